@@ -1,0 +1,70 @@
+# `make run` and `make test` need python3 (3.11 or later), git and make; the rest they install in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+PROTOS := $(wildcard proto/till/v1/*.proto)
+GENERATED := clients/python
+
+.PHONY: help run test check format lint types proto generated generate lock clean
+
+help: ## Say what each target does
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+run: .venv/.run ## Start everything embedded: a simulated node, tilld, Envoy
+	@exec $(BIN)/tilld run
+
+test: .venv/.dev ## Run the tests
+	$(BIN)/python -m pytest
+
+check: format lint types proto generated test ## All that a change needs
+
+format: .venv/.dev ## Check the format of the Python code
+	$(BIN)/ruff format --check
+
+lint: .venv/.dev ## Look for mistakes in the Python code
+	$(BIN)/ruff check
+
+types: .venv/.dev ## Check the types
+	$(BIN)/mypy
+
+proto: .venv/.dev ## Lint the protos, check their format and that they break nobody
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code --path proto/till
+	@if git rev-parse --quiet --verify HEAD:proto/till >/dev/null; then \
+	  echo $(BIN)/buf breaking --against .git; $(BIN)/buf breaking --against '.git#ref=HEAD'; fi
+
+generated: .venv/.dev ## Check that the generated code is fresh
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
+	$(MAKE) --no-print-directory --silent generate GENERATED="$$fresh" && \
+	diff --recursive --exclude=__init__.py --exclude=__pycache__ "$$fresh/till/v1" clients/python/till/v1 || \
+	{ echo "Generated code is stale: run 'make generate' and commit what it changes."; exit 1; }
+
+generate: .venv/.dev ## Generate code from the protos
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc --proto_path=proto \
+	  --python_out=$(GENERATED) --pyi_out=$(GENERATED) --grpc_python_out=$(GENERATED) --mypy_grpc_out=$(GENERATED) \
+	  $(PROTOS)
+
+lock: .venv/.dev ## Pin the newest versions of all dependencies
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \
+	  --overrides requirements-overrides.txt --quiet pyproject.toml --output-file requirements.txt
+	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \
+	  --overrides requirements-overrides.txt --constraints requirements.txt --quiet \
+	  --group dev pyproject.toml --output-file requirements-dev.txt
+
+clean: ## Remove what was installed and generated here, but not .till
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# --no-deps: the requirements files are complete, each line with its hashes.
+.venv/.run: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  "Till needs Python 3.11 or later: make PYTHON=/path/to/python3.11 run")'
+	@echo "Setting up .venv (once) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.venv/.dev: .venv/.run requirements-dev.txt
+	@echo "Setting up the tools for development (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
+	@touch $@

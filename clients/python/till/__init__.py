@@ -1,0 +1,1 @@
+"""Clients for Till, the cash register for Core Lightning. Generated gRPC code is in till.v1."""

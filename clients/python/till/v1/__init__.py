@@ -1,0 +1,1 @@
+"""Generated gRPC code of the package till.v1: see proto/till/v1."""
