@@ -1,0 +1,1 @@
+"""Till: a cash register for Core Lightning."""

@@ -1,0 +1,92 @@
+"""Settings: flags first, then TILLD_… variables, then defaults. The only reader of the environment."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BeforeValidator, PlainSerializer, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tilld.errors import OperatorError
+
+
+class Address(NamedTuple):
+    """A host and a TCP port to listen on. In text: HOST:PORT, an IPv6 host in brackets."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Read HOST:PORT.
+
+        Raises ValueError for anything else.
+        """
+        host, colon, port = text.rpartition(":")
+        if not (host and colon and port.isascii() and port.isdigit() and int(port) <= 65535):
+            raise ValueError("give HOST:PORT, such as 127.0.0.1:8080")
+        return cls(host.removeprefix("[").removesuffix("]"), int(port))
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+def _address(value: Any) -> Any:
+    return Address.parse(value) if isinstance(value, str) else value
+
+
+AddressSetting = Annotated[Address, BeforeValidator(_address), PlainSerializer(str)]
+
+
+class Config(BaseSettings):
+    """Everything that can be set. Each field is also a TILLD_… variable of its name."""
+
+    model_config = SettingsConfigDict(env_prefix="TILLD_", env_ignore_empty=True, frozen=True, extra="ignore")
+
+    lightning_rpc: Path | None = None
+    database: str | None = None
+    data_dir: Path = Path(".till")
+    grpc: AddressSetting = Address("127.0.0.1", 50051)
+    rest: AddressSetting = Address("127.0.0.1", 8080)
+    no_rest: bool = False
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+    # Heartbeats keep proxies from closing a silent stream; Envoy's limit is 60 s.
+    heartbeat_seconds: float = 15.0
+    # How long calls in flight may go on when Till is told to stop.
+    grace_seconds: float = 5.0
+    # Experiments of the grpc core, by name; its own event engine costs more than it brings here.
+    grpc_experiments: str = "-event_engine_client,-event_engine_listener"
+
+    @classmethod
+    def load(cls, **flags: Any) -> "Config":
+        """Read the settings; a flag that is None was not given.
+
+        Raises OperatorError, naming the flag and the variable, for a value that is not one.
+        """
+        try:
+            return cls(**{name: value for name, value in flags.items() if value is not None})
+        except ValidationError as invalid:
+            error = invalid.errors()[0]
+            name = str(error["loc"][0])
+            reason = error["msg"].removeprefix("Value error, ")
+            raise OperatorError(
+                f"--{name.replace('_', '-')} (TILLD_{name.upper()}) is {error['input']!r}: {reason}"
+            ) from None
+
+    def prepare_grpc(self) -> None:
+        """Set what grpc reads from the environment when it is imported."""
+        os.environ.setdefault("GRPC_EXPERIMENTS", self.grpc_experiments)
+        # What goes wrong is told by us, in one line.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+    @property
+    def simulated_rpc_file(self) -> Path:
+        """Where the simulated node listens."""
+        return self.data_dir / "lightning-rpc"
+
+    @property
+    def database_url(self) -> str:
+        """Where the store is: by default a SQLite file in the data directory."""
+        return self.database or f"sqlite:///{self.data_dir / 'till.db'}"

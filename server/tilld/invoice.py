@@ -1,0 +1,258 @@
+"""An invoice: what was ordered, what the node issued, what became of it. Pure.
+
+Money is whole millisatoshi (msat), times are aware UTC.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Self
+
+from tilld import strict_json
+from tilld.errors import Conflict, InvalidRequest, TooLarge
+
+MSAT_PER_BTC = 100_000_000_000
+MAX_AMOUNT_MSAT = 21_000_000 * MSAT_PER_BTC
+# lightningd computes in tenths of a millisatoshi, in 64 bits: above this the bolt11 would ask for another
+# amount, and only whole bitcoin are printed without that computation.
+MAX_EXACT_AMOUNT_MSAT = 2**64 // 10
+DEFAULT_EXPIRY_SECONDS = 3600
+MAX_EXPIRY_SECONDS = 365 * 24 * 3600
+# BOLT 11: a tagged field holds 1023 groups of 5 bits.
+MAX_BOLT11_DESCRIPTION_BYTES = 639
+MAX_DESCRIPTION_BYTES = 8 * 1024
+MAX_METADATA_BYTES = 16 * 1024
+MAX_LABEL_BYTES = 128
+
+is_invoice_id = re.compile(r"[A-Za-z0-9_~]{21}").fullmatch
+is_id = re.compile(r"[0-9a-f]{24}").fullmatch
+
+# lightningd refuses the \u escapes that JSON has for these.
+_control_except_tab_and_line_breaks = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]").search
+_control = re.compile(r"[\x00-\x1f]").search
+
+
+class Status(StrEnum):
+    """Whether an invoice is paid."""
+
+    UNPAID = "unpaid"
+    PAID = "paid"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A payment as the node received it."""
+
+    pay_index: int
+    amount_received_msat: int
+    paid_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a caller asks for: a request that is known to be good. Its expiry is in seconds."""
+
+    amount_msat: int | None
+    description: str | None
+    expiry: int
+    metadata: str
+    label: str | None
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        amount_msat: int | None,
+        description: str | None,
+        expiry: float | None,
+        metadata: str,
+        label: str | None,
+        amount_field: str = "amount_msat",
+    ) -> Self:
+        """Check a request against the limits.
+
+        `expiry` is in seconds; `amount_field` is what the caller calls the amount. Raises InvalidRequest
+        or TooLarge, naming the field and the limit.
+        """
+        if amount_msat is not None:
+            _check_amount(amount_msat, amount_field)
+        if description is not None:
+            _check_text(description, "description", MAX_DESCRIPTION_BYTES)
+            if _control_except_tab_and_line_breaks(description):
+                raise InvalidRequest("description must not have control characters")
+        if label is not None:
+            _check_text(label, "label", MAX_LABEL_BYTES)
+            if not label or _control(label):
+                raise InvalidRequest("label must have 1 to 128 bytes and no control characters")
+        if expiry is None:
+            expiry = DEFAULT_EXPIRY_SECONDS
+        if not isinstance(expiry, int) or not 1 <= expiry <= MAX_EXPIRY_SECONDS:
+            raise InvalidRequest(
+                f"expiry must be whole seconds, at least 1 and at most {MAX_EXPIRY_SECONDS} (365 days)"
+            )
+        return cls(amount_msat, description or None, expiry, _checked_metadata(metadata), label)
+
+    def invoice_id(self, username: str, secret: bytes) -> str:
+        """The public id for this order: the same for the same label of the same user, else a new one.
+
+        Nobody without the store's secret can tell an id from a label.
+        """
+        if self.label is None:
+            return _public_id(secrets.token_bytes(16))
+        return _public_id(hmac.digest(secret, f"{username}\0{self.label}".encode(), hashlib.sha256))
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """What the node answers to a new invoice."""
+
+    node_id: str
+    payment_hash: str
+    bolt11: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the node says became of an invoice."""
+
+    invoice_id: str
+    status: Status
+    payment: Payment | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInvoice:
+    """An invoice of ours as the node has it."""
+
+    issued: Issued
+    amount_msat: int | None
+    description: str | None
+    seen: Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """An invoice of ours."""
+
+    id: str
+    invoice_id: str
+    username: str
+    label: str | None
+    amount_msat: int | None
+    description: str | None
+    metadata: str
+    node_id: str
+    payment_hash: str
+    bolt11: str
+    created_at: datetime
+    expires_at: datetime
+    payment: Payment | None = None
+    expired: bool = False
+
+    @classmethod
+    def opened(cls, invoice_id: str, username: str, order: Order, issued: Issued) -> Self:
+        """A new invoice. Both of its times are the node's, which counts whole seconds."""
+        created_at = issued.expires_at - timedelta(seconds=order.expiry)
+        return cls(
+            id=_internal_id(created_at),
+            invoice_id=invoice_id,
+            username=username,
+            label=order.label,
+            amount_msat=order.amount_msat,
+            description=order.description,
+            metadata=order.metadata,
+            node_id=issued.node_id,
+            payment_hash=issued.payment_hash,
+            bolt11=issued.bolt11,
+            created_at=created_at,
+            expires_at=issued.expires_at,
+        )
+
+    @classmethod
+    def adopted(cls, username: str, order: Order, found: NodeInvoice) -> Self:
+        """An invoice that the node has from an earlier try of the same order.
+
+        Raises Conflict if that was another order.
+        """
+        opened = cls.opened(found.seen.invoice_id, username, order, found.issued)
+        at_node = replace(opened, amount_msat=found.amount_msat, description=found.description)
+        return at_node.answering(order).updated(found.seen)
+
+    @property
+    def status(self) -> Status:
+        """Told by facts: the payment, else the node's word on expiry."""
+        if self.payment:
+            return Status.PAID
+        return Status.EXPIRED if self.expired else Status.UNPAID
+
+    @property
+    def is_final(self) -> bool:
+        """Whether its status can't change any more."""
+        return self.status is not Status.UNPAID
+
+    def updated(self, seen: Seen) -> Self:
+        """This invoice with what the node says of it. A payment, once seen, stays."""
+        expired = self.expired or seen.status is Status.EXPIRED
+        return replace(self, payment=self.payment or seen.payment, expired=expired)
+
+    def answering(self, order: Order) -> Self:
+        """This invoice, if it is the answer to the order with its label.
+
+        Raises Conflict, naming what differs.
+        """
+        ordered: Mapping[str, tuple[object, object]] = {
+            "amount": (self.amount_msat, order.amount_msat),
+            "description": (self.description, order.description),
+            "expiry": ((self.expires_at - self.created_at).total_seconds(), order.expiry),
+            "metadata": (self.metadata, order.metadata),
+        }
+        differing = [name for name, (ours, theirs) in ordered.items() if ours != theirs]
+        if differing:
+            raise Conflict(f"label is in use for an invoice with another {' and '.join(differing)}")
+        return self
+
+
+def _check_amount(amount_msat: int, name: str) -> None:
+    if not 1 <= amount_msat <= MAX_AMOUNT_MSAT:
+        raise InvalidRequest(f"{name} must be at least 1 and at most {MAX_AMOUNT_MSAT} (21 million bitcoin)")
+    if amount_msat > MAX_EXACT_AMOUNT_MSAT and amount_msat % MSAT_PER_BTC:
+        raise InvalidRequest(f"{name} above {MAX_EXACT_AMOUNT_MSAT} must be whole bitcoin")
+
+
+def _check_text(text: str, name: str, limit: int) -> None:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise InvalidRequest(f"{name} has half of a surrogate pair, which is no text") from None
+    if size > limit:
+        raise TooLarge(f"{name} must have at most {limit} bytes, it has {size}")
+
+
+def _checked_metadata(text: str) -> str:
+    if len(text.encode()) > MAX_METADATA_BYTES:
+        raise TooLarge(f"metadata must have at most {MAX_METADATA_BYTES} bytes")
+    kind = strict_json.members(text, "metadata").get("type")
+    if kind is None or not isinstance(kind.value, str):
+        raise InvalidRequest('metadata must have a member "type" that is a string')
+    return strict_json.compact(text)
+
+
+def _public_id(entropy: bytes) -> str:
+    return base64.urlsafe_b64encode(entropy).decode().replace("-", "~")[:21]
+
+
+def _internal_id(created_at: datetime) -> str:
+    return f"{int(created_at.timestamp()):08x}{secrets.token_hex(8)}"
+
+
+def utc(seconds: int) -> datetime:
+    """A time that the node or the store has as whole seconds since 1970."""
+    return datetime.fromtimestamp(seconds, UTC)

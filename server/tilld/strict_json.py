@@ -1,0 +1,120 @@
+"""JSON objects read strictly (RFC 8259 and no more), the text of each member kept as it came."""
+
+import json
+import math
+import re
+import reprlib
+from typing import Any, NamedTuple, NoReturn
+
+from tilld.errors import InvalidRequest
+
+MAX_LEVELS = 32
+
+_skip_space = re.compile(r"[ \t\n\r]*").match
+_space_outside_strings = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\n\r]+')
+
+
+class Member(NamedTuple):
+    """A member of an object: its value, and its JSON text without white space."""
+
+    value: Any
+    text: str
+
+
+def members(document: bytes | str, name: str) -> dict[str, Member]:
+    """Read one JSON object; `name` is what errors call it.
+
+    Raises InvalidRequest for all that is not one JSON object in UTF-8, with duplicate names, NaN or
+    infinities, or with more than 32 levels.
+    """
+    try:
+        text = document if isinstance(document, str) else document.decode()
+        found = _object(text)
+    except UnicodeDecodeError:
+        raise InvalidRequest(f"{name} is not UTF-8") from None
+    except json.JSONDecodeError as wrong:
+        where = f" at character {wrong.pos}" if wrong.doc else ""
+        raise InvalidRequest(f"{name} is not a JSON object: {wrong.msg}{where}") from None
+    except RecursionError:
+        raise InvalidRequest(_too_deep(name)) from None
+    if _levels([member.value for member in found.values()]) > MAX_LEVELS:
+        raise InvalidRequest(_too_deep(name))
+    return found
+
+
+def compact(text: str) -> str:
+    """The same JSON without white space; every token stays as it is."""
+    return _space_outside_strings.sub(r"\1", text)
+
+
+def _object(text: str) -> dict[str, Member]:
+    """The members of the one object that the text is: json.loads would not tell where each stands."""
+    found: dict[str, Member] = {}
+    at = _expect("{", text, 0)
+    while text[at : at + 1] != "}":
+        if found:
+            at = _expect(",", text, at)
+        if text[at : at + 1] != '"':
+            raise json.JSONDecodeError("expected a name in double quotes", text, at)
+        key, after = _value(text, at)
+        if key in found:
+            raise json.JSONDecodeError(f"duplicate name {reprlib.repr(key)}", text, at)
+        start = _expect(":", text, _space(text, after))
+        value, end = _value(text, start)
+        found[key] = Member(value, compact(text[start:end]))
+        at = _space(text, end)
+    at = _expect("}", text, at)
+    if at != len(text):
+        raise json.JSONDecodeError("text after its end", text, at)
+    return found
+
+
+def _expect(mark: str, text: str, at: int) -> int:
+    """Where the text goes on after the mark and white space."""
+    at = _space(text, at)
+    if text[at : at + 1] != mark:
+        raise json.JSONDecodeError(f"expected {mark!r}", text, at)
+    return _space(text, at + 1)
+
+
+def _space(text: str, at: int) -> int:
+    match = _skip_space(text, at)
+    return match.end() if match else at
+
+
+def _value(text: str, at: int) -> tuple[Any, int]:
+    return _decoder.raw_decode(text, at)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise json.JSONDecodeError(f"duplicate name {reprlib.repr(twice)}", "", 0)
+    return found
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise json.JSONDecodeError(f"{constant} is not JSON", "", 0)
+
+
+def _whole(digits: str) -> int | float:
+    # Python refuses to read integers of thousands of digits, and nobody here needs their value.
+    return int(digits) if len(digits) < 100 else math.copysign(math.inf, -digits.startswith("-"))
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_int=_whole)
+
+
+def _levels(value: Any) -> int:
+    """How deeply objects and arrays are nested in a value."""
+    levels, layer = 0, [value]
+    while layer := [each for each in layer if isinstance(each, dict | list)]:
+        levels += 1
+        layer = [inner for each in layer for inner in (each.values() if isinstance(each, dict) else each)]
+    return levels
+
+
+def _too_deep(name: str) -> str:
+    return f"{name} has more than {MAX_LEVELS} levels"

@@ -1,0 +1,42 @@
+"""Orders and invoices to test with."""
+
+import itertools
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from tilld.invoice import Invoice, Issued, Order, Payment, Seen, Status
+
+NODE_ID = "02" + "ab" * 32
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+_numbers = itertools.count(1)
+
+
+def an_order(**fields: Any) -> Order:
+    """An order of 5000 msat by a shop, but for what is given."""
+    good = {
+        "amount_msat": 5000,
+        "description": None,
+        "expiry": None,
+        "metadata": '{"type":"shop"}',
+        "label": None,
+    }
+    return Order.checked(**(good | fields))
+
+
+def an_invoice(username: str = "dakk", node_id: str = NODE_ID, **fields: Any) -> Invoice:
+    """A new open invoice unlike all others, that expires at noon."""
+    order = an_order(**{name: fields.pop(name) for name in ("label", "amount_msat") if name in fields})
+    issued = Issued(node_id, f"{next(_numbers):064x}", "lnbcrt50n1", NOON)
+    return replace(Invoice.opened(order.invoice_id(username, b"secret"), username, order, issued), **fields)
+
+
+def paid(invoice: Invoice, amount_msat: int = 5000, pay_index: int = 1) -> Seen:
+    """The node's word that an invoice is paid."""
+    return Seen(invoice.invoice_id, Status.PAID, Payment(pay_index, amount_msat, NOON))
+
+
+def expired(invoice: Invoice) -> Seen:
+    """The node's word that an invoice is expired."""
+    return Seen(invoice.invoice_id, Status.EXPIRED, None)

@@ -1,0 +1,169 @@
+"""The domain: what an order may be, and what becomes of an invoice."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.samples import NOON, an_invoice, an_order, expired, paid
+from tilld.errors import Conflict, InvalidRequest, TooLarge
+from tilld.invoice import Invoice, Issued, NodeInvoice, Seen, Status, is_id, is_invoice_id
+
+BTC = 100_000_000_000
+
+
+@pytest.mark.parametrize("amount_msat", [None, 1, 5000, 2**64 // 10, 18_446_745 * BTC, 21_000_000 * BTC])
+def test_amounts_that_the_node_can_ask_for(amount_msat):
+    assert an_order(amount_msat=amount_msat).amount_msat == amount_msat
+
+
+@pytest.mark.parametrize(
+    "amount_msat", [0, -1, 21_000_000 * BTC + 1, 2**64, 2**64 // 10 + 1, 21_000_000 * BTC - 1]
+)
+def test_other_amounts_are_refused(amount_msat):
+    """Near 2^64 / 10 lightningd's bolt11 would ask for another amount than the caller did."""
+    with pytest.raises(InvalidRequest, match="^msat "):
+        an_order(amount_msat=amount_msat, amount_field="msat")
+
+
+@pytest.mark.parametrize("expiry", [0, -1, 365 * 86400 + 1, 2**60, 1.5, float("inf")])
+def test_an_expiry_of_less_than_a_second_or_more_than_a_year_is_refused(expiry):
+    with pytest.raises(InvalidRequest, match="^expiry "):
+        an_order(expiry=expiry)
+
+
+@pytest.mark.parametrize(("expiry", "seconds"), [(None, 3600), (1, 1), (365 * 86400, 365 * 86400)])
+def test_an_expiry_is_one_hour_if_none_is_given(expiry, seconds):
+    assert an_order(expiry=expiry).expiry == seconds
+
+
+@pytest.mark.parametrize("description", ["a\tb\r\nc", "é☕😀", "x" * 8192, "\x7f"])
+def test_descriptions_that_are_taken(description):
+    assert an_order(description=description).description == description
+
+
+@pytest.mark.parametrize("description", ["a\0b", "\x1b[31m", "\x08"])
+def test_control_characters_in_a_description_are_refused(description):
+    """lightningd takes no \\u escapes, which they would need."""
+    with pytest.raises(InvalidRequest, match="^description "):
+        an_order(description=description)
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [("description", "é" * 4097), ("label", "é" * 65), ("metadata", '{"type":"' + "x" * 16_384 + '"}')],
+)
+def test_what_has_too_many_bytes_is_too_large(field, text):
+    """Limits are in bytes of UTF-8."""
+    with pytest.raises(TooLarge, match=f"^{field} "):
+        an_order(**{field: text})
+
+
+@pytest.mark.parametrize("label", ["", "a\nb", "\0"])
+def test_a_label_is_a_line_of_text(label):
+    with pytest.raises(InvalidRequest, match="^label "):
+        an_order(label=label)
+
+
+@pytest.mark.parametrize("field", ["description", "label"])
+def test_half_a_surrogate_pair_is_no_text(field):
+    with pytest.raises(InvalidRequest, match=f"^{field} "):
+        an_order(**{field: "\ud800"})
+
+
+@pytest.mark.parametrize("metadata", ["", "{}", "[]", "5", '{"type":1}', '{"type":null}', '{"typ":"shop"}'])
+def test_metadata_is_an_object_with_a_type(metadata):
+    with pytest.raises(InvalidRequest, match="^metadata "):
+        an_order(metadata=metadata)
+
+
+def test_an_empty_description_is_none():
+    assert an_order(description="").description is None
+
+
+def test_ids_have_the_documented_form():
+    """And they differ."""
+    one, other = an_invoice(), an_invoice()
+
+    assert is_invoice_id(one.invoice_id)
+    assert is_id(one.id)
+    assert one.invoice_id != other.invoice_id
+    assert one.id != other.id
+
+
+def test_an_id_begins_with_its_time():
+    """As the documented one does: 5ca4b225… is 2019-04-03."""
+    invoice = an_invoice()
+
+    assert int(invoice.id[:8], 16) == int(invoice.created_at.timestamp())
+
+
+def test_the_same_label_of_the_same_user_is_the_same_invoice_id():
+    """So a retry finds what the first try has made, and nobody else can tell which label it was."""
+    order = an_order(label="order-1")
+    first = order.invoice_id("dakk", b"secret")
+
+    assert is_invoice_id(first)
+    assert order.invoice_id("dakk", b"secret") == first
+    assert order.invoice_id("pino", b"secret") != first
+    assert order.invoice_id("dakk", b"other secret") != first
+    assert an_order(label="order-2").invoice_id("dakk", b"secret") != first
+
+
+def test_times_are_the_nodes():
+    """created_at is what the bolt11 says, not our clock."""
+    invoice = Invoice.opened("x" * 21, "dakk", an_order(expiry=60), Issued("02", "00", "lnbcrt1", NOON))
+
+    assert invoice.expires_at == NOON
+    assert invoice.created_at == NOON - timedelta(seconds=60)
+
+
+def test_status_follows_the_facts():
+    """Seen late, a payment is still a payment; once seen, it stays."""
+    invoice = an_invoice()
+
+    assert invoice.status is Status.UNPAID
+    assert not invoice.is_final
+    assert invoice.updated(expired(invoice)).status is Status.EXPIRED
+    assert invoice.updated(expired(invoice)).updated(paid(invoice)).status is Status.PAID
+    assert invoice.updated(paid(invoice)).updated(expired(invoice)).status is Status.PAID
+    assert invoice.updated(paid(invoice)).is_final
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"amount_msat": 1}, "amount"),
+        ({"amount_msat": None}, "amount"),
+        ({"description": "tea"}, "description"),
+        ({"expiry": 60}, "expiry"),
+        ({"metadata": '{"type":"bar"}'}, "metadata"),
+    ],
+)
+def test_another_order_with_the_label_is_a_conflict(changed, named):
+    """The caller learns what differs."""
+    invoice = an_invoice(label="order-1")
+
+    with pytest.raises(Conflict, match=f"another {named}$"):
+        invoice.answering(an_order(label="order-1", **changed))
+
+
+def test_the_same_order_with_the_label_is_answered():
+    """White space in the metadata makes no other order."""
+    invoice = an_invoice(label="order-1")
+
+    assert invoice.answering(an_order(label="order-1", metadata='{ "type": "shop" }')) == invoice
+
+
+def test_what_an_earlier_try_left_at_the_node_is_adopted():
+    """With what became of it since."""
+    order = an_order(label="order-1", description="coffee")
+    invoice_id = order.invoice_id("dakk", b"secret")
+    seen = Seen(invoice_id, Status.EXPIRED, None)
+    found = NodeInvoice(Issued("02", "00", "lnbcrt1", NOON), 5000, "coffee", seen)
+
+    adopted = Invoice.adopted("dakk", order, found)
+
+    assert (adopted.invoice_id, adopted.bolt11, adopted.status) == (invoice_id, "lnbcrt1", Status.EXPIRED)
+    with pytest.raises(Conflict, match="another amount$"):
+        Invoice.adopted("dakk", order, replace(found, amount_msat=1))

@@ -1,0 +1,114 @@
+"""JSON objects read strictly."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tilld.errors import InvalidRequest
+from tilld.strict_json import MAX_LEVELS, compact, members
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.text(), json_values), st.sampled_from([None, 1, "\t", "\r\n"]), st.booleans())
+def test_every_object_is_read_as_it_is(document, indent, ascii_only):
+    """Whatever its white space and escapes, an object's members have the values that Python reads."""
+    text = json.dumps(document, indent=indent, ensure_ascii=ascii_only)
+
+    found = members(text.encode(errors="surrogatepass").decode(errors="surrogatepass"), "the body")
+
+    assert {name: member.value for name, member in found.items()} == document
+    assert {name: json.loads(member.text) for name, member in found.items()} == document
+
+
+@given(json_values)
+def test_compact_text_is_what_python_writes_compactly(value):
+    """White space between tokens goes, and nothing else does."""
+    assert compact(json.dumps(value, indent=3)) == json.dumps(value, separators=(",", ":"))
+
+
+@given(st.binary())
+def test_any_bytes_are_an_object_or_an_invalid_request(raw):
+    """No input makes it fail in another way."""
+    try:
+        members(raw, "the body")
+    except InvalidRequest as refused:
+        assert refused.message.startswith("the body ")
+    else:
+        assert isinstance(json.loads(raw), dict)
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        (b"", "expected '{'"),
+        (b"[]", "expected '{'"),
+        (b"null", "expected '{'"),
+        (b"\xef\xbb\xbf{}", "expected '{'"),
+        (b'{"a":1,}', "expected a name in double quotes at character 7"),
+        (b'{,"a":1}', "expected a name in double quotes"),
+        (b'{"a":1 "b":2}', "expected ','"),
+        (b"{a:1}", "expected a name in double quotes"),
+        (b"{'a':1}", "expected a name in double quotes"),
+        (b'{"a"}', "expected ':'"),
+        (b'{"a":01}', "expected ','"),
+        (b'{"a":1.}', "expected ','"),
+        (b'{"a":.5}', "Expecting value"),
+        (b'{"a":+1}', "Expecting value"),
+        (b'{"a":\x0b1}', "Expecting value"),
+        (b'{"a":"\x00"}', "Invalid control character"),
+        (b'{"a":NaN}', "NaN is not JSON"),
+        (b'{"a":[-Infinity]}', "-Infinity is not JSON"),
+        (b'{"a":1}x', "text after its end"),
+        (b'{"a":1}{}', "text after its end"),
+        (b'{"a":1', "expected ','"),
+        (b'{"a":1,"a":2}', "duplicate name 'a'"),
+        (b'{"a":1,"\\u0061":2}', "duplicate name 'a'"),
+        (b'{"b":{"a":1,"a":2}}', "duplicate name 'a'"),
+        (b'{"a":"\xff"}', "not UTF-8"),
+        (b'{"a":' + b"[" * 60_000, "more than 32 levels"),
+        (b'{"a":' + b"[" * MAX_LEVELS + b"]" * MAX_LEVELS + b"}", "more than 32 levels"),
+    ],
+)
+def test_what_is_not_one_strict_object_is_refused(document, says):
+    """The message tells what is wrong, and where."""
+    with pytest.raises(InvalidRequest, match="the body") as refused:
+        members(document, "the body")
+    assert says in refused.value.message
+
+
+def test_32_levels_are_read():
+    """The limit itself is allowed: the object is one level, the arrays are the others."""
+    arrays = "[" * (MAX_LEVELS - 1) + "]" * (MAX_LEVELS - 1)
+
+    assert members(f'{{"a":{arrays}}}', "the body")["a"].text == arrays
+
+
+def test_tokens_stay_as_they_came():
+    """Numbers and escapes are not written anew: 1.0 stays 1.0, and no digit of a long number is lost."""
+    tokens = '[1.0,1e400,-0,10000000000000000000000000000001,"\\u00e9\\/","é"]'
+
+    assert members(f'{{"a" : {tokens.replace(",", " , ")}}}', "the body")["a"].text == tokens
+
+
+def test_a_number_of_thousands_of_digits_is_read():
+    """Python alone would refuse it."""
+    digits = "9" * 5000
+
+    assert members(f'{{"a":{digits}}}', "the body")["a"].text == digits
+
+
+def test_long_names_are_not_echoed():
+    """An error fits in a header whatever the request was."""
+    name = "x" * 10_000
+
+    with pytest.raises(InvalidRequest) as refused:
+        members(f'{{"{name}":1,"{name}":2}}', "the body")
+
+    assert len(refused.value.message) < 200
