@@ -1,0 +1,51 @@
+"""Many small writes, one commit: what arrives while a batch is being written makes the next one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+MAX_BATCH = 500
+
+
+class GroupCommit(Generic[Item, Result]):
+    """Hands items to `commit` in batches, one batch at a time. A lone item waits for nothing."""
+
+    def __init__(self, commit: Callable[[list[Item]], Awaitable[list[Result]]]) -> None:
+        self._commit = commit
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def add(self, item: Item) -> Result:
+        """Write an item; returns, or raises what its commit raised, after it is durable."""
+        written: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, written))
+        if self._task is None:
+            self._task = asyncio.create_task(self._write())
+        return await written
+
+    async def _write(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+            try:
+                await self._write_batch(batch)
+            except Exception:
+                # One bad row must not fail the others.
+                for each in batch:
+                    await self._write_alone(each)
+        self._task = None
+
+    async def _write_batch(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        results = await self._commit([item for item, _ in batch])
+        for (_, written), result in zip(batch, results, strict=True):
+            if not written.done():
+                written.set_result(result)
+
+    async def _write_alone(self, each: tuple[Item, asyncio.Future[Result]]) -> None:
+        try:
+            await self._write_batch([each])
+        except Exception as reason:
+            if not each[1].done():
+                each[1].set_exception(reason)

@@ -1,0 +1,54 @@
+"""The store's SQL: written by Peewee, compiled once, since building a query costs more than running it."""
+
+from functools import cache
+from typing import Any
+
+import peewee
+
+from tilld.tables import Invoices, Nodes, Till
+
+
+class Statements:
+    """SQL in the dialect of a database. Its parameters come in the order of the columns named."""
+
+    def __init__(self, database: peewee.Database) -> None:
+        self._database = database
+        with database.bind_ctx([Invoices, Nodes, Till]):
+            invoices = Invoices.select()
+            self.by_invoice_id = _sql(invoices.where(Invoices.invoice_id == ""))
+            self.by_id = _sql(invoices.where(Invoices.id == ""))
+            self.by_label = _sql(invoices.where(Invoices.username == "", Invoices.label == ""))
+            self.by_payment_hash = _sql(invoices.where(Invoices.payment_hash == ""))
+            ours = (Invoices.invoice_id == "") & (Invoices.node_id == "") & Invoices.paid_at.is_null()
+            self.pay = _sql(Invoices.update(pay_index=0, amount_received_msat=0, paid_at=0).where(ours))
+            self.expire = _sql(Invoices.update(expired=True).where(ours, ~Invoices.expired))
+            overdue = invoices.where(
+                Invoices.node_id == "",
+                Invoices.paid_at.is_null(),
+                ~Invoices.expired,
+                Invoices.expires_at < 0,
+            )
+            self.overdue = _sql(overdue.order_by(Invoices.expires_at).limit(1))
+            self.secret = _sql(Till.select(Till.secret))
+            self.totals = _sql(Till.select(Till.invoices, Till.volume_msat))
+            self.add_to_totals = _sql(
+                Till.update(invoices=Till.invoices + 0, volume_msat=Till.volume_msat + 0)
+            )
+            self.updated_index = _sql(Nodes.select(Nodes.updated_index).where(Nodes.id == ""))
+            self.follow = _sql(Nodes.update(updated_index=0).where(Nodes.id == ""))
+            self.last_node = _sql(Nodes.select(Nodes.info).order_by(Nodes.seen_at.desc()).limit(1))
+            self.add_node = _sql(
+                Nodes.insert(id="", updated_index=0, info="", seen_at=0).on_conflict_ignore()
+            )
+            self.see_node = _sql(Nodes.update(info="", seen_at=0).where(Nodes.id == ""))
+        self.add_invoices = cache(self._add_invoices)
+
+    def _add_invoices(self, count: int) -> str:
+        row = dict.fromkeys(Invoices._meta.sorted_fields, 0)
+        with self._database.bind_ctx([Invoices]):
+            return _sql(Invoices.insert_many([row] * count).on_conflict_ignore())
+
+
+def _sql(query: Any) -> str:
+    text: str = query.sql()[0]
+    return text

@@ -1,0 +1,202 @@
+"""What Till remembers: invoices, the nodes it followed, the totals. Speaks domain objects."""
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
+
+import peewee
+import structlog
+
+from tilld.errors import Unavailable
+from tilld.group_commit import GroupCommit
+from tilld.invoice import Invoice, Payment, Seen, Status, utc
+from tilld.node_info import NodeInfo
+from tilld.statements import Statements
+
+log = structlog.get_logger()
+
+Written = TypeVar("Written")
+
+
+class Totals(NamedTuple):
+    """Number of invoices, and the sum of what they received in millisatoshi."""
+
+    invoices: int
+    volume_msat: int
+
+
+class Store:
+    """The store in one database. What it returns, and what it was told, is on disk.
+
+    Reads run where they are called, on a connection of that thread; writes run one at a time on a thread
+    of their own. Raises Unavailable where the database fails.
+    """
+
+    def __init__(self, database: peewee.Database) -> None:
+        self._database = database
+        self._sql = Statements(database)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._adding = GroupCommit(self._insert)
+        (secret,) = self._row(self._sql.secret)
+        self.secret = bytes.fromhex(secret)
+
+    async def close(self) -> None:
+        """Finish what is being written, and close."""
+        await self._write(self._database.close)
+        self._writer.shutdown()
+        self._database.close()
+
+    async def add(self, invoice: Invoice) -> Invoice:
+        """Add an invoice, unless its invoice_id is there already. Returns the one that is there."""
+        if await self._adding.add(invoice):
+            return invoice
+        return await self.get(invoice.invoice_id) or invoice
+
+    async def get(self, invoice_id: str) -> Invoice | None:
+        """Find an invoice by its public id."""
+        return self._find(self._sql.by_invoice_id, invoice_id)
+
+    async def get_by_id(self, internal_id: str) -> Invoice | None:
+        """Find an invoice by its internal id."""
+        return self._find(self._sql.by_id, internal_id)
+
+    async def get_by_label(self, username: str, label: str) -> Invoice | None:
+        """Find a user's invoice by its label."""
+        return self._find(self._sql.by_label, username, label)
+
+    async def get_by_payment_hash(self, payment_hash: str) -> Invoice | None:
+        """Find an invoice by its payment hash."""
+        return self._find(self._sql.by_payment_hash, payment_hash)
+
+    async def settle(
+        self, node_id: str, seen: Sequence[Seen], updated_index: int | None = None
+    ) -> list[Invoice]:
+        """Write down what a node says of invoices and, if given, how far its updates were followed.
+
+        Invoices that are not ours, or are settled already, stay as they are. Returns those that changed.
+        """
+        changed = await self._write(lambda: self._settle(node_id, seen, updated_index))
+        found = [await self.get(invoice_id) for invoice_id in changed]
+        return [invoice for invoice in found if invoice]
+
+    async def overdue(self, node_id: str, expired_before: datetime) -> list[Invoice]:
+        """Open invoices of a node whose time was over before then; at most 1000, the oldest first."""
+        with _failures_told():
+            rows = self._execute(self._sql.overdue, node_id, int(expired_before.timestamp()), 1000)
+            return [_invoice_of(row) for row in rows.fetchall()]
+
+    async def updated_index(self, node_id: str) -> int:
+        """How far a node's updates were followed; 0 for a node that was never seen."""
+        row = self._row(self._sql.updated_index, node_id)
+        return row[0] if row else 0
+
+    async def remember_node(self, info: NodeInfo, seen_at: datetime) -> None:
+        """Keep what a node says of itself, for when it is offline."""
+        facts = (json.dumps(dataclasses.asdict(info)), int(seen_at.timestamp()))
+        await self._write(lambda: self._remember_node(info.id, *facts))
+
+    async def last_node(self) -> NodeInfo | None:
+        """The node that was seen last, as it was then."""
+        row = self._row(self._sql.last_node, 1)
+        return NodeInfo.from_json(json.loads(row[0])) if row else None
+
+    async def totals(self) -> Totals:
+        """The totals of all invoices. They are kept, not counted."""
+        return Totals(*self._row(self._sql.totals))
+
+    async def _insert(self, invoices: list[Invoice]) -> list[bool]:
+        return await self._write(lambda: self._insert_batch(invoices))
+
+    def _insert_batch(self, invoices: list[Invoice]) -> list[bool]:
+        """Insert many; tells for each whether it is known to be new."""
+        values = [value for invoice in invoices for value in _row_of(invoice)]
+        with self._database.atomic():
+            inserted = self._execute(self._sql.add_invoices(len(invoices)), *values).rowcount
+            self._execute(self._sql.add_to_totals, inserted, 0)
+        return [inserted == len(invoices)] * len(invoices)
+
+    def _settle(self, node_id: str, seen: Sequence[Seen], updated_index: int | None) -> list[str]:
+        changed = []
+        received_msat = 0
+        with self._database.atomic():
+            for each in seen:
+                if each.payment and self._pay(node_id, each.invoice_id, each.payment):
+                    received_msat += each.payment.amount_received_msat
+                    changed.append(each.invoice_id)
+                elif each.status is Status.EXPIRED and self._expire(node_id, each.invoice_id):
+                    changed.append(each.invoice_id)
+            self._execute(self._sql.add_to_totals, 0, received_msat)
+            if updated_index is not None:
+                self._execute(self._sql.follow, updated_index, node_id)
+        return changed
+
+    def _pay(self, node_id: str, invoice_id: str, payment: Payment) -> bool:
+        facts = (payment.pay_index, payment.amount_received_msat, int(payment.paid_at.timestamp()))
+        return bool(self._execute(self._sql.pay, *facts, invoice_id, node_id).rowcount)
+
+    def _expire(self, node_id: str, invoice_id: str) -> bool:
+        return bool(self._execute(self._sql.expire, True, invoice_id, node_id).rowcount)
+
+    def _remember_node(self, node_id: str, info: str, seen_at: int) -> None:
+        with self._database.atomic():
+            self._execute(self._sql.add_node, node_id, 0, info, seen_at)
+            self._execute(self._sql.see_node, info, seen_at, node_id)
+
+    async def _write(self, work: Callable[[], Written]) -> Written:
+        with _failures_told():
+            return await asyncio.get_running_loop().run_in_executor(self._writer, work)
+
+    def _find(self, sql: str, *values: Any) -> Invoice | None:
+        row = self._row(sql, *values)
+        return _invoice_of(row) if row else None
+
+    def _row(self, sql: str, *values: Any) -> Any:
+        with _failures_told():
+            return self._execute(sql, *values).fetchone()
+
+    def _execute(self, sql: str, *values: Any) -> Any:
+        return self._database.execute_sql(sql, values)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _failures_told() -> Iterator[None]:
+    """Log why the database fails; a caller hears only that it does."""
+    try:
+        yield
+    except peewee.PeeweeException as reason:
+        log.error("store failed", reason=str(reason))
+        raise Unavailable("the store is unavailable; try again later") from None
+
+
+def _row_of(invoice: Invoice) -> tuple[Any, ...]:
+    """An invoice in the order of the table's columns."""
+    payment = invoice.payment
+    return (
+        invoice.id,
+        invoice.invoice_id,
+        invoice.username,
+        invoice.label,
+        invoice.amount_msat,
+        invoice.description,
+        invoice.metadata,
+        invoice.node_id,
+        invoice.payment_hash,
+        invoice.bolt11,
+        int(invoice.created_at.timestamp()),
+        int(invoice.expires_at.timestamp()),
+        invoice.expired,
+        payment and payment.pay_index,
+        payment and payment.amount_received_msat,
+        payment and int(payment.paid_at.timestamp()),
+    )
+
+
+def _invoice_of(row: tuple[Any, ...]) -> Invoice:
+    *asked, created_at, expires_at, expired, pay_index, amount_received_msat, paid_at = row
+    payment = None if paid_at is None else Payment(pay_index, amount_received_msat, utc(paid_at))
+    return Invoice(*(*asked, utc(created_at), utc(expires_at), payment, bool(expired)))

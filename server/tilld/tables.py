@@ -1,0 +1,61 @@
+"""The tables, as Peewee models. Only the store reads and writes them."""
+
+from peewee import BigIntegerField, BooleanField, CharField, Model, TextField
+
+
+class Invoices(Model):
+    """A row for each invoice. Times are seconds since 1970; a paid one has the last three columns."""
+
+    id = CharField(24, primary_key=True)
+    invoice_id = CharField(21, unique=True)
+    username = CharField()
+    label = CharField(null=True)
+    amount_msat = BigIntegerField(null=True)
+    description = TextField(null=True)
+    metadata = TextField()
+    node_id = CharField(66)
+    payment_hash = CharField(64, unique=True)
+    bolt11 = TextField()
+    created_at = BigIntegerField()
+    expires_at = BigIntegerField()
+    expired = BooleanField()
+    pay_index = BigIntegerField(null=True)
+    amount_received_msat = BigIntegerField(null=True)
+    paid_at = BigIntegerField(null=True)
+
+    class Meta:
+        """A label is unique for each user; rows without one do not collide."""
+
+        table_name = "invoices"
+        indexes = ((("username", "label"), True),)
+
+
+class Nodes(Model):
+    """A row for each node ever seen: how far its updates were followed, and its last getinfo."""
+
+    id = CharField(66, primary_key=True)
+    updated_index = BigIntegerField()
+    info = TextField()
+    seen_at = BigIntegerField()
+
+    class Meta:
+        """Its name."""
+
+        table_name = "nodes"
+
+
+class Till(Model):
+    """One row: the totals, kept in the transactions that change them, and the secret behind derived ids."""
+
+    invoices = BigIntegerField()
+    volume_msat = BigIntegerField()
+    secret = CharField(64)
+
+    class Meta:
+        """Its name."""
+
+        table_name = "till"
+
+
+# The open ones, which are few.
+Invoices.add_index(Invoices.expires_at, where=Invoices.paid_at.is_null() & ~Invoices.expired)

@@ -1,0 +1,77 @@
+"""Many small writes, one commit."""
+
+import asyncio
+
+import pytest
+
+from tilld.group_commit import MAX_BATCH, GroupCommit
+
+
+async def test_what_arrives_during_a_commit_makes_one_batch():
+    """A lone item is committed at once."""
+    batches = []
+    go_on = asyncio.Event()
+
+    async def commit(items):
+        batches.append(items)
+        await go_on.wait()
+        return [item * 10 for item in items]
+
+    group = GroupCommit(commit)
+    first = asyncio.create_task(group.add(1))
+    await asyncio.sleep(0)
+    rest = [asyncio.create_task(group.add(item)) for item in (2, 3, 4)]
+    await asyncio.sleep(0)
+    go_on.set()
+
+    assert await asyncio.gather(first, *rest) == [10, 20, 30, 40]
+    assert batches == [[1], [2, 3, 4]]
+
+
+async def test_batches_have_a_limit():
+    sizes = []
+
+    async def commit(items):
+        sizes.append(len(items))
+        return items
+
+    group = GroupCommit(commit)
+
+    await asyncio.gather(*map(group.add, range(2 * MAX_BATCH + 1)))
+
+    assert sizes == [MAX_BATCH, MAX_BATCH, 1]
+
+
+async def test_a_failed_batch_is_retried_one_by_one():
+    """Only the bad item's caller hears of it."""
+
+    async def commit(items):
+        if "bad" in items:
+            raise ValueError
+        return items
+
+    group = GroupCommit(commit)
+
+    results = await asyncio.gather(*map(group.add, ["a", "bad", "b"]), return_exceptions=True)
+
+    assert results[::2] == ["a", "b"]
+    assert isinstance(results[1], ValueError)
+
+
+async def test_a_caller_who_leaves_does_not_disturb_the_others():
+    go_on = asyncio.Event()
+
+    async def commit(items):
+        await go_on.wait()
+        return items
+
+    group = GroupCommit(commit)
+    leaving = asyncio.create_task(group.add("leaving"))
+    staying = asyncio.create_task(group.add("staying"))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    go_on.set()
+
+    assert await staying == "staying"
+    with pytest.raises(asyncio.CancelledError):
+        await leaving

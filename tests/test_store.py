@@ -1,0 +1,205 @@
+"""The store: one suite for every database."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.samples import NODE_ID, NOON, an_invoice, expired, paid
+from tilld.database import open_database
+from tilld.errors import OperatorError, Unavailable
+from tilld.invoice import Payment, Status
+from tilld.node_info import NodeAddress, NodeInfo
+from tilld.store import Store
+
+NODE = NodeInfo(
+    NODE_ID,
+    "till",
+    "02abab",
+    1,
+    0,
+    1,
+    0,
+    (),
+    (NodeAddress("ipv4", "127.0.0.1", 9735),),
+    "v26",
+    7,
+    "regtest",
+    0,
+)
+
+
+@pytest.fixture
+def database_url(tmp_path):
+    return f"sqlite:///{tmp_path / 'till.db'}"
+
+
+@pytest.fixture
+async def store(database_url):
+    store = Store(open_database(database_url))
+    yield store
+    await store.close()
+
+
+async def test_an_invoice_comes_back_as_it_was(store):
+    """By each of its keys, with all that it has or has not."""
+    bare = an_invoice(amount_msat=None)
+    full = replace(
+        an_invoice(label="order-1", amount_msat=21_000_000 * 10**11),
+        description="é☕\n",
+        metadata='{"type":"shop","n":123456789012345678901234567890}',
+        payment=Payment(7, 2**62, NOON),
+        expired=True,
+    )
+
+    for invoice in (bare, full):
+        assert await store.add(invoice) == invoice
+        assert await store.get(invoice.invoice_id) == invoice
+        assert await store.get_by_id(invoice.id) == invoice
+        assert await store.get_by_payment_hash(invoice.payment_hash) == invoice
+    assert await store.get_by_label("dakk", "order-1") == full
+
+
+async def test_what_is_not_there_is_none(store):
+    await store.add(an_invoice(label="order-1"))
+
+    assert await store.get("~" * 21) is None
+    assert await store.get_by_id("0" * 24) is None
+    assert await store.get_by_payment_hash("0" * 64) is None
+    assert await store.get_by_label("pino", "order-1") is None
+
+
+async def test_the_first_of_two_with_one_invoice_id_stays(store):
+    """Two tries of one order may end here at the same time; both get the first, and it counts once."""
+    first = an_invoice(label="order-1")
+    second = replace(first, id="0" * 24, payment_hash="f" * 64)
+
+    assert await store.add(first) == first
+    assert await store.add(second) == first
+    assert (await store.totals()).invoices == 1
+
+
+async def test_many_adds_at_once_are_all_stored(store):
+    """However they were put into batches."""
+    invoices = [an_invoice() for _ in range(1200)]
+
+    added = await asyncio.gather(*map(store.add, invoices))
+
+    assert added == invoices
+    assert [await store.get(invoice.invoice_id) for invoice in invoices] == invoices
+    assert (await store.totals()).invoices == 1200
+
+
+async def test_a_bad_row_does_not_fail_the_others_of_its_batch(store):
+    good = [an_invoice() for _ in range(5)]
+    bad = replace(an_invoice(), amount_msat=2**70)
+
+    results = await asyncio.gather(*map(store.add, [*good[:2], bad, *good[2:]]), return_exceptions=True)
+
+    assert [result for result in results if isinstance(result, Exception)] == [results[2]]
+    assert (await store.totals()).invoices == 5
+
+
+async def test_a_payment_is_settled_once(store):
+    """What the node says twice is written and counted once."""
+    invoice = await store.add(an_invoice())
+    await store.remember_node(NODE, NOON)
+
+    changed = await store.settle(NODE_ID, [paid(invoice, 6000)], 1)
+    again = await store.settle(NODE_ID, [paid(invoice, 6000)], 1)
+
+    assert [each.payment for each in changed] == [Payment(1, 6000, NOON)]
+    assert again == []
+    assert (await store.get(invoice.invoice_id)).status is Status.PAID
+    assert await store.totals() == (1, 6000)
+
+
+async def test_an_expiry_is_settled_once_and_a_payment_after_it_counts(store):
+    invoice = await store.add(an_invoice())
+
+    assert [each.status for each in await store.settle(NODE_ID, [expired(invoice)])] == [Status.EXPIRED]
+    assert await store.settle(NODE_ID, [expired(invoice)]) == []
+    assert [each.status for each in await store.settle(NODE_ID, [paid(invoice)])] == [Status.PAID]
+    assert await store.settle(NODE_ID, [expired(invoice)]) == []
+
+
+async def test_another_nodes_word_does_not_count(store):
+    """A label of ours on another node is not our invoice."""
+    invoice = await store.add(an_invoice())
+
+    assert await store.settle("03" + "cd" * 32, [paid(invoice)]) == []
+    assert (await store.get(invoice.invoice_id)).status is Status.UNPAID
+
+
+async def test_how_far_a_node_was_followed_is_kept_with_what_it_settled(store, database_url):
+    """Each node has its own cursor, and a new one begins at 0."""
+    assert await store.updated_index(NODE_ID) == 0
+    await store.remember_node(NODE, NOON)
+
+    await store.settle(NODE_ID, [], 41)
+    await store.remember_node(NODE, NOON + timedelta(hours=1))
+
+    assert await store.updated_index(NODE_ID) == 41
+    assert await store.updated_index("03" + "cd" * 32) == 0
+
+
+async def test_overdue_are_the_open_ones_whose_time_was_over_before(store):
+    """Of one node, the oldest first."""
+    later = await store.add(an_invoice())
+    earlier = await store.add(an_invoice(expires_at=NOON - timedelta(hours=1)))
+    settled = await store.add(an_invoice())
+    await store.add(an_invoice(node_id="03" + "cd" * 32))
+    await store.settle(NODE_ID, [paid(settled)])
+
+    assert await store.overdue(NODE_ID, NOON) == [earlier]
+    assert await store.overdue(NODE_ID, NOON + timedelta(seconds=1)) == [earlier, later]
+
+
+async def test_the_node_that_was_seen_last_is_remembered(store):
+    other = replace(NODE, id="03" + "cd" * 32)
+    assert await store.last_node() is None
+
+    await store.remember_node(NODE, NOON)
+    await store.remember_node(other, NOON + timedelta(seconds=1))
+
+    assert await store.last_node() == other
+
+
+async def test_everything_is_still_there_after_a_restart(store, database_url):
+    """The secret too: derived ids must not change."""
+    invoice = await store.add(an_invoice())
+
+    reopened = Store(open_database(database_url))
+
+    assert await reopened.get(invoice.invoice_id) == invoice
+    assert reopened.secret == store.secret
+    await reopened.close()
+
+
+async def test_a_failing_database_is_unavailable(store):
+    """And tells nothing of the inside."""
+    await store._write(lambda: store._execute("DROP TABLE till"))
+
+    with pytest.raises(Unavailable, match="^the store is unavailable"):
+        await store.totals()
+    with pytest.raises(Unavailable, match="^the store is unavailable"):
+        await store.add(an_invoice())
+
+
+def test_a_database_that_cannot_be_opened_is_told_in_one_line(tmp_path):
+    corrupt = tmp_path / "corrupt.db"
+    corrupt.write_bytes(b"this is no database, and never was one" * 100)
+
+    for url in (f"sqlite:///{corrupt}", f"sqlite:///{tmp_path}", f"sqlite:///{corrupt}/below", "mysql://x/y"):
+        with pytest.raises(OperatorError, match="--database") as refused:
+            open_database(url)
+        assert "\n" not in str(refused.value)
+
+
+async def test_a_database_of_a_newer_till_is_refused(store, database_url):
+    statement = "INSERT INTO schema_migration (name, applied) VALUES ('9999_future', '2030-01-01')"
+    await store._write(lambda: store._execute(statement))
+
+    with pytest.raises(OperatorError, match="9999_future"):
+        open_database(database_url)
