@@ -1,0 +1,143 @@
+"""The use cases: create an invoice, read it, watch it; tell about Till and its node."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import bolt11
+import structlog
+
+from tilld.errors import NodeOffline, NotFound, TookTooLong
+from tilld.hub import Hub
+from tilld.invoice import Invoice, Order, is_id, is_invoice_id
+from tilld.node import MayExist, Node
+from tilld.node_info import NodeInfo
+from tilld.store import Store, Totals
+
+log = structlog.get_logger()
+
+# The username of callers without a key.
+ANONYMOUS = "anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What GetInfo tells. `node` is as last seen; None: it was never seen."""
+
+    totals: Totals
+    online: bool
+    node: NodeInfo | None
+
+
+class Invoicing:
+    """What callers can do with invoices."""
+
+    def __init__(self, store: Store, node: Node, hub: Hub) -> None:
+        self._store = store
+        self._node = node
+        self._hub = hub
+
+    async def create(self, username: str, order: Order) -> Invoice:
+        """Create an invoice, or find the one that the same order with the same label created before.
+
+        Raises Conflict where the label belongs to another order; NodeOffline.
+        """
+        if order.label is not None:
+            earlier = await self._store.get_by_label(username, order.label)
+            if earlier:
+                return earlier.answering(order)
+        issued = await self._issue(username, order)
+        invoice = await self._store.add(issued)
+        if invoice is not issued:
+            return invoice.answering(order)
+        log.info(
+            "invoice created",
+            invoice_id=invoice.invoice_id,
+            username=username,
+            amount_msat=invoice.amount_msat,
+            payment_hash=invoice.payment_hash,
+        )
+        return invoice
+
+    async def get(self, invoice_id: str) -> Invoice:
+        """Read an invoice by its public id.
+
+        Raises NotFound.
+        """
+        return _found(await self._store.get(invoice_id) if is_invoice_id(invoice_id) else None)
+
+    async def get_by_id(self, internal_id: str) -> Invoice:
+        """Read an invoice by its internal id.
+
+        Raises NotFound.
+        """
+        return _found(await self._store.get_by_id(internal_id) if is_id(internal_id) else None)
+
+    async def get_by_label(self, username: str, label: str) -> Invoice:
+        """Read a user's invoice by its label.
+
+        Raises NotFound.
+        """
+        return _found(await self._store.get_by_label(username, label))
+
+    async def get_by_payment_hash(self, payment_hash: str) -> Invoice:
+        """Read an invoice by its payment hash.
+
+        Raises NotFound.
+        """
+        return _found(await self._store.get_by_payment_hash(payment_hash.lower()))
+
+    async def get_by_bolt11(self, text: str) -> Invoice:
+        """Read an invoice by its payment request, as people and QR codes write it.
+
+        Raises NotFound.
+        """
+        request = text.strip().lower().removeprefix("lightning:")
+        invoice = _found(await self._store.get_by_payment_hash(_payment_hash(request)))
+        return _found(invoice if invoice.bolt11 == request else None)
+
+    async def watch(self, invoice_id: str) -> AsyncIterator[Invoice]:
+        """Follow an invoice: its current state at once, then every change, until a final state.
+
+        Raises NotFound; Unavailable when Till stops.
+        """
+        # Subscribe before reading: a payment between the two would be lost.
+        with self._hub.subscribe(invoice_id) as changes:
+            invoice = await self.get(invoice_id)
+            yield invoice
+            while not invoice.is_final:
+                invoice = await changes.next()
+                yield invoice
+
+    async def info(self) -> Info:
+        """Tell about the invoices and the node. Never fails because of the node."""
+        totals = await self._store.totals()
+        try:
+            return Info(totals, online=True, node=await self._node.info())
+        except (NodeOffline, TookTooLong):
+            return Info(totals, online=False, node=self._node.last_info or await self._store.last_node())
+
+    async def _issue(self, username: str, order: Order) -> Invoice:
+        """Have the node issue an invoice, or adopt what it issued in an earlier try."""
+        invoice_id = order.invoice_id(username, self._store.secret)
+        try:
+            issued = await self._node.invoice(invoice_id, order)
+        except MayExist:
+            found = await self._node.find(invoice_id)
+            if found is None:
+                raise NodeOffline from None
+            return Invoice.adopted(username, order, found)
+        return Invoice.opened(invoice_id, username, order, issued)
+
+
+def _found(invoice: Invoice | None) -> Invoice:
+    if invoice is None:
+        raise NotFound
+    return invoice
+
+
+def _payment_hash(request: str) -> str:
+    try:
+        return bolt11.decode(request).payment_hash
+    except Exception:
+        # The library raises all kinds of errors at what is no bolt11.
+        return ""

@@ -1,0 +1,133 @@
+"""lightningd's JSON-RPC over one connection that carries many calls at once.
+
+pyln-client opens a socket for each call, blocks, and waits for ever. This keeps its methods and its
+errors, and replaces the way to the node.
+"""
+
+import asyncio
+import itertools
+import json
+from typing import Any
+
+import structlog
+from pyln.client import LightningRpc, RpcError
+
+log = structlog.get_logger()
+
+# A reply is one line of any length: descriptions of other users' invoices have no limit.
+MAX_REPLY_BYTES = 256 * 1024 * 1024
+
+
+class ConnectionLost(Exception):
+    """The connection ended, or could not be made. `sent`: the node may have got the call all the same."""
+
+    def __init__(self, *, sent: bool) -> None:
+        super().__init__("lightningd is not connected")
+        self.sent = sent
+
+
+class Pipeline(LightningRpc):  # type: ignore[misc]
+    """pyln-client's LightningRpc whose methods return awaitables.
+
+    Connects when first called, and again after a loss. Raises ConnectionLost; TimeoutError after
+    `timeout` seconds without a reply, but not for calls that wait for something to happen;
+    pyln.client.RpcError for an error of lightningd's.
+    """
+
+    WAITING = frozenset({"wait"})
+
+    def __init__(self, rpc_file: str, timeout: float) -> None:
+        super().__init__(rpc_file)
+        self.timeout = timeout
+        self.connection: _Connection | None = None
+        self._connecting = asyncio.Lock()
+
+    async def call(
+        self,
+        method: str,
+        payload: Any = None,
+        cmdprefix: str | None = None,
+        filter: Any = None,  # noqa: A002
+    ) -> Any:
+        """Call a method of lightningd, as pyln-client does."""
+        params = {name: value for name, value in (payload or {}).items() if value is not None}
+        connection = await self._connected()
+        async with asyncio.timeout(None if method in self.WAITING else self.timeout):
+            reply = await connection.request(method, params, filter)
+        if "error" in reply:
+            raise RpcError(method, params, reply["error"])
+        return reply["result"]
+
+    async def hang_up(self) -> None:
+        """Close the connection, if there is one; calls in flight raise ConnectionLost."""
+        if self.connection:
+            await self.connection.close()
+
+    async def _connected(self) -> "_Connection":
+        async with self._connecting:
+            if self.connection is None or self.connection.is_lost:
+                try:
+                    reader, writer = await asyncio.open_unix_connection(
+                        self.socket_path, limit=MAX_REPLY_BYTES
+                    )
+                except OSError:
+                    raise ConnectionLost(sent=False) from None
+                self.connection = _Connection(reader, writer)
+            return self.connection
+
+
+class _Connection:
+    """One connection: replies come in any order and are matched by id."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._ids = itertools.count(1)
+        self._pending: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._reading = asyncio.create_task(self._read())
+
+    @property
+    def is_lost(self) -> bool:
+        return self._reading.done()
+
+    async def request(self, method: str, params: dict[str, Any], fields: Any) -> dict[str, Any]:
+        request_id = f"till:{method}#{next(self._ids)}"
+        request = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
+        if fields:
+            request["filter"] = fields
+        replied = self._pending[request_id] = asyncio.get_running_loop().create_future()
+        try:
+            # lightningd refuses \u escapes in descriptions, and takes a label as it is written.
+            self._writer.write(json.dumps(request, ensure_ascii=False).encode())
+            reply: dict[str, Any] = await replied
+            return reply
+        finally:
+            del self._pending[request_id]
+
+    async def close(self) -> None:
+        self._reading.cancel()
+        await asyncio.wait([self._reading])
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                self._take(json.loads(await self._reader.readuntil(b"\n\n")))
+        except (asyncio.IncompleteReadError, OSError):
+            log.warning("lightningd closed the connection")
+        except (ValueError, asyncio.LimitOverrunError) as reason:
+            log.error("lightningd's replies make no sense; connecting anew", reason=str(reason)[:200])
+        finally:
+            self._writer.close()
+            for replied in self._pending.values():
+                if not replied.done():
+                    replied.set_exception(ConnectionLost(sent=True))
+
+    def _take(self, reply: Any) -> None:
+        if not isinstance(reply, dict) or not ("result" in reply or "error" in reply):
+            raise ValueError("neither result nor error")
+        if reply.get("id") is None:
+            # The reply to a request that lightningd could not read, and so to none that can be named.
+            raise ValueError(str(reply["error"]))
+        replied = self._pending.get(reply["id"])
+        if replied and not replied.done():
+            replied.set_result(reply)
