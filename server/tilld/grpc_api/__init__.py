@@ -1,0 +1,1 @@
+"""The typed gRPC API, and the server that carries it."""

@@ -1,0 +1,116 @@
+"""The one door from errors to the wire: canonical status, google.rpc.ErrorInfo, the documented code."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+
+from tilld import errors
+
+log = structlog.get_logger()
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+# The documented body may have 64 KiB; its envelope needs some more.
+MAX_REQUEST_BYTES = 66 * 1024
+
+STATUS = {
+    "E0": grpc.StatusCode.INTERNAL,
+    "E1": grpc.StatusCode.INVALID_ARGUMENT,
+    "E2": grpc.StatusCode.NOT_FOUND,
+    "E3": grpc.StatusCode.UNAUTHENTICATED,
+    "E4": grpc.StatusCode.PERMISSION_DENIED,
+    "E5": grpc.StatusCode.ALREADY_EXISTS,
+    "E6": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "E7": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "E8": grpc.StatusCode.UNAVAILABLE,
+    "E9": grpc.StatusCode.DEADLINE_EXCEEDED,
+    "E10": grpc.StatusCode.UNIMPLEMENTED,
+}
+
+OURS = "/till.v1."
+REST = "/till.v1.RestService/"
+
+# grpc's stubs know the handlers of its synchronous server only.
+Handler = Any
+
+
+class ErrorsInterceptor(grpc.aio.ServerInterceptor):
+    """Turns every exception of our handlers into a status that tells nothing of the inside.
+
+    Requests are decoded here as well: grpc would answer a bad one with a text of its own.
+    """
+
+    def __init__(self) -> None:
+        self._guarded: dict[str, Handler] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler:
+        """Give a method its guarded handler."""
+        method = handler_call_details.method
+        if method in self._guarded:
+            return self._guarded[method]
+        handler = await continuation(handler_call_details)
+        if handler is None or not method.startswith(OURS):
+            return handler
+        return self._guarded.setdefault(method, _guard(method, handler))
+
+
+def _guard(method: str, handler: Handler) -> Handler:
+    def decoded(raw: bytes) -> Any:
+        if len(raw) > MAX_REQUEST_BYTES:
+            raise errors.TooLarge(f"the request must have at most {MAX_REQUEST_BYTES} bytes")
+        try:
+            return handler.request_deserializer(raw)
+        except DecodeError:
+            # Of a REST request only the path can be undecodable: an id that is none.
+            raise errors.NotFound if method.startswith(REST) else errors.InvalidRequest from None
+
+    async def call(raw: bytes, context: Context) -> Any:
+        try:
+            return await handler.unary_unary(decoded(raw), context)
+        except Exception as reason:
+            await _refuse(method, reason, context)
+
+    async def stream(raw: bytes, context: Context) -> AsyncIterator[Any]:
+        try:
+            async for response in handler.unary_stream(decoded(raw), context):
+                yield response
+        except Exception as reason:
+            await _refuse(method, reason, context)
+
+    if handler.unary_stream:
+        return grpc.unary_stream_rpc_method_handler(stream, None, handler.response_serializer)
+    return grpc.unary_unary_rpc_method_handler(call, None, handler.response_serializer)
+
+
+async def _refuse(method: str, reason: Exception, context: Context) -> NoReturn:
+    if not isinstance(reason, errors.TillError):
+        log.error("call failed", method=method, exc_info=reason)
+        reason = errors.Internal()
+    log.debug("call refused", method=method, code=reason.code, message=reason.message)
+    status = STATUS[reason.code]
+    info = ErrorInfo(
+        reason=_upper_snake(type(reason).__name__), domain="till", metadata={"code": reason.code}
+    )
+    details = AnyMessage()
+    details.Pack(info)
+    rich = Status(code=status.value[0], message=reason.message, details=[details])
+    await context.abort(
+        status,
+        reason.message,
+        (("x-error-code", reason.code), ("grpc-status-details-bin", rich.SerializeToString())),
+    )
+
+
+def _upper_snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper()

@@ -1,0 +1,66 @@
+"""InvoiceService: in, do, out."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc.aio
+
+from till.v1 import invoice_service_pb2 as pb
+from till.v1 import invoice_service_pb2_grpc
+from tilld.errors import InvalidRequest
+from tilld.grpc_api import convert
+from tilld.invoicing import ANONYMOUS, Invoicing
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
+    """The typed API."""
+
+    def __init__(self, invoicing: Invoicing) -> None:
+        self._invoicing = invoicing
+
+    async def CreateInvoice(
+        self, request: pb.CreateInvoiceRequest, context: Context
+    ) -> pb.CreateInvoiceResponse:
+        """Create an invoice."""
+        invoice = await self._invoicing.create(ANONYMOUS, convert.order(request))
+        return pb.CreateInvoiceResponse(invoice=convert.invoice(invoice))
+
+    async def GetInvoice(self, request: pb.GetInvoiceRequest, context: Context) -> pb.GetInvoiceResponse:
+        """Read an invoice by its public id."""
+        invoice = await self._invoicing.get(request.invoice_id)
+        return pb.GetInvoiceResponse(invoice=convert.invoice(invoice))
+
+    async def GetInvoiceById(
+        self, request: pb.GetInvoiceByIdRequest, context: Context
+    ) -> pb.GetInvoiceByIdResponse:
+        """Read an invoice by its internal id."""
+        invoice = await self._invoicing.get_by_id(request.id)
+        return pb.GetInvoiceByIdResponse(invoice=convert.invoice(invoice))
+
+    async def LookupInvoice(
+        self, request: pb.LookupInvoiceRequest, context: Context
+    ) -> pb.LookupInvoiceResponse:
+        """Find an invoice by what else is known of it."""
+        match request.WhichOneof("key"):
+            case "label":
+                invoice = await self._invoicing.get_by_label(ANONYMOUS, request.label)
+            case "payment_hash":
+                invoice = await self._invoicing.get_by_payment_hash(request.payment_hash)
+            case "bolt11":
+                invoice = await self._invoicing.get_by_bolt11(request.bolt11)
+            case _:
+                raise InvalidRequest("give one of label, payment_hash and bolt11")
+        return pb.LookupInvoiceResponse(invoice=convert.invoice(invoice))
+
+    async def WatchInvoice(
+        self, request: pb.WatchInvoiceRequest, context: Context
+    ) -> AsyncIterator[pb.WatchInvoiceResponse]:
+        """Follow an invoice until it is final."""
+        async for invoice in self._invoicing.watch(request.invoice_id):
+            yield pb.WatchInvoiceResponse(invoice=convert.invoice(invoice))
+
+    async def GetInfo(self, request: pb.GetInfoRequest, context: Context) -> pb.GetInfoResponse:
+        """Tell about Till and its node."""
+        return convert.info(await self._invoicing.info())

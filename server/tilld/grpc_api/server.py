@@ -1,0 +1,55 @@
+"""The gRPC server: its services, its limits."""
+
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from till.v1 import invoice_service_pb2, invoice_service_pb2_grpc, rest_service_pb2, rest_service_pb2_grpc
+from tilld.config import Address
+from tilld.errors import OperatorError
+from tilld.grpc_api.errors_interceptor import ErrorsInterceptor
+
+SERVICES = [
+    invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"].full_name,
+    rest_service_pb2.DESCRIPTOR.services_by_name["RestService"].full_name,
+]
+
+OPTIONS = (
+    # With it two tills could share a port without a word.
+    ("grpc.so_reuseport", 0),
+    # A burst of new streams beyond these is refused, which callers see as CANCELLED.
+    ("grpc.server.max_pending_requests", 20_000),
+    ("grpc.server.max_pending_requests_hard_limit", 40_000),
+    # Dead peers are noticed within a minute and a half; clients may do the same to us.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+)
+
+
+def create(
+    invoices: invoice_service_pb2_grpc.InvoiceServiceServicer,
+    rest: rest_service_pb2_grpc.RestServiceServicer,
+    health_servicer: health.aio.HealthServicer,
+) -> grpc.aio.Server:
+    """A server with all services, not started."""
+    server = grpc.aio.server(interceptors=[ErrorsInterceptor()], options=OPTIONS)
+    invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(invoices, server)
+    rest_service_pb2_grpc.add_RestServiceServicer_to_server(rest, server)
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
+    reflection.enable_server_reflection(names, server)
+    return server
+
+
+def listen(server: grpc.aio.Server, address: Address) -> Address:
+    """Bind a server to an address; returns it with the port that port 0 has become.
+
+    Raises OperatorError where it can't be had.
+    """
+    try:
+        return address._replace(port=server.add_insecure_port(str(address)))
+    except RuntimeError:
+        raise OperatorError(
+            f"{address} cannot be listened on: stop what uses it, or give another with --grpc HOST:PORT"
+        ) from None
