@@ -1,0 +1,60 @@
+"""The documented request: POST /lightning/invoice/create."""
+
+import reprlib
+from typing import Any
+
+from tilld import strict_json
+from tilld.errors import InvalidRequest, TooLarge
+from tilld.invoice import Order
+
+MAX_BODY_BYTES = 64 * 1024
+
+FIELDS = ("msat", "metadata", "description", "expiry", "label")
+
+
+def order(body: bytes) -> Order:
+    """Read an order from a body: msat and metadata, and if wanted description, expiry (seconds), label.
+
+    Raises InvalidRequest or TooLarge, naming the field and the limit.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        raise TooLarge(f"the body must have at most {MAX_BODY_BYTES} bytes")
+    members = strict_json.members(body, "the body")
+    for name in members.keys() - FIELDS:
+        raise InvalidRequest(f"unknown field {reprlib.repr(name)}: there are {', '.join(FIELDS)}")
+    for name in ("msat", "metadata"):
+        if name not in members:
+            raise InvalidRequest(f"{name} is missing")
+    values = {name: member.value for name, member in members.items()}
+    if not isinstance(values["metadata"], dict):
+        raise InvalidRequest("metadata must be an object")
+    return Order.checked(
+        amount_msat=_amount(values["msat"]),
+        description=_text(values, "description"),
+        expiry=_expiry(values),
+        metadata=members["metadata"].text,
+        label=_text(values, "label"),
+        amount_field="msat",
+    )
+
+
+def _amount(value: Any) -> int | None:
+    if value == "any":
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidRequest('msat must be a whole number of millisatoshi, or "any"')
+    return value
+
+
+def _text(values: dict[str, Any], name: str) -> str | None:
+    value = values.get(name)
+    if name in values and not isinstance(value, str):
+        raise InvalidRequest(f"{name} must be a string")
+    return value
+
+
+def _expiry(values: dict[str, Any]) -> float | None:
+    value = values.get("expiry")
+    if "expiry" in values and (not isinstance(value, int | float) or isinstance(value, bool)):
+        raise InvalidRequest("expiry must be a number of seconds")
+    return value

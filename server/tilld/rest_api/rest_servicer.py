@@ -1,0 +1,58 @@
+"""RestService: in, do, out."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc.aio
+from google.api.httpbody_pb2 import HttpBody
+
+from till.v1 import rest_service_pb2 as pb
+from till.v1 import rest_service_pb2_grpc
+from tilld.invoicing import ANONYMOUS, Invoicing
+from tilld.rest_api import parse, render
+from tilld.rest_api.events import FINAL_ID, events
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class RestServicer(rest_service_pb2_grpc.RestServiceServicer):
+    """The documented API."""
+
+    def __init__(self, invoicing: Invoicing, heartbeat_seconds: float) -> None:
+        self._invoicing = invoicing
+        self._heartbeat_seconds = heartbeat_seconds
+
+    async def CreateInvoice(self, request: pb.RestServiceCreateInvoiceRequest, context: Context) -> HttpBody:
+        """Create an invoice."""
+        invoice = await self._invoicing.create(ANONYMOUS, parse.order(request.raw.data))
+        return _json(render.invoice(invoice))
+
+    async def GetInvoice(self, request: pb.RestServiceGetInvoiceRequest, context: Context) -> HttpBody:
+        """Read an invoice by its public id."""
+        return _json(render.invoice(await self._invoicing.get(request.invoice_id)))
+
+    async def GetInvoiceById(
+        self, request: pb.RestServiceGetInvoiceByIdRequest, context: Context
+    ) -> HttpBody:
+        """Read an invoice by its internal id."""
+        return _json(render.invoice(await self._invoicing.get_by_id(request.id)))
+
+    async def WatchInvoice(
+        self, request: pb.RestServiceWatchInvoiceRequest, context: Context
+    ) -> AsyncIterator[HttpBody]:
+        """Follow an invoice until it is final, as server-sent events."""
+        metadata = dict(context.invocation_metadata() or ())
+        if metadata.get("last-event-id") == FINAL_ID:
+            # An EventSource reconnects after every end, unless it is told that there is no more.
+            await context.send_initial_metadata((("x-till-no-content", "1"),))
+            return
+        async for event in events(self._invoicing.watch(request.invoice_id), self._heartbeat_seconds):
+            yield HttpBody(content_type="text/event-stream", data=event.encode())
+
+    async def GetInfo(self, request: pb.RestServiceGetInfoRequest, context: Context) -> HttpBody:
+        """Tell about Till and its node."""
+        return _json(render.info(await self._invoicing.info()))
+
+
+def _json(text: str) -> HttpBody:
+    return HttpBody(content_type="application/json", data=text.encode())
