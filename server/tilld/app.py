@@ -1,0 +1,168 @@
+"""The composition root: builds everything once, starts it, stops it in the opposite order."""
+
+import asyncio
+import gc
+import signal
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import structlog
+from grpc_health.v1.health import aio as health_aio
+
+from tilld import child
+from tilld.config import Address, Config
+from tilld.database import open_database
+from tilld.envoy import Envoy
+from tilld.errors import OperatorError
+from tilld.follower import Follower
+from tilld.grpc_api import health, server
+from tilld.grpc_api.invoice_servicer import InvoiceServicer
+from tilld.hub import Hub
+from tilld.invoicing import Invoicing
+from tilld.node import Node
+from tilld.rest_api.rest_servicer import RestServicer
+from tilld.store import Store
+
+log = structlog.get_logger()
+
+NODE_STOP_SECONDS = 5.0
+
+
+class Running(NamedTuple):
+    """Where a running Till is reached; `rest` is None without Envoy."""
+
+    grpc: Address
+    rest: Address | None
+    rpc_file: Path
+
+
+async def run(config: Config, announce: Callable[[Running], None]) -> None:
+    """Run Till until SIGINT or SIGTERM; `announce` is called when it serves.
+
+    Raises OperatorError where it can't start, or a part of it dies.
+    """
+    ending = asyncio.Event()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(each, ending.set)
+    async with Till(config) as till:
+        # What lives now lives for long: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        announce(till.running)
+        await till.serve_until(ending)
+        log.info("stopping")
+
+
+class Till:
+    """All parts of a Till, started on entry and stopped on exit."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._parts = AsyncExitStack()
+        self._lives: dict[asyncio.Task[Any], str] = {}
+        self.running: Running
+
+    async def __aenter__(self) -> "Till":
+        try:
+            await self._start()
+        except BaseException:
+            await self._parts.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._parts.aclose()
+
+    async def serve_until(self, ending: asyncio.Event) -> None:
+        """Go on until the event is set.
+
+        Raises OperatorError if a part dies before.
+        """
+        ended = asyncio.create_task(ending.wait())
+        done, _ = await asyncio.wait([ended, *self._lives], return_when=asyncio.FIRST_COMPLETED)
+        if ended not in done:
+            ended.cancel()
+            raise OperatorError(f"{self._lives[done.pop()]} has ended: its log tells why; start Till again")
+
+    async def _start(self) -> None:
+        config = self._config
+        _make_directory(config.data_dir)
+        rpc_file = config.lightning_rpc or await self._start_simulated_node()
+        if not rpc_file.is_socket():
+            raise OperatorError(
+                f"there is no socket of a lightningd at {rpc_file}: start it, or check --lightning-rpc"
+            )
+        store = Store(open_database(config.database_url))
+        self._parts.push_async_callback(store.close)
+        node = Node(rpc_file)
+        self._parts.push_async_callback(node.close)
+        hub = Hub()
+        invoicing = Invoicing(store, node, hub)
+        follower = Follower(node, store, hub)
+        self._spawn("the follower", follower.run())
+        grpc, health_servicer = await self._start_server(invoicing)
+        self._spawn(
+            "the health check",
+            health.report(health_servicer, server.SERVICES, store, lambda: follower.is_following),
+        )
+        rest = None if config.no_rest else await self._start_envoy(grpc)
+        self._parts.callback(hub.close)
+        self._parts.push_async_callback(health_servicer.enter_graceful_shutdown)
+        self.running = Running(grpc, rest, rpc_file)
+
+    async def _start_simulated_node(self) -> Path:
+        rpc_file = self._config.simulated_rpc_file
+        state = self._config.data_dir / "node.jsonl"
+        process = await child.start(
+            sys.executable, "-m", "tilld.cli", "node", "simulate",
+            f"--rpc-file={rpc_file}", f"--state={state}", stdout=PIPE,
+        )  # fmt: skip
+        self._parts.push_async_callback(child.stop, process, patience=NODE_STOP_SECONDS)
+        if not (process.stdout and await process.stdout.readline()):
+            raise OperatorError("the simulated node did not start")
+        self._watch_over("the simulated node", process.wait())
+        return rpc_file
+
+    async def _start_server(self, invoicing: Invoicing) -> tuple[Address, health_aio.HealthServicer]:
+        health_servicer = health_aio.HealthServicer()
+        rest = RestServicer(invoicing, self._config.heartbeat_seconds)
+        grpc = server.create(InvoiceServicer(invoicing), rest, health_servicer)
+        address = server.listen(grpc, self._config.grpc)
+        await grpc.start()
+        self._parts.push_async_callback(grpc.stop, self._config.grace_seconds)
+        return address, health_servicer
+
+    async def _start_envoy(self, grpc: Address) -> Address:
+        envoy = Envoy(self._config.rest, grpc, self._config.data_dir)
+        await envoy.start()
+        self._parts.push_async_callback(envoy.stop, self._config.grace_seconds)
+        self._watch_over("Envoy", envoy.wait())
+        return envoy.rest
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
+        """Run a part of ours for as long as Till runs."""
+        task = self._watch_over(name, work)
+        self._parts.push_async_callback(_cancel, task)
+
+    def _watch_over(self, name: str, life: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(life, name=name)
+        self._lives[task] = name
+        return task
+
+
+async def _cancel(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as reason:
+        raise OperatorError(
+            f"the data directory {path} cannot be made ({reason.strerror}): give another with --data-dir"
+        ) from None
