@@ -1,0 +1,45 @@
+"""What a command answers: a result, or an error."""
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any, TypeAlias
+
+Result: TypeAlias = dict[str, Any]
+
+
+class Code(IntEnum):
+    """lightningd's error codes."""
+
+    UNKNOWN_COMMAND = -32601
+    INVALID_PARAMS = -32602
+    INVALID_REQUEST = -32600
+    FAILED = -1
+    DESTINATION_REFUSED = 203
+    ALREADY_PAID = 219
+    DUPLICATE_LABEL = 900
+    DUPLICATE_PREIMAGE = 901
+    NO_SUITABLE_HINTS = 902
+    EXPIRED_DURING_WAIT = 903
+    WAIT_TIMED_OUT = 904
+    UNKNOWN_INVOICE = 905
+    UNEXPECTED_STATUS = 906
+    NO_DESCRIPTION = 908
+
+
+class RpcError(Exception):
+    """An error for the caller, in the words of lightningd."""
+
+    def __init__(self, code: Code, message: str, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.data = data
+
+    def as_json(self) -> dict[str, Any]:
+        """Show the error as JSON-RPC has it."""
+        shown: dict[str, Any] = {"code": int(self.code), "message": self.message}
+        return shown if self.data is None else {**shown, "data": self.data}
+
+
+class NodeAborted(Exception):
+    """The real node's process ends here, without an answer."""

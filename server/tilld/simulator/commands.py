@@ -1,0 +1,172 @@
+"""The commands of the simulated node, with their parameters as lightningd has them."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from tilld.simulator import invoice_commands, payment_commands, values
+from tilld.simulator.answers import Code, Result, RpcError
+from tilld.simulator.bolt11_invoices import FINAL_CLTV_EXPIRY
+from tilld.simulator.node import Node
+from tilld.simulator.parameters import BadParameter, Parameter, bind
+from tilld.simulator.requests import Object, Value
+
+# What tells this node from a real one, to people and to programs.
+VERSION = "v26.06.6-simulated"
+ALIAS = "till-simulated"
+
+_WEEK = 7 * 24 * 3600
+_INDEX = values.one_of("created", "updated", "deleted", problem="unknown index")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: `run` takes the node and, by name, the parameters; it answers now or later."""
+
+    run: Callable[..., Result | Awaitable[Result]]
+    parameters: tuple[Parameter, ...] = ()
+
+
+def call(node: Node, method: str, params: Value) -> Result | Awaitable[Result]:
+    """Run a command.
+
+    Raises RpcError, now or when the result is awaited, and NodeAborted.
+    """
+    if method == "check":
+        return _check(params)
+    command = _named(method)
+    return command.run(node, **bind(command.parameters, params))
+
+
+def _named(method: str) -> Command:
+    if method not in _COMMANDS:
+        raise RpcError(Code.UNKNOWN_COMMAND, f"Unknown command '{method}'")
+    return _COMMANDS[method]
+
+
+def _check(params: Value) -> Result:
+    """Check a command's parameters, one by one, without running it."""
+    match params:
+        case Object(pairs):
+            given: list[Value] = [value for name, value in pairs if name == "command_to_check"][:1]
+            rest: Value = Object([pair for pair in pairs if pair[0] != "command_to_check"])
+        case list():
+            given, rest = params[:1], params[1:]
+        case _:
+            raise RpcError(Code.INVALID_PARAMS, "Expected array or object for params")
+    if not given:
+        raise RpcError(Code.INVALID_PARAMS, "missing required parameter: command_to_check")
+    name = values.text(given[0])
+    try:
+        bind(_named(name).parameters, rest)
+    except BadParameter as error:
+        raise error.in_check from None
+    return {"command_to_check": name}
+
+
+def _getinfo(node: Node) -> Result:
+    return {
+        "id": node.id,
+        "alias": ALIAS,
+        "color": node.id[:6],
+        "num_peers": 0,
+        "num_pending_channels": 0,
+        "num_active_channels": 0,
+        "num_inactive_channels": 0,
+        "address": [],
+        "binding": [],
+        "version": VERSION,
+        "blockheight": 0,
+        "network": "regtest",
+        "fees_collected_msat": 0,
+        "lightning-dir": str(node.lightning_dir),
+        "our_features": {
+            "init": "800898880a8a59a1",
+            "node": "808898880a8a59a1",
+            "channel": "",
+            "invoice": "02000002024100",
+        },
+    }
+
+
+def _stop(node: Node) -> Result:
+    node.end(None)
+    return {"result": "Shutdown complete"}
+
+
+# Those that change how a payment finds its way, which here has none to find.
+_PAYING = tuple(
+    Parameter(name, values.anything, None)
+    for name in ("maxfee", "layers", "retry_for", "maxdelay", "payer_note", "label", "riskfactor")
+)
+
+_COMMANDS = {
+    "getinfo": Command(_getinfo),
+    "stop": Command(_stop),
+    "invoice": Command(
+        invoice_commands.invoice,
+        (
+            Parameter("amount_msat", values.positive_msat_or_any),
+            Parameter("label", values.label),
+            Parameter("description", values.description),
+            Parameter("expiry", values.u64, _WEEK),
+            Parameter("fallbacks", values.array, []),
+            Parameter("preimage", values.preimage, None),
+            Parameter("exposeprivatechannels", values.channel_hints, False),
+            Parameter("cltv", values.number, FINAL_CLTV_EXPIRY),
+            Parameter("deschashonly", values.flag, False),
+        ),
+    ),
+    "listinvoices": Command(
+        invoice_commands.listinvoices,
+        (
+            Parameter("label", values.label, None),
+            Parameter("invstring", values.invoice_string, None),
+            Parameter("payment_hash", values.sha256, None),
+            Parameter("offer_id", values.sha256, None),
+            Parameter("index", _INDEX, None),
+            Parameter("start", values.index_start, 0),
+            Parameter("limit", values.u32, None),
+        ),
+    ),
+    "delinvoice": Command(
+        invoice_commands.delinvoice,
+        (
+            Parameter("label", values.label),
+            Parameter("status", values.text),
+            Parameter("desconly", values.flag, False),
+        ),
+    ),
+    "wait": Command(
+        invoice_commands.wait,
+        (
+            Parameter("subsystem", values.one_of("invoices", problem="unknown subsystem")),
+            Parameter("indexname", _INDEX),
+            Parameter("nextvalue", values.u64),
+        ),
+    ),
+    "waitinvoice": Command(invoice_commands.waitinvoice, (Parameter("label", values.label),)),
+    "waitanyinvoice": Command(
+        invoice_commands.waitanyinvoice,
+        (
+            Parameter("lastpay_index", values.index_start, 0),
+            Parameter("timeout", values.u64, None),
+        ),
+    ),
+    "decode": Command(payment_commands.decode, (Parameter("string", values.invoice_string),)),
+    "xpay": Command(
+        payment_commands.xpay,
+        (
+            Parameter("invstring", values.invoice_string),
+            Parameter("amount_msat", values.msat, None),
+            *_PAYING,
+        ),
+    ),
+    "pay": Command(
+        payment_commands.pay,
+        (
+            Parameter("bolt11", values.invoice_string),
+            Parameter("amount_msat", values.msat, None),
+            *_PAYING,
+        ),
+    ),
+}

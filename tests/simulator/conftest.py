@@ -1,0 +1,37 @@
+"""A simulated node for a test, with a clock that the test moves."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tilld.simulator import Simulator
+
+from .rpc import Rpc, connected
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1_795_217_785.25
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def node(tmp_path: Path, clock: Clock) -> AsyncIterator[Simulator]:
+    async with Simulator(tmp_path / "rpc", clock=clock) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def rpc(node: Simulator) -> AsyncIterator[Rpc]:
+    async with connected(node.rpc_file) as connection:
+        yield connection
