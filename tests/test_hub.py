@@ -64,6 +64,7 @@ async def test_closing_gives_what_was_published_and_ends_the_watching():
 async def test_nothing_stays_of_those_who_left():
     hub = Hub()
     with hub.subscribe("one"), hub.subscribe("one"), hub.subscribe("two"):
-        pass
+        assert hub.watchers == 3
 
+    assert hub.watchers == 0
     assert not hub._watchers

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import resource
 import signal
 import sys
 from asyncio.subprocess import PIPE
@@ -48,6 +49,7 @@ async def run(config: Config, announce: Callable[[Running], None]) -> None:
     ending = asyncio.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(each, ending.set)
+    _allow_many_connections()
     async with Till(config) as till:
         # What lives now lives for long: the collector need not look at it again.
         gc.collect()
@@ -62,6 +64,7 @@ class Till:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self.hub = Hub()
         self._parts = AsyncExitStack()
         self._lives: dict[asyncio.Task[Any], str] = {}
         self.running: Running
@@ -100,9 +103,8 @@ class Till:
         self._parts.push_async_callback(store.close)
         node = Node(rpc_file)
         self._parts.push_async_callback(node.close)
-        hub = Hub()
-        invoicing = Invoicing(store, node, hub)
-        follower = Follower(node, store, hub)
+        invoicing = Invoicing(store, node, self.hub)
+        follower = Follower(node, store, self.hub)
         self._spawn("the follower", follower.run())
         grpc, health_servicer = await self._start_server(invoicing)
         self._spawn(
@@ -110,7 +112,7 @@ class Till:
             health.report(health_servicer, server.SERVICES, store, lambda: follower.is_following),
         )
         rest = None if config.no_rest else await self._start_envoy(grpc)
-        self._parts.callback(hub.close)
+        self._parts.callback(self.hub.close)
         self._parts.push_async_callback(health_servicer.enter_graceful_shutdown)
         self.running = Running(grpc, rest, rpc_file)
 
@@ -152,6 +154,12 @@ class Till:
         task = asyncio.create_task(life, name=name)
         self._lives[task] = name
         return task
+
+
+def _allow_many_connections() -> None:
+    """Raise the soft limit of open files, which Envoy inherits, to the hard one: a watcher is a file."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _cancel(task: asyncio.Task[Any]) -> None:

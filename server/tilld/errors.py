@@ -121,6 +121,3 @@ class NoSuchMethod(TillError):
 
 class OperatorError(Exception):
     """Ends the program. The message is one line that says what is wrong and what to do."""
-
-
-CannotStart = OperatorError

@@ -74,6 +74,11 @@ class Hub:
             for changes in self._watchers.get(invoice.invoice_id, ()):
                 changes.put(invoice)
 
+    @property
+    def watchers(self) -> int:
+        """How many are watching."""
+        return sum(map(len, self._watchers.values()))
+
     def close(self) -> None:
         """End all watching: what was published is still given out, then Unavailable is raised."""
         self._closed = True

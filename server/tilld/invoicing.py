@@ -119,14 +119,16 @@ class Invoicing:
     async def _issue(self, username: str, order: Order) -> Invoice:
         """Have the node issue an invoice, or adopt what it issued in an earlier try."""
         invoice_id = order.invoice_id(username, self._store.secret)
-        try:
-            issued = await self._node.invoice(invoice_id, order)
-        except MayExist:
-            found = await self._node.find(invoice_id)
-            if found is None:
-                raise NodeOffline from None
-            return Invoice.adopted(username, order, found)
-        return Invoice.opened(invoice_id, username, order, issued)
+        # Once more where the node never heard of it: a label can't be used twice.
+        for _ in range(2):
+            try:
+                issued = await self._node.invoice(invoice_id, order)
+                return Invoice.opened(invoice_id, username, order, issued)
+            except MayExist:
+                found = await self._node.find(invoice_id)
+                if found:
+                    return Invoice.adopted(username, order, found)
+        raise NodeOffline
 
 
 def _found(invoice: Invoice | None) -> Invoice:

@@ -72,9 +72,10 @@ class Node:
 
     async def identity(self) -> str:
         """The public key of the node at the other end, asked for anew on every new connection."""
-        if self.last_info is None or self._last_info_is_of is not self._rpc.connection:
-            return (await self.info()).id
-        return self.last_info.id
+        connection = self._rpc.connection
+        if self.last_info and connection and connection is self._last_info_is_of:
+            return self.last_info.id
+        return (await self.info()).id
 
     async def invoice(self, invoice_id: str, order: Order) -> Issued:
         """Create an invoice, labelled with its invoice_id (lightning-invoice(7)).
@@ -91,6 +92,8 @@ class Node:
                 expiry=order.expiry,
                 deschashonly=len(description.encode()) > MAX_BOLT11_DESCRIPTION_BYTES or None,
             )
+            if await self.identity() != node_id:
+                raise MayExist
             return _issued(node_id, reply)
 
     async def find(self, invoice_id: str) -> NodeInvoice | None:
@@ -165,7 +168,7 @@ def _errors_translated(unknown_outcome: type[Exception] | None = None) -> Iterat
             raise unknown_outcome from None
         log.error("lightningd refused a call", method=refused.method, code=code, message=message)
         raise Internal from None
-    except (LookupError, TypeError, ValueError) as reason:
+    except (AttributeError, LookupError, TypeError, ValueError) as reason:
         log.error("lightningd's answer makes no sense", reason=repr(reason))
         raise Internal from None
 

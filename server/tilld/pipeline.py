@@ -39,8 +39,13 @@ class Pipeline(LightningRpc):  # type: ignore[misc]
     def __init__(self, rpc_file: str, timeout: float) -> None:
         super().__init__(rpc_file)
         self.timeout = timeout
-        self.connection: _Connection | None = None
+        self._connection: _Connection | None = None
         self._connecting = asyncio.Lock()
+
+    @property
+    def connection(self) -> object:
+        """The connection that stands, None without one: another one may lead to another node."""
+        return None if self._connection is None or self._connection.is_lost else self._connection
 
     async def call(
         self,
@@ -60,20 +65,20 @@ class Pipeline(LightningRpc):  # type: ignore[misc]
 
     async def hang_up(self) -> None:
         """Close the connection, if there is one; calls in flight raise ConnectionLost."""
-        if self.connection:
-            await self.connection.close()
+        if self._connection:
+            await self._connection.close()
 
     async def _connected(self) -> "_Connection":
         async with self._connecting:
-            if self.connection is None or self.connection.is_lost:
+            if self._connection is None or self._connection.is_lost:
                 try:
                     reader, writer = await asyncio.open_unix_connection(
                         self.socket_path, limit=MAX_REPLY_BYTES
                     )
                 except OSError:
                     raise ConnectionLost(sent=False) from None
-                self.connection = _Connection(reader, writer)
-            return self.connection
+                self._connection = _Connection(reader, writer)
+            return self._connection
 
 
 class _Connection:

@@ -20,6 +20,8 @@ OPTIONS = (
     # A burst of new streams beyond these is refused, which callers see as CANCELLED.
     ("grpc.server.max_pending_requests", 20_000),
     ("grpc.server.max_pending_requests_hard_limit", 40_000),
+    # Envoy lets 8 KiB of headers pass, and repeats the path in another.
+    ("grpc.max_metadata_size", 32 * 1024),
     # Dead peers are noticed within a minute and a half; clients may do the same to us.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),

@@ -1,0 +1,151 @@
+"""The documented examples, byte for byte through the real Envoy: only white space may differ."""
+
+import asyncio
+import json
+import re
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import config, open_shop
+from tests.samples import an_invoice, paid
+from tests.scripted_node import result, scripted_node
+from tilld.database import open_database
+from tilld.store import Store
+from tilld.strict_json import compact
+
+DOCUMENT = (Path(__file__).parent.parent / "golden" / "000_a7e52c048fb9dfbe.txt").read_text()
+
+
+def example(section, response):
+    """The JSON of an example, without white space."""
+    text = DOCUMENT.split(f"## {section} [")[1].split("\n## ")[0].split(f"+ {response}")[1].split("+ Resp")[0]
+    return compact(text[text.index("{") : text.rindex("}") + 1])
+
+
+CREATE_REQUEST = example("Create an invoice", "Request Invoice creation")
+CREATED = example("Create an invoice", "Response 200")
+INVOICE = example("Get an invoice", "Response 200")
+NOT_FOUND = example("Get an invoice", "Response 404")
+INFO = example("Get lightning node info", "Response 200")
+
+
+@pytest.fixture(scope="module")
+async def documented_shop(tmp_path_factory):
+    """A Till whose store and node hold what is behind the examples."""
+    directory = tmp_path_factory.mktemp("documented")
+    await _fill_store(f"sqlite:///{directory / 'till.db'}")
+
+    async def answer(request):
+        if request["method"] == "getinfo":
+            nodeinfo = json.loads(INFO)["nodeinfo"]
+            return result(request, nodeinfo | {"fees_collected_msat": 0, "lightning-dir": "/secret"})
+        if request["method"] == "wait" and request["params"]["nextvalue"] == 0:
+            return result(request, {"subsystem": "invoices", "updated": 0})
+        if request["method"] == "listinvoices":
+            return result(request, {"invoices": []})
+        return await asyncio.Future()
+
+    rpc_file = directory / "rpc"
+    async with scripted_node(rpc_file, answer):
+        async with open_shop(config(directory, lightning_rpc=rpc_file)) as shop:
+            yield shop
+
+
+async def _fill_store(url):
+    documented = json.loads(INVOICE)
+    invoice = replace(
+        an_invoice(username=documented["username"]),
+        id=documented["_id"],
+        invoice_id=documented["invoiceid"],
+        amount_msat=documented["msatoshi"],
+        metadata='{"type":"testlightning","vote":"pino"}',
+        payment_hash=documented["rhash"],
+        bolt11=documented["payreq"],
+        created_at=datetime.fromisoformat(documented["created_at"]),
+        expires_at=datetime.fromisoformat(documented["expires_at"]),
+    )
+    others = [an_invoice() for _ in range(json.loads(INFO)["invoices"] - 1)]
+    store = Store(open_database(url))
+    await asyncio.gather(*map(store.add, [invoice, *others]))
+    await store.settle(invoice.node_id, [paid(others[0], 12_000_000), paid(others[1], 143_777, 2)])
+    await store.close()
+
+
+async def test_get_an_invoice(documented_shop):
+    reply = await documented_shop.rest.get(f"/lightning/invoice/{json.loads(INVOICE)['invoiceid']}")
+
+    assert (reply.status_code, reply.headers["content-type"]) == (200, "application/json")
+    assert reply.text == INVOICE
+
+
+async def test_get_an_invoice_by_internal_id(documented_shop):
+    reply = await documented_shop.rest.get(f"/lightning/invoice/i/{json.loads(INVOICE)['_id']}")
+
+    assert reply.text == INVOICE
+
+
+async def test_get_an_invoice_that_is_not_there(documented_shop):
+    reply = await documented_shop.rest.get("/lightning/invoice/PDxIkt9La2h1iG~VTIEcy")
+
+    assert (reply.status_code, reply.headers["content-type"]) == (404, "application/json")
+    assert reply.text == compact(NOT_FOUND)
+
+
+async def test_get_info(documented_shop):
+    reply = await documented_shop.rest.get("/lightning/info")
+
+    assert (reply.status_code, reply.headers["content-type"]) == (200, "application/json")
+    assert reply.text == INFO
+
+
+async def test_the_watch_begins_with_the_invoice(documented_shop):
+    path = f"/lightning/invoice/{json.loads(INVOICE)['invoiceid']}/watch"
+
+    async with documented_shop.rest.stream("GET", path) as reply:
+        lines = [line async for _, line in _first(reply.aiter_lines(), 4)]
+
+    assert reply.headers["content-type"] == "text/event-stream"
+    assert lines == ["retry: 2000", "", "id: 1", f"data: {INVOICE}"]
+
+
+async def _first(lines, count):
+    for number in range(count):
+        yield number, await anext(lines)
+
+
+async def test_create_an_invoice(shop):
+    """The documented request: what Till can't choose is as documented, the rest has the documented form."""
+    documented = json.loads(CREATED)
+
+    reply = await shop.rest.post("/lightning/invoice/create", content=CREATE_REQUEST.encode())
+
+    created = reply.json()
+    assert (reply.status_code, reply.headers["content-type"]) == (200, "application/json")
+    assert reply.text == compact(reply.text)
+    assert list(created) == list(documented)
+    assert {name: type(value) for name, value in created.items()} == {
+        name: type(value) for name, value in documented.items()
+    }
+    assert created["metadata"] == json.loads(CREATE_REQUEST)["metadata"]
+    assert created["msatoshi"] == json.loads(CREATE_REQUEST)["msat"]
+    assert created["status"] == documented["status"]
+    for name, form in {
+        "_id": r"[0-9a-f]{24}",
+        "expires_at": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z",
+        "created_at": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z",
+        "invoiceid": r"[A-Za-z0-9_~]{21}",
+        "rhash": r"[0-9a-f]{64}",
+        "payreq": r"ln[a-z0-9]+",
+    }.items():
+        assert re.fullmatch(form, documented[name])
+        assert re.fullmatch(form, created[name])
+    assert _seconds(created) == _seconds(documented) == 3600
+
+
+def _seconds(invoice):
+    return (
+        datetime.fromisoformat(invoice["expires_at"]) - datetime.fromisoformat(invoice["created_at"])
+    ).total_seconds()

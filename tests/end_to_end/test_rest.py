@@ -1,0 +1,234 @@
+"""The documented REST API, through the real Envoy."""
+
+import asyncio
+import hashlib
+import json
+
+import bolt11
+import pytest
+
+from tilld.pipeline import Pipeline
+
+UNKNOWN = {"error": "E2", "message": "resource not found"}
+GOOD = {"msat": 5000, "metadata": {"type": "shop"}}
+
+
+async def test_an_invoice_is_created_paid_and_read(shop):
+    """The main job: every field says what happened."""
+    created = await shop.create(description="a coffee", label="main-job")
+    decoded = bolt11.decode(created["payreq"])
+
+    assert list(created) == [
+        "status", "_id", "metadata", "expires_at", "created_at", "msatoshi", "invoiceid", "rhash", "payreq",
+        "username", "description", "label",
+    ]  # fmt: skip
+    assert (decoded.amount_msat, decoded.description) == (5000, "a coffee")
+    assert (decoded.payment_hash, decoded.expiry) == (created["rhash"], 3600)
+    assert created["status"] == "unpaid"
+
+    await shop.pay(created["payreq"])
+    read = await shop.outcome(created)
+
+    assert read["status"] == "paid"
+    assert read["msatoshi_received"] == 5000
+    assert read["pay_index"] >= 1
+    assert created["created_at"] <= read["paid_at"] <= created["expires_at"]
+    assert {name: read[name] for name in created if name != "status"} == {
+        name: created[name] for name in created if name != "status"
+    }
+    for path in (created["invoiceid"], f"i/{created['_id']}"):
+        assert (await shop.rest.get(f"/lightning/invoice/{path}")).json() == read
+
+
+async def test_any_amount(shop):
+    """The payer chooses; what was received is told."""
+    created = await shop.create(msat="any")
+    assert created["msatoshi"] is None
+    assert bolt11.decode(created["payreq"]).amount_msat is None
+
+    await shop.pay(created["payreq"], 1234)
+    paid = await shop.outcome(created)
+
+    assert (paid["msatoshi"], paid["msatoshi_received"]) == (None, 1234)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        '{"type":"x","z":1,"a":2,"m":{"b":[1,{"c":null}],"a":[]}}',
+        '{"n":123456789012345678901234567890,"f":1.0,"e":1E400,"type":"x"}',
+        '{"type":"é☕\\u00e9\\/","":"","nul":"\\u0000","half":"\\ud800"}',
+        '{"null":null,"type":"null"}',
+    ],
+)
+async def test_metadata_comes_back_exactly_as_it_came(shop, metadata):
+    """Key order, big integers, nesting, every token."""
+    body = f'{{"msat":1, "metadata": {metadata}}}'
+
+    created = await shop.rest.post("/lightning/invoice/create", content=body.encode())
+    read = await shop.rest.get(f"/lightning/invoice/{created.json()['invoiceid']}")
+
+    assert created.status_code == 200
+    assert f'"metadata":{metadata},"expires_at"' in created.text
+    assert read.content == created.content
+
+
+async def test_of_a_long_description_only_the_hash_goes_into_the_invoice(shop):
+    """BOLT 11 has no room for more than 639 bytes."""
+    for description, in_full in (("é" * 319 + "x", True), ("é" * 320, False), ("x" * 8192, False)):
+        created = await shop.create(description=description)
+        decoded = bolt11.decode(created["payreq"])
+
+        assert created["description"] == description
+        if in_full:
+            assert decoded.description == description
+        else:
+            assert decoded.description_hash == hashlib.sha256(description.encode()).hexdigest()
+
+
+async def test_the_same_label_and_request_are_the_same_invoice(shop):
+    """However often it is sent, at once or later; another request is told what differs."""
+    replies = await asyncio.gather(*(shop.create(label="order-7", description="tea") for _ in range(10)))
+    other = await shop.rest.post("/lightning/invoice/create", json=GOOD | {"label": "order-7", "msat": 1})
+
+    assert all(reply == replies[0] for reply in replies)
+    assert await shop.create(label="order-7", description="tea") == replies[0]
+    assert other.status_code == 409
+    assert other.json() == {
+        "error": "E5",
+        "message": "label is in use for an invoice with another amount and description",
+    }
+
+
+BAD = [
+    ("", 400, "body is not a JSON object"),
+    ("[]", 400, "body is not a JSON object"),
+    ("null", 400, "body is not a JSON object"),
+    ('{"msat":1,"metadata":{"type":"x"},}', 400, "body is not a JSON object"),
+    ('{"msat":1,"metadata":{"type":"x",}}', 400, "body is not a JSON object"),
+    ("{'msat':1}", 400, "body is not a JSON object"),
+    ('{"msat":1,"msat":2,"metadata":{"type":"x"}}', 400, "duplicate name 'msat'"),
+    ('{"msat":1,"metadata":{"type":"x","type":"y"}}', 400, "duplicate name 'type'"),
+    ('{"msat":NaN,"metadata":{"type":"x"}}', 400, "NaN is not JSON"),
+    ('{"msat":Infinity,"metadata":{"type":"x"}}', 400, "Infinity is not JSON"),
+    (b'{"msat":1,"metadata":{"type":"\xff"}}', 400, "body is not UTF-8"),
+    (b'{"msat":1,"metadata":{"type":"a\x00"}}', 400, "Invalid control character"),
+    (b'{"msat":1,"metadata":{"type":"x"}}\x00', 400, "text after its end"),
+    (
+        '{"msat":1,"metadata":{"type":"x","d":' + "[" * 31 + "]" * 31 + "}}",
+        400,
+        "body has more than 32 levels",
+    ),
+    ('{"metadata":{"type":"x"}}', 400, "msat is missing"),
+    *(
+        (f'{{"msat":{msat},"metadata":{{"type":"x"}}}}', 400, "msat must be")
+        for msat in ("0", "-1", "1.5", "1.0", "1e3", '"1000"', '"ANY"', '""', "null", "true", "[1]", "{}")
+    ),
+    ('{"msat":2100000000000000001,"metadata":{"type":"x"}}', 400, "msat must be at least 1 and at most 21"),
+    ('{"msat":1844674407370955162,"metadata":{"type":"x"}}', 400, "msat above 1844674407370955161"),
+    (f'{{"msat":{"9" * 5000},"metadata":{{"type":"x"}}}}', 400, "msat must be"),
+    ('{"msat":1}', 400, "metadata is missing"),
+    *(
+        (f'{{"msat":1,"metadata":{metadata}}}', 400, "metadata must")
+        for metadata in ("null", "[]", '"x"', "{}", '{"type":1}', '{"type":null}', '{"Type":"x"}')
+    ),
+    ('{"msat":1,"metadata":{"type":"' + "x" * 16_384 + '"}}', 413, "metadata must have at most 16384 bytes"),
+    *(
+        (f'{{"msat":1,"metadata":{{"type":"x"}},"expiry":{expiry}}}', 400, "expiry must")
+        for expiry in ("0", "-1", "1.5", "31536001", "1152921504606846976", '"60"', "null", "true", "9" * 400)
+    ),
+    ('{"msat":1,"metadata":{"type":"x"},"description":"' + "x" * 8193 + '"}', 413, "description must have"),
+    ('{"msat":1,"metadata":{"type":"x"},"description":5}', 400, "description must be a string"),
+    ('{"msat":1,"metadata":{"type":"x"},"description":"\\u0000"}', 400, "description must not"),
+    ('{"msat":1,"metadata":{"type":"x"},"description":"\\ud800"}', 400, "description has half"),
+    ('{"msat":1,"metadata":{"type":"x"},"label":""}', 400, "label must have 1 to 128 bytes"),
+    ('{"msat":1,"metadata":{"type":"x"},"label":"' + "x" * 129 + '"}', 413, "label must have at most 128"),
+    ('{"msat":1,"metadata":{"type":"x"},"label":null}', 400, "label must be a string"),
+    ('{"msat":1,"metadata":{"type":"x"},"mstat":1}', 400, "unknown field 'mstat'"),
+    ('{"msat":1,"metadata":{"type":"x"},"' + "x" * 60_000 + '":1}', 400, "unknown field 'xxx"),
+    ('{"msat":1,"metadata":{"type":"' + "x" * 65_536 + '"}}', 413, "request too large"),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "says"), BAD)
+async def test_bad_input_is_refused_and_leaves_nothing(shop, body, status, says):
+    """The message names the field and the limit; nothing is stored, and the node is not asked."""
+    before = await _traces(shop)
+    raw = body if isinstance(body, bytes) else body.encode()
+
+    reply = await shop.rest.post("/lightning/invoice/create", content=raw)
+
+    assert reply.status_code == status
+    assert reply.headers["content-type"] == "application/json"
+    assert list(reply.json()) == ["error", "message"]
+    assert reply.json()["error"] == {400: "E1", 413: "E6"}[status]
+    assert says in reply.json()["message"]
+    assert await _traces(shop) == before
+
+
+async def _traces(shop):
+    """What a create leaves: a row in the store, an invoice at the node."""
+    node = Pipeline(str(shop.rpc_file), 5)
+    created = await node.call("wait", {"subsystem": "invoices", "indexname": "created", "nextvalue": 0})
+    await node.hang_up()
+    return (await shop.rest.get("/lightning/info")).json()["invoices"], created["created"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "~" * 21,
+        "nope",
+        "create",
+        "%FF",
+        "%00" * 21,
+        "x" * 22,
+        "x" * 4000,
+        "é" * 21,
+        "' OR 1=1 --",
+        "i/" + "0" * 24,
+        "i/nope",
+        "i/%FF",
+        "i/" + "A" * 24,
+        "~" * 21 + "/watch",
+        "nope/watch",
+        "i/watch",
+        "~" * 21 + "?invoice_id=x",
+    ],
+)
+async def test_what_is_no_id_is_not_found(shop, path):
+    """Never a 500."""
+    reply = await shop.rest.get(f"/lightning/invoice/{path}")
+
+    assert (reply.status_code, reply.content) == (404, b'{"error":"E2","message":"resource not found"}')
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/", 404, "E2"),
+        ("GET", "/lightning", 404, "E2"),
+        ("GET", "/till.v1.InvoiceService/GetInfo", 404, "E2"),
+        ("DELETE", "/lightning/info", 405, "E10"),
+        ("PUT", "/lightning/invoice/create", 405, "E10"),
+        ("POST", "/lightning/invoice/abc", 405, "E10"),
+    ],
+)
+async def test_envoys_own_errors_have_the_same_shape(shop, method, path, status, code):
+    """Whoever answers."""
+    reply = await shop.rest.request(method, path)
+
+    assert reply.status_code == status
+    assert reply.json()["error"] == code
+    assert list(reply.json()) == ["error", "message"]
+
+
+async def test_the_body_may_have_64_kib(shop):
+    """And not a byte more; white space counts."""
+    body = json.dumps(GOOD).encode()
+
+    at_limit = await shop.rest.post("/lightning/invoice/create", content=body.ljust(65_536))
+    beyond = await shop.rest.post("/lightning/invoice/create", content=body.ljust(65_537))
+
+    assert at_limit.status_code == 200
+    assert (beyond.status_code, beyond.json()["error"]) == (413, "E6")

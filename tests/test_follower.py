@@ -1,0 +1,218 @@
+"""Following the node: nothing that it says of our invoices is missed."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.conftest import eventually
+from tests.nodes import simulated_node
+from tests.samples import an_order
+from tilld import follower as follower_module
+from tilld.database import open_database
+from tilld.follower import Follower
+from tilld.hub import Hub
+from tilld.invoice import Invoice, Status
+from tilld.node import Node
+from tilld.store import Store
+
+
+class Till:
+    """A store, a hub, and a way to the node: what a follower works with."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.store = Store(open_database(f"sqlite:///{directory / 'till.db'}"))
+        self.hub = Hub()
+        self.node = Node(directory / "rpc")
+        self.clock = lambda: datetime.now(UTC)
+
+    async def create(self, **fields):
+        """Create an invoice as Invoicing does."""
+        order = an_order(**fields)
+        invoice_id = order.invoice_id("dakk", self.store.secret)
+        invoice = Invoice.opened(invoice_id, "dakk", order, await self.node.invoice(invoice_id, order))
+        return await self.store.add(invoice)
+
+    async def status(self, invoice):
+        found = await self.store.get(invoice.invoice_id)
+        assert found
+        return found.status
+
+    @asynccontextmanager
+    async def following(self):
+        """Follow for as long as the context lasts."""
+        follower = Follower(self.node, self.store, self.hub, lambda: self.clock())
+        task = asyncio.create_task(follower.run())
+        try:
+            yield follower
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+@pytest.fixture
+async def till(tmp_path):
+    till = Till(tmp_path)
+    yield till
+    await till.node.close()
+    await till.store.close()
+
+
+async def test_a_payment_reaches_the_store_and_the_watcher(till, tmp_path):
+    """In this order: who is told can read it."""
+    async with simulated_node(tmp_path) as lightningd, till.following():
+        invoice = await till.create()
+        with till.hub.subscribe(invoice.invoice_id) as changes:
+            await lightningd.pay(invoice.bolt11)
+            changed = await changes.next()
+
+        assert changed == await till.store.get(invoice.invoice_id)
+        assert changed.payment.amount_received_msat == 5000
+
+
+async def test_what_happened_while_nobody_followed_is_caught_up(till, tmp_path, monkeypatch):
+    """Payments and expiries, in pages, after a stop of ours."""
+    monkeypatch.setattr("tilld.node.PAGE", 3)
+    async with simulated_node(tmp_path) as lightningd:
+        async with till.following():
+            early = await till.create()
+            with till.hub.subscribe(early.invoice_id) as changes:
+                await lightningd.pay(early.bolt11)
+                await changes.next()
+        invoices = [await till.create() for _ in range(10)]
+        short = await till.create(expiry=1)
+        for invoice in invoices[:7]:
+            await lightningd.pay(invoice.bolt11)
+        await till.node.wait_for_update(8)
+
+        async with till.following():
+            with till.hub.subscribe(short.invoice_id) as changes:
+                if await till.status(short) is Status.UNPAID:
+                    await changes.next()
+
+            assert [await till.status(invoice) for invoice in invoices] == [Status.PAID] * 7 + [
+                Status.UNPAID
+            ] * 3
+            assert await till.status(early) is Status.PAID
+            assert (await till.store.totals()).volume_msat == 8 * 5000
+
+
+async def test_it_goes_on_when_the_node_comes_back(till, tmp_path):
+    """Nothing has to be restarted, and an expiry that passed meanwhile is applied."""
+    async with till.following() as follower:
+        async with simulated_node(tmp_path) as lightningd:
+            await eventually(lambda: follower.is_following)
+            invoice = await till.create()
+            short = await till.create(expiry=1)
+        await eventually(lambda: not follower.is_following)
+
+        async with simulated_node(tmp_path) as lightningd:
+            with (
+                till.hub.subscribe(invoice.invoice_id) as changes,
+                till.hub.subscribe(short.invoice_id) as over,
+            ):
+                await lightningd.pay(invoice.bolt11)
+
+                assert (await changes.next()).status is Status.PAID
+                assert (await over.next()).status is Status.EXPIRED
+            assert follower.is_following
+            await till.node.close()
+
+
+async def test_another_node_has_a_cursor_of_its_own(till, tmp_path):
+    """And says nothing of the first one's invoices."""
+    async with till.following() as follower:
+        async with simulated_node(tmp_path) as lightningd:
+            first = [await till.create() for _ in range(3)]
+            await eventually(lambda: follower.is_following)
+            for invoice in first[:2]:
+                with till.hub.subscribe(invoice.invoice_id) as changes:
+                    await lightningd.pay(invoice.bolt11)
+                    await changes.next()
+        (tmp_path / "node.jsonl").rename(tmp_path / "first.jsonl")
+        await eventually(lambda: not follower.is_following)
+
+        async with simulated_node(tmp_path) as lightningd:
+            second = await till.create()
+            with till.hub.subscribe(second.invoice_id) as changes:
+                await lightningd.pay(second.bolt11)
+                assert (await changes.next()).status is Status.PAID
+            assert await till.status(first[2]) is Status.UNPAID
+            assert await till.store.updated_index(second.node_id) == 1
+            assert await till.store.updated_index(first[0].node_id) == 2
+            await till.node.close()
+
+
+async def test_a_node_that_has_forgotten_updates_is_read_from_the_start(till, tmp_path):
+    """Restored from an old backup: its next updates have numbers that were followed already."""
+    async with simulated_node(tmp_path) as lightningd:
+        info = await till.node.info()
+        await till.store.remember_node(info, datetime.now(UTC))
+        await till.store.settle(info.id, [], 100)
+        invoice = await till.create()
+
+        async with till.following():
+            with till.hub.subscribe(invoice.invoice_id) as changes:
+                await lightningd.pay(invoice.bolt11)
+                assert (await changes.next()).status is Status.PAID
+
+
+async def test_an_expiry_that_came_before_its_invoice_is_swept_up(till, tmp_path, monkeypatch):
+    """The update passed by when the store did not have it yet."""
+    monkeypatch.setattr(follower_module, "SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr(follower_module, "OVERDUE", timedelta(0))
+    async with simulated_node(tmp_path), till.following():
+        order = an_order(expiry=1)
+        invoice_id = order.invoice_id("dakk", till.store.secret)
+        issued = await till.node.invoice(invoice_id, order)
+        await till.node.wait_for_update(0)
+        await followed(till, issued.node_id, 1)
+
+        with till.hub.subscribe(invoice_id) as changes:
+            await till.store.add(Invoice.opened(invoice_id, "dakk", order, issued))
+
+            assert (await changes.next()).status is Status.EXPIRED
+
+
+async def test_an_open_invoice_that_the_node_has_lost_is_taken_as_expired(till, tmp_path, monkeypatch):
+    """But only when its time is over."""
+    monkeypatch.setattr(follower_module, "SWEEP_SECONDS", 0.05)
+    async with simulated_node(tmp_path):
+        invoice = await till.create()
+        await till.node._rpc.delinvoice(invoice.invoice_id, "unpaid")
+        async with till.following():
+            with till.hub.subscribe(invoice.invoice_id) as changes:
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.2):
+                        await changes.next()
+                till.clock = lambda: datetime.now(UTC) + timedelta(hours=2)
+
+                assert (await changes.next()).status is Status.EXPIRED
+
+
+async def followed(till, node_id, updated_index):
+    """Wait until the store says that a node was followed that far."""
+    async with asyncio.timeout(5):
+        while await till.store.updated_index(node_id) < updated_index:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_failure_does_not_end_the_following(till, tmp_path, monkeypatch):
+    """Whatever it was."""
+    failures = [RuntimeError("no idea what that was")]
+    settle = till.store.settle
+
+    async def failing(*arguments):
+        if failures:
+            raise failures.pop()
+        return await settle(*arguments)
+
+    monkeypatch.setattr(till.store, "settle", failing)
+    async with simulated_node(tmp_path) as lightningd, till.following():
+        invoice = await till.create()
+        with till.hub.subscribe(invoice.invoice_id) as changes:
+            await lightningd.pay(invoice.bolt11)
+
+            assert (await changes.next()).status is Status.PAID

@@ -1,0 +1,287 @@
+"""The node: one suite for the simulated lightningd and the real one."""
+
+import asyncio
+import hashlib
+import time
+from datetime import UTC, datetime
+
+import bolt11
+import pytest
+
+from tests.nodes import LIGHTNINGD, real_node, simulated_node
+from tests.samples import an_order
+from tests.scripted_node import error, result, scripted_node
+from tilld import node as node_module
+from tilld.errors import Internal, NodeOffline, TookTooLong
+from tilld.invoice import Seen, Status
+from tilld.node import MayExist, Node
+from tilld.pipeline import Pipeline
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "simulated",
+        pytest.param(
+            "real",
+            marks=[
+                pytest.mark.lightningd,
+                pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD names no real lightningd"),
+            ],
+        ),
+    ],
+)
+async def lightningd(request, tmp_path_factory):
+    start = {"simulated": simulated_node, "real": real_node}[request.param]
+    async with start(tmp_path_factory.mktemp("node")) as lightningd:
+        yield lightningd
+
+
+@pytest.fixture
+async def node(lightningd):
+    node = Node(lightningd.rpc_file)
+    yield node
+    await node.close()
+
+
+@pytest.fixture
+def new_id():
+    """Ids that no other test has used."""
+    number = time.time_ns()
+
+    def next_id():
+        nonlocal number
+        number += 1
+        return f"{number:~>21}"
+
+    return next_id
+
+
+async def test_info_tells_who_it_is(node):
+    info = await node.info()
+
+    assert len(info.id) == 66
+    assert info.network == "regtest"
+    assert info.version.startswith("v2")
+    assert await node.identity() == info.id
+
+
+@pytest.mark.parametrize(
+    ("fields", "amount_msat", "description"),
+    [
+        ({"description": "a coffee"}, 5000, "a coffee"),
+        ({"amount_msat": None}, None, ""),
+        ({"amount_msat": 1}, 1, ""),
+        ({"amount_msat": 2**64 // 10}, 2**64 // 10, ""),
+        ({"amount_msat": 21_000_000 * 10**11}, 21_000_000 * 10**11, ""),
+        ({"description": 'é☕😀 "quoted" \\ back\tslash\nline'}, 5000, 'é☕😀 "quoted" \\ back\tslash\nline'),
+        ({"description": "\x7f"}, 5000, "\x7f"),
+        ({"description": "é" * 319 + "x"}, 5000, "é" * 319 + "x"),
+        ({"expiry": 365 * 86400}, 5000, ""),
+        ({"expiry": 1}, 5000, ""),
+    ],
+)
+async def test_an_invoice_asks_for_what_was_ordered(node, new_id, fields, amount_msat, description):
+    """The bolt11 is the node's, signed by it, and says what the order says."""
+    order = an_order(**fields)
+    invoice_id = new_id()
+
+    issued = await node.invoice(invoice_id, order)
+
+    decoded = bolt11.decode(issued.bolt11)
+    assert decoded.amount_msat == amount_msat
+    assert (decoded.description or "") == description
+    assert decoded.expiry == order.expiry
+    assert decoded.payment_hash == issued.payment_hash
+    assert decoded.payee == issued.node_id == await node.identity()
+    assert issued.expires_at == datetime.fromtimestamp(decoded.date + order.expiry, UTC)
+
+
+async def test_of_a_long_description_the_hash_is_in_the_invoice(node, new_id):
+    """And the node remembers it whole."""
+    invoice_id = new_id()
+
+    issued = await node.invoice(invoice_id, an_order(description="é" * 320))
+
+    decoded = bolt11.decode(issued.bolt11)
+    assert decoded.description_hash == hashlib.sha256(("é" * 320).encode()).hexdigest()
+    found = await node.find(invoice_id)
+    assert found.description == "é" * 320
+
+
+async def test_a_label_in_use_may_exist_and_is_found(node, new_id):
+    """So a retry adopts what the first try has made."""
+    invoice_id = new_id()
+    order = an_order(description="a coffee")
+    issued = await node.invoice(invoice_id, order)
+
+    with pytest.raises(MayExist):
+        await node.invoice(invoice_id, order)
+    found = await node.find(invoice_id)
+
+    assert found.issued == issued
+    assert (found.amount_msat, found.description) == (5000, "a coffee")
+    assert (found.seen.invoice_id, found.seen.status) == (invoice_id, Status.UNPAID)
+    assert await node.find(new_id()) is None
+
+
+async def test_a_payment_is_an_update(node, new_id, lightningd):
+    """With what was received and when."""
+    invoice_id = new_id()
+    issued = await node.invoice(invoice_id, an_order(amount_msat=None))
+    before = await node.latest_update()
+    waiting = asyncio.create_task(node.wait_for_update(before))
+    await node.latest_update()
+
+    await lightningd.pay(issued.bolt11, 1234)
+    latest = await waiting
+    updates = await node.updates(before, latest)
+
+    assert (updates.updated_index, updates.more) == (latest, False)
+    [seen] = updates.seen
+    assert (seen.invoice_id, seen.status) == (invoice_id, Status.PAID)
+    assert seen.payment.amount_received_msat == 1234
+    assert abs(seen.payment.paid_at.timestamp() - time.time()) < 60
+
+
+async def test_an_expiry_is_an_update(node, new_id):
+    after = await node.latest_update()
+    invoice_id = new_id()
+    await node.invoice(invoice_id, an_order(expiry=1))
+
+    seen: dict[str, Seen] = {}
+    while invoice_id not in seen:
+        latest = await node.wait_for_update(after)
+        updates = await node.updates(after, latest)
+        seen |= {each.invoice_id: each for each in updates.seen}
+        after = updates.updated_index
+
+    assert (seen[invoice_id].status, seen[invoice_id].payment) == (Status.EXPIRED, None)
+
+
+async def test_other_users_of_the_node_are_passed_over(node, new_id, lightningd):
+    """Their invoices, and rows that were deleted, neither stop nor confuse."""
+    before = await node.latest_update()
+    rpc = Pipeline(str(lightningd.rpc_file), 10)
+    foreign = await rpc.invoice(1000, f"foreign-{new_id()}", "not ours")
+    deleted = new_id()
+    gone = await node.invoice(deleted, an_order())
+    ours = new_id()
+    issued = await node.invoice(ours, an_order())
+    for request in (foreign["bolt11"], issued.bolt11, gone.bolt11):
+        await lightningd.pay(request)
+    await rpc.delinvoice(deleted, "paid")
+    await rpc.hang_up()
+
+    latest = await node.latest_update()
+    updates = await node.updates(before, latest)
+
+    assert latest == before + 3
+    assert [seen.invoice_id for seen in updates.seen] == [ours]
+    assert (updates.updated_index, updates.more) == (latest, False)
+
+
+async def test_updates_come_in_pages(node, new_id, lightningd, monkeypatch):
+    """A page that is full says that there is more."""
+    monkeypatch.setattr(node_module, "PAGE", 2)
+    before = await node.latest_update()
+    ids = [new_id() for _ in range(5)]
+    for invoice_id in ids:
+        await lightningd.pay((await node.invoice(invoice_id, an_order())).bolt11)
+    latest = await node.latest_update()
+
+    seen, more, after = [], True, before
+    while more:
+        updates = await node.updates(after, latest)
+        seen += [each.invoice_id for each in updates.seen]
+        more, after = updates.more, updates.updated_index
+
+    assert seen == ids
+    assert after == latest
+
+
+async def test_a_node_that_is_not_there_is_offline_at_once(tmp_path):
+    node = Node(tmp_path / "rpc")
+
+    for call in (node.info(), node.invoice("~" * 21, an_order()), node.find("x"), node.updates(0, 1)):
+        with pytest.raises(NodeOffline):
+            await call
+
+
+async def test_a_node_that_goes_takes_what_waits_with_it_and_is_found_again(tmp_path):
+    async with simulated_node(tmp_path):
+        node = Node(tmp_path / "rpc")
+        identity = await node.identity()
+        waiting = asyncio.create_task(node.wait_for_update(0))
+        await node.latest_update()
+    with pytest.raises(NodeOffline):
+        await waiting
+    with pytest.raises(NodeOffline):
+        await node.info()
+    async with simulated_node(tmp_path):
+        assert await node.identity() == identity
+        await node.close()
+
+
+GETINFO = {
+    "id": "02" + "ab" * 32, "alias": "scripted", "color": "02abab", "num_peers": 0, "num_pending_channels": 0,
+    "num_active_channels": 0, "num_inactive_channels": 0, "version": "v26", "blockheight": 0,
+    "network": "regtest", "fees_collected_msat": 0,
+}  # fmt: skip
+
+
+def answering(**answers):
+    """Answers by method; a method that has none is never answered."""
+
+    async def answer(request):
+        answer = {"getinfo": lambda request: result(request, GETINFO)} | answers
+        return answer[request["method"]](request) if request["method"] in answer else None
+
+    return answer
+
+
+async def test_a_lost_reply_may_exist(tmp_path):
+    """The node has heard the call, and then there is no reply: nothing may be said before a look."""
+    async with scripted_node(tmp_path / "rpc", answering()):
+        node = Node(tmp_path / "rpc", timeout=0.1)
+        with pytest.raises(MayExist):
+            await node.invoice("~" * 21, an_order())
+        await node.close()
+
+
+@pytest.mark.parametrize(
+    ("reply", "raised"),
+    [
+        (lambda request: error(request, -32602, "LIGHTNING_DIR/secret"), Internal),
+        (lambda request: error(request, -1, "whatever"), Internal),
+        (lambda request: result(request, {}), Internal),
+        (lambda request: result(request, {"invoices": "none"}), Internal),
+        (lambda request: result(request, {"invoices": [{"label": "~" * 21}]}), Internal),
+        (lambda request: result(request, None), Internal),
+        (lambda request: None, TookTooLong),
+    ],
+)
+async def test_what_a_node_should_not_say_is_our_fault_and_told_to_nobody(tmp_path, reply, raised):
+    async with scripted_node(tmp_path / "rpc", answering(listinvoices=reply)):
+        node = Node(tmp_path / "rpc", timeout=0.1)
+        with pytest.raises(raised) as told:
+            await node.find("~" * 21)
+        await node.close()
+    assert "secret" not in told.value.message
+
+
+async def test_a_node_that_hangs_ends_the_waiting(tmp_path):
+    """It would go on for ever."""
+    hangs = asyncio.Event()
+
+    def getinfo(request):
+        return None if hangs.is_set() else result(request, GETINFO)
+
+    async with scripted_node(tmp_path / "rpc", answering(getinfo=getinfo)):
+        node = Node(tmp_path / "rpc", timeout=0.1, liveness=0.05)
+        await node.info()
+        waiting = asyncio.create_task(node.wait_for_update(0))
+        hangs.set()
+        with pytest.raises(TookTooLong):
+            await waiting
+        await node.close()
