@@ -121,11 +121,12 @@ class Till:
         state = self._config.data_dir / "node.jsonl"
         process = await child.start(
             sys.executable, "-m", "tilld.cli", "node", "simulate",
-            f"--rpc-file={rpc_file}", f"--state={state}", stdout=PIPE,
+            f"--rpc-file={rpc_file}", f"--state={state}", output=PIPE,
         )  # fmt: skip
         self._parts.push_async_callback(child.stop, process, patience=NODE_STOP_SECONDS)
-        if not (process.stdout and await process.stdout.readline()):
-            raise OperatorError("the simulated node did not start")
+        said = (await process.stdout.readline()).decode().strip() if process.stdout else ""
+        if not said.startswith("listening"):
+            raise OperatorError(said.removeprefix("tilld: ") or "the simulated node did not start")
         self._watch_over("the simulated node", process.wait())
         return rpc_file
 

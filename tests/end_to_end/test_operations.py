@@ -1,0 +1,147 @@
+"""What an operator sees: health, reflection, a node that goes away, stops and starts."""
+
+import asyncio
+import socket
+from typing import Any
+
+import grpc.aio
+import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+from tests.conftest import config, eventually, open_shop
+from tests.nodes import simulated_node
+from till.v1 import invoice_service_pb2 as service_pb
+from tilld.grpc_api import health
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def health_stub(shop) -> Any:
+    return health_pb2_grpc.HealthStub(shop.channel)
+
+
+async def status(shop, service):
+    return (await health_stub(shop).Check(health_pb2.HealthCheckRequest(service=service))).status
+
+
+async def becomes(shop, service, wanted):
+    """Follow the health of a service until it is as wanted."""
+    watch = health_stub(shop).Watch(health_pb2.HealthCheckRequest(service=service))
+    async with asyncio.timeout(10):
+        async for reply in watch:
+            if reply.status == wanted:
+                break
+    watch.cancel()
+
+
+@pytest.mark.parametrize("service", ["", "till.v1.InvoiceService", "till.v1.RestService", health.NODE])
+async def test_a_running_till_is_healthy(shop, service):
+    await becomes(shop, service, SERVING)
+
+
+async def test_reflection_shows_the_services(shop):
+    """So grpcurl and buf curl need no files."""
+
+    def ask():
+        with grpc.insecure_channel(str(shop.till.running.grpc)) as channel:
+            database = ProtoReflectionDescriptorDatabase(channel)
+            service = DescriptorPool(database).FindServiceByName("till.v1.InvoiceService")
+            return list(database.get_services()), [method.name for method in service.methods]
+
+    services, methods = await asyncio.to_thread(ask)
+
+    assert {"till.v1.InvoiceService", "till.v1.RestService", "grpc.health.v1.Health"} <= set(services)
+    assert "WatchInvoice" in methods
+
+
+async def test_while_the_node_is_away_reading_goes_on(tmp_path):
+    """Creating says so at once; when the node is back, nothing has to be restarted."""
+    (tmp_path / "node").mkdir()
+    async with simulated_node(tmp_path / "node"):
+        settings = config(tmp_path / "till", lightning_rpc=tmp_path / "node" / "rpc")
+        till = open_shop(settings)
+        shop = await till.__aenter__()
+        created = await shop.create(label="before")
+        known = (await shop.rest.get("/lightning/info")).json()
+    try:
+        await becomes(shop, health.NODE, NOT_SERVING)
+        assert await status(shop, "") == SERVING
+        read = await shop.rest.get(f"/lightning/invoice/{created['invoiceid']}")
+        assert read.json() == created
+        info = (await shop.rest.get("/lightning/info")).json()
+        assert info == known | {"online": False}
+        async with asyncio.timeout(1):
+            refused = await shop.rest.post(
+                "/lightning/invoice/create", json={"msat": 1, "metadata": {"type": "shop"}}
+            )
+        assert (refused.status_code, refused.json()["error"]) == (503, "E8")
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await shop.invoices.CreateInvoice(service_pb.CreateInvoiceRequest(metadata='{"type":"shop"}'))
+        assert error.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert await shop.create(label="before") == created
+
+        async with simulated_node(tmp_path / "node"):
+            await becomes(shop, health.NODE, SERVING)
+            await shop.create()
+            await shop.pay(created["payreq"])
+            assert (await shop.outcome(created))["status"] == "paid"
+    finally:
+        await till.__aexit__(None, None, None)
+
+
+async def test_a_till_that_starts_without_its_node_knows_the_last_one(tmp_path):
+    """The socket of a node that was killed stays behind."""
+    (tmp_path / "node").mkdir()
+    settings = config(tmp_path / "till", lightning_rpc=tmp_path / "node" / "rpc")
+    async with simulated_node(tmp_path / "node"):
+        async with open_shop(settings) as shop:
+            await becomes(shop, health.NODE, SERVING)
+            known = (await shop.rest.get("/lightning/info")).json()
+    stale_socket(tmp_path / "node" / "rpc")
+
+    async with open_shop(settings) as shop:
+        assert (await shop.rest.get("/lightning/info")).json() == known | {"online": False}
+
+
+def stale_socket(path):
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(path))
+
+
+async def test_after_a_restart_everything_is_still_there(tmp_path):
+    """Invoices, their payments, the node; and what was open can be paid."""
+    settings = config(tmp_path)
+    async with open_shop(settings) as shop:
+        paid, unpaid = await shop.create(), await shop.create()
+        await shop.pay(paid["payreq"])
+        paid = await shop.outcome(paid)
+        info = (await shop.rest.get("/lightning/info")).json()
+
+    async with open_shop(settings) as shop:
+        for invoice in (paid, unpaid):
+            assert (await shop.rest.get(f"/lightning/invoice/{invoice['invoiceid']}")).json() == invoice
+        assert (await shop.rest.get("/lightning/info")).json() == info
+        await shop.pay(unpaid["payreq"])
+        assert (await shop.outcome(unpaid))["status"] == "paid"
+
+
+async def test_watchers_are_told_that_till_stops(tmp_path):
+    """A gRPC watcher may try again; an event stream just ends, and its EventSource comes back."""
+    async with open_shop(config(tmp_path)) as shop:
+        created = await shop.create()
+        call = shop.invoices.WatchInvoice(service_pb.WatchInvoiceRequest(invoice_id=created["invoiceid"]))
+        await call.read()
+        events = asyncio.create_task(shop.rest.get(f"/lightning/invoice/{created['invoiceid']}/watch"))
+        await eventually(lambda: shop.till.hub.watchers == 2)
+
+        shop.till.hub.close()
+
+        with pytest.raises(grpc.aio.AioRpcError) as ended:
+            await call.read()
+        assert ended.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert "again" in (ended.value.details() or "")
+        assert '"status":"unpaid"' in (await events).text

@@ -1,0 +1,261 @@
+"""The command line, as a person uses it: in a process of its own."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import sys
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from tests.conftest import eventually
+from tests.scripted_node import result, scripted_node
+
+TILLD = (sys.executable, "-m", "tilld.cli")
+FREE = ("--grpc=127.0.0.1:0", "--rest=127.0.0.1:0")
+
+
+class Process:
+    """A running tilld."""
+
+    def __init__(self, process):
+        self.process = process
+        self.out = ""
+
+    async def says(self, pattern):
+        """Read on until the output has a pattern; returns its first group."""
+        async with asyncio.timeout(20):
+            while not (match := re.search(pattern, self.out)):
+                line = await self.process.stdout.readline()
+                assert line, f"ended without {pattern!r}: {self.out}"
+                self.out += line.decode()
+        return match[1]
+
+    async def end(self, number=signal.SIGINT):
+        """Send a signal; returns the exit code."""
+        self.process.send_signal(number)
+        rest, _ = await self.process.communicate()
+        self.out += rest.decode()
+        return self.process.returncode
+
+
+@asynccontextmanager
+async def tilld(*arguments, cwd, **environment):
+    """Run tilld with arguments for as long as the context lasts; it ends in a process group of its own."""
+    process = await asyncio.create_subprocess_exec(
+        *TILLD, *arguments,
+        cwd=cwd, env=os.environ | environment, start_new_session=True,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        yield Process(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def fails(*arguments, cwd, **environment):
+    """Run tilld to its end, which must be an error in one line; returns the line."""
+    async with tilld(*arguments, cwd=cwd, **environment) as till:
+        async with asyncio.timeout(20):
+            out, _ = await till.process.communicate()
+    lines = [line for line in out.decode().splitlines() if " [info " not in line]
+    assert till.process.returncode == 1
+    assert len(lines) == 1, out.decode()
+    assert lines[0].startswith("tilld: ")
+    return lines[0]
+
+
+def listening():
+    """A socket that listens on a port of its own."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    return listener
+
+
+def children(pid):
+    """The processes that a process has started, by their ids."""
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(child) for child in file.read().split()]
+
+
+def is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def test_one_command_runs_everything_and_ctrl_c_stops_it(tmp_path):
+    """It says where it is, and that it is play money; its first command works; nothing is left running."""
+    async with tilld("run", *FREE, cwd=tmp_path) as till:
+        rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
+        await till.says(r"(play money)")
+        body = await till.says(r"invoice/create -d '(.*)'")
+        await till.says(r"node pay (PAYREQ)\n\n")
+        started = children(till.process.pid)
+
+        created = httpx.post(f"{rest}/lightning/invoice/create", content=body).json()
+        async with tilld("node", "pay", created["payreq"], cwd=tmp_path) as payer:
+            await payer.says(r"(paid 5000 msat)")
+        watched = httpx.get(f"{rest}/lightning/invoice/{created['invoiceid']}/watch").text
+        assert '"status":"paid"' in watched
+
+        assert await till.end(signal.SIGINT) == 0
+        assert "Traceback" not in till.out
+        assert len(started) == 2
+        assert not any(map(is_running, started))
+
+    async with tilld("run", *FREE, cwd=tmp_path) as till:
+        rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
+        read = httpx.get(f"{rest}/lightning/invoice/{created['invoiceid']}").json()
+        assert read["status"] == "paid"
+        assert await till.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+async def test_even_killed_it_leaves_nothing_running(tmp_path):
+    async with tilld("run", *FREE, cwd=tmp_path) as till:
+        await till.says(r"(Till is running)")
+        started = children(till.process.pid)
+        await till.end(signal.SIGKILL)
+
+    await eventually(lambda: not any(map(is_running, started)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
+@pytest.mark.parametrize("part", ["Envoy", "simulated node"])
+async def test_a_part_that_dies_ends_the_rest_in_one_line(tmp_path, part):
+    """A Till with half of its parts would be a lie."""
+    async with tilld("run", *FREE, cwd=tmp_path) as till:
+        await till.says(r"(Till is running)")
+        node, envoy = children(till.process.pid)
+        os.kill({"Envoy": envoy, "simulated node": node}[part], signal.SIGKILL)
+        out, _ = await till.process.communicate()
+
+    assert till.process.returncode == 1
+    assert re.search(rf"^tilld: .*{part} has ended", out.decode(), re.MULTILINE)
+    assert "Traceback" not in out.decode()
+
+
+@pytest.mark.parametrize(("flag", "other"), [("--grpc", "--no-rest"), ("--rest", "--grpc=127.0.0.1:0")])
+async def test_a_port_in_use_is_told(tmp_path, flag, other):
+    """With the address, and the flag that gives another."""
+    with listening() as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+
+        line = await fails("run", f"{flag}={address}", other, cwd=tmp_path)
+
+    assert address in line
+    assert f"{flag} HOST:PORT" in line
+
+
+async def test_two_tills_on_one_port_are_one_too_many(tmp_path):
+    """With SO_REUSEPORT both would start, and each would get half of the calls."""
+    async with tilld("run", "--no-rest", "--grpc=127.0.0.1:0", "--data-dir=one", cwd=tmp_path) as till:
+        grpc = await till.says(r"gRPC +(127\.0\.0\.1:\d+)\n")
+
+        assert grpc in await fails("run", "--no-rest", f"--grpc={grpc}", "--data-dir=two", cwd=tmp_path)
+
+
+async def test_a_second_till_in_the_same_directory_is_told(tmp_path):
+    async with tilld("run", *FREE, cwd=tmp_path) as till:
+        await till.says(r"(Till is running)")
+
+        assert ".till" in await fails("run", *FREE, cwd=tmp_path)
+
+
+async def test_a_missing_socket_is_told(tmp_path):
+    line = await fails("run", "--lightning-rpc=nowhere/lightning-rpc", *FREE, cwd=tmp_path)
+
+    assert "nowhere/lightning-rpc" in line
+    assert "--lightning-rpc" in line
+
+
+async def test_a_database_that_cannot_be_opened_is_told(tmp_path):
+    (tmp_path / "broken.db").write_bytes(b"no database" * 1000)
+
+    for url in ("sqlite:///broken.db", "sqlite:////proc/nowhere/till.db", "oracle://scott:tiger@host/db"):
+        line = await fails("run", f"--database={url}", *FREE, cwd=tmp_path)
+        assert "--database" in line
+        assert "tiger" not in line
+
+
+async def test_a_data_directory_that_is_none_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    assert "--data-dir" in await fails("run", "--data-dir=file/till", *FREE, cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "address", ["8080", "localhost", ":8080", "127.0.0.1:x", "127.0.0.1:65536", "1.2.3.4:-1"]
+)
+async def test_an_address_that_is_none_is_told(tmp_path, address):
+    """With the flag and the variable, wherever it came from."""
+    for arguments, environment in (((f"--rest={address}",), {}), ((), {"TILLD_REST": address})):
+        line = await fails("run", *arguments, cwd=tmp_path, **environment)
+        assert "--rest (TILLD_REST)" in line
+        assert "HOST:PORT" in line
+
+
+async def test_flags_go_before_variables(tmp_path):
+    """And each flag has its variable."""
+    environment = {"TILLD_DATA_DIR": "by-variable", "TILLD_NO_REST": "1", "TILLD_GRPC": "127.0.0.1:0"}
+    async with tilld("run", "--data-dir=by-flag", cwd=tmp_path, **environment) as till:
+        await till.says(r"(gRPC) +127")
+        assert await till.end() == 0
+
+    assert (tmp_path / "by-flag" / "till.db").exists()
+    assert not (tmp_path / "by-variable").exists()
+    assert "http://" not in till.out
+
+
+async def test_help_tells_every_flag_and_its_variable(tmp_path):
+    async with tilld("run", "--help", cwd=tmp_path, COLUMNS="200") as till:
+        out = (await till.process.communicate())[0].decode()
+
+    for name in ("lightning-rpc", "database", "data-dir", "grpc", "rest", "no-rest"):
+        assert f"--{name}" in out
+        assert f"TILLD_{name.upper().replace('-', '_')}" in out
+
+
+async def test_the_simulated_node_runs_alone(tmp_path):
+    """Its state lasts, and its invoices can be paid."""
+    arguments = ("node", "simulate", "--rpc-file=rpc", "--state=node.jsonl")
+    async with tilld(*arguments, cwd=tmp_path) as node:
+        await node.says(r"(listening on rpc)")
+        assert "rpc" in await fails(*arguments, cwd=tmp_path)
+        assert await node.end(signal.SIGTERM) == 0
+    (tmp_path / "node.jsonl").write_text("no state of ours\n")
+
+    assert "node.jsonl" in await fails(*arguments, cwd=tmp_path)
+    assert "rpc-file" not in await fails("node", "simulate", f"--rpc-file={'x' * 200}", cwd=tmp_path)
+
+
+async def test_paying_tells_what_is_wrong(tmp_path):
+    async with tilld("node", "simulate", "--rpc-file=rpc", cwd=tmp_path) as node:
+        await node.says(r"(listening)")
+
+        assert "not paid" in await fails("node", "pay", "lnbcrt1nonsense", "--rpc-file=rpc", cwd=tmp_path)
+    assert "tilld run" in await fails("node", "pay", "lnbcrt1", cwd=tmp_path)
+
+
+async def test_a_real_node_is_never_told_to_pay(tmp_path):
+    """It would spend real money."""
+    asked = []
+
+    async def answer(request):
+        asked.append(request["method"])
+        return result(request, {"version": "v26.06.6"})
+
+    async with scripted_node(tmp_path / "rpc", answer):
+        line = await fails("node", "pay", "lnbcrt1", "--rpc-file=rpc", cwd=tmp_path)
+
+    assert "real node" in line
+    assert asked == ["getinfo"]
