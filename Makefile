@@ -29,8 +29,7 @@ types: .venv/.dev ## Check the types
 proto: .venv/.dev ## Lint the protos, check their format and that they break nobody
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code --path proto/till
-	@if git rev-parse --quiet --verify HEAD:proto/till >/dev/null; then \
-	  echo $(BIN)/buf breaking --against .git; $(BIN)/buf breaking --against '.git#ref=HEAD'; fi
+	$(BIN)/buf breaking --against '.git#ref=HEAD'
 
 generated: .venv/.dev ## Check that the generated code is fresh
 	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \

@@ -1,7 +1,7 @@
 """An invoice's states as server-sent events (WHATWG HTML, section 9.2)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from tilld.errors import Unavailable
 from tilld.invoice import Invoice
@@ -15,7 +15,7 @@ OPEN_ID = "1"
 FINAL_ID = "2"
 
 
-async def events(states: AsyncIterator[Invoice], heartbeat_seconds: float) -> AsyncIterator[str]:
+async def events(states: AsyncIterator[Invoice], heartbeat_seconds: float) -> AsyncGenerator[str]:
     """An event for each state, with a heartbeat where nothing else is sent for that long."""
     # An error here is an HTTP status. Later there is only the end of Till, and an EventSource comes back.
     yield f"retry: {RECONNECT_MS}\n\n{_event(await anext(states))}"

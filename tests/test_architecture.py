@@ -1,0 +1,93 @@
+"""Arrows point one way: what ARCHITECTURE.md draws, and who may know which library."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SERVER = Path(__file__).parent.parent / "server"
+MODULES = {
+    ".".join(path.relative_to(SERVER).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in SERVER.rglob("tilld/**/*.py")
+}
+
+# A layer may use what stands below it, and nothing above or beside it.
+LAYERS = [
+    {"tilld.cli"},
+    {"tilld.app"},
+    {"tilld.grpc_api", "tilld.rest_api", "tilld.follower", "tilld.envoy", "tilld.play_money"},
+    {"tilld.invoicing"},
+    {"tilld.store", "tilld.node", "tilld.hub", "tilld.database"},
+    {"tilld.statements", "tilld.group_commit", "tilld.pipeline", "tilld.child"},
+    {"tilld.tables"},
+    {"tilld.invoice", "tilld.node_info"},
+    {"tilld.strict_json"},
+    {"tilld.config", "tilld.logs"},
+    {"tilld.errors"},
+]
+
+OUTSIDE = {
+    "grpc": {"tilld.grpc_api", "tilld.rest_api", "tilld.app"},
+    "grpc_health": {"tilld.grpc_api", "tilld.app"},
+    "till": {"tilld.grpc_api", "tilld.rest_api", "tilld.envoy"},
+    "peewee": {"tilld.database", "tilld.tables", "tilld.statements", "tilld.store", "tilld.migrations"},
+    "playhouse": {"tilld.database"},
+    "pyln": {"tilld.pipeline", "tilld.node", "tilld.play_money"},
+    "envoy": {"tilld.envoy"},
+    "pydantic_settings": {"tilld.config"},
+    "typer": {"tilld.cli"},
+}
+
+
+def imports(module):
+    """What a module imports, each as a dotted name."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part(name):
+    """The part of Till that a dotted name belongs to: tilld.store, tilld.grpc_api, …"""
+    return ".".join(name.split(".")[:2])
+
+
+def layer(name):
+    return next(number for number, parts in enumerate(LAYERS) if part(name) in parts)
+
+
+ORDINARY = sorted(
+    module for module in MODULES if part(module) not in {"tilld", "tilld.simulator", "tilld.migrations"}
+)
+
+
+@pytest.mark.parametrize("module", ORDINARY)
+def test_a_module_uses_only_what_stands_below_it(module):
+    for name in imports(module):
+        if name.startswith("tilld.") and part(name) != part(module):
+            if part(name) == "tilld.simulator":
+                assert module == "tilld.cli"
+            else:
+                assert layer(name) > layer(module), f"{module} must not import {name}"
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_a_library_is_known_only_where_it_belongs(module):
+    for name in imports(module):
+        library = name.partition(".")[0]
+        if library in OUTSIDE:
+            assert part(module) in OUTSIDE[library], f"{module} must not import {name}"
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_only_config_reads_the_environment(module):
+    source = MODULES[module].read_text()
+
+    assert module == "tilld.config" or not ("os.environ" in source or "getenv" in source)
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if part(name) == "tilld.simulator"))
+def test_the_simulated_node_is_another_program(module):
+    """It stands in for lightningd, and knows nothing of Till."""
+    assert {part(name) for name in imports(module) if name.startswith("tilld")} <= {"tilld.simulator"}
