@@ -48,6 +48,10 @@ class RealNode:
         """Pay one of its invoices."""
         await _kit(self.directory, "pay", bolt11, *([] if amount_msat is None else [str(amount_msat)]))
 
+    async def restart(self) -> None:
+        """Stop the node and start it again; returns when it can be paid."""
+        await _kit(self.directory, "--fast", "restart", "a")
+
 
 @asynccontextmanager
 async def simulated_node(directory: Path) -> AsyncIterator[SimulatedNode]:

@@ -111,7 +111,7 @@ def test_the_same_label_of_the_same_user_is_the_same_invoice_id():
 
 
 def test_times_are_the_nodes():
-    """created_at is what the bolt11 says, not our clock."""
+    """created_at is told by its clock, not by ours."""
     invoice = Invoice.opened("x" * 21, "dakk", an_order(expiry=60), Issued("02", "00", "lnbcrt1", NOON))
 
     assert invoice.expires_at == NOON
