@@ -28,8 +28,8 @@ if _version_not_supported:
 class InvoiceServiceStub:
     """Takes payments: creates invoices, reads them, watches them until they are paid.
 
-    Every error carries google.rpc.ErrorInfo with domain "till" and the documented code ("E1", "E2", ...) as its
-    reason.
+    Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and the documented code
+    ("E2") in its metadata under "code".
     """
 
     def __init__(self, channel):
@@ -73,8 +73,8 @@ class InvoiceServiceStub:
 class InvoiceServiceServicer:
     """Takes payments: creates invoices, reads them, watches them until they are paid.
 
-    Every error carries google.rpc.ErrorInfo with domain "till" and the documented code ("E1", "E2", ...) as its
-    reason.
+    Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and the documented code
+    ("E2") in its metadata under "code".
     """
 
     def CreateInvoice(self, request, context):
@@ -165,8 +165,8 @@ def add_InvoiceServiceServicer_to_server(servicer, server):
 class InvoiceService:
     """Takes payments: creates invoices, reads them, watches them until they are paid.
 
-    Every error carries google.rpc.ErrorInfo with domain "till" and the documented code ("E1", "E2", ...) as its
-    reason.
+    Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and the documented code
+    ("E2") in its metadata under "code".
     """
 
     @staticmethod

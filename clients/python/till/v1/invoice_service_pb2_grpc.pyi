@@ -29,8 +29,8 @@ GRPC_VERSION: str
 class InvoiceServiceStub:
     """Takes payments: creates invoices, reads them, watches them until they are paid.
 
-    Every error carries google.rpc.ErrorInfo with domain "till" and the documented code ("E1", "E2", ...) as its
-    reason.
+    Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and the documented code
+    ("E2") in its metadata under "code".
     """
 
     @_typing.overload
@@ -57,8 +57,8 @@ class InvoiceServiceStub:
 class InvoiceServiceAsyncStub(InvoiceServiceStub):
     """Takes payments: creates invoices, reads them, watches them until they are paid.
 
-    Every error carries google.rpc.ErrorInfo with domain "till" and the documented code ("E1", "E2", ...) as its
-    reason.
+    Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and the documented code
+    ("E2") in its metadata under "code".
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -81,8 +81,8 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
 class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
     """Takes payments: creates invoices, reads them, watches them until they are paid.
 
-    Every error carries google.rpc.ErrorInfo with domain "till" and the documented code ("E1", "E2", ...) as its
-    reason.
+    Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and the documented code
+    ("E2") in its metadata under "code".
     """
 
     @_abc_1.abstractmethod
