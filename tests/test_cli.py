@@ -1,6 +1,7 @@
 """The command line, as a person uses it: in a process of its own."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -259,3 +260,19 @@ async def test_a_real_node_is_never_told_to_pay(tmp_path):
 
     assert "real node" in line
     assert asked == ["getinfo"]
+
+
+async def test_logs_are_json_on_request(tmp_path):
+    """An event with fields on each line, on standard error."""
+    process = await asyncio.create_subprocess_exec(
+        *TILLD, "run", "--no-rest", "--grpc=127.0.0.1:0",
+        cwd=tmp_path, env=os.environ | {"TILLD_LOG_FORMAT": "json", "TILLD_LOG_LEVEL": "debug"},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr
+    event = json.loads(await process.stderr.readline())
+    process.send_signal(signal.SIGINT)
+    _, rest = await process.communicate()
+
+    assert (event["event"], event["level"], event["network"]) == ("following the node", "info", "regtest")
+    assert [json.loads(line)["event"] for line in rest.splitlines()][-1] == "stopping"
