@@ -100,6 +100,23 @@ async def test_the_same_label_and_request_are_the_same_invoice(shop):
     }
 
 
+async def test_an_idempotency_key_is_a_label(shop):
+    """The header and the field are one; both may be given if they agree."""
+
+    async def create(**fields):
+        return await shop.rest.post(
+            "/lightning/invoice/create", json=GOOD | fields, headers={"Idempotency-Key": "order-8"}
+        )
+
+    first, again, both = await create(), await create(), await create(label="order-8")
+    differing, other = await create(label="order-9"), await create(msat=1)
+
+    assert first.json()["label"] == "order-8"
+    assert first.json() == again.json() == both.json() == await shop.create(label="order-8")
+    assert (differing.status_code, differing.json()["error"]) == (400, "E1")
+    assert (other.status_code, other.json()["error"]) == (409, "E5")
+
+
 BAD = [
     ("", 400, "body is not a JSON object"),
     ("[]", 400, "body is not a JSON object"),

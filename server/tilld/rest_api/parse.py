@@ -12,10 +12,11 @@ MAX_BODY_BYTES = 64 * 1024
 FIELDS = ("msat", "metadata", "description", "expiry", "label")
 
 
-def order(body: bytes) -> Order:
+def order(body: bytes, idempotency_key: str | None = None) -> Order:
     """Read an order from a body: msat and metadata, and if wanted description, expiry (seconds), label.
 
-    Raises InvalidRequest or TooLarge, naming the field and the limit.
+    The header Idempotency-Key is another way to give the label. Raises InvalidRequest or TooLarge, naming
+    the field and the limit.
     """
     if len(body) > MAX_BODY_BYTES:
         raise TooLarge(f"the body must have at most {MAX_BODY_BYTES} bytes")
@@ -33,7 +34,7 @@ def order(body: bytes) -> Order:
         description=_text(values, "description"),
         expiry=_expiry(values),
         metadata=members["metadata"].text,
-        label=_text(values, "label"),
+        label=_label(values, idempotency_key),
         amount_field="msat",
     )
 
@@ -51,6 +52,13 @@ def _text(values: dict[str, Any], name: str) -> str | None:
     if name in values and not isinstance(value, str):
         raise InvalidRequest(f"{name} must be a string")
     return value
+
+
+def _label(values: dict[str, Any], idempotency_key: str | None) -> str | None:
+    label = _text(values, "label")
+    if label is None or idempotency_key in (None, label):
+        return idempotency_key if label is None else label
+    raise InvalidRequest("label and the header Idempotency-Key differ: give one of them")
 
 
 def _expiry(values: dict[str, Any]) -> float | None:

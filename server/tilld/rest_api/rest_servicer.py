@@ -24,8 +24,8 @@ class RestServicer(rest_service_pb2_grpc.RestServiceServicer):
 
     async def CreateInvoice(self, request: pb.RestServiceCreateInvoiceRequest, context: Context) -> HttpBody:
         """Create an invoice."""
-        invoice = await self._invoicing.create(ANONYMOUS, parse.order(request.raw.data))
-        return _json(render.invoice(invoice))
+        order = parse.order(request.raw.data, _headers(context).get("idempotency-key"))
+        return _json(render.invoice(await self._invoicing.create(ANONYMOUS, order)))
 
     async def GetInvoice(self, request: pb.RestServiceGetInvoiceRequest, context: Context) -> HttpBody:
         """Read an invoice by its public id."""
@@ -41,8 +41,7 @@ class RestServicer(rest_service_pb2_grpc.RestServiceServicer):
         self, request: pb.RestServiceWatchInvoiceRequest, context: Context
     ) -> AsyncIterator[HttpBody]:
         """Follow an invoice until it is final, as server-sent events."""
-        metadata = dict(context.invocation_metadata() or ())
-        if metadata.get("last-event-id") == FINAL_ID:
+        if _headers(context).get("last-event-id") == FINAL_ID:
             # An EventSource reconnects after every end, unless it is told that there is no more.
             await context.send_initial_metadata((("x-till-no-content", "1"),))
             return
@@ -52,6 +51,10 @@ class RestServicer(rest_service_pb2_grpc.RestServiceServicer):
     async def GetInfo(self, request: pb.RestServiceGetInfoRequest, context: Context) -> HttpBody:
         """Tell about Till and its node."""
         return _json(render.info(await self._invoicing.info()))
+
+
+def _headers(context: Context) -> dict[str, Any]:
+    return dict(context.invocation_metadata() or ())
 
 
 def _json(text: str) -> HttpBody:
