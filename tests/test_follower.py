@@ -162,7 +162,7 @@ async def test_a_node_that_has_forgotten_updates_is_read_from_the_start(till, tm
 async def test_an_expiry_that_came_before_its_invoice_is_swept_up(till, tmp_path, monkeypatch):
     """The update passed by when the store did not have it yet."""
     monkeypatch.setattr(follower_module, "SWEEP_SECONDS", 0.05)
-    monkeypatch.setattr(follower_module, "OVERDUE", timedelta(0))
+    monkeypatch.setattr(follower_module, "NODE_NEEDS_TO_EXPIRE", timedelta(0))
     async with simulated_node(tmp_path), till.following():
         order = an_order(expiry=1)
         invoice_id = order.invoice_id("dakk", till.store.secret)

@@ -167,3 +167,15 @@ def test_what_an_earlier_try_left_at_the_node_is_adopted():
     assert (adopted.invoice_id, adopted.bolt11, adopted.status) == (invoice_id, "lnbcrt1", Status.EXPIRED)
     with pytest.raises(Conflict, match="another amount$"):
         Invoice.adopted("dakk", order, replace(found, amount_msat=1))
+
+
+def test_while_the_node_is_away_the_clock_tells_what_it_can():
+    """It can tell that the time is over, but not that nobody paid in the last second."""
+    invoice = an_invoice()
+
+    late = invoice.by_the_clock(NOON + timedelta(minutes=1))
+
+    assert invoice.by_the_clock(NOON) == invoice
+    assert (late.status, late.is_final) == (Status.EXPIRED, False)
+    assert late.updated(paid(invoice)).status is Status.PAID
+    assert invoice.updated(paid(invoice)).by_the_clock(NOON + timedelta(minutes=1)).status is Status.PAID

@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import structlog
 
 from tilld.errors import TillError
 from tilld.hub import Hub
-from tilld.invoice import Invoice, Seen, Status
+from tilld.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, Seen, Status
 from tilld.node import Node
 from tilld.store import Store
 
@@ -18,8 +18,6 @@ log = structlog.get_logger()
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 SWEEP_SECONDS = 10.0
-# The node needs a moment to notice that an invoice is over, and to tell.
-OVERDUE = timedelta(seconds=5)
 
 
 class Follower:
@@ -93,7 +91,7 @@ class Follower:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             node_id = await self._node.identity()
-            overdue = await self._store.overdue(node_id, self._clock() - OVERDUE)
+            overdue = await self._store.overdue(node_id, self._clock() - NODE_NEEDS_TO_EXPIRE)
             seen = [await self._look_up(invoice) for invoice in overdue]
             await self._check_identity(node_id)
             await self._settle(node_id, [each for each in seen if each.status is not Status.UNPAID])

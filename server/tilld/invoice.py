@@ -24,6 +24,8 @@ MAX_AMOUNT_MSAT = 21_000_000 * MSAT_PER_BTC
 MAX_EXACT_AMOUNT_MSAT = 2**64 // 10
 DEFAULT_EXPIRY_SECONDS = 3600
 MAX_EXPIRY_SECONDS = 365 * 24 * 3600
+# The node takes a moment to notice that an invoice is over, and to tell.
+NODE_NEEDS_TO_EXPIRE = timedelta(seconds=5)
 # BOLT 11: a tagged field holds 1023 groups of 5 bits.
 MAX_BOLT11_DESCRIPTION_BYTES = 639
 MAX_DESCRIPTION_BYTES = 8 * 1024
@@ -140,7 +142,11 @@ class NodeInvoice:
 
 @dataclass(frozen=True, slots=True)
 class Invoice:
-    """An invoice of ours."""
+    """An invoice of ours.
+
+    `expired` is the node's word, and final. `overdue` is what our clock can know while the node is away:
+    it is never stored, and the node may still say that it was paid.
+    """
 
     id: str
     invoice_id: str
@@ -156,6 +162,7 @@ class Invoice:
     expires_at: datetime
     payment: Payment | None = None
     expired: bool = False
+    overdue: bool = False
 
     @classmethod
     def opened(cls, invoice_id: str, username: str, order: Order, issued: Issued) -> Self:
@@ -188,15 +195,19 @@ class Invoice:
 
     @property
     def status(self) -> Status:
-        """Told by facts: the payment, else the node's word on expiry."""
+        """Told by facts: the payment, else the node's word on expiry, else the clock's."""
         if self.payment:
             return Status.PAID
-        return Status.EXPIRED if self.expired else Status.UNPAID
+        return Status.EXPIRED if self.expired or self.overdue else Status.UNPAID
 
     @property
     def is_final(self) -> bool:
-        """Whether its status can't change any more."""
-        return self.status is not Status.UNPAID
+        """Whether the node has said the last word on it."""
+        return bool(self.payment or self.expired)
+
+    def by_the_clock(self, now: datetime) -> Self:
+        """This invoice as it reads while the node can't be asked."""
+        return replace(self, overdue=not self.is_final and now >= self.expires_at + NODE_NEEDS_TO_EXPIRE)
 
     def updated(self, seen: Seen) -> Self:
         """This invoice with what the node says of it. A payment, once seen, stays."""

@@ -1,7 +1,8 @@
 """The use cases: create an invoice, read it, watch it; tell about Till and its node."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import bolt11
 import structlog
@@ -31,10 +32,13 @@ class Info:
 class Invoicing:
     """What callers can do with invoices."""
 
-    def __init__(self, store: Store, node: Node, hub: Hub) -> None:
+    def __init__(
+        self, store: Store, node: Node, hub: Hub, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._store = store
         self._node = node
         self._hub = hub
+        self._clock = clock
 
     async def create(self, username: str, order: Order) -> Invoice:
         """Create an invoice, or find the one that the same order with the same label created before.
@@ -63,28 +67,28 @@ class Invoicing:
 
         Raises NotFound.
         """
-        return _found(await self._store.get(invoice_id) if is_invoice_id(invoice_id) else None)
+        return self._read(await self._store.get(invoice_id) if is_invoice_id(invoice_id) else None)
 
     async def get_by_id(self, internal_id: str) -> Invoice:
         """Read an invoice by its internal id.
 
         Raises NotFound.
         """
-        return _found(await self._store.get_by_id(internal_id) if is_id(internal_id) else None)
+        return self._read(await self._store.get_by_id(internal_id) if is_id(internal_id) else None)
 
     async def get_by_label(self, username: str, label: str) -> Invoice:
         """Read a user's invoice by its label.
 
         Raises NotFound.
         """
-        return _found(await self._store.get_by_label(username, label))
+        return self._read(await self._store.get_by_label(username, label))
 
     async def get_by_payment_hash(self, payment_hash: str) -> Invoice:
         """Read an invoice by its payment hash.
 
         Raises NotFound.
         """
-        return _found(await self._store.get_by_payment_hash(payment_hash.lower()))
+        return self._read(await self._store.get_by_payment_hash(payment_hash.lower()))
 
     async def get_by_bolt11(self, text: str) -> Invoice:
         """Read an invoice by its payment request, as people and QR codes write it.
@@ -92,8 +96,8 @@ class Invoicing:
         Raises NotFound.
         """
         request = text.strip().lower().removeprefix("lightning:")
-        invoice = _found(await self._store.get_by_payment_hash(_payment_hash(request)))
-        return _found(invoice if invoice.bolt11 == request else None)
+        invoice = await self._store.get_by_payment_hash(_payment_hash(request))
+        return self._read(invoice if invoice and invoice.bolt11 == request else None)
 
     async def watch(self, invoice_id: str) -> AsyncIterator[Invoice]:
         """Follow an invoice: its current state at once, then every change, until a final state.
@@ -116,6 +120,13 @@ class Invoicing:
         except (NodeOffline, TookTooLong):
             return Info(totals, online=False, node=self._node.last_info or await self._store.last_node())
 
+    def _read(self, invoice: Invoice | None) -> Invoice:
+        """An invoice as callers may see it."""
+        if invoice is None:
+            raise NotFound
+        # The node's word counts, where it can be had.
+        return invoice if self._node.is_connected else invoice.by_the_clock(self._clock())
+
     async def _issue(self, username: str, order: Order) -> Invoice:
         """Have the node issue an invoice, or adopt what it issued in an earlier try."""
         invoice_id = order.invoice_id(username, self._store.secret)
@@ -129,12 +140,6 @@ class Invoicing:
                 if found:
                     return Invoice.adopted(username, order, found)
         raise NodeOffline
-
-
-def _found(invoice: Invoice | None) -> Invoice:
-    if invoice is None:
-        raise NotFound
-    return invoice
 
 
 def _payment_hash(request: str) -> str:

@@ -63,6 +63,11 @@ class Node:
         """Hang up; calls in flight raise NodeOffline."""
         await self._rpc.hang_up()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection; a node that hangs is hung up on in less than half a minute."""
+        return self._rpc.connection is not None
+
     async def info(self) -> NodeInfo:
         """What the node says of itself (lightning-getinfo(7))."""
         with _errors_translated():

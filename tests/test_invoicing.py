@@ -1,0 +1,150 @@
+"""The use cases, on a store and a node: what only a test that holds both can show."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.nodes import simulated_node
+from tests.samples import an_order, paid
+from tests.scripted_node import error, result, scripted_node
+from tests.test_node import GETINFO
+from tilld.database import open_database
+from tilld.errors import Conflict, NodeOffline
+from tilld.hub import Hub
+from tilld.invoice import Status
+from tilld.invoicing import Invoicing
+from tilld.node import Node
+from tilld.store import Store
+
+
+class Till:
+    """Invoicing, with its store, node and hub at hand, and a clock to turn."""
+
+    def __init__(self, directory):
+        self.store = Store(open_database(f"sqlite:///{directory / 'till.db'}"))
+        self.node = Node(directory / "rpc", timeout=0.2)
+        self.hub = Hub()
+        self.late = timedelta(0)
+        self.invoicing = Invoicing(self.store, self.node, self.hub, lambda: datetime.now(UTC) + self.late)
+
+
+@pytest.fixture
+async def till(tmp_path):
+    till = Till(tmp_path)
+    yield till
+    await till.node.close()
+    await till.store.close()
+
+
+async def test_the_nodes_word_on_expiry_counts_where_it_can_be_had(till, tmp_path):
+    """Only while the node is away our clock tells, and the last word is still the node's."""
+    async with simulated_node(tmp_path):
+        invoice = await till.invoicing.create("dakk", an_order())
+        till.late = timedelta(hours=2)
+        assert (await till.invoicing.get(invoice.invoice_id)).status is Status.UNPAID
+        await till.node.close()
+
+    watch = till.invoicing.watch(invoice.invoice_id)
+    assert (await anext(watch)).status is Status.EXPIRED
+    assert (await till.invoicing.get_by_id(invoice.id)).status is Status.EXPIRED
+    till.hub.publish(await till.store.settle(invoice.node_id, [paid(invoice)]))
+    assert (await anext(watch)).status is Status.PAID
+    with pytest.raises(StopAsyncIteration):
+        await anext(watch)
+
+
+async def test_a_payment_between_subscribing_and_reading_is_delivered(till, tmp_path, monkeypatch):
+    """It is in what is read, or it comes after; it is never lost."""
+    async with simulated_node(tmp_path):
+        invoice = await till.invoicing.create("dakk", an_order())
+        read = till.store.get
+
+        async def paid_meanwhile(invoice_id):
+            found = await read(invoice_id)
+            till.hub.publish(await till.store.settle(invoice.node_id, [paid(invoice)]))
+            return found
+
+        monkeypatch.setattr(till.store, "get", paid_meanwhile)
+        watch = till.invoicing.watch(invoice.invoice_id)
+        assert (await anext(watch)).status is Status.UNPAID
+        monkeypatch.undo()
+
+        assert (await anext(watch)).status is Status.PAID
+
+
+@pytest.mark.parametrize("heard", [True, False])
+async def test_a_lost_reply_is_looked_up_before_anything_is_said(till, tmp_path, heard):
+    """What the node has made is adopted; what it never heard of is ordered once more."""
+    issued: dict[str, dict[str, Any]] = {}
+
+    async def answer(request):
+        params = request["params"]
+        match request["method"]:
+            case "getinfo":
+                return result(request, GETINFO)
+            case "invoice" if params["label"] in issued:
+                return error(request, 900, "Duplicate label")
+            case "invoice":
+                first = not issued and not lost
+                lost.append(params["label"])
+                if heard or not first:
+                    issued[params["label"]] = {
+                        "label": params["label"], "payment_hash": "ab" * 32, "bolt11": "lnbcrt1",
+                        "amount_msat": 5000, "status": "unpaid", "expires_at": 2_000_000_000,
+                    }  # fmt: skip
+                return None if first else result(request, issued[params["label"]])
+            case "listinvoices":
+                found = issued.get(params["label"])
+                return result(request, {"invoices": [found] if found else []})
+        return None
+
+    lost: list[str] = []
+    async with scripted_node(tmp_path / "rpc", answer):
+        invoice = await till.invoicing.create("dakk", an_order())
+
+    assert invoice.bolt11 == "lnbcrt1"
+    assert await till.store.get(invoice.invoice_id) == invoice
+    assert lost == [invoice.invoice_id] * (1 if heard else 2)
+
+
+async def test_a_node_that_never_answers_makes_no_invoice(till, tmp_path):
+    """And the store none."""
+
+    async def answer(request):
+        if request["method"] == "getinfo":
+            return result(request, GETINFO)
+        return result(request, {"invoices": []}) if request["method"] == "listinvoices" else None
+
+    async with scripted_node(tmp_path / "rpc", answer):
+        with pytest.raises(NodeOffline):
+            await till.invoicing.create("dakk", an_order())
+
+    assert (await till.store.totals()).invoices == 0
+
+
+async def test_after_a_crash_between_node_and_store_a_retry_adopts(till, tmp_path):
+    """The node has the invoice, the store has not: nobody was told of it."""
+    order = an_order(label="order-1", description="tea")
+    invoice_id = order.invoice_id("dakk", till.store.secret)
+    async with simulated_node(tmp_path):
+        issued = await till.node.invoice(invoice_id, order)
+
+        with pytest.raises(Conflict, match="another description$"):
+            await till.invoicing.create("dakk", an_order(label="order-1"))
+        adopted = await till.invoicing.create("dakk", order)
+
+    assert (adopted.invoice_id, adopted.bolt11) == (invoice_id, issued.bolt11)
+
+
+async def test_of_two_orders_with_one_label_at_once_one_is_refused(till, tmp_path):
+    """Whichever came first."""
+    orders = [an_order(label="order-1", metadata=f'{{"type":"{name}"}}') for name in ("shop", "bar")]
+    async with simulated_node(tmp_path):
+        results = await asyncio.gather(
+            *(till.invoicing.create("dakk", order) for order in orders), return_exceptions=True
+        )
+
+    assert sorted(type(each).__name__ for each in results) == ["Conflict", "Invoice"]
+    assert (await till.store.totals()).invoices == 1
