@@ -216,3 +216,22 @@ async def test_a_failure_does_not_end_the_following(till, tmp_path, monkeypatch)
             await lightningd.pay(invoice.bolt11)
 
             assert (await changes.next()).status is Status.PAID
+
+
+async def test_catching_up_that_takes_long_tells_how_far_it_is(till, tmp_path, monkeypatch, capsys):
+    """With a rate."""
+    monkeypatch.setattr("tilld.node.PAGE", 2)
+    monkeypatch.setattr(follower_module, "PROGRESS_SECONDS", 0)
+    async with simulated_node(tmp_path) as lightningd:
+        invoices = [await till.create() for _ in range(5)]
+        for invoice in invoices:
+            await lightningd.pay(invoice.bolt11)
+
+        async with till.following():
+            await followed(till, invoices[0].node_id, 5)
+
+    told = [line for line in capsys.readouterr().out.splitlines() if "catching up" in line]
+    assert len(told) == 2
+    assert "updated_index=2" in told[0]
+    assert "of=5" in told[0]
+    assert "per_second=" in told[0]

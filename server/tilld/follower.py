@@ -18,6 +18,7 @@ log = structlog.get_logger()
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 SWEEP_SECONDS = 10.0
+PROGRESS_SECONDS = 2.0
 
 
 class Follower:
@@ -79,12 +80,18 @@ class Follower:
 
     async def _read(self, node_id: str, followed: int, latest: int) -> int:
         """Settle all that was updated after `followed`; returns how far that is."""
+        first, started, told = followed, time.monotonic(), time.monotonic()
         more = True
         while more:
             updates = await self._node.updates(followed, latest)
             await self._check_identity(node_id)
             await self._settle(node_id, updates.seen, updates.updated_index)
             followed, more = updates.updated_index, updates.more
+            now = time.monotonic()
+            if more and now - told > PROGRESS_SECONDS:
+                told = now
+                rate = round((followed - first) / (now - started))
+                log.info("catching up", updated_index=followed, of=latest, per_second=rate)
         return followed
 
     async def _sweep(self) -> None:
