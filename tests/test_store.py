@@ -31,11 +31,6 @@ NODE = NodeInfo(
 
 
 @pytest.fixture
-def database_url(tmp_path):
-    return f"sqlite:///{tmp_path / 'till.db'}"
-
-
-@pytest.fixture
 async def store(database_url):
     store = Store(open_database(database_url))
     yield store

@@ -68,7 +68,7 @@ def run(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Where invoices are kept: sqlite:///PATH. "
+            help="Where invoices are kept: sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME. "
             "[TILLD_DATABASE; default: till.db in the data directory]",
         ),
     ] = None,

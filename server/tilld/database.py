@@ -1,44 +1,97 @@
 """Opens the database that a URL names, with its schema brought up to date."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import peewee
 from playhouse.db_url import parse
 from playhouse.migrations import Runner
+from playhouse.pool import PooledDatabase, PooledPostgresqlDatabase
 
 from tilld.errors import OperatorError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+CONNECT_SECONDS = 5
+
+# Any number that nobody else takes: of several Tills that start at once, one migrates, the others wait.
+MIGRATION_LOCK = 0x7469_6C6C
 
 
 def open_database(url: str) -> peewee.Database:
-    """Open sqlite:///PATH (four slashes for an absolute path), creating it if need be.
+    """Open sqlite:///PATH (four slashes for an absolute path; created if need be), or postgresql://….
 
     Raises OperatorError where that fails, or the database was made by a newer Till.
     """
-    if not url.startswith("sqlite:///"):
-        raise OperatorError(f"--database {url.partition(':')[0]}:… is not supported: give sqlite:///PATH")
-    path = parse(url)["database"]
-    database = peewee.SqliteDatabase(
-        path,
-        # Reads go on while a batch is written; a reply is sent after its commit has reached the disk.
-        pragmas={"journal_mode": "wal", "synchronous": "full", "busy_timeout": 5000},
-        lock_type="immediate",
-    )
+    name = _without_password(url)
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        database = _connect(url)
+        try:
+            _migrate(database, name)
+        finally:
+            close_database(database)
+    except (OSError, ValueError, peewee.DatabaseError, peewee.InterfaceError) as reason:
+        raise OperatorError(
+            f"the database {name} cannot be opened ({_in_one_line(reason)}): "
+            "check that it is there, its permissions and free space, or give another with --database"
+        ) from None
+    return database
+
+
+def close_database(database: peewee.Database) -> None:
+    """Close the connection of this thread and, of a pool, those of all others."""
+    database.close()
+    if isinstance(database, PooledDatabase):
+        database.close_all()
+
+
+def _migrate(database: peewee.Database, name: str) -> None:
+    with _alone(database):
         migrations = Runner(database, str(MIGRATIONS))
         newer = [migration.name for migration in migrations.status() if migration.path is None]
         if newer:
-            raise OperatorError(
-                f"the database {path} was made by a newer Till ({newer[-1]}): update this one"
-            )
+            raise OperatorError(f"the database {name} is of a newer Till ({newer[-1]}): update this one")
         migrations.up()
-    except (OSError, peewee.DatabaseError) as reason:
-        raise OperatorError(
-            f"the database {path} cannot be opened ({reason}): "
-            "check the path, its permissions and free space, or give another with --database"
-        ) from None
+
+
+def _connect(url: str) -> peewee.Database:
+    match urlsplit(url).scheme:
+        case "sqlite":
+            path = parse(url)["database"]
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            # Reads go on while a batch is written; a reply is sent after its commit has reached the disk.
+            pragmas = {"journal_mode": "wal", "synchronous": "full", "busy_timeout": 5000}
+            return peewee.SqliteDatabase(path, pragmas=pragmas, lock_type="immediate")
+        case "postgresql" | "postgres":
+            where = parse(url, unquote_user=True, unquote_password=True)
+            database: peewee.Database = PooledPostgresqlDatabase(
+                **{"connect_timeout": CONNECT_SECONDS, "application_name": "tilld"} | where,
+                prefer_psycopg3=True,
+            )
+            return database
+        case _:
+            raise ValueError("neither sqlite:///PATH nor postgresql://USER@HOST/NAME")
+
+
+@contextmanager
+def _alone(database: peewee.Database) -> Iterator[None]:
+    if isinstance(database, peewee.SqliteDatabase):
+        # Its transactions take turns.
+        yield
+        return
+    database.execute_sql("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))  # type: ignore[no-untyped-call]
+    try:
+        yield
     finally:
-        database.close()
-    return database
+        database.execute_sql("SELECT pg_advisory_unlock(%s)", (MIGRATION_LOCK,))  # type: ignore[no-untyped-call]
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user.partition(':')[0]}{at}{host}").geturl()
+
+
+def _in_one_line(reason: Exception) -> str:
+    return " ".join(str(reason).split())

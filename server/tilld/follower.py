@@ -36,6 +36,7 @@ class Follower:
         self._hub = hub
         self._clock = clock
         self.is_following = False
+        self._followed: dict[str, int] = {}
 
     async def run(self) -> None:
         """Follow, and again after every failure, until cancelled."""
@@ -64,7 +65,8 @@ class Follower:
     async def _follow(self) -> None:
         info = await self._node.info()
         await self._store.remember_node(info, self._clock())
-        followed = await self._store.updated_index(info.id)
+        # Since we began, not since another process on this store went on: our watchers wait for us.
+        followed = self._followed.setdefault(info.id, await self._store.updated_index(info.id))
         latest = await self._node.latest_update()
         if latest < followed:
             log.error("the node has forgotten updates; reading all again", followed=followed, latest=latest)
@@ -87,6 +89,7 @@ class Follower:
             await self._check_identity(node_id)
             await self._settle(node_id, updates.seen, updates.updated_index)
             followed, more = updates.updated_index, updates.more
+            self._followed[node_id] = followed
             now = time.monotonic()
             if more and now - told > PROGRESS_SECONDS:
                 told = now
@@ -119,7 +122,10 @@ class Follower:
 
     async def _settle(self, node_id: str, seen: Sequence[Seen], updated_index: int | None = None) -> None:
         changed = await self._store.settle(node_id, seen, updated_index)
-        self._hub.publish(changed)
+        # Another process on this store may have been first, and has told its own watchers only.
+        by_others = {each.invoice_id for each in seen} - {each.invoice_id for each in changed}
+        watched = [await self._store.get(each) for each in by_others if self._hub.is_watched(each)]
+        self._hub.publish([*changed, *filter(None, watched)])
         for invoice in changed:
             log.info(
                 f"invoice {invoice.status}",

