@@ -4,7 +4,7 @@ BIN := .venv/bin
 PROTOS := $(wildcard proto/till/v1/*.proto)
 GENERATED := clients/python
 
-.PHONY: help run test check format lint types proto generated generate lock clean
+.PHONY: help run test crash check format lint types proto generated generate lock clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -14,6 +14,9 @@ run: .venv/.run ## Start everything embedded: a simulated node, tilld, Envoy
 
 test: .venv/.dev ## Run the tests
 	$(BIN)/python -m pytest
+
+crash: .venv/.dev ## Kill tilld and its node 300 times under load, then check that nothing was lost
+	$(BIN)/python -m tests.crash --kills 300
 
 check: format lint types proto generated test ## All that a change needs
 

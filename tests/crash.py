@@ -1,0 +1,193 @@
+"""Kills tilld and its node under load, again and again, and then holds the store against the node.
+
+python -m tests.crash --kills 300 [--seed N] [--database URL]
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+from pyln.client import RpcError
+
+from tests.test_cli import TILLD, Process
+from till.v1 import invoice_service_pb2 as pb
+from till.v1.invoice_pb2 import INVOICE_STATUS_PAID, Invoice
+from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
+from tilld import logs
+from tilld.database import open_database
+from tilld.invoice import Status
+from tilld.node import Node
+from tilld.pipeline import ConnectionLost, Pipeline
+from tilld.store import Store
+
+WORKERS = 8
+
+
+class Crash:
+    """A Till and a node as processes, callers who load them, and what they were told."""
+
+    def __init__(self, directory: Path, seed: int, database: str | None = None) -> None:
+        self.directory = directory
+        self.database = database or f"sqlite:///{directory / 'till.db'}"
+        self.rpc_file = directory / "rpc"
+        self.random = random.Random(seed)
+        self.told: dict[str, Invoice] = {}
+        self.by_label: dict[str, str] = {}
+        self.seen: defaultdict[str, list[int]] = defaultdict(list)
+        self.kills = 0
+        self.grpc = ""
+
+    async def run(self, kills: int) -> str:
+        """Kill that often, then check everything. Returns what was done, in a line.
+
+        Raises AssertionError for what was lost or invented.
+        """
+        node, till = await self._start_node(), await self._start_till()
+        callers = [asyncio.create_task(self._call(number)) for number in range(WORKERS)]
+        while self.kills < kills:
+            await asyncio.sleep(self.random.uniform(0.02, 0.6))
+            which = self.random.choice(["till", "till", "node", "both"])
+            if which in ("node", "both"):
+                await node.end(signal.SIGKILL)
+            if which in ("till", "both"):
+                await till.end(signal.SIGKILL)
+            self.kills += 1
+            if which in ("node", "both"):
+                node = await self._start_node()
+            if which in ("till", "both"):
+                till = await self._start_till()
+        for caller in callers:
+            caller.cancel()
+        await asyncio.gather(*callers, return_exceptions=True)
+        seconds = await self._caught_up()
+        assert await till.end() == 0, till.out
+        checked = await self._check()
+        await node.end()
+        return f"{self.kills} kills, {checked}, caught up in {seconds:.2f} s"
+
+    async def _start_node(self) -> Process:
+        node = await self._start(
+            "node", "simulate", f"--rpc-file={self.rpc_file}", f"--state={self.directory / 'node.jsonl'}"
+        )
+        await node.says("(listening)")
+        return node
+
+    async def _start_till(self) -> Process:
+        till = await self._start(
+            "run", "--no-rest", "--grpc=127.0.0.1:0", f"--lightning-rpc={self.rpc_file}",
+            f"--database={self.database}", f"--data-dir={self.directory}",
+        )  # fmt: skip
+        self.grpc = await till.says(r"gRPC +(127\.0\.0\.1:\d+)\n")
+        return till
+
+    async def _start(self, *arguments: str) -> Process:
+        return Process(
+            await asyncio.create_subprocess_exec(
+                *TILLD,
+                *arguments,
+                start_new_session=True,
+                # Nobody reads the log: it must not fill the pipe.
+                env=os.environ | {"TILLD_LOG_LEVEL": "error"},
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+        )
+
+    async def _call(self, number: int) -> None:
+        """Create, watch and pay, whatever happens to the other side; orders that failed are sent again."""
+        node = Pipeline(str(self.rpc_file), 2)
+        for order in range(sys.maxsize):
+            label = f"order-{number}-{order}"
+            invoice = await self._create(label)
+            if self.random.random() < 0.3:
+                await self._create(label)
+            if self.random.random() < 0.7:
+                watching = asyncio.create_task(self._watch(invoice.invoice_id))
+                with suppress(ConnectionLost, RpcError, TimeoutError):
+                    await node.call("xpay", {"invstring": invoice.bolt11})
+                await asyncio.sleep(self.random.uniform(0, 0.05))
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
+
+    async def _create(self, label: str) -> Invoice:
+        """Send an order until it is answered: with one label there is one invoice, however often."""
+        request = pb.CreateInvoiceRequest(amount_msat=5000, metadata='{"type":"crash"}', label=label)
+        while True:
+            with suppress(grpc.aio.AioRpcError, TimeoutError):
+                async with asyncio.timeout(3), grpc.aio.insecure_channel(self.grpc) as channel:
+                    stub: Any = InvoiceServiceStub(channel)
+                    invoice: Invoice = (await stub.CreateInvoice(request)).invoice
+                    break
+            await asyncio.sleep(0.02)
+        assert self.by_label.setdefault(label, invoice.invoice_id) == invoice.invoice_id, "two for one label"
+        self.told[invoice.invoice_id] = invoice
+        return invoice
+
+    async def _watch(self, invoice_id: str) -> None:
+        with suppress(grpc.aio.AioRpcError):
+            async with grpc.aio.insecure_channel(self.grpc) as channel:
+                stub: Any = InvoiceServiceStub(channel)
+                async for state in stub.WatchInvoice(pb.WatchInvoiceRequest(invoice_id=invoice_id)):
+                    self.seen[invoice_id].append(state.invoice.status)
+
+    async def _caught_up(self) -> float:
+        """Wait until the store has followed all that the node has; returns how long that took."""
+        node, store = Node(self.rpc_file), Store(open_database(self.database))
+        started = time.monotonic()
+        async with asyncio.timeout(30):
+            while await store.updated_index(await node.identity()) < await node.latest_update():
+                await asyncio.sleep(0.02)
+        await node.close()
+        await store.close()
+        return time.monotonic() - started
+
+    async def _check(self) -> str:
+        node, store = Node(self.rpc_file), Store(open_database(self.database))
+        paid = 0
+        for invoice_id, told in self.told.items():
+            stored, found = await store.get(invoice_id), await node.find(invoice_id)
+            assert stored, f"{invoice_id} was told of, and is lost"
+            assert found, f"{invoice_id} was told of, and the node has it not"
+            assert (told.payment_hash, told.bolt11) == (found.issued.payment_hash, found.issued.bolt11)
+            assert (stored.payment_hash, stored.amount_msat) == (found.issued.payment_hash, found.amount_msat)
+            assert (stored.status, stored.payment) == (found.seen.status, found.seen.payment), invoice_id
+            states = self.seen[invoice_id]
+            assert states == sorted(states), f"{invoice_id} went back: {states}"
+            assert found.seen.status is Status.PAID or INVOICE_STATUS_PAID not in states
+            paid += stored.status is Status.PAID
+        totals = await store.totals()
+        rows = await store._read("SELECT count(*), coalesce(sum(amount_received_msat), 0) FROM invoices")
+        assert tuple(totals) == tuple(rows[0]), f"totals {totals} are not those of the rows {rows}"
+        await node.close()
+        await store.close()
+        return f"{len(self.told)} invoices told of, {paid} of them paid"
+
+
+async def main() -> None:
+    """Run it from the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=time.time_ns())
+    parser.add_argument("--database")
+    arguments = parser.parse_args()
+    logs.configure("error", "text")
+    print(f"seed {arguments.seed}", flush=True)  # noqa: T201
+    with tempfile.TemporaryDirectory() as directory:
+        crash = Crash(Path(directory), arguments.seed, arguments.database)
+        print(await crash.run(arguments.kills))  # noqa: T201
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
