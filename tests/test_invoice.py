@@ -156,15 +156,15 @@ def test_the_same_order_with_the_label_is_answered():
 
 
 def test_what_an_earlier_try_left_at_the_node_is_adopted():
-    """With what became of it since."""
+    """If it was the same order."""
     order = an_order(label="order-1", description="coffee")
     invoice_id = order.invoice_id("dakk", b"secret")
-    seen = Seen(invoice_id, Status.EXPIRED, None)
+    seen = Seen(invoice_id, Status.UNPAID, None)
     found = NodeInvoice(Issued("02", "00", "lnbcrt1", NOON), 5000, "coffee", seen)
 
     adopted = Invoice.adopted("dakk", order, found)
 
-    assert (adopted.invoice_id, adopted.bolt11, adopted.status) == (invoice_id, "lnbcrt1", Status.EXPIRED)
+    assert (adopted.invoice_id, adopted.bolt11, adopted.status) == (invoice_id, "lnbcrt1", Status.UNPAID)
     with pytest.raises(Conflict, match="another amount$"):
         Invoice.adopted("dakk", order, replace(found, amount_msat=1))
 

@@ -148,3 +148,17 @@ async def test_of_two_orders_with_one_label_at_once_one_is_refused(till, tmp_pat
 
     assert sorted(type(each).__name__ for each in results) == ["Conflict", "Invoice"]
     assert (await till.store.totals()).invoices == 1
+
+
+async def test_what_became_of_an_adopted_invoice_is_settled_with_it(till, tmp_path):
+    """The follower passed over it, since the store did not have it; and it counts."""
+    order = an_order(label="order-1")
+    async with simulated_node(tmp_path) as lightningd:
+        issued = await till.node.invoice(order.invoice_id("dakk", till.store.secret), order)
+        await lightningd.pay(issued.bolt11)
+
+        adopted = await till.invoicing.create("dakk", order)
+
+    assert adopted.status is Status.PAID
+    assert await till.store.get(adopted.invoice_id) == adopted
+    assert await till.store.totals() == (1, 5000)

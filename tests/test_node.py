@@ -285,3 +285,12 @@ async def test_a_node_that_hangs_ends_the_waiting(tmp_path):
         with pytest.raises(TookTooLong):
             await waiting
         await node.close()
+
+
+async def test_a_node_that_hangs_is_not_waited_for(tmp_path):
+    """Not even for what is asked with the command that waits."""
+    async with scripted_node(tmp_path / "rpc", answering()):
+        node = Node(tmp_path / "rpc", timeout=0.1)
+        with pytest.raises(TookTooLong):
+            await node.latest_update()
+        await node.close()

@@ -185,13 +185,13 @@ class Invoice:
 
     @classmethod
     def adopted(cls, username: str, order: Order, found: NodeInvoice) -> Self:
-        """An invoice that the node has from an earlier try of the same order.
+        """An invoice that the node has from an earlier try of the same order. Still to be settled.
 
         Raises Conflict if that was another order.
         """
         opened = cls.opened(found.seen.invoice_id, username, order, found.issued)
         at_node = replace(opened, amount_msat=found.amount_msat, description=found.description)
-        return at_node.answering(order).updated(found.seen)
+        return at_node.answering(order)
 
     @property
     def status(self) -> Status:

@@ -9,7 +9,7 @@ import structlog
 
 from tilld.errors import NodeOffline, NotFound, TookTooLong
 from tilld.hub import Hub
-from tilld.invoice import Invoice, Order, is_id, is_invoice_id
+from tilld.invoice import Invoice, Order, Seen, is_id, is_invoice_id
 from tilld.node import MayExist, Node
 from tilld.node_info import NodeInfo
 from tilld.store import Store, Totals
@@ -49,10 +49,14 @@ class Invoicing:
             earlier = await self._store.get_by_label(username, order.label)
             if earlier:
                 return earlier.answering(order)
-        issued = await self._issue(username, order)
+        issued, seen = await self._issue(username, order)
         invoice = await self._store.add(issued)
         if invoice is not issued:
             return invoice.answering(order)
+        if seen:
+            # What became of it since has passed by the follower, which did not know of it.
+            await self._store.settle(invoice.node_id, [seen])
+            invoice = invoice.updated(seen)
         log.info(
             "invoice created",
             invoice_id=invoice.invoice_id,
@@ -127,18 +131,18 @@ class Invoicing:
         # The node's word counts, where it can be had.
         return invoice if self._node.is_connected else invoice.by_the_clock(self._clock())
 
-    async def _issue(self, username: str, order: Order) -> Invoice:
-        """Have the node issue an invoice, or adopt what it issued in an earlier try."""
+    async def _issue(self, username: str, order: Order) -> tuple[Invoice, Seen | None]:
+        """Have the node issue an invoice, or adopt one of an earlier try, with what became of it since."""
         invoice_id = order.invoice_id(username, self._store.secret)
         # Once more where the node never heard of it: a label can't be used twice.
         for _ in range(2):
             try:
                 issued = await self._node.invoice(invoice_id, order)
-                return Invoice.opened(invoice_id, username, order, issued)
+                return Invoice.opened(invoice_id, username, order, issued), None
             except MayExist:
                 found = await self._node.find(invoice_id)
                 if found:
-                    return Invoice.adopted(username, order, found)
+                    return Invoice.adopted(username, order, found), found.seen
         raise NodeOffline
 
 

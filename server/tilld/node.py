@@ -111,7 +111,8 @@ class Node:
     async def latest_update(self) -> int:
         """The current updated index of the node's invoices."""
         with _errors_translated():
-            reply = await self._rpc.call("wait", _wait_for(0))
+            async with asyncio.timeout(self._rpc.timeout):
+                reply = await self._rpc.call("wait", _wait_for(0))
             return int(reply["updated"])
 
     async def wait_for_update(self, after: int) -> int:
@@ -124,6 +125,7 @@ class Node:
                 return int((await waiting)["updated"])
         finally:
             waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
 
     async def updates(self, after: int, upto: int) -> Updates:
         """A page of what changed beyond the updated index `after`, of what is known to go to `upto`."""

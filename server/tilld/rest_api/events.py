@@ -30,6 +30,7 @@ async def events(states: AsyncIterator[Invoice], heartbeat_seconds: float) -> As
         pass
     finally:
         state.cancel()
+        await asyncio.gather(state, return_exceptions=True)
 
 
 def _event(invoice: Invoice) -> str:
