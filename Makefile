@@ -32,7 +32,7 @@ types: .venv/.dev ## Check the types
 proto: .venv/.dev ## Lint the protos, check their format and that they break nobody
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code --path proto/till
-	$(BIN)/buf breaking --against '.git#ref=HEAD'
+	$(BIN)/buf breaking --against ".git#ref=$$(git describe --tags --abbrev=0 2>/dev/null || git rev-list --max-parents=0 HEAD)"
 
 generated: .venv/.dev ## Check that the generated code is fresh
 	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \

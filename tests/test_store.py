@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from tests.samples import NODE_ID, NOON, an_invoice, expired, paid
-from tilld.database import open_database
-from tilld.errors import OperatorError, Unavailable
+from tilld.database import close_database, open_database
+from tilld.errors import Internal, OperatorError, Unavailable
 from tilld.invoice import Payment, Status
 from tilld.node_info import NodeAddress, NodeInfo
 from tilld.store import Store
@@ -192,9 +192,44 @@ def test_a_database_that_cannot_be_opened_is_told_in_one_line(tmp_path):
         assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("url", ["sqlite:///", "sqlite:///:memory:", "nonsense", ""])
+def test_a_database_without_a_place_is_refused(url):
+    with pytest.raises(OperatorError, match="--database"):
+        open_database(url)
+
+
 async def test_a_database_of_a_newer_till_is_refused(store, database_url):
     statement = "INSERT INTO schema_migration (name, applied) VALUES ('9999_future', '2030-01-01')"
     await store._write(lambda: store._execute(statement))
 
     with pytest.raises(OperatorError, match="9999_future"):
         open_database(database_url)
+
+
+async def test_the_volume_stops_at_the_largest_number(store):
+    """It becomes neither a float nor an error, whatever play money is paid."""
+    invoices = [await store.add(an_invoice()) for _ in range(6)]
+
+    for invoice in invoices:
+        await store.settle(NODE_ID, [paid(invoice, 2_100_000_000_000_000_000)])
+
+    assert await store.totals() == (6, 2**63 - 1)
+    assert all([(await store.get(invoice.invoice_id)).status is Status.PAID for invoice in invoices])
+
+
+async def test_an_invoice_that_collides_is_not_handed_out(store):
+    """Nobody would follow it."""
+    invoice = await store.add(an_invoice())
+
+    with pytest.raises(Internal):
+        await store.add(an_invoice(payment_hash=invoice.payment_hash))
+
+
+async def test_a_commit_is_on_disk_before_it_is_told(database_url):
+    """SQLite syncs its log at every commit."""
+    database = open_database(database_url)
+    if database_url.startswith("sqlite"):
+        assert database.execute_sql("PRAGMA synchronous").fetchone() == (2,)
+    else:
+        assert database.execute_sql("SHOW synchronous_commit").fetchone() == ("on",)
+    close_database(database)

@@ -7,7 +7,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,16 +89,13 @@ class Till:
         done, _ = await asyncio.wait([ended, *self._lives], return_when=asyncio.FIRST_COMPLETED)
         if ended not in done:
             ended.cancel()
-            raise OperatorError(f"{self._lives[done.pop()]} has ended: its log tells why; start Till again")
+            raise OperatorError(f"{self._lives[done.pop()]}; start Till again")
 
     async def _start(self) -> None:
         config = self._config
         _make_directory(config.data_dir)
         rpc_file = config.lightning_rpc or await self._start_simulated_node()
-        if not rpc_file.is_socket():
-            raise OperatorError(
-                f"there is no socket of a lightningd at {rpc_file}: start it, or check --lightning-rpc"
-            )
+        _check_socket(rpc_file)
         store = Store(open_database(config.database_url))
         self._parts.push_async_callback(store.close)
         node = Node(rpc_file)
@@ -119,15 +116,17 @@ class Till:
     async def _start_simulated_node(self) -> Path:
         rpc_file = self._config.simulated_rpc_file
         state = self._config.data_dir / "node.jsonl"
-        process = await child.start(
-            sys.executable, "-m", "tilld.cli", "node", "simulate",
-            f"--rpc-file={rpc_file}", f"--state={state}", output=PIPE,
-        )  # fmt: skip
+        log_file = self._config.data_dir / "node.log"
+        with log_file.open("wb") as errors:
+            process = await child.start(
+                sys.executable, "-m", "tilld.cli", "node", "simulate",
+                f"--rpc-file={rpc_file}", f"--state={state}", output=PIPE, errors=errors,
+            )  # fmt: skip
         self._parts.push_async_callback(child.stop, process, patience=NODE_STOP_SECONDS)
-        said = (await process.stdout.readline()).decode().strip() if process.stdout else ""
-        if not said.startswith("listening"):
-            raise OperatorError(said.removeprefix("tilld: ") or "the simulated node did not start")
-        self._watch_over("the simulated node", process.wait())
+        if not (process.stdout and await process.stdout.readline()):
+            said = log_file.read_text().strip().removeprefix("tilld: ")
+            raise OperatorError(said or "the simulated node did not start")
+        self._watch_over("the simulated node", process.wait(), log_file)
         return rpc_file
 
     async def _start_server(self, invoicing: Invoicing) -> tuple[Address, health_aio.HealthServicer]:
@@ -143,24 +142,28 @@ class Till:
         envoy = Envoy(self._config.rest, grpc, self._config.data_dir)
         await envoy.start()
         self._parts.push_async_callback(envoy.stop, self._config.grace_seconds)
-        self._watch_over("Envoy", envoy.wait())
+        self._watch_over("Envoy", envoy.wait(), envoy.log)
         return envoy.rest
 
     def _spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
         """Run a part of ours for as long as Till runs."""
-        task = self._watch_over(name, work)
+        task = self._watch_over(name, work, None)
         self._parts.push_async_callback(_cancel, task)
 
-    def _watch_over(self, name: str, life: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def _watch_over(
+        self, name: str, life: Coroutine[Any, Any, Any], log_file: Path | None
+    ) -> asyncio.Task[Any]:
         task = asyncio.create_task(life, name=name)
-        self._lives[task] = name
+        self._lives[task] = f"{name} has ended: {log_file or 'the log'} tells why"
         return task
 
 
 def _allow_many_connections() -> None:
     """Raise the soft limit of open files, which Envoy inherits, to the hard one: a watcher is a file."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # Some systems report a limit that they do not accept.
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _cancel(task: asyncio.Task[Any]) -> None:
@@ -168,9 +171,24 @@ async def _cancel(task: asyncio.Task[Any]) -> None:
     await asyncio.wait([task])
 
 
+def _check_socket(rpc_file: Path) -> None:
+    try:
+        found = rpc_file.is_socket()
+    except OSError as reason:
+        raise OperatorError(
+            f"{rpc_file} cannot be reached ({reason.strerror}): run Till as a user who may, "
+            "or check --lightning-rpc"
+        ) from None
+    if not found:
+        raise OperatorError(
+            f"there is no socket of a lightningd at {rpc_file}: start it, or check --lightning-rpc"
+        )
+
+
 def _make_directory(path: Path) -> None:
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        # What is in it is nobody else's business.
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as reason:
         raise OperatorError(
             f"the data directory {path} cannot be made ({reason.strerror}): give another with --data-dir"

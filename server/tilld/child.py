@@ -11,19 +11,22 @@ import signal
 import sys
 from asyncio.subprocess import Process
 from pathlib import Path
+from typing import IO
 
 PR_SET_PDEATHSIG = 1
 
 
-async def start(*command: str, cwd: Path | None = None, output: int | None = None) -> Process:
+async def start(
+    *command: str, cwd: Path | None = None, output: int | None = None, errors: IO[bytes] | None = None
+) -> Process:
     """Start a program as our child, in a session of its own: Ctrl-C is ours, it is told by us.
 
-    `output` is where its standard output and error go, None: to ours.
+    `output` and `errors` are where its standard output and error go, None: to ours.
     """
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tilld.child", str(os.getpid()), *command,
         cwd=cwd, stdin=asyncio.subprocess.DEVNULL, stdout=output,
-        stderr=None if output is None else asyncio.subprocess.STDOUT, start_new_session=True,
+        stderr=errors, start_new_session=True,
     )  # fmt: skip
 
 

@@ -153,14 +153,17 @@ def pay(
     ] = None,
 ) -> None:
     """Pay an invoice on the simulated node, with play money."""
+    from tilld import logs
     from tilld.play_money import pay as pay_on
 
+    logs.configure("error", "text")
     paid_msat = asyncio.run(pay_on(rpc_file or Config.load().simulated_rpc_file, bolt11, amount_msat))
     typer.echo(f"paid {paid_msat} msat")
 
 
 def _announcement(config: Config, running: "Running") -> str:
     is_play_money = config.lightning_rpc is None
+    where = "" if running.rpc_file == Config.load().simulated_rpc_file else f" --rpc-file {running.rpc_file}"
     lines = ["", "Till is running. Ctrl-C stops it.", ""]
     if running.rest:
         lines.append(f"  JSON REST, server-sent events, gRPC, gRPC-Web   http://{running.rest}")
@@ -178,7 +181,7 @@ def _announcement(config: Config, running: "Running") -> str:
             f"  curl http://{running.rest}/lightning/invoice/create -d '{body}'",
         ]
         if is_play_money:
-            lines += ["", "Pay it:", "", f"  {_this_program()} node pay PAYREQ"]
+            lines += ["", "Pay it:", "", f"  {_this_program()} node pay PAYREQ{where}"]
     return "\n".join([*lines, ""])
 
 

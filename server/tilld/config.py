@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BeforeValidator, PlainSerializer, ValidationError
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tilld.errors import OperatorError
@@ -39,6 +39,9 @@ def _address(value: Any) -> Any:
 AddressSetting = Annotated[Address, NoDecode, BeforeValidator(_address), PlainSerializer(str)]
 
 
+FLAGS = {"lightning_rpc", "database", "data_dir", "grpc", "rest", "no_rest"}
+
+
 class Config(BaseSettings):
     """Everything that can be set. Each field is also a TILLD_… variable of its name."""
 
@@ -53,9 +56,9 @@ class Config(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     # Heartbeats keep proxies from closing a silent stream; Envoy's limit is 60 s.
-    heartbeat_seconds: float = 15.0
+    heartbeat_seconds: float = Field(15.0, gt=0)
     # How long calls in flight may go on when Till is told to stop.
-    grace_seconds: float = 5.0
+    grace_seconds: float = Field(5.0, ge=0)
     # Experiments of the grpc core, by name; its own event engine costs more than it brings here.
     grpc_experiments: str = "-event_engine_client,-event_engine_listener"
 
@@ -71,9 +74,10 @@ class Config(BaseSettings):
             error = invalid.errors()[0]
             name = str(error["loc"][0])
             reason = error["msg"].removeprefix("Value error, ")
-            raise OperatorError(
-                f"--{name.replace('_', '-')} (TILLD_{name.upper()}) is {error['input']!r}: {reason}"
-            ) from None
+            setting = f"TILLD_{name.upper()}"
+            if name in FLAGS:
+                setting = f"--{name.replace('_', '-')} ({setting})"
+            raise OperatorError(f"{setting} is {error['input']!r}: {reason}") from None
 
     def prepare_grpc(self) -> None:
         """Set what grpc reads from the environment when it is imported."""

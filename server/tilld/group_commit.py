@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from tilld.errors import Unavailable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,6 +33,10 @@ class GroupCommit(Generic[Item, Result]):
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             try:
                 await self._write_batch(batch)
+            except Unavailable as reason:
+                # All rows would fail like this, one after another.
+                for each in batch:
+                    _fail(each, reason)
             except Exception:
                 # One bad row must not fail the others.
                 for each in batch:
@@ -47,5 +53,9 @@ class GroupCommit(Generic[Item, Result]):
         try:
             await self._write_batch([each])
         except Exception as reason:
-            if not each[1].done():
-                each[1].set_exception(reason)
+            _fail(each, reason)
+
+
+def _fail(each: tuple[Any, asyncio.Future[Any]], reason: Exception) -> None:
+    if not each[1].done():
+        each[1].set_exception(reason)

@@ -248,12 +248,13 @@ def _check_text(text: str, name: str, limit: int) -> None:
 
 
 def _checked_metadata(text: str) -> str:
-    if len(text.encode()) > MAX_METADATA_BYTES:
+    compact = strict_json.compact(text)
+    if len(compact.encode()) > MAX_METADATA_BYTES:
         raise TooLarge(f"metadata must have at most {MAX_METADATA_BYTES} bytes")
     kind = strict_json.members(text, "metadata").get("type")
     if kind is None or not isinstance(kind.value, str):
         raise InvalidRequest('metadata must have a member "type" that is a string')
-    return strict_json.compact(text)
+    return compact
 
 
 def _public_id(entropy: bytes) -> str:

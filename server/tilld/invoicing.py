@@ -1,5 +1,6 @@
 """The use cases: create an invoice, read it, watch it; tell about Till and its node."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,7 +8,7 @@ from datetime import UTC, datetime
 import bolt11
 import structlog
 
-from tilld.errors import NodeOffline, NotFound, TookTooLong
+from tilld.errors import NodeOffline, NotFound, TillError
 from tilld.hub import Hub
 from tilld.invoice import Invoice, Order, Seen, is_id, is_invoice_id
 from tilld.node import MayExist, Node
@@ -15,6 +16,12 @@ from tilld.node_info import NodeInfo
 from tilld.store import Store, Totals
 
 log = structlog.get_logger()
+
+# A node that needs longer to tell who it is can't create an invoice either.
+INFO_SECONDS = 2.0
+
+# None of ours is longer; decoding is slow.
+MAX_BOLT11_CHARACTERS = 4096
 
 # The username of callers without a key.
 ANONYMOUS = "anonymous"
@@ -110,7 +117,10 @@ class Invoicing:
         """
         # Subscribe before reading: a payment between the two would be lost.
         with self._hub.subscribe(invoice_id) as changes:
-            invoice = await self.get(invoice_id)
+            invoice = await self._store.get(invoice_id) if is_invoice_id(invoice_id) else None
+            if invoice is None:
+                raise NotFound
+            # As the node said: what the clock can know is not the last word.
             yield invoice
             while not invoice.is_final:
                 invoice = await changes.next()
@@ -120,8 +130,9 @@ class Invoicing:
         """Tell about the invoices and the node. Never fails because of the node."""
         totals = await self._store.totals()
         try:
-            return Info(totals, online=True, node=await self._node.info())
-        except (NodeOffline, TookTooLong):
+            async with asyncio.timeout(INFO_SECONDS):
+                return Info(totals, online=True, node=await self._node.info())
+        except (TillError, TimeoutError):
             return Info(totals, online=False, node=self._node.last_info or await self._store.last_node())
 
     def _read(self, invoice: Invoice | None) -> Invoice:
@@ -147,6 +158,8 @@ class Invoicing:
 
 
 def _payment_hash(request: str) -> str:
+    if len(request) > MAX_BOLT11_CHARACTERS:
+        return ""
     try:
         return bolt11.decode(request).payment_hash
     except Exception:

@@ -41,6 +41,7 @@ class Pipeline(LightningRpc):  # type: ignore[misc]
         self.timeout = timeout
         self._connection: _Connection | None = None
         self._connecting = asyncio.Lock()
+        self._told = ""
 
     @property
     def connection(self) -> object:
@@ -75,8 +76,12 @@ class Pipeline(LightningRpc):  # type: ignore[misc]
                     reader, writer = await asyncio.open_unix_connection(
                         self.socket_path, limit=MAX_REPLY_BYTES
                     )
-                except OSError:
+                except OSError as reason:
+                    if str(reason) != self._told:
+                        self._told = str(reason)
+                        log.warning("lightningd cannot be reached", reason=self._told)
                     raise ConnectionLost(sent=False) from None
+                self._told = ""
                 self._connection = _Connection(reader, writer)
             return self._connection
 

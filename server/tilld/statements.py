@@ -20,8 +20,10 @@ class Statements:
             self.by_label = _sql(invoices.where(Invoices.username == "", Invoices.label == ""))
             self.by_payment_hash = _sql(invoices.where(Invoices.payment_hash == ""))
             ours = (Invoices.invoice_id == "") & (Invoices.node_id == "") & Invoices.paid_at.is_null()
-            self.pay = _sql(Invoices.update(pay_index=0, amount_received_msat=0, paid_at=0).where(ours))
-            self.expire = _sql(Invoices.update(expired=True).where(ours, ~Invoices.expired))
+            pay = Invoices.update(pay_index=0, amount_received_msat=0, paid_at=0).where(ours)
+            self.pay = _sql(pay.returning(Invoices))
+            expire = Invoices.update(expired=True).where(ours, ~Invoices.expired)
+            self.expire = _sql(expire.returning(Invoices))
             overdue = invoices.where(
                 Invoices.node_id == "",
                 Invoices.paid_at.is_null(),
@@ -31,9 +33,10 @@ class Statements:
             self.overdue = _sql(overdue.order_by(Invoices.expires_at).limit(1))
             self.secret = _sql(Till.select(Till.secret))
             self.totals = _sql(Till.select(Till.invoices, Till.volume_msat))
-            self.add_to_totals = _sql(
-                Till.update(invoices=Till.invoices + 0, volume_msat=Till.volume_msat + 0)
-            )
+            # Stops at the largest number that there is, instead of becoming a float or an error.
+            least = peewee.fn.MIN if isinstance(database, peewee.SqliteDatabase) else peewee.fn.LEAST
+            volume_msat = least(Till.volume_msat, 0) + 0
+            self.add_to_totals = _sql(Till.update(invoices=Till.invoices + 0, volume_msat=volume_msat))
             self.updated_index = _sql(Nodes.select(Nodes.updated_index).where(Nodes.id == ""))
             self.follow = _sql(Nodes.update(updated_index=0).where(Nodes.id == ""))
             self.last_node = _sql(Nodes.select(Nodes.info).order_by(Nodes.seen_at.desc()).limit(1))

@@ -13,7 +13,7 @@ import peewee
 import structlog
 
 from tilld.database import close_database
-from tilld.errors import Unavailable
+from tilld.errors import Internal, Unavailable
 from tilld.group_commit import GroupCommit
 from tilld.invoice import Invoice, Payment, Seen, Status, utc
 from tilld.node_info import NodeInfo
@@ -25,6 +25,8 @@ Done = TypeVar("Done")
 
 # As many reads of PostgreSQL at once; more would wait for its processors, not for us.
 READERS = 8
+
+MAX_BIGINT = 2**63 - 1
 
 
 class Totals(NamedTuple):
@@ -66,7 +68,11 @@ class Store:
         """Add an invoice, unless its invoice_id is there already. Returns the one that is there."""
         if await self._adding.add(invoice):
             return invoice
-        return await self.get(invoice.invoice_id) or invoice
+        stored = await self.get(invoice.invoice_id)
+        if stored is None:
+            log.error("an invoice collides with another", invoice_id=invoice.invoice_id)
+            raise Internal
+        return stored
 
     async def get(self, invoice_id: str) -> Invoice | None:
         """Find an invoice by its public id."""
@@ -91,9 +97,7 @@ class Store:
 
         Invoices that are not ours, or are settled already, stay as they are. Returns those that changed.
         """
-        changed = await self._write(lambda: self._settle(node_id, seen, updated_index))
-        found = [await self.get(invoice_id) for invoice_id in changed]
-        return [invoice for invoice in found if invoice]
+        return await self._write(lambda: self._settle(node_id, seen, updated_index))
 
     async def overdue(self, node_id: str, expired_before: datetime) -> list[Invoice]:
         """Open invoices of a node whose time was over before then; at most 1000, the oldest first."""
@@ -128,30 +132,31 @@ class Store:
         values = [value for invoice in invoices for value in _row_of(invoice)]
         with self._database.atomic():
             inserted = self._execute(self._sql.add_invoices(len(invoices)), *values).rowcount
-            self._execute(self._sql.add_to_totals, inserted, 0)
+            self._add_to_totals(inserted, 0)
         return [inserted == len(invoices)] * len(invoices)
 
-    def _settle(self, node_id: str, seen: Sequence[Seen], updated_index: int | None) -> list[str]:
-        changed = []
-        received_msat = 0
+    def _settle(self, node_id: str, seen: Sequence[Seen], updated_index: int | None) -> list[Invoice]:
         with self._database.atomic():
-            for each in seen:
-                if each.payment and self._pay(node_id, each.invoice_id, each.payment):
-                    received_msat += each.payment.amount_received_msat
-                    changed.append(each.invoice_id)
-                elif each.status is Status.EXPIRED and self._expire(node_id, each.invoice_id):
-                    changed.append(each.invoice_id)
-            self._execute(self._sql.add_to_totals, 0, received_msat)
+            changed = [_invoice_of(row) for each in seen for row in self._settle_one(node_id, each)]
+            paid = [invoice.payment.amount_received_msat for invoice in changed if invoice.payment]
+            self._add_to_totals(0, sum(paid))
             if updated_index is not None:
                 self._execute(self._sql.follow, updated_index, node_id)
         return changed
 
-    def _pay(self, node_id: str, invoice_id: str, payment: Payment) -> bool:
-        facts = (payment.pay_index, payment.amount_received_msat, int(payment.paid_at.timestamp()))
-        return bool(self._execute(self._sql.pay, *facts, invoice_id, node_id).rowcount)
+    def _settle_one(self, node_id: str, seen: Seen) -> list[tuple[Any, ...]]:
+        """The row that changed, if one did."""
+        if seen.payment:
+            paid_at = int(seen.payment.paid_at.timestamp())
+            facts = (seen.payment.pay_index, seen.payment.amount_received_msat, paid_at)
+            return self._rows(self._sql.pay, *facts, seen.invoice_id, node_id)
+        if seen.status is Status.EXPIRED:
+            return self._rows(self._sql.expire, True, seen.invoice_id, node_id)
+        return []
 
-    def _expire(self, node_id: str, invoice_id: str) -> bool:
-        return bool(self._execute(self._sql.expire, True, invoice_id, node_id).rowcount)
+    def _add_to_totals(self, invoices: int, received_msat: int) -> None:
+        received_msat = min(received_msat, MAX_BIGINT)
+        self._execute(self._sql.add_to_totals, invoices, MAX_BIGINT - received_msat, received_msat)
 
     def _remember_node(self, node_id: str, info: str, seen_at: int) -> None:
         with self._database.atomic():
@@ -200,6 +205,9 @@ def _failures_told() -> Iterator[None]:
     """Log why the database fails; a caller hears only that it does."""
     try:
         yield
+    except (peewee.DataError, peewee.IntegrityError) as reason:
+        log.error("store refused a row", reason=str(reason))
+        raise Internal from None
     except peewee.PeeweeException as reason:
         log.error("store failed", reason=str(reason))
         raise Unavailable("the store is unavailable; try again later") from None

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import reprlib
+from collections import Counter
 from typing import Any, NamedTuple, NoReturn
 
 from tilld.errors import InvalidRequest
@@ -89,8 +90,7 @@ def _value(text: str, at: int) -> tuple[Any, int]:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
         raise json.JSONDecodeError(f"duplicate name {reprlib.repr(twice)}", "", 0)
     return found
 

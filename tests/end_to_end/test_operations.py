@@ -10,9 +10,10 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from tests.conftest import config, eventually, open_shop
+from tests.conftest import config, eventually, open_shop, talk_to
 from tests.nodes import simulated_node
 from till.v1 import invoice_service_pb2 as service_pb
+from tilld.app import Till
 from tilld.grpc_api import health
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -129,19 +130,33 @@ async def test_after_a_restart_everything_is_still_there(tmp_path):
         assert (await shop.outcome(unpaid))["status"] == "paid"
 
 
-async def test_watchers_are_told_that_till_stops(tmp_path):
-    """A gRPC watcher may try again; an event stream just ends, and its EventSource comes back."""
-    async with open_shop(config(tmp_path)) as shop:
+async def test_stopping_tells_the_watchers_and_lets_calls_end(tmp_path):
+    """A gRPC watcher may try again; an event stream ends, and its EventSource comes back."""
+    till = Till(config(tmp_path))
+    await till.__aenter__()
+    async with talk_to(till) as shop:
         created = await shop.create()
         call = shop.invoices.WatchInvoice(service_pb.WatchInvoiceRequest(invoice_id=created["invoiceid"]))
         await call.read()
         events = asyncio.create_task(shop.rest.get(f"/lightning/invoice/{created['invoiceid']}/watch"))
-        await eventually(lambda: shop.till.hub.watchers == 2)
-
-        shop.till.hub.close()
+        health_watch = health_stub(shop).Watch(health_pb2.HealthCheckRequest(service=""))
+        assert (await health_watch.read()).status == SERVING
+        await eventually(lambda: till.hub.watchers == 2)
+        stopping = asyncio.create_task(till.__aexit__(None, None, None))
 
         with pytest.raises(grpc.aio.AioRpcError) as ended:
             await call.read()
         assert ended.value.code() == grpc.StatusCode.UNAVAILABLE
         assert "again" in (ended.value.details() or "")
         assert '"status":"unpaid"' in (await events).text
+        assert (await health_watch.read()).status == NOT_SERVING
+        health_watch.cancel()
+        await stopping
+
+
+async def test_an_unknown_method_is_told_as_every_error(shop):
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await shop.channel.unary_unary("/till.v1.InvoiceService/CreateFortune")(b"")
+
+    assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert dict(refused.value.trailing_metadata())["x-error-code"] == "E10"

@@ -163,7 +163,7 @@ BAD = [
     ('{"msat":1,"metadata":{"type":"x"},"label":null}', 400, "label must be a string"),
     ('{"msat":1,"metadata":{"type":"x"},"mstat":1}', 400, "unknown field 'mstat'"),
     ('{"msat":1,"metadata":{"type":"x"},"' + "x" * 60_000 + '":1}', 400, "unknown field 'xxx"),
-    ('{"msat":1,"metadata":{"type":"' + "x" * 65_536 + '"}}', 413, "request too large"),
+    ('{"msat":1,"metadata":{"type":"' + "x" * 65_536 + '"}}', 413, "the body must have at most 65536 bytes"),
 ]
 
 

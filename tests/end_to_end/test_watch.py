@@ -119,11 +119,11 @@ async def test_a_watcher_who_leaves_leaves_nothing_behind(shop, leave):
     if leave == "rest":
         async with watching(shop, created) as events:
             await anext(events)
-            assert shop.till.hub.watchers == 1
+            await eventually(lambda: shop.till.hub.watchers == 1)
     else:
         call = shop.invoices.WatchInvoice(WatchInvoiceRequest(invoice_id=created["invoiceid"]))
         await call.read()
-        assert shop.till.hub.watchers == 1
+        await eventually(lambda: shop.till.hub.watchers == 1)
         call.cancel()
 
     await eventually(lambda: shop.till.hub.watchers == 0)

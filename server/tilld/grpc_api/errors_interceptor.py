@@ -60,8 +60,10 @@ class ErrorsInterceptor(grpc.aio.ServerInterceptor):
         if method in self._guarded:
             return self._guarded[method]
         handler = await continuation(handler_call_details)
-        if handler is None or not method.startswith(OURS):
+        if not method.startswith(OURS):
             return handler
+        if handler is None:
+            return grpc.unary_unary_rpc_method_handler(_no_such_method)
         return self._guarded.setdefault(method, _guard(method, handler))
 
 
@@ -91,6 +93,10 @@ def _guard(method: str, handler: Handler) -> Handler:
     if handler.unary_stream:
         return grpc.unary_stream_rpc_method_handler(stream, None, handler.response_serializer)
     return grpc.unary_unary_rpc_method_handler(call, None, handler.response_serializer)
+
+
+async def _no_such_method(raw: bytes, context: Context) -> NoReturn:
+    await _refuse("", errors.NoSuchMethod(), context)
 
 
 async def _refuse(method: str, reason: Exception, context: Context) -> NoReturn:

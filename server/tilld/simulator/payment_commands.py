@@ -10,6 +10,9 @@ from tilld.simulator.ledger import Invoice, Paid
 from tilld.simulator.node import Node
 from tilld.simulator.parameters import BadParameter
 
+# 21 million, in millisatoshi: what no channel has, nobody can pay.
+_ALL_BITCOIN_MSAT = 21_000_000 * 100_000_000_000
+
 
 def decode(node: Node, *, string: str) -> Result:
     """Tell what an invoice says, also another's."""
@@ -92,6 +95,8 @@ def _payable(node: Node, invstring: str, amount_msat: int | None) -> tuple[Invoi
     amount = asked or amount_msat
     if not amount:
         raise RpcError(Code.INVALID_PARAMS, "Cannot pay bolt11 invoice with zero amount")
+    if amount > _ALL_BITCOIN_MSAT:
+        raise RpcError(Code.NO_ROUTE, "Failed: We could not find a usable set of paths.")
     if not found or found.status == "expired":
         raise RpcError(
             Code.DESTINATION_REFUSED,
