@@ -60,6 +60,8 @@ def run(
         Path | None,
         typer.Option(
             metavar="PATH",
+            # Whether it can be reached is told by us, in one line.
+            readable=False,
             help="Socket of your lightningd, such as ~/.lightning/bitcoin/lightning-rpc. "
             "Without it a simulated node with play money is started. [TILLD_LIGHTNING_RPC]",
         ),
