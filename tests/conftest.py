@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -97,11 +98,13 @@ async def eventually(condition: Callable[[], Any], seconds: float = 10) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def postgresql() -> Iterator[PostgresServer]:
     """A real PostgreSQL server."""
-    server = get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
-    yield server
-    server.cleanup()
+    # Not below pytest's directory, which every pytest that starts closes to the server's own user.
+    with tempfile.TemporaryDirectory(prefix="till-") as directory:
+        server = get_server(directory, cleanup_mode="stop")
+        yield server
+        server.cleanup()
 
 
 def new_database(server: PostgresServer) -> str:

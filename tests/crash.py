@@ -145,7 +145,7 @@ class Crash:
         node, store = Node(self.rpc_file), Store(open_database(self.database))
         started = time.monotonic()
         async with asyncio.timeout(30):
-            while await store.updated_index(await node.identity()) < await node.latest_update():
+            while await store.updated_index(await node.identity()) < await node.latest("updated"):
                 await asyncio.sleep(0.02)
         await node.close()
         await store.close()

@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from tilld.invoice import Invoice, Issued, Order, Payment, Seen, Status
+from tilld.invoice import MAX_BOLT11_DESCRIPTION_BYTES, Invoice, Issued, Order, Payment, Seen, Status
+from tilld.simulator import bolt11_invoices
 
 NODE_ID = "02" + "ab" * 32
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -32,11 +33,26 @@ def an_invoice(username: str = "dakk", node_id: str = NODE_ID, **fields: Any) ->
     return replace(Invoice.opened(order.invoice_id(username, b"secret"), username, order, issued), **fields)
 
 
+def a_bolt11(order: Order, expires_at: datetime = NOON) -> str:
+    """A signed payment request for an order."""
+    description = order.description or ""
+    return bolt11_invoices.sign(
+        f"{next(_numbers):064x}",
+        created_at=int(expires_at.timestamp()) - order.expiry,
+        payment_preimage="ab" * 32,
+        amount_msat=order.amount_msat,
+        description=description,
+        hash_only=len(description.encode()) > MAX_BOLT11_DESCRIPTION_BYTES,
+        expiry=order.expiry,
+        cltv=10,
+    )
+
+
 def paid(invoice: Invoice, amount_msat: int = 5000, pay_index: int = 1) -> Seen:
     """The node's word that an invoice is paid."""
-    return Seen(invoice.invoice_id, Status.PAID, Payment(pay_index, amount_msat, NOON))
+    return Seen(invoice.payment_hash, Status.PAID, Payment(pay_index, amount_msat, NOON))
 
 
 def expired(invoice: Invoice) -> Seen:
     """The node's word that an invoice is expired."""
-    return Seen(invoice.invoice_id, Status.EXPIRED, None)
+    return Seen(invoice.payment_hash, Status.EXPIRED, None)

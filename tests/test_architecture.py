@@ -18,10 +18,17 @@ LAYERS = [
     {"tilld.grpc_api", "tilld.rest_api", "tilld.follower", "tilld.envoy", "tilld.play_money"},
     {"tilld.invoicing"},
     {"tilld.store", "tilld.node", "tilld.hub"},
-    {"tilld.database", "tilld.statements", "tilld.group_commit", "tilld.pipeline", "tilld.child"},
+    {
+        "tilld.database",
+        "tilld.statements",
+        "tilld.group_commit",
+        "tilld.pipeline",
+        "tilld.child",
+        "tilld.progress",
+    },
     {"tilld.tables"},
     {"tilld.invoice", "tilld.node_info"},
-    {"tilld.strict_json"},
+    {"tilld.strict_json", "tilld.payment_request"},
     {"tilld.config", "tilld.logs"},
     {"tilld.errors"},
 ]
@@ -36,6 +43,8 @@ OUTSIDE = {
     "envoy": {"tilld.envoy"},
     "pydantic_settings": {"tilld.config"},
     "typer": {"tilld.cli"},
+    "rich": {"tilld.progress"},
+    "bolt11": {"tilld.payment_request", "tilld.simulator"},
 }
 
 

@@ -8,7 +8,9 @@ import pytest
 
 from tests.conftest import eventually
 from tests.nodes import simulated_node
-from tests.samples import an_order
+from tests.samples import NODE_ID, an_invoice, an_order
+from tests.scripted_node import result, scripted_node
+from tests.test_node import OTHER_ID, replacing
 from tilld import follower as follower_module
 from tilld.database import open_database
 from tilld.follower import Follower
@@ -85,13 +87,12 @@ async def test_what_happened_while_nobody_followed_is_caught_up(till, tmp_path, 
         short = await till.create(expiry=1)
         for invoice in invoices[:7]:
             await lightningd.pay(invoice.bolt11)
-        await till.node.wait_for_update(8)
+        latest = await till.node.wait_for_update(early.node_id, 8)
 
         async with till.following():
-            with till.hub.subscribe(short.invoice_id) as changes:
-                if await till.status(short) is Status.UNPAID:
-                    await changes.next()
+            await followed(till, early.node_id, latest)
 
+            assert await till.status(short) is Status.EXPIRED
             assert [await till.status(invoice) for invoice in invoices] == [Status.PAID] * 7 + [
                 Status.UNPAID
             ] * 3
@@ -118,11 +119,10 @@ async def test_it_goes_on_when_the_node_comes_back(till, tmp_path):
                 assert (await changes.next()).status is Status.PAID
                 assert (await over.next()).status is Status.EXPIRED
             assert follower.is_following
-            await till.node.close()
 
 
-async def test_another_node_has_a_cursor_of_its_own(till, tmp_path):
-    """And says nothing of the first one's invoices."""
+async def test_another_node_has_a_cursor_of_its_own(till, tmp_path, capsys):
+    """It says nothing of the first one's invoices, and that it is another is said loudly."""
     async with till.following() as follower:
         async with simulated_node(tmp_path) as lightningd:
             first = [await till.create() for _ in range(3)]
@@ -142,7 +142,31 @@ async def test_another_node_has_a_cursor_of_its_own(till, tmp_path):
             assert await till.status(first[2]) is Status.UNPAID
             assert await till.store.updated_index(second.node_id) == 1
             assert await till.store.updated_index(first[0].node_id) == 2
-            await till.node.close()
+    [told] = [line for line in capsys.readouterr().out.splitlines() if "[error" in line]
+    assert "another node answers than before" in told
+    assert f"before={first[0].node_id}" in told
+    assert f"node_id={second.node_id}" in told
+
+
+async def test_what_another_node_says_is_not_settled(till, tmp_path):
+    """Not even where it took the socket between two calls: it knows nothing of the first one's invoices."""
+    invoice = await till.store.add(an_invoice())
+    row = {
+        "payment_hash": invoice.payment_hash, "status": "paid", "pay_index": 1, "amount_received_msat": 5000,
+        "paid_at": 1, "updated_index": 1,
+    }  # fmt: skip
+    latest = replacing(wait=lambda request: result(request, {"updated": 1}))
+
+    async def answer(request):
+        if request["method"] == "listinvoices":
+            return result(request, {"invoices": [row]})
+        return await latest(request) if request["params"].get("nextvalue", 0) == 0 else None
+
+    async with scripted_node(tmp_path / "rpc", answer), till.following():
+        await followed(till, OTHER_ID, 1)
+
+    assert await till.status(invoice) is Status.UNPAID
+    assert await till.store.updated_index(NODE_ID) == 0
 
 
 async def test_a_node_that_has_forgotten_updates_is_read_from_the_start(till, tmp_path):
@@ -167,7 +191,7 @@ async def test_an_expiry_that_came_before_its_invoice_is_swept_up(till, tmp_path
         order = an_order(expiry=1)
         invoice_id = order.invoice_id("dakk", till.store.secret)
         issued = await till.node.invoice(invoice_id, order)
-        await till.node.wait_for_update(0)
+        await till.node.wait_for_update(await till.node.identity(), 0)
         await followed(till, issued.node_id, 1)
 
         with till.hub.subscribe(invoice_id) as changes:
@@ -221,7 +245,7 @@ async def test_a_failure_does_not_end_the_following(till, tmp_path, monkeypatch)
 async def test_catching_up_that_takes_long_tells_how_far_it_is(till, tmp_path, monkeypatch, capsys):
     """With a rate."""
     monkeypatch.setattr("tilld.node.PAGE", 2)
-    monkeypatch.setattr(follower_module, "PROGRESS_SECONDS", 0)
+    monkeypatch.setattr("tilld.progress.QUIET_SECONDS", 0)
     async with simulated_node(tmp_path) as lightningd:
         invoices = [await till.create() for _ in range(5)]
         for invoice in invoices:
@@ -232,6 +256,6 @@ async def test_catching_up_that_takes_long_tells_how_far_it_is(till, tmp_path, m
 
     told = [line for line in capsys.readouterr().out.splitlines() if "catching up" in line]
     assert len(told) == 2
-    assert "updated_index=2" in told[0]
+    assert "done=2" in told[0]
     assert "of=5" in told[0]
     assert "per_second=" in told[0]

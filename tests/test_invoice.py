@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.samples import NOON, an_invoice, an_order, expired, paid
+from tests.samples import NOON, a_bolt11, an_invoice, an_order, expired, paid
 from tilld.errors import Conflict, InvalidRequest, TooLarge
 from tilld.invoice import Invoice, Issued, NodeInvoice, Seen, Status, is_id, is_invoice_id
 
@@ -155,18 +155,42 @@ def test_the_same_order_with_the_label_is_answered():
     assert invoice.answering(an_order(label="order-1", metadata='{ "type": "shop" }')) == invoice
 
 
-def test_what_an_earlier_try_left_at_the_node_is_adopted():
-    """If it was the same order."""
-    order = an_order(label="order-1", description="coffee")
+def at_the_node(order, invoice_id):
+    """What the node has of an order."""
+    issued = Issued("02", "00", a_bolt11(order), NOON)
+    return NodeInvoice(invoice_id, 1, order.amount_msat, issued, Seen("00", Status.UNPAID, None))
+
+
+@pytest.mark.parametrize("description", [None, "a coffee", "é" * 400])
+def test_what_an_earlier_try_left_at_the_node_is_adopted(description):
+    """With its times: they are not those of the second try."""
+    order = an_order(label="order-1", description=description, expiry=120)
     invoice_id = order.invoice_id("dakk", b"secret")
-    seen = Seen(invoice_id, Status.UNPAID, None)
-    found = NodeInvoice(Issued("02", "00", "lnbcrt1", NOON), 5000, "coffee", seen)
+    found = at_the_node(order, invoice_id)
 
     adopted = Invoice.adopted("dakk", order, found)
 
-    assert (adopted.invoice_id, adopted.bolt11, adopted.status) == (invoice_id, "lnbcrt1", Status.UNPAID)
-    with pytest.raises(Conflict, match="another amount$"):
-        Invoice.adopted("dakk", order, replace(found, amount_msat=1))
+    assert (adopted.invoice_id, adopted.bolt11, adopted.description) == (
+        invoice_id, found.issued.bolt11, description
+    )  # fmt: skip
+    assert (adopted.created_at, adopted.expires_at) == (NOON - timedelta(seconds=120), NOON)
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"amount_msat": 1}, "amount"),
+        ({"description": "tea"}, "description"),
+        ({"description": "é" * 400}, "description"),
+        ({"expiry": 60}, "expiry"),
+    ],
+)
+def test_what_another_order_left_at_the_node_is_not_adopted(fields, what):
+    """Whatever differs, the caller is told what."""
+    order = an_order(label="order-1")
+    for first, second in ((order, replace(order, **fields)), (replace(order, **fields), order)):
+        with pytest.raises(Conflict, match=f"another {what}$"):
+            Invoice.adopted("dakk", second, at_the_node(first, "~" * 21))
 
 
 def test_while_the_node_is_away_the_clock_tells_what_it_can():

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.nodes import simulated_node
-from tests.samples import an_order, paid
+from tests.samples import a_bolt11, an_order, paid
 from tests.scripted_node import error, result, scripted_node
 from tests.test_node import GETINFO
 from tilld.database import open_database
@@ -79,6 +79,7 @@ async def test_a_payment_between_subscribing_and_reading_is_delivered(till, tmp_
 async def test_a_lost_reply_is_looked_up_before_anything_is_said(till, tmp_path, heard):
     """What the node has made is adopted; what it never heard of is ordered once more."""
     issued: dict[str, dict[str, Any]] = {}
+    bolt11 = a_bolt11(an_order())
 
     async def answer(request):
         params = request["params"]
@@ -92,8 +93,9 @@ async def test_a_lost_reply_is_looked_up_before_anything_is_said(till, tmp_path,
                 lost.append(params["label"])
                 if heard or not first:
                     issued[params["label"]] = {
-                        "label": params["label"], "payment_hash": "ab" * 32, "bolt11": "lnbcrt1",
+                        "label": params["label"], "payment_hash": "ab" * 32, "bolt11": bolt11,
                         "amount_msat": 5000, "status": "unpaid", "expires_at": 2_000_000_000,
+                        "created_index": 1,
                     }  # fmt: skip
                 return None if first else result(request, issued[params["label"]])
             case "listinvoices":
@@ -105,7 +107,7 @@ async def test_a_lost_reply_is_looked_up_before_anything_is_said(till, tmp_path,
     async with scripted_node(tmp_path / "rpc", answer):
         invoice = await till.invoicing.create("dakk", an_order())
 
-    assert invoice.bolt11 == "lnbcrt1"
+    assert invoice.bolt11 == bolt11
     assert await till.store.get(invoice.invoice_id) == invoice
     assert lost == [invoice.invoice_id] * (1 if heard else 2)
 

@@ -8,12 +8,12 @@ import bolt11
 import pytest
 
 from tests.nodes import LIGHTNINGD, real_node, simulated_node
-from tests.samples import an_order
+from tests.samples import NODE_ID, an_order
 from tests.scripted_node import error, result, scripted_node
 from tilld import node as node_module
 from tilld.errors import Internal, NodeOffline, TookTooLong
 from tilld.invoice import Seen, Status
-from tilld.node import MayExist, Node
+from tilld.node import MayExist, Node, NodeReplaced
 from tilld.pipeline import Pipeline
 
 
@@ -105,8 +105,7 @@ async def test_of_a_long_description_the_hash_is_in_the_invoice(node, new_id):
 
     decoded = bolt11.decode(issued.bolt11)
     assert decoded.description_hash == hashlib.sha256(("é" * 320).encode()).hexdigest()
-    found = await node.find(invoice_id)
-    assert found.description == "é" * 320
+    assert await node.description(issued.payment_hash) == "é" * 320
 
 
 async def test_a_label_in_use_may_exist_and_is_found(node, new_id):
@@ -120,8 +119,9 @@ async def test_a_label_in_use_may_exist_and_is_found(node, new_id):
     found = await node.find(invoice_id)
 
     assert found.issued == issued
-    assert (found.amount_msat, found.description) == (5000, "a coffee")
-    assert (found.seen.invoice_id, found.seen.status) == (invoice_id, Status.UNPAID)
+    assert (found.label, found.amount_msat) == (invoice_id, 5000)
+    assert (found.seen.payment_hash, found.seen.status) == (issued.payment_hash, Status.UNPAID)
+    assert await node.find_by_payment_hash(issued.payment_hash) == found
     assert await node.find(new_id()) is None
 
 
@@ -129,9 +129,9 @@ async def test_a_payment_is_an_update(node, new_id, lightningd):
     """With what was received and when."""
     invoice_id = new_id()
     issued = await node.invoice(invoice_id, an_order(amount_msat=None))
-    before = await node.latest_update()
-    waiting = asyncio.create_task(node.wait_for_update(before))
-    await node.latest_update()
+    before = await node.latest("updated")
+    waiting = asyncio.create_task(node.wait_for_update(await node.identity(), before))
+    await node.latest("updated")
 
     await lightningd.pay(issued.bolt11, 1234)
     latest = await waiting
@@ -139,64 +139,87 @@ async def test_a_payment_is_an_update(node, new_id, lightningd):
 
     assert (updates.updated_index, updates.more) == (latest, False)
     [seen] = updates.seen
-    assert (seen.invoice_id, seen.status) == (invoice_id, Status.PAID)
+    assert (seen.payment_hash, seen.status) == (issued.payment_hash, Status.PAID)
     assert seen.payment.amount_received_msat == 1234
     assert abs(seen.payment.paid_at.timestamp() - time.time()) < 60
 
 
 async def test_an_expiry_is_an_update(node, new_id):
-    after = await node.latest_update()
-    invoice_id = new_id()
-    await node.invoice(invoice_id, an_order(expiry=1))
+    after = await node.latest("updated")
+    issued = await node.invoice(new_id(), an_order(expiry=1))
 
     seen: dict[str, Seen] = {}
-    while invoice_id not in seen:
-        latest = await node.wait_for_update(after)
+    while issued.payment_hash not in seen:
+        latest = await node.wait_for_update(await node.identity(), after)
         updates = await node.updates(after, latest)
-        seen |= {each.invoice_id: each for each in updates.seen}
+        seen |= {each.payment_hash: each for each in updates.seen}
         after = updates.updated_index
 
-    assert (seen[invoice_id].status, seen[invoice_id].payment) == (Status.EXPIRED, None)
+    assert (seen[issued.payment_hash].status, seen[issued.payment_hash].payment) == (Status.EXPIRED, None)
 
 
-async def test_other_users_of_the_node_are_passed_over(node, new_id, lightningd):
-    """Their invoices, and rows that were deleted, neither stop nor confuse."""
-    before = await node.latest_update()
+async def test_other_users_of_the_node_do_not_confuse(node, new_id, lightningd):
+    """Their invoices are told of like ours, and rows that were deleted leave a gap."""
+    before = await node.latest("updated")
     rpc = Pipeline(str(lightningd.rpc_file), 10)
     foreign = await rpc.invoice(1000, f"foreign-{new_id()}", "not ours")
     deleted = new_id()
     gone = await node.invoice(deleted, an_order())
-    ours = new_id()
-    issued = await node.invoice(ours, an_order())
+    issued = await node.invoice(new_id(), an_order())
     for request in (foreign["bolt11"], issued.bolt11, gone.bolt11):
         await lightningd.pay(request)
     await rpc.delinvoice(deleted, "paid")
     await rpc.hang_up()
 
-    latest = await node.latest_update()
+    latest = await node.latest("updated")
     updates = await node.updates(before, latest)
 
     assert latest == before + 3
-    assert [seen.invoice_id for seen in updates.seen] == [ours]
+    assert [seen.payment_hash for seen in updates.seen] == [foreign["payment_hash"], issued.payment_hash]
     assert (updates.updated_index, updates.more) == (latest, False)
+
+
+async def test_all_invoices_are_listed_in_pages(node, new_id, lightningd, monkeypatch):
+    """Those of others too, each with what became of it."""
+    monkeypatch.setattr(node_module, "PAGE", 2)
+    before = await node.latest("created")
+    rpc = Pipeline(str(lightningd.rpc_file), 10)
+    foreign = await rpc.invoice(1000, f"foreign-{new_id()}", "not ours")
+    await rpc.hang_up()
+    issued = [await node.invoice(new_id(), an_order(amount_msat=None)) for _ in range(2)]
+    await lightningd.pay(issued[1].bolt11, 1234)
+
+    listed = [await node.invoices(before)]
+    while (await node.invoices(listed[-1].created_index)).invoices:
+        listed.append(await node.invoices(listed[-1].created_index))
+
+    found = [each for page in listed for each in page.invoices]
+    assert [each.issued.payment_hash for each in found] == [
+        foreign["payment_hash"], *(each.payment_hash for each in issued)
+    ]  # fmt: skip
+    assert [each.amount_msat for each in found] == [1000, None, None]
+    assert [each.seen.status for each in found] == [Status.UNPAID, Status.UNPAID, Status.PAID]
+    assert [each.is_labelled_by_till for each in found] == [False, True, True]
+    assert found[2].seen.payment.amount_received_msat == 1234
+    assert listed[-1].created_index == await node.latest("created")
 
 
 async def test_updates_come_in_pages(node, new_id, lightningd, monkeypatch):
     """A page that is full says that there is more."""
     monkeypatch.setattr(node_module, "PAGE", 2)
-    before = await node.latest_update()
-    ids = [new_id() for _ in range(5)]
-    for invoice_id in ids:
-        await lightningd.pay((await node.invoice(invoice_id, an_order())).bolt11)
-    latest = await node.latest_update()
+    before = await node.latest("updated")
+    issued = [await node.invoice(new_id(), an_order()) for _ in range(5)]
+    for each in issued:
+        await lightningd.pay(each.bolt11)
+    latest = await node.latest("updated")
 
     seen, more, after = [], True, before
     while more:
         updates = await node.updates(after, latest)
-        seen += [each.invoice_id for each in updates.seen]
+        seen += [each.payment_hash for each in updates.seen]
         more, after = updates.more, updates.updated_index
 
-    assert seen == ids
+    assert seen == [each.payment_hash for each in issued]
     assert after == latest
 
 
@@ -212,8 +235,8 @@ async def test_a_node_that_goes_takes_what_waits_with_it_and_is_found_again(tmp_
     async with simulated_node(tmp_path):
         node = Node(tmp_path / "rpc")
         identity = await node.identity()
-        waiting = asyncio.create_task(node.wait_for_update(0))
-        await node.latest_update()
+        waiting = asyncio.create_task(node.wait_for_update(await node.identity(), 0))
+        await node.latest("updated")
     with pytest.raises(NodeOffline):
         await waiting
     with pytest.raises(NodeOffline):
@@ -223,8 +246,9 @@ async def test_a_node_that_goes_takes_what_waits_with_it_and_is_found_again(tmp_
         await node.close()
 
 
+OTHER_ID = "03" + "cd" * 32
 GETINFO = {
-    "id": "02" + "ab" * 32, "alias": "scripted", "color": "02abab", "num_peers": 0, "num_pending_channels": 0,
+    "id": NODE_ID, "alias": "scripted", "color": "02abab", "num_peers": 0, "num_pending_channels": 0,
     "num_active_channels": 0, "num_inactive_channels": 0, "version": "v26", "blockheight": 0,
     "network": "regtest", "fees_collected_msat": 0,
 }  # fmt: skip
@@ -280,10 +304,55 @@ async def test_a_node_that_hangs_ends_the_waiting(tmp_path):
     async with scripted_node(tmp_path / "rpc", answering(getinfo=getinfo)):
         node = Node(tmp_path / "rpc", timeout=0.1, liveness=0.05)
         await node.info()
-        waiting = asyncio.create_task(node.wait_for_update(0))
+        waiting = asyncio.create_task(node.wait_for_update(await node.identity(), 0))
         hangs.set()
         with pytest.raises(TookTooLong):
             await waiting
+        assert not node.is_connected
+        await node.close()
+
+
+def replacing(**answers):
+    """Answers of a node that is replaced once it has answered one of these."""
+    replaced = asyncio.Event()
+
+    def last(method):
+        def answer(request):
+            replaced.set()
+            # What makes no sense ends the connection.
+            return answers[method](request) + b"bye\n\n"
+
+        return answer
+
+    def getinfo(request):
+        return result(request, GETINFO | {"id": OTHER_ID} if replaced.is_set() else GETINFO)
+
+    return answering(**{method: last(method) for method in answers}, getinfo=getinfo)
+
+
+async def test_an_invoice_of_a_node_that_was_replaced_is_looked_up(tmp_path):
+    """Nobody can tell which of the two has made it."""
+    issued = {"payment_hash": "ab" * 32, "expires_at": 2_000_000_000, "bolt11": "lnbcrt1"}
+    async with scripted_node(tmp_path / "rpc", replacing(invoice=lambda request: result(request, issued))):
+        node = Node(tmp_path / "rpc")
+        with pytest.raises(MayExist):
+            await node.invoice("~" * 21, an_order())
+        await node.close()
+
+
+async def test_nobody_waits_for_the_updates_of_another_node(tmp_path):
+    """Its index may be far behind, and the wait would not end."""
+    latest = replacing(wait=lambda request: result(request, {"updated": 7}))
+
+    async def answer(request):
+        return await latest(request) if request["params"].get("nextvalue", 0) == 0 else None
+
+    async with scripted_node(tmp_path / "rpc", answer):
+        node = Node(tmp_path / "rpc")
+        node_id = await node.identity()
+        assert await node.latest("updated") == 7
+        with pytest.raises(NodeReplaced):
+            await node.wait_for_update(node_id, 7)
         await node.close()
 
 
@@ -292,5 +361,5 @@ async def test_a_node_that_hangs_is_not_waited_for(tmp_path):
     async with scripted_node(tmp_path / "rpc", answering()):
         node = Node(tmp_path / "rpc", timeout=0.1)
         with pytest.raises(TookTooLong):
-            await node.latest_update()
+            await node.latest("updated")
         await node.close()

@@ -11,6 +11,7 @@ from tilld.errors import TillError
 from tilld.hub import Hub
 from tilld.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, Seen, Status
 from tilld.node import Node
+from tilld.progress import Progress
 from tilld.store import Store
 
 log = structlog.get_logger()
@@ -18,7 +19,6 @@ log = structlog.get_logger()
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 SWEEP_SECONDS = 10.0
-PROGRESS_SECONDS = 2.0
 
 
 class Follower:
@@ -64,10 +64,17 @@ class Follower:
 
     async def _follow(self) -> None:
         info = await self._node.info()
+        before = await self._store.last_node()
+        if before and before.id != info.id:
+            log.error(
+                "another node answers than before: invoices of that one stay as they are until it is back",
+                node_id=info.id,
+                before=before.id,
+            )
         await self._store.remember_node(info, self._clock())
         # Since we began, not since another process on this store went on: our watchers wait for us.
         followed = self._followed.setdefault(info.id, await self._store.updated_index(info.id))
-        latest = await self._node.latest_update()
+        latest = await self._node.latest("updated")
         if latest < followed:
             log.error("the node has forgotten updates; reading all again", followed=followed, latest=latest)
             followed = 0
@@ -76,25 +83,21 @@ class Follower:
         try:
             while True:
                 followed = await self._read(info.id, followed, latest)
-                latest = await self._node.wait_for_update(followed)
+                latest = await self._node.wait_for_update(info.id, followed)
         finally:
             self.is_following = False
 
     async def _read(self, node_id: str, followed: int, latest: int) -> int:
         """Settle all that was updated after `followed`; returns how far that is."""
-        first, started, told = followed, time.monotonic(), time.monotonic()
-        more = True
-        while more:
-            updates = await self._node.updates(followed, latest)
-            await self._check_identity(node_id)
-            await self._settle(node_id, updates.seen, updates.updated_index)
-            followed, more = updates.updated_index, updates.more
-            self._followed[node_id] = followed
-            now = time.monotonic()
-            if more and now - told > PROGRESS_SECONDS:
-                told = now
-                rate = round((followed - first) / (now - started))
-                log.info("catching up", updated_index=followed, of=latest, per_second=rate)
+        first, more = followed, True
+        with Progress("catching up with the node", latest - first) as progress:
+            while more:
+                updates = await self._node.updates(followed, latest)
+                await self._node.check_is(node_id)
+                await self._settle(node_id, updates.seen, updates.updated_index)
+                followed, more = updates.updated_index, updates.more
+                self._followed[node_id] = followed
+                progress.at(followed - first)
         return followed
 
     async def _sweep(self) -> None:
@@ -103,29 +106,25 @@ class Follower:
             node_id = await self._node.identity()
             overdue = await self._store.overdue(node_id, self._clock() - NODE_NEEDS_TO_EXPIRE)
             seen = [await self._look_up(invoice) for invoice in overdue]
-            await self._check_identity(node_id)
+            await self._node.check_is(node_id)
             await self._settle(node_id, [each for each in seen if each.status is not Status.UNPAID])
 
     async def _look_up(self, invoice: Invoice) -> Seen:
-        found = await self._node.find(invoice.invoice_id)
+        found = await self._node.find_by_payment_hash(invoice.payment_hash)
         if found:
             return found.seen
         log.warning(
             "the node has lost an open invoice: it is taken as expired", invoice_id=invoice.invoice_id
         )
-        return Seen(invoice.invoice_id, Status.EXPIRED, None)
-
-    async def _check_identity(self, node_id: str) -> None:
-        # After a reconnect it may be another node that answers.
-        if await self._node.identity() != node_id:
-            raise TillError("the node was replaced")
+        return Seen(invoice.payment_hash, Status.EXPIRED, None)
 
     async def _settle(self, node_id: str, seen: Sequence[Seen], updated_index: int | None = None) -> None:
         changed = await self._store.settle(node_id, seen, updated_index)
+        self._hub.publish(changed)
         # Another process on this store may have been first, and has told its own watchers only.
-        by_others = {each.invoice_id for each in seen} - {each.invoice_id for each in changed}
-        watched = [await self._store.get(each) for each in by_others if self._hub.is_watched(each)]
-        self._hub.publish([*changed, *filter(None, watched)])
+        by_others = {each.payment_hash for each in seen} - {each.payment_hash for each in changed}
+        if by_others and self._hub.is_watched:
+            self._hub.publish(await self._store.get_by_payment_hashes(list(by_others)))
         for invoice in changed:
             log.info(
                 f"invoice {invoice.status}",

@@ -74,9 +74,10 @@ class Hub:
             for changes in self._watchers.get(invoice.invoice_id, ()):
                 changes.put(invoice)
 
-    def is_watched(self, invoice_id: str) -> bool:
-        """Whether anybody watches an invoice."""
-        return invoice_id in self._watchers
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody watches any invoice."""
+        return bool(self._watchers)
 
     @property
     def watchers(self) -> int:

@@ -6,6 +6,7 @@ Money is whole millisatoshi (msat), times are aware UTC.
 import base64
 import hashlib
 import hmac
+import json
 import re
 import secrets
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
-from tilld import strict_json
+from tilld import payment_request, strict_json
 from tilld.errors import Conflict, InvalidRequest, TooLarge
 
 MSAT_PER_BTC = 100_000_000_000
@@ -125,19 +126,25 @@ class Issued:
 class Seen:
     """What the node says became of an invoice."""
 
-    invoice_id: str
+    payment_hash: str
     status: Status
     payment: Payment | None
 
 
 @dataclass(frozen=True, slots=True)
 class NodeInvoice:
-    """An invoice of ours as the node has it."""
+    """An invoice as the node has it, ours or another's, labelled there by whoever made it."""
 
-    issued: Issued
+    label: str
+    created_index: int
     amount_msat: int | None
-    description: str | None
+    issued: Issued
     seen: Seen
+
+    @property
+    def is_labelled_by_till(self) -> bool:
+        """Whether its label is of the form of an invoice_id."""
+        return bool(is_invoice_id(self.label))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +196,38 @@ class Invoice:
 
         Raises Conflict if that was another order.
         """
-        opened = cls.opened(found.seen.invoice_id, username, order, found.issued)
-        at_node = replace(opened, amount_msat=found.amount_msat, description=found.description)
-        return at_node.answering(order)
+        asked = payment_request.read(found.issued.bolt11)
+        at_node = replace(
+            order,
+            amount_msat=found.amount_msat,
+            description=order.description
+            if asked.describes(order.description or "")
+            else asked.description or asked.description_hash,
+            expiry=asked.expiry,
+        )
+        return cls.opened(found.label, username, at_node, found.issued).answering(order)
+
+    @classmethod
+    def imported(
+        cls, username: str, kind: str, found: NodeInvoice, description: str | None, secret: bytes
+    ) -> Self:
+        """An invoice that others made at the node, with its label there; `kind` is its metadata's type.
+
+        One that a Till made keeps its invoice_id; of the others nobody without the secret can tell it.
+        """
+        order = Order(
+            amount_msat=found.amount_msat,
+            description=description or None,
+            expiry=payment_request.read(found.issued.bolt11).expiry,
+            metadata=json.dumps({"type": kind}, ensure_ascii=False, separators=(",", ":")),
+            label=None if found.is_labelled_by_till else found.label,
+        )
+        invoice_id = (
+            found.label
+            if found.is_labelled_by_till
+            else _public_id(hmac.digest(secret, found.issued.payment_hash.encode(), hashlib.sha256))
+        )
+        return cls.opened(invoice_id, username, order, found.issued).updated(found.seen)
 
     @property
     def status(self) -> Status:

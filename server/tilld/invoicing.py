@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import bolt11
 import structlog
 
+from tilld import payment_request
 from tilld.errors import NodeOffline, NotFound, TillError
 from tilld.hub import Hub
 from tilld.invoice import Invoice, Order, Seen, is_id, is_invoice_id
@@ -19,9 +19,6 @@ log = structlog.get_logger()
 
 # A node that needs longer to tell who it is can't create an invoice either.
 INFO_SECONDS = 2.0
-
-# None of ours is longer; decoding is slow.
-MAX_BOLT11_CHARACTERS = 4096
 
 # The username of callers without a key.
 ANONYMOUS = "anonymous"
@@ -107,7 +104,11 @@ class Invoicing:
         Raises NotFound.
         """
         request = text.strip().lower().removeprefix("lightning:")
-        invoice = await self._store.get_by_payment_hash(_payment_hash(request))
+        try:
+            payment_hash = payment_request.read(request).payment_hash
+        except ValueError:
+            raise NotFound from None
+        invoice = await self._store.get_by_payment_hash(payment_hash)
         return self._read(invoice if invoice and invoice.bolt11 == request else None)
 
     async def watch(self, invoice_id: str) -> AsyncIterator[Invoice]:
@@ -155,13 +156,3 @@ class Invoicing:
                 if found:
                     return Invoice.adopted(username, order, found), found.seen
         raise NodeOffline
-
-
-def _payment_hash(request: str) -> str:
-    if len(request) > MAX_BOLT11_CHARACTERS:
-        return ""
-    try:
-        return bolt11.decode(request).payment_hash
-    except Exception:
-        # The library raises all kinds of errors at what is no bolt11.
-        return ""

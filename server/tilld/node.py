@@ -1,10 +1,10 @@
 """The lightningd behind Till: records in and out, its errors translated here and nowhere else."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import structlog
 from pyln.client import Millisatoshi, RpcError
@@ -18,7 +18,6 @@ from tilld.invoice import (
     Payment,
     Seen,
     Status,
-    is_invoice_id,
     utc,
 )
 from tilld.node_info import NodeInfo
@@ -30,7 +29,9 @@ log = structlog.get_logger()
 DUPLICATE_LABEL = 900
 
 # Other users' invoices may have descriptions of megabytes, so only what is needed is asked for.
-UPDATE_FIELDS = ("label", "status", "pay_index", "amount_received_msat", "paid_at", "updated_index")
+SEEN_FIELDS = ("payment_hash", "status", "pay_index", "amount_received_msat", "paid_at")
+UPDATE_FIELDS = (*SEEN_FIELDS, "updated_index")
+INVOICE_FIELDS = (*SEEN_FIELDS, "label", "bolt11", "amount_msat", "expires_at", "created_index")
 PAGE = 1000
 
 
@@ -38,12 +39,26 @@ class MayExist(Exception):
     """The node has an invoice with this label, or may have: its reply was lost. Look it up."""
 
 
+class NodeReplaced(NodeOffline):
+    """Another node answers than before."""
+
+    default = "another lightning node answers now; try again"
+
+
 class Updates(NamedTuple):
-    """What changed at the node: our invoices, up to an updated index, and whether there is more."""
+    """What changed at the node, up to an updated index, and whether there is more."""
 
     seen: list[Seen]
     updated_index: int
     more: bool
+
+
+class Listed(NamedTuple):
+    """A page of the node's invoices, up to a created index, and how many of offers were passed over."""
+
+    invoices: list[NodeInvoice]
+    created_index: int
+    of_offers: int
 
 
 class Node:
@@ -97,30 +112,53 @@ class Node:
                 expiry=order.expiry,
                 deschashonly=len(description.encode()) > MAX_BOLT11_DESCRIPTION_BYTES or None,
             )
-            if await self.identity() != node_id:
-                raise MayExist
-            return _issued(node_id, reply)
+            issued = _issued(node_id, reply)
+        if await self.identity() != node_id:
+            raise MayExist
+        return issued
 
-    async def find(self, invoice_id: str) -> NodeInvoice | None:
+    async def find(self, label: str) -> NodeInvoice | None:
         """Look an invoice up by its label (lightning-listinvoices(7))."""
-        node_id = await self.identity()
-        with _errors_translated():
-            reply = await self._rpc.listinvoices(label=invoice_id)
-            return next((_node_invoice(node_id, found) for found in reply["invoices"]), None)
+        return await self._find(label=label)
 
-    async def latest_update(self) -> int:
-        """The current updated index of the node's invoices."""
+    async def find_by_payment_hash(self, payment_hash: str) -> NodeInvoice | None:
+        """Look an invoice up by its payment hash."""
+        return await self._find(payment_hash=payment_hash)
+
+    async def description(self, payment_hash: str) -> str | None:
+        """The whole description of an invoice, of which its payment request may have the hash only."""
+        rows = await self._list({"payment_hash": payment_hash}, ("description",))
+        return rows[0].get("description") if rows else None
+
+    async def invoices(self, after: int) -> Listed:
+        """A page of all invoices with a created index beyond `after`; the last page ends where it began."""
+        node_id = await self.identity()
+        params = {"index": "created", "start": after + 1, "limit": PAGE}
+        rows = await self._list(params, INVOICE_FIELDS)
+        with _errors_translated():
+            found = [_node_invoice(node_id, row) for row in rows if "bolt11" in row]
+            last = rows[-1]["created_index"] if rows else after
+            return Listed(found, last, len(rows) - len(found))
+
+    async def latest(self, index: Literal["created", "updated"]) -> int:
+        """The current value of an index of the node's invoices."""
         with _errors_translated():
             async with asyncio.timeout(self._rpc.timeout):
-                reply = await self._rpc.call("wait", _wait_for(0))
-            return int(reply["updated"])
+                reply = await self._rpc.call("wait", _wait_for(index, 0))
+            return int(reply[index])
 
-    async def wait_for_update(self, after: int) -> int:
-        """Wait until the updated index is beyond `after`; returns it (lightning-wait(7))."""
-        waiting = asyncio.create_task(self._rpc.call("wait", _wait_for(after + 1)))
+    async def wait_for_update(self, node_id: str, after: int) -> int:
+        """Wait until the updated index of this node is beyond `after`; returns it (lightning-wait(7)).
+
+        Raises NodeReplaced.
+        """
+        waiting = asyncio.create_task(self._rpc.call("wait", _wait_for("updated", after + 1)))
+        # Asked once the wait is on its way: if it is not the same connection, the wait has failed.
+        patience, check = 0.0, self.check_is
         try:
-            while not (await asyncio.wait([waiting], timeout=self._liveness))[0]:
-                await self._check_liveness()
+            while not (await asyncio.wait([waiting], timeout=patience))[0]:
+                await check(node_id)
+                patience, check = self._liveness, self._check_liveness
             with _errors_translated():
                 return int((await waiting)["updated"])
         finally:
@@ -129,28 +167,48 @@ class Node:
 
     async def updates(self, after: int, upto: int) -> Updates:
         """A page of what changed beyond the updated index `after`, of what is known to go to `upto`."""
-        wanted = {"invoices": [dict.fromkeys(UPDATE_FIELDS, True)]}
         params = {"index": "updated", "start": after + 1, "limit": PAGE}
+        rows = await self._list(params, UPDATE_FIELDS)
         with _errors_translated():
-            reply = await self._rpc.call("listinvoices", params, filter=wanted)
-            rows = reply["invoices"]
             # Deleted rows leave gaps: a page that is not full goes to `upto` even if it ends before.
             more = len(rows) == PAGE
             last = rows[-1]["updated_index"] if rows else after
-            seen = [_seen(row) for row in rows if is_invoice_id(row["label"])]
-            return Updates(seen, last if more else max(last, upto), more)
+            return Updates([_seen(row) for row in rows], last if more else max(last, upto), more)
 
-    async def _check_liveness(self) -> None:
+    async def check_is(self, node_id: str) -> None:
+        """Make sure that it is still this node that answers.
+
+        Raises NodeReplaced.
+        """
+        if await self.identity() != node_id:
+            raise NodeReplaced
+
+    async def _find(self, **key: str) -> NodeInvoice | None:
+        node_id = await self.identity()
+        rows = await self._list(key, INVOICE_FIELDS)
+        with _errors_translated():
+            return next((_node_invoice(node_id, row) for row in rows), None)
+
+    async def _list(self, params: dict[str, Any], fields: Iterable[str]) -> list[dict[str, Any]]:
+        wanted = {"invoices": [dict.fromkeys(fields, True)]}
+        with _errors_translated():
+            rows: list[dict[str, Any]] = (await self._rpc.call("listinvoices", params, filter=wanted))[
+                "invoices"
+            ]
+            return rows
+
+    async def _check_liveness(self, node_id: str) -> None:
         # A node that hangs would never end the wait.
         try:
             await self.info()
         except TillError:
             await self._rpc.hang_up()
             raise
+        await self.check_is(node_id)
 
 
-def _wait_for(nextvalue: int) -> dict[str, Any]:
-    return {"subsystem": "invoices", "indexname": "updated", "nextvalue": nextvalue}
+def _wait_for(index: str, nextvalue: int) -> dict[str, Any]:
+    return {"subsystem": "invoices", "indexname": index, "nextvalue": nextvalue}
 
 
 @contextmanager
@@ -187,9 +245,10 @@ def _issued(node_id: str, reply: dict[str, Any]) -> Issued:
 def _node_invoice(node_id: str, row: dict[str, Any]) -> NodeInvoice:
     amount = row.get("amount_msat")
     return NodeInvoice(
-        issued=_issued(node_id, row),
+        label=row["label"],
+        created_index=row["created_index"],
         amount_msat=None if amount is None else _msat(amount),
-        description=row.get("description") or None,
+        issued=_issued(node_id, row),
         seen=_seen(row),
     )
 
@@ -199,7 +258,7 @@ def _seen(row: dict[str, Any]) -> Seen:
     payment = None
     if status is Status.PAID:
         payment = Payment(row["pay_index"], _msat(row["amount_received_msat"]), utc(row["paid_at"]))
-    return Seen(row["label"], status, payment)
+    return Seen(row["payment_hash"], status, payment)
 
 
 def _msat(amount: int | str) -> int:

@@ -19,7 +19,7 @@ class Statements:
             self.by_id = _sql(invoices.where(Invoices.id == ""))
             self.by_label = _sql(invoices.where(Invoices.username == "", Invoices.label == ""))
             self.by_payment_hash = _sql(invoices.where(Invoices.payment_hash == ""))
-            ours = (Invoices.invoice_id == "") & (Invoices.node_id == "") & Invoices.paid_at.is_null()
+            ours = (Invoices.payment_hash == "") & (Invoices.node_id == "") & Invoices.paid_at.is_null()
             pay = Invoices.update(pay_index=0, amount_received_msat=0, paid_at=0).where(ours)
             self.pay = _sql(pay.returning(Invoices))
             expire = Invoices.update(expired=True).where(ours, ~Invoices.expired)
@@ -31,8 +31,19 @@ class Statements:
                 Invoices.expires_at < 0,
             )
             self.overdue = _sql(overdue.order_by(Invoices.expires_at).limit(1))
+            self.after_id = _sql(invoices.where(Invoices.id > "").order_by(Invoices.id).limit(1))
             self.secret = _sql(Till.select(Till.secret))
             self.totals = _sql(Till.select(Till.invoices, Till.volume_msat))
+            count = peewee.fn.COUNT(Invoices.id)
+            received_msat = peewee.fn.COALESCE(peewee.fn.SUM(Invoices.amount_received_msat), 0)
+            self.audit = _sql(
+                Till.select(
+                    Till.invoices, Till.volume_msat, Invoices.select(count), Invoices.select(received_msat)
+                )
+            )
+            self.recount = _sql(
+                Till.update(invoices=Invoices.select(count), volume_msat=Invoices.select(received_msat))
+            )
             # Stops at the largest number that there is, instead of becoming a float or an error.
             least = peewee.fn.MIN if isinstance(database, peewee.SqliteDatabase) else peewee.fn.LEAST
             volume_msat = least(Till.volume_msat, 0) + 0
@@ -45,11 +56,16 @@ class Statements:
             )
             self.see_node = _sql(Nodes.update(info="", seen_at=0).where(Nodes.id == ""))
         self.add_invoices = cache(self._add_invoices)
+        self.by_payment_hashes = cache(self._by_payment_hashes)
 
     def _add_invoices(self, count: int) -> str:
         row = dict.fromkeys(Invoices._meta.sorted_fields, 0)
         with self._database.bind_ctx([Invoices]):
             return _sql(Invoices.insert_many([row] * count).on_conflict_ignore())
+
+    def _by_payment_hashes(self, count: int) -> str:
+        with self._database.bind_ctx([Invoices]):
+            return _sql(Invoices.select().where(Invoices.payment_hash.in_([""] * count)))
 
 
 def _sql(query: Any) -> str:

@@ -15,9 +15,10 @@ import structlog
 from tilld.database import close_database
 from tilld.errors import Internal, Unavailable
 from tilld.group_commit import GroupCommit
-from tilld.invoice import Invoice, Payment, Seen, Status, utc
+from tilld.invoice import Invoice, Seen, Status
 from tilld.node_info import NodeInfo
 from tilld.statements import Statements
+from tilld.tables import invoice_of, row_of
 
 log = structlog.get_logger()
 
@@ -25,6 +26,8 @@ Done = TypeVar("Done")
 
 # As many reads of PostgreSQL at once; more would wait for its processors, not for us.
 READERS = 8
+
+PAGE = 1000
 
 MAX_BIGINT = 2**63 - 1
 
@@ -90,6 +93,22 @@ class Store:
         """Find an invoice by its payment hash."""
         return await self._find(self._sql.by_payment_hash, payment_hash)
 
+    async def get_by_payment_hashes(self, payment_hashes: Sequence[str]) -> list[Invoice]:
+        """Find those that are there of at most 1000 invoices, in any order."""
+        # A few lengths only, or each would be another statement.
+        count = 1 << (len(payment_hashes) - 1).bit_length() if payment_hashes else 0
+        padding = [""] * (count - len(payment_hashes))
+        rows = await self._read(self._sql.by_payment_hashes(count), *payment_hashes, *padding)
+        return [invoice_of(row) for row in rows]
+
+    async def page(self, after_id: str) -> list[Invoice]:
+        """At most 1000 invoices, by internal id, of those beyond one."""
+        return [invoice_of(row) for row in await self._read(self._sql.after_id, after_id, PAGE)]
+
+    async def adopt(self, invoices: Sequence[Invoice]) -> list[Invoice]:
+        """Add invoices with what became of them, unless they are there already. Returns those added."""
+        return await self._write(lambda: self._adopt(invoices))
+
     async def settle(
         self, node_id: str, seen: Sequence[Seen], updated_index: int | None = None
     ) -> list[Invoice]:
@@ -101,8 +120,8 @@ class Store:
 
     async def overdue(self, node_id: str, expired_before: datetime) -> list[Invoice]:
         """Open invoices of a node whose time was over before then; at most 1000, the oldest first."""
-        rows = await self._read(self._sql.overdue, node_id, int(expired_before.timestamp()), 1000)
-        return [_invoice_of(row) for row in rows]
+        rows = await self._read(self._sql.overdue, node_id, int(expired_before.timestamp()), PAGE)
+        return [invoice_of(row) for row in rows]
 
     async def updated_index(self, node_id: str) -> int:
         """How far a node's updates were followed; 0 for a node that was never seen."""
@@ -124,22 +143,43 @@ class Store:
         [totals] = await self._read(self._sql.totals)
         return Totals(*totals)
 
+    async def audit(self) -> tuple[Totals, Totals]:
+        """The totals as they are kept, and as they are if all invoices are counted now."""
+        [(invoices, volume_msat, counted, received_msat)] = await self._read(self._sql.audit)
+        return Totals(invoices, volume_msat), Totals(counted, int(received_msat))
+
+    async def recount(self) -> None:
+        """Count all invoices, and keep that as the totals."""
+        await self._write(self._recount)
+
     async def _insert(self, invoices: list[Invoice]) -> list[bool]:
         return await self._write(lambda: self._insert_batch(invoices))
 
     def _insert_batch(self, invoices: list[Invoice]) -> list[bool]:
         """Insert many; tells for each whether it is known to be new."""
-        values = [value for invoice in invoices for value in _row_of(invoice)]
+        values = [value for invoice in invoices for value in row_of(invoice)]
         with self._database.atomic():
             inserted = self._execute(self._sql.add_invoices(len(invoices)), *values).rowcount
             self._add_to_totals(inserted, 0)
         return [inserted == len(invoices)] * len(invoices)
 
+    def _adopt(self, invoices: Sequence[Invoice]) -> list[Invoice]:
+        with self._database.atomic():
+            statement = self._sql.add_invoices(1)
+            added = [each for each in invoices if self._execute(statement, *row_of(each)).rowcount]
+            self._add_to_totals(len(added), _received_msat(added))
+        return added
+
+    def _recount(self) -> None:
+        with self._database.atomic():
+            # Locks the totals: who added an invoice before is seen by the next statement, others wait.
+            self._add_to_totals(0, 0)
+            self._execute(self._sql.recount)
+
     def _settle(self, node_id: str, seen: Sequence[Seen], updated_index: int | None) -> list[Invoice]:
         with self._database.atomic():
-            changed = [_invoice_of(row) for each in seen for row in self._settle_one(node_id, each)]
-            paid = [invoice.payment.amount_received_msat for invoice in changed if invoice.payment]
-            self._add_to_totals(0, sum(paid))
+            changed = [invoice_of(row) for each in seen for row in self._settle_one(node_id, each)]
+            self._add_to_totals(0, _received_msat(changed))
             if updated_index is not None:
                 self._execute(self._sql.follow, updated_index, node_id)
         return changed
@@ -149,9 +189,9 @@ class Store:
         if seen.payment:
             paid_at = int(seen.payment.paid_at.timestamp())
             facts = (seen.payment.pay_index, seen.payment.amount_received_msat, paid_at)
-            return self._rows(self._sql.pay, *facts, seen.invoice_id, node_id)
+            return self._rows(self._sql.pay, *facts, seen.payment_hash, node_id)
         if seen.status is Status.EXPIRED:
-            return self._rows(self._sql.expire, True, seen.invoice_id, node_id)
+            return self._rows(self._sql.expire, True, seen.payment_hash, node_id)
         return []
 
     def _add_to_totals(self, invoices: int, received_msat: int) -> None:
@@ -168,7 +208,7 @@ class Store:
 
     async def _find(self, sql: str, *values: Any) -> Invoice | None:
         rows = await self._read(sql, *values)
-        return _invoice_of(rows[0]) if rows else None
+        return invoice_of(rows[0]) if rows else None
 
     async def _read(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         if self._readers:
@@ -213,30 +253,5 @@ def _failures_told() -> Iterator[None]:
         raise Unavailable("the store is unavailable; try again later") from None
 
 
-def _row_of(invoice: Invoice) -> tuple[Any, ...]:
-    """An invoice in the order of the table's columns."""
-    payment = invoice.payment
-    return (
-        invoice.id,
-        invoice.invoice_id,
-        invoice.username,
-        invoice.label,
-        invoice.amount_msat,
-        invoice.description,
-        invoice.metadata,
-        invoice.node_id,
-        invoice.payment_hash,
-        invoice.bolt11,
-        int(invoice.created_at.timestamp()),
-        int(invoice.expires_at.timestamp()),
-        invoice.expired,
-        payment and payment.pay_index,
-        payment and payment.amount_received_msat,
-        payment and int(payment.paid_at.timestamp()),
-    )
-
-
-def _invoice_of(row: tuple[Any, ...]) -> Invoice:
-    *asked, created_at, expires_at, expired, pay_index, amount_received_msat, paid_at = row
-    payment = None if paid_at is None else Payment(pay_index, amount_received_msat, utc(paid_at))
-    return Invoice(*(*asked, utc(created_at), utc(expires_at), payment, bool(expired)))
+def _received_msat(invoices: Sequence[Invoice]) -> int:
+    return sum(each.payment.amount_received_msat for each in invoices if each.payment)

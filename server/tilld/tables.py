@@ -1,6 +1,10 @@
-"""The tables, as Peewee models. Only the store reads and writes them."""
+"""The tables, as Peewee models, and invoices as rows. Only the store reads and writes them."""
+
+from typing import Any
 
 from peewee import BigIntegerField, BooleanField, CharField, Model, TextField
+
+from tilld.invoice import Invoice, Payment, utc
 
 
 class Invoices(Model):
@@ -59,3 +63,33 @@ class Till(Model):
 
 # The open ones, which are few.
 Invoices.add_index(Invoices.expires_at, where=Invoices.paid_at.is_null() & ~Invoices.expired)
+
+
+def row_of(invoice: Invoice) -> tuple[Any, ...]:
+    """An invoice in the order of the table's columns."""
+    payment = invoice.payment
+    return (
+        invoice.id,
+        invoice.invoice_id,
+        invoice.username,
+        invoice.label,
+        invoice.amount_msat,
+        invoice.description,
+        invoice.metadata,
+        invoice.node_id,
+        invoice.payment_hash,
+        invoice.bolt11,
+        int(invoice.created_at.timestamp()),
+        int(invoice.expires_at.timestamp()),
+        invoice.expired,
+        payment and payment.pay_index,
+        payment and payment.amount_received_msat,
+        payment and int(payment.paid_at.timestamp()),
+    )
+
+
+def invoice_of(row: tuple[Any, ...]) -> Invoice:
+    """An invoice from its row."""
+    *asked, created_at, expires_at, expired, pay_index, amount_received_msat, paid_at = row
+    payment = None if paid_at is None else Payment(pay_index, amount_received_msat, utc(paid_at))
+    return Invoice(*(*asked, utc(created_at), utc(expires_at), payment, bool(expired)))

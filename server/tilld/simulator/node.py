@@ -29,6 +29,7 @@ class Node:
         )
         self.private_key = self._journal.private_key if self._journal else bolt11_invoices.new_private_key()
         self.id = bolt11_invoices.node_id(self.private_key)
+        self.is_closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_for: int | None = None
         self.expire_due()
@@ -54,6 +55,7 @@ class Node:
 
     def close(self) -> None:
         """Let go of the state file. What waits is left waiting."""
+        self.is_closed = True
         if self._timer:
             self._timer.cancel()
         if self._journal:

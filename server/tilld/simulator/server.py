@@ -43,7 +43,11 @@ class Connection(asyncio.Protocol):
         """Welcome a client."""
         # uvloop's transports are none of asyncio's classes.
         self._transport = cast(asyncio.Transport, transport)
-        self._connections.add(self)
+        if self._node.is_closed:
+            # Accepted while the listener was closing.
+            self._transport.abort()
+        else:
+            self._connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget a client and what it waited for."""

@@ -1,0 +1,61 @@
+"""Progress of long work: a bar on a terminal, else a line in the log now and then."""
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import structlog
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+log = structlog.get_logger()
+
+# What is done sooner needs no progress.
+QUIET_SECONDS = 2.0
+
+
+class Progress:
+    """Tells how far the work in its context is, out of `total`, from the third second on."""
+
+    def __init__(self, doing: str, total: int) -> None:
+        self._doing = doing
+        self._total = total
+        self._started = self._told = time.monotonic()
+        self._bar: Bar | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, reason: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def at(self, done: int) -> None:
+        """So much is done now."""
+        now = time.monotonic()
+        if self._bar:
+            self._bar.update(self._bar.task_ids[0], completed=done)
+        elif now - self._told >= QUIET_SECONDS and done < self._total:
+            if sys.stderr.isatty():
+                self._bar = _bar(self._doing, done, self._total)
+            else:
+                self._told = now
+                rate = round(done / (now - self._started))
+                log.info(self._doing, done=done, of=self._total, per_second=rate)
+
+
+def _bar(doing: str, done: int, total: int) -> "Bar":
+    # Slow to import, and rarely needed.
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Bar(*columns, console=Console(stderr=True), transient=True)
+    bar.add_task(doing, completed=done, total=total)
+    bar.start()
+    return bar
