@@ -6,14 +6,16 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import httpx
 import pytest
 
 from tests.conftest import eventually
 from tests.scripted_node import result, scripted_node
+from tilld.simulator import Simulator
 
 TILLD = (sys.executable, "-m", "tilld.cli")
 FREE = ("--grpc=127.0.0.1:0", "--rest=127.0.0.1:0")
@@ -302,3 +304,55 @@ async def test_more_money_than_there_is_cannot_be_paid(tmp_path):
             await payer.says("(paid 5000 msat)")
 
     assert "not paid" in line
+
+
+async def output(*arguments, cwd):
+    """Run tilld to its end; returns its exit code and what it printed."""
+    async with tilld(*arguments, cwd=cwd) as till, asyncio.timeout(20):
+        out, _ = await till.process.communicate()
+        return till.process.returncode, out.decode()
+
+
+async def test_the_doctor_tells_by_its_exit_code_whether_anything_differs(tmp_path):
+    """Beside a running Till: nothing differs, then something does, then it is repaired."""
+    async with tilld("run", *FREE, cwd=tmp_path) as till:
+        rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
+        created = httpx.post(
+            f"{rest}/lightning/invoice/create", json={"msat": 5000, "metadata": {"type": "shop"}}
+        ).json()
+        healthy, told = await output("doctor", cwd=tmp_path)
+        assert (healthy, "nothing differs" in told, "invoices 1 to 1" in told) == (0, True, True), told
+
+        with closing(sqlite3.connect(tmp_path / ".till" / "till.db")) as database, database:
+            database.execute("UPDATE invoices SET expired = 1")
+        ill, told = await output("doctor", cwd=tmp_path)
+        assert ill == 1
+        assert f"expired here, unpaid at the node: {created['invoiceid']}" in told
+        assert "differ: 1 expired here, unpaid at the node" in told
+
+        async with tilld("node", "pay", created["payreq"], cwd=tmp_path) as payer:
+            await payer.says(r"(paid 5000 msat)")
+        assert (await output("doctor", "--repair", cwd=tmp_path))[0] == 0
+        assert httpx.get(f"{rest}/lightning/info").json()["volume"] == 5000
+
+
+async def test_an_import_tells_what_it_did(tmp_path):
+    """A store that was lost gets back what the node has, and a second time there is nothing to do."""
+    async with tilld("run", *FREE, cwd=tmp_path) as till:
+        rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
+        httpx.post(f"{rest}/lightning/invoice/create", json={"msat": 5000, "metadata": {"type": "shop"}})
+        new = ("import", "--lightning-rpc", ".till/lightning-rpc", "--data-dir", "new")
+
+        first, second = await output(*new, cwd=tmp_path), await output(*new, cwd=tmp_path)
+
+    assert (first[0], first[1].partition(" passed")[0]) == (0, "1 imported, 0 were here before, 0")
+    assert (second[0], second[1].partition(" passed")[0]) == (0, "0 imported, 1 were here before, 0")
+
+
+async def test_the_doctor_makes_no_store(tmp_path):
+    """It would find that nothing is in it."""
+    async with Simulator(tmp_path / "rpc"):
+        told = await fails("doctor", f"--lightning-rpc={tmp_path / 'rpc'}", cwd=tmp_path)
+
+    assert "there is no such file" in told
+    assert not (tmp_path / ".till").exists()

@@ -1,65 +1,25 @@
 """Following the node: nothing that it says of our invoices is missed."""
 
 import asyncio
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.conftest import eventually
 from tests.nodes import simulated_node
+from tests.parts import Parts
 from tests.samples import NODE_ID, an_invoice, an_order
 from tests.scripted_node import result, scripted_node
 from tests.test_node import OTHER_ID, replacing
 from tilld import follower as follower_module
-from tilld.database import open_database
-from tilld.follower import Follower
-from tilld.hub import Hub
 from tilld.invoice import Invoice, Status
-from tilld.node import Node
-from tilld.store import Store
-
-
-class Till:
-    """A store, a hub, and a way to the node: what a follower works with."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        self.store = Store(open_database(f"sqlite:///{directory / 'till.db'}"))
-        self.hub = Hub()
-        self.node = Node(directory / "rpc")
-        self.clock = lambda: datetime.now(UTC)
-
-    async def create(self, **fields):
-        """Create an invoice as Invoicing does."""
-        order = an_order(**fields)
-        invoice_id = order.invoice_id("dakk", self.store.secret)
-        invoice = Invoice.opened(invoice_id, "dakk", order, await self.node.invoice(invoice_id, order))
-        return await self.store.add(invoice)
-
-    async def status(self, invoice):
-        found = await self.store.get(invoice.invoice_id)
-        assert found
-        return found.status
-
-    @asynccontextmanager
-    async def following(self):
-        """Follow for as long as the context lasts."""
-        follower = Follower(self.node, self.store, self.hub, lambda: self.clock())
-        task = asyncio.create_task(follower.run())
-        try:
-            yield follower
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
 
 
 @pytest.fixture
 async def till(tmp_path):
-    till = Till(tmp_path)
+    till = Parts(tmp_path)
     yield till
-    await till.node.close()
-    await till.store.close()
+    await till.close()
 
 
 async def test_a_payment_reaches_the_store_and_the_watcher(till, tmp_path):
@@ -90,7 +50,7 @@ async def test_what_happened_while_nobody_followed_is_caught_up(till, tmp_path, 
         latest = await till.node.wait_for_update(early.node_id, 8)
 
         async with till.following():
-            await followed(till, early.node_id, latest)
+            await till.followed(early.node_id, latest)
 
             assert await till.status(short) is Status.EXPIRED
             assert [await till.status(invoice) for invoice in invoices] == [Status.PAID] * 7 + [
@@ -163,7 +123,7 @@ async def test_what_another_node_says_is_not_settled(till, tmp_path):
         return await latest(request) if request["params"].get("nextvalue", 0) == 0 else None
 
     async with scripted_node(tmp_path / "rpc", answer), till.following():
-        await followed(till, OTHER_ID, 1)
+        await till.followed(OTHER_ID, 1)
 
     assert await till.status(invoice) is Status.UNPAID
     assert await till.store.updated_index(NODE_ID) == 0
@@ -192,7 +152,7 @@ async def test_an_expiry_that_came_before_its_invoice_is_swept_up(till, tmp_path
         invoice_id = order.invoice_id("dakk", till.store.secret)
         issued = await till.node.invoice(invoice_id, order)
         await till.node.wait_for_update(await till.node.identity(), 0)
-        await followed(till, issued.node_id, 1)
+        await till.followed(issued.node_id, 1)
 
         with till.hub.subscribe(invoice_id) as changes:
             await till.store.add(Invoice.opened(invoice_id, "dakk", order, issued))
@@ -211,16 +171,9 @@ async def test_an_open_invoice_that_the_node_has_lost_is_taken_as_expired(till, 
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(0.2):
                         await changes.next()
-                till.clock = lambda: datetime.now(UTC) + timedelta(hours=2)
+                till.late = timedelta(hours=2)
 
                 assert (await changes.next()).status is Status.EXPIRED
-
-
-async def followed(till, node_id, updated_index):
-    """Wait until the store says that a node was followed that far."""
-    async with asyncio.timeout(5):
-        while await till.store.updated_index(node_id) < updated_index:
-            await asyncio.sleep(0.01)
 
 
 async def test_a_failure_does_not_end_the_following(till, tmp_path, monkeypatch):
@@ -252,7 +205,7 @@ async def test_catching_up_that_takes_long_tells_how_far_it_is(till, tmp_path, m
             await lightningd.pay(invoice.bolt11)
 
         async with till.following():
-            await followed(till, invoices[0].node_id, 5)
+            await till.followed(invoices[0].node_id, 5)
 
     told = [line for line in capsys.readouterr().out.splitlines() if "catching up" in line]
     assert len(told) == 2

@@ -1,41 +1,25 @@
 """The use cases, on a store and a node: what only a test that holds both can show."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from tests.nodes import simulated_node
+from tests.parts import Parts
 from tests.samples import a_bolt11, an_order, paid
 from tests.scripted_node import error, result, scripted_node
 from tests.test_node import GETINFO
-from tilld.database import open_database
 from tilld.errors import Conflict, NodeOffline
-from tilld.hub import Hub
 from tilld.invoice import Status
-from tilld.invoicing import Invoicing
-from tilld.node import Node
-from tilld.store import Store
-
-
-class Till:
-    """Invoicing, with its store, node and hub at hand, and a clock to turn."""
-
-    def __init__(self, directory):
-        self.store = Store(open_database(f"sqlite:///{directory / 'till.db'}"))
-        self.node = Node(directory / "rpc", timeout=0.2)
-        self.hub = Hub()
-        self.late = timedelta(0)
-        self.invoicing = Invoicing(self.store, self.node, self.hub, lambda: datetime.now(UTC) + self.late)
 
 
 @pytest.fixture
 async def till(tmp_path):
-    till = Till(tmp_path)
+    till = Parts(tmp_path, timeout=0.2)
     yield till
-    await till.node.close()
-    await till.store.close()
+    await till.close()
 
 
 async def test_the_nodes_word_on_expiry_counts_where_it_can_be_had(till, tmp_path):

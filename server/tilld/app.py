@@ -27,6 +27,7 @@ from tilld.invoicing import Invoicing
 from tilld.node import Node
 from tilld.rest_api.rest_servicer import RestServicer
 from tilld.store import Store
+from tilld.workbench import check_socket
 
 log = structlog.get_logger()
 
@@ -95,7 +96,7 @@ class Till:
         config = self._config
         _make_directory(config.data_dir)
         rpc_file = config.lightning_rpc or await self._start_simulated_node()
-        _check_socket(rpc_file)
+        check_socket(rpc_file)
         store = Store(open_database(config.database_url))
         self._parts.push_async_callback(store.close)
         node = Node(rpc_file)
@@ -169,20 +170,6 @@ def _allow_many_connections() -> None:
 async def _cancel(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.wait([task])
-
-
-def _check_socket(rpc_file: Path) -> None:
-    try:
-        found = rpc_file.is_socket()
-    except OSError as reason:
-        raise OperatorError(
-            f"{rpc_file} cannot be reached ({reason.strerror}): run Till as a user who may, "
-            "or check --lightning-rpc"
-        ) from None
-    if not found:
-        raise OperatorError(
-            f"there is no socket of a lightningd at {rpc_file}: start it, or check --lightning-rpc"
-        )
 
 
 def _make_directory(path: Path) -> None:

@@ -19,14 +19,14 @@ CONNECT_SECONDS = 5
 MIGRATION_LOCK = 0x7469_6C6C
 
 
-def open_database(url: str) -> peewee.Database:
-    """Open sqlite:///PATH (four slashes for an absolute path; created if need be), or postgresql://….
+def open_database(url: str, *, create: bool = True) -> peewee.Database:
+    """Open sqlite:///PATH (four slashes for an absolute path; made if need be and wanted), or postgresql://….
 
     Raises OperatorError where that fails, or the database was made by a newer Till.
     """
     name = _without_password(url)
     try:
-        database = _connect(url)
+        database = _connect(url, create=create)
         try:
             _migrate(database, name)
         finally:
@@ -55,12 +55,14 @@ def _migrate(database: peewee.Database, name: str) -> None:
         migrations.up()
 
 
-def _connect(url: str) -> peewee.Database:
+def _connect(url: str, *, create: bool) -> peewee.Database:
     match urlsplit(url).scheme:
         case "sqlite":
             path = parse(url)["database"]
             if path == ":memory:":
                 raise ValueError("its name is missing, and memory would forget every invoice")
+            if not create and not Path(path).exists():
+                raise ValueError("there is no such file")
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             # Reads go on while a batch is written; a reply is sent after its commit has reached the disk.
             pragmas = {"journal_mode": "wal", "synchronous": "full", "busy_timeout": 5000}
@@ -90,9 +92,9 @@ def _alone(database: peewee.Database) -> Iterator[None]:
 
 
 def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{user.partition(':')[0]}{at}{host}").geturl()
+    netloc = urlsplit(url).netloc
+    user, at, host = netloc.rpartition("@")
+    return url.replace(netloc, f"{user.partition(':')[0]}{at}{host}", 1) if at else url
 
 
 def _in_one_line(reason: Exception) -> str:

@@ -92,7 +92,7 @@ class Order:
                 raise InvalidRequest("description must not have control characters")
         if label is not None:
             _check_text(label, "label", MAX_LABEL_BYTES)
-            if not label or _control(label):
+            if not _is_label(label):
                 raise InvalidRequest("label must have 1 to 128 bytes and no control characters")
         if expiry is None:
             expiry = DEFAULT_EXPIRY_SECONDS
@@ -214,13 +214,16 @@ class Invoice:
         """An invoice that others made at the node, with its label there; `kind` is its metadata's type.
 
         One that a Till made keeps its invoice_id; of the others nobody without the secret can tell it.
+        Raises ValueError where that can't be one of ours: its amount is more than there is.
         """
+        if found.amount_msat is not None and found.amount_msat > MAX_AMOUNT_MSAT:
+            raise ValueError(f"{found.amount_msat} msat are more than there are")
         order = Order(
             amount_msat=found.amount_msat,
             description=description or None,
             expiry=payment_request.read(found.issued.bolt11).expiry,
             metadata=json.dumps({"type": kind}, ensure_ascii=False, separators=(",", ":")),
-            label=None if found.is_labelled_by_till else found.label,
+            label=None if found.is_labelled_by_till or not _is_label(found.label) else found.label,
         )
         invoice_id = (
             found.label
@@ -265,6 +268,13 @@ class Invoice:
         if differing:
             raise Conflict(f"label is in use for an invoice with another {' and '.join(differing)}")
         return self
+
+
+def _is_label(text: str) -> bool:
+    try:
+        return 1 <= len(text.encode()) <= MAX_LABEL_BYTES and not _control(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _check_amount(amount_msat: int, name: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -33,6 +34,8 @@ SEEN_FIELDS = ("payment_hash", "status", "pay_index", "amount_received_msat", "p
 UPDATE_FIELDS = (*SEEN_FIELDS, "updated_index")
 INVOICE_FIELDS = (*SEEN_FIELDS, "label", "bolt11", "amount_msat", "expires_at", "created_index")
 PAGE = 1000
+# Others' invoices may be open until the end of time, which is later than Python's.
+LAST_EXPIRY = int(datetime.max.replace(tzinfo=UTC).timestamp())
 
 
 class MayExist(Exception):
@@ -54,11 +57,14 @@ class Updates(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """A page of the node's invoices, up to a created index, and how many of offers were passed over."""
+    """A page of the node's invoices, up to a created index.
+
+    Passed over, and counted, are those of offers, and those that expire in no year that there is.
+    """
 
     invoices: list[NodeInvoice]
     created_index: int
-    of_offers: int
+    passed_over: int
 
 
 class Node:
@@ -136,8 +142,9 @@ class Node:
         params = {"index": "created", "start": after + 1, "limit": PAGE}
         rows = await self._list(params, INVOICE_FIELDS)
         with _errors_translated():
-            found = [_node_invoice(node_id, row) for row in rows if "bolt11" in row]
+            usable = [row for row in rows if "bolt11" in row and row["expires_at"] <= LAST_EXPIRY]
             last = rows[-1]["created_index"] if rows else after
+            found = [_node_invoice(node_id, row) for row in usable]
             return Listed(found, last, len(rows) - len(found))
 
     async def latest(self, index: Literal["created", "updated"]) -> int:
@@ -233,7 +240,7 @@ def _errors_translated(unknown_outcome: type[Exception] | None = None) -> Iterat
             raise unknown_outcome from None
         log.error("lightningd refused a call", method=refused.method, code=code, message=message)
         raise Internal from None
-    except (AttributeError, LookupError, TypeError, ValueError) as reason:
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as reason:
         log.error("lightningd's answer makes no sense", reason=repr(reason))
         raise Internal from None
 

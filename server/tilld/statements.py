@@ -35,7 +35,7 @@ class Statements:
             self.secret = _sql(Till.select(Till.secret))
             self.totals = _sql(Till.select(Till.invoices, Till.volume_msat))
             count = peewee.fn.COUNT(Invoices.id)
-            received_msat = peewee.fn.COALESCE(peewee.fn.SUM(Invoices.amount_received_msat), 0)
+            received_msat = peewee.fn.COALESCE(peewee.fn.SUM(Invoices.amount_received_msat), peewee.SQL("0"))
             self.audit = _sql(
                 Till.select(
                     Till.invoices, Till.volume_msat, Invoices.select(count), Invoices.select(received_msat)

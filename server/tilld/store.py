@@ -38,6 +38,9 @@ class Totals(NamedTuple):
     invoices: int
     volume_msat: int
 
+    def __str__(self) -> str:
+        return f"{self.invoices} invoices, {self.volume_msat} msat received"
+
 
 class Store:
     """The store in one database. What it returns, and what it was told, is on disk.
@@ -95,8 +98,10 @@ class Store:
 
     async def get_by_payment_hashes(self, payment_hashes: Sequence[str]) -> list[Invoice]:
         """Find those that are there of at most 1000 invoices, in any order."""
+        if not payment_hashes:
+            return []
         # A few lengths only, or each would be another statement.
-        count = 1 << (len(payment_hashes) - 1).bit_length() if payment_hashes else 0
+        count = 1 << (len(payment_hashes) - 1).bit_length()
         padding = [""] * (count - len(payment_hashes))
         rows = await self._read(self._sql.by_payment_hashes(count), *payment_hashes, *padding)
         return [invoice_of(row) for row in rows]

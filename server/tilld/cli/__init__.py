@@ -1,0 +1,50 @@
+"""The command line: arguments to actions."""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from tilld.cli import node
+from tilld.cli.run import run
+from tilld.cli.upkeep import doctor, import_
+from tilld.errors import OperatorError
+
+app = typer.Typer(
+    name="tilld",
+    help="Till: a cash register for Core Lightning.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(run)
+app.command()(doctor)
+app.command("import")(import_)
+app.add_typer(node.app, name="node")
+
+
+def main() -> None:
+    """Run the command; an error of the operator's is one line."""
+    try:
+        app()
+    except OperatorError as error:
+        print(f"tilld: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tilld {version('lightning-till')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _tilld(
+    show_version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
+    ] = False,
+) -> None:
+    pass

@@ -1,0 +1,5 @@
+"""python -m tilld.cli"""
+
+from tilld.cli import main
+
+main()

@@ -1,0 +1,56 @@
+"""tilld node: the simulated lightningd."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tilld.config import Config
+from tilld.errors import OperatorError
+
+app = typer.Typer(no_args_is_help=True, help="The simulated node: lightningd with play money.")
+
+
+@app.command()
+def simulate(
+    rpc_file: Annotated[Path, typer.Option(metavar="PATH", help="Socket to listen on.")],
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="File that keeps its state. Without it all is forgotten at the end."
+        ),
+    ] = None,
+) -> None:
+    """Run the simulated lightningd alone, until Ctrl-C."""
+    import uvloop
+
+    from tilld.simulator import serve
+
+    try:
+        uvloop.run(serve(rpc_file, state, lambda: typer.echo(f"listening on {rpc_file}")))
+    except OSError as reason:
+        raise OperatorError(f"{rpc_file} cannot be listened on: {reason.strerror or reason}") from None
+    except ValueError as reason:
+        raise OperatorError(str(reason)) from None
+
+
+@app.command()
+def pay(
+    bolt11: Annotated[str, typer.Argument(metavar="BOLT11", help="The payment request: payreq or bolt11.")],
+    amount_msat: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Amount in millisatoshi, for an invoice of any amount."),
+    ] = None,
+    rpc_file: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Socket of the simulated node. [default: that of 'tilld run']"),
+    ] = None,
+) -> None:
+    """Pay an invoice on the simulated node, with play money."""
+    from tilld import logs
+    from tilld.play_money import pay as pay_on
+
+    logs.configure("error", "text")
+    paid_msat = asyncio.run(pay_on(rpc_file or Config.load().simulated_rpc_file, bolt11, amount_msat))
+    typer.echo(f"paid {paid_msat} msat")

@@ -1,0 +1,119 @@
+"""tilld doctor, tilld import: work on a store and its node, beside a running Till or without one."""
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tilld.cli.options import Database, DataDir, LightningRpc
+from tilld.config import Config
+
+if TYPE_CHECKING:
+    from tilld.doctor import Report
+
+
+def doctor(
+    lightning_rpc: LightningRpc = None,
+    database: Database = None,
+    data_dir: DataDir = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Settle what the node knows, and count the totals anew.")
+    ] = False,
+) -> None:
+    """Hold the store and the node against each other, invoice by invoice.
+
+    Works beside a running Till or without one. Prints each invoice that differs, then how many do, and from
+    where to where was compared. The exit code is 0 only where nothing differs. Nothing is changed
+    without --repair, which takes the node's word for what became of invoices.
+    """
+    from tilld.doctor import Doctor
+    from tilld.workbench import workbench
+
+    config = _config(lightning_rpc, database, data_dir)
+
+    async def examine() -> "Report":
+        async with workbench(config, create=False) as (store, node):
+            return await Doctor(store, node).examine(repair=repair)
+
+    report = asyncio.run(examine())
+    for line in _told(report):
+        typer.echo(line)
+    raise typer.Exit(0 if report.is_clean else 1)
+
+
+def import_(
+    lightning_rpc: LightningRpc = None,
+    database: Database = None,
+    data_dir: DataDir = None,
+    username: Annotated[
+        str, typer.Option(metavar="NAME", help="The user whose invoices they will be.")
+    ] = "anonymous",
+    kind: Annotated[
+        str, typer.Option("--type", metavar="TYPE", help="The type in their metadata.")
+    ] = "imported",
+) -> None:
+    """Bring the invoices that the node has already into the store.
+
+    For a node that took payments before Till came, or a store that was lost. Works beside a running Till or
+    without one. They are followed from then on like any other; their labels at the node become their labels
+    here. What is in the store stays as it is, so this can be stopped at any time, and run again.
+    """
+    from tilld.importing import Importing
+    from tilld.workbench import workbench
+
+    config = _config(lightning_rpc, database, data_dir)
+
+    async def bring_in() -> None:
+        async with workbench(config, create=True) as (store, node):
+            importing = Importing(store, node, username, kind)
+            try:
+                await importing.run()
+            finally:
+                done = importing.imported
+                typer.echo(
+                    f"{done.added} imported, {done.there_before} were here before, {done.passed_over} "
+                    f"passed over: the node's invoices 1 to {done.created_index} (created index)"
+                )
+
+    asyncio.run(bring_in())
+
+
+def _config(lightning_rpc: LightningRpc, database: Database, data_dir: DataDir) -> Config:
+    from tilld import logs
+
+    config = Config.load(lightning_rpc=lightning_rpc, database=database, data_dir=data_dir)
+    logs.configure(config.log_level, config.log_format)
+    return config
+
+
+def _told(report: "Report") -> list[str]:
+    """A report in lines."""
+    first, last = (each and f"{each:%Y-%m-%d %H:%M:%S}" for each in (report.first, report.last))
+    created = f", created from {first} to {last} UTC" if report.invoices else ""
+    lines = [f"{each.what}: {each.label} (payment_hash {each.payment_hash})" for each in report.differences]
+    if report.totals != report.counted:
+        lines.append(f"the totals are kept as {report.totals}, and counted as {report.counted}")
+    if lines:
+        lines.append("")
+    lines += [
+        f"node {report.node_id}",
+        f"compared: the node's invoices 1 to {report.created_index} (created index), its updates up to "
+        f"{report.updated_index}, of which Till has followed {report.followed}",
+        f"with: {report.invoices} invoices of the store{created}",
+    ]
+    if report.deleted:
+        lines.append(f"not compared: {report.deleted} that are settled here and deleted at the node")
+    if report.of_other_nodes:
+        lines.append(f"not compared: {report.of_other_nodes} of other nodes")
+    if report.settled:
+        lines.append(f"settled now: {report.settled}")
+    counts = Counter(each.what for each in report.differences)
+    lines += [f"differ: {count} {what}" for what, count in counts.items()]
+    if report.is_clean:
+        lines.append("nothing differs")
+    else:
+        lines.append(
+            "'tilld doctor --repair' settles what the node knows, 'tilld import' brings in what is not here"
+        )
+    return lines

@@ -1,0 +1,164 @@
+"""Holds the store and the node against each other, and settles what the node knows."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tilld.invoice import Invoice, NodeInvoice
+from tilld.node import Node
+from tilld.progress import Progress
+from tilld.store import Store, Totals
+
+# What a running Till needs to settle what has just happened.
+SETTLING_SECONDS = 1.0
+LOOKED_UP_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What differs on an invoice, which has this label at the node."""
+
+    what: str
+    label: str
+    payment_hash: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What was compared, from where to where, and what differs.
+
+    The node's invoices by created index, its updates by updated index; the store's invoices by the time
+    they were created. `deleted` are settled here, and no longer at the node.
+    """
+
+    node_id: str
+    created_index: int = 0
+    updated_index: int = 0
+    followed: int = 0
+    invoices: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    of_other_nodes: int = 0
+    deleted: int = 0
+    settled: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    totals: Totals | None = None
+    counted: Totals | None = None
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing differs."""
+        return not self.differences and self.totals == self.counted
+
+
+class Doctor:
+    """Examines a store and its node. Both may be in use meanwhile: what differs is looked at twice."""
+
+    def __init__(self, store: Store, node: Node) -> None:
+        self._store = store
+        self._node = node
+
+    async def examine(self, *, repair: bool) -> Report:
+        """Compare all invoices, and the totals with their sum; `repair` settles what the node knows.
+
+        Raises NodeReplaced, NodeOffline, Unavailable.
+        """
+        report = Report(await self._node.identity())
+        report.updated_index = await self._node.latest("updated")
+        report.followed = await self._store.updated_index(report.node_id)
+        suspects, met = await self._read_node(report)
+        suspects |= await self._read_store(report, met)
+        if suspects:
+            await asyncio.sleep(SETTLING_SECONDS)
+        await self._compare(report, suspects, repair=repair)
+        report.totals, report.counted = await self._store.audit()
+        if repair and report.totals != report.counted:
+            await self._store.recount()
+            report.totals, report.counted = await self._store.audit()
+        return report
+
+    async def _read_node(self, report: Report) -> tuple[set[str], set[bytes]]:
+        """The payment hashes of what seems to differ, and of all that is here too."""
+        suspects, met = set(), set()
+        with Progress("reading the node's invoices", await self._node.latest("created")) as progress:
+            while (
+                page := await self._node.invoices(report.created_index)
+            ).created_index > report.created_index:
+                await self._node.check_is(report.node_id)
+                hashes = [found.issued.payment_hash for found in page.invoices]
+                stored = await self._stored(hashes)
+                for found in page.invoices:
+                    if difference(stored.get(found.issued.payment_hash), found):
+                        suspects.add(found.issued.payment_hash)
+                met |= set(map(bytes.fromhex, stored))
+                report.created_index = page.created_index
+                progress.at(page.created_index)
+        return suspects, met
+
+    async def _read_store(self, report: Report, met: set[bytes]) -> set[str]:
+        """The payment hashes of what the node did not list."""
+        suspects, read, after = set(), 0, ""
+        with Progress("reading the store's invoices", (await self._store.totals()).invoices) as progress:
+            while page := await self._store.page(after):
+                ours = [invoice for invoice in page if invoice.node_id == report.node_id]
+                if ours:
+                    report.first = report.first or ours[0].created_at
+                    report.last = ours[-1].created_at
+                report.invoices += len(ours)
+                report.of_other_nodes += len(page) - len(ours)
+                suspects |= {
+                    each.payment_hash for each in ours if bytes.fromhex(each.payment_hash) not in met
+                }
+                after, read = page[-1].id, read + len(page)
+                progress.at(read)
+        return suspects
+
+    async def _compare(self, report: Report, suspects: set[str], *, repair: bool) -> None:
+        with Progress("looking again at what differs", len(suspects)) as progress:
+            for done, hashes in _batches(sorted(suspects), LOOKED_UP_AT_ONCE):
+                stored = await self._stored(hashes)
+                looked_up = await asyncio.gather(*map(self._node.find_by_payment_hash, hashes))
+                found = {each.issued.payment_hash: each for each in looked_up if each}
+                await self._node.check_is(report.node_id)
+                if repair:
+                    seen = [each.seen for each in found.values()]
+                    report.settled += len(await self._store.settle(report.node_id, seen))
+                    stored = await self._stored(hashes)
+                for payment_hash in hashes:
+                    here, there = stored.get(payment_hash), found.get(payment_hash)
+                    report.deleted += bool(here and here.is_final and not there)
+                    if differs := difference(here, there):
+                        report.differences.append(differs)
+                progress.at(done)
+
+    async def _stored(self, hashes: list[str]) -> dict[str, Invoice]:
+        return {each.payment_hash: each for each in await self._store.get_by_payment_hashes(hashes)}
+
+
+def difference(here: Invoice | None, there: NodeInvoice | None) -> Difference | None:
+    """Tell what differs between the store's invoice and the node's.
+
+    Others' invoices at the node are none of ours; one with a label like ours is, once somebody paid it.
+    """
+    if here is None:
+        if there and there.is_labelled_by_till and there.seen.payment:
+            return Difference("not here, paid at the node", there.label, there.issued.payment_hash)
+        return None
+    what = ""
+    if there is None:
+        what = "" if here.is_final else "unpaid here, not at the node"
+    elif (here.bolt11, here.amount_msat) != (there.issued.bolt11, there.amount_msat):
+        what = "another payment request at the node"
+    elif here.status != there.seen.status:
+        what = f"{here.status} here, {there.seen.status} at the node"
+    elif here.payment != there.seen.payment:
+        what = "another payment at the node"
+    return Difference(what, here.invoice_id, here.payment_hash) if what else None
+
+
+def _batches(items: list[str], size: int) -> Iterator[tuple[int, list[str]]]:
+    """The items by batches, each with the number done after it."""
+    for start in range(0, len(items), size):
+        batch = items[start : start + size]
+        yield start + len(batch), batch

@@ -1,0 +1,90 @@
+"""Brings invoices that others have made at the node into the store, to be followed like ours."""
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from tilld import payment_request
+from tilld.invoice import MAX_DESCRIPTION_BYTES, Invoice, NodeInvoice
+from tilld.node import Node
+from tilld.progress import Progress
+from tilld.store import Store
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Imported:
+    """What became of the node's invoices up to a created index, by number.
+
+    `passed_over` are those of offers, and those that the store can't hold, of which the log tells.
+    """
+
+    created_index: int = 0
+    added: int = 0
+    there_before: int = 0
+    passed_over: int = 0
+
+
+class Importing:
+    """Goes through the node's invoices by pages, each added in one transaction.
+
+    What is there already stays as it is: a run that was cut short is taken up by the next.
+    """
+
+    def __init__(self, store: Store, node: Node, username: str, kind: str) -> None:
+        self._store = store
+        self._node = node
+        self._username = username
+        self._kind = kind
+        self.imported = Imported()
+
+    async def run(self) -> None:
+        """Import all for a user, as metadata of one type; `imported` tells how far it came.
+
+        Raises NodeReplaced, NodeOffline, Unavailable.
+        """
+        node_id = await self._node.identity()
+        told = self.imported
+        with Progress("importing the node's invoices", await self._node.latest("created")) as progress:
+            while (page := await self._node.invoices(told.created_index)).created_index > told.created_index:
+                await self._node.check_is(node_id)
+                await self._import(node_id, page.invoices)
+                told.passed_over += page.passed_over
+                told.created_index = page.created_index
+                progress.at(page.created_index)
+
+    async def _import(self, node_id: str, page: list[NodeInvoice]) -> None:
+        hashes = [found.issued.payment_hash for found in page]
+        there = {each.payment_hash for each in await self._store.get_by_payment_hashes(hashes)}
+        new = [found for found in page if found.issued.payment_hash not in there]
+        invoices = [each for found in new if (each := await self._invoice(found))]
+        added = await self._store.adopt(invoices)
+        refused = {each.payment_hash: each.label for each in invoices}
+        for each in added:
+            del refused[each.payment_hash]
+        for label in refused.values():
+            log.warning("an invoice cannot be imported", label=label, reason="its label is in use here")
+        self.imported.there_before += len(there)
+        self.imported.added += len(added)
+        self.imported.passed_over += len(new) - len(added)
+        # A payment between listing and adding has passed by the follower, which did not know of it.
+        opened = [each.payment_hash for each in added if not each.is_final]
+        found = await asyncio.gather(*map(self._node.find_by_payment_hash, opened))
+        await self._store.settle(node_id, [each.seen for each in found if each])
+
+    async def _invoice(self, found: NodeInvoice) -> Invoice | None:
+        try:
+            description = await self._description(found)
+            return Invoice.imported(self._username, self._kind, found, description, self._store.secret)
+        except ValueError as reason:
+            log.warning("an invoice cannot be imported", label=found.label, reason=str(reason))
+            return None
+
+    async def _description(self, found: NodeInvoice) -> str | None:
+        asked = payment_request.read(found.issued.bolt11)
+        if asked.description_hash is None:
+            return asked.description
+        description = await self._node.description(found.issued.payment_hash)
+        return description if len((description or "").encode()) <= MAX_DESCRIPTION_BYTES else None

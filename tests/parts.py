@@ -1,0 +1,63 @@
+"""The parts of a Till without its servers: store, node, hub, and what works with them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.samples import an_order
+from tilld.database import open_database
+from tilld.follower import Follower
+from tilld.hub import Hub
+from tilld.invoice import Invoice, Status
+from tilld.invoicing import Invoicing
+from tilld.node import Node
+from tilld.store import Store
+
+
+class Parts:
+    """A store and a way to the node whose socket is `rpc` in a directory; `late` turns the clock."""
+
+    def __init__(self, directory: Path, database: str | None = None, timeout: float = 10) -> None:
+        self.store = Store(open_database(database or f"sqlite:///{directory / 'till.db'}"))
+        self.node = Node(directory / "rpc", timeout=timeout)
+        self.hub = Hub()
+        self.late = timedelta(0)
+        self.invoicing = Invoicing(self.store, self.node, self.hub, self._now)
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC) + self.late
+
+    async def create(self, **fields: Any) -> Invoice:
+        """Create an invoice."""
+        return await self.invoicing.create("dakk", an_order(**fields))
+
+    async def status(self, invoice: Invoice) -> Status:
+        """What the store has of an invoice."""
+        found = await self.store.get(invoice.invoice_id)
+        assert found
+        return found.status
+
+    @asynccontextmanager
+    async def following(self) -> AsyncIterator[Follower]:
+        """Follow for as long as the context lasts."""
+        follower = Follower(self.node, self.store, self.hub, self._now)
+        task = asyncio.create_task(follower.run())
+        try:
+            yield follower
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def followed(self, node_id: str, updated_index: int) -> None:
+        """Wait until the store says that a node was followed that far."""
+        async with asyncio.timeout(10):
+            while await self.store.updated_index(node_id) < updated_index:
+                await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        """Let go of node and store."""
+        await self.node.close()
+        await self.store.close()

@@ -1,0 +1,166 @@
+"""The doctor: what differs between store and node is found, and what the node knows is settled."""
+
+import pytest
+
+from tests.nodes import simulated_node
+from tests.parts import Parts
+from tests.samples import an_invoice, an_order, expired, paid
+from tilld import doctor as doctor_module
+from tilld import node as node_module
+from tilld import store as store_module
+from tilld.doctor import Doctor
+from tilld.invoice import Status
+from tilld.pipeline import Pipeline
+from tilld.store import Totals
+
+
+@pytest.fixture
+async def till(tmp_path, database_url, monkeypatch):
+    monkeypatch.setattr(doctor_module, "SETTLING_SECONDS", 0)
+    monkeypatch.setattr(doctor_module, "LOOKED_UP_AT_ONCE", 2)
+    monkeypatch.setattr(node_module, "PAGE", 3)
+    monkeypatch.setattr(store_module, "PAGE", 2)
+    till = Parts(tmp_path, database_url)
+    yield till
+    await till.close()
+
+
+@pytest.fixture
+async def lightningd(tmp_path):
+    async with simulated_node(tmp_path) as lightningd:
+        yield lightningd
+
+
+async def examine(till, *, repair=False):
+    return await Doctor(till.store, till.node).examine(repair=repair)
+
+
+def damage(till, statement):
+    """Do what no program should."""
+    with till.store._database.atomic():
+        till.store._execute(statement)
+
+
+def found(report):
+    """What differs, by label."""
+    return {each.label: each.what for each in report.differences}
+
+
+async def test_where_nothing_differs_it_tells_from_where_to_where(till, lightningd):
+    """In pages, and others' invoices are none of its business."""
+    rpc = Pipeline(str(lightningd.rpc_file), 10)
+    await lightningd.pay((await rpc.invoice(1000, "foreign", "not ours"))["bolt11"])
+    await rpc.hang_up()
+    invoices = [await till.create() for _ in range(7)]
+    async with till.following():
+        await lightningd.pay(invoices[3].bolt11)
+        await till.followed(invoices[0].node_id, 2)
+
+    report = await examine(till)
+
+    assert report.is_clean
+    assert (report.node_id, report.created_index) == (invoices[0].node_id, 8)
+    assert (report.updated_index, report.followed) == (2, 2)
+    assert (report.invoices, report.first, report.last) == (
+        7, invoices[0].created_at, invoices[-1].created_at
+    )  # fmt: skip
+    assert (report.deleted, report.of_other_nodes, report.settled) == (0, 0, 0)
+
+
+async def test_what_the_node_knows_is_settled_if_wanted(till, lightningd):
+    """Also where the store thought that it was over; then nothing differs any more."""
+    open_here, over_here, fine = [await till.create() for _ in range(3)]
+    await till.store.settle(over_here.node_id, [expired(over_here)])
+    for invoice in (open_here, over_here):
+        await lightningd.pay(invoice.bolt11)
+
+    report = await examine(till)
+
+    assert found(report) == {
+        open_here.invoice_id: "unpaid here, paid at the node",
+        over_here.invoice_id: "expired here, paid at the node",
+    }
+    assert await till.status(open_here) is Status.UNPAID
+
+    repaired = await examine(till, repair=True)
+
+    assert (repaired.settled, repaired.is_clean) == (2, True)
+    assert [await till.status(each) for each in (open_here, over_here, fine)] == [
+        Status.PAID, Status.PAID, Status.UNPAID
+    ]  # fmt: skip
+    assert await till.store.totals() == Totals(3, 10_000)
+
+
+async def test_what_nobody_can_settle_is_told_and_left_alone(till, lightningd):
+    """Money that is not there; an invoice that is gone, or another; a payment without an invoice."""
+    not_paid, gone, other = [await till.create() for _ in range(3)]
+    await till.store.settle(not_paid.node_id, [paid(not_paid)])
+    await till.node._rpc.delinvoice(gone.invoice_id, "unpaid")
+    damage(till, f"UPDATE invoices SET amount_msat = 1 WHERE invoice_id = '{other.invoice_id}'")
+    order = an_order(label="order-1")
+    unknown = order.invoice_id("dakk", till.store.secret)
+    await lightningd.pay((await till.node.invoice(unknown, order)).bolt11)
+
+    report = await examine(till, repair=True)
+
+    assert found(report) == {
+        not_paid.invoice_id: "paid here, unpaid at the node",
+        gone.invoice_id: "unpaid here, not at the node",
+        other.invoice_id: "another payment request at the node",
+        unknown: "not here, paid at the node",
+    }
+    assert await till.status(not_paid) is Status.PAID
+
+
+async def test_an_invoice_that_nobody_was_told_of_is_no_difference(till, lightningd):
+    """A crash between node and store leaves it behind, for a retry to adopt."""
+    order = an_order(label="order-1")
+    await till.node.invoice(order.invoice_id("dakk", till.store.secret), order)
+
+    assert (await examine(till)).is_clean
+
+
+async def test_what_the_node_has_deleted_and_other_nodes_is_counted(till, lightningd):
+    """Settled invoices that were cleaned up there, and those of a node of before."""
+    kept, deleted = await till.create(), await till.create()
+    async with till.following():
+        await lightningd.pay(deleted.bolt11)
+        await till.followed(kept.node_id, 1)
+    await till.node._rpc.delinvoice(deleted.invoice_id, "paid")
+    await till.store.add(an_invoice())
+
+    report = await examine(till)
+
+    assert report.is_clean
+    assert (report.invoices, report.deleted, report.of_other_nodes) == (2, 1, 1)
+
+
+async def test_totals_that_are_not_the_sum_are_counted_anew_if_wanted(till, lightningd):
+    invoice = await till.create()
+    await lightningd.pay(invoice.bolt11)
+    await examine(till, repair=True)
+    damage(till, "UPDATE till SET volume_msat = 7")
+
+    report = await examine(till)
+
+    assert not report.is_clean
+    assert (report.totals, report.counted) == (Totals(1, 7), Totals(1, 5000))
+    assert (await examine(till, repair=True)).is_clean
+    assert await till.store.totals() == Totals(1, 5000)
+
+
+async def test_what_a_running_till_settles_meanwhile_is_no_difference(till, lightningd, monkeypatch):
+    """A payment between reading the store and asking the node is looked at again."""
+    invoice = await till.create()
+    await lightningd.pay(invoice.bolt11)
+    examining = Doctor(till.store, till.node)
+    read = examining._read_store
+
+    async def meanwhile(*arguments):
+        async with till.following():
+            await till.followed(invoice.node_id, 1)
+        return await read(*arguments)
+
+    monkeypatch.setattr(examining, "_read_store", meanwhile)
+
+    assert (await examining.examine(repair=False)).is_clean
