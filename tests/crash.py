@@ -1,6 +1,6 @@
 """Kills tilld and its node under load, again and again, and then holds the store against the node.
 
-python -m tests.crash --kills 300 [--seed N] [--database URL]
+python -m tests.crash --kills 300 [--seed N] [--database URL] [--real]
 """
 
 import argparse
@@ -11,40 +11,46 @@ import signal
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from contextlib import suppress
+from collections import Counter, defaultdict
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import grpc.aio
 from pyln.client import RpcError
 
-from tests.test_cli import TILLD, Process
+from tests.killed import POINTS
+from tests.nodes import KillableNode, RealPair, SimulatedProcess
+from tests.test_cli import Process
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_pb2 import INVOICE_STATUS_PAID, Invoice
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld import logs
 from tilld.database import open_database
+from tilld.doctor import Doctor
 from tilld.invoice import Status
 from tilld.node import Node
 from tilld.pipeline import ConnectionLost, Pipeline
 from tilld.store import Store
 
 WORKERS = 8
+# What is killed: at a random moment, or tilld at one of its points.
+KILLS = ("tilld", "node", "tilld and node", *POINTS)
+PATIENCE_SECONDS = 10.0
 
 
 class Crash:
     """A Till and a node as processes, callers who load them, and what they were told."""
 
-    def __init__(self, directory: Path, seed: int, database: str | None = None) -> None:
+    def __init__(self, directory: Path, node: KillableNode, seed: int, database: str | None = None) -> None:
         self.directory = directory
         self.database = database or f"sqlite:///{directory / 'till.db'}"
-        self.rpc_file = directory / "rpc"
+        self.node = node
         self.random = random.Random(seed)
         self.told: dict[str, Invoice] = {}
         self.by_label: dict[str, str] = {}
         self.seen: defaultdict[str, list[int]] = defaultdict(list)
-        self.kills = 0
+        self.kills: Counter[str] = Counter()
         self.grpc = ""
 
     async def run(self, kills: int) -> str:
@@ -52,60 +58,64 @@ class Crash:
 
         Raises AssertionError for what was lost or invented.
         """
-        node, till = await self._start_node(), await self._start_till()
+        await self.node.start()
+        till = await self._start_till()
         callers = [asyncio.create_task(self._call(number)) for number in range(WORKERS)]
-        while self.kills < kills:
-            await asyncio.sleep(self.random.uniform(0.02, 0.6))
-            which = self.random.choice(["till", "till", "node", "both"])
-            if which in ("node", "both"):
-                await node.end(signal.SIGKILL)
-            if which in ("till", "both"):
-                await till.end(signal.SIGKILL)
-            self.kills += 1
-            if which in ("node", "both"):
-                node = await self._start_node()
-            if which in ("till", "both"):
-                till = await self._start_till()
+        while self.kills.total() < kills:
+            till = await self._kill(till)
         for caller in callers:
             caller.cancel()
         await asyncio.gather(*callers, return_exceptions=True)
+        await self.node.calm()
         seconds = await self._caught_up()
         assert await till.end() == 0, till.out
         checked = await self._check()
-        await node.end()
-        return f"{self.kills} kills, {checked}, caught up in {seconds:.2f} s"
+        await self.node.stop()
+        killed = ", ".join(f"{count} {what}" for what, count in self.kills.items())
+        return f"{self.kills.total()} kills ({killed}), {checked}, caught up in {seconds:.2f} s"
 
-    async def _start_node(self) -> Process:
-        node = await self._start(
-            "node", "simulate", f"--rpc-file={self.rpc_file}", f"--state={self.directory / 'node.jsonl'}"
-        )
-        await node.says("(listening)")
-        return node
-
-    async def _start_till(self) -> Process:
-        till = await self._start(
-            "run", "--no-rest", "--grpc=127.0.0.1:0", f"--lightning-rpc={self.rpc_file}",
-            f"--database={self.database}", f"--data-dir={self.directory}",
-        )  # fmt: skip
-        self.grpc = await till.says(r"gRPC +(127\.0\.0\.1:\d+)\n")
+    async def _kill(self, till: Process) -> Process:
+        """Kill something, and start it again; each kind as often as the others. Returns tilld."""
+        fewest = min(self.kills[kind] for kind in KILLS)
+        kind = self.random.choice([kind for kind in KILLS if self.kills[kind] == fewest])
+        self.kills[kind] += 1
+        if kind in POINTS:
+            await till.end()
+            till = await self._start_till(kind)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                assert await till.process.wait() == -signal.SIGKILL
+            return await self._start_till()
+        await asyncio.sleep(self.random.uniform(0.02, 0.6))
+        if kind != "tilld":
+            await self.node.kill()
+        if kind != "node":
+            await till.end(signal.SIGKILL)
+            till = await self._start_till()
+        if kind != "tilld":
+            await self.node.start()
         return till
 
-    async def _start(self, *arguments: str) -> Process:
-        return Process(
-            await asyncio.create_subprocess_exec(
-                *TILLD,
-                *arguments,
-                start_new_session=True,
-                # Nobody reads the log: it must not fill the pipe.
-                env=os.environ | {"TILLD_LOG_LEVEL": "error"},
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-        )
+    async def _start_till(self, point: str | None = None) -> Process:
+        program = ("tests.killed", point, str(self.random.randint(1, 12))) if point else ("tilld.cli",)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", *program, "run", "--no-rest", "--grpc=127.0.0.1:0",
+            f"--lightning-rpc={self.node.rpc_file}", f"--database={self.database}",
+            f"--data-dir={self.directory}",
+            start_new_session=True,
+            # Nobody reads the log: it must not fill the pipe.
+            env=os.environ | {"TILLD_LOG_LEVEL": "error"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        till = Process(process)
+        # A point may come before it has said anything.
+        with suppress(AssertionError) if point else nullcontext():
+            self.grpc = await till.says(r"gRPC +(127\.0\.0\.1:\d+)\n")
+        return till
 
     async def _call(self, number: int) -> None:
         """Create, watch and pay, whatever happens to the other side; orders that failed are sent again."""
-        node = Pipeline(str(self.rpc_file), 2)
+        payer = Pipeline(str(self.node.payer), 2)
         for order in range(sys.maxsize):
             label = f"order-{number}-{order}"
             invoice = await self._create(label)
@@ -114,7 +124,7 @@ class Crash:
             if self.random.random() < 0.7:
                 watching = asyncio.create_task(self._watch(invoice.invoice_id))
                 with suppress(ConnectionLost, RpcError, TimeoutError):
-                    await node.call("xpay", {"invstring": invoice.bolt11})
+                    await payer.call("xpay", {"invstring": invoice.bolt11})
                 await asyncio.sleep(self.random.uniform(0, 0.05))
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
@@ -142,7 +152,7 @@ class Crash:
 
     async def _caught_up(self) -> float:
         """Wait until the store has followed all that the node has; returns how long that took."""
-        node, store = Node(self.rpc_file), Store(open_database(self.database))
+        node, store = Node(self.node.rpc_file), Store(open_database(self.database))
         started = time.monotonic()
         async with asyncio.timeout(30):
             while await store.updated_index(await node.identity()) < await node.latest("updated"):
@@ -152,7 +162,7 @@ class Crash:
         return time.monotonic() - started
 
     async def _check(self) -> str:
-        node, store = Node(self.rpc_file), Store(open_database(self.database))
+        node, store = Node(self.node.rpc_file), Store(open_database(self.database))
         paid = 0
         for invoice_id, told in self.told.items():
             stored, found = await store.get(invoice_id), await node.find(invoice_id)
@@ -165,9 +175,8 @@ class Crash:
             assert states == sorted(states), f"{invoice_id} went back: {states}"
             assert found.seen.status is Status.PAID or INVOICE_STATUS_PAID not in states
             paid += stored.status is Status.PAID
-        totals = await store.totals()
-        rows = await store._read("SELECT count(*), coalesce(sum(amount_received_msat), 0) FROM invoices")
-        assert tuple(totals) == tuple(rows[0]), f"totals {totals} are not those of the rows {rows}"
+        report = await Doctor(store, node).examine(repair=False)
+        assert report.is_clean, report
         await node.close()
         await store.close()
         return f"{len(self.told)} invoices told of, {paid} of them paid"
@@ -181,11 +190,13 @@ async def main() -> None:
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=time.time_ns())
     parser.add_argument("--database")
+    parser.add_argument("--real", action="store_true", help="kill the lightningd that LIGHTNINGD names")
     arguments = parser.parse_args()
     logs.configure("error", "text")
     print(f"seed {arguments.seed}", flush=True)  # noqa: T201
     with tempfile.TemporaryDirectory() as directory:
-        crash = Crash(Path(directory), arguments.seed, arguments.database)
+        node = (RealPair if arguments.real else SimulatedProcess)(Path(directory))
+        crash = Crash(Path(directory), node, arguments.seed, arguments.database)
         print(await crash.run(arguments.kills))  # noqa: T201
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from tests.conftest import eventually
 from tilld import play_money
+from tilld.pipeline import Pipeline
 from tilld.simulator import Simulator
 
 KIT = Path(__file__).parent / "regtest" / "regtest.py"
@@ -51,6 +54,94 @@ class RealNode:
     async def restart(self) -> None:
         """Stop the node and start it again; returns when it can be paid."""
         await _kit(self.directory, "--fast", "restart", "a")
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and not only what is left of it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class KillableNode(Protocol):
+    """A node as a process, and the socket of who pays its invoices."""
+
+    rpc_file: Path
+    payer: Path
+
+    async def start(self) -> None:
+        """Start it, or start it again; returns when it can be paid."""
+
+    async def kill(self) -> None:
+        """End it by SIGKILL."""
+
+    async def calm(self) -> None:
+        """Wait until no payment is on its way."""
+
+    async def stop(self) -> None:
+        """End all."""
+
+
+class SimulatedProcess:
+    """The simulated lightningd as a process; it pays its own invoices."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.rpc_file = self.payer = directory / "rpc"
+
+    async def start(self) -> None:
+        """Start it, or start it again."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tilld.cli", "node", "simulate",
+            f"--rpc-file={self.rpc_file}", f"--state={self._directory / 'node.jsonl'}",
+            start_new_session=True, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert self._process.stdout
+        assert await self._process.stdout.readline()
+
+    async def kill(self) -> None:
+        """End it by SIGKILL."""
+        self._process.kill()
+        await self._process.communicate()
+
+    async def calm(self) -> None:
+        """It pays at once."""
+
+    async def stop(self) -> None:
+        """End it."""
+        await self.kill()
+
+
+class RealPair:
+    """Two real lightningd with a channel; the first is the one that is killed, the second pays."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.rpc_file, self.payer = (directory / node / "regtest" / "lightning-rpc" for node in "ab")
+
+    async def start(self) -> None:
+        """Start them, or the one again that was killed."""
+        await _kit(self._directory, "--fast", "up")
+
+    async def kill(self) -> None:
+        """End the first by SIGKILL."""
+        pid = json.loads((self._directory / "state.json").read_text())["pids"]["a"]
+        os.kill(pid, signal.SIGKILL)
+        # It is not our child, and as long as it holds its lock there can be no other.
+        await eventually(lambda: not is_running(pid))
+
+    async def calm(self) -> None:
+        """Wait until no payment is on its way."""
+        payer = Pipeline(str(self.payer), 10)
+        async with asyncio.timeout(120):
+            while (await payer.call("listpays", {"status": "pending"}))["pays"]:
+                await asyncio.sleep(0.1)
+        await payer.hang_up()
+
+    async def stop(self) -> None:
+        """End both."""
+        await _kit(self._directory, "down")
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.conftest import eventually
+from tests.nodes import is_running
 from tests.scripted_node import result, scripted_node
 from tilld.simulator import Simulator
 
@@ -85,14 +86,6 @@ def children(pid):
     """The processes that a process has started, by their ids."""
     with open(f"/proc/{pid}/task/{pid}/children") as file:
         return [int(child) for child in file.read().split()]
-
-
-def is_running(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 async def test_one_command_runs_everything_and_ctrl_c_stops_it(tmp_path):

@@ -2,12 +2,27 @@
 
 import pytest
 
-from tests.crash import Crash
+from tests.crash import KILLS, Crash
+from tests.nodes import LIGHTNINGD, RealPair, SimulatedProcess
 
 
 @pytest.mark.timeout(120)
 async def test_killed_under_load_nothing_is_lost_and_nothing_invented(tmp_path, database_url):
-    """Checked against the node's own list."""
-    done = await Crash(tmp_path, seed=1, database=database_url).run(kills=6)
+    """Tilld, its node, both, and tilld at each of its points. Checked against the node's own list."""
+    crash = Crash(tmp_path, SimulatedProcess(tmp_path), seed=1, database=database_url)
 
-    assert done.startswith("6 kills")
+    done = await crash.run(len(KILLS))
+
+    assert crash.kills == dict.fromkeys(KILLS, 1), done
+
+
+@pytest.mark.lightningd
+@pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD names no real lightningd")
+@pytest.mark.timeout(300)
+async def test_with_a_real_node_too(tmp_path):
+    """Which is killed and paid like the simulated one."""
+    crash = Crash(tmp_path, RealPair(tmp_path), seed=1)
+
+    done = await crash.run(len(KILLS))
+
+    assert crash.kills == dict.fromkeys(KILLS, 1), done

@@ -183,10 +183,11 @@ class Store:
 
     def _settle(self, node_id: str, seen: Sequence[Seen], updated_index: int | None) -> list[Invoice]:
         with self._database.atomic():
+            if updated_index is not None:
+                # First: of several who follow one node, the others wait here, before they lock any invoice.
+                self._execute(self._sql.follow, updated_index, node_id)
             changed = [invoice_of(row) for each in seen for row in self._settle_one(node_id, each)]
             self._add_to_totals(0, _received_msat(changed))
-            if updated_index is not None:
-                self._execute(self._sql.follow, updated_index, node_id)
         return changed
 
     def _settle_one(self, node_id: str, seen: Seen) -> list[tuple[Any, ...]]:

@@ -1,0 +1,111 @@
+"""Tilld down while payments and expiries happen: when it is back, all are settled."""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import timedelta
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from tests.conftest import config, open_shop
+from tests.nodes import LIGHTNINGD, real_node, simulated_node
+from tests.parts import Parts
+from tests.samples import an_invoice
+from till.v1 import invoice_service_pb2 as pb
+from till.v1.invoice_pb2 import INVOICE_STATUS_EXPIRED, INVOICE_STATUS_PAID
+from tilld.database import open_database
+from tilld.invoice import utc
+from tilld.simulator.ledger import Created, Event, Expired, Paid
+from tilld.store import Store
+
+WATCHERS = 50
+
+
+def journalled(events: list[tuple[str, Event]]) -> Iterator[str]:
+    """The events as lines of the simulated node's state."""
+    for name, event in events:
+        yield json.dumps({"event": name, **asdict(event)}) + "\n"
+
+
+async def what_happened(directory, database_url, number):
+    """A store with open invoices, and a node where half were paid meanwhile and half are over."""
+    async with simulated_node(directory):
+        till = Parts(directory, database_url)
+        node_id = await till.node.identity()
+        await till.close()
+    now = int(time.time())
+    invoices = [
+        an_invoice(node_id=node_id, expires_at=utc(now - 1), created_at=utc(now) - timedelta(hours=1))
+        for _ in range(number)
+    ]
+    store = Store(open_database(database_url))
+    for start in range(0, number, 1000):
+        await store.adopt(invoices[start : start + 1000])
+    await store.close()
+    created = [
+        ("created", Created(each.invoice_id, each.bolt11, each.payment_hash, "00" * 32, 5000, None, now - 1))
+        for each in invoices
+    ]
+    over = [
+        ("paid", Paid(index, 5000, now - 2)) if index % 2 else ("expired", Expired(index))
+        for index in range(1, number + 1)
+    ]
+    with (directory / "node.jsonl").open("a") as state:
+        state.writelines(journalled([*created, *over]))
+    return invoices
+
+
+@pytest.mark.parametrize("number", [1, 1000, 20_000])
+async def test_what_happened_meanwhile_is_settled(tmp_path, database_url, number):
+    """In pages; who connects while it goes on sees the right state, and nothing that is not so."""
+    invoices = await what_happened(tmp_path, database_url, number)
+    chosen = random.Random(1).sample(range(number), min(number, WATCHERS))
+    settings = config(
+        tmp_path, lightning_rpc=tmp_path / "rpc", database=database_url, no_rest=True, log_level="error"
+    )
+    async with simulated_node(tmp_path), open_shop(settings) as shop:
+
+        async def watched(at):
+            request = pb.WatchInvoiceRequest(invoice_id=invoices[at].invoice_id)
+            *_, last = [reply.invoice.status async for reply in shop.invoices.WatchInvoice(request)]
+            return last
+
+        states = await asyncio.gather(*map(watched, chosen))
+
+        assert states == [INVOICE_STATUS_EXPIRED if at % 2 else INVOICE_STATUS_PAID for at in chosen]
+        paid = (number + 1) // 2
+        while (info := await shop.invoices.GetInfo(pb.GetInfoRequest())).volume_msat < paid * 5000:
+            await asyncio.sleep(0.01)
+        assert (info.invoices, info.volume_msat) == (number, paid * 5000)
+
+
+@pytest.mark.lightningd
+@pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD names no real lightningd")
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("number", [1, 200])
+async def test_at_a_real_node_too(tmp_path, number):
+    """Where one in ten is paid, since that takes its time, and the others expire."""
+    async with real_node(tmp_path / "nodes") as node:
+        settings = config(tmp_path / "till", lightning_rpc=node.rpc_file, no_rest=True, log_level="error")
+        async with open_shop(settings) as shop:
+            requests = [
+                pb.CreateInvoiceRequest(
+                    amount_msat=5000,
+                    metadata='{"type":"shop"}',
+                    expiry=Duration(seconds=1 if at % 10 else 3600),
+                )
+                for at in range(number)
+            ]
+            created = [(await shop.invoices.CreateInvoice(request)).invoice for request in requests]
+        for invoice in created[::10]:
+            await node.pay(invoice.bolt11)
+
+        async with open_shop(settings) as shop:
+            for at, invoice in enumerate(created):
+                watch = shop.invoices.WatchInvoice(pb.WatchInvoiceRequest(invoice_id=invoice.invoice_id))
+                *_, last = [reply.invoice.status async for reply in watch]
+                assert last == (INVOICE_STATUS_EXPIRED if at % 10 else INVOICE_STATUS_PAID)

@@ -1,0 +1,56 @@
+"""A tilld that is killed at a chosen point: python -m tests.killed POINT PASSES run …
+
+It ends like by SIGKILL when it comes to that point for the PASSES-th time.
+"""
+
+import functools
+import inspect
+import itertools
+import os
+import signal
+import sys
+
+from tilld.cli import main
+from tilld.node import Node
+from tilld.store import Store
+
+# Each a method, and whether it is before or after its work.
+POINTS = {
+    "before the node call": (Node, "invoice", True),
+    "between node and store": (Node, "invoice", False),
+    "between store and reply": (Store, "add", False),
+    "within a batch": (Store, "_settle_one", True),
+    "between settling and telling": (Store, "settle", False),
+}
+
+
+def kill_at(point: str, passes: int) -> None:
+    """From now on, be killed there."""
+    owner, name, is_before = POINTS[point]
+    method = getattr(owner, name)
+    count = itertools.count(1)
+
+    def arrive() -> None:
+        if next(count) == passes:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @functools.wraps(method)
+    def killing(*arguments, **named):
+        if is_before:
+            arrive()
+        return method(*arguments, **named)
+
+    @functools.wraps(method)
+    async def killing_after(*arguments, **named):
+        done = await method(*arguments, **named)
+        arrive()
+        return done
+
+    assert is_before or inspect.iscoroutinefunction(method)
+    setattr(owner, name, killing if is_before else killing_after)
+
+
+if __name__ == "__main__":
+    _, chosen, number, *sys.argv[1:] = sys.argv
+    kill_at(chosen, int(number))
+    main()
