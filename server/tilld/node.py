@@ -31,6 +31,7 @@ DUPLICATE_LABEL = 900
 
 # Other users' invoices may have descriptions of megabytes, so only what is needed is asked for.
 UPDATE_FIELDS = ("label", "status", "pay_index", "amount_received_msat", "paid_at", "updated_index")
+INDEX_ONLY = {"updated": True}
 PAGE = 1000
 
 
@@ -112,12 +113,12 @@ class Node:
         """The current updated index of the node's invoices."""
         with _errors_translated():
             async with asyncio.timeout(self._rpc.timeout):
-                reply = await self._rpc.call("wait", _wait_for(0))
+                reply = await self._rpc.call("wait", _wait_for(0), filter=INDEX_ONLY)
             return int(reply["updated"])
 
     async def wait_for_update(self, after: int) -> int:
         """Wait until the updated index is beyond `after`; returns it (lightning-wait(7))."""
-        waiting = asyncio.create_task(self._rpc.call("wait", _wait_for(after + 1)))
+        waiting = asyncio.create_task(self._rpc.call("wait", _wait_for(after + 1), filter=INDEX_ONLY))
         try:
             while not (await asyncio.wait([waiting], timeout=self._liveness))[0]:
                 await self._check_liveness()
@@ -177,6 +178,8 @@ def _errors_translated(unknown_outcome: type[Exception] | None = None) -> Iterat
         raise Internal from None
     except (AttributeError, LookupError, TypeError, ValueError) as reason:
         log.error("lightningd's answer makes no sense", reason=repr(reason))
+        if unknown_outcome:
+            raise unknown_outcome from None
         raise Internal from None
 
 
