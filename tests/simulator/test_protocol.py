@@ -1,6 +1,7 @@
 """How requests are cut out of a stream, and what is read in them."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -179,8 +180,8 @@ def test_of_two_members_with_one_name_both_are_seen() -> None:
     [
         ({}, "all"),
         ({"invoices": True}, "all"),
-        ({"invoices": [{}]}, "all"),
-        ({"invoices": [True]}, "all"),
+        ({"invoices": [{}]}, {}),
+        ({"invoices": [True]}, {}),
         (
             {"invoices": [{"status": True, "no_such": True, "label": True}]},
             {"label": "x", "status": "unpaid"},
@@ -225,5 +226,5 @@ async def test_a_filter_that_is_none_is_refused(wrong: Any, rpc: Rpc) -> None:
 
     error = (await rpc.next_reply())["error"]
     assert error["code"] == -32602
-    assert error["message"].startswith("filter: ")
+    assert re.fullmatch(r"filter: .*: invalid token '.*'", error["message"])
     assert "id" in await rpc.result("getinfo")

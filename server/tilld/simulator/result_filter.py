@@ -15,22 +15,23 @@ def read(given: Value) -> Template:
     Raises RpcError where it is none.
     """
     if not isinstance(given, Object):
-        raise BadParameter("filter", "Expected object", given)
-    return _template(given)
+        raise BadParameter("filter", "Expected object", given).in_check
+    return _template(given) or True
 
 
 def _template(given: Value) -> Template:
     match given:
         case Object(pairs):
-            return {name: _template(value) for name, value in pairs} or True
+            return {name: _template(value) for name, value in pairs}
         case [element]:
-            return [_template(element)]
+            # Of elements that are objects, true names no field.
+            return [{} if element is True else _template(element)]
         case list():
-            raise BadParameter("filter", "Arrays can only have one element", given)
+            raise BadParameter("filter", "Arrays can only have one element", given).in_check
         case True:
             return True
         case _:
-            raise BadParameter("filter", "value must be true", given)
+            raise BadParameter("filter", "value must be true", given).in_check
 
 
 def apply(template: Template, result: Any) -> Any:
