@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 Request = dict[str, Any]
-# What to send back, as it is; None: nothing.
+# What to send back, as it is; None: nothing; LastWords: and hang up.
 Answer = Callable[[Request], Awaitable[bytes | None]]
+
+
+class LastWords(bytes):
+    """An answer after which the node closes the connection."""
 
 
 def result(request: Request, value: Any) -> bytes:
@@ -43,6 +47,8 @@ async def scripted_node(rpc_file: Path, answer: Answer) -> AsyncIterator[None]:
         reply = await answer(request)
         if reply is not None:
             writer.write(reply)
+        if isinstance(reply, LastWords):
+            writer.close()
 
     server = await asyncio.start_unix_server(serve, rpc_file)
     try:

@@ -13,12 +13,20 @@ from contextlib import asynccontextmanager, closing
 import httpx
 import pytest
 
-from tests.conftest import eventually
+from tests.conftest import eventually, new_database
 from tests.nodes import is_running
 from tests.scripted_node import result, scripted_node
+from tilld.database import close_database, open_database
 from tilld.simulator import Simulator
 
 TILLD = (sys.executable, "-m", "tilld.cli")
+# For whom permissions count even if it is root: without CAP_DAC_OVERRIDE.
+UNPRIVILEGED = (
+    sys.executable,
+    "-c",
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])",
+    *TILLD,
+)
 FREE = ("--grpc=127.0.0.1:0", "--rest=127.0.0.1:0")
 
 
@@ -47,10 +55,10 @@ class Process:
 
 
 @asynccontextmanager
-async def tilld(*arguments, cwd, **environment):
+async def tilld(*arguments, cwd, program=TILLD, **environment):
     """Run tilld with arguments for as long as the context lasts; it ends in a process group of its own."""
     process = await asyncio.create_subprocess_exec(
-        *TILLD, *arguments,
+        *program, *arguments,
         cwd=cwd, env=os.environ | environment, start_new_session=True,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
@@ -176,11 +184,48 @@ async def test_a_missing_socket_is_told(tmp_path):
 
 async def test_a_database_that_cannot_be_opened_is_told(tmp_path):
     (tmp_path / "broken.db").write_bytes(b"no database" * 1000)
+    close_database(open_database(f"sqlite:///{tmp_path / 'short.db'}"))
+    os.truncate(tmp_path / "short.db", 10_000)
 
-    for url in ("sqlite:///broken.db", "sqlite:////proc/nowhere/till.db", "oracle://scott:tiger@host/db"):
-        line = await fails("run", f"--database={url}", *FREE, cwd=tmp_path)
+    for url in (
+        "sqlite:///broken.db",
+        "sqlite:///short.db",
+        "sqlite:////proc/nowhere/till.db",
+        "oracle://scott@host/db",
+    ):
+        line = await fails("run", f"--database={url.replace('@', ':tiger@')}", *FREE, cwd=tmp_path)
+        assert f"the database {url} cannot be used" in line
         assert "--database" in line
-        assert "tiger" not in line
+
+
+async def test_a_database_that_nobody_can_write_to_is_told(tmp_path, postgresql):
+    """Rather than a till that is open, and takes no money."""
+    url = new_database(postgresql)
+    name = url.partition("?")[0].rpartition("/")[2]
+    close_database(open_database(url))
+    postgresql.psql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    close_database(open_database(f"sqlite:///{tmp_path / 'locked.db'}"))
+
+    assert "read-only transaction" in await fails("run", f"--database={url}", *FREE, cwd=tmp_path)
+    with closing(sqlite3.connect(tmp_path / "locked.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert "is locked" in await fails("run", "--database=sqlite:///locked.db", *FREE, cwd=tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can take a single privilege from root")
+async def test_what_is_read_only_is_told(tmp_path):
+    """The file of the database, or the directory of all."""
+    close_database(open_database(f"sqlite:///{tmp_path / 'till.db'}"))
+    (tmp_path / "till.db").chmod(0o444)
+    (tmp_path / "kept").mkdir(mode=0o555)
+
+    database = await fails("run", "--database=sqlite:///till.db", *FREE, cwd=tmp_path, program=UNPRIVILEGED)
+    directory = await fails("run", "--data-dir=kept", *FREE, cwd=tmp_path, program=UNPRIVILEGED)
+
+    assert "readonly" in database
+    assert "--database" in database
+    assert "kept is read-only" in directory
+    assert "--data-dir" in directory
 
 
 async def test_a_data_directory_that_is_none_is_told(tmp_path):

@@ -1,6 +1,7 @@
 """Many calls over one connection: what a real node may do to it."""
 
 import asyncio
+import gc
 
 import pytest
 from pyln.client import RpcError
@@ -92,11 +93,14 @@ async def test_waiting_has_no_time_out(pipeline, rpc_file):
         b'"text"\n\n',
         b'{"jsonrpc":"2.0"}\n\n',
         b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"No id"}}\n\n',
+        b'{"jsonrpc":"2.0","id":null,"result":{}}\n\n',
         b'{"jsonrpc":"2.0","id":[1],"result":{}}\n\n',
+        b'{"jsonrpc":"2.0","id":"till:getinfo#1","error":"no"}\n\n',
+        b"[" * 100_000 + b"\n\n",
     ],
 )
-async def test_after_garbage_the_connection_is_made_anew(pipeline, rpc_file, garbage):
-    """Nothing that comes behind it can be trusted."""
+async def test_after_garbage_the_connection_is_made_anew(pipeline, rpc_file, garbage, caplog, capsys):
+    """Nothing that comes behind it can be trusted. The operator is told in one line."""
     replies = [garbage]
 
     async def answer(request):
@@ -107,6 +111,9 @@ async def test_after_garbage_the_connection_is_made_anew(pipeline, rpc_file, gar
             await pipeline.getinfo()
         assert lost.value.sent
         assert await pipeline.getinfo() == "good"
+    gc.collect()
+    assert capsys.readouterr().out.count("lightningd's replies make no sense") == 1
+    assert "never retrieved" not in caplog.text
 
 
 async def test_half_a_reply_and_then_the_end_is_a_loss(pipeline, rpc_file):

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import resource
 import signal
 import sys
@@ -126,7 +127,9 @@ class Till:
         self._parts.push_async_callback(child.stop, process, patience=NODE_STOP_SECONDS)
         if not (process.stdout and await process.stdout.readline()):
             said = log_file.read_text().strip().removeprefix("tilld: ")
-            raise OperatorError(said or "the simulated node did not start")
+            # On a full disk it can't even say so.
+            unsaid = f"the simulated node did not start: check that {self._config.data_dir} has space left"
+            raise OperatorError(said or unsaid)
         self._watch_over("the simulated node", process.wait(), log_file)
         return rpc_file
 
@@ -180,3 +183,7 @@ def _make_directory(path: Path) -> None:
         raise OperatorError(
             f"the data directory {path} cannot be made ({reason.strerror}): give another with --data-dir"
         ) from None
+    if not os.access(path, os.W_OK):
+        raise OperatorError(
+            f"the data directory {path} is read-only: make it writable, or give another with --data-dir"
+        )

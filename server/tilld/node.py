@@ -151,7 +151,8 @@ class Node:
         """The current value of an index of the node's invoices."""
         with _errors_translated():
             async with asyncio.timeout(self._rpc.timeout):
-                reply = await self._rpc.call("wait", _wait_for(index, 0))
+                params = _wait_for(index, 0)
+                reply = await self._rpc.call("wait", params, filter={index: True})
             return int(reply[index])
 
     async def wait_for_update(self, node_id: str, after: int) -> int:
@@ -159,7 +160,8 @@ class Node:
 
         Raises NodeReplaced.
         """
-        waiting = asyncio.create_task(self._rpc.call("wait", _wait_for("updated", after + 1)))
+        params = _wait_for("updated", after + 1)
+        waiting = asyncio.create_task(self._rpc.call("wait", params, filter={"updated": True}))
         # Asked once the wait is on its way: if it is not the same connection, the wait has failed.
         patience, check = 0.0, self.check_is
         try:
@@ -242,6 +244,8 @@ def _errors_translated(unknown_outcome: type[Exception] | None = None) -> Iterat
         raise Internal from None
     except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as reason:
         log.error("lightningd's answer makes no sense", reason=repr(reason))
+        if unknown_outcome:
+            raise unknown_outcome from None
         raise Internal from None
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import peewee
 import structlog
 
-from tilld.database import close_database
+from tilld.database import close_database, drop_connection
 from tilld.errors import Internal, Unavailable
 from tilld.group_commit import GroupCommit
 from tilld.invoice import Invoice, Seen, Status
@@ -234,12 +234,15 @@ class Store:
         """
         try:
             return work()
-        except (peewee.OperationalError, peewee.InterfaceError):
-            self._database.close()
+        except (peewee.OperationalError, peewee.InterfaceError, peewee.InternalError):
+            drop_connection(self._database)
             return work()
 
     def _rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        rows: list[tuple[Any, ...]] = self._execute(sql, *values).fetchall()
+        cursor = self._execute(sql, *values)
+        # Peewee translates the errors of a statement, but not those of reading its rows.
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
 
     def _execute(self, sql: str, *values: Any) -> Any:
@@ -255,9 +258,16 @@ def _failures_told() -> Iterator[None]:
         log.error("store refused a row", reason=str(reason))
         raise Internal from None
     except peewee.PeeweeException as reason:
-        log.error("store failed", reason=str(reason))
+        log.error("store failed", reason=_first_cause(reason))
         raise Unavailable("the store is unavailable; try again later") from None
 
 
 def _received_msat(invoices: Sequence[Invoice]) -> int:
     return sum(each.payment.amount_received_msat for each in invoices if each.payment)
+
+
+def _first_cause(reason: BaseException) -> str:
+    """What went wrong first: of a full disk SQLite rolls back by itself, and a second time fails."""
+    while reason.__context__:
+        reason = reason.__context__
+    return str(reason)

@@ -28,7 +28,6 @@ LEFT_OUT = {
     ("expiry", "are they gone"): "after autoclean",
     ("protocol", "a blocking request, then a quick one, one connection"): "takes 2 seconds: test_protocol",
     ("protocol", "request, then end of input"): "a race: the answer or the end comes first",
-    ("protocol", "filter"): "not simulated",
     ("payments", "more than the channel holds"): "no channels",
     ("payments", "underpaid 9999: sendpay"): "no routes",
     ("payments", "underpaid 9999: waitsendpay"): "no routes",
@@ -106,6 +105,7 @@ START = {
         *(create(f"c-{n}") for n in range(48)),
         *(delete(f"c-{n}", "unpaid") for n in range(2)),
     ),
+    "protocol": (create("inv-1"),),
     "expiry": paid(*(f"u-{n}" for n in range(13))),
     "waitanyinvoice": (
         *paid("wait-1", "wait-4"),

@@ -1,6 +1,7 @@
 """How requests are cut out of a stream, and what is read in them."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -172,3 +173,58 @@ def test_of_two_members_with_one_name_both_are_seen() -> None:
     [message] = inbox
     assert isinstance(message, Object)
     assert message.pairs == [("jsonrpc", "2.0"), ("a", "1"), ("a", "2")]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given"),
+    [
+        ({}, "all"),
+        ({"invoices": True}, "all"),
+        ({"invoices": [{}]}, {}),
+        ({"invoices": [True]}, {}),
+        (
+            {"invoices": [{"status": True, "no_such": True, "label": True}]},
+            {"label": "x", "status": "unpaid"},
+        ),
+        ({"invoices": [{"label": {"deeper": True}}]}, {"label": "x"}),
+        ({"invoices": [[True]]}, {}),
+        ({"invoices": {"label": True}}, None),
+    ],
+)
+async def test_a_filter_names_what_is_wanted(wanted: Any, given: Any, rpc: Rpc) -> None:
+    """The rest is left out, and what the filter takes for something else is empty."""
+    await rpc.result("invoice", amount_msat=1, label="x", description="é" * 1_000_000, deschashonly=True)
+    [whole] = (await rpc.result("listinvoices"))["invoices"]
+
+    request = {"jsonrpc": "2.0", "id": "f", "method": "listinvoices", "params": {}, "filter": wanted}
+    rpc.write(json.dumps(request).encode())
+
+    found = (await rpc.next_reply())["result"]["invoices"]
+    assert found == ([] if given is None else [whole if given == "all" else given])
+
+
+async def test_what_is_waited_for_is_filtered_too(rpc: Rpc) -> None:
+    """Other fields and other members of the result are left out."""
+    request = {"jsonrpc": "2.0", "id": 0, "method": "waitanyinvoice", "params": {}}
+    rpc.write(json.dumps(request | {"filter": {"status": True, "bolt11": False}}).encode())
+    assert "value must be true" in (await rpc.next_reply())["error"]["message"]
+    rpc.write(json.dumps(request | {"filter": {"status": True}}).encode())
+    made = await rpc.result("invoice", amount_msat=1, label="x", description="d")
+
+    await rpc.result("xpay", invstring=made["bolt11"])
+
+    assert (await rpc.reply_to(0))["result"] == {"status": "paid"}
+
+
+@pytest.mark.parametrize(
+    "wrong", [True, None, "invoices", {"invoices": 1}, {"invoices": []}, {"a": [{}, {}]}]
+)
+async def test_a_filter_that_is_none_is_refused(wrong: Any, rpc: Rpc) -> None:
+    rpc.write(
+        json.dumps({"jsonrpc": "2.0", "id": 0, "method": "stop", "params": {}, "filter": wrong}).encode()
+    )
+
+    error = (await rpc.next_reply())["error"]
+    assert error["code"] == -32602
+    assert re.fullmatch(r"filter: .*: invalid token '.*'", error["message"])
+    assert "id" in await rpc.result("getinfo")

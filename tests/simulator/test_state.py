@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import itertools
+import resource
 import signal
 import socket
 import stat
@@ -266,3 +267,26 @@ async def test_a_path_that_is_too_long(tmp_path: Path) -> None:
             pass
 
     assert refused.value.errno == errno.ENAMETOOLONG
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux sets the limits of another process")
+async def test_a_full_disk_ends_the_node_and_loses_nothing(tmp_path: Path) -> None:
+    """Like a real one, whose database fails: what it could not write, it never said."""
+    rpc_file, state = tmp_path / "rpc", tmp_path / "state"
+    async with process(rpc_file, state) as node, connected(rpc_file) as rpc:
+        made = [await create(rpc, f"{number}") for number in range(3)]
+        limit = state.stat().st_size + 100
+        resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+        with pytest.raises(asyncio.IncompleteReadError):
+            await create(rpc, "too much")
+
+        _, told = await node.communicate()
+        assert told.decode().count("\n") == 1
+        assert "its state cannot be written (File too large): make room" in told.decode()
+    async with process(rpc_file, state), connected(rpc_file) as rpc:
+        assert (await create(rpc, "too much"))["result"]["created_index"] == 4
+        await pay(rpc, "1")
+        listed = (await rpc.result("listinvoices"))["invoices"]
+        assert [each["bolt11"] for each in listed[:3]] == [each["result"]["bolt11"] for each in made]
+        assert [each["status"] for each in listed] == ["unpaid", "paid", "unpaid", "unpaid"]

@@ -25,13 +25,13 @@ def simulate(
     """Run the simulated lightningd alone, until Ctrl-C."""
     import uvloop
 
-    from tilld.simulator import serve
+    from tilld.simulator import NodeAborted, serve
 
     try:
         uvloop.run(serve(rpc_file, state, lambda: typer.echo(f"listening on {rpc_file}")))
     except OSError as reason:
         raise OperatorError(f"{rpc_file} cannot be listened on: {reason.strerror or reason}") from None
-    except ValueError as reason:
+    except (ValueError, NodeAborted) as reason:
         raise OperatorError(str(reason)) from None
 
 

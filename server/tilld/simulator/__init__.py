@@ -3,6 +3,7 @@
 It answers as the real v26.06.6 was seen to answer, and knows nothing of the rest of tilld.
 """
 
+from tilld.simulator.answers import NodeAborted
 from tilld.simulator.server import Simulator, serve
 
-__all__ = ["Simulator", "serve"]
+__all__ = ["NodeAborted", "Simulator", "serve"]

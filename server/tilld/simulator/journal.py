@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -69,7 +70,9 @@ class Journal:
 
     def close(self) -> None:
         """Let others have the file."""
-        self._file.close()
+        # What could not be written, nobody was told of.
+        with suppress(OSError):
+            self._file.close()
 
 
 def _create(path: Path, private_key: str) -> None:

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from tilld.simulator import bolt11_invoices
+from tilld.simulator.answers import NodeAborted
 from tilld.simulator.journal import Journal
 from tilld.simulator.ledger import Change, Event, Ledger
 from tilld.simulator.waiters import Waiters
@@ -15,7 +17,8 @@ _DAY = 86400.0
 class Node:
     """A running node. Where there is no state file, it is forgotten when it ends.
 
-    `ended` becomes None when it was told to stop, and else what it died of. Raises what Journal raises.
+    `ended` becomes None when it was told to stop, and else what it died of. Raises what Journal raises, and
+    NodeAborted.
     """
 
     def __init__(self, lightning_dir: Path, state: Path | None, clock: Callable[[], float]) -> None:
@@ -35,9 +38,18 @@ class Node:
         self.expire_due()
 
     def record(self, *events: Event) -> list[Change]:
-        """Let events happen: first on disk, then here, then to those who wait."""
+        """Let events happen: first on disk, then here, then to those who wait.
+
+        Raises NodeAborted, and ends, where they can't be written.
+        """
         if self._journal:
-            self._journal.append(events)
+            try:
+                self._journal.append(events)
+            except OSError as error:
+                # The real one ends as well where its database fails: what is on disk is not known any more.
+                abort = NodeAborted(f"its state cannot be written ({error.strerror}): make room for it")
+                self.end(abort)
+                raise abort from None
         changes = [self.ledger.apply(event) for event in events]
         for change in changes:
             self.waiters.tell(change)
@@ -75,4 +87,5 @@ class Node:
 
     def _on_timer(self) -> None:
         self._timer = None
-        self.expire_due()
+        with suppress(NodeAborted):
+            self.expire_due()

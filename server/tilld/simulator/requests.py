@@ -124,6 +124,11 @@ def call(message: Value) -> tuple[str, Value]:
     return method, members["params"]
 
 
+def wanted(message: Value) -> Value:
+    """Find the filter that names what is wanted of the result; an empty one names all."""
+    return _members(message).get("filter", Object([]))
+
+
 def unescaped(text: str) -> str:
     """Tell what a string says, given how it was written."""
     return str(json.loads(f'"{text}"', strict=False)) if "\\" in text else text

@@ -16,10 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
-from tilld.simulator import commands
+from tilld.simulator import commands, result_filter
 from tilld.simulator.answers import Code, NodeAborted, Result, RpcError
 from tilld.simulator.node import Node
-from tilld.simulator.requests import Inbox, Malformed, Value, call, request_id
+from tilld.simulator.requests import Inbox, Malformed, Value, call, request_id, wanted
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,7 @@ class Connection(asyncio.Protocol):
         reply_to = "null"
         try:
             reply_to = request_id(message)
+            template = result_filter.read(wanted(message))
             outcome = commands.call(self._node, *call(message))
         except RpcError as error:
             self._send(reply_to, error)
@@ -88,15 +89,18 @@ class Connection(asyncio.Protocol):
             self._node.end(abort)
         else:
             if isinstance(outcome, dict):
-                self._send(reply_to, outcome)
+                self._send(reply_to, result_filter.apply(template, outcome))
             else:
-                task = asyncio.get_running_loop().create_task(self._answer_later(reply_to, outcome))
+                later = self._answer_later(reply_to, outcome, template)
+                task = asyncio.get_running_loop().create_task(later)
                 self._waiting.add(task)
                 task.add_done_callback(self._waiting.discard)
 
-    async def _answer_later(self, reply_to: str, outcome: Awaitable[Result]) -> None:
+    async def _answer_later(
+        self, reply_to: str, outcome: Awaitable[Result], template: result_filter.Template
+    ) -> None:
         try:
-            self._send(reply_to, await outcome)
+            self._send(reply_to, result_filter.apply(template, await outcome))
         except RpcError as error:
             self._send(reply_to, error)
 
@@ -118,7 +122,7 @@ class Simulator:
     """A simulated lightningd that listens on a unix socket while the context lasts.
 
     Like a real one it leaves its socket file behind. Entering raises OSError when the socket can't be
-    had (EADDRINUSE: somebody listens there), and what Journal raises for its state.
+    had (EADDRINUSE: somebody listens there), and what Node raises for its state.
     """
 
     def __init__(
