@@ -93,10 +93,13 @@ async def test_waiting_has_no_time_out(pipeline, rpc_file):
         b'{"jsonrpc":"2.0"}\n\n',
         b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"No id"}}\n\n',
         b'{"jsonrpc":"2.0","id":[1],"result":{}}\n\n',
+        b'{"jsonrpc":"2.0","id":null,"result":{}}\n\n',
+        b'{"jsonrpc":"2.0","id":"till:getinfo#1","error":"text"}\n\n',
+        b"[" * 100_000 + b"\n\n",
     ],
 )
-async def test_after_garbage_the_connection_is_made_anew(pipeline, rpc_file, garbage):
-    """Nothing that comes behind it can be trusted."""
+async def test_after_garbage_the_connection_is_made_anew(pipeline, rpc_file, garbage, capsys):
+    """Nothing that comes behind it can be trusted. It is told once, and of no other failure."""
     replies = [garbage]
 
     async def answer(request):
@@ -106,6 +109,7 @@ async def test_after_garbage_the_connection_is_made_anew(pipeline, rpc_file, gar
         with pytest.raises(ConnectionLost) as lost:
             await pipeline.getinfo()
         assert lost.value.sent
+        assert "make no sense" in capsys.readouterr().out
         assert await pipeline.getinfo() == "good"
 
 
