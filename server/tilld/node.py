@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import structlog
-from pyln.client import Millisatoshi, RpcError
+from pyln.client import RpcError
 
 from tilld.errors import Internal, NodeOffline, TillError, TookTooLong
 from tilld.invoice import (
@@ -23,6 +23,7 @@ from tilld.invoice import (
 )
 from tilld.node_info import NodeInfo
 from tilld.pipeline import ConnectionLost, Pipeline
+from tilld.strict_json import text, whole
 
 log = structlog.get_logger()
 
@@ -113,7 +114,7 @@ class Node:
         with _errors_translated():
             async with asyncio.timeout(self._rpc.timeout):
                 reply = await self._rpc.call("wait", _wait_for(0))
-            return int(reply["updated"])
+            return whole(reply["updated"])
 
     async def wait_for_update(self, after: int) -> int:
         """Wait until the updated index is beyond `after`; returns it (lightning-wait(7))."""
@@ -122,7 +123,7 @@ class Node:
             while not (await asyncio.wait([waiting], timeout=self._liveness))[0]:
                 await self._check_liveness()
             with _errors_translated():
-                return int((await waiting)["updated"])
+                return whole((await waiting)["updated"])
         finally:
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
@@ -136,7 +137,7 @@ class Node:
             rows = reply["invoices"]
             # Deleted rows leave gaps: a page that is not full goes to `upto` even if it ends before.
             more = len(rows) == PAGE
-            last = rows[-1]["updated_index"] if rows else after
+            last = whole(rows[-1]["updated_index"]) if rows else after
             seen = [_seen(row) for row in rows if is_invoice_id(row["label"])]
             return Updates(seen, last if more else max(last, upto), more)
 
@@ -175,13 +176,14 @@ def _errors_translated(unknown_outcome: type[Exception] | None = None) -> Iterat
             raise unknown_outcome from None
         log.error("lightningd refused a call", method=refused.method, code=code, message=message)
         raise Internal from None
-    except (AttributeError, LookupError, TypeError, ValueError) as reason:
+    except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as reason:
         log.error("lightningd's answer makes no sense", reason=repr(reason))
         raise Internal from None
 
 
 def _issued(node_id: str, reply: dict[str, Any]) -> Issued:
-    return Issued(node_id, reply["payment_hash"], reply["bolt11"], utc(reply["expires_at"]))
+    expires_at = utc(whole(reply["expires_at"]))
+    return Issued(node_id, text(reply["payment_hash"]), text(reply["bolt11"]), expires_at)
 
 
 def _node_invoice(node_id: str, row: dict[str, Any]) -> NodeInvoice:
@@ -189,7 +191,7 @@ def _node_invoice(node_id: str, row: dict[str, Any]) -> NodeInvoice:
     return NodeInvoice(
         issued=_issued(node_id, row),
         amount_msat=None if amount is None else _msat(amount),
-        description=row.get("description") or None,
+        description=text(row.get("description", "")) or None,
         seen=_seen(row),
     )
 
@@ -198,10 +200,11 @@ def _seen(row: dict[str, Any]) -> Seen:
     status = Status(row["status"])
     payment = None
     if status is Status.PAID:
-        payment = Payment(row["pay_index"], _msat(row["amount_received_msat"]), utc(row["paid_at"]))
-    return Seen(row["label"], status, payment)
+        paid_at = utc(whole(row["paid_at"]))
+        payment = Payment(whole(row["pay_index"]), _msat(row["amount_received_msat"]), paid_at)
+    return Seen(text(row["label"]), status, payment)
 
 
 def _msat(amount: int | str) -> int:
     """An amount as lightningd writes it: an integer, by older versions with "msat" behind it."""
-    return int(Millisatoshi(amount))
+    return whole(int(amount.removesuffix("msat")) if isinstance(amount, str) else amount)
