@@ -95,6 +95,8 @@ class _Connection:
         self._ids = itertools.count(1)
         self._pending: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._reading = asyncio.create_task(self._read())
+        # Not by the task itself: it may be cancelled before it begins.
+        self._reading.add_done_callback(self._lose)
 
     @property
     def is_lost(self) -> bool:
@@ -126,11 +128,12 @@ class _Connection:
             log.warning("lightningd closed the connection")
         except (ValueError, RecursionError, asyncio.LimitOverrunError) as reason:
             log.error("lightningd's replies make no sense; connecting anew", reason=str(reason)[:200])
-        finally:
-            self._writer.close()
-            for replied in self._pending.values():
-                if not replied.done():
-                    replied.set_exception(ConnectionLost(sent=True))
+
+    def _lose(self, reading: asyncio.Task[None]) -> None:
+        self._writer.close()
+        for replied in self._pending.values():
+            if not replied.done():
+                replied.set_exception(ConnectionLost(sent=True))
 
     def _take(self, reply: Any) -> None:
         if not isinstance(reply, dict) or not ("result" in reply or isinstance(reply.get("error"), dict)):
