@@ -4,7 +4,7 @@ BIN := .venv/bin
 PROTOS := $(wildcard proto/till/v1/*.proto)
 GENERATED := clients/python
 
-.PHONY: help run test crash check format lint types proto generated generate lock clean
+.PHONY: help run test crash fuzz check format lint types proto generated generate lock clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -17,6 +17,17 @@ test: .venv/.dev ## Run the tests
 
 crash: .venv/.dev ## Kill tilld and its node 300 times under load, then check that nothing was lost
 	$(BIN)/python -m tests.crash --kills 300
+
+# Options of libFuzzer; another run than this: make fuzz FUZZ="-runs=100000 -seed=1"
+FUZZ ?= -max_total_time=30
+fuzz: .venv/.fuzz ## Throw bytes at the parsers of bodies and of the node's replies, for half a minute each
+	@for target in body reply; do \
+	  mkdir -p .fuzz/$$target && \
+	  $(BIN)/python -m tests.fuzz $$target -max_len=4096 -timeout=10 -dict=tests/fuzz/json.dict $(FUZZ) \
+	    -artifact_prefix=.fuzz/ .fuzz/$$target tests/fuzz/corpus/$$target || \
+	  { echo "Once more: $(BIN)/python -m tests.fuzz $$target FILE, with the file in .fuzz/ that is named above."; \
+	    exit 1; }; \
+	done
 
 check: format lint types proto generated test ## All that a change needs
 
@@ -52,9 +63,11 @@ lock: .venv/.dev ## Pin the newest versions of all dependencies
 	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \
 	  --overrides requirements-overrides.txt --constraints requirements.txt --quiet \
 	  --group dev pyproject.toml --output-file requirements-dev.txt
+	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \
+	  --quiet --group fuzz --output-file requirements-fuzz.txt
 
 clean: ## Remove what was installed and generated here, but not .till
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
 
 # --no-deps: the requirements files are complete, each line with its hashes.
 .venv/.run: requirements.txt pyproject.toml
@@ -69,4 +82,8 @@ clean: ## Remove what was installed and generated here, but not .till
 .venv/.dev: .venv/.run requirements-dev.txt
 	@echo "Setting up the tools for development (once) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
+	@touch $@
+
+.venv/.fuzz: .venv/.dev requirements-fuzz.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-fuzz.txt
 	@touch $@

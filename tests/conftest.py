@@ -23,6 +23,7 @@ from tilld.config import Address, Config
 
 # A busy machine is no reason to fail.
 settings.register_profile("till", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=1000, stateful_step_count=50)
 settings.load_profile("till")
 
 ANY_PORT = Address("127.0.0.1", 0)

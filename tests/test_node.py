@@ -12,7 +12,7 @@ from tests.samples import NODE_ID, an_order
 from tests.scripted_node import error, result, scripted_node
 from tilld import node as node_module
 from tilld.errors import Internal, NodeOffline, TookTooLong
-from tilld.invoice import Seen, Status
+from tilld.invoice import Payment, Seen, Status, utc
 from tilld.node import MayExist, Node, NodeReplaced
 from tilld.pipeline import Pipeline
 
@@ -273,6 +273,23 @@ async def test_a_lost_reply_may_exist(tmp_path):
         await node.close()
 
 
+PAID = {
+    "label": "~" * 21, "bolt11": "lnbcrt1", "payment_hash": "ab" * 32, "expires_at": 2_000_000_000,
+    "created_index": 1, "status": "paid", "pay_index": 1, "amount_received_msat": "5000msat", "paid_at": 1_900_000_000,
+}  # fmt: skip
+
+
+async def test_a_payment_is_read_in_the_words_of_older_versions_too(tmp_path):
+    async with scripted_node(
+        tmp_path / "rpc", answering(listinvoices=lambda request: result(request, {"invoices": [PAID]}))
+    ):
+        node = Node(tmp_path / "rpc")
+        found = await node.find("~" * 21)
+        await node.close()
+    assert found
+    assert found.seen.payment == Payment(1, 5000, utc(1_900_000_000))
+
+
 @pytest.mark.parametrize(
     ("reply", "raised"),
     [
@@ -282,6 +299,20 @@ async def test_a_lost_reply_may_exist(tmp_path):
         (lambda request: result(request, {"invoices": "none"}), Internal),
         (lambda request: result(request, {"invoices": [{"label": "~" * 21}]}), Internal),
         (lambda request: result(request, None), Internal),
+        (lambda request: result(request, {"invoices": [PAID | {"pay_index": True}]}), Internal),
+        (lambda request: result(request, {"invoices": [PAID | {"payment_hash": 1}]}), Internal),
+        (lambda request: result(request, {"invoices": [PAID | {"label": "\ud800"}]}), Internal),
+        (lambda request: result(request, {"invoices": [PAID | {"amount_received_msat": 1.0}]}), Internal),
+        (lambda request: result(request, {"invoices": [PAID | {"amount_received_msat": 2**63}]}), Internal),
+        (
+            lambda request: result(request, {"invoices": [PAID | {"amount_received_msat": "1e9999999msat"}]}),
+            Internal,
+        ),
+        # What lightningd itself answers to the longest expiry that it takes.
+        (
+            lambda request: result(request, {"invoices": [PAID | {"expires_at": 2**60 + 1_795_217_785}]}),
+            Internal,
+        ),
         (lambda request: None, TookTooLong),
     ],
 )

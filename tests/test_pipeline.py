@@ -133,6 +133,22 @@ async def test_half_a_reply_and_then_the_end_is_a_loss(pipeline, rpc_file):
     assert lost.value.sent
 
 
+async def test_hanging_up_on_a_connection_just_made_ends_its_calls(pipeline, rpc_file):
+    """Even before the connection was read from once."""
+
+    async def answer(request):
+        return None
+
+    async with scripted_node(rpc_file, answer):
+        call = asyncio.create_task(pipeline.call("wait", {}))
+        while pipeline.connection is None:
+            await asyncio.sleep(0)
+        await pipeline.hang_up()
+        with pytest.raises(ConnectionLost):
+            async with asyncio.timeout(5):
+                await call
+
+
 async def test_a_reply_of_megabytes_is_read(pipeline, rpc_file):
     """Descriptions of other users' invoices have no limit."""
 

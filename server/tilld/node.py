@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import structlog
-from pyln.client import Millisatoshi, RpcError
+from pyln.client import RpcError
 
 from tilld.errors import Internal, NodeOffline, TillError, TookTooLong
 from tilld.invoice import (
@@ -23,6 +22,7 @@ from tilld.invoice import (
 )
 from tilld.node_info import NodeInfo
 from tilld.pipeline import ConnectionLost, Pipeline
+from tilld.strict_json import text, whole
 
 log = structlog.get_logger()
 
@@ -34,8 +34,8 @@ SEEN_FIELDS = ("payment_hash", "status", "pay_index", "amount_received_msat", "p
 UPDATE_FIELDS = (*SEEN_FIELDS, "updated_index")
 INVOICE_FIELDS = (*SEEN_FIELDS, "label", "bolt11", "amount_msat", "expires_at", "created_index")
 PAGE = 1000
-# Others' invoices may be open until the end of time, which is later than Python's.
-LAST_EXPIRY = int(datetime.max.replace(tzinfo=UTC).timestamp())
+# What reading an answer raises that is not as it should be.
+NONSENSE = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
 
 
 class MayExist(Exception):
@@ -59,7 +59,8 @@ class Updates(NamedTuple):
 class Listed(NamedTuple):
     """A page of the node's invoices, up to a created index.
 
-    Passed over, and counted, are those of offers, and those that expire in no year that there is.
+    Passed over, and counted, are others' that Till can't hold: of offers, of more money than there is,
+    open to the end of time.
     """
 
     invoices: list[NodeInvoice]
@@ -134,7 +135,8 @@ class Node:
     async def description(self, payment_hash: str) -> str | None:
         """The whole description of an invoice, of which its payment request may have the hash only."""
         rows = await self._list({"payment_hash": payment_hash}, ("description",))
-        return rows[0].get("description") if rows else None
+        with _errors_translated():
+            return text(rows[0]["description"]) if rows and "description" in rows[0] else None
 
     async def invoices(self, after: int) -> Listed:
         """A page of all invoices with a created index beyond `after`; the last page ends where it began."""
@@ -142,9 +144,8 @@ class Node:
         params = {"index": "created", "start": after + 1, "limit": PAGE}
         rows = await self._list(params, INVOICE_FIELDS)
         with _errors_translated():
-            usable = [row for row in rows if "bolt11" in row and row["expires_at"] <= LAST_EXPIRY]
-            last = rows[-1]["created_index"] if rows else after
-            found = [_node_invoice(node_id, row) for row in usable]
+            found = [each for row in rows if (each := _usable(node_id, row))]
+            last = whole(rows[-1]["created_index"]) if rows else after
             return Listed(found, last, len(rows) - len(found))
 
     async def latest(self, index: Literal["created", "updated"]) -> int:
@@ -153,7 +154,7 @@ class Node:
             async with asyncio.timeout(self._rpc.timeout):
                 params = _wait_for(index, 0)
                 reply = await self._rpc.call("wait", params, filter={index: True})
-            return int(reply[index])
+            return whole(reply[index])
 
     async def wait_for_update(self, node_id: str, after: int) -> int:
         """Wait until the updated index of this node is beyond `after`; returns it (lightning-wait(7)).
@@ -169,7 +170,7 @@ class Node:
                 await check(node_id)
                 patience, check = self._liveness, self._check_liveness
             with _errors_translated():
-                return int((await waiting)["updated"])
+                return whole((await waiting)["updated"])
         finally:
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
@@ -181,7 +182,7 @@ class Node:
         with _errors_translated():
             # Deleted rows leave gaps: a page that is not full goes to `upto` even if it ends before.
             more = len(rows) == PAGE
-            last = rows[-1]["updated_index"] if rows else after
+            last = whole(rows[-1]["updated_index"]) if rows else after
             return Updates([_seen(row) for row in rows], last if more else max(last, upto), more)
 
     async def check_is(self, node_id: str) -> None:
@@ -242,7 +243,7 @@ def _errors_translated(unknown_outcome: type[Exception] | None = None) -> Iterat
             raise unknown_outcome from None
         log.error("lightningd refused a call", method=refused.method, code=code, message=message)
         raise Internal from None
-    except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as reason:
+    except NONSENSE as reason:
         log.error("lightningd's answer makes no sense", reason=repr(reason))
         if unknown_outcome:
             raise unknown_outcome from None
@@ -250,28 +251,40 @@ def _errors_translated(unknown_outcome: type[Exception] | None = None) -> Iterat
 
 
 def _issued(node_id: str, reply: dict[str, Any]) -> Issued:
-    return Issued(node_id, reply["payment_hash"], reply["bolt11"], utc(reply["expires_at"]))
+    expires_at = utc(whole(reply["expires_at"]))
+    return Issued(node_id, text(reply["payment_hash"]), text(reply["bolt11"]), expires_at)
 
 
 def _node_invoice(node_id: str, row: dict[str, Any]) -> NodeInvoice:
     amount = row.get("amount_msat")
     return NodeInvoice(
-        label=row["label"],
-        created_index=row["created_index"],
+        label=text(row["label"]),
+        created_index=whole(row["created_index"]),
         amount_msat=None if amount is None else _msat(amount),
         issued=_issued(node_id, row),
         seen=_seen(row),
     )
 
 
+def _usable(node_id: str, row: dict[str, Any]) -> NodeInvoice | None:
+    if "bolt11" not in row:
+        return None
+    try:
+        return _node_invoice(node_id, row)
+    except NONSENSE as reason:
+        log.warning("an invoice of the node is passed over", label=row.get("label"), reason=str(reason))
+        return None
+
+
 def _seen(row: dict[str, Any]) -> Seen:
     status = Status(row["status"])
     payment = None
     if status is Status.PAID:
-        payment = Payment(row["pay_index"], _msat(row["amount_received_msat"]), utc(row["paid_at"]))
-    return Seen(row["payment_hash"], status, payment)
+        paid_at = utc(whole(row["paid_at"]))
+        payment = Payment(whole(row["pay_index"]), _msat(row["amount_received_msat"]), paid_at)
+    return Seen(text(row["payment_hash"]), status, payment)
 
 
 def _msat(amount: int | str) -> int:
     """An amount as lightningd writes it: an integer, by older versions with "msat" behind it."""
-    return int(Millisatoshi(amount))
+    return whole(int(amount.removesuffix("msat")) if isinstance(amount, str) else amount)

@@ -1,8 +1,10 @@
 """What a lightningd says of itself, in the words of its getinfo command (lightning-getinfo(7))."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
+
+from tilld.strict_json import text, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +36,24 @@ class NodeInfo:
 
     @classmethod
     def from_json(cls, info: Mapping[str, Any]) -> Self:
-        """Read the fields above from an answer of getinfo, or from this record as JSON; drop the others."""
-        known = {field.name: info[field.name] for field in fields(cls) if field.name in info}
-        return cls(**known | {"address": _addresses(info, "address"), "binding": _addresses(info, "binding")})
+        """Read the fields above from an answer of getinfo, or from this record as JSON; drop the others.
+
+        Raises LookupError, TypeError or ValueError where one is missing, or is not what it should be.
+        """
+        read: dict[Any, Callable[[Any], Any]] = {str: text, int: whole}
+        known: dict[str, Any] = {
+            each.name: read[each.type](info[each.name]) for each in fields(cls) if each.type in read
+        }
+        return cls(**known, address=_addresses(info, "address"), binding=_addresses(info, "binding"))
 
 
 def _addresses(info: Mapping[str, Any], name: str) -> tuple[NodeAddress, ...]:
     # A node that does not listen has neither list.
     return tuple(
-        NodeAddress(type=each["type"], address=each.get("address"), port=each.get("port"))
+        NodeAddress(
+            type=text(each["type"]),
+            address=None if each.get("address") is None else text(each["address"]),
+            port=None if each.get("port") is None else whole(each["port"]),
+        )
         for each in info.get(name, ())
     )

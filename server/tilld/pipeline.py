@@ -60,9 +60,9 @@ class Pipeline(LightningRpc):  # type: ignore[misc]
         connection = await self._connected()
         async with asyncio.timeout(None if method in self.WAITING else self.timeout):
             reply = await connection.request(method, params, filter)
-        if "error" in reply:
-            raise RpcError(method, params, reply["error"])
-        return reply["result"]
+        if "result" in reply:
+            return reply["result"]
+        raise RpcError(method, params, reply["error"])
 
     async def hang_up(self) -> None:
         """Close the connection, if there is one; calls in flight raise ConnectionLost."""
@@ -95,6 +95,8 @@ class _Connection:
         self._ids = itertools.count(1)
         self._pending: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._reading = asyncio.create_task(self._read())
+        # Not by the task itself: it may be cancelled before it begins.
+        self._reading.add_done_callback(self._lose)
 
     @property
     def is_lost(self) -> bool:
@@ -124,18 +126,19 @@ class _Connection:
                 self._take(json.loads(await self._reader.readuntil(b"\n\n")))
         except (asyncio.IncompleteReadError, OSError):
             log.warning("lightningd closed the connection")
-        except Exception as reason:
+        except (ValueError, RecursionError, asyncio.LimitOverrunError) as reason:
             log.error("lightningd's replies make no sense; connecting anew", reason=str(reason)[:200])
-        finally:
-            self._writer.close()
-            for replied in self._pending.values():
-                if not replied.done():
-                    replied.set_exception(ConnectionLost(sent=True))
+
+    def _lose(self, reading: asyncio.Task[None]) -> None:
+        self._writer.close()
+        for replied in self._pending.values():
+            if not replied.done():
+                replied.set_exception(ConnectionLost(sent=True))
 
     def _take(self, reply: Any) -> None:
         if not isinstance(reply, dict) or not ("result" in reply or isinstance(reply.get("error"), dict)):
             raise ValueError("neither result nor error")
-        if reply.get("id") is None:
+        if not isinstance(reply.get("id"), str):
             # The reply to a request that lightningd could not read, and so to none that can be named.
             raise ValueError(str(reply.get("error")))
         replied = self._pending.get(reply["id"])

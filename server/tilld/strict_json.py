@@ -11,6 +11,9 @@ from tilld.errors import InvalidRequest
 
 MAX_LEVELS = 32
 
+# The largest that both databases can store.
+MAX_WHOLE = 2**63 - 1
+
 _skip_space = re.compile(r"[ \t\n\r]*").match
 _space_outside_strings = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\n\r]+')
 
@@ -41,6 +44,27 @@ def members(document: bytes | str, name: str) -> dict[str, Member]:
     if _levels([member.value for member in found.values()]) > MAX_LEVELS:
         raise InvalidRequest(_too_deep(name))
     return found
+
+
+def text(value: Any) -> str:
+    """A value that must be text.
+
+    Raises ValueError, also for half of a surrogate pair.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"no text: {reprlib.repr(value)}")
+    value.encode()
+    return value
+
+
+def whole(value: Any) -> int:
+    """A value that must be a whole number, at least 0.
+
+    Raises ValueError.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_WHOLE:
+        raise ValueError(f"no whole number: {reprlib.repr(value)}")
+    return value
 
 
 def compact(text: str) -> str:

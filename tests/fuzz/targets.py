@@ -1,0 +1,174 @@
+"""What is fuzzed: plain functions of bytes that raise AssertionError, or what else escaped, for a bug."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, get_origin, get_type_hints
+from unittest.mock import patch
+
+from pyln.client import RpcError
+
+from tests.samples import NODE_ID, NOON, an_order
+from tilld.errors import InvalidRequest, TillError, TooLarge
+from tilld.invoice import MAX_AMOUNT_MSAT, MAX_EXPIRY_SECONDS, Invoice, Issued, Order
+from tilld.node import MayExist, Node
+from tilld.pipeline import ConnectionLost
+from tilld.rest_api import parse, render
+
+CORPUS = Path(__file__).parent / "corpus"
+
+# What stands in a reply for the id of the request, which only the request knows.
+ID = b'"ID"'
+GETINFO = (CORPUS / "reply" / "getinfo").read_bytes()
+WHO = json.loads(GETINFO)["result"]["id"]
+
+ORDER = an_order(description="tea")
+INVOICE_ID = "PDxIkt9La2h1iG~VTIEcz"
+# Each way to ask a node, and the method of lightningd's whose reply it reads.
+QUESTIONS: list[tuple[str, Callable[[Node], Awaitable[object]]]] = [
+    ("getinfo", lambda node: node.info()),
+    ("invoice", lambda node: node.invoice(INVOICE_ID, ORDER)),
+    ("listinvoices", lambda node: node.find(INVOICE_ID)),
+    ("listinvoices", lambda node: node.updates(0, 1)),
+    ("listinvoices", lambda node: node.invoices(0)),
+    ("listinvoices", lambda node: node.description("00" * 32)),
+    ("wait", lambda node: node.latest("updated")),
+    ("wait", lambda node: node.wait_for_update(WHO, 0)),
+]
+
+# What SQLite and PostgreSQL can store.
+MAX_BIGINT = 2**63 - 1
+
+
+def body(raw: bytes) -> None:
+    """A body is an order within the limits, just as it was written, or is refused by a documented error.
+
+    What follows the last zero byte, if there is one, is the header Idempotency-Key.
+    """
+    document, *key = raw.rsplit(b"\0", 1)
+    idempotency_key = key[0].decode(errors="surrogateescape") if key else None
+    try:
+        order = parse.order(document, idempotency_key)
+    except (InvalidRequest, TooLarge) as refused:
+        assert len(refused.message.encode()) < 400
+        return
+    asked = _numbers_as_written(document)
+    _check_limits(order)
+    assert str(order.amount_msat) == asked["msat"] or (order.amount_msat is None and asked["msat"] == "any")
+    assert (order.description or "") == asked.get("description", "")
+    assert str(order.expiry) == asked.get("expiry", "3600")
+    assert order.label == asked.get("label", idempotency_key)
+    assert _without_space(order.metadata) in _without_space(document.decode())
+    assert _numbers_as_written(order.metadata) == asked["metadata"]
+    _check_rendered(order, asked)
+
+
+def _check_limits(order: Order) -> None:
+    assert order.amount_msat is None or type(order.amount_msat) is int
+    assert order.amount_msat is None or 1 <= order.amount_msat <= MAX_AMOUNT_MSAT
+    assert type(order.expiry) is int
+    assert 1 <= order.expiry <= MAX_EXPIRY_SECONDS
+    assert order.label is None or 1 <= len(order.label.encode()) <= 128
+    assert order.description is None or 1 <= len(order.description.encode()) <= 8 * 1024
+    assert len(order.metadata.encode()) <= 16 * 1024
+    assert isinstance(json.loads(order.metadata, parse_int=str)["type"], str)
+
+
+def _check_rendered(order: Order, asked: dict[str, Any]) -> None:
+    """What is shown of it is one JSON object, with the metadata that came and all in whole numbers."""
+    issued = Issued(NODE_ID, "00" * 32, "lnbcrt1", NOON + timedelta(seconds=order.expiry))
+    text = render.invoice(Invoice.opened(order.invoice_id("dakk", b"secret"), "dakk", order, issued))
+    shown = _numbers_as_written(text.encode())
+    assert shown["metadata"] == asked["metadata"]
+    assert shown["msatoshi"] == (None if asked["msat"] == "any" else asked["msat"])
+    assert (shown["status"], shown["created_at"]) == ("unpaid", "2026-11-21T12:00:00.000Z")
+
+
+def _numbers_as_written(document: bytes | str) -> Any:
+    return json.loads(document, parse_int=str, parse_float=str)
+
+
+def _without_space(text: str) -> str:
+    return text.translate(dict.fromkeys(b" \t\r\n"))
+
+
+def reply(raw: bytes) -> None:
+    """Whatever a node replies before it hangs up is a record with the right types, or one of our errors.
+
+    The same reply is given to every question.
+    """
+    tasks: list[asyncio.Task[Any]] = []
+
+    def noted(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:
+        tasks.append(asyncio.Task(work, loop=loop, **options))
+        return tasks[-1]
+
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.get_loop().set_task_factory(noted)
+        runner.run(_ask_everything(raw))
+        assert all(task.done() for task in tasks)
+    for failure in (task.exception() for task in tasks if not task.cancelled()):
+        # Nobody would hear of another one.
+        assert isinstance(failure, ConnectionLost | RpcError | None), repr(failure)
+
+
+async def _ask_everything(raw: bytes) -> None:
+    async def connect(method: str, limit: int) -> tuple[asyncio.StreamReader, _NodesEnd]:
+        reader = asyncio.StreamReader(limit)
+        return reader, _NodesEnd(reader, method, raw)
+
+    with patch("asyncio.open_unix_connection", connect):
+        await asyncio.gather(*(_ask(Node(Path(method)), ask) for method, ask in QUESTIONS))
+
+
+async def _ask(node: Node, ask: Callable[[Node], Awaitable[object]]) -> None:
+    try:
+        _check_types(await ask(node))
+    except (TillError, MayExist):
+        pass
+    finally:
+        await node.close()
+
+
+class _NodesEnd:
+    """The node's end of a connection, in memory: answers one method as it is told, and hangs up.
+
+    To getinfo it says who it is, since that is asked in between.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, method: str, raw: bytes) -> None:
+        self._reader = reader
+        self._method = method
+        self._raw = raw
+
+    def write(self, data: bytes) -> None:
+        request = json.loads(data)
+        is_asked = request["method"] == self._method
+        said = self._raw if is_asked else GETINFO
+        self._reader.feed_data(said.replace(ID, json.dumps(request["id"]).encode()))
+        if is_asked:
+            self._reader.feed_eof()
+
+    def close(self) -> None:
+        pass
+
+
+def _check_types(found: object) -> None:
+    """What stands in a record is what its annotations say, and can be stored."""
+    if isinstance(found, str):
+        found.encode()
+    elif isinstance(found, int):
+        assert 0 <= found <= MAX_BIGINT
+    elif hints := get_type_hints(type(found)):
+        for name, hint in hints.items():
+            value = getattr(found, name)
+            assert isinstance(value, get_origin(hint) if get_origin(hint) in (list, tuple) else hint), repr(
+                found
+            )
+            assert not isinstance(value, bool) or hint is bool, repr(found)
+            _check_types(value)
+    elif isinstance(found, list | tuple):
+        for each in found:
+            _check_types(each)
