@@ -168,7 +168,7 @@ async def server(backend: Backend) -> AsyncIterator[Address]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def envoy(server: Address, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Envoy]:
     # Deeper than a socket's path may be long.
-    envoy = Envoy(ANY_PORT, server, tmp_path_factory.mktemp("data") / ("d" * 120))
+    envoy = Envoy(ANY_PORT, [server], tmp_path_factory.mktemp("data") / ("d" * 120))
     await envoy.start()
     yield envoy
     await envoy.stop(0)
@@ -177,7 +177,7 @@ async def envoy(server: Address, tmp_path_factory: pytest.TempPathFactory) -> As
 @pytest_asyncio.fixture(loop_scope="module")
 async def own_envoy(server: Address, tmp_path: Path) -> AsyncIterator[Envoy]:
     """One that the test may stop."""
-    envoy = Envoy(ANY_PORT, server, tmp_path)
+    envoy = Envoy(ANY_PORT, [server], tmp_path)
     await envoy.start()
     yield envoy
     await envoy.stop(0)
@@ -464,7 +464,7 @@ async def test_a_deadline_that_has_passed_is_an_error_like_any_other(envoy: Envo
 
 
 async def test_everybody_is_told_when_the_server_is_away(tmp_path: Path) -> None:
-    envoy = Envoy(ANY_PORT, Address("127.0.0.1", 1), tmp_path)
+    envoy = Envoy(ANY_PORT, [Address("127.0.0.1", 1)], tmp_path)
     await envoy.start()
     try:
         assert_json(await call(envoy, "GET", "/lightning/info"), 503, UNAVAILABLE)
@@ -658,7 +658,7 @@ async def test_a_grpc_web_error_keeps_all_that_it_has(envoy: Envoy) -> None:
 
 
 async def test_the_configuration_is_valid(tmp_path: Path) -> None:
-    config = configuration(Address("::", 8080), Address("0.0.0.0", 50051), ADMIN)
+    config = configuration(Address("::", 8080), [Address("0.0.0.0", 50051)], ADMIN)
     (tmp_path / "envoy.json").write_text(json.dumps(config))
 
     assert await validate(tmp_path / "envoy.json", cwd=tmp_path) == (0, "")
@@ -674,7 +674,7 @@ async def test_envoy_yaml_is_valid_by_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("host", "loopback"), [("0.0.0.0", "127.0.0.1"), ("::", "::1")])
 async def test_a_server_on_every_address_is_reached_on_the_loopback(host: str, loopback: str) -> None:
-    config = configuration(Address("127.0.0.1", 8080), Address(host, 50051), ADMIN)
+    config = configuration(Address("127.0.0.1", 8080), [Address(host, 50051)], ADMIN)
 
     assert f'{{"address": "{loopback}", "port_value": 50051}}' in json.dumps(config)
 
@@ -693,7 +693,7 @@ async def run(*command: str, cwd: Path) -> tuple[int | None, str]:
 
 async def test_a_port_in_use_is_told_in_one_line(envoy: Envoy, server: Address, tmp_path: Path) -> None:
     with pytest.raises(OperatorError) as told:
-        await Envoy(envoy.rest, server, tmp_path).start()
+        await Envoy(envoy.rest, [server], tmp_path).start()
 
     assert str(told.value) == (
         f"{envoy.rest} is in use: stop what listens there, or give another with --rest HOST:PORT"
@@ -710,11 +710,11 @@ async def test_an_address_that_is_not_ours_is_told_in_one_line(
     server: Address, tmp_path: Path, host: str
 ) -> None:
     with pytest.raises(OperatorError, match=rf"can't listen on {host}:8080 \(.+\): give another with --rest"):
-        await Envoy(Address(host, 8080), server, tmp_path).start()
+        await Envoy(Address(host, 8080), [server], tmp_path).start()
 
 
 async def test_an_envoy_that_does_not_start_names_its_log(server: Address, tmp_path: Path) -> None:
-    envoy = Envoy(ANY_PORT, Address("127.0.0.1", 70_000), tmp_path)
+    envoy = Envoy(ANY_PORT, [Address("127.0.0.1", 70_000)], tmp_path)
 
     with pytest.raises(OperatorError, match="Envoy did not start: .*/envoy/envoy.log says why"):
         await envoy.start()
@@ -728,7 +728,7 @@ async def test_what_is_left_of_a_killed_envoy_is_in_nobodys_way(
     own_envoy.process.kill()
     assert await own_envoy.wait() == -signal.SIGKILL
 
-    again = Envoy(own_envoy.rest, server, tmp_path)
+    again = Envoy(own_envoy.rest, [server], tmp_path)
     await again.start()
 
     assert (await call(again, "GET", "/lightning/info")).status == 200
