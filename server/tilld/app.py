@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import structlog
-from grpc_health.v1.health import aio as health_aio
 
 from tilld import child
 from tilld.config import Address, Config
@@ -159,7 +158,10 @@ class Till(Parts):
         )
         rest = None if config.no_rest else await self._start_envoy([grpc])
         self._parts.callback(self.hub.close)
-        self._parts.push_async_callback(health_servicer.enter_graceful_shutdown)
+        # An Envoy of ours is not waited for: it stops next, and meanwhile has nobody else to ask.
+        self._parts.push_async_callback(
+            health_servicer.enter_graceful_shutdown if rest else health_servicer.leave
+        )
         self.running = Running(grpc, rest, rpc_file)
 
     async def _start_simulated_node(self) -> Path:
@@ -178,8 +180,8 @@ class Till(Parts):
         self._watch_over("the simulated node", process.wait(), log_file)
         return rpc_file
 
-    async def _start_server(self, invoicing: Invoicing) -> tuple[Address, health_aio.HealthServicer]:
-        health_servicer = health_aio.HealthServicer()
+    async def _start_server(self, invoicing: Invoicing) -> tuple[Address, health.HealthServicer]:
+        health_servicer = health.HealthServicer()
         rest = RestServicer(invoicing, self._config.heartbeat_seconds)
         grpc = server.create(InvoiceServicer(invoicing), rest, health_servicer)
         address = server.listen(grpc, self._config.grpc)
