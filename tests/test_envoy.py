@@ -10,6 +10,7 @@ import struct
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -87,6 +88,9 @@ class Backend(rest_service_pb2_grpc.RestServiceServicer):
     async def CreateInvoice(
         self, request: rest.RestServiceCreateInvoiceRequest, context: Context
     ) -> HttpBody:
+        if request.raw.data == b"slow":
+            self.entered.set()
+            await self.go_on.wait()
         return HttpBody(content_type="application/json", data=request.raw.data)
 
     async def GetInvoice(self, request: rest.RestServiceGetInvoiceRequest, context: Context) -> HttpBody:
@@ -107,7 +111,8 @@ class Backend(rest_service_pb2_grpc.RestServiceServicer):
         self, request: rest.RestServiceWatchInvoiceRequest, context: Context
     ) -> AsyncIterator[HttpBody]:
         if self.refusal:
-            await self.refusal.send(context)
+            refusal, self.refusal = self.refusal, None
+            await refusal.send(context)
         if request.invoice_id == "final":
             await context.send_initial_metadata((("x-till-no-content", "1"),))
             return
@@ -525,6 +530,89 @@ async def test_a_watch_without_more_to_come_is_no_content(envoy: Envoy) -> None:
 
     assert (answer.status, answer.body) == (204, b"")
     assert not {"content-type", "transfer-encoding", "x-till-no-content"} & answer.headers.keys()
+
+
+async def test_a_watch_that_a_stopping_tilld_refuses_is_begun_again(envoy: Envoy, backend: Backend) -> None:
+    """An EventSource never comes back from an error."""
+    backend.refusal = Refusal(Status.UNAVAILABLE, "Till is stopping", (("x-error-code", "E8"),))
+    backend.go_on.set()
+
+    answer = await call(envoy, "GET", "/lightning/invoice/abc/watch")
+
+    assert (answer.status, answer.body) == (200, b"data: first\n\ndata: second\n\n")
+
+
+# A tilld that is lost while it works on a request
+
+
+class Wire:
+    """A connection to the server that can be cut."""
+
+    def __init__(self, server: Address) -> None:
+        self._server = server
+        self._ends: list[asyncio.StreamWriter] = []
+
+    async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection(*self._server)
+        self._ends += [writer, to_server]
+        await asyncio.gather(self._pass_on(reader, to_server), self._pass_on(from_server, writer))
+
+    async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while received := await source.read(65536):
+                sink.write(received)
+        sink.close()
+
+    def cut(self) -> None:
+        for end in self._ends:
+            end.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def wire(server: Address) -> AsyncIterator[tuple[Wire, Address]]:
+    wire = Wire(server)
+    listener = await asyncio.start_server(wire.connect, "127.0.0.1", 0)
+    async with listener:
+        yield wire, Address(*listener.sockets[0].getsockname())
+        wire.cut()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "is_sent_again"),
+    [
+        ("GET", "/lightning/invoice/slow", None, {}, True),
+        ("POST", "/lightning/invoice/create", b"slow", {"idempotency-key": "k"}, True),
+        ("POST", "/lightning/invoice/create", b"slow", {}, False),
+    ],
+)
+async def test_only_what_is_safe_to_do_twice_is_sent_again(
+    wire: tuple[Wire, Address],
+    backend: Backend,
+    tmp_path: Path,
+    method: str,
+    path: str,
+    body: bytes | None,
+    headers: Headers,
+    is_sent_again: bool,
+) -> None:
+    """A create without a key may have been done already."""
+    connection, address = wire
+    envoy = Envoy(ANY_PORT, [address], tmp_path)
+    await envoy.start()
+    try:
+        answering = asyncio.create_task(call(envoy, method, path, body, headers))
+        await backend.entered.wait()
+        backend.entered.clear()
+        connection.cut()
+        if is_sent_again:
+            await backend.entered.wait()
+        backend.go_on.set()
+        answer = await answering
+    finally:
+        await envoy.stop(0)
+
+    assert answer.status == (200 if is_sent_again else 503), answer
+    assert backend.entered.is_set() == is_sent_again
 
 
 # REST over HTTP/2, where trailers and a body too many would show
