@@ -134,6 +134,18 @@ async def test_even_killed_it_leaves_nothing_running(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
+async def test_an_envoy_alone_that_dies_is_told_in_one_line(tmp_path):
+    async with tilld("envoy", "--rest=127.0.0.1:0", cwd=tmp_path) as front:
+        await front.says(r"(Envoy is running)")
+        [envoy] = children(front.process.pid)
+        os.kill(envoy, signal.SIGKILL)
+        out, _ = await front.process.communicate()
+
+    assert front.process.returncode == 1
+    assert re.search(r"^tilld: Envoy has ended: .*envoy.log tells why", out.decode(), re.MULTILINE)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
 @pytest.mark.parametrize("part", ["Envoy", "simulated node"])
 async def test_a_part_that_dies_ends_the_rest_in_one_line(tmp_path, part):
     """A Till with half of its parts would be a lie."""
@@ -146,6 +158,34 @@ async def test_a_part_that_dies_ends_the_rest_in_one_line(tmp_path, part):
     assert till.process.returncode == 1
     assert re.search(rf"^tilld: .*{part} has ended", out.decode(), re.MULTILINE)
     assert "Traceback" not in out.decode()
+
+
+async def test_envoy_alone_stands_in_front_of_tills_that_run_elsewhere(tmp_path):
+    """It says where it is and in front of whom, also of one who is not there yet, and ends when told to."""
+    async with tilld("run", "--no-rest", "--grpc=127.0.0.1:0", cwd=tmp_path) as till:
+        there = await till.says(r"gRPC +(127\.0\.0\.1:\d+)\n")
+        with listening() as listener:
+            not_yet = f"127.0.0.1:{listener.getsockname()[1]}"
+        environment = {"TILLD_UPSTREAM": f"{not_yet}, {there}"}
+        async with tilld("envoy", "--rest=127.0.0.1:0", cwd=tmp_path, **environment) as front:
+            rest = await front.says(r"(http://127\.0\.0\.1:\d+)\n")
+            await front.says(f"(at +{not_yet}\n.* at +{there})\n")
+            assert httpx.get(f"{rest}/lightning/info").json()["online"]
+
+            again = await fails("envoy", "--rest=127.0.0.1:0", cwd=tmp_path)
+            assert "--data-dir" in again
+            assert httpx.get(f"{rest}/lightning/info").status_code == 200
+
+            assert await front.end(signal.SIGTERM) == 0
+        assert await till.end() == 0
+
+
+async def test_what_keeps_envoy_from_standing_in_front_is_told(tmp_path):
+    with listening() as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+
+        assert "--rest HOST:PORT" in await fails("envoy", f"--rest={address}", cwd=tmp_path)
+    assert "--upstream (TILLD_UPSTREAM)" in await fails("envoy", "--upstream=50051", cwd=tmp_path)
 
 
 @pytest.mark.parametrize(("flag", "other"), [("--grpc", "--no-rest"), ("--rest", "--grpc=127.0.0.1:0")])

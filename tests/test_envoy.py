@@ -10,6 +10,7 @@ import struct
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -87,6 +88,9 @@ class Backend(rest_service_pb2_grpc.RestServiceServicer):
     async def CreateInvoice(
         self, request: rest.RestServiceCreateInvoiceRequest, context: Context
     ) -> HttpBody:
+        if request.raw.data == b"slow":
+            self.entered.set()
+            await self.go_on.wait()
         return HttpBody(content_type="application/json", data=request.raw.data)
 
     async def GetInvoice(self, request: rest.RestServiceGetInvoiceRequest, context: Context) -> HttpBody:
@@ -107,7 +111,8 @@ class Backend(rest_service_pb2_grpc.RestServiceServicer):
         self, request: rest.RestServiceWatchInvoiceRequest, context: Context
     ) -> AsyncIterator[HttpBody]:
         if self.refusal:
-            await self.refusal.send(context)
+            refusal, self.refusal = self.refusal, None
+            await refusal.send(context)
         if request.invoice_id == "final":
             await context.send_initial_metadata((("x-till-no-content", "1"),))
             return
@@ -168,7 +173,7 @@ async def server(backend: Backend) -> AsyncIterator[Address]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def envoy(server: Address, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Envoy]:
     # Deeper than a socket's path may be long.
-    envoy = Envoy(ANY_PORT, server, tmp_path_factory.mktemp("data") / ("d" * 120))
+    envoy = Envoy(ANY_PORT, [server], tmp_path_factory.mktemp("data") / ("d" * 120))
     await envoy.start()
     yield envoy
     await envoy.stop(0)
@@ -177,7 +182,7 @@ async def envoy(server: Address, tmp_path_factory: pytest.TempPathFactory) -> As
 @pytest_asyncio.fixture(loop_scope="module")
 async def own_envoy(server: Address, tmp_path: Path) -> AsyncIterator[Envoy]:
     """One that the test may stop."""
-    envoy = Envoy(ANY_PORT, server, tmp_path)
+    envoy = Envoy(ANY_PORT, [server], tmp_path)
     await envoy.start()
     yield envoy
     await envoy.stop(0)
@@ -464,7 +469,7 @@ async def test_a_deadline_that_has_passed_is_an_error_like_any_other(envoy: Envo
 
 
 async def test_everybody_is_told_when_the_server_is_away(tmp_path: Path) -> None:
-    envoy = Envoy(ANY_PORT, Address("127.0.0.1", 1), tmp_path)
+    envoy = Envoy(ANY_PORT, [Address("127.0.0.1", 1)], tmp_path)
     await envoy.start()
     try:
         assert_json(await call(envoy, "GET", "/lightning/info"), 503, UNAVAILABLE)
@@ -525,6 +530,89 @@ async def test_a_watch_without_more_to_come_is_no_content(envoy: Envoy) -> None:
 
     assert (answer.status, answer.body) == (204, b"")
     assert not {"content-type", "transfer-encoding", "x-till-no-content"} & answer.headers.keys()
+
+
+async def test_a_watch_that_a_stopping_tilld_refuses_is_begun_again(envoy: Envoy, backend: Backend) -> None:
+    """An EventSource never comes back from an error."""
+    backend.refusal = Refusal(Status.UNAVAILABLE, "Till is stopping", (("x-error-code", "E8"),))
+    backend.go_on.set()
+
+    answer = await call(envoy, "GET", "/lightning/invoice/abc/watch")
+
+    assert (answer.status, answer.body) == (200, b"data: first\n\ndata: second\n\n")
+
+
+# A tilld that is lost while it works on a request
+
+
+class Wire:
+    """A connection to the server that can be cut."""
+
+    def __init__(self, server: Address) -> None:
+        self._server = server
+        self._ends: list[asyncio.StreamWriter] = []
+
+    async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection(*self._server)
+        self._ends += [writer, to_server]
+        await asyncio.gather(self._pass_on(reader, to_server), self._pass_on(from_server, writer))
+
+    async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while received := await source.read(65536):
+                sink.write(received)
+        sink.close()
+
+    def cut(self) -> None:
+        for end in self._ends:
+            end.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def wire(server: Address) -> AsyncIterator[tuple[Wire, Address]]:
+    wire = Wire(server)
+    listener = await asyncio.start_server(wire.connect, "127.0.0.1", 0)
+    async with listener:
+        yield wire, Address(*listener.sockets[0].getsockname())
+        wire.cut()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "is_sent_again"),
+    [
+        ("GET", "/lightning/invoice/slow", None, {}, True),
+        ("POST", "/lightning/invoice/create", b"slow", {"idempotency-key": "k"}, True),
+        ("POST", "/lightning/invoice/create", b"slow", {}, False),
+    ],
+)
+async def test_only_what_is_safe_to_do_twice_is_sent_again(
+    wire: tuple[Wire, Address],
+    backend: Backend,
+    tmp_path: Path,
+    method: str,
+    path: str,
+    body: bytes | None,
+    headers: Headers,
+    is_sent_again: bool,
+) -> None:
+    """A create without a key may have been done already."""
+    connection, address = wire
+    envoy = Envoy(ANY_PORT, [address], tmp_path)
+    await envoy.start()
+    try:
+        answering = asyncio.create_task(call(envoy, method, path, body, headers))
+        await backend.entered.wait()
+        backend.entered.clear()
+        connection.cut()
+        if is_sent_again:
+            await backend.entered.wait()
+        backend.go_on.set()
+        answer = await answering
+    finally:
+        await envoy.stop(0)
+
+    assert answer.status == (200 if is_sent_again else 503), answer
+    assert backend.entered.is_set() == is_sent_again
 
 
 # REST over HTTP/2, where trailers and a body too many would show
@@ -658,7 +746,7 @@ async def test_a_grpc_web_error_keeps_all_that_it_has(envoy: Envoy) -> None:
 
 
 async def test_the_configuration_is_valid(tmp_path: Path) -> None:
-    config = configuration(Address("::", 8080), Address("0.0.0.0", 50051), ADMIN)
+    config = configuration(Address("::", 8080), [Address("0.0.0.0", 50051)], ADMIN)
     (tmp_path / "envoy.json").write_text(json.dumps(config))
 
     assert await validate(tmp_path / "envoy.json", cwd=tmp_path) == (0, "")
@@ -674,7 +762,7 @@ async def test_envoy_yaml_is_valid_by_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("host", "loopback"), [("0.0.0.0", "127.0.0.1"), ("::", "::1")])
 async def test_a_server_on_every_address_is_reached_on_the_loopback(host: str, loopback: str) -> None:
-    config = configuration(Address("127.0.0.1", 8080), Address(host, 50051), ADMIN)
+    config = configuration(Address("127.0.0.1", 8080), [Address(host, 50051)], ADMIN)
 
     assert f'{{"address": "{loopback}", "port_value": 50051}}' in json.dumps(config)
 
@@ -693,7 +781,7 @@ async def run(*command: str, cwd: Path) -> tuple[int | None, str]:
 
 async def test_a_port_in_use_is_told_in_one_line(envoy: Envoy, server: Address, tmp_path: Path) -> None:
     with pytest.raises(OperatorError) as told:
-        await Envoy(envoy.rest, server, tmp_path).start()
+        await Envoy(envoy.rest, [server], tmp_path).start()
 
     assert str(told.value) == (
         f"{envoy.rest} is in use: stop what listens there, or give another with --rest HOST:PORT"
@@ -710,11 +798,11 @@ async def test_an_address_that_is_not_ours_is_told_in_one_line(
     server: Address, tmp_path: Path, host: str
 ) -> None:
     with pytest.raises(OperatorError, match=rf"can't listen on {host}:8080 \(.+\): give another with --rest"):
-        await Envoy(Address(host, 8080), server, tmp_path).start()
+        await Envoy(Address(host, 8080), [server], tmp_path).start()
 
 
 async def test_an_envoy_that_does_not_start_names_its_log(server: Address, tmp_path: Path) -> None:
-    envoy = Envoy(ANY_PORT, Address("127.0.0.1", 70_000), tmp_path)
+    envoy = Envoy(ANY_PORT, [Address("127.0.0.1", 70_000)], tmp_path)
 
     with pytest.raises(OperatorError, match="Envoy did not start: .*/envoy/envoy.log says why"):
         await envoy.start()
@@ -728,7 +816,7 @@ async def test_what_is_left_of_a_killed_envoy_is_in_nobodys_way(
     own_envoy.process.kill()
     assert await own_envoy.wait() == -signal.SIGKILL
 
-    again = Envoy(own_envoy.rest, server, tmp_path)
+    again = Envoy(own_envoy.rest, [server], tmp_path)
     await again.start()
 
     assert (await call(again, "GET", "/lightning/info")).status == 200

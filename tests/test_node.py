@@ -275,7 +275,8 @@ async def test_a_lost_reply_may_exist(tmp_path):
 
 PAID = {
     "label": "~" * 21, "bolt11": "lnbcrt1", "payment_hash": "ab" * 32, "expires_at": 2_000_000_000,
-    "created_index": 1, "status": "paid", "pay_index": 1, "amount_received_msat": "5000msat", "paid_at": 1_900_000_000,
+    "created_index": 1, "status": "paid", "pay_index": 1, "amount_received_msat": "5000msat",
+    "paid_at": 1_900_000_000,
 }  # fmt: skip
 
 

@@ -7,13 +7,12 @@ import resource
 import signal
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import structlog
-from grpc_health.v1.health import aio as health_aio
 
 from tilld import child
 from tilld.config import Address, Config
@@ -48,30 +47,42 @@ async def run(config: Config, announce: Callable[[Running], None]) -> None:
 
     Raises OperatorError where it can't start, or a part of it dies.
     """
+    till = Till(config)
+    await _run(till, lambda: announce(till.running))
+
+
+async def run_envoy(config: Config, announce: Callable[[Address], None]) -> None:
+    """Run Envoy alone until SIGINT or SIGTERM; `announce` is called with its address when it serves.
+
+    Raises OperatorError where it can't start, or dies.
+    """
+    front = Front(config)
+    await _run(front, lambda: announce(front.rest))
+
+
+async def _run(parts: "Parts", announce: Callable[[], None]) -> None:
     ending = asyncio.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(each, ending.set)
     _allow_many_connections()
-    async with Till(config) as till:
+    async with parts:
         # What lives now lives for long: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        announce(till.running)
-        await till.serve_until(ending)
+        announce()
+        await parts.serve_until(ending)
         log.info("stopping")
 
 
-class Till:
-    """All parts of a Till, started on entry and stopped on exit."""
+class Parts:
+    """What runs together: started on entry, stopped on exit, and ended by the death of one."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self.hub = Hub()
         self._parts = AsyncExitStack()
         self._lives: dict[asyncio.Task[Any], str] = {}
-        self.running: Running
 
-    async def __aenter__(self) -> "Till":
+    async def __aenter__(self) -> Self:
         try:
             await self._start()
         except BaseException:
@@ -91,7 +102,44 @@ class Till:
         done, _ = await asyncio.wait([ended, *self._lives], return_when=asyncio.FIRST_COMPLETED)
         if ended not in done:
             ended.cancel()
-            raise OperatorError(f"{self._lives[done.pop()]}; start Till again")
+            raise OperatorError(f"{self._lives[done.pop()]}; start it again")
+
+    async def _start(self) -> None:
+        raise NotImplementedError
+
+    async def _start_envoy(self, upstream: Sequence[Address]) -> Address:
+        envoy = Envoy(self._config.rest, upstream, self._config.data_dir)
+        await envoy.start()
+        self._parts.push_async_callback(envoy.stop, self._config.grace_seconds)
+        self._watch_over("Envoy", envoy.wait(), envoy.log)
+        return envoy.rest
+
+    def _watch_over(
+        self, name: str, life: Coroutine[Any, Any, Any], log_file: Path | None
+    ) -> asyncio.Task[Any]:
+        task = asyncio.create_task(life, name=name)
+        self._lives[task] = f"{name} has ended: {log_file or 'the log'} tells why"
+        return task
+
+
+class Front(Parts):
+    """Envoy alone, in front of tilld processes that others run."""
+
+    rest: Address
+
+    async def _start(self) -> None:
+        _make_directory(self._config.data_dir)
+        self.rest = await self._start_envoy(self._config.upstream)
+
+
+class Till(Parts):
+    """All parts of a Till."""
+
+    running: Running
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.hub = Hub()
 
     async def _start(self) -> None:
         config = self._config
@@ -110,9 +158,12 @@ class Till:
             "the health check",
             health.report(health_servicer, server.SERVICES, store, lambda: follower.is_following),
         )
-        rest = None if config.no_rest else await self._start_envoy(grpc)
+        rest = None if config.no_rest else await self._start_envoy([grpc])
         self._parts.callback(self.hub.close)
-        self._parts.push_async_callback(health_servicer.enter_graceful_shutdown)
+        # An Envoy of ours is not waited for: it stops next, and meanwhile has nobody else to ask.
+        self._parts.push_async_callback(
+            health_servicer.enter_graceful_shutdown if rest else health_servicer.leave
+        )
         self.running = Running(grpc, rest, rpc_file)
 
     async def _start_simulated_node(self) -> Path:
@@ -133,8 +184,8 @@ class Till:
         self._watch_over("the simulated node", process.wait(), log_file)
         return rpc_file
 
-    async def _start_server(self, invoicing: Invoicing) -> tuple[Address, health_aio.HealthServicer]:
-        health_servicer = health_aio.HealthServicer()
+    async def _start_server(self, invoicing: Invoicing) -> tuple[Address, health.HealthServicer]:
+        health_servicer = health.HealthServicer()
         rest = RestServicer(invoicing, self._config.heartbeat_seconds)
         grpc = server.create(InvoiceServicer(invoicing), rest, health_servicer)
         address = server.listen(grpc, self._config.grpc)
@@ -142,24 +193,10 @@ class Till:
         self._parts.push_async_callback(grpc.stop, self._config.grace_seconds)
         return address, health_servicer
 
-    async def _start_envoy(self, grpc: Address) -> Address:
-        envoy = Envoy(self._config.rest, grpc, self._config.data_dir)
-        await envoy.start()
-        self._parts.push_async_callback(envoy.stop, self._config.grace_seconds)
-        self._watch_over("Envoy", envoy.wait(), envoy.log)
-        return envoy.rest
-
     def _spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
         """Run a part of ours for as long as Till runs."""
         task = self._watch_over(name, work, None)
         self._parts.push_async_callback(_cancel, task)
-
-    def _watch_over(
-        self, name: str, life: Coroutine[Any, Any, Any], log_file: Path | None
-    ) -> asyncio.Task[Any]:
-        task = asyncio.create_task(life, name=name)
-        self._lives[task] = f"{name} has ended: {log_file or 'the log'} tells why"
-        return task
 
 
 def _allow_many_connections() -> None:

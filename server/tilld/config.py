@@ -36,10 +36,15 @@ def _address(value: Any) -> Any:
     return Address.parse(value) if isinstance(value, str) else value
 
 
+def _addresses(value: Any) -> Any:
+    return [each.strip() for each in value.split(",")] if isinstance(value, str) else value
+
+
 AddressSetting = Annotated[Address, NoDecode, BeforeValidator(_address), PlainSerializer(str)]
+AddressesSetting = Annotated[tuple[AddressSetting, ...], NoDecode, BeforeValidator(_addresses)]
 
 
-FLAGS = {"lightning_rpc", "database", "data_dir", "grpc", "rest", "no_rest"}
+FLAGS = {"lightning_rpc", "database", "data_dir", "grpc", "rest", "no_rest", "upstream"}
 
 
 class Config(BaseSettings):
@@ -53,6 +58,8 @@ class Config(BaseSettings):
     grpc: AddressSetting = Address("127.0.0.1", 50051)
     rest: AddressSetting = Address("127.0.0.1", 8080)
     no_rest: bool = False
+    # Where `tilld envoy` finds the tilld processes; in the variable, commas between them.
+    upstream: AddressesSetting = (Address("127.0.0.1", 50051),)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     # Heartbeats keep proxies from closing a silent stream; Envoy's limit is 60 s.

@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
@@ -35,9 +35,9 @@ class Envoy:
 
     process: Process
 
-    def __init__(self, rest: Address, grpc: Address, data_dir: Path) -> None:
+    def __init__(self, rest: Address, upstream: Sequence[Address], data_dir: Path) -> None:
         self.rest = rest
-        self.grpc = grpc
+        self.upstream = upstream
         self.directory = data_dir / "envoy"
         self.log = self.directory / "envoy.log"
 
@@ -47,6 +47,9 @@ class Envoy:
         Raises OperatorError when it can't listen there, or ends, or takes too long.
         """
         self.rest = await _free(self.rest)
+        with suppress(OSError):
+            await self._admin("GET", "/ready")
+            raise OperatorError(f"another Envoy runs in {self.directory}: give another --data-dir")
         try:
             self._configure()
         except OSError as error:
@@ -70,7 +73,7 @@ class Envoy:
 
     def _configure(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        (self.directory / "envoy.json").write_text(json.dumps(configuration(self.rest, self.grpc, ADMIN)))
+        (self.directory / "envoy.json").write_text(json.dumps(configuration(self.rest, self.upstream, ADMIN)))
         self.log.write_bytes(b"")
 
     async def wait(self) -> int:
@@ -111,10 +114,11 @@ class Envoy:
             writer.close()
 
 
-def configuration(rest: Address, grpc: Address, admin: str) -> dict[str, Any]:
+def configuration(rest: Address, upstream: Sequence[Address], admin: str) -> dict[str, Any]:
     """Envoy's configuration: envoy.yaml with these addresses, and with the descriptors built in.
 
-    `admin` is the path of its admin socket, from Envoy's working directory.
+    `upstream` is where each tilld listens for gRPC; `admin` is the path of its admin socket, from Envoy's
+    working directory.
     """
     config: dict[str, Any] = yaml.safe_load(resources.files("tilld").joinpath("envoy.yaml").read_text())
     config["admin"]["address"]["pipe"]["path"] = admin
@@ -125,11 +129,17 @@ def configuration(rest: Address, grpc: Address, admin: str) -> dict[str, Any]:
     del transcoder["proto_descriptor"]
     transcoder["proto_descriptor_bin"] = base64.b64encode(_descriptors().SerializeToString()).decode()
     [cluster] = config["static_resources"]["clusters"]
-    [endpoint] = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
-    # Who listens on every address is to be found on the loopback.
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(grpc.host, grpc.host)
-    endpoint["endpoint"]["address"] = _socket_address(Address(host, grpc.port))
+    [endpoints] = cluster["load_assignment"]["endpoints"]
+    endpoints["lb_endpoints"] = [
+        {"endpoint": {"address": _socket_address(_dialled(each))}} for each in upstream
+    ]
     return config
+
+
+def _dialled(address: Address) -> Address:
+    # Who listens on every address is to be found on the loopback.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)
+    return address._replace(host=host)
 
 
 def _socket_address(address: Address) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from tests.conftest import config, eventually, open_shop, talk_to
 from tests.nodes import simulated_node
 from till.v1 import invoice_service_pb2 as service_pb
+from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld.app import Till
 from tilld.grpc_api import health
 
@@ -151,6 +152,25 @@ async def test_stopping_tells_the_watchers_and_lets_calls_end(tmp_path):
         assert '"status":"unpaid"' in (await events).text
         assert (await health_watch.read()).status == NOT_SERVING
         health_watch.cancel()
+        await stopping
+
+
+async def test_stopping_waits_until_a_balancer_knows(tmp_path):
+    """Who checks our health sends us requests until it has heard the answer, and all its threads have."""
+    till = Till(config(tmp_path, no_rest=True))
+    await till.__aenter__()
+    async with grpc.aio.insecure_channel(str(till.running.grpc)) as channel:
+        balancer: Any = health_pb2_grpc.HealthStub(channel)
+        invoices: Any = InvoiceServiceStub(channel)
+        assert (await balancer.Check(health_pb2.HealthCheckRequest())).status == SERVING
+
+        stopping = asyncio.create_task(till.__aexit__(None, None, None))
+        while (await balancer.Check(health_pb2.HealthCheckRequest())).status == SERVING:
+            pass
+        await invoices.CreateInvoice(service_pb.CreateInvoiceRequest(metadata='{"type":"shop"}'))
+        assert not stopping.done()
+        await balancer.Check(health_pb2.HealthCheckRequest())
+
         await stopping
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tilld.cli import node
-from tilld.cli.run import run
+from tilld.cli.run import envoy, run
 from tilld.cli.upkeep import doctor, import_
 from tilld.errors import OperatorError
 
@@ -21,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run)
+app.command()(envoy)
 app.command()(doctor)
 app.command("import")(import_)
 app.add_typer(node.app, name="node")

@@ -23,6 +23,13 @@ Database = Annotated[
         "[TILLD_DATABASE; default: till.db in the data directory]",
     ),
 ]
+Rest = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Address for JSON REST, gRPC and gRPC-Web by Envoy. [TILLD_REST; default: 127.0.0.1:8080]",
+    ),
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Directory for all that Till keeps. [TILLD_DATA_DIR; default: .till]"),

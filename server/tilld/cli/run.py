@@ -1,4 +1,4 @@
-"""tilld run: take payments."""
+"""tilld run, tilld envoy: serve until Ctrl-C."""
 
 import os
 import shutil
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tilld.cli.options import Database, DataDir, LightningRpc
-from tilld.config import Config
+from tilld.cli.options import Database, DataDir, LightningRpc, Rest
+from tilld.config import Address, Config
 from tilld.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -23,13 +23,7 @@ def run(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Address for gRPC. [TILLD_GRPC; default: 127.0.0.1:50051]"),
     ] = None,
-    rest: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            help="Address for JSON REST, gRPC and gRPC-Web by Envoy. [TILLD_REST; default: 127.0.0.1:8080]",
-        ),
-    ] = None,
+    rest: Rest = None,
     no_rest: Annotated[bool, typer.Option("--no-rest", help="Do not start Envoy. [TILLD_NO_REST]")] = False,
 ) -> None:
     """Run Till: take payments until Ctrl-C.
@@ -47,15 +41,45 @@ def run(
         rest=rest,
         no_rest=no_rest or None,
     )
-    config.prepare_grpc()
-    # Loads grpc, which reads its experiments from the environment at that moment.
+    _prepare(config)
     import uvloop
 
     from tilld import app as till
+
+    uvloop.run(till.run(config, lambda running: typer.echo(_announcement(config, running))))
+
+
+def envoy(
+    upstream: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Where a tilld listens for gRPC; give it once for each. "
+            "[TILLD_UPSTREAM, with commas between; default: 127.0.0.1:50051]",
+        ),
+    ] = None,
+    rest: Rest = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Run Envoy alone, in front of several tilld that share a PostgreSQL and a node, until Ctrl-C.
+
+    Each of them runs by 'tilld run --no-rest'.
+    """
+    config = Config.load(upstream=upstream or None, rest=rest, data_dir=data_dir)
+    _prepare(config)
+    import uvloop
+
+    from tilld import app as till
+
+    uvloop.run(till.run_envoy(config, lambda rest: typer.echo(_announcement_of_envoy(config, rest))))
+
+
+def _prepare(config: Config) -> None:
+    """Do what must come before tilld.app is loaded, which loads grpc."""
+    config.prepare_grpc()
     from tilld import logs
 
     logs.configure(config.log_level, config.log_format)
-    uvloop.run(till.run(config, lambda running: typer.echo(_announcement(config, running))))
 
 
 def _announcement(config: Config, running: "Running") -> str:
@@ -63,7 +87,7 @@ def _announcement(config: Config, running: "Running") -> str:
     where = "" if running.rpc_file == Config.load().simulated_rpc_file else f" --rpc-file {running.rpc_file}"
     lines = ["", "Till is running. Ctrl-C stops it.", ""]
     if running.rest:
-        lines.append(f"  JSON REST, server-sent events, gRPC, gRPC-Web   http://{running.rest}")
+        lines.append(_envoys_line(running.rest))
     lines.append(f"  gRPC                                            {running.grpc}")
     lines.append(f"  lightningd                                      {running.rpc_file}")
     lines.append(f"  data                                            {config.data_dir}")
@@ -80,6 +104,17 @@ def _announcement(config: Config, running: "Running") -> str:
         if is_play_money:
             lines += ["", "Pay it:", "", f"  {_this_program()} node pay PAYREQ{where}"]
     return "\n".join([*lines, ""])
+
+
+def _announcement_of_envoy(config: Config, rest: Address) -> str:
+    lines = ["", "Envoy is running. Ctrl-C stops it.", "", _envoys_line(rest)]
+    lines += [f"  in front of tilld at                            {each}" for each in config.upstream]
+    lines.append(f"  data                                            {config.data_dir}")
+    return "\n".join([*lines, ""])
+
+
+def _envoys_line(rest: Address) -> str:
+    return f"  JSON REST, server-sent events, gRPC, gRPC-Web   http://{rest}"
 
 
 def _this_program() -> str:

@@ -1,13 +1,14 @@
 """The gRPC server: its services, its limits."""
 
 import grpc.aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from till.v1 import invoice_service_pb2, invoice_service_pb2_grpc, rest_service_pb2, rest_service_pb2_grpc
 from tilld.config import Address
 from tilld.errors import OperatorError
 from tilld.grpc_api.errors_interceptor import ErrorsInterceptor
+from tilld.grpc_api.health import HealthServicer
 
 SERVICES = [
     invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"].full_name,
@@ -32,7 +33,7 @@ OPTIONS = (
 def create(
     invoices: invoice_service_pb2_grpc.InvoiceServiceServicer,
     rest: rest_service_pb2_grpc.RestServiceServicer,
-    health_servicer: health.aio.HealthServicer,
+    health_servicer: HealthServicer,
 ) -> grpc.aio.Server:
     """A server with all services, not started."""
     server = grpc.aio.server(interceptors=[ErrorsInterceptor()], options=OPTIONS)

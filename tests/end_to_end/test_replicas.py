@@ -1,0 +1,300 @@
+"""Two tilld on one PostgreSQL and one node, behind one Envoy: restarted and killed while customers shop."""
+
+import asyncio
+import json
+import signal
+import socket
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import grpc.aio
+import httpx
+import pytest
+
+from tests.conftest import ANY_PORT, new_database
+from tests.test_cli import tilld
+from till.v1 import invoice_pb2 as pb
+from till.v1 import invoice_service_pb2 as service_pb
+from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
+from tilld import play_money
+from tilld.envoy import Envoy
+
+CUSTOMERS = 6
+WATCHED = 8
+AMOUNT_MSAT = 5000
+# Nobody reads the logs: they must not fill the pipe.
+QUIET = {"TILLD_LOG_LEVEL": "error"}
+
+
+class Replica:
+    """A tilld process that comes back to where it was."""
+
+    def __init__(self, directory, *arguments):
+        self._directory = directory
+        self._arguments = arguments
+        self._running = AsyncExitStack()
+        # Bound, but not listening: the port is free for the replica and for nobody else.
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reserved.bind(ANY_PORT)
+        self.address = "{}:{}".format(*self._reserved.getsockname())
+
+    async def start(self):
+        arguments = ("run", "--no-rest", f"--grpc={self.address}", *self._arguments)
+        self._process = await self._running.enter_async_context(
+            tilld(*arguments, cwd=self._directory, **QUIET)
+        )
+        await self._process.says("(Till is running)")
+
+    async def end(self, number=signal.SIGTERM):
+        """Send it a signal, and wait until it has ended; returns the exit code."""
+        code = await self._process.end(number)
+        await self._running.aclose()
+        return code
+
+    async def close(self):
+        await self._running.aclose()
+        self._reserved.close()
+
+
+class Replicas:
+    """The replicas, and what a shop has to talk to them through their Envoy."""
+
+    def __init__(self, replicas, front, rest, channel, rpc_file):
+        self.replicas = replicas
+        self._front = front
+        self.rest = rest
+        self.invoices = InvoiceServiceStub(channel)
+        self.rpc_file = rpc_file
+
+    async def until_healthy(self, wanted):
+        """Wait until Envoy finds that many replicas healthy."""
+        async with asyncio.timeout(10):
+            while (await self._front._admin("GET", "/clusters")).count("::health_flags::healthy") != wanted:
+                await asyncio.sleep(0.02)
+
+    async def pay(self, bolt11):
+        await play_money.pay(self.rpc_file, bolt11, None)
+
+
+@pytest.fixture
+async def shop(tmp_path, postgresql):
+    """Two replicas that serve."""
+    rpc_file = tmp_path / "rpc"
+    replicas = [
+        Replica(tmp_path, f"--data-dir={name}", f"--lightning-rpc={rpc_file}", f"--database={database}")
+        for database in [new_database(postgresql)]
+        for name in ("one", "two")
+    ]
+    async with AsyncExitStack() as stack:
+        node = await stack.enter_async_context(
+            tilld("node", "simulate", f"--rpc-file={rpc_file}", "--state=node.jsonl", cwd=tmp_path)
+        )
+        await node.says("(listening)")
+        for replica in replicas:
+            stack.push_async_callback(replica.close)
+        await asyncio.gather(*(replica.start() for replica in replicas))
+        upstream = [f"--upstream={replica.address}" for replica in replicas]
+        front = await stack.enter_async_context(
+            tilld("envoy", "--rest=127.0.0.1:0", *upstream, "--data-dir=front", cwd=tmp_path, **QUIET)
+        )
+        url = await front.says(r"(http://127\.0\.0\.1:\d+)\n")
+        rest = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=url, timeout=20, limits=httpx.Limits(max_connections=None))
+        )
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(url.removeprefix("http://")))
+        shop = Replicas(replicas, Envoy(ANY_PORT, [], tmp_path / "front"), rest, channel, rpc_file)
+        await shop.until_healthy(2)
+        yield shop
+
+
+class Load:
+    """Customers who order, read, watch and pay, by both protocols, one after the other."""
+
+    def __init__(self, shop):
+        self._shop = shop
+        self.ordered = 0
+        self.paid = 0
+        self.requests = 0
+        self.refused = 0
+        # An order that was sent while it is set may be refused, and is then sent again.
+        self.may_refuse = False
+        self.watch_again_after = {grpc.StatusCode.UNAVAILABLE}
+
+    @asynccontextmanager
+    async def running(self):
+        """Shop for as long as the context lasts; then all that was ordered has been paid."""
+        self._open = True
+        async with asyncio.TaskGroup() as customers:
+            for number in range(CUSTOMERS):
+                customers.create_task(self._customer(number))
+            yield
+            self._open = False
+
+    async def more(self, orders=30):
+        """Wait for some more orders."""
+        async with asyncio.timeout(20):
+            wanted = self.ordered + orders
+            while self.ordered < wanted:
+                await asyncio.sleep(0.01)
+
+    async def _customer(self, number):
+        order = 0
+        while self._open:
+            invoice_id, bolt11 = await self.order(f"order-{number}-{order}", order + number)
+            await self._read(invoice_id, bolt11)
+            if order % 3 == 0:
+                await self._pay_while_watching(invoice_id, bolt11)
+            order += 1
+
+    async def order(self, label, way):
+        """Order by one of three ways, until it is served; returns invoice_id and bolt11."""
+        while True:
+            may_refuse = self.may_refuse
+            invoice = await [self._order_with_key, self._order_by_rest, self._order_by_grpc][way % 3](label)
+            self.requests += 1
+            if invoice:
+                self.ordered += 1
+                return invoice
+            assert may_refuse
+            self.refused += 1
+
+    async def _order_with_key(self, label):
+        """Envoy sees that this one can be sent again: it is never refused."""
+        return await self._post({}, {"idempotency-key": label})
+
+    async def _order_by_rest(self, label):
+        return await self._post({"label": label}, {})
+
+    async def _post(self, more, headers):
+        body = {"msat": AMOUNT_MSAT, "metadata": {"type": "shop"}} | more
+        reply = await self._shop.rest.post("/lightning/invoice/create", json=body, headers=headers)
+        if reply.status_code == 200:
+            invoice = reply.json()
+            return invoice["invoiceid"], invoice["payreq"]
+        assert (reply.status_code, reply.json()["error"], headers) == (503, "E8", {}), reply.text
+        return None
+
+    async def _order_by_grpc(self, label):
+        request = service_pb.CreateInvoiceRequest(
+            amount_msat=AMOUNT_MSAT, metadata='{"type":"shop"}', label=label
+        )
+        try:
+            invoice = (await self._shop.invoices.CreateInvoice(request)).invoice
+        except grpc.aio.AioRpcError as error:
+            assert error.code() == grpc.StatusCode.UNAVAILABLE, error
+            return None
+        return invoice.invoice_id, invoice.bolt11
+
+    async def _read(self, invoice_id, bolt11):
+        read = await self._shop.rest.get(f"/lightning/invoice/{invoice_id}")
+        assert (read.status_code, read.json().get("payreq")) == (200, bolt11), read.text
+        info = await self._shop.rest.get("/lightning/info")
+        assert info.status_code == 200, info.text
+        found = await self._shop.invoices.LookupInvoice(service_pb.LookupInvoiceRequest(bolt11=bolt11))
+        assert found.invoice.invoice_id == invoice_id
+        self.requests += 3
+
+    async def _pay_while_watching(self, invoice_id, bolt11):
+        watching = self.watch(invoice_id)
+        await self.pay(bolt11)
+        await watching
+
+    async def pay(self, bolt11):
+        await self._shop.pay(bolt11)
+        self.paid += 1
+
+    def watch(self, invoice_id):
+        """Watch an invoice by both protocols until it is paid."""
+        return asyncio.gather(
+            event_source(self._shop.rest, invoice_id),
+            watcher(self._shop.invoices, invoice_id, self.watch_again_after),
+        )
+
+    async def check(self):
+        """What Till has counted is what was ordered, and what was paid."""
+        info = (await self._shop.rest.get("/lightning/info")).json()
+        assert (info["invoices"], info["volume"]) == (self.ordered, self.paid * AMOUNT_MSAT)
+
+
+async def event_source(rest, invoice_id):
+    """Watch as a browser does: it comes back after the end of a stream, and never after an error."""
+    last_id: dict[str, str] = {}
+    while True:
+        try:
+            async with rest.stream("GET", f"/lightning/invoice/{invoice_id}/watch", headers=last_id) as reply:
+                assert reply.status_code == 200, await reply.aread()
+                async for line in reply.aiter_lines():
+                    name, _, value = line.partition(": ")
+                    if name == "id":
+                        last_id = {"last-event-id": value}
+                    if name == "data" and json.loads(value)["status"] == "paid":
+                        return
+        except httpx.TransportError:
+            pass
+
+
+async def watcher(invoices, invoice_id, again):
+    """Watch by gRPC, and once more after some errors."""
+    while True:
+        try:
+            async for each in invoices.WatchInvoice(service_pb.WatchInvoiceRequest(invoice_id=invoice_id)):
+                if each.invoice.status == pb.INVOICE_STATUS_PAID:
+                    return
+        except grpc.aio.AioRpcError as error:
+            assert error.code() in again, error
+
+
+async def test_a_rolling_restart_loses_no_request(shop):
+    """Each replica is told to stop and comes back; all orders are served, all watchers see their payment."""
+    load = Load(shop)
+    async with load.running():
+        watched = [await load.order(f"watched-{number}", number) for number in range(WATCHED)]
+        watching = [load.watch(invoice_id) for invoice_id, _ in watched]
+        await load.more()
+        for replica, paid_meanwhile in zip(shop.replicas, (watched[::2], watched[1::2]), strict=True):
+            ending = asyncio.create_task(replica.end())
+            for _, bolt11 in paid_meanwhile:
+                await load.pay(bolt11)
+            assert await ending == 0
+            await load.more()
+            await replica.start()
+            await shop.until_healthy(2)
+        await load.more()
+        await asyncio.gather(*watching)
+
+    await load.check()
+
+
+async def test_one_that_is_killed_is_hardly_missed(shop):
+    """Orders that it was working on may be refused, and nothing else; the other serves on and settles."""
+    killed, _ = shop.replicas
+    load = Load(shop)
+    # Envoy can end a stream that has begun by a reset only, which gRPC takes for this.
+    load.watch_again_after.add(grpc.StatusCode.INTERNAL)
+    load.may_refuse = True
+    async with load.running():
+        watched = [await load.order(f"watched-{number}", number) for number in range(WATCHED)]
+        watching = [load.watch(invoice_id) for invoice_id, _ in watched]
+        await load.more()
+        assert not load.refused
+        await killed.end(signal.SIGKILL)
+        load.may_refuse = False
+        for _, bolt11 in watched:
+            await load.pay(bolt11)
+        await asyncio.gather(*watching)
+        await load.more()
+        await killed.start()
+        await shop.until_healthy(2)
+        await load.more()
+
+    await load.check()
+    async with grpc.aio.insecure_channel(killed.address) as channel:
+        stub = InvoiceServiceStub(channel)
+        info = await stub.GetInfo(service_pb.GetInfoRequest())
+        assert info.invoices == load.ordered
+        for invoice_id, _ in watched:
+            await watcher(stub, invoice_id, set())
+        last, bolt11 = await load.order("last", 0)
+        told = asyncio.create_task(watcher(stub, last, set()))
+        await load.pay(bolt11)
+        await told
