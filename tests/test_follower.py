@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import eventually
 from tests.nodes import simulated_node
 from tests.parts import Parts
-from tests.samples import NODE_ID, an_invoice, an_order
+from tests.samples import NODE_ID, an_invoice, an_order, paid
 from tests.scripted_node import result, scripted_node
 from tests.test_node import OTHER_ID, replacing
 from tilld import follower as follower_module
@@ -106,6 +106,31 @@ async def test_another_node_has_a_cursor_of_its_own(till, tmp_path, capsys):
     assert "another node answers than before" in told
     assert f"before={first[0].node_id}" in told
     assert f"node_id={second.node_id}" in told
+
+
+async def test_what_another_till_settled_before_we_followed_is_told(till, tmp_path):
+    """Who watches here already hears of it when we begin: the update that told of it is behind us."""
+    async with simulated_node(tmp_path) as lightningd:
+        invoice = await till.create()
+        await lightningd.pay(invoice.bolt11)
+        with till.hub.subscribe(invoice.invoice_id) as changes:
+            await till.store.remember_node(await till.node.info(), datetime.now(UTC))
+            await till.store.settle(invoice.node_id, [paid(invoice)], 1)
+
+            async with till.following():
+                assert (await changes.next()).status is Status.PAID
+
+
+async def test_what_the_doctor_has_settled_is_told(till, tmp_path, monkeypatch):
+    """In another process, beside us."""
+    monkeypatch.setattr(follower_module, "SWEEP_SECONDS", 0.05)
+    async with simulated_node(tmp_path), till.following() as follower:
+        invoice = await till.create()
+        await eventually(lambda: follower.is_following)
+        with till.hub.subscribe(invoice.invoice_id) as changes:
+            await till.store.settle(invoice.node_id, [paid(invoice)])
+
+            assert (await changes.next()).status is Status.PAID
 
 
 async def test_what_another_node_says_is_not_settled(till, tmp_path):

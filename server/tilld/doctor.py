@@ -1,7 +1,6 @@
 """Holds the store and the node against each other, and settles what the node knows."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -116,7 +115,9 @@ class Doctor:
 
     async def _compare(self, report: Report, suspects: set[str], *, repair: bool) -> None:
         with Progress("looking again at what differs", len(suspects)) as progress:
-            for done, hashes in _batches(sorted(suspects), LOOKED_UP_AT_ONCE):
+            suspected = sorted(suspects)
+            for start in range(0, len(suspected), LOOKED_UP_AT_ONCE):
+                hashes = suspected[start : start + LOOKED_UP_AT_ONCE]
                 stored = await self._stored(hashes)
                 looked_up = await asyncio.gather(*map(self._node.find_by_payment_hash, hashes))
                 found = {each.issued.payment_hash: each for each in looked_up if each}
@@ -130,7 +131,7 @@ class Doctor:
                     report.deleted += bool(here and here.is_final and not there)
                     if differs := difference(here, there):
                         report.differences.append(differs)
-                progress.at(done)
+                progress.at(start + len(hashes))
 
     async def _stored(self, hashes: list[str]) -> dict[str, Invoice]:
         return {each.payment_hash: each for each in await self._store.get_by_payment_hashes(hashes)}
@@ -155,10 +156,3 @@ def difference(here: Invoice | None, there: NodeInvoice | None) -> Difference | 
     elif here.payment != there.seen.payment:
         what = "another payment at the node"
     return Difference(what, here.invoice_id, here.payment_hash) if what else None
-
-
-def _batches(items: list[str], size: int) -> Iterator[tuple[int, list[str]]]:
-    """The items by batches, each with the number done after it."""
-    for start in range(0, len(items), size):
-        batch = items[start : start + size]
-        yield start + len(batch), batch

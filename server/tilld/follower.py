@@ -12,7 +12,7 @@ from tilld.hub import Hub
 from tilld.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, Seen, Status
 from tilld.node import Node
 from tilld.progress import Progress
-from tilld.store import Store
+from tilld.store import PAGE, Store
 
 log = structlog.get_logger()
 
@@ -78,6 +78,7 @@ class Follower:
         if latest < followed:
             log.error("the node has forgotten updates; reading all again", followed=followed, latest=latest)
             followed = 0
+        await self._tell_what_is_over()
         log.info("following the node", node_id=info.id, alias=info.alias, network=info.network)
         self.is_following = True
         try:
@@ -108,6 +109,7 @@ class Follower:
             seen = [await self._look_up(invoice) for invoice in overdue]
             await self._node.check_is(node_id)
             await self._settle(node_id, [each for each in seen if each.status is not Status.UNPAID])
+            await self._tell_what_is_over()
 
     async def _look_up(self, invoice: Invoice) -> Seen:
         found = await self._node.find_by_payment_hash(invoice.payment_hash)
@@ -123,7 +125,7 @@ class Follower:
         self._hub.publish(changed)
         # Another process on this store may have been first, and has told its own watchers only.
         by_others = {each.payment_hash for each in seen} - {each.payment_hash for each in changed}
-        if by_others and self._hub.is_watched:
+        if by_others and self._hub.watched:
             self._hub.publish(await self._store.get_by_payment_hashes(list(by_others)))
         for invoice in changed:
             log.info(
@@ -132,3 +134,10 @@ class Follower:
                 username=invoice.username,
                 amount_received_msat=invoice.payment and invoice.payment.amount_received_msat,
             )
+
+    async def _tell_what_is_over(self) -> None:
+        """Tell watchers what others have settled unseen: before we followed, or as `tilld doctor`."""
+        watched = self._hub.watched
+        for start in range(0, len(watched), PAGE):
+            stored = await self._store.get_many(watched[start : start + PAGE])
+            self._hub.publish(invoice for invoice in stored if invoice.is_final)

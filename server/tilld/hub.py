@@ -75,9 +75,9 @@ class Hub:
                 changes.put(invoice)
 
     @property
-    def is_watched(self) -> bool:
-        """Whether anybody watches any invoice."""
-        return bool(self._watchers)
+    def watched(self) -> list[str]:
+        """The invoices that anybody watches, by invoice_id."""
+        return list(self._watchers)
 
     @property
     def watchers(self) -> int:

@@ -1,6 +1,6 @@
 """The store's SQL: written by Peewee, compiled once, since building a query costs more than running it."""
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import peewee
@@ -56,16 +56,17 @@ class Statements:
             )
             self.see_node = _sql(Nodes.update(info="", seen_at=0).where(Nodes.id == ""))
         self.add_invoices = cache(self._add_invoices)
-        self.by_payment_hashes = cache(self._by_payment_hashes)
+        self.by_invoice_ids = cache(partial(self._by_any, Invoices.invoice_id))
+        self.by_payment_hashes = cache(partial(self._by_any, Invoices.payment_hash))
 
     def _add_invoices(self, count: int) -> str:
         row = dict.fromkeys(Invoices._meta.sorted_fields, 0)
         with self._database.bind_ctx([Invoices]):
             return _sql(Invoices.insert_many([row] * count).on_conflict_ignore())
 
-    def _by_payment_hashes(self, count: int) -> str:
+    def _by_any(self, column: peewee.Field, count: int) -> str:
         with self._database.bind_ctx([Invoices]):
-            return _sql(Invoices.select().where(Invoices.payment_hash.in_([""] * count)))
+            return _sql(Invoices.select().where(column.in_([""] * count)))
 
 
 def _sql(query: Any) -> str:

@@ -96,15 +96,13 @@ class Store:
         """Find an invoice by its payment hash."""
         return await self._find(self._sql.by_payment_hash, payment_hash)
 
+    async def get_many(self, invoice_ids: Sequence[str]) -> list[Invoice]:
+        """Find those that are there of at most 1000 invoices, in any order."""
+        return await self._find_many(self._sql.by_invoice_ids, invoice_ids)
+
     async def get_by_payment_hashes(self, payment_hashes: Sequence[str]) -> list[Invoice]:
         """Find those that are there of at most 1000 invoices, in any order."""
-        if not payment_hashes:
-            return []
-        # A few lengths only, or each would be another statement.
-        count = 1 << (len(payment_hashes) - 1).bit_length()
-        padding = [""] * (count - len(payment_hashes))
-        rows = await self._read(self._sql.by_payment_hashes(count), *payment_hashes, *padding)
-        return [invoice_of(row) for row in rows]
+        return await self._find_many(self._sql.by_payment_hashes, payment_hashes)
 
     async def page(self, after_id: str) -> list[Invoice]:
         """At most 1000 invoices, by internal id, of those beyond one."""
@@ -215,6 +213,14 @@ class Store:
     async def _find(self, sql: str, *values: Any) -> Invoice | None:
         rows = await self._read(sql, *values)
         return invoice_of(rows[0]) if rows else None
+
+    async def _find_many(self, statement: Callable[[int], str], keys: Sequence[str]) -> list[Invoice]:
+        if not keys:
+            return []
+        # A few lengths only, or each would be another statement.
+        count = 1 << (len(keys) - 1).bit_length()
+        rows = await self._read(statement(count), *keys, *[keys[-1]] * (count - len(keys)))
+        return [invoice_of(row) for row in rows]
 
     async def _read(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         if self._readers:
