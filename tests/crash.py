@@ -83,7 +83,7 @@ class Crash:
             await till.end()
             till = await self._start_till(kind)
             async with asyncio.timeout(PATIENCE_SECONDS):
-                assert await till.process.wait() == -signal.SIGKILL
+                assert await till.process.wait() == -signal.SIGKILL, till.out
             return await self._start_till()
         await asyncio.sleep(self.random.uniform(0.02, 0.6))
         if kind != "tilld":

@@ -19,7 +19,7 @@ POINTS = {
     "before the node call": (Node, "invoice", True),
     "between node and store": (Node, "invoice", False),
     "between store and reply": (Store, "add", False),
-    "within a batch": (Store, "_settle_one", True),
+    "within a batch": (Store, "_add_to_totals", True),
     "between settling and telling": (Store, "settle", False),
 }
 

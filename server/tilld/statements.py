@@ -19,11 +19,6 @@ class Statements:
             self.by_id = _sql(invoices.where(Invoices.id == ""))
             self.by_label = _sql(invoices.where(Invoices.username == "", Invoices.label == ""))
             self.by_payment_hash = _sql(invoices.where(Invoices.payment_hash == ""))
-            ours = (Invoices.payment_hash == "") & (Invoices.node_id == "") & Invoices.paid_at.is_null()
-            pay = Invoices.update(pay_index=0, amount_received_msat=0, paid_at=0).where(ours)
-            self.pay = _sql(pay.returning(Invoices))
-            expire = Invoices.update(expired=True).where(ours, ~Invoices.expired)
-            self.expire = _sql(expire.returning(Invoices))
             overdue = invoices.where(
                 Invoices.node_id == "",
                 Invoices.paid_at.is_null(),
@@ -56,6 +51,8 @@ class Statements:
             )
             self.see_node = _sql(Nodes.update(info="", seen_at=0).where(Nodes.id == ""))
         self.add_invoices = cache(self._add_invoices)
+        self.pay = cache(self._pay)
+        self.expire = cache(self._expire)
         self.by_invoice_ids = cache(partial(self._by_any, Invoices.invoice_id))
         self.by_payment_hashes = cache(partial(self._by_any, Invoices.payment_hash))
 
@@ -67,6 +64,23 @@ class Statements:
     def _by_any(self, column: peewee.Field, count: int) -> str:
         with self._database.bind_ctx([Invoices]):
             return _sql(Invoices.select().where(column.in_([""] * count)))
+
+    def _pay(self, count: int) -> str:
+        columns = ("payment_hash", "pay_index", "amount_received_msat", "paid_at")
+        seen = peewee.CTE("seen", peewee.ValuesList([("", 0, 0, 0)] * count), columns=columns)
+        return self._settle(count, seen, {name: getattr(seen.c, name) for name in columns[1:]})
+
+    def _expire(self, count: int) -> str:
+        seen = peewee.CTE("seen", peewee.ValuesList([("",)] * count), columns=("payment_hash",))
+        return self._settle(count, seen, {"expired": True}, ~Invoices.expired)
+
+    def _settle(self, count: int, seen: Any, facts: dict[str, Any], *still: Any) -> str:
+        # Said twice: without the list, PostgreSQL may read the whole table.
+        these = Invoices.payment_hash.in_([""] * count) & (Invoices.payment_hash == seen.c.payment_hash)
+        with self._database.bind_ctx([Invoices]):
+            update = Invoices.update(facts).from_(seen).with_cte(seen)
+            settled = update.where(these, Invoices.node_id == "", Invoices.paid_at.is_null(), *still)
+            return _sql(settled.returning(Invoices))
 
 
 def _sql(query: Any) -> str:

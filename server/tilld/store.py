@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 import peewee
@@ -23,11 +24,14 @@ from tilld.tables import invoice_of, row_of
 log = structlog.get_logger()
 
 Done = TypeVar("Done")
+Item = TypeVar("Item")
 
 # As many reads of PostgreSQL at once; more would wait for its processors, not for us.
 READERS = 8
 
 PAGE = 1000
+# More in one statement, and PostgreSQL spends its time on holding each against all.
+SETTLED_AT_ONCE = 64
 
 MAX_BIGINT = 2**63 - 1
 
@@ -180,23 +184,37 @@ class Store:
             self._execute(self._sql.recount)
 
     def _settle(self, node_id: str, seen: Sequence[Seen], updated_index: int | None) -> list[Invoice]:
+        expired = [(each.payment_hash,) for each in seen if each.status is Status.EXPIRED]
+        paid = [
+            (
+                each.payment_hash,
+                payment.pay_index,
+                payment.amount_received_msat,
+                int(payment.paid_at.timestamp()),
+            )
+            for each in seen
+            if (payment := each.payment)
+        ]
         with self._database.atomic():
             if updated_index is not None:
                 # First: of several who follow one node, the others wait here, before they lock any invoice.
                 self._execute(self._sql.follow, updated_index, node_id)
-            changed = [invoice_of(row) for each in seen for row in self._settle_one(node_id, each)]
+            changed = [
+                *self._changed(self._sql.pay, node_id, paid),
+                *self._changed(self._sql.expire, node_id, expired, True),
+            ]
             self._add_to_totals(0, _received_msat(changed))
         return changed
 
-    def _settle_one(self, node_id: str, seen: Seen) -> list[tuple[Any, ...]]:
-        """The row that changed, if one did."""
-        if seen.payment:
-            paid_at = int(seen.payment.paid_at.timestamp())
-            facts = (seen.payment.pay_index, seen.payment.amount_received_msat, paid_at)
-            return self._rows(self._sql.pay, *facts, seen.payment_hash, node_id)
-        if seen.status is Status.EXPIRED:
-            return self._rows(self._sql.expire, True, seen.payment_hash, node_id)
-        return []
+    def _changed(
+        self, statement: Callable[[int], str], node_id: str, facts: Sequence[tuple[Any, ...]], *values: Any
+    ) -> Iterator[Invoice]:
+        """Change the rows that these facts are of, if they are still open; gives those that it changed."""
+        for start in range(0, len(facts), SETTLED_AT_ONCE):
+            batch = _padded(facts[start : start + SETTLED_AT_ONCE])
+            hashes = [payment_hash for payment_hash, *_ in batch]
+            rows = self._rows(statement(len(batch)), *chain(*batch), *values, *hashes, node_id)
+            yield from map(invoice_of, rows)
 
     def _add_to_totals(self, invoices: int, received_msat: int) -> None:
         received_msat = min(received_msat, MAX_BIGINT)
@@ -217,10 +235,8 @@ class Store:
     async def _find_many(self, statement: Callable[[int], str], keys: Sequence[str]) -> list[Invoice]:
         if not keys:
             return []
-        # A few lengths only, or each would be another statement.
-        count = 1 << (len(keys) - 1).bit_length()
-        rows = await self._read(statement(count), *keys, *[keys[-1]] * (count - len(keys)))
-        return [invoice_of(row) for row in rows]
+        padded = _padded(keys)
+        return [invoice_of(row) for row in await self._read(statement(len(padded)), *padded)]
 
     async def _read(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         if self._readers:
@@ -277,3 +293,8 @@ def _first_cause(reason: BaseException) -> str:
     while reason.__context__:
         reason = reason.__context__
     return str(reason)
+
+
+def _padded(items: Sequence[Item]) -> list[Item]:
+    """The items, and the last one again and again: a few lengths only, or each would be another statement."""
+    return [*items, *[items[-1]] * ((1 << (len(items) - 1).bit_length()) - len(items))]
