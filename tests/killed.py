@@ -13,13 +13,14 @@ import sys
 from tilld.cli import main
 from tilld.node import Node
 from tilld.store import Store
+from tilld.transactions import Transactions
 
 # Each a method, and whether it is before or after its work.
 POINTS = {
     "before the node call": (Node, "invoice", True),
     "between node and store": (Node, "invoice", False),
     "between store and reply": (Store, "add", False),
-    "within a batch": (Store, "_add_to_totals", True),
+    "within a batch": (Transactions, "_add_to_totals", True),
     "between settling and telling": (Store, "settle", False),
 }
 

@@ -27,6 +27,7 @@ LAYERS = [
     },
     {"tilld.invoicing"},
     {"tilld.store", "tilld.node", "tilld.hub"},
+    {"tilld.transactions"},
     {
         "tilld.database",
         "tilld.statements",
@@ -46,7 +47,14 @@ OUTSIDE = {
     "grpc": {"tilld.grpc_api", "tilld.rest_api", "tilld.app"},
     "grpc_health": {"tilld.grpc_api", "tilld.app"},
     "till": {"tilld.grpc_api", "tilld.rest_api", "tilld.envoy"},
-    "peewee": {"tilld.database", "tilld.tables", "tilld.statements", "tilld.store", "tilld.migrations"},
+    "peewee": {
+        "tilld.database",
+        "tilld.tables",
+        "tilld.statements",
+        "tilld.transactions",
+        "tilld.store",
+        "tilld.migrations",
+    },
     "playhouse": {"tilld.database"},
     "pyln": {"tilld.pipeline", "tilld.node", "tilld.play_money"},
     "envoy": {"tilld.envoy"},

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 import peewee
@@ -16,24 +15,19 @@ import structlog
 from tilld.database import close_database, drop_connection
 from tilld.errors import Internal, Unavailable
 from tilld.group_commit import GroupCommit
-from tilld.invoice import Invoice, Seen, Status
+from tilld.invoice import Invoice, Seen
 from tilld.node_info import NodeInfo
-from tilld.statements import Statements
-from tilld.tables import invoice_of, row_of
+from tilld.tables import invoice_of
+from tilld.transactions import Transactions, padded
 
 log = structlog.get_logger()
 
 Done = TypeVar("Done")
-Item = TypeVar("Item")
 
 # As many reads of PostgreSQL at once; more would wait for its processors, not for us.
 READERS = 8
 
 PAGE = 1000
-# More in one statement, and PostgreSQL spends its time on holding each against all.
-SETTLED_AT_ONCE = 64
-
-MAX_BIGINT = 2**63 - 1
 
 
 class Totals(NamedTuple):
@@ -56,13 +50,14 @@ class Store:
 
     def __init__(self, database: peewee.Database) -> None:
         self._database = database
-        self._sql = Statements(database)
+        self._do = Transactions(database)
+        self._sql = self._do.sql
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         is_local = isinstance(database, peewee.SqliteDatabase)
         self._readers = None if is_local else ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._adding = GroupCommit(self._insert)
         with _failures_told():
-            [(secret,)] = self._once_more(lambda: self._rows(self._sql.secret))
+            [(secret,)] = self._once_more(lambda: self._do.rows(self._sql.secret))
         self.secret = bytes.fromhex(secret)
 
     async def close(self) -> None:
@@ -114,7 +109,7 @@ class Store:
 
     async def adopt(self, invoices: Sequence[Invoice]) -> list[Invoice]:
         """Add invoices with what became of them, unless they are there already. Returns those added."""
-        return await self._write(lambda: self._adopt(invoices))
+        return await self._write(lambda: self._do.adopt(invoices))
 
     async def settle(
         self, node_id: str, seen: Sequence[Seen], updated_index: int | None = None
@@ -123,7 +118,7 @@ class Store:
 
         Invoices that are not ours, or are settled already, stay as they are. Returns those that changed.
         """
-        return await self._write(lambda: self._settle(node_id, seen, updated_index))
+        return await self._write(lambda: self._do.settle(node_id, seen, updated_index))
 
     async def overdue(self, node_id: str, expired_before: datetime) -> list[Invoice]:
         """Open invoices of a node whose time was over before then; at most 1000, the oldest first."""
@@ -138,7 +133,7 @@ class Store:
     async def remember_node(self, info: NodeInfo, seen_at: datetime) -> None:
         """Keep what a node says of itself, for when it is offline."""
         facts = (json.dumps(dataclasses.asdict(info)), int(seen_at.timestamp()))
-        await self._write(lambda: self._remember_node(info.id, *facts))
+        await self._write(lambda: self._do.remember_node(info.id, *facts))
 
     async def last_node(self) -> NodeInfo | None:
         """The node that was seen last, as it was then."""
@@ -157,73 +152,10 @@ class Store:
 
     async def recount(self) -> None:
         """Count all invoices, and keep that as the totals."""
-        await self._write(self._recount)
+        await self._write(self._do.recount)
 
     async def _insert(self, invoices: list[Invoice]) -> list[bool]:
-        return await self._write(lambda: self._insert_batch(invoices))
-
-    def _insert_batch(self, invoices: list[Invoice]) -> list[bool]:
-        """Insert many; tells for each whether it is known to be new."""
-        values = [value for invoice in invoices for value in row_of(invoice)]
-        with self._database.atomic():
-            inserted = self._execute(self._sql.add_invoices(len(invoices)), *values).rowcount
-            self._add_to_totals(inserted, 0)
-        return [inserted == len(invoices)] * len(invoices)
-
-    def _adopt(self, invoices: Sequence[Invoice]) -> list[Invoice]:
-        with self._database.atomic():
-            statement = self._sql.add_invoices(1)
-            added = [each for each in invoices if self._execute(statement, *row_of(each)).rowcount]
-            self._add_to_totals(len(added), _received_msat(added))
-        return added
-
-    def _recount(self) -> None:
-        with self._database.atomic():
-            # Locks the totals: who added an invoice before is seen by the next statement, others wait.
-            self._add_to_totals(0, 0)
-            self._execute(self._sql.recount)
-
-    def _settle(self, node_id: str, seen: Sequence[Seen], updated_index: int | None) -> list[Invoice]:
-        expired = [(each.payment_hash,) for each in seen if each.status is Status.EXPIRED]
-        paid = [
-            (
-                each.payment_hash,
-                payment.pay_index,
-                payment.amount_received_msat,
-                int(payment.paid_at.timestamp()),
-            )
-            for each in seen
-            if (payment := each.payment)
-        ]
-        with self._database.atomic():
-            if updated_index is not None:
-                # First: of several who follow one node, the others wait here, before they lock any invoice.
-                self._execute(self._sql.follow, updated_index, node_id)
-            changed = [
-                *self._changed(self._sql.pay, node_id, paid),
-                *self._changed(self._sql.expire, node_id, expired, True),
-            ]
-            self._add_to_totals(0, _received_msat(changed))
-        return changed
-
-    def _changed(
-        self, statement: Callable[[int], str], node_id: str, facts: Sequence[tuple[Any, ...]], *values: Any
-    ) -> Iterator[Invoice]:
-        """Change the rows that these facts are of, if they are still open; gives those that it changed."""
-        for start in range(0, len(facts), SETTLED_AT_ONCE):
-            batch = _padded(facts[start : start + SETTLED_AT_ONCE])
-            hashes = [payment_hash for payment_hash, *_ in batch]
-            rows = self._rows(statement(len(batch)), *chain(*batch), *values, *hashes, node_id)
-            yield from map(invoice_of, rows)
-
-    def _add_to_totals(self, invoices: int, received_msat: int) -> None:
-        received_msat = min(received_msat, MAX_BIGINT)
-        self._execute(self._sql.add_to_totals, invoices, MAX_BIGINT - received_msat, received_msat)
-
-    def _remember_node(self, node_id: str, info: str, seen_at: int) -> None:
-        with self._database.atomic():
-            self._execute(self._sql.add_node, node_id, 0, info, seen_at)
-            self._execute(self._sql.see_node, info, seen_at, node_id)
+        return await self._write(lambda: self._do.add(invoices))
 
     async def _write(self, work: Callable[[], Done]) -> Done:
         return await self._run(self._writer, work)
@@ -235,14 +167,14 @@ class Store:
     async def _find_many(self, statement: Callable[[int], str], keys: Sequence[str]) -> list[Invoice]:
         if not keys:
             return []
-        padded = _padded(keys)
-        return [invoice_of(row) for row in await self._read(statement(len(padded)), *padded)]
+        values = padded(keys)
+        return [invoice_of(row) for row in await self._read(statement(len(values)), *values)]
 
     async def _read(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         if self._readers:
-            return await self._run(self._readers, lambda: self._rows(sql, *values))
+            return await self._run(self._readers, lambda: self._do.rows(sql, *values))
         with _failures_told():
-            return self._rows(sql, *values)
+            return self._do.rows(sql, *values)
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], Done]) -> Done:
         with _failures_told():
@@ -260,16 +192,6 @@ class Store:
             drop_connection(self._database)
             return work()
 
-    def _rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        cursor = self._execute(sql, *values)
-        # Peewee translates the errors of a statement, but not those of reading its rows.
-        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
-            rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
-
-    def _execute(self, sql: str, *values: Any) -> Any:
-        return self._database.execute_sql(sql, values)  # type: ignore[no-untyped-call]
-
 
 @contextmanager
 def _failures_told() -> Iterator[None]:
@@ -284,17 +206,8 @@ def _failures_told() -> Iterator[None]:
         raise Unavailable("the store is unavailable; try again later") from None
 
 
-def _received_msat(invoices: Sequence[Invoice]) -> int:
-    return sum(each.payment.amount_received_msat for each in invoices if each.payment)
-
-
 def _first_cause(reason: BaseException) -> str:
     """What went wrong first: of a full disk SQLite rolls back by itself, and a second time fails."""
     while reason.__context__:
         reason = reason.__context__
     return str(reason)
-
-
-def _padded(items: Sequence[Item]) -> list[Item]:
-    """The items, and the last one again and again: a few lengths only, or each would be another statement."""
-    return [*items, *[items[-1]] * ((1 << (len(items) - 1).bit_length()) - len(items))]

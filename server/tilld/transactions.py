@@ -1,0 +1,113 @@
+"""What the store does to its database, on the calling thread: each wholly, or not at all."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import Any, TypeVar
+
+import peewee
+
+from tilld.invoice import Invoice, Seen, Status
+from tilld.statements import Statements
+from tilld.tables import invoice_of, row_of
+
+Item = TypeVar("Item")
+
+# More in one statement, and PostgreSQL spends its time on holding each against all.
+SETTLED_AT_ONCE = 64
+
+MAX_BIGINT = 2**63 - 1
+
+
+class Transactions:
+    """Transactions on one database. To do one twice does no harm."""
+
+    def __init__(self, database: peewee.Database) -> None:
+        self._database = database
+        self.sql = Statements(database)
+
+    def add(self, invoices: list[Invoice]) -> list[bool]:
+        """Insert many; tells for each whether it is known to be new."""
+        values = [value for invoice in invoices for value in row_of(invoice)]
+        with self._database.atomic():
+            inserted = self._execute(self.sql.add_invoices(len(invoices)), *values).rowcount
+            self._add_to_totals(inserted, 0)
+        return [inserted == len(invoices)] * len(invoices)
+
+    def adopt(self, invoices: Sequence[Invoice]) -> list[Invoice]:
+        """Insert many with what became of them; returns those that were not there."""
+        with self._database.atomic():
+            statement = self.sql.add_invoices(1)
+            added = [each for each in invoices if self._execute(statement, *row_of(each)).rowcount]
+            self._add_to_totals(len(added), _received_msat(added))
+        return added
+
+    def recount(self) -> None:
+        """Set the totals to what is there."""
+        with self._database.atomic():
+            # Locks the totals: who added an invoice before is seen by the next statement, others wait.
+            self._add_to_totals(0, 0)
+            self._execute(self.sql.recount)
+
+    def settle(self, node_id: str, seen: Sequence[Seen], updated_index: int | None) -> list[Invoice]:
+        """Write down what a node said, and how far it was followed; returns the invoices that it changed."""
+        expired = [(each.payment_hash,) for each in seen if each.status is Status.EXPIRED]
+        paid = [
+            (
+                each.payment_hash,
+                payment.pay_index,
+                payment.amount_received_msat,
+                int(payment.paid_at.timestamp()),
+            )
+            for each in seen
+            if (payment := each.payment)
+        ]
+        with self._database.atomic():
+            if updated_index is not None:
+                # First: of several who follow one node, the others wait here, before they lock any invoice.
+                self._execute(self.sql.follow, updated_index, node_id)
+            changed = [
+                *self._changed(self.sql.pay, node_id, paid),
+                *self._changed(self.sql.expire, node_id, expired, True),
+            ]
+            self._add_to_totals(0, _received_msat(changed))
+        return changed
+
+    def _changed(
+        self, statement: Callable[[int], str], node_id: str, facts: Sequence[tuple[Any, ...]], *values: Any
+    ) -> Iterator[Invoice]:
+        """Change the rows that these facts are of, if they are still open; gives those that it changed."""
+        for start in range(0, len(facts), SETTLED_AT_ONCE):
+            batch = padded(facts[start : start + SETTLED_AT_ONCE])
+            hashes = [payment_hash for payment_hash, *_ in batch]
+            rows = self.rows(statement(len(batch)), *chain(*batch), *values, *hashes, node_id)
+            yield from map(invoice_of, rows)
+
+    def _add_to_totals(self, invoices: int, received_msat: int) -> None:
+        received_msat = min(received_msat, MAX_BIGINT)
+        self._execute(self.sql.add_to_totals, invoices, MAX_BIGINT - received_msat, received_msat)
+
+    def remember_node(self, node_id: str, info: str, seen_at: int) -> None:
+        """Keep a node's getinfo, as JSON."""
+        with self._database.atomic():
+            self._execute(self.sql.add_node, node_id, 0, info, seen_at)
+            self._execute(self.sql.see_node, info, seen_at, node_id)
+
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run a statement; returns its rows."""
+        cursor = self._execute(sql, *values)
+        # Peewee translates the errors of a statement, but not those of reading its rows.
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+    def _execute(self, sql: str, *values: Any) -> Any:
+        return self._database.execute_sql(sql, values)  # type: ignore[no-untyped-call]
+
+
+def _received_msat(invoices: Sequence[Invoice]) -> int:
+    return sum(each.payment.amount_received_msat for each in invoices if each.payment)
+
+
+def padded(items: Sequence[Item]) -> list[Item]:
+    """The items, and the last one again and again: a few lengths only, or each would be another statement."""
+    return [*items, *[items[-1]] * ((1 << (len(items) - 1).bit_length()) - len(items))]
