@@ -83,6 +83,7 @@ def _connect(url: str, *, create: bool) -> peewee.Database:
             database: peewee.Database = PooledPostgresqlDatabase(
                 **{"connect_timeout": CONNECT_SECONDS, "application_name": "tilld"} | where,
                 prefer_psycopg3=True,
+                isolation_level="READ COMMITTED",
             )
             return database
         case _:

