@@ -61,7 +61,7 @@ OUTSIDE = {
     "pydantic_settings": {"tilld.config"},
     "typer": {"tilld.cli"},
     "rich": {"tilld.progress"},
-    "bolt11": {"tilld.payment_request", "tilld.simulator"},
+    "bolt11": {"tilld.simulator"},
 }
 
 

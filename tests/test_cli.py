@@ -419,7 +419,7 @@ async def test_an_import_tells_what_it_did(tmp_path):
     async with tilld("run", *FREE, cwd=tmp_path) as till:
         rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
         httpx.post(f"{rest}/lightning/invoice/create", json={"msat": 5000, "metadata": {"type": "shop"}})
-        new = ("import", "--lightning-rpc", ".till/lightning-rpc", "--data-dir", "new")
+        new = ("import", "--lost-store", "--lightning-rpc", ".till/lightning-rpc", "--data-dir", "new")
 
         first, second = await output(*new, cwd=tmp_path), await output(*new, cwd=tmp_path)
 
@@ -432,5 +432,19 @@ async def test_the_doctor_makes_no_store(tmp_path):
     async with Simulator(tmp_path / "rpc"):
         told = await fails("doctor", f"--lightning-rpc={tmp_path / 'rpc'}", cwd=tmp_path)
 
+        (tmp_path / "empty.db").touch()
+        empty = await fails(
+            "doctor", f"--lightning-rpc={tmp_path / 'rpc'}", "--database=sqlite:///empty.db", cwd=tmp_path
+        )
+
     assert "there is no such file" in told
     assert not (tmp_path / ".till").exists()
+    assert "is empty or of an older Till" in empty
+
+
+async def test_what_an_import_makes_is_nobody_elses_business(tmp_path):
+    """As what `tilld run` makes."""
+    async with Simulator(tmp_path / "rpc"):
+        await output("import", f"--lightning-rpc={tmp_path / 'rpc'}", cwd=tmp_path)
+
+    assert (tmp_path / ".till").stat().st_mode & 0o777 == 0o700

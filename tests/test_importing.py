@@ -35,13 +35,13 @@ async def rpc(lightningd):
     await rpc.hang_up()
 
 
-def importing(till):
-    return Importing(till.store, till.node, "dakk", "imported")
+def importing(till, *, lost_store=False):
+    return Importing(till.store, till.node, "dakk", "imported", lost_store=lost_store)
 
 
-async def imported(till):
+async def imported(till, *, lost_store=False):
     """Import everything; returns what was done."""
-    work = importing(till)
+    work = importing(till, lost_store=lost_store)
     await work.run()
     return work.imported
 
@@ -107,6 +107,39 @@ async def test_what_was_cut_short_is_taken_up(till, lightningd, rpc, monkeypatch
     assert await imported(till) == Imported(created_index=8, added=5, there_before=3)
 
 
+async def test_what_a_crash_has_left_is_for_the_retry(till, lightningd):
+    """The order knows whose it is: an import in between does not take it away."""
+    order = an_order(label="order-1")
+    issued = await till.node.invoice(order.invoice_id("dakk", till.store.secret), order)
+
+    await imported(till)
+    invoice = await till.invoicing.create("dakk", order)
+
+    assert (invoice.bolt11, invoice.label, invoice.username) == (issued.bolt11, "order-1", "dakk")
+
+
+async def test_what_was_cut_short_before_it_was_settled_is_settled_by_the_next_run(
+    till, lightningd, rpc, monkeypatch
+):
+    """A payment had passed by the follower, and nobody else would look before its time is over."""
+    foreign = await rpc.invoice(1000, "foreign", "")
+    adopt = till.store.adopt
+
+    async def paid_and_killed(invoices):
+        await lightningd.pay(foreign["bolt11"])
+        await adopt(invoices)
+        raise NodeOffline
+
+    monkeypatch.setattr(till.store, "adopt", paid_and_killed)
+    with pytest.raises(NodeOffline):
+        await imported(till)
+    monkeypatch.setattr(till.store, "adopt", adopt)
+
+    await imported(till)
+
+    assert (await till.store.get_by_label("dakk", "foreign")).status is Status.PAID
+
+
 async def test_what_is_imported_is_followed(till, lightningd, rpc):
     """A payment reaches store and watcher like any other."""
     foreign = await rpc.invoice(1000, "foreign", "")
@@ -144,7 +177,8 @@ async def test_a_lost_store_gets_its_invoices_back_under_their_ids(till, lightni
     invoice_id = order.invoice_id("dakk", b"the secret of the store that was lost")
     issued = await till.node.invoice(invoice_id, order)
 
-    await imported(till)
+    assert (await imported(till)).passed_over == 1
+    assert (await imported(till, lost_store=True)).added == 1
 
     invoice = await till.store.get(invoice_id)
     assert (invoice.bolt11, invoice.description, invoice.label) == (issued.bolt11, "a coffee", None)

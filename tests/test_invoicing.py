@@ -40,6 +40,19 @@ async def test_the_nodes_word_on_expiry_counts_where_it_can_be_had(till, tmp_pat
         await anext(watch)
 
 
+async def test_another_nodes_word_on_expiry_does_not_count(till, tmp_path):
+    """It knows nothing of the invoice: what our clock can know is all that there is."""
+    async with simulated_node(tmp_path):
+        invoice = await till.invoicing.create("dakk", an_order())
+        await till.node.close()
+    (tmp_path / "node.jsonl").unlink()
+    till.late = timedelta(hours=2)
+
+    async with simulated_node(tmp_path):
+        assert (await till.node.info()).id != invoice.node_id
+        assert (await till.invoicing.get(invoice.invoice_id)).status is Status.EXPIRED
+
+
 async def test_a_payment_between_subscribing_and_reading_is_delivered(till, tmp_path, monkeypatch):
     """It is in what is read, or it comes after; it is never lost."""
     async with simulated_node(tmp_path):

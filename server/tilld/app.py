@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import os
 import resource
 import signal
 import sys
@@ -27,7 +26,7 @@ from tilld.invoicing import Invoicing
 from tilld.node import Node
 from tilld.rest_api.rest_servicer import RestServicer
 from tilld.store import Store
-from tilld.workbench import check_socket
+from tilld.workbench import check_socket, make_directory
 
 log = structlog.get_logger()
 
@@ -128,7 +127,7 @@ class Front(Parts):
     rest: Address
 
     async def _start(self) -> None:
-        _make_directory(self._config.data_dir)
+        make_directory(self._config.data_dir)
         self.rest = await self._start_envoy(self._config.upstream)
 
 
@@ -143,7 +142,7 @@ class Till(Parts):
 
     async def _start(self) -> None:
         config = self._config
-        _make_directory(config.data_dir)
+        make_directory(config.data_dir)
         rpc_file = config.lightning_rpc or await self._start_simulated_node()
         check_socket(rpc_file)
         store = Store(open_database(config.database_url))
@@ -210,17 +209,3 @@ def _allow_many_connections() -> None:
 async def _cancel(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.wait([task])
-
-
-def _make_directory(path: Path) -> None:
-    try:
-        # What is in it is nobody else's business.
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as reason:
-        raise OperatorError(
-            f"the data directory {path} cannot be made ({reason.strerror}): give another with --data-dir"
-        ) from None
-    if not os.access(path, os.W_OK):
-        raise OperatorError(
-            f"the data directory {path} is read-only: make it writable, or give another with --data-dir"
-        )

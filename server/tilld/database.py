@@ -28,7 +28,7 @@ def open_database(url: str, *, create: bool = True) -> peewee.Database:
     try:
         database = _connect(url, create=create)
         try:
-            _migrate(database, name)
+            _migrate(database, name, create=create)
         finally:
             close_database(database)
     except (OSError, ValueError, peewee.DatabaseError, peewee.InterfaceError) as reason:
@@ -54,12 +54,17 @@ def drop_connection(database: peewee.Database) -> None:
         database.close()
 
 
-def _migrate(database: peewee.Database, name: str) -> None:
+def _migrate(database: peewee.Database, name: str, *, create: bool) -> None:
     with _alone(database):
         migrations = Runner(database, str(MIGRATIONS))
         newer = [migration.name for migration in migrations.status() if migration.path is None]
         if newer:
             raise OperatorError(f"the database {name} is of a newer Till ({newer[-1]}): update this one")
+        if not create and any(migration.applied is None for migration in migrations.status()):
+            raise OperatorError(
+                f"the database {name} is empty or of an older Till: check --data-dir and --database, "
+                "or run this Till on it first"
+            )
         migrations.up()
         # Changes nothing, but fails where nothing can be written.
         database.execute_sql("UPDATE till SET invoices = invoices WHERE 1 = 0")  # type: ignore[no-untyped-call]

@@ -11,6 +11,8 @@ from tilld.store import Store, Totals
 
 # What a running Till needs to settle what has just happened.
 SETTLING_SECONDS = 1.0
+# What differs only while somebody looks differs once: it is looked at again.
+LOOKS = 3
 LOOKED_UP_AT_ONCE = 100
 
 
@@ -28,7 +30,8 @@ class Report:
     """What was compared, from where to where, and what differs.
 
     The node's invoices by created index, its updates by updated index; the store's invoices by the time
-    they were created. `deleted` are settled here, and no longer at the node.
+    they were created. `deleted` are settled here, and no longer at the node; `unknown` were paid at the
+    node, and are not here though they are labelled as a Till labels its own.
     """
 
     node_id: str
@@ -40,6 +43,7 @@ class Report:
     last: datetime | None = None
     of_other_nodes: int = 0
     deleted: int = 0
+    unknown: int = 0
     settled: int = 0
     differences: list[Difference] = field(default_factory=list)
     totals: Totals | None = None
@@ -52,7 +56,7 @@ class Report:
 
 
 class Doctor:
-    """Examines a store and its node. Both may be in use meanwhile: what differs is looked at twice."""
+    """Examines a store and its node, which may both be in use meanwhile."""
 
     def __init__(self, store: Store, node: Node) -> None:
         self._store = store
@@ -68,9 +72,11 @@ class Doctor:
         report.followed = await self._store.updated_index(report.node_id)
         suspects, met = await self._read_node(report)
         suspects |= await self._read_store(report, met)
-        if suspects:
-            await asyncio.sleep(SETTLING_SECONDS)
-        await self._compare(report, suspects, repair=repair)
+        for _ in range(LOOKS):
+            if suspects:
+                await asyncio.sleep(SETTLING_SECONDS)
+                report.differences = await self._look(report, suspects, repair=repair)
+                suspects = {each.payment_hash for each in report.differences}
         report.totals, report.counted = await self._store.audit()
         if repair and report.totals != report.counted:
             await self._store.recount()
@@ -88,8 +94,10 @@ class Doctor:
                 hashes = [found.issued.payment_hash for found in page.invoices]
                 stored = await self._stored(hashes)
                 for found in page.invoices:
-                    if difference(stored.get(found.issued.payment_hash), found):
-                        suspects.add(found.issued.payment_hash)
+                    here = stored.get(found.issued.payment_hash)
+                    if here and difference(here, found):
+                        suspects.add(here.payment_hash)
+                    report.unknown += not here and found.is_labelled_by_till and bool(found.seen.payment)
                 met |= set(map(bytes.fromhex, stored))
                 report.created_index = page.created_index
                 progress.at(page.created_index)
@@ -113,43 +121,39 @@ class Doctor:
                 progress.at(read)
         return suspects
 
-    async def _compare(self, report: Report, suspects: set[str], *, repair: bool) -> None:
-        with Progress("looking again at what differs", len(suspects)) as progress:
-            suspected = sorted(suspects)
+    async def _look(self, report: Report, suspects: set[str], *, repair: bool) -> list[Difference]:
+        """Look these up one by one, and tell which of them differ."""
+        differences = []
+        suspected = sorted(suspects)
+        with Progress("looking again at what differs", len(suspected)) as progress:
             for start in range(0, len(suspected), LOOKED_UP_AT_ONCE):
                 hashes = suspected[start : start + LOOKED_UP_AT_ONCE]
-                stored = await self._stored(hashes)
                 looked_up = await asyncio.gather(*map(self._node.find_by_payment_hash, hashes))
                 found = {each.issued.payment_hash: each for each in looked_up if each}
                 await self._node.check_is(report.node_id)
                 if repair:
                     seen = [each.seen for each in found.values()]
                     report.settled += len(await self._store.settle(report.node_id, seen))
-                    stored = await self._stored(hashes)
-                for payment_hash in hashes:
-                    here, there = stored.get(payment_hash), found.get(payment_hash)
-                    report.deleted += bool(here and here.is_final and not there)
+                for payment_hash, here in (await self._stored(hashes)).items():
+                    there = found.get(payment_hash)
+                    report.deleted += here.is_final and not there
                     if differs := difference(here, there):
-                        report.differences.append(differs)
+                        differences.append(differs)
                 progress.at(start + len(hashes))
+        return differences
 
     async def _stored(self, hashes: list[str]) -> dict[str, Invoice]:
         return {each.payment_hash: each for each in await self._store.get_by_payment_hashes(hashes)}
 
 
-def difference(here: Invoice | None, there: NodeInvoice | None) -> Difference | None:
-    """Tell what differs between the store's invoice and the node's.
-
-    Others' invoices at the node are none of ours; one with a label like ours is, once somebody paid it.
-    """
-    if here is None:
-        if there and there.is_labelled_by_till and there.seen.payment:
-            return Difference("not here, paid at the node", there.label, there.issued.payment_hash)
-        return None
+def difference(here: Invoice, there: NodeInvoice | None) -> Difference | None:
+    """Tell what differs between the store's invoice and the node's."""
     what = ""
     if there is None:
         what = "" if here.is_final else "unpaid here, not at the node"
-    elif (here.bolt11, here.amount_msat) != (there.issued.bolt11, there.amount_msat):
+    elif (here.node_id, here.bolt11, here.amount_msat) != (
+        there.issued.node_id, there.issued.bolt11, there.amount_msat
+    ):  # fmt: skip
         what = "another payment request at the node"
     elif here.status != there.seen.status:
         what = f"{here.status} here, {there.seen.status} at the node"

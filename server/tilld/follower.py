@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -126,7 +126,7 @@ class Follower:
         # Another process on this store may have been first, and has told its own watchers only.
         by_others = {each.payment_hash for each in seen} - {each.payment_hash for each in changed}
         if by_others and self._hub.watched:
-            self._hub.publish(await self._store.get_by_payment_hashes(list(by_others)))
+            self._tell_if_over(await self._store.get_by_payment_hashes(list(by_others)))
         for invoice in changed:
             log.info(
                 f"invoice {invoice.status}",
@@ -139,5 +139,8 @@ class Follower:
         """Tell watchers what others have settled unseen: before we followed, or as `tilld doctor`."""
         watched = self._hub.watched
         for start in range(0, len(watched), PAGE):
-            stored = await self._store.get_many(watched[start : start + PAGE])
-            self._hub.publish(invoice for invoice in stored if invoice.is_final)
+            self._tell_if_over(await self._store.get_many(watched[start : start + PAGE]))
+
+    def _tell_if_over(self, invoices: Iterable[Invoice]) -> None:
+        # What is open was told at the beginning of the watch, and may be over since it was read.
+        self._hub.publish(invoice for invoice in invoices if invoice.is_final)

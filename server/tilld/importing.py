@@ -18,7 +18,8 @@ log = structlog.get_logger()
 class Imported:
     """What became of the node's invoices up to a created index, by number.
 
-    `passed_over` are those of offers, and those that the store can't hold, of which the log tells.
+    `passed_over` are those of offers, those that a Till made, and those that the store can't hold, of which
+    the log tells.
     """
 
     created_index: int = 0
@@ -30,14 +31,17 @@ class Imported:
 class Importing:
     """Goes through the node's invoices by pages, each added in one transaction.
 
-    What is there already stays as it is: a run that was cut short is taken up by the next.
+    What is there already stays, and is settled if it is over: a run that was cut short is made good by the
+    next one. With `lost_store` those that a Till made are taken too, under their ids; without it they are
+    left to the Till that will ask for them, since it knows whose they are.
     """
 
-    def __init__(self, store: Store, node: Node, username: str, kind: str) -> None:
+    def __init__(self, store: Store, node: Node, username: str, kind: str, *, lost_store: bool) -> None:
         self._store = store
         self._node = node
         self._username = username
         self._kind = kind
+        self._lost_store = lost_store
         self.imported = Imported()
 
     async def run(self) -> None:
@@ -57,22 +61,28 @@ class Importing:
 
     async def _import(self, node_id: str, page: list[NodeInvoice]) -> None:
         hashes = [found.issued.payment_hash for found in page]
-        there = {each.payment_hash for each in await self._store.get_by_payment_hashes(hashes)}
-        new = [found for found in page if found.issued.payment_hash not in there]
-        invoices = [each for found in new if (each := await self._invoice(found))]
-        added = await self._store.adopt(invoices)
-        refused = {each.payment_hash: each.label for each in invoices}
-        for each in added:
-            del refused[each.payment_hash]
-        for label in refused.values():
-            log.warning("an invoice cannot be imported", label=label, reason="its label is in use here")
-        self.imported.there_before += len(there)
-        self.imported.added += len(added)
-        self.imported.passed_over += len(new) - len(added)
+        before = await self._here(hashes)
+        wanted = [
+            found
+            for found in page
+            if found.issued.payment_hash not in before and (self._lost_store or not found.is_labelled_by_till)
+        ]
+        await self._store.adopt([each for found in wanted if (each := await self._invoice(found))])
+        here = await self._here(hashes)
+        for found in wanted:
+            if found.issued.payment_hash not in here:
+                log.warning("an invoice was not imported: its label is in use here", label=found.label)
         # A payment between listing and adding has passed by the follower, which did not know of it.
-        opened = [each.payment_hash for each in added if not each.is_final]
-        found = await asyncio.gather(*map(self._node.find_by_payment_hash, opened))
-        await self._store.settle(node_id, [each.seen for each in found if each])
+        added = [each for each in here if each not in before]
+        again = await asyncio.gather(*map(self._node.find_by_payment_hash, added))
+        seen = [each.seen for each in (*page, *again) if each]
+        await self._store.settle(node_id, seen)
+        self.imported.there_before += len(before)
+        self.imported.added += len(added)
+        self.imported.passed_over += len(page) - len(here)
+
+    async def _here(self, hashes: list[str]) -> list[str]:
+        return [each.payment_hash for each in await self._store.get_by_payment_hashes(hashes)]
 
     async def _invoice(self, found: NodeInvoice) -> Invoice | None:
         try:

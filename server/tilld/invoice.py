@@ -34,6 +34,7 @@ MAX_METADATA_BYTES = 16 * 1024
 MAX_LABEL_BYTES = 128
 
 is_invoice_id = re.compile(r"[A-Za-z0-9_~]{21}").fullmatch
+is_username = re.compile(r"[A-Za-z0-9_.@-]{1,64}").fullmatch
 is_id = re.compile(r"[0-9a-f]{24}").fullmatch
 
 # lightningd refuses the \u escapes that JSON has for these.

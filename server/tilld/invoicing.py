@@ -141,7 +141,8 @@ class Invoicing:
         if invoice is None:
             raise NotFound
         # The node's word counts, where it can be had.
-        return invoice if self._node.is_connected else invoice.by_the_clock(self._clock())
+        is_there = self._node.is_there(invoice.node_id)
+        return invoice if is_there else invoice.by_the_clock(self._clock())
 
     async def _issue(self, username: str, order: Order) -> tuple[Invoice, Seen | None]:
         """Have the node issue an invoice, or adopt one of an earlier try, with what became of it since."""

@@ -90,6 +90,12 @@ class Node:
         """Whether there is a connection; a node that hangs is hung up on in less than half a minute."""
         return self._rpc.connection is not None
 
+    def is_there(self, node_id: str) -> bool:
+        """Whether it is this node that is connected, as far as it was asked."""
+        connection = self._rpc.connection
+        is_known = connection is not None and connection is self._last_info_is_of
+        return is_known and self.last_info is not None and self.last_info.id == node_id
+
     async def info(self) -> NodeInfo:
         """What the node says of itself (lightning-getinfo(7))."""
         with _errors_translated():
@@ -99,8 +105,7 @@ class Node:
 
     async def identity(self) -> str:
         """The public key of the node at the other end, asked for anew on every new connection."""
-        connection = self._rpc.connection
-        if self.last_info and connection and connection is self._last_info_is_of:
+        if self.last_info and self.is_there(self.last_info.id):
             return self.last_info.id
         return (await self.info()).id
 

@@ -1,12 +1,18 @@
-"""What a payment request says (BOLT 11)."""
+"""What a payment request says (BOLT 11).
+
+The library that knows all of it takes 7 ms for one; these are the four fields that Till needs.
+"""
 
 from dataclasses import dataclass
 from hashlib import sha256
 
-import bolt11
-
-# None of ours is longer; decoding is slow.
+# None of ours is longer.
 MAX_CHARACTERS = 4096
+DEFAULT_EXPIRY_SECONDS = 3600
+
+_BECH32 = {character: value for value, character in enumerate("qpzry9x8gf2tvdw0s3jn54khce6mua7l")}
+# In groups of 5 bits.
+_TIMESTAMP, _SIGNATURE_AND_CHECKSUM, _HASH = 7, 104 + 6, 52
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +32,45 @@ class PaymentRequest:
 
 
 def read(text: str) -> PaymentRequest:
-    """Read a payment request.
+    """Read a payment request. Neither its signature nor its checksum is looked at: that is for payers.
 
     Raises ValueError for what is none.
     """
-    if len(text) > MAX_CHARACTERS:
-        raise ValueError("too long for a payment request")
-    try:
-        found = bolt11.decode(text)
-    except Exception:
-        # The library raises all kinds of errors.
-        raise ValueError("not a payment request") from None
-    return PaymentRequest(found.payment_hash, found.expiry, found.description, found.description_hash)
+    prefix, _, data = text.rpartition("1")
+    if len(text) > MAX_CHARACTERS or not prefix.startswith("ln") or not set(data) <= _BECH32.keys():
+        raise ValueError("not a payment request")
+    fields = _fields([_BECH32[character] for character in data][_TIMESTAMP:-_SIGNATURE_AND_CHECKSUM])
+    if "p" not in fields:
+        raise ValueError("a payment request without a payment hash")
+    return PaymentRequest(
+        payment_hash=_bytes(fields["p"]).hex(),
+        expiry=_number(fields["x"]) if "x" in fields else DEFAULT_EXPIRY_SECONDS,
+        description=_bytes(fields["d"]).decode() if "d" in fields else None,
+        description_hash=_bytes(fields["h"]).hex() if "h" in fields else None,
+    )
+
+
+def _fields(groups: list[int]) -> dict[str, list[int]]:
+    """The tagged fields by their letters. Hashes of another length are to be skipped."""
+    letters = {1: "p", 6: "x", 13: "d", 23: "h"}
+    fields: dict[str, list[int]] = {}
+    at = 0
+    while at + 3 <= len(groups):
+        letter, length = letters.get(groups[at]), groups[at + 1] * 32 + groups[at + 2]
+        value = groups[at + 3 : at + 3 + length]
+        if letter and (letter not in "ph" or length == _HASH):
+            fields.setdefault(letter, value)
+        at += 3 + length
+    return fields
+
+
+def _number(groups: list[int]) -> int:
+    number = 0
+    for group in groups:
+        number = number * 32 + group
+    return number
+
+
+def _bytes(groups: list[int]) -> bytes:
+    length, padding = divmod(len(groups) * 5, 8)
+    return (_number(groups) >> padding).to_bytes(length)

@@ -1,5 +1,6 @@
 """A store and a node at hand, for work beside a running Till or without one."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ async def workbench(config: Config, *, create: bool) -> AsyncIterator[Workbench]
     """
     rpc_file = config.lightning_rpc or config.simulated_rpc_file
     check_socket(rpc_file)
+    if create:
+        make_directory(config.data_dir)
     store, node = Store(open_database(config.database_url, create=create)), Node(rpc_file)
     try:
         yield Workbench(store, node)
@@ -53,4 +56,22 @@ def check_socket(rpc_file: Path) -> None:
     if not found:
         raise OperatorError(
             f"there is no socket of a lightningd at {rpc_file}: start it, or check --lightning-rpc"
+        )
+
+
+def make_directory(path: Path) -> None:
+    """Make the data directory, if it is not there.
+
+    Raises OperatorError.
+    """
+    try:
+        # What is in it is nobody else's business.
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as reason:
+        raise OperatorError(
+            f"the data directory {path} cannot be made ({reason.strerror}): give another with --data-dir"
+        ) from None
+    if not os.access(path, os.W_OK):
+        raise OperatorError(
+            f"the data directory {path} is read-only: make it writable, or give another with --data-dir"
         )

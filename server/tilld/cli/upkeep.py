@@ -8,6 +8,7 @@ import typer
 
 from tilld.cli.options import Database, DataDir, LightningRpc
 from tilld.config import Config
+from tilld.errors import OperatorError
 
 if TYPE_CHECKING:
     from tilld.doctor import Report
@@ -37,7 +38,7 @@ def doctor(
             return await Doctor(store, node).examine(repair=repair)
 
     report = asyncio.run(examine())
-    for line in _told(report):
+    for line in _told(report, repaired=repair):
         typer.echo(line)
     raise typer.Exit(0 if report.is_clean else 1)
 
@@ -52,6 +53,14 @@ def import_(
     kind: Annotated[
         str, typer.Option("--type", metavar="TYPE", help="The type in their metadata.")
     ] = "imported",
+    lost_store: Annotated[
+        bool,
+        typer.Option(
+            "--lost-store",
+            help="Also those that a Till made, under their ids: for a store that was lost. They are known by "
+            "labels of 21 letters, digits, _ or ~.",
+        ),
+    ] = False,
 ) -> None:
     """Bring the invoices that the node has already into the store.
 
@@ -60,13 +69,16 @@ def import_(
     here. What is in the store stays as it is, so this can be stopped at any time, and run again.
     """
     from tilld.importing import Importing
+    from tilld.invoice import is_username
     from tilld.workbench import workbench
 
+    if not is_username(username) or not kind:
+        raise OperatorError("--username must have 1 to 64 letters, digits or . _ @ -, and --type a name")
     config = _config(lightning_rpc, database, data_dir)
 
     async def bring_in() -> None:
         async with workbench(config, create=True) as (store, node):
-            importing = Importing(store, node, username, kind)
+            importing = Importing(store, node, username, kind, lost_store=lost_store)
             try:
                 await importing.run()
             finally:
@@ -87,7 +99,7 @@ def _config(lightning_rpc: LightningRpc, database: Database, data_dir: DataDir) 
     return config
 
 
-def _told(report: "Report") -> list[str]:
+def _told(report: "Report", *, repaired: bool) -> list[str]:
     """A report in lines."""
     first, last = (each and f"{each:%Y-%m-%d %H:%M:%S}" for each in (report.first, report.last))
     created = f", created from {first} to {last} UTC" if report.invoices else ""
@@ -106,14 +118,17 @@ def _told(report: "Report") -> list[str]:
         lines.append(f"not compared: {report.deleted} that are settled here and deleted at the node")
     if report.of_other_nodes:
         lines.append(f"not compared: {report.of_other_nodes} of other nodes")
+    if report.unknown:
+        lines.append(
+            f"not compared: {report.unknown} paid at the node that look like a Till's, and are not here: of "
+            "another Till, or of a store that was lost ('tilld import --lost-store' brings them in)"
+        )
     if report.settled:
         lines.append(f"settled now: {report.settled}")
     counts = Counter(each.what for each in report.differences)
     lines += [f"differ: {count} {what}" for what, count in counts.items()]
     if report.is_clean:
         lines.append("nothing differs")
-    else:
-        lines.append(
-            "'tilld doctor --repair' settles what the node knows, 'tilld import' brings in what is not here"
-        )
+    elif not repaired:
+        lines.append("'tilld doctor --repair' settles what the node knows, and counts the totals anew")
     return lines

@@ -1,0 +1,55 @@
+"""Payment requests, read as the library reads them, which knows all of BOLT 11 and is slow."""
+
+from contextlib import suppress
+
+import bolt11
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.samples import a_bolt11, an_order
+from tilld.payment_request import PaymentRequest, read
+
+# From the examples of BOLT 11: a donation, a cup of coffee, a hashed description, with routes and a fallback.
+EXAMPLES = [
+    "lnbc1pvjluezsp5zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zygspp5qqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqypqdpl2pkx2ctnv5sxxmmwwd5kgetjypeh2ursdae8g6twvus8g6rfwvs8qun0dfjkxaq9qrsgq357wnc5r2ueh7ck6q93dj32dlqnls087fxdwk8qakdyafkq3yap9us6v52vjjsrvywa6rt52cm9r9zqt8r2t7mlcwspyetp5h2tztugp9lfyql",
+    "lnbc2500u1pvjluezsp5zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zygspp5qqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqypqdq5xysxxatsyp3k7enxv4jsxqzpu9qrsgquk0rl77nj30yxdy8j9vdx85fkpmdla2087ne0xh8nhedh8w27kyke0lp53ut353s06fv3qfegext0eh0ymjpf39tuven09sam30g4vgpfna3rh",
+]
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_the_examples_of_the_specification(text):
+    found = bolt11.decode(text)
+
+    assert read(text) == PaymentRequest(
+        found.payment_hash, found.expiry, found.description, found.description_hash
+    )
+
+
+@given(
+    amount_msat=st.none() | st.integers(1, 10**12),
+    description=st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=700),
+    expiry=st.integers(1, 365 * 86400),
+)
+def test_what_a_node_issues_is_read_as_the_library_does(amount_msat, description, expiry):
+    """Descriptions beyond 639 bytes are there as their hash."""
+    text = a_bolt11(an_order(amount_msat=amount_msat, description=description, expiry=expiry))
+    found = bolt11.decode(text)
+
+    request = read(text)
+
+    assert request == PaymentRequest(found.payment_hash, expiry, found.description, found.description_hash)
+    assert request.describes(description)
+    assert not request.describes(description + "x")
+
+
+@pytest.mark.parametrize("text", ["", "ln", "lnbc1", "lni1qqgy4sht97d8qess", "lnbc1b", "x" * 5000, "é1qqq"])
+def test_what_is_none_is_told(text):
+    with pytest.raises(ValueError, match="payment request"):
+        read(text)
+
+
+@given(st.text(st.sampled_from("qpzry9x8gf2tvdw0s3jn54khce6mua7l"), max_size=400))
+def test_nonsense_is_told_and_does_nothing_else(data):
+    with suppress(ValueError):
+        read(f"lnbc1{data}")
