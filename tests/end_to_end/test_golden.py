@@ -56,8 +56,9 @@ async def documented_shop(tmp_path_factory):
 
 async def _fill_store(url):
     documented = json.loads(INVOICE)
+    node_id = json.loads(INFO)["nodeinfo"]["id"]
     invoice = replace(
-        an_invoice(username=documented["username"]),
+        an_invoice(username=documented["username"], node_id=node_id),
         id=documented["_id"],
         invoice_id=documented["invoiceid"],
         amount_msat=documented["msatoshi"],
@@ -67,10 +68,10 @@ async def _fill_store(url):
         created_at=datetime.fromisoformat(documented["created_at"]),
         expires_at=datetime.fromisoformat(documented["expires_at"]),
     )
-    others = [an_invoice() for _ in range(json.loads(INFO)["invoices"] - 1)]
+    others = [an_invoice(node_id=node_id) for _ in range(json.loads(INFO)["invoices"] - 1)]
     store = Store(open_database(url))
     await asyncio.gather(*map(store.add, [invoice, *others]))
-    await store.settle(invoice.node_id, [paid(others[0], 12_000_000), paid(others[1], 143_777, 2)])
+    await store.settle(node_id, [paid(others[0], 12_000_000), paid(others[1], 143_777, 2)])
     await store.close()
 
 
