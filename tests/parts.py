@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.samples import an_order
+from tests.samples import DAKK, an_order
 from tilld.database import open_database
 from tilld.follower import Follower
 from tilld.hub import Hub
@@ -32,7 +32,7 @@ class Parts:
 
     async def create(self, **fields: Any) -> Invoice:
         """Create an invoice."""
-        return await self.invoicing.create("dakk", an_order(**fields))
+        return await self.invoicing.create(DAKK, an_order(**fields))
 
     async def status(self, invoice: Invoice) -> Status:
         """What the store has of an invoice."""

@@ -6,10 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tilld.invoice import MAX_BOLT11_DESCRIPTION_BYTES, Invoice, Issued, Order, Payment, Seen, Status
+from tilld.key import SHOP, Caller
 from tilld.simulator import bolt11_invoices
 
 NODE_ID = "02" + "ab" * 32
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+DAKK = Caller("dakk", frozenset(SHOP))
+ANOTHER = Caller("another", frozenset(SHOP))
 
 _numbers = itertools.count(1)
 

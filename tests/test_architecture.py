@@ -25,7 +25,7 @@ LAYERS = [
         "tilld.importing",
         "tilld.workbench",
     },
-    {"tilld.invoicing"},
+    {"tilld.access", "tilld.invoicing"},
     {"tilld.store", "tilld.node", "tilld.hub"},
     {"tilld.transactions"},
     {
@@ -37,6 +37,7 @@ LAYERS = [
         "tilld.progress",
     },
     {"tilld.tables"},
+    {"tilld.key"},
     {"tilld.invoice", "tilld.node_info"},
     {"tilld.strict_json", "tilld.payment_request"},
     {"tilld.config", "tilld.logs"},

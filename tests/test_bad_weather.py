@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import config, eventually, new_database, open_shop
 from tests.end_to_end.test_operations import NOT_SERVING, SERVING, becomes
 from tests.nodes import simulated_node
-from tests.samples import an_order
+from tests.samples import DAKK, an_order
 from tests.scripted_node import LastWords, scripted_node
 from tilld import app
 from tilld import follower as follower_module
@@ -383,12 +383,12 @@ class Parts:
         await rpc.hang_up()
 
     async def status(self, invoice):
-        return (await self.invoicing.get(invoice.invoice_id)).status
+        return (await self.invoicing.get(DAKK, invoice.invoice_id)).status
 
     async def becomes(self, invoice, status):
         """Follow an invoice until it has a status."""
         async with asyncio.timeout(10):
-            async for state in self.invoicing.watch(invoice.invoice_id):
+            async for state in self.invoicing.watch(DAKK, invoice.invoice_id):
                 if state.status is status:
                     return
 
@@ -423,11 +423,11 @@ def sweeps(monkeypatch, parts):
 async def test_a_clock_that_jumps_expires_nothing_while_the_node_is_there(parts, monkeypatch, hours):
     """The node's word counts, so that what can be paid reads as unpaid; and what is paid is settled."""
     async with parts.lightningd():
-        invoice = await parts.invoicing.create("dakk", an_order(expiry=1800))
+        invoice = await parts.invoicing.create(DAKK, an_order(expiry=1800))
         parts.ahead = timedelta(hours=hours)
         swept = sweeps(monkeypatch, parts)
         await eventually(lambda: len(swept) > 3)
-        later = await parts.invoicing.create("dakk", an_order(expiry=1800))
+        later = await parts.invoicing.create(DAKK, an_order(expiry=1800))
 
         assert [invoice in found for found in swept][-1] == (hours > 0)
         assert await parts.status(invoice) is Status.UNPAID
@@ -435,7 +435,7 @@ async def test_a_clock_that_jumps_expires_nothing_while_the_node_is_there(parts,
         for each in (invoice, later):
             await parts.pay(each)
             await parts.becomes(each, Status.PAID)
-        short = await parts.invoicing.create("dakk", an_order(expiry=1))
+        short = await parts.invoicing.create(DAKK, an_order(expiry=1))
         await parts.becomes(short, Status.EXPIRED)
         assert await parts.store.totals() == (3, 10_000)
 
@@ -443,7 +443,7 @@ async def test_a_clock_that_jumps_expires_nothing_while_the_node_is_there(parts,
 async def test_a_clock_that_jumps_while_the_node_is_away_takes_nothing_back_or_for_good(parts):
     """It reads as expired by our clock, which may be wrong: with the node's word, all is as it was."""
     async with parts.lightningd():
-        invoice = await parts.invoicing.create("dakk", an_order(expiry=1800))
+        invoice = await parts.invoicing.create(DAKK, an_order(expiry=1800))
     parts.ahead = timedelta(hours=1)
     await eventually(lambda: not parts.node.is_connected)
     assert await parts.status(invoice) is Status.EXPIRED
@@ -462,10 +462,10 @@ async def test_a_clock_that_jumps_while_the_node_is_away_takes_nothing_back_or_f
 async def test_the_nodes_clock_may_jump_too(parts, hours):
     """Of what it says is expired, no more can be paid; what it makes then can, for as long as was ordered."""
     async with parts.lightningd() as node:
-        invoice = await parts.invoicing.create("dakk", an_order(expiry=1800))
+        invoice = await parts.invoicing.create(DAKK, an_order(expiry=1800))
         parts.node_ahead = timedelta(hours=hours)
         node.expire_due()
-        later = await parts.invoicing.create("dakk", an_order(expiry=1800, label="order-1"))
+        later = await parts.invoicing.create(DAKK, an_order(expiry=1800, label="order-1"))
 
         if hours > 0:
             await parts.becomes(invoice, Status.EXPIRED)
@@ -473,7 +473,7 @@ async def test_the_nodes_clock_may_jump_too(parts, hours):
             await parts.pay(invoice)
             await parts.becomes(invoice, Status.PAID)
         assert (later.expires_at - later.created_at).total_seconds() == 1800
-        assert await parts.invoicing.create("dakk", an_order(expiry=1800, label="order-1")) == later
+        assert await parts.invoicing.create(DAKK, an_order(expiry=1800, label="order-1")) == later
         await parts.pay(later)
         await parts.becomes(later, Status.PAID)
         parts.node_ahead = timedelta(0)
@@ -490,4 +490,4 @@ async def test_a_foreign_invoice_under_our_label_is_a_conflict_however_large(par
         await rpc.hang_up()
 
         with pytest.raises(Conflict, match="another description$"):
-            await parts.invoicing.create("dakk", order)
+            await parts.invoicing.create(DAKK, order)

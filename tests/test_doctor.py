@@ -38,7 +38,7 @@ async def examine(till, *, repair=False):
 def damage(till, statement):
     """Do what no program should."""
     with till.store._database.atomic():
-        till.store._do._execute(statement)
+        till.store._do.execute(statement)
 
 
 def found(report):

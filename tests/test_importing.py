@@ -4,7 +4,7 @@ import pytest
 
 from tests.nodes import simulated_node
 from tests.parts import Parts
-from tests.samples import an_order
+from tests.samples import DAKK, an_order
 from tilld import node as node_module
 from tilld.errors import NodeOffline
 from tilld.importing import Imported, Importing
@@ -113,7 +113,7 @@ async def test_what_a_crash_has_left_is_for_the_retry(till, lightningd):
     issued = await till.node.invoice(order.invoice_id("dakk", till.store.secret), order)
 
     await imported(till)
-    invoice = await till.invoicing.create("dakk", order)
+    invoice = await till.invoicing.create(DAKK, order)
 
     assert (invoice.bolt11, invoice.label, invoice.username) == (issued.bolt11, "order-1", "dakk")
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.nodes import simulated_node
 from tests.parts import Parts
-from tests.samples import a_bolt11, an_order, paid
+from tests.samples import DAKK, a_bolt11, an_order, paid
 from tests.scripted_node import error, result, scripted_node
 from tests.test_node import GETINFO
 from tilld.errors import Conflict, NodeOffline
@@ -25,15 +25,15 @@ async def till(tmp_path):
 async def test_the_nodes_word_on_expiry_counts_where_it_can_be_had(till, tmp_path):
     """While it is away a read tells what our clock can know; a watch waits for the node's word."""
     async with simulated_node(tmp_path):
-        invoice = await till.invoicing.create("dakk", an_order())
+        invoice = await till.invoicing.create(DAKK, an_order())
         till.late = timedelta(hours=2)
-        assert (await till.invoicing.get(invoice.invoice_id)).status is Status.UNPAID
+        assert (await till.invoicing.get(DAKK, invoice.invoice_id)).status is Status.UNPAID
         await till.node.close()
 
-    watch = till.invoicing.watch(invoice.invoice_id)
+    watch = till.invoicing.watch(DAKK, invoice.invoice_id)
     assert (await anext(watch)).status is Status.UNPAID
-    assert (await till.invoicing.get(invoice.invoice_id)).status is Status.EXPIRED
-    assert (await till.invoicing.get_by_id(invoice.id)).status is Status.EXPIRED
+    assert (await till.invoicing.get(DAKK, invoice.invoice_id)).status is Status.EXPIRED
+    assert (await till.invoicing.get_by_id(DAKK, invoice.id)).status is Status.EXPIRED
     till.hub.publish(await till.store.settle(invoice.node_id, [paid(invoice)]))
     assert (await anext(watch)).status is Status.PAID
     with pytest.raises(StopAsyncIteration):
@@ -43,20 +43,20 @@ async def test_the_nodes_word_on_expiry_counts_where_it_can_be_had(till, tmp_pat
 async def test_another_nodes_word_on_expiry_does_not_count(till, tmp_path):
     """It knows nothing of the invoice: what our clock can know is all that there is."""
     async with simulated_node(tmp_path):
-        invoice = await till.invoicing.create("dakk", an_order())
+        invoice = await till.invoicing.create(DAKK, an_order())
         await till.node.close()
     (tmp_path / "node.jsonl").unlink()
     till.late = timedelta(hours=2)
 
     async with simulated_node(tmp_path):
         assert (await till.node.info()).id != invoice.node_id
-        assert (await till.invoicing.get(invoice.invoice_id)).status is Status.EXPIRED
+        assert (await till.invoicing.get(DAKK, invoice.invoice_id)).status is Status.EXPIRED
 
 
 async def test_a_payment_between_subscribing_and_reading_is_delivered(till, tmp_path, monkeypatch):
     """It is in what is read, or it comes after; it is never lost."""
     async with simulated_node(tmp_path):
-        invoice = await till.invoicing.create("dakk", an_order())
+        invoice = await till.invoicing.create(DAKK, an_order())
         read = till.store.get
 
         async def paid_meanwhile(invoice_id):
@@ -65,7 +65,7 @@ async def test_a_payment_between_subscribing_and_reading_is_delivered(till, tmp_
             return found
 
         monkeypatch.setattr(till.store, "get", paid_meanwhile)
-        watch = till.invoicing.watch(invoice.invoice_id)
+        watch = till.invoicing.watch(DAKK, invoice.invoice_id)
         assert (await anext(watch)).status is Status.UNPAID
         monkeypatch.undo()
 
@@ -102,7 +102,7 @@ async def test_a_lost_reply_is_looked_up_before_anything_is_said(till, tmp_path,
 
     lost: list[str] = []
     async with scripted_node(tmp_path / "rpc", answer):
-        invoice = await till.invoicing.create("dakk", an_order())
+        invoice = await till.invoicing.create(DAKK, an_order())
 
     assert invoice.bolt11 == bolt11
     assert await till.store.get(invoice.invoice_id) == invoice
@@ -119,7 +119,7 @@ async def test_a_node_that_never_answers_makes_no_invoice(till, tmp_path):
 
     async with scripted_node(tmp_path / "rpc", answer):
         with pytest.raises(NodeOffline):
-            await till.invoicing.create("dakk", an_order())
+            await till.invoicing.create(DAKK, an_order())
 
     assert (await till.store.totals()).invoices == 0
 
@@ -132,8 +132,8 @@ async def test_after_a_crash_between_node_and_store_a_retry_adopts(till, tmp_pat
         issued = await till.node.invoice(invoice_id, order)
 
         with pytest.raises(Conflict, match="another description$"):
-            await till.invoicing.create("dakk", an_order(label="order-1"))
-        adopted = await till.invoicing.create("dakk", order)
+            await till.invoicing.create(DAKK, an_order(label="order-1"))
+        adopted = await till.invoicing.create(DAKK, order)
 
     assert (adopted.invoice_id, adopted.bolt11) == (invoice_id, issued.bolt11)
 
@@ -143,7 +143,7 @@ async def test_of_two_orders_with_one_label_at_once_one_is_refused(till, tmp_pat
     orders = [an_order(label="order-1", metadata=f'{{"type":"{name}"}}') for name in ("shop", "bar")]
     async with simulated_node(tmp_path):
         results = await asyncio.gather(
-            *(till.invoicing.create("dakk", order) for order in orders), return_exceptions=True
+            *(till.invoicing.create(DAKK, order) for order in orders), return_exceptions=True
         )
 
     assert sorted(type(each).__name__ for each in results) == ["Conflict", "Invoice"]
@@ -157,7 +157,7 @@ async def test_what_became_of_an_adopted_invoice_is_settled_with_it(till, tmp_pa
         issued = await till.node.invoice(order.invoice_id("dakk", till.store.secret), order)
         await lightningd.pay(issued.bolt11)
 
-        adopted = await till.invoicing.create("dakk", order)
+        adopted = await till.invoicing.create(DAKK, order)
 
     assert adopted.status is Status.PAID
     assert await till.store.get(adopted.invoice_id) == adopted

@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 )
 
 from tests.conftest import eventually, new_database
-from tests.samples import an_order
+from tests.samples import ANOTHER, DAKK, an_order
 from tilld import follower as follower_module
 from tilld import play_money
 from tilld.database import open_database
@@ -193,7 +193,7 @@ class Watch:
         self.task = asyncio.create_task(self._follow(invoicing))
 
     async def _follow(self, invoicing: Invoicing) -> None:
-        async for state in invoicing.watch(self.invoice_id):
+        async for state in invoicing.watch(DAKK, self.invoice_id):
             assert not state.payment or state.payment_hash in self._paid
             self.states.append(state)
 
@@ -429,7 +429,7 @@ class Machine(RuleBasedStateMachine):
         till.store.statements_left = dies_after
         till.store.dies_unanswered = dies_unanswered
         try:
-            outcome = await till.do(till.invoicing.create("dakk", order))
+            outcome = await till.do(till.invoicing.create(DAKK, order))
         except Death:
             self.unanswered.append(order)
             await self.kill_till()
@@ -456,7 +456,7 @@ class Machine(RuleBasedStateMachine):
         store = self.till.store
         store.adding.clear()
         store.may_add.clear()
-        creating = asyncio.create_task(self.till.invoicing.create("dakk", order))
+        creating = asyncio.create_task(self.till.invoicing.create(DAKK, order))
         await store.adding.wait()
         self.turn_clock(order.expiry)
         await self.until_caught_up()
@@ -539,14 +539,14 @@ class Machine(RuleBasedStateMachine):
         stored = await self.till.store.get(invoice.invoice_id)
         assert stored
         expected = stored if self.lightningd else stored.by_the_clock(self.now())
-        assert await invoicing.get(invoice.invoice_id) == expected
-        assert await invoicing.get_by_id(invoice.id) == expected
-        assert await invoicing.get_by_payment_hash(invoice.payment_hash) == expected
-        assert await invoicing.get_by_bolt11(f"LIGHTNING:{invoice.bolt11.upper()}") == expected
+        assert await invoicing.get(DAKK, invoice.invoice_id) == expected
+        assert await invoicing.get_by_id(DAKK, invoice.id) == expected
+        assert await invoicing.get_by_payment_hash(DAKK, invoice.payment_hash) == expected
+        assert await invoicing.get_by_bolt11(DAKK, f"LIGHTNING:{invoice.bolt11.upper()}") == expected
         if invoice.label:
-            assert await invoicing.get_by_label("dakk", invoice.label) == expected
+            assert await invoicing.get_by_label(DAKK, invoice.label) == expected
         with pytest.raises(NotFound):
-            await invoicing.get_by_label("another", invoice.label or "tea")
+            await invoicing.get_by_label(ANOTHER, invoice.label or "tea")
         assert RANKS.index(expected.status) >= RANKS.index(
             self.last_seen.get(invoice.invoice_id, Status.UNPAID)
         )

@@ -174,7 +174,7 @@ async def test_everything_is_still_there_after_a_restart(store, database_url):
 
 async def test_a_failing_database_is_unavailable(store):
     """And tells nothing of the inside."""
-    await store._write(lambda: store._do._execute("DROP TABLE till"))
+    await store._write(lambda: store._do.execute("DROP TABLE till"))
 
     with pytest.raises(Unavailable, match="^the store is unavailable"):
         await store.totals()
@@ -200,7 +200,7 @@ def test_a_database_without_a_place_is_refused(url):
 
 async def test_a_database_of_a_newer_till_is_refused(store, database_url):
     statement = "INSERT INTO schema_migration (name, applied) VALUES ('9999_future', '2030-01-01')"
-    await store._write(lambda: store._do._execute(statement))
+    await store._write(lambda: store._do.execute(statement))
 
     with pytest.raises(OperatorError, match="9999_future"):
         open_database(database_url)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 import structlog
 
 from tilld import child
+from tilld.access import Access
 from tilld.config import Address, Config
 from tilld.database import open_database
 from tilld.envoy import Envoy
@@ -147,12 +148,13 @@ class Till(Parts):
         check_socket(rpc_file)
         store = Store(open_database(config.database_url))
         self._parts.push_async_callback(store.close)
+        await _check_who_may_call(config, store)
         node = Node(rpc_file)
         self._parts.push_async_callback(node.close)
         invoicing = Invoicing(store, node, self.hub)
         follower = Follower(node, store, self.hub)
         self._spawn("the follower", follower.run())
-        grpc, health_servicer = await self._start_server(invoicing)
+        grpc, health_servicer = await self._start_server(invoicing, Access(store))
         self._spawn(
             "the health check",
             health.report(health_servicer, server.SERVICES, store, lambda: follower.is_following),
@@ -183,10 +185,12 @@ class Till(Parts):
         self._watch_over("the simulated node", process.wait(), log_file)
         return rpc_file
 
-    async def _start_server(self, invoicing: Invoicing) -> tuple[Address, health.HealthServicer]:
+    async def _start_server(
+        self, invoicing: Invoicing, access: Access
+    ) -> tuple[Address, health.HealthServicer]:
         health_servicer = health.HealthServicer()
         rest = RestServicer(invoicing, self._config.heartbeat_seconds)
-        grpc = server.create(InvoiceServicer(invoicing), rest, health_servicer)
+        grpc = server.create(InvoiceServicer(invoicing), rest, health_servicer, access)
         address = server.listen(grpc, self._config.grpc)
         await grpc.start()
         self._parts.push_async_callback(grpc.stop, self._config.grace_seconds)
@@ -209,3 +213,13 @@ def _allow_many_connections() -> None:
 async def _cancel(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.wait([task])
+
+
+async def _check_who_may_call(config: Config, store: Store) -> None:
+    addresses = [config.grpc] if config.no_rest else [config.grpc, config.rest]
+    public = [address for address in addresses if not address.is_loopback]
+    if public and not config.allow_anonymous and not await store.has_keys():
+        raise OperatorError(
+            f"{public[0]} is not on loopback, and without keys everybody could call: make one with "
+            "'tilld key create', or let everybody call with --allow-anonymous"
+        )

@@ -1,5 +1,6 @@
 """Settings: flags first, then TILLD_… variables, then defaults. The only reader of the environment."""
 
+import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -27,6 +28,14 @@ class Address(NamedTuple):
             raise ValueError("give HOST:PORT, such as 127.0.0.1:8080")
         return cls(host.removeprefix("[").removesuffix("]"), int(port))
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it. A name counts if it is localhost."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
@@ -44,7 +53,7 @@ AddressSetting = Annotated[Address, NoDecode, BeforeValidator(_address), PlainSe
 AddressesSetting = Annotated[tuple[AddressSetting, ...], NoDecode, BeforeValidator(_addresses)]
 
 
-FLAGS = {"lightning_rpc", "database", "data_dir", "grpc", "rest", "no_rest", "upstream"}
+FLAGS = {"lightning_rpc", "database", "data_dir", "grpc", "rest", "no_rest", "upstream", "allow_anonymous"}
 
 
 class Config(BaseSettings):
@@ -58,6 +67,8 @@ class Config(BaseSettings):
     grpc: AddressSetting = Address("127.0.0.1", 50051)
     rest: AddressSetting = Address("127.0.0.1", 8080)
     no_rest: bool = False
+    # Lets everybody call who can reach an address that is not on loopback.
+    allow_anonymous: bool = False
     # Where `tilld envoy` finds the tilld processes; in the variable, commas between them.
     upstream: AddressesSetting = (Address("127.0.0.1", 50051),)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

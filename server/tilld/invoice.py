@@ -103,6 +103,11 @@ class Order:
             )
         return cls(amount_msat, description or None, expiry, _checked_metadata(metadata), label)
 
+    @property
+    def type(self) -> str:
+        """The application that it is for."""
+        return _type(self.metadata)
+
     def invoice_id(self, username: str, secret: bytes) -> str:
         """The public id for this order: the same for the same label of the same user, else a new one.
 
@@ -241,6 +246,11 @@ class Invoice:
         return Status.EXPIRED if self.expired or self.overdue else Status.UNPAID
 
     @property
+    def type(self) -> str:
+        """The application that it is for."""
+        return _type(self.metadata)
+
+    @property
     def is_final(self) -> bool:
         """Whether the node has said the last word on it."""
         return bool(self.payment or self.expired)
@@ -302,6 +312,10 @@ def _checked_metadata(text: str) -> str:
     if kind is None or not isinstance(kind.value, str):
         raise InvalidRequest('metadata must have a member "type" that is a string')
     return compact
+
+
+def _type(metadata: str) -> str:
+    return str(json.loads(metadata)["type"])
 
 
 def _public_id(entropy: bytes) -> str:

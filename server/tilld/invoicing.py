@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import structlog
 
 from tilld import payment_request
-from tilld.errors import NodeOffline, NotFound, TillError
+from tilld.errors import NodeOffline, NotFound, PermissionDenied, TillError
 from tilld.hub import Hub
 from tilld.invoice import Invoice, Order, Seen, is_id, is_invoice_id
+from tilld.key import Caller
 from tilld.node import MayExist, Node
 from tilld.node_info import NodeInfo
 from tilld.store import Store, Totals
@@ -19,9 +20,6 @@ log = structlog.get_logger()
 
 # A node that needs longer to tell who it is can't create an invoice either.
 INFO_SECONDS = 2.0
-
-# The username of callers without a key.
-ANONYMOUS = "anonymous"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +42,19 @@ class Invoicing:
         self._hub = hub
         self._clock = clock
 
-    async def create(self, username: str, order: Order) -> Invoice:
+    async def create(self, caller: Caller, order: Order) -> Invoice:
         """Create an invoice, or find the one that the same order with the same label created before.
 
-        Raises Conflict where the label belongs to another order; NodeOffline.
+        Raises Conflict where the label belongs to another order; PermissionDenied for a type that is not
+        the caller's; NodeOffline.
         """
+        if caller.type not in (None, order.type):
+            raise PermissionDenied(f'this key is for metadata of type "{caller.type}" only')
         if order.label is not None:
-            earlier = await self._store.get_by_label(username, order.label)
+            earlier = await self._store.get_by_label(caller.username, order.label)
             if earlier:
                 return earlier.answering(order)
-        issued, seen = await self._issue(username, order)
+        issued, seen = await self._issue(caller.username, order)
         invoice = await self._store.add(issued)
         if invoice is not issued:
             return invoice.answering(order)
@@ -64,41 +65,41 @@ class Invoicing:
         log.info(
             "invoice created",
             invoice_id=invoice.invoice_id,
-            username=username,
+            username=caller.username,
             amount_msat=invoice.amount_msat,
             payment_hash=invoice.payment_hash,
         )
         return invoice
 
-    async def get(self, invoice_id: str) -> Invoice:
+    async def get(self, caller: Caller, invoice_id: str) -> Invoice:
         """Read an invoice by its public id.
 
         Raises NotFound.
         """
-        return self._read(await self._store.get(invoice_id) if is_invoice_id(invoice_id) else None)
+        return self._read(caller, await self._store.get(invoice_id) if is_invoice_id(invoice_id) else None)
 
-    async def get_by_id(self, internal_id: str) -> Invoice:
+    async def get_by_id(self, caller: Caller, internal_id: str) -> Invoice:
         """Read an invoice by its internal id.
 
         Raises NotFound.
         """
-        return self._read(await self._store.get_by_id(internal_id) if is_id(internal_id) else None)
+        return self._read(caller, await self._store.get_by_id(internal_id) if is_id(internal_id) else None)
 
-    async def get_by_label(self, username: str, label: str) -> Invoice:
+    async def get_by_label(self, caller: Caller, label: str) -> Invoice:
         """Read a user's invoice by its label.
 
         Raises NotFound.
         """
-        return self._read(await self._store.get_by_label(username, label))
+        return self._read(caller, await self._store.get_by_label(caller.username, label))
 
-    async def get_by_payment_hash(self, payment_hash: str) -> Invoice:
+    async def get_by_payment_hash(self, caller: Caller, payment_hash: str) -> Invoice:
         """Read an invoice by its payment hash.
 
         Raises NotFound.
         """
-        return self._read(await self._store.get_by_payment_hash(payment_hash.lower()))
+        return self._read(caller, await self._store.get_by_payment_hash(payment_hash.lower()))
 
-    async def get_by_bolt11(self, text: str) -> Invoice:
+    async def get_by_bolt11(self, caller: Caller, text: str) -> Invoice:
         """Read an invoice by its payment request, as people and QR codes write it.
 
         Raises NotFound.
@@ -109,9 +110,9 @@ class Invoicing:
         except ValueError:
             raise NotFound from None
         invoice = await self._store.get_by_payment_hash(payment_hash)
-        return self._read(invoice if invoice and invoice.bolt11 == request else None)
+        return self._read(caller, invoice if invoice and invoice.bolt11 == request else None)
 
-    async def watch(self, invoice_id: str) -> AsyncIterator[Invoice]:
+    async def watch(self, caller: Caller, invoice_id: str) -> AsyncIterator[Invoice]:
         """Follow an invoice: its current state at once, then every change, until a final state.
 
         Raises NotFound; Unavailable when Till stops.
@@ -119,7 +120,7 @@ class Invoicing:
         # Subscribe before reading: a payment between the two would be lost.
         with self._hub.subscribe(invoice_id) as changes:
             invoice = await self._store.get(invoice_id) if is_invoice_id(invoice_id) else None
-            if invoice is None:
+            if invoice is None or not caller.may_see(invoice):
                 raise NotFound
             # As the node said: what the clock can know is not the last word.
             yield invoice
@@ -136,9 +137,9 @@ class Invoicing:
         except (TillError, TimeoutError):
             return Info(totals, online=False, node=self._node.last_info or await self._store.last_node())
 
-    def _read(self, invoice: Invoice | None) -> Invoice:
-        """An invoice as callers may see it."""
-        if invoice is None:
+    def _read(self, caller: Caller, invoice: Invoice | None) -> Invoice:
+        """An invoice as its owner may see it; another's does not exist."""
+        if invoice is None or not caller.may_see(invoice):
             raise NotFound
         # The node's word counts, where it can be had.
         is_there = self._node.is_there(invoice.node_id)

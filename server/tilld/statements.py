@@ -5,7 +5,7 @@ from typing import Any
 
 import peewee
 
-from tilld.tables import Invoices, Nodes, Till
+from tilld.tables import Invoices, Keys, Nodes, Till
 
 
 class Statements:
@@ -13,7 +13,7 @@ class Statements:
 
     def __init__(self, database: peewee.Database) -> None:
         self._database = database
-        with database.bind_ctx([Invoices, Nodes, Till]):
+        with database.bind_ctx([Invoices, Keys, Nodes, Till]):
             invoices = Invoices.select()
             self.by_invoice_id = _sql(invoices.where(Invoices.invoice_id == ""))
             self.by_id = _sql(invoices.where(Invoices.id == ""))
@@ -45,6 +45,13 @@ class Statements:
             self.add_to_totals = _sql(Till.update(invoices=Till.invoices + 0, volume_msat=volume_msat))
             self.updated_index = _sql(Nodes.select(Nodes.updated_index).where(Nodes.id == ""))
             self.follow = _sql(Nodes.update(updated_index=0).where(Nodes.id == ""))
+            keys = Keys.select()
+            self.key = _sql(keys.where(Keys.id == ""))
+            self.keys = _sql(keys.order_by(Keys.created_at, Keys.id))
+            self.any_key = _sql(Keys.select(Keys.id).limit(1))
+            self.add_key = _sql(Keys.insert(dict.fromkeys(Keys._meta.sorted_fields, 0)))
+            revoke = Keys.update(revoked_at=0).where(Keys.id == "", Keys.revoked_at.is_null())
+            self.revoke_key = _sql(revoke.returning(Keys))
             self.last_node = _sql(Nodes.select(Nodes.info).order_by(Nodes.seen_at.desc()).limit(1))
             self.add_node = _sql(
                 Nodes.insert(id="", updated_index=0, info="", seen_at=0).on_conflict_ignore()

@@ -16,8 +16,9 @@ from tilld.database import close_database, drop_connection
 from tilld.errors import Internal, Unavailable
 from tilld.group_commit import GroupCommit
 from tilld.invoice import Invoice, Seen
+from tilld.key import Key
 from tilld.node_info import NodeInfo
-from tilld.tables import invoice_of
+from tilld.tables import invoice_of, key_of, row_of_key
 from tilld.transactions import Transactions, padded
 
 log = structlog.get_logger()
@@ -139,6 +140,29 @@ class Store:
         """The node that was seen last, as it was then."""
         rows = await self._read(self._sql.last_node, 1)
         return NodeInfo.from_json(json.loads(rows[0][0])) if rows else None
+
+    async def add_key(self, key: Key) -> None:
+        """Add an API key."""
+        await self._write(lambda: self._do.execute(self._sql.add_key, *row_of_key(key)))
+
+    async def key(self, key_id: str) -> Key | None:
+        """Find an API key by its id."""
+        rows = await self._read(self._sql.key, key_id)
+        return key_of(rows[0]) if rows else None
+
+    async def keys(self) -> list[Key]:
+        """All API keys there ever were, the oldest first."""
+        return [key_of(row) for row in await self._read(self._sql.keys)]
+
+    async def has_keys(self) -> bool:
+        """Whether there ever was an API key."""
+        return bool(await self._read(self._sql.any_key, 1))
+
+    async def revoke_key(self, key_id: str, revoked_at: datetime) -> Key | None:
+        """Revoke an API key that is not revoked yet; returns it, or None where there is none."""
+        facts = (int(revoked_at.timestamp()), key_id)
+        rows = await self._write(lambda: self._do.rows(self._sql.revoke_key, *facts))
+        return key_of(rows[0]) if rows else None
 
     async def totals(self) -> Totals:
         """The totals of all invoices. They are kept, not counted."""

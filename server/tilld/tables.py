@@ -5,6 +5,7 @@ from typing import Any
 from peewee import BigIntegerField, BooleanField, CharField, Model, TextField
 
 from tilld.invoice import Invoice, Payment, utc
+from tilld.key import Key, Scope
 
 
 class Invoices(Model):
@@ -46,6 +47,24 @@ class Nodes(Model):
         """Its name."""
 
         table_name = "nodes"
+
+
+class Keys(Model):
+    """A row for each API key ever made; of the key itself only a hash. Scopes have spaces between them."""
+
+    id = CharField(12, primary_key=True)
+    digest = CharField(64)
+    username = CharField()
+    scopes = CharField()
+    type = CharField(null=True)
+    created_at = BigIntegerField()
+    expires_at = BigIntegerField(null=True)
+    revoked_at = BigIntegerField(null=True)
+
+    class Meta:
+        """Its name."""
+
+        table_name = "keys"
 
 
 class Till(Model):
@@ -93,3 +112,32 @@ def invoice_of(row: tuple[Any, ...]) -> Invoice:
     *asked, created_at, expires_at, expired, pay_index, amount_received_msat, paid_at = row
     payment = None if paid_at is None else Payment(pay_index, amount_received_msat, utc(paid_at))
     return Invoice(*(*asked, utc(created_at), utc(expires_at), payment, bool(expired)))
+
+
+def row_of_key(key: Key) -> tuple[Any, ...]:
+    """A key in the order of the table's columns."""
+    return (
+        key.id,
+        key.digest,
+        key.username,
+        " ".join(sorted(key.scopes)),
+        key.type,
+        int(key.created_at.timestamp()),
+        key.expires_at and int(key.expires_at.timestamp()),
+        key.revoked_at and int(key.revoked_at.timestamp()),
+    )
+
+
+def key_of(row: tuple[Any, ...]) -> Key:
+    """A key from its row."""
+    key_id, digest, username, scopes, kind, created_at, expires_at, revoked_at = row
+    return Key(
+        id=key_id,
+        digest=digest,
+        username=username,
+        scopes=frozenset(map(Scope, scopes.split())),
+        type=kind,
+        created_at=utc(created_at),
+        expires_at=None if expires_at is None else utc(expires_at),
+        revoked_at=None if revoked_at is None else utc(revoked_at),
+    )

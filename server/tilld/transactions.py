@@ -29,7 +29,7 @@ class Transactions:
         """Insert many; tells for each whether it is known to be new."""
         values = [value for invoice in invoices for value in row_of(invoice)]
         with self._database.atomic():
-            inserted = self._execute(self.sql.add_invoices(len(invoices)), *values).rowcount
+            inserted = self.execute(self.sql.add_invoices(len(invoices)), *values).rowcount
             self._add_to_totals(inserted, 0)
         return [inserted == len(invoices)] * len(invoices)
 
@@ -37,7 +37,7 @@ class Transactions:
         """Insert many with what became of them; returns those that were not there."""
         with self._database.atomic():
             statement = self.sql.add_invoices(1)
-            added = [each for each in invoices if self._execute(statement, *row_of(each)).rowcount]
+            added = [each for each in invoices if self.execute(statement, *row_of(each)).rowcount]
             self._add_to_totals(len(added), _received_msat(added))
         return added
 
@@ -46,7 +46,7 @@ class Transactions:
         with self._database.atomic():
             # Locks the totals: who added an invoice before is seen by the next statement, others wait.
             self._add_to_totals(0, 0)
-            self._execute(self.sql.recount)
+            self.execute(self.sql.recount)
 
     def settle(self, node_id: str, seen: Sequence[Seen], updated_index: int | None) -> list[Invoice]:
         """Write down what a node said, and how far it was followed; returns the invoices that it changed."""
@@ -64,7 +64,7 @@ class Transactions:
         with self._database.atomic():
             if updated_index is not None:
                 # First: of several who follow one node, the others wait here, before they lock any invoice.
-                self._execute(self.sql.follow, updated_index, node_id)
+                self.execute(self.sql.follow, updated_index, node_id)
             changed = [
                 *self._changed(self.sql.pay, node_id, paid),
                 *self._changed(self.sql.expire, node_id, expired, True),
@@ -84,23 +84,24 @@ class Transactions:
 
     def _add_to_totals(self, invoices: int, received_msat: int) -> None:
         received_msat = min(received_msat, MAX_BIGINT)
-        self._execute(self.sql.add_to_totals, invoices, MAX_BIGINT - received_msat, received_msat)
+        self.execute(self.sql.add_to_totals, invoices, MAX_BIGINT - received_msat, received_msat)
 
     def remember_node(self, node_id: str, info: str, seen_at: int) -> None:
         """Keep a node's getinfo, as JSON."""
         with self._database.atomic():
-            self._execute(self.sql.add_node, node_id, 0, info, seen_at)
-            self._execute(self.sql.see_node, info, seen_at, node_id)
+            self.execute(self.sql.add_node, node_id, 0, info, seen_at)
+            self.execute(self.sql.see_node, info, seen_at, node_id)
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement; returns its rows."""
-        cursor = self._execute(sql, *values)
+        cursor = self.execute(sql, *values)
         # Peewee translates the errors of a statement, but not those of reading its rows.
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
             rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
 
-    def _execute(self, sql: str, *values: Any) -> Any:
+    def execute(self, sql: str, *values: Any) -> Any:
+        """Run a statement; returns its cursor."""
         return self._database.execute_sql(sql, values)  # type: ignore[no-untyped-call]
 
 

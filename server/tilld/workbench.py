@@ -29,15 +29,28 @@ async def workbench(config: Config, *, create: bool) -> AsyncIterator[Workbench]
     """
     rpc_file = config.lightning_rpc or config.simulated_rpc_file
     check_socket(rpc_file)
+    async with open_store(config, create=create) as store:
+        node = Node(rpc_file)
+        try:
+            yield Workbench(store, node)
+        finally:
+            await node.close()
+
+
+@asynccontextmanager
+async def open_store(config: Config, *, create: bool) -> AsyncIterator[Store]:
+    """Open the store alone, for as long as the context lasts.
+
+    Raises OperatorError as `workbench` does.
+    """
     if create:
         make_directory(config.data_dir)
-    store, node = Store(open_database(config.database_url, create=create)), Node(rpc_file)
+    store = Store(open_database(config.database_url, create=create))
     try:
-        yield Workbench(store, node)
+        yield store
     except TillError as reason:
         raise OperatorError(reason.message) from None
     finally:
-        await node.close()
         await store.close()
 
 

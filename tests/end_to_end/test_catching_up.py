@@ -19,6 +19,7 @@ from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_pb2 import INVOICE_STATUS_EXPIRED, INVOICE_STATUS_PAID
 from tilld.database import open_database
 from tilld.invoice import utc
+from tilld.key import ANONYMOUS
 from tilld.simulator.ledger import Created, Event, Expired, Paid
 from tilld.store import Store
 
@@ -39,7 +40,9 @@ async def what_happened(directory, database_url, number):
         await till.close()
     now = int(time.time())
     invoices = [
-        an_invoice(node_id=node_id, expires_at=utc(now - 1), created_at=utc(now) - timedelta(hours=1))
+        an_invoice(
+            ANONYMOUS.username, node_id, expires_at=utc(now - 1), created_at=utc(now) - timedelta(hours=1)
+        )
         for _ in range(number)
     ]
     store = Store(open_database(database_url))

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from tests.conftest import config, open_shop
 from tests.samples import an_invoice, paid
 from tests.scripted_node import result, scripted_node
 from tilld.database import open_database
+from tilld.key import SHOP, Key
 from tilld.store import Store
 from tilld.strict_json import compact
 
@@ -36,7 +37,7 @@ INFO = example("Get lightning node info", "Response 200")
 async def documented_shop(tmp_path_factory):
     """A Till whose store and node hold what is behind the examples."""
     directory = tmp_path_factory.mktemp("documented")
-    await _fill_store(f"sqlite:///{directory / 'till.db'}")
+    of_the_owner = await _fill_store(f"sqlite:///{directory / 'till.db'}")
 
     async def answer(request):
         if request["method"] == "getinfo":
@@ -51,10 +52,12 @@ async def documented_shop(tmp_path_factory):
     rpc_file = directory / "rpc"
     async with scripted_node(rpc_file, answer):
         async with open_shop(config(directory, lightning_rpc=rpc_file)) as shop:
+            shop.rest.headers.update(of_the_owner)
             yield shop
 
 
 async def _fill_store(url):
+    """Put in what is documented; returns the header that carries the owner's key."""
     documented = json.loads(INVOICE)
     node_id = json.loads(INFO)["nodeinfo"]["id"]
     invoice = replace(
@@ -71,8 +74,13 @@ async def _fill_store(url):
     others = [an_invoice(node_id=node_id) for _ in range(json.loads(INFO)["invoices"] - 1)]
     store = Store(open_database(url))
     await asyncio.gather(*map(store.add, [invoice, *others]))
+    key, token = Key.new(
+        username=invoice.username, scopes=SHOP, type=None, created_at=datetime.now(UTC), expires_at=None
+    )
+    await store.add_key(key)
     await store.settle(node_id, [paid(others[0], 12_000_000), paid(others[1], 143_777, 2)])
     await store.close()
+    return {"authorization": f"Bearer {token}"}
 
 
 async def test_get_an_invoice(documented_shop):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tilld.cli import node
+from tilld.cli import key, node
 from tilld.cli.run import envoy, run
 from tilld.cli.upkeep import doctor, import_
 from tilld.errors import OperatorError
@@ -24,6 +24,7 @@ app.command()(run)
 app.command()(envoy)
 app.command()(doctor)
 app.command("import")(import_)
+app.add_typer(key.app, name="key")
 app.add_typer(node.app, name="node")
 
 

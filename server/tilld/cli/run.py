@@ -25,6 +25,14 @@ def run(
     ] = None,
     rest: Rest = None,
     no_rest: Annotated[bool, typer.Option("--no-rest", help="Do not start Envoy. [TILLD_NO_REST]")] = False,
+    allow_anonymous: Annotated[
+        bool,
+        typer.Option(
+            "--allow-anonymous",
+            help="Without keys, let everybody call who can reach an address that is not on loopback. "
+            "[TILLD_ALLOW_ANONYMOUS]",
+        ),
+    ] = False,
 ) -> None:
     """Run Till: take payments until Ctrl-C.
 
@@ -40,6 +48,7 @@ def run(
         grpc=grpc,
         rest=rest,
         no_rest=no_rest or None,
+        allow_anonymous=allow_anonymous or None,
     )
     _prepare(config)
     import uvloop

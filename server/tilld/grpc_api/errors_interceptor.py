@@ -1,4 +1,4 @@
-"""The one door from errors to the wire: canonical status, google.rpc.ErrorInfo, the documented code."""
+"""The one door: callers are let in by it, and errors out: status, google.rpc.ErrorInfo, documented code."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,6 +12,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from tilld import errors
+from tilld.access import Access, caller
 
 log = structlog.get_logger()
 
@@ -42,12 +43,13 @@ Handler = Any
 
 
 class ErrorsInterceptor(grpc.aio.ServerInterceptor):
-    """Turns every exception of our handlers into a status that tells nothing of the inside.
+    """Lets in who may call, and turns every exception into a status that tells nothing of the inside.
 
     Requests are decoded here as well: grpc would answer a bad one with a text of its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, access: Access) -> None:
+        self._access = access
         self._guarded: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -64,10 +66,14 @@ class ErrorsInterceptor(grpc.aio.ServerInterceptor):
             return handler
         if handler is None:
             return grpc.unary_unary_rpc_method_handler(_no_such_method)
-        return self._guarded.setdefault(method, _guard(method, handler))
+        return self._guarded.setdefault(method, _guard(method, handler, self._access))
 
 
-def _guard(method: str, handler: Handler) -> Handler:
+def _guard(method: str, handler: Handler, access: Access) -> Handler:
+    async def admit(context: Context) -> None:
+        headers: dict[str, Any] = dict(context.invocation_metadata() or ())
+        caller.set(await access.admit(method, headers.get("authorization")))
+
     def decoded(raw: bytes) -> Any:
         if len(raw) > MAX_REQUEST_BYTES:
             raise errors.TooLarge(f"the request must have at most {MAX_REQUEST_BYTES} bytes")
@@ -79,12 +85,14 @@ def _guard(method: str, handler: Handler) -> Handler:
 
     async def call(raw: bytes, context: Context) -> Any:
         try:
+            await admit(context)
             return await handler.unary_unary(decoded(raw), context)
         except Exception as reason:
             await _refuse(method, reason, context)
 
     async def stream(raw: bytes, context: Context) -> AsyncIterator[Any]:
         try:
+            await admit(context)
             async for response in handler.unary_stream(decoded(raw), context):
                 yield response
         except Exception as reason:

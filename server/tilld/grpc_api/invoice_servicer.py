@@ -7,9 +7,10 @@ import grpc.aio
 
 from till.v1 import invoice_service_pb2 as pb
 from till.v1 import invoice_service_pb2_grpc
+from tilld.access import caller
 from tilld.errors import InvalidRequest
 from tilld.grpc_api import convert
-from tilld.invoicing import ANONYMOUS, Invoicing
+from tilld.invoicing import Invoicing
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -24,19 +25,19 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         self, request: pb.CreateInvoiceRequest, context: Context
     ) -> pb.CreateInvoiceResponse:
         """Create an invoice."""
-        invoice = await self._invoicing.create(ANONYMOUS, convert.order(request))
+        invoice = await self._invoicing.create(caller.get(), convert.order(request))
         return pb.CreateInvoiceResponse(invoice=convert.invoice(invoice))
 
     async def GetInvoice(self, request: pb.GetInvoiceRequest, context: Context) -> pb.GetInvoiceResponse:
         """Read an invoice by its public id."""
-        invoice = await self._invoicing.get(request.invoice_id)
+        invoice = await self._invoicing.get(caller.get(), request.invoice_id)
         return pb.GetInvoiceResponse(invoice=convert.invoice(invoice))
 
     async def GetInvoiceById(
         self, request: pb.GetInvoiceByIdRequest, context: Context
     ) -> pb.GetInvoiceByIdResponse:
         """Read an invoice by its internal id."""
-        invoice = await self._invoicing.get_by_id(request.id)
+        invoice = await self._invoicing.get_by_id(caller.get(), request.id)
         return pb.GetInvoiceByIdResponse(invoice=convert.invoice(invoice))
 
     async def LookupInvoice(
@@ -45,11 +46,11 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         """Find an invoice by what else is known of it."""
         match request.WhichOneof("key"):
             case "label":
-                invoice = await self._invoicing.get_by_label(ANONYMOUS, request.label)
+                invoice = await self._invoicing.get_by_label(caller.get(), request.label)
             case "payment_hash":
-                invoice = await self._invoicing.get_by_payment_hash(request.payment_hash)
+                invoice = await self._invoicing.get_by_payment_hash(caller.get(), request.payment_hash)
             case "bolt11":
-                invoice = await self._invoicing.get_by_bolt11(request.bolt11)
+                invoice = await self._invoicing.get_by_bolt11(caller.get(), request.bolt11)
             case _:
                 raise InvalidRequest("give one of label, payment_hash and bolt11")
         return pb.LookupInvoiceResponse(invoice=convert.invoice(invoice))
@@ -58,7 +59,7 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         self, request: pb.WatchInvoiceRequest, context: Context
     ) -> AsyncIterator[pb.WatchInvoiceResponse]:
         """Follow an invoice until it is final."""
-        async for invoice in self._invoicing.watch(request.invoice_id):
+        async for invoice in self._invoicing.watch(caller.get(), request.invoice_id):
             yield pb.WatchInvoiceResponse(invoice=convert.invoice(invoice))
 
     async def GetInfo(self, request: pb.GetInfoRequest, context: Context) -> pb.GetInfoResponse:

@@ -5,6 +5,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from till.v1 import invoice_service_pb2, invoice_service_pb2_grpc, rest_service_pb2, rest_service_pb2_grpc
+from tilld.access import Access
 from tilld.config import Address
 from tilld.errors import OperatorError
 from tilld.grpc_api.errors_interceptor import ErrorsInterceptor
@@ -34,9 +35,10 @@ def create(
     invoices: invoice_service_pb2_grpc.InvoiceServiceServicer,
     rest: rest_service_pb2_grpc.RestServiceServicer,
     health_servicer: HealthServicer,
+    access: Access,
 ) -> grpc.aio.Server:
     """A server with all services, not started."""
-    server = grpc.aio.server(interceptors=[ErrorsInterceptor()], options=OPTIONS)
+    server = grpc.aio.server(interceptors=[ErrorsInterceptor(access)], options=OPTIONS)
     invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(invoices, server)
     rest_service_pb2_grpc.add_RestServiceServicer_to_server(rest, server)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)

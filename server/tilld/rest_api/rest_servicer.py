@@ -8,7 +8,8 @@ from google.api.httpbody_pb2 import HttpBody
 
 from till.v1 import rest_service_pb2 as pb
 from till.v1 import rest_service_pb2_grpc
-from tilld.invoicing import ANONYMOUS, Invoicing
+from tilld.access import caller
+from tilld.invoicing import Invoicing
 from tilld.rest_api import parse, render
 from tilld.rest_api.events import FINAL_ID, events
 
@@ -25,17 +26,17 @@ class RestServicer(rest_service_pb2_grpc.RestServiceServicer):
     async def CreateInvoice(self, request: pb.RestServiceCreateInvoiceRequest, context: Context) -> HttpBody:
         """Create an invoice."""
         order = parse.order(request.raw.data, _headers(context).get("idempotency-key"))
-        return _json(render.invoice(await self._invoicing.create(ANONYMOUS, order)))
+        return _json(render.invoice(await self._invoicing.create(caller.get(), order)))
 
     async def GetInvoice(self, request: pb.RestServiceGetInvoiceRequest, context: Context) -> HttpBody:
         """Read an invoice by its public id."""
-        return _json(render.invoice(await self._invoicing.get(request.invoice_id)))
+        return _json(render.invoice(await self._invoicing.get(caller.get(), request.invoice_id)))
 
     async def GetInvoiceById(
         self, request: pb.RestServiceGetInvoiceByIdRequest, context: Context
     ) -> HttpBody:
         """Read an invoice by its internal id."""
-        return _json(render.invoice(await self._invoicing.get_by_id(request.id)))
+        return _json(render.invoice(await self._invoicing.get_by_id(caller.get(), request.id)))
 
     async def WatchInvoice(
         self, request: pb.RestServiceWatchInvoiceRequest, context: Context
@@ -45,7 +46,9 @@ class RestServicer(rest_service_pb2_grpc.RestServiceServicer):
             # An EventSource reconnects after every end, unless it is told that there is no more.
             await context.send_initial_metadata((("x-till-no-content", "1"),))
             return
-        async for event in events(self._invoicing.watch(request.invoice_id), self._heartbeat_seconds):
+        async for event in events(
+            self._invoicing.watch(caller.get(), request.invoice_id), self._heartbeat_seconds
+        ):
             yield HttpBody(content_type="text/event-stream", data=event.encode())
 
     async def GetInfo(self, request: pb.RestServiceGetInfoRequest, context: Context) -> HttpBody:

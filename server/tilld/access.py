@@ -1,0 +1,67 @@
+"""Who may call what: one table of methods, and the gate that holds callers to it."""
+
+import hmac
+from collections.abc import Callable
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+from tilld.errors import PermissionDenied, Unauthenticated
+from tilld.key import ANONYMOUS, NO_DIGEST, Caller, Scope, digest, key_id
+from tilld.store import Store
+
+INVOICES = "/till.v1.InvoiceService/"
+REST = "/till.v1.RestService/"
+
+# The scope that each of our methods needs. Health and reflection are for everybody.
+SCOPES = {
+    INVOICES + "CreateInvoice": Scope.CREATE,
+    INVOICES + "GetInvoice": Scope.READ,
+    INVOICES + "GetInvoiceById": Scope.READ,
+    INVOICES + "LookupInvoice": Scope.READ,
+    INVOICES + "WatchInvoice": Scope.READ,
+    INVOICES + "GetInfo": Scope.INFO,
+    REST + "CreateInvoice": Scope.CREATE,
+    REST + "GetInvoice": Scope.READ,
+    REST + "GetInvoiceById": Scope.READ,
+    REST + "WatchInvoice": Scope.READ,
+    REST + "GetInfo": Scope.INFO,
+}
+
+# Who makes the call that is being served.
+caller: ContextVar[Caller] = ContextVar("caller")
+
+
+class Access:
+    """The gate. Until the first key is made, everybody is the same anonymous caller."""
+
+    def __init__(self, store: Store, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._store = store
+        self._clock = clock
+        self._is_closed = False
+
+    async def admit(self, method: str, authorization: str | None) -> Caller:
+        """Tell who calls a method, given the header Authorization.
+
+        Raises Unauthenticated; PermissionDenied.
+        """
+        who = await self._identify(authorization)
+        if SCOPES[method] not in who.scopes:
+            raise PermissionDenied(f"the key has no scope {SCOPES[method]}: ask for one that has")
+        return who
+
+    async def _identify(self, authorization: str | None) -> Caller:
+        # Once closed it stays so: keys are revoked, and never deleted.
+        self._is_closed = self._is_closed or await self._store.has_keys()
+        if not self._is_closed:
+            return ANONYMOUS
+        if authorization is None:
+            raise Unauthenticated("a key is needed: send it as 'Authorization: Bearer till_...'")
+        kind, _, token = authorization.partition(" ")
+        if kind.lower() != "bearer":
+            raise Unauthenticated("the header Authorization must be 'Bearer till_...'")
+        found = await self._store.key(key_id(token) or "")
+        # Whether it is known or not, it is hashed and compared.
+        is_it = hmac.compare_digest(found.digest if found else NO_DIGEST, digest(token))
+        if not (found and is_it and found.is_valid(self._clock())):
+            raise Unauthenticated("the key is unknown, expired or revoked")
+        return found.caller

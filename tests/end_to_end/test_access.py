@@ -1,0 +1,142 @@
+"""Keys as callers meet them, on REST through the real Envoy and on gRPC; and as an operator makes them."""
+
+import grpc.aio
+import pytest
+
+from tests.conftest import config, open_shop
+from tests.test_cli import fails, output, tilld
+from till.v1 import invoice_service_pb2 as pb
+
+BODY = {"msat": 5000, "metadata": {"type": "shop"}}
+
+
+@pytest.fixture
+async def shop(tmp_path):
+    async with open_shop(config(tmp_path)) as shop:
+        yield shop
+
+
+async def make_key(tmp_path, *arguments):
+    """Make a key beside the running Till; returns the header that carries it."""
+    code, told = await output("key", "create", "--data-dir", str(tmp_path), *arguments, cwd=tmp_path)
+    assert code == 0, told
+    return {"authorization": f"Bearer {told.split()[-1]}"}
+
+
+async def create(shop, headers, **fields):
+    reply = await shop.rest.post("/lightning/invoice/create", json=BODY | fields, headers=headers)
+    return reply.status_code, reply.json()
+
+
+async def read(shop, headers, invoice):
+    reply = await shop.rest.get(f"/lightning/invoice/{invoice['invoiceid']}", headers=headers)
+    return reply.status_code, reply.json()
+
+
+async def code(call):
+    """The status of a gRPC call that fails."""
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call
+    return refused.value.code()
+
+
+async def test_owners_do_not_see_each_other(shop, tmp_path):
+    """By no way of asking: another's invoice is not there. Labels are each one's own."""
+    shop_key = await make_key(tmp_path, "--username", "shop")
+    bar_key = await make_key(tmp_path, "--username", "bar")
+
+    _, of_shop = await create(shop, shop_key, label="order-1")
+    status, of_bar = await create(shop, bar_key, label="order-1")
+
+    assert (status, of_shop["username"], of_bar["username"]) == (200, "shop", "bar")
+    assert of_bar["invoiceid"] != of_shop["invoiceid"]
+    assert await read(shop, shop_key, of_shop) == (200, of_shop)
+    assert await read(shop, bar_key, of_shop) == (404, {"error": "E2", "message": "resource not found"})
+    watched = await shop.rest.get(f"/lightning/invoice/{of_shop['invoiceid']}/watch", headers=bar_key)
+    by_id = await shop.rest.get(f"/lightning/invoice/i/{of_shop['_id']}", headers=bar_key)
+    assert (watched.status_code, by_id.status_code) == (404, 404)
+    metadata = tuple(bar_key.items())
+    for request in (
+        shop.invoices.GetInvoice(pb.GetInvoiceRequest(invoice_id=of_shop["invoiceid"]), metadata=metadata),
+        shop.invoices.LookupInvoice(
+            pb.LookupInvoiceRequest(payment_hash=of_shop["rhash"]), metadata=metadata
+        ),
+        shop.invoices.LookupInvoice(pb.LookupInvoiceRequest(bolt11=of_shop["payreq"]), metadata=metadata),
+        shop.invoices.WatchInvoice(
+            pb.WatchInvoiceRequest(invoice_id=of_shop["invoiceid"]), metadata=metadata
+        ).read(),
+    ):
+        assert await code(request) == grpc.StatusCode.NOT_FOUND
+
+
+async def test_from_the_first_key_on_it_is_needed_and_a_revoked_one_is_none(shop, tmp_path):
+    """At once, while Till runs. Health stays for everybody."""
+    assert (await create(shop, {}))[0] == 200
+    key = await make_key(tmp_path, "--username", "shop")
+    nobody = await create(shop, {})
+
+    assert nobody == (401, {"error": "E3", "message": nobody[1]["message"]})
+    assert "Authorization: Bearer" in nobody[1]["message"]
+    assert (await create(shop, key))[0] == 200
+    assert await code(shop.invoices.GetInfo(pb.GetInfoRequest())) == grpc.StatusCode.UNAUTHENTICATED
+    key_id = key["authorization"].split("_")[1]
+    revoked, _ = await output("key", "revoke", key_id, "--data-dir", str(tmp_path), cwd=tmp_path)
+    assert revoked == 0
+    assert (await create(shop, key))[1]["error"] == "E3"
+
+
+async def test_a_key_without_the_scope_is_refused(shop, tmp_path):
+    key = await make_key(tmp_path, "--username", "shop", "--scope", "invoices:read")
+
+    status, told = await create(shop, key)
+
+    assert (status, told["error"]) == (403, "E4")
+    assert "invoices:create" in told["message"]
+
+
+async def test_the_till_in_the_shop_creates_and_sees_its_type_only(shop, tmp_path):
+    """Another terminal's invoices do not exist for it, though the owner is the same."""
+    owner = await make_key(tmp_path, "--username", "shop")
+    terminal = await make_key(tmp_path, "--username", "shop", "--type", "till-1")
+
+    other = (await create(shop, owner, metadata={"type": "till-2"}))[1]
+    own = (await create(shop, terminal, metadata={"type": "till-1"}))[1]
+    status, told = await create(shop, terminal, metadata={"type": "till-2"})
+
+    assert (status, told["error"]) == (403, "E4")
+    assert await read(shop, terminal, own) == (200, own)
+    assert (await read(shop, terminal, other))[0] == 404
+    assert await read(shop, owner, own) == (200, own)
+
+
+async def test_keys_are_listed_without_their_secrets(tmp_path):
+    """What is printed alone on standard output is the key."""
+    async with tilld("key", "create", "--username", "shop", "--type", "till-1", cwd=tmp_path) as making:
+        await making.process.wait()
+    _, listed = await output("key", "list", cwd=tmp_path)
+
+    [line] = listed.splitlines()
+    assert "shop" in line
+    assert "type till-1" in line
+    assert "till_" not in line
+
+
+async def test_a_key_that_cannot_be_is_told_in_a_line(tmp_path):
+    assert "username" in await fails("key", "create", "--username", "a b", cwd=tmp_path)
+    assert "future" in await fails(
+        "key", "create", "--username", "shop", "--expires", "2020-01-01", cwd=tmp_path
+    )
+    await output("key", "create", "--username", "shop", cwd=tmp_path)
+    assert "key list" in await fails("key", "revoke", "unknown", cwd=tmp_path)
+
+
+async def test_no_till_without_keys_serves_the_world(tmp_path):
+    """Unless it is told to."""
+    told = await fails("run", "--grpc=0.0.0.0:0", "--no-rest", cwd=tmp_path)
+    assert "tilld key create" in told
+    assert "--allow-anonymous" in told
+
+    for prepared in (("--allow-anonymous",), ()):
+        async with tilld("run", "--grpc=0.0.0.0:0", "--no-rest", *prepared, cwd=tmp_path) as till:
+            await till.says(r"(Till is running)")
+        await output("key", "create", "--username", "shop", cwd=tmp_path)

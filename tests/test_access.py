@@ -1,0 +1,146 @@
+"""Who may call what: the gate, and the table of scopes."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.samples import NOON
+from till.v1 import invoice_service_pb2, rest_service_pb2
+from tilld.access import SCOPES, Access
+from tilld.database import open_database
+from tilld.errors import InvalidRequest, PermissionDenied, Unauthenticated
+from tilld.key import ANONYMOUS, SHOP, Caller, Key, Scope
+from tilld.store import Store
+
+GET = "/till.v1.InvoiceService/GetInvoice"
+CREATE = "/till.v1.InvoiceService/CreateInvoice"
+
+
+@pytest.fixture
+async def store(database_url):
+    store = Store(open_database(database_url))
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def access(store):
+    return Access(store, lambda: NOON)
+
+
+async def new_key(store, username="shop", scopes=SHOP, kind=None, expires_at=None):
+    """Make a key; returns it and the header that carries it."""
+    made = datetime(2026, 1, 1, tzinfo=UTC)
+    key, token = Key.new(username=username, scopes=scopes, type=kind, created_at=made, expires_at=expires_at)
+    await store.add_key(key)
+    return key, f"Bearer {token}"
+
+
+def test_every_method_has_a_scope():
+    """So that none is open by oversight."""
+    methods = {
+        f"/{service.full_name}/{method.name}"
+        for file in (invoice_service_pb2, rest_service_pb2)
+        for service in file.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+    }
+
+    assert set(SCOPES) == methods
+
+
+async def test_without_any_key_everybody_is_the_same_caller(access):
+    assert await access.admit(GET, None) == ANONYMOUS
+    assert await access.admit(GET, "Bearer whatever") == ANONYMOUS
+
+
+async def test_a_key_tells_who_calls(store, access):
+    _, header = await new_key(store, kind="till-1")
+
+    assert await access.admit(GET, header) == Caller("shop", frozenset(SHOP), "till-1")
+    assert await access.admit(GET, header.replace("Bearer", "bearer")) == Caller(
+        "shop", frozenset(SHOP), "till-1"
+    )
+
+
+async def test_from_the_first_key_on_every_call_needs_one(store, access):
+    """At once, and also when all keys are revoked."""
+    await access.admit(GET, None)
+    key, header = await new_key(store)
+
+    with pytest.raises(Unauthenticated, match="a key is needed"):
+        await access.admit(GET, None)
+    await store.revoke_key(key.id, NOON)
+    with pytest.raises(Unauthenticated, match="revoked"):
+        await access.admit(GET, header)
+    with pytest.raises(Unauthenticated):
+        await access.admit(GET, None)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "", "Bearer", "Bearer ", "Basic c2hvcDpzaG9w", "Bearer till_", "Bearer nonsense", "Bearer till_é_ü",
+        "Bearer till_aaaaaaaaaaaa_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "Bearer till_AAAAAAAAAAAA_" + "a" * 33, "till_AAAAAAAAAAAA_" + "a" * 32,
+    ],
+)  # fmt: skip
+async def test_what_is_no_key_opens_nothing(store, access, header):
+    await new_key(store)
+
+    with pytest.raises(Unauthenticated):
+        await access.admit(GET, header)
+
+
+async def test_the_id_of_a_key_is_not_enough(store, access):
+    """It is no secret."""
+    key, _ = await new_key(store)
+
+    with pytest.raises(Unauthenticated):
+        await access.admit(GET, f"Bearer till_{key.id}_{'a' * 32}")
+
+
+async def test_an_expired_key_opens_nothing(store, access):
+    _, good = await new_key(store, expires_at=NOON + timedelta(seconds=1))
+    _, over = await new_key(store, expires_at=NOON)
+
+    assert (await access.admit(GET, good)).username == "shop"
+    with pytest.raises(Unauthenticated, match="expired"):
+        await access.admit(GET, over)
+
+
+async def test_a_key_does_what_its_scopes_say(store, access):
+    """Nothing is implied."""
+    _, reader = await new_key(store, scopes=[Scope.READ])
+    _, admin = await new_key(store, scopes=[Scope.ADMIN, Scope.PAYOUTS])
+
+    assert await access.admit(GET, reader)
+    for header in (reader, admin):
+        with pytest.raises(PermissionDenied, match="invoices:create"):
+            await access.admit(CREATE, header)
+
+
+async def test_a_revoked_key_is_revoked_once(store):
+    key, _ = await new_key(store)
+
+    revoked = await store.revoke_key(key.id, NOON)
+
+    assert revoked
+    assert revoked.revoked_at == NOON
+    assert await store.revoke_key(key.id, NOON) is None
+    assert await store.revoke_key("unknown", NOON) is None
+    assert await store.keys() == [revoked]
+
+
+async def test_the_key_itself_is_not_kept(store):
+    key, header = await new_key(store)
+
+    [row] = store._do.rows("SELECT * FROM keys")
+
+    assert header.rpartition("_")[2] not in str(row)
+    assert await store.key(key.id) == key
+
+
+@pytest.mark.parametrize("username", ["", "a b", "é", "a" * 65, "a\n"])
+def test_a_username_is_a_plain_word(username):
+    with pytest.raises(InvalidRequest, match="username"):
+        Key.new(username=username, scopes=SHOP, type=None, created_at=NOON, expires_at=None)
