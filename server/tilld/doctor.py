@@ -44,7 +44,7 @@ class Report:
     of_other_nodes: int = 0
     deleted: int = 0
     unknown: int = 0
-    settled: int = 0
+    settled: list[Invoice] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     totals: Totals | None = None
     counted: Totals | None = None
@@ -133,7 +133,7 @@ class Doctor:
                 await self._node.check_is(report.node_id)
                 if repair:
                     seen = [each.seen for each in found.values()]
-                    report.settled += len(await self._store.settle(report.node_id, seen))
+                    report.settled += await self._store.settle(report.node_id, seen)
                 for payment_hash, here in (await self._stored(hashes)).items():
                     there = found.get(payment_hash)
                     report.deleted += here.is_final and not there

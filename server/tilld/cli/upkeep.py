@@ -103,7 +103,11 @@ def _told(report: "Report", *, repaired: bool) -> list[str]:
     """A report in lines."""
     first, last = (each and f"{each:%Y-%m-%d %H:%M:%S}" for each in (report.first, report.last))
     created = f", created from {first} to {last} UTC" if report.invoices else ""
-    lines = [f"{each.what}: {each.label} (payment_hash {each.payment_hash})" for each in report.differences]
+    lines = [
+        f"settled now, {each.status}: {each.invoice_id} (payment_hash {each.payment_hash})"
+        for each in report.settled
+    ]
+    lines += [f"{each.what}: {each.label} (payment_hash {each.payment_hash})" for each in report.differences]
     if report.totals != report.counted:
         lines.append(f"the totals are kept as {report.totals}, and counted as {report.counted}")
     if lines:
@@ -124,7 +128,7 @@ def _told(report: "Report", *, repaired: bool) -> list[str]:
             "another Till, or of a store that was lost ('tilld import --lost-store' brings them in)"
         )
     if report.settled:
-        lines.append(f"settled now: {report.settled}")
+        lines.append(f"settled now: {len(report.settled)}")
     counts = Counter(each.what for each in report.differences)
     lines += [f"differ: {count} {what}" for what, count in counts.items()]
     if report.is_clean:
