@@ -36,7 +36,7 @@ from tilld.store import Store
 WORKERS = 8
 # What is killed: at a random moment, or tilld at one of its points.
 KILLS = ("tilld", "node", "tilld and node", *POINTS)
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 
 
 class Crash:

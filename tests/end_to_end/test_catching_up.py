@@ -62,6 +62,7 @@ async def what_happened(directory, database_url, number):
     return invoices
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("number", [1, 1000, 20_000])
 async def test_what_happened_meanwhile_is_settled(tmp_path, database_url, number):
     """In pages; who connects while it goes on sees the right state, and nothing that is not so."""
