@@ -4,6 +4,7 @@ import grpc.aio
 import pytest
 
 from tests.conftest import config, open_shop
+from tests.end_to_end.conftest import KEYS
 from tests.test_cli import fails, output, tilld
 from till.v1 import invoice_service_pb2 as pb
 
@@ -20,7 +21,9 @@ async def make_key(tmp_path, *arguments):
     """Make a key beside the running Till; returns the header that carries it."""
     code, told = await output("key", "create", "--data-dir", str(tmp_path), *arguments, cwd=tmp_path)
     assert code == 0, told
-    return {"authorization": f"Bearer {told.split()[-1]}"}
+    token = told.split()[-1]
+    KEYS.add(token)
+    return {"authorization": f"Bearer {token}"}
 
 
 async def create(shop, headers, **fields):
