@@ -182,6 +182,24 @@ async def test_a_failing_database_is_unavailable(store):
         await store.add(an_invoice())
 
 
+async def test_after_a_read_that_fails_the_next_one_is_of_the_present(tmp_path):
+    """Even while somebody still holds the failure, whose statement would hold on to its snapshot."""
+    store = Store(open_database(f"sqlite:///{tmp_path / 'till.db'}"))
+    damaged, sound = await store.add(an_invoice()), await store.add(an_invoice())
+    no_text = "UPDATE invoices SET description = CAST(x'ff' AS TEXT) WHERE id = ?"
+    await store._write(lambda: store._do.execute(no_text, damaged.id))
+
+    with pytest.raises(Unavailable) as held:
+        await store.get(damaged.invoice_id)
+    await store.settle(NODE_ID, [paid(sound)])
+
+    now = await store.get(sound.invoice_id)
+    assert now
+    assert now.status is Status.PAID
+    del held
+    await store.close()
+
+
 def test_a_database_that_cannot_be_opened_is_told_in_one_line(tmp_path):
     corrupt = tmp_path / "corrupt.db"
     corrupt.write_bytes(b"this is no database, and never was one" * 100)

@@ -1,6 +1,7 @@
 """What the store does to its database, on the calling thread: each wholly, or not at all."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -94,9 +95,9 @@ class Transactions:
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement; returns its rows."""
-        cursor = self.execute(sql, *values)
+        # Closed, or a read that fails would keep its connection in the past until the failure is forgotten.
         # Peewee translates the errors of a statement, but not those of reading its rows.
-        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+        with closing(self.execute(sql, *values)) as cursor, peewee.__exception_wrapper__:  # type: ignore[attr-defined]
             rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
 
