@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Self
+from typing import NamedTuple, Self
 
 from tilld import payment_request, strict_json
 from tilld.errors import Conflict, InvalidRequest, TooLarge
@@ -40,6 +40,16 @@ is_id = re.compile(r"[0-9a-f]{24}").fullmatch
 # lightningd refuses the \u escapes that JSON has for these.
 _control_except_tab_and_line_breaks = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]").search
 _control = re.compile(r"[\x00-\x1f]").search
+
+
+class Creator(NamedTuple):
+    """Who creates invoices: a user, by a key. The id of no key is empty."""
+
+    username: str
+    key_id: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.username} (key {self.key_id})" if self.key_id else self.username
 
 
 class Status(StrEnum):
@@ -155,7 +165,7 @@ class NodeInvoice:
 
 @dataclass(frozen=True, slots=True)
 class Invoice:
-    """An invoice of ours.
+    """An invoice of ours. `key_id` is that of the key that created it, empty without one.
 
     `expired` is the node's word, and final. `overdue` is what our clock can know while the node is away:
     it is never stored, and the node may still say that it was paid.
@@ -164,6 +174,7 @@ class Invoice:
     id: str
     invoice_id: str
     username: str
+    key_id: str
     label: str | None
     amount_msat: int | None
     description: str | None
@@ -178,13 +189,14 @@ class Invoice:
     overdue: bool = False
 
     @classmethod
-    def opened(cls, invoice_id: str, username: str, order: Order, issued: Issued) -> Self:
+    def opened(cls, invoice_id: str, creator: Creator, order: Order, issued: Issued) -> Self:
         """A new invoice. Both of its times are the node's, which counts whole seconds."""
         created_at = issued.expires_at - timedelta(seconds=order.expiry)
         return cls(
             id=_internal_id(created_at),
             invoice_id=invoice_id,
-            username=username,
+            username=creator.username,
+            key_id=creator.key_id,
             label=order.label,
             amount_msat=order.amount_msat,
             description=order.description,
@@ -197,7 +209,7 @@ class Invoice:
         )
 
     @classmethod
-    def adopted(cls, username: str, order: Order, found: NodeInvoice) -> Self:
+    def adopted(cls, creator: Creator, order: Order, found: NodeInvoice) -> Self:
         """An invoice that the node has from an earlier try of the same order. Still to be settled.
 
         Raises Conflict if that was another order.
@@ -211,7 +223,7 @@ class Invoice:
             else asked.description or asked.description_hash,
             expiry=asked.expiry,
         )
-        return cls.opened(found.label, username, at_node, found.issued).answering(order)
+        return cls.opened(found.label, creator, at_node, found.issued).answering(order)
 
     @classmethod
     def imported(
@@ -236,7 +248,12 @@ class Invoice:
             if found.is_labelled_by_till
             else _public_id(hmac.digest(secret, found.issued.payment_hash.encode(), hashlib.sha256))
         )
-        return cls.opened(invoice_id, username, order, found.issued).updated(found.seen)
+        return cls.opened(invoice_id, Creator(username), order, found.issued).updated(found.seen)
+
+    @property
+    def creator(self) -> Creator:
+        """Who created it."""
+        return Creator(self.username, self.key_id)
 
     @property
     def status(self) -> Status:
