@@ -5,9 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from tilld.invoice import MAX_BOLT11_DESCRIPTION_BYTES, Creator, Invoice, Issued, Order, Payment, Seen, Status
+from tilld.invoice import Creator, Invoice, Issued, Payment, Seen, Status
 from tilld.key import SHOP, Caller
 from tilld.limits import Allowance
+from tilld.order import MAX_BOLT11_DESCRIPTION_BYTES, Order
 from tilld.simulator import bolt11_invoices
 
 NODE_ID = "02" + "ab" * 32

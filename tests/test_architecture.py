@@ -39,7 +39,8 @@ LAYERS = [
     {"tilld.tables"},
     {"tilld.key", "tilld.totals", "tilld.watch_token"},
     {"tilld.invoice", "tilld.node_info"},
-    {"tilld.strict_json", "tilld.payment_request"},
+    {"tilld.order"},
+    {"tilld.ids", "tilld.strict_json", "tilld.payment_request"},
     {"tilld.config", "tilld.logs"},
     {"tilld.errors"},
 ]

@@ -7,8 +7,9 @@ from tests.parts import Parts
 from tests.samples import DAKK, an_order
 from tilld import node as node_module
 from tilld.errors import NodeOffline
+from tilld.ids import is_invoice_id
 from tilld.importing import Imported, Importing
-from tilld.invoice import Status, is_invoice_id
+from tilld.invoice import Status
 from tilld.pipeline import Pipeline
 from tilld.totals import Totals
 

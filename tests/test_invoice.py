@@ -7,7 +7,8 @@ import pytest
 
 from tests.samples import DAKK, NOON, a_bolt11, an_invoice, an_order, expired, paid
 from tilld.errors import Conflict, InvalidRequest, TooLarge
-from tilld.invoice import Invoice, Issued, NodeInvoice, Seen, Status, is_id, is_invoice_id
+from tilld.ids import is_id, is_invoice_id
+from tilld.invoice import Invoice, Issued, NodeInvoice, Seen, Status
 
 BTC = 100_000_000_000
 

@@ -10,11 +10,13 @@ import structlog
 from tilld import payment_request
 from tilld.errors import NodeOffline, NotFound, PermissionDenied, TillError
 from tilld.hub import Hub
-from tilld.invoice import Creator, Invoice, Order, Seen, is_id, is_invoice_id
+from tilld.ids import is_id, is_invoice_id
+from tilld.invoice import Creator, Invoice, Seen
 from tilld.key import Caller, Scope
 from tilld.limits import Limits
 from tilld.node import MayExist, Node
 from tilld.node_info import NodeInfo
+from tilld.order import Order
 from tilld.store import Store
 from tilld.totals import Totals
 from tilld.watch_token import WatchToken

@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Self
 
 from tilld.errors import InvalidRequest
-from tilld.invoice import Creator, Invoice, is_username
+from tilld.ids import is_username
+from tilld.invoice import Creator, Invoice
 
 ALPHABET = string.ascii_letters + string.digits
 ID_CHARACTERS = 12

@@ -12,8 +12,9 @@ from pyln.client import RpcError
 
 from tests.samples import NODE_ID, NOON, an_order
 from tilld.errors import InvalidRequest, TillError, TooLarge
-from tilld.invoice import MAX_AMOUNT_MSAT, MAX_EXPIRY_SECONDS, Creator, Invoice, Issued, Order
+from tilld.invoice import Creator, Invoice, Issued
 from tilld.node import MayExist, Node
+from tilld.order import MAX_AMOUNT_MSAT, MAX_EXPIRY_SECONDS, Order
 from tilld.pipeline import ConnectionLost
 from tilld.rest_api import parse, render
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from tests.test_strict_json import json_values
 from tilld.errors import InvalidRequest, TooLarge
-from tilld.invoice import MAX_AMOUNT_MSAT, Order, is_invoice_id
+from tilld.ids import is_invoice_id
+from tilld.order import MAX_AMOUNT_MSAT, Order
 from tilld.rest_api.parse import FIELDS, create_request
 
 text = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=40)

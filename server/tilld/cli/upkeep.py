@@ -68,8 +68,8 @@ def import_(
     without one. They are followed from then on like any other; their labels at the node become their labels
     here. What is in the store stays as it is, so this can be stopped at any time, and run again.
     """
+    from tilld.ids import is_username
     from tilld.importing import Importing
-    from tilld.invoice import is_username
     from tilld.workbench import workbench
 
     if not is_username(username) or not kind:

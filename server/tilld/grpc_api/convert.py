@@ -8,10 +8,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from till.v1 import invoice_pb2, invoice_service_pb2, key_pb2
 from tilld.errors import InvalidRequest
-from tilld.invoice import Invoice, Order, Payment, Status
+from tilld.invoice import Invoice, Payment, Status
 from tilld.invoicing import Info
 from tilld.key import Key, Scope
 from tilld.node_info import NodeAddress, NodeInfo
+from tilld.order import Order
 
 _STATUS = {
     Status.UNPAID: invoice_pb2.INVOICE_STATUS_UNPAID,

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from tilld import strict_json
 from tilld.errors import InvalidRequest, TooLarge
-from tilld.invoice import Order
+from tilld.order import Order
 
 MAX_BODY_BYTES = 64 * 1024
 
