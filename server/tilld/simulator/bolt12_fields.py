@@ -73,9 +73,7 @@ def path_to(node_id: bytes) -> bytes:
     """Write a blinded path of one hop. Nobody goes it, so what is blinded is noise."""
     first_path_key, blinded_node_id = (PrivateKey().public_key.format() for _ in range(2))
     encrypted = secrets.token_bytes(50)
-    return (
-        node_id + first_path_key + b"\1" + blinded_node_id + len(encrypted).to_bytes(2) + encrypted
-    )
+    return node_id + first_path_key + b"\1" + blinded_node_id + len(encrypted).to_bytes(2) + encrypted
 
 
 def terms() -> bytes:

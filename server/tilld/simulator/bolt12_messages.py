@@ -1,4 +1,4 @@
-"""Invoice requests that belong to no offer, and the invoices for them, as lightningd makes and checks them."""
+"""Invoice requests that belong to no offer, and the invoices for them, as lightningd makes and reads them."""
 
 import secrets
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class InvoiceRequest:
     ) -> Self:
         """Make a request of a node, and sign it."""
         texts = {Field.DESCRIPTION: description, Field.ISSUER: issuer}
-        fields = {
+        fields: Fields = {
             Field.METADATA: secrets.token_bytes(16),
             **{field: text.encode() for field, text in texts.items() if text is not None},
             **({} if absolute_expiry is None else {Field.ABSOLUTE_EXPIRY: truncated(absolute_expiry)}),
@@ -41,7 +41,7 @@ class InvoiceRequest:
             Field.REQUEST_AMOUNT: truncated(amount_msat),
             Field.PAYER_ID: PrivateKey.from_hex(private_key).public_key.format(),
         }
-        return cls(bolt12.signed(_REQUEST, dict[int, bytes](fields), private_key))
+        return cls(bolt12.signed(_REQUEST, fields, private_key))
 
     @classmethod
     def read(cls, string: str) -> Self:
@@ -204,6 +204,11 @@ class Bolt12Invoice:
     def amount_msat(self) -> int:
         """What it asks for."""
         return int.from_bytes(self.fields[Field.AMOUNT])
+
+    @property
+    def requested_msat(self) -> int:
+        """What the request that it answers pays at most."""
+        return int.from_bytes(self.fields.get(Field.REQUEST_AMOUNT, b""))
 
     @property
     def expires_at(self) -> int:
