@@ -23,11 +23,14 @@ SILENCE_SECONDS = 0.05
 FREE = {
     *("payment_hash", "payment_secret", "payment_preimage", "bolt11", "destination"),
     *("expires_at", "paid_at", "created_at", "created_index", "updated_index", "pay_index"),
+    *("bolt12", "invstring", "invreq_id", "preimage", "completed_at", "groupid", "id"),
 }
 FREE_IN_GETINFO = {
     *("id", "alias", "color", "num_peers", "num_active_channels", "address", "binding"),
     *("version", "blockheight", "lightning-dir"),
 }
+# They quote what differs.
+TEXTS = {"message", "error"}
 # A real node warns of channels that it has or has not.
 WARNING = "warning_"
 
@@ -79,6 +82,8 @@ class Replay:
             return {name: self.translated(value) for name, value in params.items()}
         if isinstance(params, str) and (abridged := re.match(r"(.)+…\[(\d+) characters in all\]", params)):
             return abridged[1] * int(abridged[2])
+        if isinstance(params, str) and params.isupper() and params.lower() in self.known:
+            return self.known[params.lower()].upper()
         return self.known.get(params, params) if isinstance(params, str) else params
 
     def learn(self, recorded: Any, actual: Any) -> None:
@@ -156,7 +161,13 @@ def differences(recorded: Any, actual: Any, free: set[str], name: str = "reply")
             return [f"{name} has {len(actual)} items, not {len(recorded)}"]
         pairs = zip(recorded, actual, strict=True)
         return [problem for one, other in pairs for problem in differences(one, other, free, name)]
+    if name in TEXTS:
+        recorded, actual = _without_quotes(recorded), _without_quotes(actual)
     return [] if recorded == actual else [f"{name} is {actual!r}, not {recorded!r}"]
+
+
+def _without_quotes(text: str) -> str:
+    return re.sub(r"(ln[ri]1)[a-z0-9]+|[0-9a-f]{64,66}", r"\1…", text)
 
 
 def _form(text: str) -> str | int:
