@@ -40,7 +40,7 @@ class Node:
         self.spending = Spending()
         self.waiters = InvoiceWaiters()
         self.payment_waiters = Waiters[PaymentChange]()
-        self.ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         self._journal = (
             None if state is None else Journal(state, self._apply, bolt11_invoices.new_private_key)
         )
@@ -97,7 +97,7 @@ class Node:
         return not self._messages or self._messages.lets_pass(peer_id)
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Do something for as long as it takes, whoever waits for it. A restart ends it."""
+        """Do something for as long as it takes, whoever waits for it; the end of the node is its end."""
         task = asyncio.get_running_loop().create_task(work)
         self._under_way.add(task)
         task.add_done_callback(self._done)
@@ -105,10 +105,13 @@ class Node:
 
     def _done(self, task: "asyncio.Task[Any]") -> None:
         self._under_way.discard(task)
-        if not task.cancelled() and isinstance(task.exception(), NodeAborted):
-            self.end(task.exception())
+        match None if task.cancelled() else task.exception():
+            case NodeAborted() as abort:
+                self.end(abort)
+            case Exception() as error:
+                raise error
 
-    def end(self, cause: BaseException | None) -> None:
+    def end(self, cause: Exception | None) -> None:
         """Stop, or die of something."""
         if not self.ended.done():
             self.ended.set_result(cause)

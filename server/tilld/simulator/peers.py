@@ -11,6 +11,7 @@ from typing import Any
 
 _BURST = 4
 _A_SECOND = 4
+_LONGEST_REPLY = 2**26
 
 
 class Unreachable(Exception):
@@ -45,7 +46,7 @@ class Peers:
     async def deliver(self, rpc_file: Path, invoice: str) -> str | None:
         """Hand an invoice to the node that asked for it; returns its complaint once it has one.
 
-        Raises Unreachable.
+        Raises Unreachable, and Refused where it is no simulated node.
         """
         params = {"sender": self._own_id, "invoice": invoice}
         complaint = (await _call(rpc_file, "dev-onionmessage", params)).get("invoice_error")
@@ -79,7 +80,7 @@ class MessageLimit:
 
 async def _call(rpc_file: Path, method: str, params: dict[str, Any]) -> dict[str, Any]:
     try:
-        reader, writer = await asyncio.open_unix_connection(rpc_file)
+        reader, writer = await asyncio.open_unix_connection(rpc_file, limit=_LONGEST_REPLY)
         try:
             writer.write(json.dumps({"jsonrpc": "2.0", "id": 0, "method": method, "params": params}).encode())
             reply = json.loads(await reader.readuntil(b"\n\n"))

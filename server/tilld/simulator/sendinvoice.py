@@ -10,7 +10,7 @@ from tilld.simulator.bolt12_messages import Bolt12Invoice, InvoiceRequest
 from tilld.simulator.invoice_commands import shown
 from tilld.simulator.ledger import Change, Created, Paid
 from tilld.simulator.node import Node
-from tilld.simulator.peers import Unreachable
+from tilld.simulator.peers import Refused, Unreachable
 
 
 def sendinvoice(
@@ -68,7 +68,7 @@ async def _sent(node: Node, payer_id: str, invoice: str) -> RpcError | None:
         )
     try:
         complaint = await node.peers.deliver(payer, invoice)
-    except Unreachable:
+    except (Unreachable, Refused):
         return None  # it was sent: what came of it, the invoice will tell
     if complaint is None or not node.hears(payer_id):
         return None
