@@ -16,7 +16,7 @@ from .rpc import Reply, connected
 
 FILES = (
     *("bolt12", "invoicerequest", "decode_bolt12"),
-    *("sendinvoice", "sendinvoice_meanwhile", "sendinvoice_crash"),
+    *("sendinvoice", "sendinvoice_meanwhile", "sendinvoice_crash", "sendinvoice_twice"),
 )
 
 # What is not simulated, or can't be awaited; each has a test of its own where it says so.
@@ -158,7 +158,7 @@ async def as_many_as_before(stage: Stage, exchanges: dict[str, Exchange]) -> Non
     stage.pair.pass_time(1)
 
 
-MEANWHILE, CRASH = "sendinvoice_meanwhile", "sendinvoice_crash"
+MEANWHILE, CRASH, TWICE = "sendinvoice_meanwhile", "sendinvoice_crash", "sendinvoice_twice"
 BEFORE: dict[tuple[str, str], tuple[Act, ...]] = {
     ("bolt12", "duplicate label"): (request("duplicate label"),),
     ("sendinvoice", "delinvoice of an unpaid one"): (pass_time(100),),
@@ -193,6 +193,11 @@ BEFORE: dict[tuple[str, str], tuple[Act, ...]] = {
         *(hold("b"), start("disabled in flight: the receiver is paid"), held),
     ),
     (CRASH, "disabled in flight: the receiver is paid"): (release("b"),),
+    (TWICE, "after a failed payment, two at once: 1"): (
+        *(hold("b"), send_and_hang_up("d-1"), held, pass_time(100), release("b"), settled, hold("b")),
+        *(act for n in "12" for act in (start(f"after a failed payment, two at once: {n}"), held)),
+        release("b"),
+    ),
 }
 # So that nobody waits for what takes its time.
 AT_ONCE = {

@@ -193,7 +193,7 @@ async def test_disabling_a_request_under_way_is_the_end_of_the_node(pair: Pair) 
 
         assert (await b.reply_to(sending))["result"]["status"] == "paid"
     for _ in range(2):
-        with pytest.raises(NodeAborted, match="disabled with a payment on its way"):
+        with pytest.raises(NodeAborted, match="ended with a payment on its way"):
             await pair.nodes["a"].ended()
         await pair.kill("a")
         await pair.start("a")

@@ -96,12 +96,16 @@ async def _reach(node: Node, destination: str) -> None:
 
 
 def _check_request(node: Node, invreq_id: str) -> None:
-    """Tell the payments for a request apart that may not be together."""
+    """Look whether a request may be paid now.
+
+    Like the real one, look at its first payment alone: once that has failed, two may be on their way.
+    """
     request = node.spending.request(invreq_id)
+    first = node.spending.first_payment(invreq_id)
     if not request or not request.active:
         problem = f"Inactive invoice_request {invreq_id}"
-    elif request.made.single_use and (others := node.spending.pending(invreq_id)):
-        problem = f"Single-use invoice_request already in progress with {others[0].started.payment_hash}"
+    elif request.made.single_use and first and first.status == "pending":
+        problem = f"Single-use invoice_request already in progress with {first.started.payment_hash}"
     else:
         return
     error = json.dumps({"code": _REQUEST_INVALID, "message": problem}, separators=(",", ":"))
@@ -122,7 +126,7 @@ async def _settle(node: Node, started: Started) -> None:
             break
     request = node.spending.request(started.invreq_id)
     if not request or not request.active:
-        abort = NodeAborted(f"invreq_id {started.invreq_id} was disabled with a payment on its way")
+        abort = NodeAborted(f"invreq_id {started.invreq_id} not active: it ended with a payment on its way")
         node.end(abort)
         raise abort
     node.record_spending(Completed(started.payment_hash, preimage, int(node.clock())))

@@ -113,6 +113,7 @@ class Spending:
         self.counts: dict[IndexName, int] = {"created": 0, "updated": 0, "deleted": 0}
         self._requests: dict[str, Request] = {}
         self._payments: dict[str, Spent] = {}
+        self._first_payments: dict[str, str] = {}
         self._created, self._updated, self._never_updated = Index[str](), Index[str](), Index[str]()
 
     def request(self, invreq_id: str) -> Request | None:
@@ -137,13 +138,13 @@ class Spending:
             yield from map(self._payments.__getitem__, self._never_updated.since(0))
         yield from map(self._payments.__getitem__, self._updated.since(start))
 
-    def pending(self, invreq_id: str | None = None) -> list[Spent]:
-        """List the payments on their way: all, or those for a request."""
-        return [
-            payment
-            for payment in map(self._payments.__getitem__, self._never_updated.since(0))
-            if invreq_id in (None, payment.started.invreq_id)
-        ]
+    def first_payment(self, invreq_id: str) -> Spent | None:
+        """Find the first payment for a request."""
+        return self._payments.get(self._first_payments.get(invreq_id, ""))
+
+    def pending(self) -> list[Spent]:
+        """List the payments on their way."""
+        return list(map(self._payments.__getitem__, self._never_updated.since(0)))
 
     def apply(self, event: Event) -> PaymentChange | None:
         """Let an event happen; tells of what happened to a payment."""
@@ -162,6 +163,7 @@ class Spending:
     def _start(self, event: Started) -> PaymentChange:
         number = self._count("created")
         payment = self._payments[event.payment_hash] = Spent(number, event)
+        self._first_payments.setdefault(event.invreq_id, event.payment_hash)
         self._created.add(number, event.payment_hash)
         self._never_updated.add(number, event.payment_hash)
         return PaymentChange("created", number, payment)
