@@ -108,6 +108,28 @@ async def test_of_many_at_once_one_is_paid(pair: Pair) -> None:
         assert len((await a.result("listpays"))["pays"]) == 1
 
 
+async def test_a_payment_goes_on_when_who_sent_the_invoice_is_gone(pair: Pair) -> None:
+    """What is on its way arrives, and an invoice that was paid is not paid again."""
+    async with connected(pair.rpc_file("a")) as a, connected(pair.rpc_file("b")) as b:
+        request = await ask(a, single_use=False)
+        pair.ways["a"].hold("dev-onionmessage")
+        sending = await b.start("sendinvoice", invreq=request["bolt12"], label="x")
+        await pair.ways["a"].waiting.acquire()
+        [invoice] = (await b.result("listinvoices"))["invoices"]
+        message = {"sender": (await b.result("getinfo"))["id"], "invoice": invoice["bolt12"]}
+        pair.ways["b"].hold("dev-htlc")
+        async with connected(pair.rpc_file("a")) as gone:
+            await gone.start("dev-onionmessage", **message)
+            await pair.ways["b"].waiting.acquire()
+        assert (await a.result("listpays"))["pays"][0]["status"] == "pending"
+
+        pair.ways["b"].release()
+
+        assert (await b.reply_to(sending))["result"]["status"] == "paid"
+        assert "Already paid" in (await a.result("dev-onionmessage", **message))["invoice_error"]
+        assert len((await a.result("listpays"))["pays"]) == 1
+
+
 @pytest.mark.parametrize("amount", ["22000000btc", 2**64 - 1])
 async def test_nobody_pays_more_than_there_is(amount: Any, pair: Pair) -> None:
     """It is refused, and a smaller invoice is paid."""
@@ -229,6 +251,20 @@ async def test_a_message_too_many_is_dropped(tmp_path: Path, clock: Clock) -> No
 
             assert dropped["error"]["code"] == 1005
             assert paid["status"] == "paid"
+
+
+async def test_a_complaint_too_many_is_dropped(tmp_path: Path, clock: Clock) -> None:
+    """An answer is a message too: it counts with the invoices of the same node."""
+    async with pair_of_nodes(tmp_path, clock, limits_messages=True) as pair:
+        async with connected(pair.rpc_file("a")) as a, connected(pair.rpc_file("b")) as b:
+            for number in range(4):
+                await a.result("sendinvoice", invreq=(await ask(b))["bolt12"], label=f"{number}")
+            request = await ask(a)
+            await a.result("disableinvoicerequest", invreq_id=request["invreq_id"])
+
+            refused = await b.call("sendinvoice", {"invreq": request["bolt12"], "label": "x", "timeout": 1})
+
+            assert refused["error"]["code"] == 1005
 
 
 @contextlib.asynccontextmanager
