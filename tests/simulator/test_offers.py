@@ -126,6 +126,7 @@ async def test_a_payment_goes_on_when_who_sent_the_invoice_is_gone(pair: Pair) -
         pair.ways["b"].release()
 
         assert (await b.reply_to(sending))["result"]["status"] == "paid"
+        assert (await paid_of(a, request))["used"]
         assert "Already paid" in (await a.result("dev-onionmessage", **message))["invoice_error"]
         assert len((await a.result("listpays"))["pays"]) == 1
 
