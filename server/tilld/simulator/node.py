@@ -93,8 +93,8 @@ class Node:
         self.record(*self.ledger.due(self.clock()))
 
     def hears(self, peer_id: str) -> bool:
-        """Tell whether a message of a peer gets through."""
-        return not self._messages or self._messages.lets_pass(peer_id)
+        """Tell whether a message of a peer gets through. To itself, a node may say what it likes."""
+        return not self._messages or peer_id == self.id or self._messages.lets_pass(peer_id)
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Do something for as long as it takes, whoever waits for it; the end of the node is its end."""

@@ -40,7 +40,7 @@ async def _pay(node: Node, string: str) -> str | None:
         started = _checked(node, Bolt12Invoice.read(string))
         await _reach(node, started.destination)
         # Others may have come meanwhile.
-        _check_request(node, started.invreq_id)
+        _check_others(node, started)
         node.record_spending(started)
         await _settle(node, started)
     except (_Complaint, ValueError) as problem:
@@ -75,8 +75,6 @@ def _checked(node: Node, invoice: Bolt12Invoice) -> Started:
         raise _payment_failed("Invalid bolt12 invoice with zero amount")
     if invoice.amount_msat > _ALL_BITCOIN_MSAT:
         raise _payment_failed("Failed: We could not find a usable set of paths.")
-    if node.spending.payment(invoice.payment_hash):
-        raise _payment_failed("Already paid this invoice successfully")
     return Started(
         payment_hash=invoice.payment_hash,
         bolt12=invoice.string,
@@ -95,15 +93,17 @@ async def _reach(node: Node, destination: str) -> None:
         raise _payment_failed("Failed: We could not find a usable set of paths.") from None
 
 
-def _check_request(node: Node, invreq_id: str) -> None:
-    """Look whether a request may be paid now.
+def _check_others(node: Node, started: Started) -> None:
+    """Look whether other payments leave room for this one.
 
-    Like the real one, look at its first payment alone: once that has failed, two may be on their way.
+    Like the real one, look at the first for the request alone: once that has failed, two may be on their way.
     """
-    request = node.spending.request(invreq_id)
-    first = node.spending.first_payment(invreq_id)
+    if node.spending.payment(started.payment_hash):
+        raise _payment_failed("Already paid this invoice successfully")
+    request = node.spending.request(started.invreq_id)
+    first = node.spending.first_payment(started.invreq_id)
     if not request or not request.active:
-        problem = f"Inactive invoice_request {invreq_id}"
+        problem = f"Inactive invoice_request {started.invreq_id}"
     elif request.made.single_use and first and first.status == "pending":
         problem = f"Single-use invoice_request already in progress with {first.started.payment_hash}"
     else:
