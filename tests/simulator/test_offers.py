@@ -290,7 +290,7 @@ async def test_after_a_kill_both_tell_the_same(killed: str, tmp_path: Path) -> N
     """Whichever is killed in the middle of payments, each has happened on both sides or on none."""
     answered = list[str]()
 
-    async def collect(worker: int) -> None:
+    async def collect(worker: int, victim: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             async with connected(tmp_path / "a") as a, connected(tmp_path / "b") as b:
                 for number in range(1000):
@@ -298,11 +298,13 @@ async def test_after_a_kill_both_tell_the_same(killed: str, tmp_path: Path) -> N
                     params = {"invreq": request["bolt12"], "label": f"{worker}-{number}", "timeout": 1}
                     reply = await b.call("sendinvoice", params)
                     answered.append(reply["result"]["payment_hash"] if "result" in reply else "")
+                    if len(answered) == 20:
+                        # The others are in the middle of theirs.
+                        victim.kill()
 
     async with process(tmp_path, "a", "b") as a, process(tmp_path, "b", "a") as b:
         victim = a if killed == "requester" else b
-        asyncio.get_running_loop().call_later(0.2, victim.kill)
-        await asyncio.gather(*(collect(worker) for worker in range(4)))
+        await asyncio.gather(*(collect(worker, victim) for worker in range(4)))
         name, other = ("a", "b") if killed == "requester" else ("b", "a")
         async with process(tmp_path, name, other), connected(tmp_path / "a") as rpc:
             counts = [
