@@ -14,6 +14,7 @@ KEYS: set[str] = set()
 
 SECRETS = {
     "a key": re.compile(r"till_[A-Za-z0-9]{12}_[A-Za-z0-9]{32}"),
+    "a watch token": re.compile(r"watch_\.?[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}"),
     "an authorization header": re.compile(r"(?i)\b(?:bearer|basic) [A-Za-z0-9_.~+/=-]{12,}"),
 }
 
