@@ -5,7 +5,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.samples import NOON, an_invoice
-from till.v1 import invoice_service_pb2, key_service_pb2, rest_service_pb2
+from till.v1 import (
+    invoice_service_pb2,
+    invreq_service_pb2,
+    key_service_pb2,
+    rest_invreq_service_pb2,
+    rest_service_pb2,
+)
 from tilld.access import SCOPES, Access
 from tilld.database import open_database
 from tilld.errors import InvalidRequest, PermissionDenied, Unauthenticated
@@ -41,7 +47,13 @@ def test_every_method_has_a_scope():
     """So that none is open by oversight."""
     methods = {
         f"/{service.full_name}/{method.name}"
-        for file in (invoice_service_pb2, key_service_pb2, rest_service_pb2)
+        for file in (
+            invoice_service_pb2,
+            invreq_service_pb2,
+            key_service_pb2,
+            rest_invreq_service_pb2,
+            rest_service_pb2,
+        )
         for service in file.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }
