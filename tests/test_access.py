@@ -7,7 +7,13 @@ from unittest.mock import Mock
 import pytest
 
 from tests.samples import NOON, an_invoice
-from till.v1 import invoice_service_pb2, key_service_pb2, rest_service_pb2
+from till.v1 import (
+    invoice_service_pb2,
+    invreq_service_pb2,
+    key_service_pb2,
+    rest_invreq_service_pb2,
+    rest_service_pb2,
+)
 from tilld.access import SCOPES, Access
 from tilld.database import open_database
 from tilld.errors import InvalidRequest, PermissionDenied, Unauthenticated
@@ -43,7 +49,13 @@ def test_every_method_has_a_scope():
     """So that none is open by oversight."""
     methods = {
         f"/{service.full_name}/{method.name}"
-        for file in (invoice_service_pb2, key_service_pb2, rest_service_pb2)
+        for file in (
+            invoice_service_pb2,
+            invreq_service_pb2,
+            key_service_pb2,
+            rest_invreq_service_pb2,
+            rest_service_pb2,
+        )
         for service in file.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }

@@ -13,8 +13,10 @@ from tilld.store import Store
 from tilld.watch_token import WatchToken
 
 INVOICES = "/till.v1.InvoiceService/"
+INVREQS = "/till.v1.InvreqService/"
 KEYS = "/till.v1.KeyService/"
 REST = "/till.v1.RestService/"
+REST_INVREQS = "/till.v1.RestInvreqService/"
 
 # The scope that each of our methods needs. Health and reflection are for everybody.
 SCOPES = {
@@ -24,6 +26,11 @@ SCOPES = {
     INVOICES + "LookupInvoice": Scope.READ,
     INVOICES + "WatchInvoice": Scope.READ,
     INVOICES + "GetInfo": Scope.INFO,
+    INVREQS + "CreateInvreq": Scope.PAYOUTS,
+    INVREQS + "GetInvreq": Scope.PAYOUTS,
+    INVREQS + "ListInvreqs": Scope.PAYOUTS,
+    INVREQS + "DisableInvreq": Scope.PAYOUTS,
+    INVREQS + "SendInvoice": Scope.CREATE,
     KEYS + "CreateKey": Scope.ADMIN,
     KEYS + "ListKeys": Scope.ADMIN,
     KEYS + "RevokeKey": Scope.ADMIN,
@@ -32,6 +39,11 @@ SCOPES = {
     REST + "GetInvoiceById": Scope.READ,
     REST + "WatchInvoice": Scope.READ,
     REST + "GetInfo": Scope.INFO,
+    REST_INVREQS + "CreateInvreq": Scope.PAYOUTS,
+    REST_INVREQS + "GetInvreq": Scope.PAYOUTS,
+    REST_INVREQS + "ListInvreqs": Scope.PAYOUTS,
+    REST_INVREQS + "DisableInvreq": Scope.PAYOUTS,
+    REST_INVREQS + "SendInvoice": Scope.CREATE,
 }
 
 # Who makes the call that is being served.

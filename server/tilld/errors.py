@@ -12,7 +12,12 @@ TillError
 ├── Unavailable            E8   the node, or Till itself
 │   └── NodeOffline
 ├── TookTooLong            E9
-└── NoSuchMethod           E10
+├── NoSuchMethod           E10
+├── NotActive              E11  an invoice request that nobody can collect any more
+├── Expired                E12  an invoice request whose time is over
+├── Unreachable            E13  there is no way to the other node
+├── Refused                E14  the other node refuses; the message has its reason
+└── NotPaid                E15  the other node did not pay in time
 
 Every message is for the caller: it says what to do next, and nothing of the inside. OperatorError is for
 whoever runs the program.
@@ -121,6 +126,41 @@ class NoSuchMethod(TillError):
 
     code = "E10"
     default = "method not allowed"
+
+
+class NotActive(TillError):
+    """An invoice request is disabled, or was collected."""
+
+    code = "E11"
+    default = "the invoice request is not active"
+
+
+class Expired(TillError):
+    """An invoice request's time is over."""
+
+    code = "E12"
+    default = "the invoice request has expired"
+
+
+class Unreachable(TillError):
+    """There is no way to the node that made an invoice request."""
+
+    code = "E13"
+    default = "the node that made the invoice request cannot be reached; try again later"
+
+
+class Refused(TillError):
+    """The node that made an invoice request does not pay."""
+
+    code = "E14"
+    default = "the node that made the invoice request refuses to pay"
+
+
+class NotPaid(TillError):
+    """The node that made an invoice request did not pay in time, and can't any more."""
+
+    code = "E15"
+    default = "the node that made the invoice request did not pay in time; try again"
 
 
 class OperatorError(Exception):

@@ -38,10 +38,15 @@ STATUS = {
     "E8": grpc.StatusCode.UNAVAILABLE,
     "E9": grpc.StatusCode.DEADLINE_EXCEEDED,
     "E10": grpc.StatusCode.UNIMPLEMENTED,
+    "E11": grpc.StatusCode.FAILED_PRECONDITION,
+    "E12": grpc.StatusCode.OUT_OF_RANGE,
+    "E13": grpc.StatusCode.UNAVAILABLE,
+    "E14": grpc.StatusCode.ABORTED,
+    "E15": grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 
 OURS = "/till.v1."
-REST = "/till.v1.RestService/"
+REST = "/till.v1.Rest"
 
 # grpc's stubs know the handlers of its synchronous server only.
 Handler = Any

@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15till/v1/invoice.proto\x12\x07till.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x90\x03\n\x07Invoice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\ninvoice_id\x18\x02 \x01(\t\x12\x10\n\x08username\x18\x03 \x01(\t\x12\x12\n\x05label\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0b\x61mount_msat\x18\x05 \x01(\x04H\x01\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x06 \x01(\tH\x02\x88\x01\x01\x12\x10\n\x08metadata\x18\x07 \x01(\t\x12\x14\n\x0cpayment_hash\x18\x08 \x01(\t\x12\x0e\n\x06\x62olt11\x18\t \x01(\t\x12&\n\x06status\x18\n \x01(\x0e\x32\x16.till.v1.InvoiceStatus\x12.\n\ncreated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x07payment\x18\r \x01(\x0b\x32\x10.till.v1.PaymentB\x08\n\x06_labelB\x0e\n\x0c_amount_msatB\x0e\n\x0c_description\"g\n\x07Payment\x12\x11\n\tpay_index\x18\x01 \x01(\x04\x12\x1c\n\x14\x61mount_received_msat\x18\x02 \x01(\x04\x12+\n\x07paid_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x7f\n\rInvoiceStatus\x12\x1e\n\x1aINVOICE_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15INVOICE_STATUS_UNPAID\x10\x01\x12\x17\n\x13INVOICE_STATUS_PAID\x10\x02\x12\x1a\n\x16INVOICE_STATUS_EXPIRED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15till/v1/invoice.proto\x12\x07till.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x03\n\x07Invoice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\ninvoice_id\x18\x02 \x01(\t\x12\x10\n\x08username\x18\x03 \x01(\t\x12\x12\n\x05label\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0b\x61mount_msat\x18\x05 \x01(\x04H\x01\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x06 \x01(\tH\x02\x88\x01\x01\x12\x10\n\x08metadata\x18\x07 \x01(\t\x12\x14\n\x0cpayment_hash\x18\x08 \x01(\t\x12\x0e\n\x06\x62olt11\x18\t \x01(\t\x12&\n\x06status\x18\n \x01(\x0e\x32\x16.till.v1.InvoiceStatus\x12.\n\ncreated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x07payment\x18\r \x01(\x0b\x32\x10.till.v1.Payment\x12\x13\n\x06\x62olt12\x18\x0e \x01(\tH\x03\x88\x01\x01\x42\x08\n\x06_labelB\x0e\n\x0c_amount_msatB\x0e\n\x0c_descriptionB\t\n\x07_bolt12\"g\n\x07Payment\x12\x11\n\tpay_index\x18\x01 \x01(\x04\x12\x1c\n\x14\x61mount_received_msat\x18\x02 \x01(\x04\x12+\n\x07paid_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x7f\n\rInvoiceStatus\x12\x1e\n\x1aINVOICE_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15INVOICE_STATUS_UNPAID\x10\x01\x12\x17\n\x13INVOICE_STATUS_PAID\x10\x02\x12\x1a\n\x16INVOICE_STATUS_EXPIRED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'till.v1.invoice_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_INVOICESTATUS']._serialized_start=575
-  _globals['_INVOICESTATUS']._serialized_end=702
+  _globals['_INVOICESTATUS']._serialized_start=607
+  _globals['_INVOICESTATUS']._serialized_end=734
   _globals['_INVOICE']._serialized_start=68
-  _globals['_INVOICE']._serialized_end=468
-  _globals['_PAYMENT']._serialized_start=470
-  _globals['_PAYMENT']._serialized_end=573
+  _globals['_INVOICE']._serialized_end=500
+  _globals['_PAYMENT']._serialized_start=502
+  _globals['_PAYMENT']._serialized_end=605
 # @@protoc_insertion_point(module_scope)

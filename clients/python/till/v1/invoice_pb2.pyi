@@ -21,7 +21,7 @@ INVOICE_STATUS_PAID: InvoiceStatus
 INVOICE_STATUS_EXPIRED: InvoiceStatus
 
 class Invoice(_message.Message):
-    __slots__ = ("id", "invoice_id", "username", "label", "amount_msat", "description", "metadata", "payment_hash", "bolt11", "status", "created_at", "expires_at", "payment")
+    __slots__ = ("id", "invoice_id", "username", "label", "amount_msat", "description", "metadata", "payment_hash", "bolt11", "status", "created_at", "expires_at", "payment", "bolt12")
     ID_FIELD_NUMBER: _ClassVar[int]
     INVOICE_ID_FIELD_NUMBER: _ClassVar[int]
     USERNAME_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class Invoice(_message.Message):
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_FIELD_NUMBER: _ClassVar[int]
+    BOLT12_FIELD_NUMBER: _ClassVar[int]
     id: str
     invoice_id: str
     username: str
@@ -48,7 +49,8 @@ class Invoice(_message.Message):
     created_at: _timestamp_pb2.Timestamp
     expires_at: _timestamp_pb2.Timestamp
     payment: Payment
-    def __init__(self, id: _Optional[str] = ..., invoice_id: _Optional[str] = ..., username: _Optional[str] = ..., label: _Optional[str] = ..., amount_msat: _Optional[int] = ..., description: _Optional[str] = ..., metadata: _Optional[str] = ..., payment_hash: _Optional[str] = ..., bolt11: _Optional[str] = ..., status: _Optional[_Union[InvoiceStatus, str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., payment: _Optional[_Union[Payment, _Mapping]] = ...) -> None: ...
+    bolt12: str
+    def __init__(self, id: _Optional[str] = ..., invoice_id: _Optional[str] = ..., username: _Optional[str] = ..., label: _Optional[str] = ..., amount_msat: _Optional[int] = ..., description: _Optional[str] = ..., metadata: _Optional[str] = ..., payment_hash: _Optional[str] = ..., bolt11: _Optional[str] = ..., status: _Optional[_Union[InvoiceStatus, str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., payment: _Optional[_Union[Payment, _Mapping]] = ..., bolt12: _Optional[str] = ...) -> None: ...
 
 class Payment(_message.Message):
     __slots__ = ("pay_index", "amount_received_msat", "paid_at")

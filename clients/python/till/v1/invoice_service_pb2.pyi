@@ -95,16 +95,18 @@ class GetInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetInfoResponse(_message.Message):
-    __slots__ = ("invoices", "volume_msat", "online", "node")
+    __slots__ = ("invoices", "volume_msat", "online", "node", "volume_out_msat")
     INVOICES_FIELD_NUMBER: _ClassVar[int]
     VOLUME_MSAT_FIELD_NUMBER: _ClassVar[int]
     ONLINE_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
+    VOLUME_OUT_MSAT_FIELD_NUMBER: _ClassVar[int]
     invoices: int
     volume_msat: int
     online: bool
     node: Node
-    def __init__(self, invoices: _Optional[int] = ..., volume_msat: _Optional[int] = ..., online: _Optional[bool] = ..., node: _Optional[_Union[Node, _Mapping]] = ...) -> None: ...
+    volume_out_msat: int
+    def __init__(self, invoices: _Optional[int] = ..., volume_msat: _Optional[int] = ..., online: _Optional[bool] = ..., node: _Optional[_Union[Node, _Mapping]] = ..., volume_out_msat: _Optional[int] = ...) -> None: ...
 
 class Node(_message.Message):
     __slots__ = ("id", "alias", "color", "num_peers", "num_pending_channels", "num_active_channels", "num_inactive_channels", "address", "binding", "version", "blockheight", "network", "fees_collected_msat")
