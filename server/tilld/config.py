@@ -53,7 +53,20 @@ AddressSetting = Annotated[Address, NoDecode, BeforeValidator(_address), PlainSe
 AddressesSetting = Annotated[tuple[AddressSetting, ...], NoDecode, BeforeValidator(_addresses)]
 
 
-FLAGS = {"lightning_rpc", "database", "data_dir", "grpc", "rest", "no_rest", "upstream", "allow_anonymous"}
+FLAGS = {
+    "lightning_rpc",
+    "database",
+    "data_dir",
+    "grpc",
+    "rest",
+    "no_rest",
+    "upstream",
+    "allow_anonymous",
+    "tls_cert",
+    "tls_key",
+    "tls_client_ca",
+    "upstream_ca",
+}
 
 
 class Config(BaseSettings):
@@ -71,6 +84,12 @@ class Config(BaseSettings):
     allow_anonymous: bool = False
     # Where `tilld envoy` finds the tilld processes; in the variable, commas between them.
     upstream: AddressesSetting = (Address("127.0.0.1", 50051),)
+    # For the gRPC port and for Envoy: both or none, and who must have signed the certificates of clients.
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    # Makes `tilld envoy` speak TLS to the tilld processes: who must have signed their certificates.
+    upstream_ca: Path | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     # Heartbeats keep proxies from closing a silent stream; Envoy's limit is 60 s.
