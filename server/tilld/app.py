@@ -117,6 +117,7 @@ class Parts:
             upstream,
             self._config.data_dir,
             self._certificates.newest,
+            self._config.cors_origin,
         )
         await envoy.start()
         self._parts.push_async_callback(envoy.stop, self._config.grace_seconds)

@@ -46,10 +46,12 @@ class Envoy:
         upstream: Sequence[Address | Path],
         data_dir: Path,
         certificates: Certificates = NO_CERTIFICATES,
+        cors_origins: Sequence[str] = (),
     ) -> None:
         self.rest = rest
         self.upstream = upstream
         self.certificates = certificates
+        self.cors_origins = cors_origins
         self.directory = data_dir / DIRECTORY
         self.log = self.directory / "envoy.log"
 
@@ -85,7 +87,7 @@ class Envoy:
 
     def _configure(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        config = configuration(self.rest, self.upstream, ADMIN, self.certificates)
+        config = configuration(self.rest, self.upstream, ADMIN, self.certificates, self.cors_origins)
         (self.directory / "envoy.json").write_text(json.dumps(config))
         self._write_secrets(self.certificates)
         self.log.write_bytes(b"")
@@ -151,6 +153,7 @@ def configuration(
     upstream: Sequence[Address | Path],
     admin: str,
     certificates: Certificates = NO_CERTIFICATES,
+    cors_origins: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Envoy's configuration: envoy.yaml with these settings, and with the descriptors built in.
 
@@ -165,6 +168,9 @@ def configuration(
     if certificates.chain:
         chain["transport_socket"] = envoy_tls.listening(certificates)
     http = chain["filters"][0]["typed_config"]
+    [host] = http["route_config"]["virtual_hosts"]
+    cors = host["typed_per_filter_config"]["envoy.filters.http.cors"]
+    cors["allow_origin_string_match"] = [{"exact": origin} for origin in cors_origins]
     transcoder = next(f["typed_config"] for f in http["http_filters"] if "transcoder" in f["name"])
     del transcoder["proto_descriptor"]
     transcoder["proto_descriptor_bin"] = base64.b64encode(_descriptors().SerializeToString()).decode()

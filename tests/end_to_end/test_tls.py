@@ -82,6 +82,7 @@ async def test_rest_is_served_over_both_versions_of_http(till, authority, http2,
 
     assert (created.http_version, created.status_code) == (version, 200)
     assert read.json() == created.json()
+    assert read.headers["strict-transport-security"] == "max-age=31536000"
 
 
 @pytest.mark.parametrize("port", PORTS)

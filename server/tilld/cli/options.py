@@ -51,6 +51,14 @@ TlsClientCa = Annotated[
         help="Let in only clients with a certificate that one of these has signed. [TILLD_TLS_CLIENT_CA]",
     ),
 ]
+CorsOrigin = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ORIGIN",
+        help="Let web pages from there call, such as https://shop.example; * is from everywhere. "
+        "Give it once for each. [TILLD_CORS_ORIGIN, with commas between; default: none]",
+    ),
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Directory for all that Till keeps. [TILLD_DATA_DIR; default: .till]"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tilld.cli.options import (
+    CorsOrigin,
     Database,
     DataDir,
     LightningRpc,
@@ -45,6 +46,7 @@ def run(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     tls_client_ca: TlsClientCa = None,
+    cors_origin: CorsOrigin = None,
 ) -> None:
     """Run Till: take payments until Ctrl-C.
 
@@ -64,6 +66,7 @@ def run(
         tls_cert=tls_cert,
         tls_key=tls_key,
         tls_client_ca=tls_client_ca,
+        cors_origin=cors_origin or None,
     )
     _prepare(config)
     import uvloop
@@ -96,6 +99,7 @@ def envoy(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     tls_client_ca: TlsClientCa = None,
+    cors_origin: CorsOrigin = None,
 ) -> None:
     """Run Envoy alone, in front of several tilld that share a PostgreSQL and a node, until Ctrl-C.
 
@@ -109,6 +113,7 @@ def envoy(
         tls_cert=tls_cert,
         tls_key=tls_key,
         tls_client_ca=tls_client_ca,
+        cors_origin=cors_origin or None,
     )
     _prepare(config)
     import uvloop
