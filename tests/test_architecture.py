@@ -25,8 +25,8 @@ LAYERS = [
         "tilld.importing",
         "tilld.workbench",
     },
-    {"tilld.access", "tilld.invoicing", "tilld.envoy_tls"},
-    {"tilld.store", "tilld.node", "tilld.hub"},
+    {"tilld.access", "tilld.invoicing", "tilld.keyring", "tilld.envoy_tls"},
+    {"tilld.store", "tilld.node", "tilld.hub", "tilld.limits"},
     {"tilld.transactions"},
     {
         "tilld.database",
@@ -39,9 +39,10 @@ LAYERS = [
         "tilld.unix_socket",
     },
     {"tilld.tables"},
-    {"tilld.key"},
+    {"tilld.key", "tilld.totals", "tilld.watch_token"},
     {"tilld.invoice", "tilld.node_info"},
-    {"tilld.strict_json", "tilld.payment_request"},
+    {"tilld.order"},
+    {"tilld.ids", "tilld.strict_json", "tilld.payment_request"},
     {"tilld.config", "tilld.logs"},
     {"tilld.errors"},
 ]
@@ -58,7 +59,7 @@ OUTSIDE = {
         "tilld.store",
         "tilld.migrations",
     },
-    "playhouse": {"tilld.database"},
+    "playhouse": {"tilld.database", "tilld.migrations"},
     "pyln": {"tilld.pipeline", "tilld.node", "tilld.play_money"},
     "envoy": {"tilld.envoy"},
     "cryptography": {"tilld.certificates"},
@@ -66,6 +67,7 @@ OUTSIDE = {
     "typer": {"tilld.cli"},
     "rich": {"tilld.progress"},
     "bolt11": {"tilld.simulator"},
+    "itsdangerous": {"tilld.watch_token"},
 }
 
 

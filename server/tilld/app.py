@@ -23,8 +23,11 @@ from tilld.errors import OperatorError
 from tilld.follower import Follower
 from tilld.grpc_api import health, server
 from tilld.grpc_api.invoice_servicer import InvoiceServicer
+from tilld.grpc_api.key_servicer import KeyServicer
 from tilld.hub import Hub
 from tilld.invoicing import Invoicing
+from tilld.keyring import Keyring
+from tilld.limits import Allowance, Limits
 from tilld.node import Node
 from tilld.rest_api.rest_servicer import RestServicer
 from tilld.store import Store
@@ -175,10 +178,11 @@ class Till(Parts):
         await _check_who_may_call(config, store)
         node = Node(rpc_file)
         self._parts.push_async_callback(node.close)
-        invoicing = Invoicing(store, node, self.hub)
+        allowance = Allowance(config.key_creates_per_second, config.key_open_invoices, config.key_watches)
+        invoicing = Invoicing(store, node, self.hub, Limits(allowance))
         follower = Follower(node, store, self.hub)
         self._spawn("the follower", follower.run())
-        grpc, health_servicer = await self._start_server(invoicing, Access(store))
+        grpc, health_servicer = await self._start_server(invoicing, Keyring(store), Access(store))
         self._spawn(
             "the health check",
             health.report(health_servicer, server.SERVICES, store, lambda: follower.is_following),
@@ -214,11 +218,11 @@ class Till(Parts):
         return rpc_file
 
     async def _start_server(
-        self, invoicing: Invoicing, access: Access
+        self, invoicing: Invoicing, keyring: Keyring, access: Access
     ) -> tuple[Address, health.HealthServicer]:
         health_servicer = health.HealthServicer()
         rest = RestServicer(invoicing, self._config.heartbeat_seconds)
-        grpc = server.create(InvoiceServicer(invoicing), rest, health_servicer, access)
+        grpc = server.create(InvoiceServicer(invoicing), rest, KeyServicer(keyring), health_servicer, access)
         address = server.listen(grpc, self._config.grpc, self._certificates)
         if not self._config.no_rest:
             server.listen_on_socket(grpc, self._socket_for_envoy())
