@@ -15,6 +15,7 @@ MODULES = {
 LAYERS = [
     {"tilld.cli"},
     {"tilld.app"},
+    {"tilld.metrics"},
     {
         "tilld.grpc_api",
         "tilld.rest_api",
@@ -40,7 +41,7 @@ LAYERS = [
     {"tilld.key"},
     {"tilld.invoice", "tilld.node_info"},
     {"tilld.strict_json", "tilld.payment_request"},
-    {"tilld.config", "tilld.logs"},
+    {"tilld.config", "tilld.logs", "tilld.observer"},
     {"tilld.errors"},
 ]
 
@@ -63,6 +64,7 @@ OUTSIDE = {
     "typer": {"tilld.cli"},
     "rich": {"tilld.progress"},
     "bolt11": {"tilld.simulator"},
+    "prometheus_client": {"tilld.metrics"},
 }
 
 

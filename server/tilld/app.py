@@ -24,7 +24,9 @@ from tilld.grpc_api import health, server
 from tilld.grpc_api.invoice_servicer import InvoiceServicer
 from tilld.hub import Hub
 from tilld.invoicing import Invoicing
+from tilld.metrics import Metrics, Sources
 from tilld.node import Node
+from tilld.observer import NOBODY, Observer
 from tilld.rest_api.rest_servicer import RestServicer
 from tilld.store import Store
 from tilld.workbench import check_socket, make_directory
@@ -35,11 +37,12 @@ NODE_STOP_SECONDS = 5.0
 
 
 class Running(NamedTuple):
-    """Where a running Till is reached; `rest` is None without Envoy."""
+    """Where a running Till is reached; `rest` is None without Envoy, `metrics` where nobody wants any."""
 
     grpc: Address
     rest: Address | None
     rpc_file: Path
+    metrics: Address | None = None
 
 
 async def run(config: Config, announce: Callable[[Running], None]) -> None:
@@ -146,15 +149,22 @@ class Till(Parts):
         make_directory(config.data_dir)
         rpc_file = config.lightning_rpc or await self._start_simulated_node()
         check_socket(rpc_file)
-        store = Store(open_database(config.database_url))
+        metrics = Metrics() if config.metrics else None
+        observer = metrics or NOBODY
+        store = Store(open_database(config.database_url), observer)
         self._parts.push_async_callback(store.close)
         await _check_who_may_call(config, store)
-        node = Node(rpc_file)
+        node = Node(rpc_file, observer=observer)
         self._parts.push_async_callback(node.close)
         invoicing = Invoicing(store, node, self.hub)
         follower = Follower(node, store, self.hub)
         self._spawn("the follower", follower.run())
-        grpc, health_servicer = await self._start_server(invoicing, Access(store))
+        metrics_address = None
+        if metrics and config.metrics:
+            serving = metrics.serve(config.metrics, Sources(store, self.hub, follower))
+            self._parts.push_async_callback(serving.stop)
+            metrics_address = serving.address
+        grpc, health_servicer = await self._start_server(invoicing, Access(store), observer)
         self._spawn(
             "the health check",
             health.report(health_servicer, server.SERVICES, store, lambda: follower.is_following),
@@ -165,7 +175,7 @@ class Till(Parts):
         self._parts.push_async_callback(
             health_servicer.enter_graceful_shutdown if rest else health_servicer.leave
         )
-        self.running = Running(grpc, rest, rpc_file)
+        self.running = Running(grpc, rest, rpc_file, metrics_address)
 
     async def _start_simulated_node(self) -> Path:
         rpc_file = self._config.simulated_rpc_file
@@ -186,11 +196,11 @@ class Till(Parts):
         return rpc_file
 
     async def _start_server(
-        self, invoicing: Invoicing, access: Access
+        self, invoicing: Invoicing, access: Access, observer: Observer
     ) -> tuple[Address, health.HealthServicer]:
         health_servicer = health.HealthServicer()
         rest = RestServicer(invoicing, self._config.heartbeat_seconds)
-        grpc = server.create(InvoiceServicer(invoicing), rest, health_servicer, access)
+        grpc = server.create(InvoiceServicer(invoicing), rest, health_servicer, access, observer)
         address = server.listen(grpc, self._config.grpc)
         await grpc.start()
         self._parts.push_async_callback(grpc.stop, self._config.grace_seconds)

@@ -50,10 +50,21 @@ def _addresses(value: Any) -> Any:
 
 
 AddressSetting = Annotated[Address, NoDecode, BeforeValidator(_address), PlainSerializer(str)]
+OptionalAddressSetting = Annotated[Address | None, NoDecode, BeforeValidator(_address)]
 AddressesSetting = Annotated[tuple[AddressSetting, ...], NoDecode, BeforeValidator(_addresses)]
 
 
-FLAGS = {"lightning_rpc", "database", "data_dir", "grpc", "rest", "no_rest", "upstream", "allow_anonymous"}
+FLAGS = {
+    "lightning_rpc",
+    "database",
+    "data_dir",
+    "grpc",
+    "rest",
+    "no_rest",
+    "upstream",
+    "allow_anonymous",
+    "metrics",
+}
 
 
 class Config(BaseSettings):
@@ -71,6 +82,8 @@ class Config(BaseSettings):
     allow_anonymous: bool = False
     # Where `tilld envoy` finds the tilld processes; in the variable, commas between them.
     upstream: AddressesSetting = (Address("127.0.0.1", 50051),)
+    # Where Prometheus asks; None: nowhere.
+    metrics: OptionalAddressSetting = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     # Heartbeats keep proxies from closing a silent stream; Envoy's limit is 60 s.
@@ -92,7 +105,7 @@ class Config(BaseSettings):
             error = invalid.errors()[0]
             name = str(error["loc"][0])
             reason = error["msg"].removeprefix("Value error, ")
-            setting = f"TILLD_{name.upper()}"
+            setting = name if name.isupper() else f"TILLD_{name.upper()}"
             if name in FLAGS:
                 setting = f"--{name.replace('_', '-')} ({setting})"
             raise OperatorError(f"{setting} is {error['input']!r}: {reason}") from None

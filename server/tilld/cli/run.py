@@ -33,6 +33,13 @@ def run(
             "[TILLD_ALLOW_ANONYMOUS]",
         ),
     ] = False,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Address for metrics, which Prometheus asks for. [TILLD_METRICS; default: none]",
+        ),
+    ] = None,
 ) -> None:
     """Run Till: take payments until Ctrl-C.
 
@@ -49,6 +56,7 @@ def run(
         rest=rest,
         no_rest=no_rest or None,
         allow_anonymous=allow_anonymous or None,
+        metrics=metrics,
     )
     _prepare(config)
     import uvloop
@@ -98,6 +106,8 @@ def _announcement(config: Config, running: "Running") -> str:
     if running.rest:
         lines.append(_envoys_line(running.rest))
     lines.append(f"  gRPC                                            {running.grpc}")
+    if running.metrics:
+        lines.append(f"  metrics                                         http://{running.metrics}/metrics")
     lines.append(f"  lightningd                                      {running.rpc_file}")
     lines.append(f"  data                                            {config.data_dir}")
     if is_play_money:

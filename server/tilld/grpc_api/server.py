@@ -10,6 +10,7 @@ from tilld.config import Address
 from tilld.errors import OperatorError
 from tilld.grpc_api.errors_interceptor import ErrorsInterceptor
 from tilld.grpc_api.health import HealthServicer
+from tilld.observer import NOBODY, Observer
 
 SERVICES = [
     invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"].full_name,
@@ -36,9 +37,10 @@ def create(
     rest: rest_service_pb2_grpc.RestServiceServicer,
     health_servicer: HealthServicer,
     access: Access,
+    observer: Observer = NOBODY,
 ) -> grpc.aio.Server:
     """A server with all services, not started."""
-    server = grpc.aio.server(interceptors=[ErrorsInterceptor(access)], options=OPTIONS)
+    server = grpc.aio.server(interceptors=[ErrorsInterceptor(access, observer)], options=OPTIONS)
     invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(invoices, server)
     rest_service_pb2_grpc.add_RestServiceServicer_to_server(rest, server)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)

@@ -1,0 +1,47 @@
+"""Whoever measures hangs on here: metrics do, and what is measured does not know of them."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+Span = AbstractContextManager[Any]
+# Read only where they are wanted: reading costs.
+Headers = Callable[[], Iterable[tuple[str, str | bytes]] | None]
+
+NOTHING: Span = nullcontext()
+
+
+class Observer:
+    """Is told what begins, and by the context that it gives how that ends. This one does not care."""
+
+    def request(self, method: str, headers: Headers) -> Span:
+        """A call of ours: a method such as till.v1.InvoiceService/GetInvoice, until it is answered."""
+        return NOTHING
+
+    def watch(self, method: str, headers: Headers) -> Span:
+        """A call of ours that is answered by a stream, until its end. Its context may be left elsewhere."""
+        return NOTHING
+
+    def node_call(self, method: str) -> Span:
+        """A call of lightningd, until its reply."""
+        return NOTHING
+
+    def store_call(self, operation: str) -> Span:
+        """A read, a write, an insert of a batch, or the adding of one invoice until its batch is written."""
+        return NOTHING
+
+
+NOBODY = Observer()
+
+
+def code_of(reason: BaseException | None) -> str:
+    """How something ended: OK, the `code` of its error, or CANCELLED. An error that has none is E0."""
+    if reason is None:
+        return "OK"
+    if isinstance(reason, (asyncio.CancelledError, GeneratorExit)):
+        return "CANCELLED"
+    if isinstance(reason, TimeoutError):
+        return "E9"
+    code = getattr(type(reason), "code", None)
+    return code if isinstance(code, str) else "E0"
