@@ -41,6 +41,7 @@ LAYERS = [
     {"tilld.key"},
     {"tilld.invoice", "tilld.node_info"},
     {"tilld.strict_json", "tilld.payment_request"},
+    {"tilld.tracing"},
     {"tilld.config", "tilld.logs", "tilld.observer"},
     {"tilld.errors"},
 ]
@@ -65,6 +66,7 @@ OUTSIDE = {
     "rich": {"tilld.progress"},
     "bolt11": {"tilld.simulator"},
     "prometheus_client": {"tilld.metrics"},
+    "opentelemetry": {"tilld.tracing"},
 }
 
 

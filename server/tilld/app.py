@@ -9,7 +9,7 @@ from asyncio.subprocess import PIPE
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import structlog
 
@@ -26,10 +26,13 @@ from tilld.hub import Hub
 from tilld.invoicing import Invoicing
 from tilld.metrics import Metrics, Sources
 from tilld.node import Node
-from tilld.observer import NOBODY, Observer
+from tilld.observer import NOBODY, Observer, Observers
 from tilld.rest_api.rest_servicer import RestServicer
 from tilld.store import Store
 from tilld.workbench import check_socket, make_directory
+
+if TYPE_CHECKING:
+    from tilld.tracing import Tracing
 
 log = structlog.get_logger()
 
@@ -150,7 +153,7 @@ class Till(Parts):
         rpc_file = config.lightning_rpc or await self._start_simulated_node()
         check_socket(rpc_file)
         metrics = Metrics() if config.metrics else None
-        observer = metrics or NOBODY
+        observer = self._observers(metrics)
         store = Store(open_database(config.database_url), observer)
         self._parts.push_async_callback(store.close)
         await _check_who_may_call(config, store)
@@ -176,6 +179,14 @@ class Till(Parts):
             health_servicer.enter_graceful_shutdown if rest else health_servicer.leave
         )
         self.running = Running(grpc, rest, rpc_file, metrics_address)
+
+    def _observers(self, metrics: Metrics | None) -> Observer:
+        observers: list[Observer] = [metrics] if metrics else []
+        if self._config.otlp_endpoint:
+            tracing = _tracing(self._config.otlp_endpoint)
+            self._parts.push_async_callback(tracing.stop)
+            observers.append(tracing)
+        return Observers(observers) if len(observers) > 1 else next(iter(observers), NOBODY)
 
     async def _start_simulated_node(self) -> Path:
         rpc_file = self._config.simulated_rpc_file
@@ -223,6 +234,18 @@ def _allow_many_connections() -> None:
 async def _cancel(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.wait([task])
+
+
+def _tracing(endpoint: str) -> "Tracing":
+    # Loaded only where it is wanted: it takes time and memory, and may not be installed.
+    try:
+        from tilld.tracing import Tracing
+    except ModuleNotFoundError:
+        raise OperatorError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, which need more than is installed: "
+            "pip install 'lightning-till[otel]'"
+        ) from None
+    return Tracing(endpoint)
 
 
 async def _check_who_may_call(config: Config, store: Store) -> None:

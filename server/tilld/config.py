@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tilld.errors import OperatorError
@@ -49,10 +49,17 @@ def _addresses(value: Any) -> Any:
     return [each.strip() for each in value.split(",")] if isinstance(value, str) else value
 
 
+def _endpoint(value: str | None) -> str | None:
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError("give http://HOST:PORT or https://HOST:PORT, where a collector takes OTLP over gRPC")
+    return value
+
+
 AddressSetting = Annotated[Address, NoDecode, BeforeValidator(_address), PlainSerializer(str)]
 OptionalAddressSetting = Annotated[Address | None, NoDecode, BeforeValidator(_address)]
 AddressesSetting = Annotated[tuple[AddressSetting, ...], NoDecode, BeforeValidator(_addresses)]
 
+EndpointSetting = Annotated[str | None, AfterValidator(_endpoint)]
 
 FLAGS = {
     "lightning_rpc",
@@ -68,9 +75,11 @@ FLAGS = {
 
 
 class Config(BaseSettings):
-    """Everything that can be set. Each field is also a TILLD_… variable of its name."""
+    """Everything that can be set. Each field is also a TILLD_… variable of its name, or has another."""
 
-    model_config = SettingsConfigDict(env_prefix="TILLD_", env_ignore_empty=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="TILLD_", env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
+    )
 
     lightning_rpc: Path | None = None
     database: str | None = None
@@ -84,6 +93,8 @@ class Config(BaseSettings):
     upstream: AddressesSetting = (Address("127.0.0.1", 50051),)
     # Where Prometheus asks; None: nowhere.
     metrics: OptionalAddressSetting = None
+    # Where traces go, by the variable that OpenTelemetry has for it; None: nowhere.
+    otlp_endpoint: EndpointSetting = Field(None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     # Heartbeats keep proxies from closing a silent stream; Envoy's limit is 60 s.

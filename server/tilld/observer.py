@@ -1,8 +1,8 @@
-"""Whoever measures hangs on here: metrics do, and what is measured does not know of them."""
+"""Whoever measures hangs on here: metrics and traces do, and what is measured knows of neither."""
 
 import asyncio
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 Span = AbstractContextManager[Any]
@@ -33,6 +33,37 @@ class Observer:
 
 
 NOBODY = Observer()
+
+
+class Observers(Observer):
+    """Several, each told of everything."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = observers
+
+    def request(self, method: str, headers: Headers) -> Span:
+        """Tell all."""
+        return _together([each.request(method, headers) for each in self._observers])
+
+    def watch(self, method: str, headers: Headers) -> Span:
+        """Tell all."""
+        return _together([each.watch(method, headers) for each in self._observers])
+
+    def node_call(self, method: str) -> Span:
+        """Tell all."""
+        return _together([each.node_call(method) for each in self._observers])
+
+    def store_call(self, operation: str) -> Span:
+        """Tell all."""
+        return _together([each.store_call(operation) for each in self._observers])
+
+
+@contextmanager
+def _together(spans: Sequence[Span]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for span in spans:
+            stack.enter_context(span)
+        yield
 
 
 def code_of(reason: BaseException | None) -> str:

@@ -44,7 +44,8 @@ def run(
     """Run Till: take payments until Ctrl-C.
 
     Further settings, by environment: TILLD_LOG_LEVEL (debug, info, warning, error),
-    TILLD_LOG_FORMAT (text, json), TILLD_HEARTBEAT_SECONDS, TILLD_GRACE_SECONDS.
+    TILLD_LOG_FORMAT (text, json), TILLD_HEARTBEAT_SECONDS, TILLD_GRACE_SECONDS. Traces go to
+    OTEL_EXPORTER_OTLP_ENDPOINT, if it is set.
     """
     if rest and no_rest:
         raise OperatorError("--rest and --no-rest exclude each other: give one")
