@@ -20,7 +20,7 @@ POINTS = {
     "before the node call": (Node, "invoice", True),
     "between node and store": (Node, "invoice", False),
     "between store and reply": (Store, "add", False),
-    "within a batch": (Transactions, "_add_to_totals", True),
+    "within a batch": (Transactions, "_add_to_tallies", True),
     "between settling and telling": (Store, "settle", False),
 }
 

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.samples import DAKK, an_order
+from tests.samples import DAKK, PLENTY, an_order
 from tilld.database import open_database
 from tilld.follower import Follower
 from tilld.hub import Hub
 from tilld.invoice import Invoice, Status
 from tilld.invoicing import Invoicing
+from tilld.limits import Allowance, Limits
 from tilld.node import Node
 from tilld.store import Store
 
@@ -20,12 +21,14 @@ from tilld.store import Store
 class Parts:
     """A store and a way to the node whose socket is `rpc` in a directory; `late` turns the clock."""
 
-    def __init__(self, directory: Path, database: str | None = None, timeout: float = 10) -> None:
+    def __init__(
+        self, directory: Path, database: str | None = None, timeout: float = 10, allowance: Allowance = PLENTY
+    ) -> None:
         self.store = Store(open_database(database or f"sqlite:///{directory / 'till.db'}"))
         self.node = Node(directory / "rpc", timeout=timeout)
         self.hub = Hub()
         self.late = timedelta(0)
-        self.invoicing = Invoicing(self.store, self.node, self.hub, self._now)
+        self.invoicing = Invoicing(self.store, self.node, self.hub, Limits(allowance), self._now)
 
     def _now(self) -> datetime:
         return datetime.now(UTC) + self.late

@@ -5,8 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from tilld.invoice import MAX_BOLT11_DESCRIPTION_BYTES, Invoice, Issued, Order, Payment, Seen, Status
+from tilld.invoice import Creator, Invoice, Issued, Payment, Seen, Status
 from tilld.key import SHOP, Caller
+from tilld.limits import Allowance
+from tilld.order import MAX_BOLT11_DESCRIPTION_BYTES, Order
 from tilld.simulator import bolt11_invoices
 
 NODE_ID = "02" + "ab" * 32
@@ -14,6 +16,8 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 DAKK = Caller("dakk", frozenset(SHOP))
 ANOTHER = Caller("another", frozenset(SHOP))
+
+PLENTY = Allowance(creates_per_second=1_000_000, open_invoices=1_000_000, watches=1_000_000)
 
 _numbers = itertools.count(1)
 
@@ -34,7 +38,9 @@ def an_invoice(username: str = "dakk", node_id: str = NODE_ID, **fields: Any) ->
     """A new open invoice unlike all others, that expires at noon."""
     order = an_order(**{name: fields.pop(name) for name in ("label", "amount_msat") if name in fields})
     issued = Issued(node_id, f"{next(_numbers):064x}", "lnbcrt50n1", NOON)
-    return replace(Invoice.opened(order.invoice_id(username, b"secret"), username, order, issued), **fields)
+    return replace(
+        Invoice.opened(order.invoice_id(username, b"secret"), Creator(username), order, issued), **fields
+    )
 
 
 def a_bolt11(order: Order, expires_at: datetime = NOON) -> str:

@@ -4,13 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.samples import NOON
-from till.v1 import invoice_service_pb2, rest_service_pb2
+from tests.samples import NOON, an_invoice
+from till.v1 import invoice_service_pb2, key_service_pb2, rest_service_pb2
 from tilld.access import SCOPES, Access
 from tilld.database import open_database
 from tilld.errors import InvalidRequest, PermissionDenied, Unauthenticated
 from tilld.key import ANONYMOUS, SHOP, Caller, Key, Scope
 from tilld.store import Store
+from tilld.watch_token import WatchToken
 
 GET = "/till.v1.InvoiceService/GetInvoice"
 CREATE = "/till.v1.InvoiceService/CreateInvoice"
@@ -40,7 +41,7 @@ def test_every_method_has_a_scope():
     """So that none is open by oversight."""
     methods = {
         f"/{service.full_name}/{method.name}"
-        for file in (invoice_service_pb2, rest_service_pb2)
+        for file in (invoice_service_pb2, key_service_pb2, rest_service_pb2)
         for service in file.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }
@@ -54,12 +55,11 @@ async def test_without_any_key_everybody_is_the_same_caller(access):
 
 
 async def test_a_key_tells_who_calls(store, access):
-    _, header = await new_key(store, kind="till-1")
+    key, header = await new_key(store, kind="till-1")
 
-    assert await access.admit(GET, header) == Caller("shop", frozenset(SHOP), "till-1")
-    assert await access.admit(GET, header.replace("Bearer", "bearer")) == Caller(
-        "shop", frozenset(SHOP), "till-1"
-    )
+    caller = Caller("shop", frozenset(SHOP), "till-1", key.id)
+    assert await access.admit(GET, header) == caller
+    assert await access.admit(GET, header.replace("Bearer", "bearer")) == caller
 
 
 async def test_from_the_first_key_on_every_call_needs_one(store, access):
@@ -119,6 +119,48 @@ async def test_a_key_does_what_its_scopes_say(store, access):
             await access.admit(CREATE, header)
 
 
+async def test_a_watch_token_is_its_key_for_one_invoice_only(store, access):
+    """It reads, and does nothing else; it goes with its key, and after a while."""
+    key, _ = await new_key(store, kind="shop")
+    invoice = an_invoice("shop")
+
+    def header(now):
+        return f"Bearer {WatchToken.of(invoice, key.id, now).signed(store.secret)}"
+
+    good, over = header(NOON), header(NOON - timedelta(days=1))
+    who = await access.admit(GET, good)
+    assert who.may_see(invoice)
+    assert not who.may_see(an_invoice("shop"))
+    with pytest.raises(PermissionDenied):
+        await access.admit(CREATE, good)
+    for bad in (over, good[:-1], good.replace("watch_", "watch_x"), "Bearer watch_"):
+        with pytest.raises(Unauthenticated, match="watch token"):
+            await access.admit(GET, bad)
+    await store.revoke_key(key.id, NOON)
+    with pytest.raises(Unauthenticated, match="watch token"):
+        await access.admit(GET, good)
+
+
+async def test_a_watch_token_from_before_the_first_key_is_none_afterwards(store, access):
+    token = WatchToken.of(an_invoice("anonymous"), "", NOON).signed(store.secret)
+    assert await access.admit(GET, f"Bearer {token}") == ANONYMOUS
+
+    await new_key(store)
+
+    with pytest.raises(Unauthenticated, match="watch token"):
+        await access.admit(GET, f"Bearer {token}")
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "good_for"),
+    [(timedelta(hours=-2), 10), (timedelta(hours=1), 70), (timedelta(days=365), 24 * 60)],
+)
+def test_a_watch_token_is_good_until_after_the_end_and_for_a_day_at_most(expires_in, good_for):
+    invoice = an_invoice(expires_at=NOON + expires_in)
+
+    assert WatchToken.of(invoice, "", NOON).expires_at == NOON + timedelta(minutes=good_for)
+
+
 async def test_a_revoked_key_is_revoked_once(store):
     key, _ = await new_key(store)
 
@@ -138,6 +180,15 @@ async def test_the_key_itself_is_not_kept(store):
 
     assert header.rpartition("_")[2] not in str(row)
     assert await store.key(key.id) == key
+
+
+def test_a_terminals_key_is_for_taking_money_only():
+    """The shop's totals are none of its business, and it makes no keys."""
+    key, _ = Key.new(username="shop", scopes=(), type="till-1", created_at=NOON, expires_at=None)
+
+    assert key.scopes == {Scope.CREATE, Scope.READ}
+    with pytest.raises(InvalidRequest, match="admin"):
+        Key.new(username="shop", scopes=[Scope.ADMIN], type="till-1", created_at=NOON, expires_at=None)
 
 
 @pytest.mark.parametrize("username", ["", "a b", "é", "a" * 65, "a\n"])

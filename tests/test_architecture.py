@@ -26,8 +26,8 @@ LAYERS = [
         "tilld.importing",
         "tilld.workbench",
     },
-    {"tilld.access", "tilld.invoicing"},
-    {"tilld.store", "tilld.node", "tilld.hub"},
+    {"tilld.access", "tilld.invoicing", "tilld.keyring"},
+    {"tilld.store", "tilld.node", "tilld.hub", "tilld.limits"},
     {"tilld.transactions"},
     {
         "tilld.database",
@@ -38,9 +38,10 @@ LAYERS = [
         "tilld.progress",
     },
     {"tilld.tables"},
-    {"tilld.key"},
+    {"tilld.key", "tilld.totals", "tilld.watch_token"},
     {"tilld.invoice", "tilld.node_info"},
-    {"tilld.strict_json", "tilld.payment_request"},
+    {"tilld.order"},
+    {"tilld.ids", "tilld.strict_json", "tilld.payment_request"},
     {"tilld.tracing"},
     {"tilld.config", "tilld.logs", "tilld.observer"},
     {"tilld.errors"},
@@ -58,7 +59,7 @@ OUTSIDE = {
         "tilld.store",
         "tilld.migrations",
     },
-    "playhouse": {"tilld.database"},
+    "playhouse": {"tilld.database", "tilld.migrations"},
     "pyln": {"tilld.pipeline", "tilld.node", "tilld.play_money"},
     "envoy": {"tilld.envoy"},
     "pydantic_settings": {"tilld.config"},
@@ -67,6 +68,7 @@ OUTSIDE = {
     "bolt11": {"tilld.simulator"},
     "prometheus_client": {"tilld.metrics"},
     "opentelemetry": {"tilld.tracing"},
+    "itsdangerous": {"tilld.watch_token"},
 }
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import config, eventually, new_database, open_shop
 from tests.end_to_end.test_operations import NOT_SERVING, SERVING, becomes
 from tests.nodes import simulated_node
-from tests.samples import DAKK, an_order
+from tests.samples import DAKK, PLENTY, an_order
 from tests.scripted_node import LastWords, scripted_node
 from tilld import app
 from tilld import follower as follower_module
@@ -24,6 +24,7 @@ from tilld.grpc_api import health
 from tilld.hub import Hub
 from tilld.invoice import Status
 from tilld.invoicing import Invoicing
+from tilld.limits import Limits
 from tilld.node import Node
 from tilld.pipeline import Pipeline
 from tilld.simulator import Simulator
@@ -361,7 +362,7 @@ class Parts:
         self.store = Store(open_database(f"sqlite:///{directory / 'till.db'}"))
         self.node = Node(directory / "rpc")
         self.hub = Hub()
-        self.invoicing = Invoicing(self.store, self.node, self.hub, self.now)
+        self.invoicing = Invoicing(self.store, self.node, self.hub, Limits(PLENTY), self.now)
         self.follower = Follower(self.node, self.store, self.hub, self.now)
 
     def now(self):
@@ -437,7 +438,7 @@ async def test_a_clock_that_jumps_expires_nothing_while_the_node_is_there(parts,
             await parts.becomes(each, Status.PAID)
         short = await parts.invoicing.create(DAKK, an_order(expiry=1))
         await parts.becomes(short, Status.EXPIRED)
-        assert await parts.store.totals() == (3, 10_000)
+        assert await parts.store.totals() == (3, 0, 10_000)
 
 
 async def test_a_clock_that_jumps_while_the_node_is_away_takes_nothing_back_or_for_good(parts):

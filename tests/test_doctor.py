@@ -4,14 +4,14 @@ import pytest
 
 from tests.nodes import simulated_node
 from tests.parts import Parts
-from tests.samples import an_invoice, an_order, expired, paid
+from tests.samples import DAKK, an_invoice, an_order, expired, paid
 from tilld import doctor as doctor_module
 from tilld import node as node_module
 from tilld import store as store_module
 from tilld.doctor import Doctor
 from tilld.invoice import Invoice, Status
 from tilld.pipeline import Pipeline
-from tilld.store import Totals
+from tilld.totals import Totals
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ async def test_what_the_node_knows_is_settled_if_wanted(till, lightningd):
     assert [await till.status(each) for each in (open_here, over_here, fine)] == [
         Status.PAID, Status.PAID, Status.UNPAID
     ]  # fmt: skip
-    assert await till.store.totals() == Totals(3, 10_000)
+    assert await till.store.totals() == Totals(3, 1, 10_000)
 
 
 async def test_what_nobody_can_settle_is_told_and_left_alone(till, lightningd):
@@ -139,14 +139,17 @@ async def test_totals_that_are_not_the_sum_are_counted_anew_if_wanted(till, ligh
     invoice = await till.create()
     await lightningd.pay(invoice.bolt11)
     await examine(till, repair=True)
-    damage(till, "UPDATE till SET volume_msat = 7")
+    damage(till, "UPDATE tallies SET volume_msat = 7")
 
     report = await examine(till)
 
     assert not report.is_clean
-    assert (report.totals, report.counted) == (Totals(1, 7), Totals(1, 5000))
+    assert (report.totals, report.counted) == (
+        {DAKK.creator: Totals(1, 0, 7)},
+        {DAKK.creator: Totals(1, 0, 5000)},
+    )
     assert (await examine(till, repair=True)).is_clean
-    assert await till.store.totals() == Totals(1, 5000)
+    assert await till.store.totals() == Totals(1, 0, 5000)
 
 
 async def test_what_a_running_till_settles_meanwhile_is_no_difference(till, lightningd, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import eventually
 from tests.nodes import simulated_node
 from tests.parts import Parts
-from tests.samples import NODE_ID, an_invoice, an_order, paid
+from tests.samples import DAKK, NODE_ID, an_invoice, an_order, paid
 from tests.scripted_node import result, scripted_node
 from tests.test_node import OTHER_ID, replacing
 from tilld import follower as follower_module
@@ -180,7 +180,7 @@ async def test_an_expiry_that_came_before_its_invoice_is_swept_up(till, tmp_path
         await till.followed(issued.node_id, 1)
 
         with till.hub.subscribe(invoice_id) as changes:
-            await till.store.add(Invoice.opened(invoice_id, "dakk", order, issued))
+            await till.store.add(Invoice.opened(invoice_id, DAKK.creator, order, issued))
 
             assert (await changes.next()).status is Status.EXPIRED
 

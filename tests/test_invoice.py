@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from tests.samples import NOON, a_bolt11, an_invoice, an_order, expired, paid
+from tests.samples import DAKK, NOON, a_bolt11, an_invoice, an_order, expired, paid
 from tilld.errors import Conflict, InvalidRequest, TooLarge
-from tilld.invoice import Invoice, Issued, NodeInvoice, Seen, Status, is_id, is_invoice_id
+from tilld.ids import is_id, is_invoice_id
+from tilld.invoice import Invoice, Issued, NodeInvoice, Seen, Status
 
 BTC = 100_000_000_000
 
@@ -112,7 +113,7 @@ def test_the_same_label_of_the_same_user_is_the_same_invoice_id():
 
 def test_times_are_the_nodes():
     """created_at is told by its clock, not by ours."""
-    invoice = Invoice.opened("x" * 21, "dakk", an_order(expiry=60), Issued("02", "00", "lnbcrt1", NOON))
+    invoice = Invoice.opened("x" * 21, DAKK.creator, an_order(expiry=60), Issued("02", "00", "lnbcrt1", NOON))
 
     assert invoice.expires_at == NOON
     assert invoice.created_at == NOON - timedelta(seconds=60)
@@ -168,7 +169,7 @@ def test_what_an_earlier_try_left_at_the_node_is_adopted(description):
     invoice_id = order.invoice_id("dakk", b"secret")
     found = at_the_node(order, invoice_id)
 
-    adopted = Invoice.adopted("dakk", order, found)
+    adopted = Invoice.adopted(DAKK.creator, order, found)
 
     assert (adopted.invoice_id, adopted.bolt11, adopted.description) == (
         invoice_id, found.issued.bolt11, description
@@ -190,7 +191,7 @@ def test_what_another_order_left_at_the_node_is_not_adopted(fields, what):
     order = an_order(label="order-1")
     for first, second in ((order, replace(order, **fields)), (replace(order, **fields), order)):
         with pytest.raises(Conflict, match=f"another {what}$"):
-            Invoice.adopted("dakk", second, at_the_node(first, "~" * 21))
+            Invoice.adopted(DAKK.creator, second, at_the_node(first, "~" * 21))
 
 
 def test_while_the_node_is_away_the_clock_tells_what_it_can():

@@ -161,4 +161,4 @@ async def test_what_became_of_an_adopted_invoice_is_settled_with_it(till, tmp_pa
 
     assert adopted.status is Status.PAID
     assert await till.store.get(adopted.invoice_id) == adopted
-    assert await till.store.totals() == (1, 5000)
+    assert await till.store.totals() == (1, 0, 5000)

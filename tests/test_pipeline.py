@@ -17,7 +17,7 @@ def rpc_file(tmp_path):
 
 @pytest.fixture
 async def pipeline(rpc_file):
-    pipeline = Pipeline(str(rpc_file), timeout=0.2)
+    pipeline = Pipeline(str(rpc_file), timeout=10)
     yield pipeline
     await pipeline.hang_up()
 
@@ -67,14 +67,17 @@ async def test_a_call_without_a_reply_times_out_and_disturbs_no_other(pipeline, 
         return result(request, request["method"])
 
     async with scripted_node(rpc_file, answer):
+        pipeline.timeout = 0.2
         with pytest.raises(TimeoutError):
             await pipeline.getinfo()
+        pipeline.timeout = 10
         late.set()
         assert await pipeline.listpeers() == "listpeers"
 
 
 async def test_waiting_has_no_time_out(pipeline, rpc_file):
     """It takes as long as nothing happens."""
+    pipeline.timeout = 0.2
 
     async def answer(request):
         await asyncio.sleep(2 * pipeline.timeout)

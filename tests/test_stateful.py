@@ -26,16 +26,18 @@ from hypothesis.stateful import (
 )
 
 from tests.conftest import eventually, new_database
-from tests.samples import ANOTHER, DAKK, an_order
+from tests.samples import ANOTHER, DAKK, PLENTY, an_order
 from tilld import follower as follower_module
 from tilld import play_money
 from tilld.database import open_database
 from tilld.errors import Conflict, NotFound, OperatorError, Unavailable
 from tilld.follower import Follower
 from tilld.hub import Hub
-from tilld.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, Order, Payment, Status, utc
+from tilld.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, Payment, Status, utc
 from tilld.invoicing import Invoicing
+from tilld.limits import Limits
 from tilld.node import Node
+from tilld.order import Order
 from tilld.pipeline import Pipeline
 from tilld.simulator import Simulator
 from tilld.store import Store
@@ -207,7 +209,7 @@ class Till:
         self.store = MortalStore(url)
         self.node = Node(rpc_file)
         self.hub = Hub()
-        self.invoicing = Invoicing(self.store, self.node, self.hub, now)
+        self.invoicing = Invoicing(self.store, self.node, self.hub, Limits(PLENTY), now)
         self.follower = Follower(self.node, self.store, self.hub, now)
         self.following = asyncio.create_task(self.follower.run())
         self.watches: list[Watch] = []
@@ -581,8 +583,10 @@ class Machine(RuleBasedStateMachine):
             stored = found[invoice.payment_hash]
             assert stored
             assert as_issued(stored) == invoice
-        received = [each.payment.amount_received_msat for each in found.values() if each and each.payment]
-        assert await self.till.store.totals() == (sum(map(bool, found.values())), sum(received))
+        ours = [each for each in found.values() if each]
+        received = [each.payment.amount_received_msat for each in ours if each.payment]
+        still_open = sum(not each.is_final for each in ours)
+        assert await self.till.store.totals() == (len(ours), still_open, sum(received))
         nobody_knows = [each for each in self.unanswered if not each.label]
         assert len(rows) <= len(self.told) + len(nobody_knows) + len(
             {each.label for each in self.unanswered if each.label}

@@ -9,7 +9,7 @@ import pytest
 from tests.samples import NODE_ID, NOON, an_invoice, expired, paid
 from tilld.database import close_database, open_database
 from tilld.errors import Internal, OperatorError, Unavailable
-from tilld.invoice import Payment, Status
+from tilld.invoice import Creator, Payment, Status
 from tilld.node_info import NodeAddress, NodeInfo
 from tilld.store import Store
 
@@ -107,7 +107,7 @@ async def test_a_payment_is_settled_once(store):
     assert [each.payment for each in changed] == [Payment(1, 6000, NOON)]
     assert again == []
     assert (await store.get(invoice.invoice_id)).status is Status.PAID
-    assert await store.totals() == (1, 6000)
+    assert await store.totals() == (1, 0, 6000)
 
 
 async def test_an_expiry_is_settled_once_and_a_payment_after_it_counts(store):
@@ -117,6 +117,25 @@ async def test_an_expiry_is_settled_once_and_a_payment_after_it_counts(store):
     assert await store.settle(NODE_ID, [expired(invoice)]) == []
     assert [each.status for each in await store.settle(NODE_ID, [paid(invoice)])] == [Status.PAID]
     assert await store.settle(NODE_ID, [expired(invoice)]) == []
+
+
+async def test_totals_are_kept_for_each_user_and_key(store):
+    """What is open is open until it is paid or expired, whatever comes first, and closes once."""
+    paid_late, open_still, of_another = [
+        await store.add(an_invoice(username, key_id=key_id))
+        for username, key_id in (("shop", "till-1"), ("shop", ""), ("bar", ""))
+    ]
+
+    await store.settle(NODE_ID, [expired(paid_late), paid(of_another, 7000)])
+    await store.settle(NODE_ID, [paid(paid_late, 6000)])
+
+    assert await store.open_invoices(paid_late.creator) == 0
+    assert await store.open_invoices(open_still.creator) == 1
+    assert await store.open_invoices(Creator("nobody")) == 0
+    assert await store.totals("shop") == (2, 1, 6000)
+    assert await store.totals() == (3, 1, 13_000)
+    kept, counted = await store.audit()
+    assert kept == counted
 
 
 async def test_another_nodes_word_does_not_count(store):
@@ -174,12 +193,30 @@ async def test_everything_is_still_there_after_a_restart(store, database_url):
 
 async def test_a_failing_database_is_unavailable(store):
     """And tells nothing of the inside."""
-    await store._write(lambda: store._do.execute("DROP TABLE till"))
+    await store._write(lambda: store._do.execute("DROP TABLE tallies"))
 
     with pytest.raises(Unavailable, match="^the store is unavailable"):
         await store.totals()
     with pytest.raises(Unavailable, match="^the store is unavailable"):
         await store.add(an_invoice())
+
+
+async def test_after_a_read_that_fails_the_next_one_is_of_the_present(tmp_path):
+    """Even while somebody still holds the failure, whose statement would hold on to its snapshot."""
+    store = Store(open_database(f"sqlite:///{tmp_path / 'till.db'}"))
+    damaged, sound = await store.add(an_invoice()), await store.add(an_invoice())
+    no_text = "UPDATE invoices SET description = CAST(x'ff' AS TEXT) WHERE id = ?"
+    await store._write(lambda: store._do.execute(no_text, damaged.id))
+
+    with pytest.raises(Unavailable) as held:
+        await store.get(damaged.invoice_id)
+    await store.settle(NODE_ID, [paid(sound)])
+
+    now = await store.get(sound.invoice_id)
+    assert now
+    assert now.status is Status.PAID
+    del held
+    await store.close()
 
 
 def test_a_database_that_cannot_be_opened_is_told_in_one_line(tmp_path):
@@ -213,7 +250,7 @@ async def test_the_volume_stops_at_the_largest_number(store):
     for invoice in invoices:
         await store.settle(NODE_ID, [paid(invoice, 2_100_000_000_000_000_000)])
 
-    assert await store.totals() == (6, 2**63 - 1)
+    assert await store.totals() == (6, 0, 2**63 - 1)
     assert all([(await store.get(invoice.invoice_id)).status is Status.PAID for invoice in invoices])
 
 

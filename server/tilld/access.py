@@ -3,13 +3,17 @@
 import hmac
 from collections.abc import Callable
 from contextvars import ContextVar
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from tilld import watch_token
 from tilld.errors import PermissionDenied, Unauthenticated
 from tilld.key import ANONYMOUS, NO_DIGEST, Caller, Scope, digest, key_id
 from tilld.store import Store
+from tilld.watch_token import WatchToken
 
 INVOICES = "/till.v1.InvoiceService/"
+KEYS = "/till.v1.KeyService/"
 REST = "/till.v1.RestService/"
 
 # The scope that each of our methods needs. Health and reflection are for everybody.
@@ -20,6 +24,9 @@ SCOPES = {
     INVOICES + "LookupInvoice": Scope.READ,
     INVOICES + "WatchInvoice": Scope.READ,
     INVOICES + "GetInfo": Scope.INFO,
+    KEYS + "CreateKey": Scope.ADMIN,
+    KEYS + "ListKeys": Scope.ADMIN,
+    KEYS + "RevokeKey": Scope.ADMIN,
     REST + "CreateInvoice": Scope.CREATE,
     REST + "GetInvoice": Scope.READ,
     REST + "GetInvoiceById": Scope.READ,
@@ -40,7 +47,7 @@ class Access:
         self._is_closed = False
 
     async def admit(self, method: str, authorization: str | None) -> Caller:
-        """Tell who calls a method, given the header Authorization.
+        """Tell who calls a method, given the header Authorization: a key, or a watch token.
 
         Raises Unauthenticated; PermissionDenied.
         """
@@ -59,9 +66,19 @@ class Access:
         kind, _, token = authorization.partition(" ")
         if kind.lower() != "bearer":
             raise Unauthenticated("the header Authorization must be 'Bearer till_...'")
+        if token.startswith(watch_token.PREFIX):
+            return await self._watcher(token)
         found = await self._store.key(key_id(token) or "")
         # Whether it is known or not, it is hashed and compared.
         is_it = hmac.compare_digest(found.digest if found else NO_DIGEST, digest(token))
         if not (found and is_it and found.is_valid(self._clock())):
             raise Unauthenticated("the key is unknown, expired or revoked")
         return found.caller
+
+    async def _watcher(self, text: str) -> Caller:
+        now = self._clock()
+        token = WatchToken.read(text, self._store.secret)
+        key = await self._store.key(token.key_id) if token and now < token.expires_at else None
+        if not (token and key and key.is_valid(now)):
+            raise Unauthenticated("the watch token is unknown or expired: ask for a new one with the invoice")
+        return replace(key.caller, scopes=frozenset({Scope.READ}), invoice_id=token.invoice_id)

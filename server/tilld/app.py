@@ -22,8 +22,11 @@ from tilld.errors import OperatorError
 from tilld.follower import Follower
 from tilld.grpc_api import health, server
 from tilld.grpc_api.invoice_servicer import InvoiceServicer
+from tilld.grpc_api.key_servicer import KeyServicer
 from tilld.hub import Hub
 from tilld.invoicing import Invoicing
+from tilld.keyring import Keyring
+from tilld.limits import Allowance, Limits
 from tilld.metrics import Metrics, Sources
 from tilld.node import Node
 from tilld.observer import NOBODY, Observer, Observers
@@ -159,7 +162,8 @@ class Till(Parts):
         await _check_who_may_call(config, store)
         node = Node(rpc_file, observer=observer)
         self._parts.push_async_callback(node.close)
-        invoicing = Invoicing(store, node, self.hub)
+        allowance = Allowance(config.key_creates_per_second, config.key_open_invoices, config.key_watches)
+        invoicing = Invoicing(store, node, self.hub, Limits(allowance))
         follower = Follower(node, store, self.hub)
         self._spawn("the follower", follower.run())
         metrics_address = None
@@ -167,7 +171,7 @@ class Till(Parts):
             serving = metrics.serve(config.metrics, Sources(store, self.hub, follower))
             self._parts.push_async_callback(serving.stop)
             metrics_address = serving.address
-        grpc, health_servicer = await self._start_server(invoicing, Access(store), observer)
+        grpc, health_servicer = await self._start_server(invoicing, Keyring(store), Access(store), observer)
         self._spawn(
             "the health check",
             health.report(health_servicer, server.SERVICES, store, lambda: follower.is_following),
@@ -207,11 +211,12 @@ class Till(Parts):
         return rpc_file
 
     async def _start_server(
-        self, invoicing: Invoicing, access: Access, observer: Observer
+        self, invoicing: Invoicing, keyring: Keyring, access: Access, observer: Observer
     ) -> tuple[Address, health.HealthServicer]:
         health_servicer = health.HealthServicer()
         rest = RestServicer(invoicing, self._config.heartbeat_seconds)
-        grpc = server.create(InvoiceServicer(invoicing), rest, health_servicer, access, observer)
+        keys = KeyServicer(keyring)
+        grpc = server.create(InvoiceServicer(invoicing), rest, keys, health_servicer, access, observer)
         address = server.listen(grpc, self._config.grpc)
         await grpc.start()
         self._parts.push_async_callback(grpc.stop, self._config.grace_seconds)

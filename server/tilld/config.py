@@ -97,6 +97,10 @@ class Config(BaseSettings):
     otlp_endpoint: EndpointSetting = Field(None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
+    # What each key may have.
+    key_creates_per_second: float = Field(100, gt=0)
+    key_open_invoices: int = Field(10_000, gt=0)
+    key_watches: int = Field(10_000, gt=0)
     # Heartbeats keep proxies from closing a silent stream; Envoy's limit is 60 s.
     heartbeat_seconds: float = Field(15.0, gt=0)
     # How long calls in flight may go on when Till is told to stop.

@@ -67,7 +67,7 @@ def _migrate(database: peewee.Database, name: str, *, create: bool) -> None:
             )
         migrations.up()
         # Changes nothing, but fails where nothing can be written.
-        database.execute_sql("UPDATE till SET invoices = invoices WHERE 1 = 0")  # type: ignore[no-untyped-call]
+        database.execute_sql("UPDATE till SET secret = secret WHERE 1 = 0")  # type: ignore[no-untyped-call]
 
 
 def _connect(url: str, *, create: bool) -> peewee.Database:

@@ -1,13 +1,15 @@
 """Holds the store and the node against each other, and settles what the node knows."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tilld.invoice import Invoice, NodeInvoice
+from tilld.invoice import Creator, Invoice, NodeInvoice
 from tilld.node import Node
 from tilld.progress import Progress
-from tilld.store import Store, Totals
+from tilld.store import Store
+from tilld.totals import Totals
 
 # What a running Till needs to settle what has just happened.
 SETTLING_SECONDS = 1.0
@@ -46,8 +48,8 @@ class Report:
     unknown: int = 0
     settled: list[Invoice] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
-    totals: Totals | None = None
-    counted: Totals | None = None
+    totals: Mapping[Creator, Totals] = field(default_factory=dict)
+    counted: Mapping[Creator, Totals] = field(default_factory=dict)
 
     @property
     def is_clean(self) -> bool:

@@ -86,10 +86,14 @@ class TooLarge(TillError):
 
 
 class TooMany(TillError):
-    """Too many requests."""
+    """More than a key may have. `retry_seconds`: when to try again."""
 
     code = "E7"
     default = "too many requests"
+
+    def __init__(self, message: str = "", retry_seconds: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
 
 
 class Unavailable(TillError):

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import structlog
 
 from tilld import payment_request
-from tilld.invoice import MAX_DESCRIPTION_BYTES, Invoice, NodeInvoice
+from tilld.invoice import Invoice, NodeInvoice
 from tilld.node import Node
+from tilld.order import MAX_DESCRIPTION_BYTES
 from tilld.progress import Progress
 from tilld.store import Store
 

@@ -1,45 +1,32 @@
-"""An invoice: what was ordered, what the node issued, what became of it. Pure.
+"""An invoice: what the node issued for an order, what became of it. Pure.
 
 Money is whole millisatoshi (msat), times are aware UTC.
 """
 
-import base64
-import hashlib
-import hmac
 import json
-import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Self
+from typing import NamedTuple, Self
 
-from tilld import payment_request, strict_json
-from tilld.errors import Conflict, InvalidRequest, TooLarge
+from tilld import payment_request
+from tilld.errors import Conflict
+from tilld.ids import derived_public_id, internal_id, is_invoice_id, is_label
+from tilld.order import MAX_AMOUNT_MSAT, Order, type_of
 
-MSAT_PER_BTC = 100_000_000_000
-MAX_AMOUNT_MSAT = 21_000_000 * MSAT_PER_BTC
-# lightningd computes in tenths of a millisatoshi, in 64 bits: above this the bolt11 would ask for another
-# amount, and only whole bitcoin are printed without that computation.
-MAX_EXACT_AMOUNT_MSAT = 2**64 // 10
-DEFAULT_EXPIRY_SECONDS = 3600
-MAX_EXPIRY_SECONDS = 365 * 24 * 3600
 # The node takes a moment to notice that an invoice is over, and to tell.
 NODE_NEEDS_TO_EXPIRE = timedelta(seconds=5)
-# BOLT 11: a tagged field holds 1023 groups of 5 bits.
-MAX_BOLT11_DESCRIPTION_BYTES = 639
-MAX_DESCRIPTION_BYTES = 8 * 1024
-MAX_METADATA_BYTES = 16 * 1024
-MAX_LABEL_BYTES = 128
 
-is_invoice_id = re.compile(r"[A-Za-z0-9_~]{21}").fullmatch
-is_username = re.compile(r"[A-Za-z0-9_.@-]{1,64}").fullmatch
-is_id = re.compile(r"[0-9a-f]{24}").fullmatch
 
-# lightningd refuses the \u escapes that JSON has for these.
-_control_except_tab_and_line_breaks = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]").search
-_control = re.compile(r"[\x00-\x1f]").search
+class Creator(NamedTuple):
+    """Who creates invoices: a user, by a key. The id of no key is empty."""
+
+    username: str
+    key_id: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.username} (key {self.key_id})" if self.key_id else self.username
 
 
 class Status(StrEnum):
@@ -57,65 +44,6 @@ class Payment:
     pay_index: int
     amount_received_msat: int
     paid_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a caller asks for: a request that is known to be good. Its expiry is in seconds."""
-
-    amount_msat: int | None
-    description: str | None
-    expiry: int
-    metadata: str
-    label: str | None
-
-    @classmethod
-    def checked(
-        cls,
-        *,
-        amount_msat: int | None,
-        description: str | None,
-        expiry: float | None,
-        metadata: str,
-        label: str | None,
-        amount_field: str = "amount_msat",
-    ) -> Self:
-        """Check a request against the limits.
-
-        `expiry` is in seconds; `amount_field` is what the caller calls the amount. Raises InvalidRequest
-        or TooLarge, naming the field and the limit.
-        """
-        if amount_msat is not None:
-            _check_amount(amount_msat, amount_field)
-        if description is not None:
-            _check_text(description, "description", MAX_DESCRIPTION_BYTES)
-            if _control_except_tab_and_line_breaks(description):
-                raise InvalidRequest("description must not have control characters")
-        if label is not None:
-            _check_text(label, "label", MAX_LABEL_BYTES)
-            if not _is_label(label):
-                raise InvalidRequest("label must have 1 to 128 bytes and no control characters")
-        if expiry is None:
-            expiry = DEFAULT_EXPIRY_SECONDS
-        if not isinstance(expiry, int) or not 1 <= expiry <= MAX_EXPIRY_SECONDS:
-            raise InvalidRequest(
-                f"expiry must be whole seconds, at least 1 and at most {MAX_EXPIRY_SECONDS} (365 days)"
-            )
-        return cls(amount_msat, description or None, expiry, _checked_metadata(metadata), label)
-
-    @property
-    def type(self) -> str:
-        """The application that it is for."""
-        return _type(self.metadata)
-
-    def invoice_id(self, username: str, secret: bytes) -> str:
-        """The public id for this order: the same for the same label of the same user, else a new one.
-
-        Nobody without the store's secret can tell an id from a label.
-        """
-        if self.label is None:
-            return _public_id(secrets.token_bytes(16))
-        return _public_id(hmac.digest(secret, f"{username}\0{self.label}".encode(), hashlib.sha256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +83,7 @@ class NodeInvoice:
 
 @dataclass(frozen=True, slots=True)
 class Invoice:
-    """An invoice of ours.
+    """An invoice of ours. `key_id` is that of the key that created it, empty without one.
 
     `expired` is the node's word, and final. `overdue` is what our clock can know while the node is away:
     it is never stored, and the node may still say that it was paid.
@@ -164,6 +92,7 @@ class Invoice:
     id: str
     invoice_id: str
     username: str
+    key_id: str
     label: str | None
     amount_msat: int | None
     description: str | None
@@ -178,13 +107,14 @@ class Invoice:
     overdue: bool = False
 
     @classmethod
-    def opened(cls, invoice_id: str, username: str, order: Order, issued: Issued) -> Self:
+    def opened(cls, invoice_id: str, creator: Creator, order: Order, issued: Issued) -> Self:
         """A new invoice. Both of its times are the node's, which counts whole seconds."""
         created_at = issued.expires_at - timedelta(seconds=order.expiry)
         return cls(
-            id=_internal_id(created_at),
+            id=internal_id(created_at),
             invoice_id=invoice_id,
-            username=username,
+            username=creator.username,
+            key_id=creator.key_id,
             label=order.label,
             amount_msat=order.amount_msat,
             description=order.description,
@@ -197,7 +127,7 @@ class Invoice:
         )
 
     @classmethod
-    def adopted(cls, username: str, order: Order, found: NodeInvoice) -> Self:
+    def adopted(cls, creator: Creator, order: Order, found: NodeInvoice) -> Self:
         """An invoice that the node has from an earlier try of the same order. Still to be settled.
 
         Raises Conflict if that was another order.
@@ -211,7 +141,7 @@ class Invoice:
             else asked.description or asked.description_hash,
             expiry=asked.expiry,
         )
-        return cls.opened(found.label, username, at_node, found.issued).answering(order)
+        return cls.opened(found.label, creator, at_node, found.issued).answering(order)
 
     @classmethod
     def imported(
@@ -229,14 +159,17 @@ class Invoice:
             description=description or None,
             expiry=payment_request.read(found.issued.bolt11).expiry,
             metadata=json.dumps({"type": kind}, ensure_ascii=False, separators=(",", ":")),
-            label=None if found.is_labelled_by_till or not _is_label(found.label) else found.label,
+            label=None if found.is_labelled_by_till or not is_label(found.label) else found.label,
         )
         invoice_id = (
-            found.label
-            if found.is_labelled_by_till
-            else _public_id(hmac.digest(secret, found.issued.payment_hash.encode(), hashlib.sha256))
+            found.label if found.is_labelled_by_till else derived_public_id(secret, found.issued.payment_hash)
         )
-        return cls.opened(invoice_id, username, order, found.issued).updated(found.seen)
+        return cls.opened(invoice_id, Creator(username), order, found.issued).updated(found.seen)
+
+    @property
+    def creator(self) -> Creator:
+        """Who created it."""
+        return Creator(self.username, self.key_id)
 
     @property
     def status(self) -> Status:
@@ -248,7 +181,7 @@ class Invoice:
     @property
     def type(self) -> str:
         """The application that it is for."""
-        return _type(self.metadata)
+        return type_of(self.metadata)
 
     @property
     def is_final(self) -> bool:
@@ -279,51 +212,6 @@ class Invoice:
         if differing:
             raise Conflict(f"label is in use for an invoice with another {' and '.join(differing)}")
         return self
-
-
-def _is_label(text: str) -> bool:
-    try:
-        return 1 <= len(text.encode()) <= MAX_LABEL_BYTES and not _control(text)
-    except UnicodeEncodeError:
-        return False
-
-
-def _check_amount(amount_msat: int, name: str) -> None:
-    if not 1 <= amount_msat <= MAX_AMOUNT_MSAT:
-        raise InvalidRequest(f"{name} must be at least 1 and at most {MAX_AMOUNT_MSAT} (21 million bitcoin)")
-    if amount_msat > MAX_EXACT_AMOUNT_MSAT and amount_msat % MSAT_PER_BTC:
-        raise InvalidRequest(f"{name} above {MAX_EXACT_AMOUNT_MSAT} must be whole bitcoin")
-
-
-def _check_text(text: str, name: str, limit: int) -> None:
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        raise InvalidRequest(f"{name} has half of a surrogate pair, which is no text") from None
-    if size > limit:
-        raise TooLarge(f"{name} must have at most {limit} bytes, it has {size}")
-
-
-def _checked_metadata(text: str) -> str:
-    compact = strict_json.compact(text)
-    if len(compact.encode()) > MAX_METADATA_BYTES:
-        raise TooLarge(f"metadata must have at most {MAX_METADATA_BYTES} bytes")
-    kind = strict_json.members(text, "metadata").get("type")
-    if kind is None or not isinstance(kind.value, str):
-        raise InvalidRequest('metadata must have a member "type" that is a string')
-    return compact
-
-
-def _type(metadata: str) -> str:
-    return str(json.loads(metadata)["type"])
-
-
-def _public_id(entropy: bytes) -> str:
-    return base64.urlsafe_b64encode(entropy).decode().replace("-", "~")[:21]
-
-
-def _internal_id(created_at: datetime) -> str:
-    return f"{int(created_at.timestamp()):08x}{secrets.token_hex(8)}"
 
 
 def utc(seconds: int) -> datetime:

@@ -10,11 +10,16 @@ import structlog
 from tilld import payment_request
 from tilld.errors import NodeOffline, NotFound, PermissionDenied, TillError
 from tilld.hub import Hub
-from tilld.invoice import Invoice, Order, Seen, is_id, is_invoice_id
-from tilld.key import Caller
+from tilld.ids import is_id, is_invoice_id
+from tilld.invoice import Creator, Invoice, Seen
+from tilld.key import Caller, Scope
+from tilld.limits import Limits
 from tilld.node import MayExist, Node
 from tilld.node_info import NodeInfo
-from tilld.store import Store, Totals
+from tilld.order import Order
+from tilld.store import Store
+from tilld.totals import Totals
+from tilld.watch_token import WatchToken
 
 log = structlog.get_logger()
 
@@ -35,18 +40,24 @@ class Invoicing:
     """What callers can do with invoices."""
 
     def __init__(
-        self, store: Store, node: Node, hub: Hub, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        store: Store,
+        node: Node,
+        hub: Hub,
+        limits: Limits,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
         self._node = node
         self._hub = hub
+        self._limits = limits
         self._clock = clock
 
     async def create(self, caller: Caller, order: Order) -> Invoice:
         """Create an invoice, or find the one that the same order with the same label created before.
 
         Raises Conflict where the label belongs to another order; PermissionDenied for a type that is not
-        the caller's; NodeOffline.
+        the caller's; TooMany; NodeOffline.
         """
         if caller.type not in (None, order.type):
             raise PermissionDenied(f'this key is for metadata of type "{caller.type}" only')
@@ -54,8 +65,9 @@ class Invoicing:
             earlier = await self._store.get_by_label(caller.username, order.label)
             if earlier:
                 return earlier.answering(order)
-        issued, seen = await self._issue(caller.username, order)
-        invoice = await self._store.add(issued)
+        with self._limits.creating(caller, await self._store.open_invoices(caller.creator)):
+            issued, seen = await self._issue(caller.creator, order)
+            invoice = await self._store.add(issued)
         if invoice is not issued:
             return invoice.answering(order)
         if seen:
@@ -66,6 +78,7 @@ class Invoicing:
             "invoice created",
             invoice_id=invoice.invoice_id,
             username=caller.username,
+            key_id=caller.key_id,
             amount_msat=invoice.amount_msat,
             payment_hash=invoice.payment_hash,
         )
@@ -115,10 +128,10 @@ class Invoicing:
     async def watch(self, caller: Caller, invoice_id: str) -> AsyncIterator[Invoice]:
         """Follow an invoice: its current state at once, then every change, until a final state.
 
-        Raises NotFound; Unavailable when Till stops.
+        Raises NotFound; TooMany; Unavailable when Till stops.
         """
         # Subscribe before reading: a payment between the two would be lost.
-        with self._hub.subscribe(invoice_id) as changes:
+        with self._limits.watching(caller), self._hub.subscribe(invoice_id) as changes:
             invoice = await self._store.get(invoice_id) if is_invoice_id(invoice_id) else None
             if invoice is None or not caller.may_see(invoice):
                 raise NotFound
@@ -128,9 +141,21 @@ class Invoicing:
                 invoice = await changes.next()
                 yield invoice
 
-    async def info(self) -> Info:
-        """Tell about the invoices and the node. Never fails because of the node."""
-        totals = await self._store.totals()
+    def watch_token(self, caller: Caller, invoice: Invoice) -> str:
+        """A token that lets others watch an invoice of the caller's.
+
+        Raises PermissionDenied for who has no more than such a token.
+        """
+        if caller.invoice_id:
+            raise PermissionDenied("a watch token gives no further ones: ask with a key")
+        return WatchToken.of(invoice, caller.key_id, self._clock()).signed(self._store.secret)
+
+    async def info(self, caller: Caller) -> Info:
+        """Tell about the node and the caller's invoices; an admin is told of all.
+
+        Never fails because of the node.
+        """
+        totals = await self._store.totals(None if Scope.ADMIN in caller.scopes else caller.username)
         try:
             async with asyncio.timeout(INFO_SECONDS):
                 return Info(totals, online=True, node=await self._node.info())
@@ -145,16 +170,16 @@ class Invoicing:
         is_there = self._node.is_there(invoice.node_id)
         return invoice if is_there else invoice.by_the_clock(self._clock())
 
-    async def _issue(self, username: str, order: Order) -> tuple[Invoice, Seen | None]:
+    async def _issue(self, creator: Creator, order: Order) -> tuple[Invoice, Seen | None]:
         """Have the node issue an invoice, or adopt one of an earlier try, with what became of it since."""
-        invoice_id = order.invoice_id(username, self._store.secret)
+        invoice_id = order.invoice_id(creator.username, self._store.secret)
         # Once more where the node never heard of it: a label can't be used twice.
         for _ in range(2):
             try:
                 issued = await self._node.invoice(invoice_id, order)
-                return Invoice.opened(invoice_id, username, order, issued), None
+                return Invoice.opened(invoice_id, creator, order, issued), None
             except MayExist:
                 found = await self._node.find(invoice_id)
                 if found:
-                    return Invoice.adopted(username, order, found), found.seen
+                    return Invoice.adopted(creator, order, found), found.seen
         raise NodeOffline

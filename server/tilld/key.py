@@ -4,14 +4,15 @@ import hashlib
 import re
 import secrets
 import string
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
 from tilld.errors import InvalidRequest
-from tilld.invoice import Invoice, is_username
+from tilld.ids import is_username
+from tilld.invoice import Creator, Invoice
 
 ALPHABET = string.ascii_letters + string.digits
 ID_CHARACTERS = 12
@@ -35,23 +36,43 @@ class Scope(StrEnum):
 
 
 SHOP = (Scope.CREATE, Scope.READ, Scope.INFO)
+# What one terminal of a shop needs: the totals are none of its business.
+TERMINAL = (Scope.CREATE, Scope.READ)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls. With a `type`, only invoices whose metadata has that type exist for it."""
+    """Who calls, by which key; its id is empty without one.
+
+    With a `type`, only invoices whose metadata has that type exist for it; with an `invoice_id`, which a
+    watch token has, only that one.
+    """
 
     username: str
     scopes: frozenset[Scope]
     type: str | None = None
+    key_id: str = ""
+    invoice_id: str | None = None
+
+    @property
+    def creator(self) -> Creator:
+        """Who creates what it creates."""
+        return Creator(self.username, self.key_id)
 
     def may_see(self, invoice: Invoice) -> bool:
         """Whether an invoice is the caller's own."""
-        return invoice.username == self.username and self.type in (None, invoice.type)
+        return (
+            invoice.username == self.username
+            and self.type in (None, invoice.type)
+            and self.invoice_id in (None, invoice.invoice_id)
+        )
 
 
 # Who calls a till that has no keys.
 ANONYMOUS = Caller("anonymous", frozenset(SHOP))
+
+# Who has the database, and so everything.
+OPERATOR = Caller("operator", frozenset(Scope))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +93,27 @@ class Key:
         cls,
         *,
         username: str,
-        scopes: Iterable[Scope],
+        scopes: Collection[Scope],
         type: str | None,  # noqa: A002
         created_at: datetime,
         expires_at: datetime | None,
     ) -> tuple[Self, str]:
-        """A new key, and its token, which is to be shown once.
+        """A new key, and its token, which is to be shown once. No scopes: those of a shop or a terminal.
 
         Raises InvalidRequest.
         """
+        granted = frozenset(scopes or (SHOP if type is None else TERMINAL))
         if not is_username(username):
             raise InvalidRequest("username must have 1 to 64 letters, digits, or any of _ . @ -")
         if type is not None and not 1 <= len(type) <= MAX_TYPE_CHARACTERS:
             raise InvalidRequest(f"type must have 1 to {MAX_TYPE_CHARACTERS} characters")
+        if type is not None and Scope.ADMIN in granted:
+            raise InvalidRequest(f"a key for one type cannot have the scope {Scope.ADMIN}: leave one away")
         if expires_at is not None and expires_at <= created_at:
             raise InvalidRequest("expires must be in the future")
         new_id = _random(ID_CHARACTERS)
         token = f"till_{new_id}_{_random(SECRET_CHARACTERS)}"
-        return cls(new_id, digest(token), username, frozenset(scopes), type, created_at, expires_at), token
+        return cls(new_id, digest(token), username, granted, type, created_at, expires_at), token
 
     def is_valid(self, now: datetime) -> bool:
         """Whether it is neither revoked nor expired."""
@@ -98,7 +122,7 @@ class Key:
     @property
     def caller(self) -> Caller:
         """Who calls with it."""
-        return Caller(self.username, self.scopes, self.type)
+        return Caller(self.username, self.scopes, self.type, self.id)
 
 
 # What an unknown token is compared with, so that it takes as long as a known one.

@@ -158,12 +158,14 @@ class _Scraped(Collector):
             ),
         ]
         try:
-            totals, open_invoices = await store.totals(), await store.open_invoices()
+            totals = await store.totals()
         except TillError:
             return figures
         return [
             *figures,
-            GaugeMetricFamily("till_open_invoices", "Invoices neither paid nor expired", open_invoices),
+            GaugeMetricFamily(
+                "till_open_invoices", "Invoices neither paid nor expired", totals.open_invoices
+            ),
             CounterMetricFamily("till_invoices", "Invoices created", totals.invoices),
             CounterMetricFamily("till_received_msat", "Millisatoshi received", totals.volume_msat),
         ]

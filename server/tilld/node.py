@@ -10,18 +10,10 @@ import structlog
 from pyln.client import RpcError
 
 from tilld.errors import Internal, NodeOffline, TillError, TookTooLong
-from tilld.invoice import (
-    MAX_BOLT11_DESCRIPTION_BYTES,
-    Issued,
-    NodeInvoice,
-    Order,
-    Payment,
-    Seen,
-    Status,
-    utc,
-)
+from tilld.invoice import Issued, NodeInvoice, Payment, Seen, Status, utc
 from tilld.node_info import NodeInfo
 from tilld.observer import NOBODY, Observer
+from tilld.order import MAX_BOLT11_DESCRIPTION_BYTES, Order
 from tilld.pipeline import ConnectionLost, Pipeline
 from tilld.strict_json import text, whole
 

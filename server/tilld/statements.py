@@ -5,7 +5,8 @@ from typing import Any
 
 import peewee
 
-from tilld.tables import Invoices, Keys, Nodes, Till
+from tilld.tables import Invoices, Keys, Nodes, Tallies, Till
+from tilld.totals import MAX_VOLUME_MSAT
 
 
 class Statements:
@@ -13,39 +14,38 @@ class Statements:
 
     def __init__(self, database: peewee.Database) -> None:
         self._database = database
-        with database.bind_ctx([Invoices, Keys, Nodes, Till]):
+        with database.bind_ctx([Invoices, Keys, Nodes, Tallies, Till]):
             invoices = Invoices.select()
             self.by_invoice_id = _sql(invoices.where(Invoices.invoice_id == ""))
             self.by_id = _sql(invoices.where(Invoices.id == ""))
             self.by_label = _sql(invoices.where(Invoices.username == "", Invoices.label == ""))
             self.by_payment_hash = _sql(invoices.where(Invoices.payment_hash == ""))
-            is_open = Invoices.paid_at.is_null() & ~Invoices.expired
-            overdue = invoices.where(Invoices.node_id == "", is_open, Invoices.expires_at < 0)
+            overdue = invoices.where(
+                Invoices.node_id == "",
+                Invoices.paid_at.is_null(),
+                ~Invoices.expired,
+                Invoices.expires_at < 0,
+            )
             self.overdue = _sql(overdue.order_by(Invoices.expires_at).limit(1))
             self.after_id = _sql(invoices.where(Invoices.id > "").order_by(Invoices.id).limit(1))
             self.secret = _sql(Till.select(Till.secret))
-            self.totals = _sql(Till.select(Till.invoices, Till.volume_msat))
-            count = peewee.fn.COUNT(Invoices.id)
-            # Their index has no others.
-            self.open_invoices = _sql(Invoices.select(peewee.fn.COUNT(peewee.SQL("*"))).where(is_open))
-            received_msat = peewee.fn.COALESCE(peewee.fn.SUM(Invoices.amount_received_msat), peewee.SQL("0"))
-            self.audit = _sql(
-                Till.select(
-                    Till.invoices, Till.volume_msat, Invoices.select(count), Invoices.select(received_msat)
-                )
-            )
-            self.recount = _sql(
-                Till.update(invoices=Invoices.select(count), volume_msat=Invoices.select(received_msat))
-            )
-            # Stops at the largest number that there is, instead of becoming a float or an error.
-            least = peewee.fn.MIN if isinstance(database, peewee.SqliteDatabase) else peewee.fn.LEAST
-            volume_msat = least(Till.volume_msat, 0) + 0
-            self.add_to_totals = _sql(Till.update(invoices=Till.invoices + 0, volume_msat=volume_msat))
+            figures = (Tallies.invoices, Tallies.open_invoices, Tallies.volume_msat)
+            self.tallies = _sql(Tallies.select(*figures))
+            self.tallies_of_user = _sql(Tallies.select(*figures).where(Tallies.username == ""))
+            tally = (Tallies.username == "") & (Tallies.key_id == "")
+            self.open_invoices = _sql(Tallies.select(Tallies.open_invoices).where(tally))
+            self.add_to_tally = _sql(_add_to_tally(database))
+            counted = _counted()
+            kept = Tallies.select(Tallies.username, Tallies.key_id, *figures, peewee.SQL("0"))
+            self.audit = _sql(kept.union_all(counted.select_extend(peewee.SQL("1"))))
+            self.forget_tallies = _sql(Tallies.delete())
+            self.recount = _sql(Tallies.insert_from(counted, Tallies._meta.sorted_fields))
             self.updated_index = _sql(Nodes.select(Nodes.updated_index).where(Nodes.id == ""))
             self.follow = _sql(Nodes.update(updated_index=0).where(Nodes.id == ""))
             keys = Keys.select()
             self.key = _sql(keys.where(Keys.id == ""))
-            self.keys = _sql(keys.order_by(Keys.created_at, Keys.id))
+            beyond = peewee.Tuple(Keys.created_at, Keys.id) > peewee.Tuple(0, "")
+            self.keys = _sql(keys.where(beyond).order_by(Keys.created_at, Keys.id).limit(1))
             self.any_key = _sql(Keys.select(Keys.id).limit(1))
             self.add_key = _sql(Keys.insert(dict.fromkeys(Keys._meta.sorted_fields, 0)))
             revoke = Keys.update(revoked_at=0).where(Keys.id == "", Keys.revoked_at.is_null())
@@ -64,7 +64,7 @@ class Statements:
     def _add_invoices(self, count: int) -> str:
         row = dict.fromkeys(Invoices._meta.sorted_fields, 0)
         with self._database.bind_ctx([Invoices]):
-            return _sql(Invoices.insert_many([row] * count).on_conflict_ignore())
+            return _sql(Invoices.insert_many([row] * count).on_conflict_ignore().returning(Invoices.id))
 
     def _by_any(self, column: peewee.Field, count: int) -> str:
         with self._database.bind_ctx([Invoices]):
@@ -88,6 +88,34 @@ class Statements:
             update = Invoices.update(facts).from_(seen).with_cte(seen)
             settled = update.where(these, Invoices.node_id == "", Invoices.paid_at.is_null(), *still)
             return _sql(settled.returning(Invoices))
+
+
+def _add_to_tally(database: peewee.Database) -> peewee.Query:
+    # Stops at the largest number that there is, instead of becoming a float or an error.
+    least = peewee.fn.MIN if isinstance(database, peewee.SqliteDatabase) else peewee.fn.LEAST
+    more = {
+        field: getattr(peewee.EXCLUDED, field.name) for field in (Tallies.invoices, Tallies.open_invoices)
+    }
+    received_msat = peewee.EXCLUDED.volume_msat
+    most = peewee.SQL(str(MAX_VOLUME_MSAT)) - received_msat
+    return Tallies.insert(dict.fromkeys(Tallies._meta.sorted_fields, 0)).on_conflict(
+        conflict_target=[Tallies.username, Tallies.key_id],
+        update={field: field + added for field, added in more.items()}
+        | {Tallies.volume_msat: least(Tallies.volume_msat, most) + received_msat},
+    )
+
+
+def _counted() -> "peewee.ModelSelect[Invoices]":
+    """The tallies, as they are if all invoices are counted now."""
+    is_open = Invoices.paid_at.is_null() & ~Invoices.expired
+    received_msat = peewee.fn.SUM(Invoices.amount_received_msat)
+    return Invoices.select(
+        Invoices.username,
+        Invoices.key_id,
+        peewee.fn.COUNT(Invoices.id),
+        peewee.fn.SUM(peewee.Case(None, [(is_open, peewee.SQL("1"))], peewee.SQL("0"))),
+        peewee.fn.COALESCE(received_msat, peewee.SQL("0")),
+    ).group_by(Invoices.username, Invoices.key_id)
 
 
 def _sql(query: Any) -> str:

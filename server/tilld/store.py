@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import peewee
 import structlog
@@ -15,11 +15,12 @@ import structlog
 from tilld.database import close_database, drop_connection
 from tilld.errors import Internal, Unavailable
 from tilld.group_commit import GroupCommit
-from tilld.invoice import Invoice, Seen
+from tilld.invoice import Creator, Invoice, Seen
 from tilld.key import Key
 from tilld.node_info import NodeInfo
 from tilld.observer import NOBODY, Observer
 from tilld.tables import invoice_of, key_of, row_of_key
+from tilld.totals import Totals
 from tilld.transactions import Transactions, padded
 
 log = structlog.get_logger()
@@ -30,16 +31,6 @@ Done = TypeVar("Done")
 READERS = 8
 
 PAGE = 1000
-
-
-class Totals(NamedTuple):
-    """Number of invoices, and the sum of what they received in millisatoshi."""
-
-    invoices: int
-    volume_msat: int
-
-    def __str__(self) -> str:
-        return f"{self.invoices} invoices, {self.volume_msat} msat received"
 
 
 class Store:
@@ -154,9 +145,10 @@ class Store:
         rows = await self._read(self._sql.key, key_id)
         return key_of(rows[0]) if rows else None
 
-    async def keys(self) -> list[Key]:
-        """All API keys there ever were, the oldest first."""
-        return [key_of(row) for row in await self._read(self._sql.keys)]
+    async def keys(self, after: Key | None = None, limit: int = PAGE) -> list[Key]:
+        """A page of all API keys there ever were, the oldest first, beyond one."""
+        beyond = (int(after.created_at.timestamp()), after.id) if after else (-1, "")
+        return [key_of(row) for row in await self._read(self._sql.keys, *beyond, limit)]
 
     async def has_keys(self) -> bool:
         """Whether there ever was an API key."""
@@ -168,20 +160,24 @@ class Store:
         rows = await self._write(lambda: self._do.rows(self._sql.revoke_key, *facts))
         return key_of(rows[0]) if rows else None
 
-    async def totals(self) -> Totals:
-        """The totals of all invoices. They are kept, not counted."""
-        [totals] = await self._read(self._sql.totals)
-        return Totals(*totals)
+    async def totals(self, username: str | None = None) -> Totals:
+        """The totals of a user, or of all. They are kept, not counted."""
+        of_user = (self._sql.tallies_of_user, username)
+        rows = await (self._read(self._sql.tallies) if username is None else self._read(*of_user))
+        return Totals.sum(Totals(*row) for row in rows)
 
-    async def open_invoices(self) -> int:
-        """How many invoices are open."""
-        [(count,)] = await self._read(self._sql.open_invoices)
-        return int(count)
+    async def open_invoices(self, creator: Creator) -> int:
+        """How many invoices of theirs are neither paid nor expired."""
+        rows = await self._read(self._sql.open_invoices, *creator)
+        return rows[0][0] if rows else 0
 
-    async def audit(self) -> tuple[Totals, Totals]:
+    async def audit(self) -> tuple[dict[Creator, Totals], dict[Creator, Totals]]:
         """The totals as they are kept, and as they are if all invoices are counted now."""
-        [(invoices, volume_msat, counted, received_msat)] = await self._read(self._sql.audit)
-        return Totals(invoices, volume_msat), Totals(counted, int(received_msat))
+        kept: dict[Creator, Totals] = {}
+        counted: dict[Creator, Totals] = {}
+        for username, key_id, *figures, is_counted in await self._read(self._sql.audit):
+            (counted if is_counted else kept)[Creator(username, key_id)] = Totals(*map(int, figures))
+        return kept, counted
 
     async def recount(self) -> None:
         """Count all invoices, and keep that as the totals."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from peewee import BigIntegerField, BooleanField, CharField, Model, TextField
+from peewee import BigIntegerField, BooleanField, CharField, CompositeKey, Model, TextField
 
 from tilld.invoice import Invoice, Payment, utc
 from tilld.key import Key, Scope
@@ -14,6 +14,7 @@ class Invoices(Model):
     id = CharField(24, primary_key=True)
     invoice_id = CharField(21, unique=True)
     username = CharField()
+    key_id = CharField(12)
     label = CharField(null=True)
     amount_msat = BigIntegerField(null=True)
     description = TextField(null=True)
@@ -67,11 +68,25 @@ class Keys(Model):
         table_name = "keys"
 
 
-class Till(Model):
-    """One row: the totals, kept in the transactions that change them, and the secret behind derived ids."""
+class Tallies(Model):
+    """A row for each key that created invoices: its totals, kept in the transactions that change them."""
 
+    username = CharField()
+    key_id = CharField(12)
     invoices = BigIntegerField()
+    open_invoices = BigIntegerField()
     volume_msat = BigIntegerField()
+
+    class Meta:
+        """Without a key it is an empty one."""
+
+        table_name = "tallies"
+        primary_key = CompositeKey("username", "key_id")
+
+
+class Till(Model):
+    """One row: the secret behind derived ids."""
+
     secret = CharField(64)
 
     class Meta:
@@ -91,6 +106,7 @@ def row_of(invoice: Invoice) -> tuple[Any, ...]:
         invoice.id,
         invoice.invoice_id,
         invoice.username,
+        invoice.key_id,
         invoice.label,
         invoice.amount_msat,
         invoice.description,

@@ -1,21 +1,22 @@
 """What the store does to its database, on the calling thread: each wholly, or not at all."""
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from itertools import chain, compress
 from typing import Any, TypeVar
 
 import peewee
 
-from tilld.invoice import Invoice, Seen, Status
+from tilld.invoice import Creator, Invoice, Seen, Status
 from tilld.statements import Statements
 from tilld.tables import invoice_of, row_of
+from tilld.totals import Totals
 
 Item = TypeVar("Item")
 
 # More in one statement, and PostgreSQL spends its time on holding each against all.
 SETTLED_AT_ONCE = 64
-
-MAX_BIGINT = 2**63 - 1
 
 
 class Transactions:
@@ -26,26 +27,29 @@ class Transactions:
         self.sql = Statements(database)
 
     def add(self, invoices: list[Invoice]) -> list[bool]:
-        """Insert many; tells for each whether it is known to be new."""
+        """Insert many; tells for each whether it is new."""
         values = [value for invoice in invoices for value in row_of(invoice)]
         with self._database.atomic():
-            inserted = self.execute(self.sql.add_invoices(len(invoices)), *values).rowcount
-            self._add_to_totals(inserted, 0)
-        return [inserted == len(invoices)] * len(invoices)
+            added = {row[0] for row in self.rows(self.sql.add_invoices(len(invoices)), *values)}
+            are_new = [invoice.id in added for invoice in invoices]
+            self._add_to_tallies(Totals.created, compress(invoices, are_new))
+        return are_new
 
     def adopt(self, invoices: Sequence[Invoice]) -> list[Invoice]:
         """Insert many with what became of them; returns those that were not there."""
         with self._database.atomic():
             statement = self.sql.add_invoices(1)
-            added = [each for each in invoices if self.execute(statement, *row_of(each)).rowcount]
-            self._add_to_totals(len(added), _received_msat(added))
+            added = [each for each in invoices if self.rows(statement, *row_of(each))]
+            self._add_to_tallies(Totals.created, added)
         return added
 
     def recount(self) -> None:
         """Set the totals to what is there."""
         with self._database.atomic():
-            # Locks the totals: who added an invoice before is seen by the next statement, others wait.
-            self._add_to_totals(0, 0)
+            if not isinstance(self._database, peewee.SqliteDatabase):
+                # Who added an invoice before is seen by the next statements, others wait.
+                self.execute("LOCK TABLE tallies IN EXCLUSIVE MODE")
+            self.execute(self.sql.forget_tallies)
             self.execute(self.sql.recount)
 
     def settle(self, node_id: str, seen: Sequence[Seen], updated_index: int | None) -> list[Invoice]:
@@ -69,7 +73,7 @@ class Transactions:
                 *self._changed(self.sql.pay, node_id, paid),
                 *self._changed(self.sql.expire, node_id, expired, True),
             ]
-            self._add_to_totals(0, _received_msat(changed))
+            self._add_to_tallies(Totals.settled, changed)
         return changed
 
     def _changed(
@@ -82,9 +86,13 @@ class Transactions:
             rows = self.rows(statement(len(batch)), *chain(*batch), *values, *hashes, node_id)
             yield from map(invoice_of, rows)
 
-    def _add_to_totals(self, invoices: int, received_msat: int) -> None:
-        received_msat = min(received_msat, MAX_BIGINT)
-        self.execute(self.sql.add_to_totals, invoices, MAX_BIGINT - received_msat, received_msat)
+    def _add_to_tallies(self, figures: Callable[[Invoice], Totals], invoices: Iterable[Invoice]) -> None:
+        of_creators: defaultdict[Creator, list[Totals]] = defaultdict(list)
+        for invoice in invoices:
+            of_creators[invoice.creator].append(figures(invoice))
+        # In an order: two transactions that each wait for the other's row would never end.
+        for creator, totals in sorted(of_creators.items()):
+            self.execute(self.sql.add_to_tally, *creator, *Totals.sum(totals))
 
     def remember_node(self, node_id: str, info: str, seen_at: int) -> None:
         """Keep a node's getinfo, as JSON."""
@@ -94,19 +102,15 @@ class Transactions:
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement; returns its rows."""
-        cursor = self.execute(sql, *values)
+        # Closed, or a read that fails would keep its connection in the past until the failure is forgotten.
         # Peewee translates the errors of a statement, but not those of reading its rows.
-        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+        with closing(self.execute(sql, *values)) as cursor, peewee.__exception_wrapper__:  # type: ignore[attr-defined]
             rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
 
     def execute(self, sql: str, *values: Any) -> Any:
         """Run a statement; returns its cursor."""
         return self._database.execute_sql(sql, values)  # type: ignore[no-untyped-call]
-
-
-def _received_msat(invoices: Sequence[Invoice]) -> int:
-    return sum(each.payment.amount_received_msat for each in invoices if each.payment)
 
 
 def padded(items: Sequence[Item]) -> list[Item]:

@@ -1,5 +1,7 @@
 """Keys as callers meet them, on REST through the real Envoy and on gRPC; and as an operator makes them."""
 
+import json
+
 import grpc.aio
 import pytest
 
@@ -107,6 +109,85 @@ async def test_the_till_in_the_shop_creates_and_sees_its_type_only(shop, tmp_pat
     assert await read(shop, terminal, own) == (200, own)
     assert (await read(shop, terminal, other))[0] == 404
     assert await read(shop, owner, own) == (200, own)
+
+
+async def test_a_payers_browser_watches_with_a_token_in_the_url(shop, tmp_path):
+    """An EventSource sends no headers. A token opens the invoice that it came with, and goes with its key."""
+    key = await make_key(tmp_path, "--username", "shop")
+    _, other = await create(shop, key)
+    _, invoice = await create(shop, key, watch_token=True)
+    url = f"/lightning/invoice/{invoice['invoiceid']}"
+
+    async with shop.rest.stream("GET", f"{url}/watch?token={invoice['watch_token']}") as watch:
+        lines = watch.aiter_lines()
+        states = (
+            json.loads(line.removeprefix("data: ")) async for line in lines if line.startswith("data: ")
+        )
+        first = await anext(states)
+        await shop.pay(invoice["payreq"])
+        last = await anext(states)
+
+    assert (first["status"], last["status"]) == ("unpaid", "paid")
+    assert "watch_token" not in first
+    again = (await shop.rest.get(f"{url}?watch_token=true", headers=key)).json()["watch_token"]
+    by_token = {"authorization": f"Bearer {again}"}
+    assert (await read(shop, by_token, invoice)) == (200, last)
+    assert (await read(shop, by_token, other))[0] == 404
+    elsewhere = await shop.rest.get(f"/lightning/invoice/{other['invoiceid']}/watch?token={again}")
+    assert elsewhere.status_code == 404
+    assert (await create(shop, by_token))[0] == 403
+    more = await shop.rest.get(f"{url}?watch_token=true", headers=by_token)
+    assert (more.status_code, more.json()["error"]) == (403, "E4")
+    await output(
+        "key", "revoke", key["authorization"].split("_")[1], "--data-dir", str(tmp_path), cwd=tmp_path
+    )
+    assert (await shop.rest.get(f"{url}/watch?token={again}")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "query", ["?token=", "?token=watch_x", "?token=till_x", "?x=1&token=y", "?watch_token=true"]
+)
+async def test_what_is_no_watch_token_opens_nothing(shop, tmp_path, query):
+    key = await make_key(tmp_path, "--username", "shop")
+    _, invoice = await create(shop, key)
+
+    refused = await shop.rest.get(f"/lightning/invoice/{invoice['invoiceid']}/watch{query}")
+
+    assert (refused.status_code, refused.json()["error"]) == (401, "E3")
+
+
+async def test_watch_tokens_over_grpc(shop, tmp_path):
+    """For gRPC-Web, which sends headers; and also as long as there are no keys."""
+    request = pb.CreateInvoiceRequest(metadata='{"type":"shop"}', watch_token=True)
+    before = await shop.invoices.CreateInvoice(request)
+    key = tuple((await make_key(tmp_path, "--username", "shop")).items())
+
+    made = await shop.invoices.CreateInvoice(request, metadata=key)
+    invoice_id = made.invoice.invoice_id
+    get = pb.GetInvoiceRequest(invoice_id=invoice_id)
+    unasked = await shop.invoices.GetInvoice(get, metadata=key)
+    get.watch_token = True
+    token = (await shop.invoices.GetInvoice(get, metadata=key)).watch_token
+    watch = shop.invoices.WatchInvoice(
+        pb.WatchInvoiceRequest(invoice_id=invoice_id), metadata=(("authorization", f"Bearer {token}"),)
+    )
+
+    assert before.watch_token.startswith("watch_")
+    assert (await watch.read()).invoice == made.invoice
+    assert not unasked.HasField("watch_token")
+
+
+async def test_totals_are_ones_own_and_an_admins_those_of_all(shop, tmp_path):
+    keys = [await make_key(tmp_path, "--username", name) for name in ("shop", "bar")]
+    admin = await make_key(tmp_path, "--username", "boss", "--scope", "info:read", "--scope", "admin")
+    for key in (*keys, keys[0]):
+        await create(shop, key)
+
+    totals = [
+        (await shop.rest.get("/lightning/info", headers=key)).json()["invoices"] for key in (*keys, admin)
+    ]
+
+    assert totals == [2, 1, 3]
 
 
 async def test_keys_are_listed_without_their_secrets(tmp_path):

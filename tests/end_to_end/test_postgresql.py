@@ -14,7 +14,8 @@ from tests.nodes import simulated_node
 from tests.samples import NODE_ID, an_invoice, paid
 from till.v1 import invoice_service_pb2 as service_pb
 from tilld.database import open_database
-from tilld.store import Store, Totals
+from tilld.store import Store
+from tilld.totals import Totals
 
 
 @pytest.fixture
@@ -117,6 +118,6 @@ async def test_a_server_that_insists_on_serializable_transactions_is_no_matter(p
     await asyncio.gather(*(stores[at % 3].settle(NODE_ID, [paid(each)]) for at, each in enumerate(invoices)))
 
     assert added == invoices
-    assert await stores[0].totals() == Totals(120, 120 * 5000)
+    assert await stores[0].totals() == Totals(120, 0, 120 * 5000)
     for store in stores:
         await store.close()

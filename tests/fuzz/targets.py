@@ -12,8 +12,9 @@ from pyln.client import RpcError
 
 from tests.samples import NODE_ID, NOON, an_order
 from tilld.errors import InvalidRequest, TillError, TooLarge
-from tilld.invoice import MAX_AMOUNT_MSAT, MAX_EXPIRY_SECONDS, Invoice, Issued, Order
+from tilld.invoice import Creator, Invoice, Issued
 from tilld.node import MayExist, Node
+from tilld.order import MAX_AMOUNT_MSAT, MAX_EXPIRY_SECONDS, Order
 from tilld.pipeline import ConnectionLost
 from tilld.rest_api import parse, render
 
@@ -50,7 +51,7 @@ def body(raw: bytes) -> None:
     document, *key = raw.rsplit(b"\0", 1)
     idempotency_key = key[0].decode(errors="surrogateescape") if key else None
     try:
-        order = parse.order(document, idempotency_key)
+        order = parse.create_request(document, idempotency_key).order
     except (InvalidRequest, TooLarge) as refused:
         assert len(refused.message.encode()) < 400
         return
@@ -79,7 +80,7 @@ def _check_limits(order: Order) -> None:
 def _check_rendered(order: Order, asked: dict[str, Any]) -> None:
     """What is shown of it is one JSON object, with the metadata that came and all in whole numbers."""
     issued = Issued(NODE_ID, "00" * 32, "lnbcrt1", NOON + timedelta(seconds=order.expiry))
-    text = render.invoice(Invoice.opened(order.invoice_id("dakk", b"secret"), "dakk", order, issued))
+    text = render.invoice(Invoice.opened(order.invoice_id("dakk", b"secret"), Creator("dakk"), order, issued))
     shown = _numbers_as_written(text.encode())
     assert shown["metadata"] == asked["metadata"]
     assert shown["msatoshi"] == (None if asked["msat"] == "any" else asked["msat"])

@@ -1,15 +1,22 @@
 """tilld key: who may call."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tilld.cli.options import Database, DataDir
 from tilld.config import Config
-from tilld.errors import InvalidRequest, OperatorError
-from tilld.key import SHOP, Key, Scope
+from tilld.errors import NotFound, OperatorError
+from tilld.key import OPERATOR, SHOP, TERMINAL, Key, Scope
+
+if TYPE_CHECKING:
+    from tilld.keyring import Keyring
+
+PAGE = 1000
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,7 +30,13 @@ def create(
     username: Annotated[
         str, typer.Option(metavar="NAME", help="Who calls with it; invoices belong to a username.")
     ],
-    scope: Annotated[list[Scope], typer.Option(help="What it may do; give it once for each.")] = list(SHOP),  # noqa: B006
+    scope: Annotated[
+        list[Scope] | None,
+        typer.Option(
+            help="What it may do; give it once for each. "
+            f"[default: {', '.join(SHOP)}; with --type: {', '.join(TERMINAL)}]"
+        ),
+    ] = None,
     kind: Annotated[
         str | None,
         typer.Option(
@@ -41,40 +54,34 @@ def create(
 
     Send it as 'Authorization: Bearer KEY', on REST and gRPC alike.
     """
-    try:
-        key, token = Key.new(
-            username=username,
-            scopes=scope,
-            type=kind,
-            created_at=datetime.now(UTC),
-            expires_at=expires and expires.replace(tzinfo=UTC),
-        )
-    except InvalidRequest as reason:
-        raise OperatorError(reason.message) from None
 
-    async def add() -> None:
-        from tilld.workbench import open_store
+    async def add() -> str:
+        async with _keyring(database, data_dir, create=True) as keyring:
+            _, token = await keyring.create(
+                OPERATOR,
+                username=username,
+                scopes=scope or (),
+                type=kind,
+                expires_at=expires and expires.replace(tzinfo=UTC),
+            )
+            return token
 
-        async with open_store(_config(database, data_dir), create=True) as store:
-            await store.add_key(key)
-
-    asyncio.run(add())
-    typer.echo(f"key {key.id}: {_told(key)}", err=True)
-    typer.echo(token)
+    typer.echo(asyncio.run(add()))
 
 
 @app.command("list")
 def list_(database: Database = None, data_dir: DataDir = None) -> None:
     """List all keys that there ever were, by their ids."""
 
-    async def read() -> list[Key]:
-        from tilld.workbench import open_store
+    async def tell() -> None:
+        last = ""
+        async with _keyring(database, data_dir, create=False) as keyring:
+            while page := await keyring.page(last, PAGE):
+                for key in page:
+                    typer.echo(_told(key))
+                last = page[-1].id
 
-        async with open_store(_config(database, data_dir), create=False) as store:
-            return await store.keys()
-
-    for key in asyncio.run(read()):
-        typer.echo(f"{key.id}  {_told(key)}")
+    asyncio.run(tell())
 
 
 @app.command()
@@ -85,28 +92,32 @@ def revoke(
 ) -> None:
     """Revoke a key: from now on nobody can call with it."""
 
-    async def end() -> Key | None:
-        from tilld.workbench import open_store
+    async def end() -> Key:
+        async with _keyring(database, data_dir, create=False) as keyring:
+            try:
+                return await keyring.revoke(OPERATOR, key_id)
+            except NotFound:
+                raise OperatorError(
+                    f"there is no key {key_id} that could be revoked: see 'tilld key list'"
+                ) from None
 
-        async with open_store(_config(database, data_dir), create=False) as store:
-            return await store.revoke_key(key_id, datetime.now(UTC))
-
-    revoked = asyncio.run(end())
-    if not revoked:
-        raise OperatorError(f"there is no key {key_id} that could be revoked: see 'tilld key list'")
-    typer.echo(f"{revoked.id}  {_told(revoked)}")
+    typer.echo(_told(asyncio.run(end())))
 
 
-def _config(database: Database, data_dir: DataDir) -> Config:
+@asynccontextmanager
+async def _keyring(database: Database, data_dir: DataDir, *, create: bool) -> AsyncIterator["Keyring"]:
     from tilld import logs
+    from tilld.keyring import Keyring
+    from tilld.workbench import open_store
 
     config = Config.load(database=database, data_dir=data_dir)
     logs.configure(config.log_level, config.log_format)
-    return config
+    async with open_store(config, create=create) as store:
+        yield Keyring(store)
 
 
 def _told(key: Key) -> str:
-    facts = [key.username, ",".join(sorted(key.scopes))]
+    facts = [key.id, key.username, ",".join(sorted(key.scopes))]
     if key.type is not None:
         facts.append(f"type {key.type}")
     facts.append(f"created {key.created_at:%Y-%m-%d %H:%M}")

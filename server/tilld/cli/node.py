@@ -21,6 +21,21 @@ def simulate(
             metavar="PATH", help="File that keeps its state. Without it all is forgotten at the end."
         ),
     ] = None,
+    peer: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Socket of another simulated node, for invoice requests from one to the other. "
+            "Each of the two names the other. May be given more than once.",
+        ),
+    ] = None,
+    limit_messages: Annotated[
+        bool,
+        typer.Option(
+            "--limit-messages",
+            help="Drop messages as lightningd does: of each peer, more than 4 at once and then 4 a second.",
+        ),
+    ] = False,
 ) -> None:
     """Run the simulated lightningd alone, until Ctrl-C."""
     import uvloop
@@ -28,7 +43,9 @@ def simulate(
     from tilld.simulator import NodeAborted, serve
 
     try:
-        uvloop.run(serve(rpc_file, state, lambda: typer.echo(f"listening on {rpc_file}")))
+        uvloop.run(
+            serve(rpc_file, state, lambda: typer.echo(f"listening on {rpc_file}"), peer or [], limit_messages)
+        )
     except OSError as reason:
         raise OperatorError(f"{rpc_file} cannot be listened on: {reason.strerror or reason}") from None
     except (ValueError, NodeAborted) as reason:

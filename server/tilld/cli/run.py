@@ -44,7 +44,8 @@ def run(
     """Run Till: take payments until Ctrl-C.
 
     Further settings, by environment: TILLD_LOG_LEVEL (debug, info, warning, error),
-    TILLD_LOG_FORMAT (text, json), TILLD_HEARTBEAT_SECONDS, TILLD_GRACE_SECONDS. Traces go to
+    TILLD_LOG_FORMAT (text, json), TILLD_HEARTBEAT_SECONDS, TILLD_GRACE_SECONDS; what each key may have:
+    TILLD_KEY_CREATES_PER_SECOND, TILLD_KEY_OPEN_INVOICES, TILLD_KEY_WATCHES. Traces go to
     OTEL_EXPORTER_OTLP_ENDPOINT, if it is set.
     """
     if rest and no_rest:

@@ -68,8 +68,8 @@ def import_(
     without one. They are followed from then on like any other; their labels at the node become their labels
     here. What is in the store stays as it is, so this can be stopped at any time, and run again.
     """
+    from tilld.ids import is_username
     from tilld.importing import Importing
-    from tilld.invoice import is_username
     from tilld.workbench import workbench
 
     if not is_username(username) or not kind:
@@ -101,6 +101,8 @@ def _config(lightning_rpc: LightningRpc, database: Database, data_dir: DataDir) 
 
 def _told(report: "Report", *, repaired: bool) -> list[str]:
     """A report in lines."""
+    from tilld.totals import Totals
+
     first, last = (each and f"{each:%Y-%m-%d %H:%M:%S}" for each in (report.first, report.last))
     created = f", created from {first} to {last} UTC" if report.invoices else ""
     lines = [
@@ -108,8 +110,10 @@ def _told(report: "Report", *, repaired: bool) -> list[str]:
         for each in report.settled
     ]
     lines += [f"{each.what}: {each.label} (payment_hash {each.payment_hash})" for each in report.differences]
-    if report.totals != report.counted:
-        lines.append(f"the totals are kept as {report.totals}, and counted as {report.counted}")
+    for creator in sorted({*report.totals, *report.counted}):
+        kept, counted = (totals.get(creator, Totals()) for totals in (report.totals, report.counted))
+        if kept != counted:
+            lines.append(f"the totals of {creator} are kept as {kept}, and counted as {counted}")
     if lines:
         lines.append("")
     lines += [

@@ -1,20 +1,34 @@
 """Domain ⇄ protobuf."""
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from till.v1 import invoice_pb2, invoice_service_pb2
-from tilld.invoice import Invoice, Order, Payment, Status
+from till.v1 import invoice_pb2, invoice_service_pb2, key_pb2
+from tilld.errors import InvalidRequest
+from tilld.invoice import Invoice, Payment, Status
 from tilld.invoicing import Info
+from tilld.key import Key, Scope
 from tilld.node_info import NodeAddress, NodeInfo
+from tilld.order import Order
 
 _STATUS = {
     Status.UNPAID: invoice_pb2.INVOICE_STATUS_UNPAID,
     Status.PAID: invoice_pb2.INVOICE_STATUS_PAID,
     Status.EXPIRED: invoice_pb2.INVOICE_STATUS_EXPIRED,
 }
+
+_SCOPES = {
+    Scope.CREATE: key_pb2.KEY_SCOPE_INVOICES_CREATE,
+    Scope.READ: key_pb2.KEY_SCOPE_INVOICES_READ,
+    Scope.INFO: key_pb2.KEY_SCOPE_INFO_READ,
+    Scope.PAYOUTS: key_pb2.KEY_SCOPE_PAYOUTS,
+    Scope.ADMIN: key_pb2.KEY_SCOPE_ADMIN,
+}
+
+MAX_PAGE_SIZE = 1000
 
 
 def order(request: invoice_service_pb2.CreateInvoiceRequest) -> Order:
@@ -55,6 +69,43 @@ def info(info: Info) -> invoice_service_pb2.GetInfoResponse:
         online=info.online,
         node=_node(info.node) if info.node else None,
     )
+
+
+def key(key: Key) -> key_pb2.Key:
+    """A key as a message."""
+    return key_pb2.Key(
+        id=key.id,
+        username=key.username,
+        scopes=[_SCOPES[scope] for scope in sorted(key.scopes)],
+        type=key.type,
+        created_at=_timestamp(key.created_at),
+        expires_at=_timestamp(key.expires_at) if key.expires_at else None,
+        revoked_at=_timestamp(key.revoked_at) if key.revoked_at else None,
+    )
+
+
+def scopes(scopes: Iterable[key_pb2.KeyScope]) -> list[Scope]:
+    """Read scopes from a request. Raises InvalidRequest."""
+    known = {number: scope for scope, number in _SCOPES.items()}
+    try:
+        return [known[scope] for scope in scopes]
+    except KeyError:
+        raise InvalidRequest(f"scopes must be of {', '.join(map(key_pb2.KeyScope.Name, known))}") from None
+
+
+def time(timestamp: Timestamp, field: str) -> datetime:
+    """Read a time from a request. Raises InvalidRequest, naming the field."""
+    try:
+        return timestamp.ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidRequest(f"{field} must be in the years 1 to 9999") from None
+
+
+def page_size(size: int) -> int:
+    """Read how many a page shall have at most. Raises InvalidRequest."""
+    if size < 0:
+        raise InvalidRequest("page_size must not be negative")
+    return min(size or MAX_PAGE_SIZE, MAX_PAGE_SIZE)
 
 
 def _payment(payment: Payment) -> invoice_pb2.Payment:

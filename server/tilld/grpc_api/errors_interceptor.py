@@ -1,14 +1,16 @@
 """The one door: callers are let in by it, and errors out: status, google.rpc.ErrorInfo, documented code."""
 
+import math
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from typing import Any, NoReturn
 
 import grpc
 import structlog
-from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
-from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from tilld import errors
@@ -126,14 +128,21 @@ async def _refuse(method: str, reason: Exception, context: Context) -> NoReturn:
     info = ErrorInfo(
         reason=_upper_snake(type(reason).__name__), domain="till", metadata={"code": reason.code}
     )
-    details = AnyMessage()
-    details.Pack(info)
-    rich = Status(code=status.value[0], message=reason.message, details=[details])
-    await context.abort(
-        status,
-        reason.message,
-        (("x-error-code", reason.code), ("grpc-status-details-bin", rich.SerializeToString())),
-    )
+    rich = Status(code=status.value[0], message=reason.message)
+    rich.details.add().Pack(info)
+    trailers: list[tuple[str, str | bytes]] = [("x-error-code", reason.code)]
+    if isinstance(reason, errors.TooMany):
+        rich.details.add().Pack(RetryInfo(retry_delay=_duration(reason.retry_seconds)))
+        # RFC 9110 has whole seconds only.
+        trailers.append(("retry-after", str(math.ceil(reason.retry_seconds))))
+    trailers.append(("grpc-status-details-bin", rich.SerializeToString()))
+    await context.abort(status, reason.message, tuple(trailers))
+
+
+def _duration(seconds: float) -> Duration:
+    duration = Duration()
+    duration.FromTimedelta(timedelta(seconds=seconds))
+    return duration
 
 
 def _upper_snake(name: str) -> str:

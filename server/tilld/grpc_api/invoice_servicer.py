@@ -26,12 +26,14 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
     ) -> pb.CreateInvoiceResponse:
         """Create an invoice."""
         invoice = await self._invoicing.create(caller.get(), convert.order(request))
-        return pb.CreateInvoiceResponse(invoice=convert.invoice(invoice))
+        token = self._invoicing.watch_token(caller.get(), invoice) if request.watch_token else None
+        return pb.CreateInvoiceResponse(invoice=convert.invoice(invoice), watch_token=token)
 
     async def GetInvoice(self, request: pb.GetInvoiceRequest, context: Context) -> pb.GetInvoiceResponse:
         """Read an invoice by its public id."""
         invoice = await self._invoicing.get(caller.get(), request.invoice_id)
-        return pb.GetInvoiceResponse(invoice=convert.invoice(invoice))
+        token = self._invoicing.watch_token(caller.get(), invoice) if request.watch_token else None
+        return pb.GetInvoiceResponse(invoice=convert.invoice(invoice), watch_token=token)
 
     async def GetInvoiceById(
         self, request: pb.GetInvoiceByIdRequest, context: Context
@@ -64,4 +66,4 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
 
     async def GetInfo(self, request: pb.GetInfoRequest, context: Context) -> pb.GetInfoResponse:
         """Tell about Till and its node."""
-        return convert.info(await self._invoicing.info())
+        return convert.info(await self._invoicing.info(caller.get()))

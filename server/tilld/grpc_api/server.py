@@ -4,7 +4,14 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from till.v1 import invoice_service_pb2, invoice_service_pb2_grpc, rest_service_pb2, rest_service_pb2_grpc
+from till.v1 import (
+    invoice_service_pb2,
+    invoice_service_pb2_grpc,
+    key_service_pb2,
+    key_service_pb2_grpc,
+    rest_service_pb2,
+    rest_service_pb2_grpc,
+)
 from tilld.access import Access
 from tilld.config import Address
 from tilld.errors import OperatorError
@@ -15,6 +22,7 @@ from tilld.observer import NOBODY, Observer
 SERVICES = [
     invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"].full_name,
     rest_service_pb2.DESCRIPTOR.services_by_name["RestService"].full_name,
+    key_service_pb2.DESCRIPTOR.services_by_name["KeyService"].full_name,
 ]
 
 OPTIONS = (
@@ -35,6 +43,7 @@ OPTIONS = (
 def create(
     invoices: invoice_service_pb2_grpc.InvoiceServiceServicer,
     rest: rest_service_pb2_grpc.RestServiceServicer,
+    keys: key_service_pb2_grpc.KeyServiceServicer,
     health_servicer: HealthServicer,
     access: Access,
     observer: Observer = NOBODY,
@@ -43,6 +52,7 @@ def create(
     server = grpc.aio.server(interceptors=[ErrorsInterceptor(access, observer)], options=OPTIONS)
     invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(invoices, server)
     rest_service_pb2_grpc.add_RestServiceServicer_to_server(rest, server)
+    key_service_pb2_grpc.add_KeyServiceServicer_to_server(keys, server)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
     reflection.enable_server_reflection(names, server)

@@ -1,19 +1,26 @@
 """The documented request: POST /lightning/invoice/create."""
 
 import reprlib
-from typing import Any
+from typing import Any, NamedTuple
 
 from tilld import strict_json
 from tilld.errors import InvalidRequest, TooLarge
-from tilld.invoice import Order
+from tilld.order import Order
 
 MAX_BODY_BYTES = 64 * 1024
 
-FIELDS = ("msat", "metadata", "description", "expiry", "label")
+FIELDS = ("msat", "metadata", "description", "expiry", "label", "watch_token")
 
 
-def order(body: bytes, idempotency_key: str | None = None) -> Order:
-    """Read an order from a body: msat and metadata, and if wanted description, expiry (seconds), label.
+class CreateRequest(NamedTuple):
+    """What a body asks for: an invoice, and whether it shall come with a watch token."""
+
+    order: Order
+    watch_token: bool
+
+
+def create_request(body: bytes, idempotency_key: str | None = None) -> CreateRequest:
+    """Read a body: msat and metadata, and if wanted description, expiry (seconds), label, watch_token.
 
     The header Idempotency-Key is another way to give the label. Raises InvalidRequest or TooLarge, naming
     the field and the limit.
@@ -29,7 +36,7 @@ def order(body: bytes, idempotency_key: str | None = None) -> Order:
     values = {name: member.value for name, member in members.items()}
     if not isinstance(values["metadata"], dict):
         raise InvalidRequest("metadata must be an object")
-    return Order.checked(
+    order = Order.checked(
         amount_msat=_amount(values["msat"]),
         description=_text(values, "description"),
         expiry=_expiry(values),
@@ -37,6 +44,7 @@ def order(body: bytes, idempotency_key: str | None = None) -> Order:
         label=_label(values, idempotency_key),
         amount_field="msat",
     )
+    return CreateRequest(order, _flag(values, "watch_token"))
 
 
 def _amount(value: Any) -> int | None:
@@ -51,6 +59,13 @@ def _text(values: dict[str, Any], name: str) -> str | None:
     value = values.get(name)
     if name in values and not isinstance(value, str):
         raise InvalidRequest(f"{name} must be a string")
+    return value
+
+
+def _flag(values: dict[str, Any], name: str) -> bool:
+    value = values.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidRequest(f"{name} must be true or false")
     return value
 
 

@@ -11,9 +11,9 @@ from tilld.node_info import NodeAddress, NodeInfo
 _text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def invoice(invoice: Invoice) -> str:
+def invoice(invoice: Invoice, watch_token: str | None = None) -> str:
     """An invoice as documented; behind that, what there is to say beyond it."""
-    rest = {
+    rest: dict[str, Any] = {
         "expires_at": _time(invoice.expires_at),
         "created_at": _time(invoice.created_at),
         "msatoshi": invoice.amount_msat,
@@ -30,6 +30,8 @@ def invoice(invoice: Invoice) -> str:
         rest["paid_at"] = _time(invoice.payment.paid_at)
         rest["msatoshi_received"] = invoice.payment.amount_received_msat
         rest["pay_index"] = invoice.payment.pay_index
+    if watch_token is not None:
+        rest["watch_token"] = watch_token
     # The metadata is JSON already: parsed and written anew it would not be what came.
     head = f'{{"status":"{invoice.status}","_id":"{invoice.id}","metadata":{invoice.metadata},'
     return head + _text(rest)[1:]

@@ -9,6 +9,7 @@ from google.api.httpbody_pb2 import HttpBody
 from till.v1 import rest_service_pb2 as pb
 from till.v1 import rest_service_pb2_grpc
 from tilld.access import caller
+from tilld.invoice import Invoice
 from tilld.invoicing import Invoicing
 from tilld.rest_api import parse, render
 from tilld.rest_api.events import FINAL_ID, events
@@ -25,12 +26,12 @@ class RestServicer(rest_service_pb2_grpc.RestServiceServicer):
 
     async def CreateInvoice(self, request: pb.RestServiceCreateInvoiceRequest, context: Context) -> HttpBody:
         """Create an invoice."""
-        order = parse.order(request.raw.data, _headers(context).get("idempotency-key"))
-        return _json(render.invoice(await self._invoicing.create(caller.get(), order)))
+        asked = parse.create_request(request.raw.data, _headers(context).get("idempotency-key"))
+        return self._invoice(await self._invoicing.create(caller.get(), asked.order), asked.watch_token)
 
     async def GetInvoice(self, request: pb.RestServiceGetInvoiceRequest, context: Context) -> HttpBody:
         """Read an invoice by its public id."""
-        return _json(render.invoice(await self._invoicing.get(caller.get(), request.invoice_id)))
+        return self._invoice(await self._invoicing.get(caller.get(), request.invoice_id), request.watch_token)
 
     async def GetInvoiceById(
         self, request: pb.RestServiceGetInvoiceByIdRequest, context: Context
@@ -53,7 +54,11 @@ class RestServicer(rest_service_pb2_grpc.RestServiceServicer):
 
     async def GetInfo(self, request: pb.RestServiceGetInfoRequest, context: Context) -> HttpBody:
         """Tell about Till and its node."""
-        return _json(render.info(await self._invoicing.info()))
+        return _json(render.info(await self._invoicing.info(caller.get())))
+
+    def _invoice(self, invoice: Invoice, watch_token: bool) -> HttpBody:
+        token = self._invoicing.watch_token(caller.get(), invoice) if watch_token else None
+        return _json(render.invoice(invoice, token))
 
 
 def _headers(context: Context) -> dict[str, Any]:

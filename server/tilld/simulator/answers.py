@@ -25,6 +25,10 @@ class Code(IntEnum):
     UNKNOWN_INVOICE = 905
     UNEXPECTED_STATUS = 906
     NO_DESCRIPTION = 908
+    NOT_ACTIVE = 1001
+    PAYER_UNREACHABLE = 1003
+    PAYER_REFUSED = 1004
+    PAYER_SILENT = 1005
 
 
 class RpcError(Exception):

@@ -3,7 +3,16 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from tilld.simulator import invoice_commands, payment_commands, values
+from tilld.simulator import (
+    invoice_commands,
+    invoice_request_commands,
+    payer,
+    payment_commands,
+    payment_lists,
+    sendinvoice,
+    values,
+    wait,
+)
 from tilld.simulator.answers import Code, Result, RpcError
 from tilld.simulator.bolt11_invoices import FINAL_CLTV_EXPIRY
 from tilld.simulator.node import Node
@@ -99,6 +108,17 @@ _PAYING = tuple(
     for name in ("maxfee", "layers", "retry_for", "maxdelay", "payer_note", "label", "riskfactor")
 )
 
+_PAYMENTS = (
+    Parameter("bolt11", values.invoice_string, None),
+    Parameter("payment_hash", values.sha256, None),
+    Parameter(
+        "status", values.one_of("pending", "complete", "failed", problem="should be an invoice status"), None
+    ),
+    Parameter("index", _INDEX, None),
+    Parameter("start", values.index_start, 0),
+    Parameter("limit", values.u32, None),
+)
+
 _COMMANDS = {
     "getinfo": Command(_getinfo),
     "stop": Command(_stop),
@@ -137,9 +157,9 @@ _COMMANDS = {
         ),
     ),
     "wait": Command(
-        invoice_commands.wait,
+        wait.wait,
         (
-            Parameter("subsystem", values.one_of("invoices", problem="unknown subsystem")),
+            Parameter("subsystem", values.one_of(*wait.SUBSYSTEMS, problem="unknown subsystem")),
             Parameter("indexname", _INDEX),
             Parameter("nextvalue", values.u64),
         ),
@@ -152,7 +172,7 @@ _COMMANDS = {
             Parameter("timeout", values.u64, None),
         ),
     ),
-    "decode": Command(payment_commands.decode, (Parameter("string", values.invoice_string),)),
+    "decode": Command(payment_commands.decode, (Parameter("string", values.string),)),
     "xpay": Command(
         payment_commands.xpay,
         (
@@ -168,5 +188,42 @@ _COMMANDS = {
             Parameter("amount_msat", values.msat, None),
             *_PAYING,
         ),
+    ),
+    "invoicerequest": Command(
+        invoice_request_commands.invoicerequest,
+        (
+            Parameter("amount", values.msat),
+            Parameter("description", values.description, None),
+            Parameter("issuer", values.description, None),
+            Parameter("label", values.description, None),
+            Parameter("absolute_expiry", values.u64, None),
+            Parameter("single_use", values.flag, True),
+        ),
+    ),
+    "listinvoicerequests": Command(
+        invoice_request_commands.listinvoicerequests,
+        (Parameter("invreq_id", values.sha256, None), Parameter("active_only", values.flag, False)),
+    ),
+    "disableinvoicerequest": Command(
+        invoice_request_commands.disableinvoicerequest, (Parameter("invreq_id", values.sha256),)
+    ),
+    "sendinvoice": Command(
+        sendinvoice.sendinvoice,
+        (
+            Parameter("invreq", values.invoice_request),
+            Parameter("label", values.label),
+            Parameter("amount_msat", values.msat, None),
+            Parameter("timeout", values.number, 90),
+        ),
+    ),
+    "listpays": Command(payment_lists.listpays, _PAYMENTS),
+    "listsendpays": Command(payment_lists.listsendpays, _PAYMENTS),
+    # What goes between simulated nodes.
+    "dev-onionmessage": Command(
+        payer.onionmessage, (Parameter("sender", values.text), Parameter("invoice", values.text))
+    ),
+    "dev-htlc": Command(
+        sendinvoice.htlc,
+        (Parameter("payment_hash", values.sha256), Parameter("amount_msat", values.msat)),
     ),
 }

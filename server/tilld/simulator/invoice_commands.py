@@ -7,13 +7,14 @@ from hashlib import sha256
 
 from tilld.simulator import bolt11_invoices
 from tilld.simulator.answers import Code, Result, RpcError
+from tilld.simulator.bolt12_messages import Bolt12Invoice
+from tilld.simulator.indexes import IndexName
 from tilld.simulator.ledger import (
     Change,
     Created,
     Deleted,
     DescriptionRemoved,
     Expired,
-    IndexName,
     Invoice,
     Paid,
     Status,
@@ -120,6 +121,8 @@ def listinvoices(
 
 def _payment_hash(invstring: str) -> str:
     try:
+        if invstring.startswith("lni1"):
+            return Bolt12Invoice.read(invstring).payment_hash
         return bolt11_invoices.read(invstring).payment_hash
     except ValueError:
         raise RpcError(Code.INVALID_PARAMS, "Invalid invstring") from None
@@ -146,26 +149,13 @@ def delinvoice(node: Node, *, label: str, status: str, desconly: bool) -> Result
     return {name: value for name, value in shown(found).items() if name != "description"}
 
 
-def wait(node: Node, *, subsystem: str, indexname: IndexName, nextvalue: int) -> Result | Awaitable[Result]:
-    """Wait until an index of the invoices has reached a value."""
-    count = node.ledger.counts[indexname]
-    if count >= nextvalue:
-        return {"subsystem": subsystem, indexname: count}
-    return _told_of_change(node.waiters.for_index(indexname, nextvalue))
-
-
-async def _told_of_change(waiting: asyncio.Future[Change]) -> Result:
-    change = await waiting
-    details = _details(change)
-    return {"subsystem": "invoices", change.index: change.number, "details": details, "invoices": details}
-
-
-def _details(change: Change) -> Result:
+def details(change: Change) -> Result:
+    """Tell what `wait` tells of a change."""
     label = unescaped(change.invoice.issued.label)
     status: Status = change.invoice.status
     match change.event:
         case Created() | Deleted():
-            return {"status": status, "label": label, "bolt11": change.invoice.issued.bolt11}
+            return {"status": status, "label": label, **_invstring(change.invoice.issued)}
         case Paid():
             return {"status": status, "label": label}
         case Expired():
@@ -218,7 +208,7 @@ def shown(invoice: Invoice) -> Result:
     issued = invoice.issued
     fields: Result = {
         "label": unescaped(issued.label),
-        "bolt11": issued.bolt11,
+        **_invstring(issued),
         "payment_hash": issued.payment_hash,
     }
     if issued.amount_msat is not None:
@@ -236,3 +226,7 @@ def shown(invoice: Invoice) -> Result:
     if invoice.updated_index:
         fields["updated_index"] = invoice.updated_index
     return fields
+
+
+def _invstring(issued: Created) -> Result:
+    return {"bolt12" if issued.is_bolt12 else "bolt11": issued.bolt11}

@@ -10,9 +10,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
-from tilld.simulator.ledger import Created, Deleted, DescriptionRemoved, Event, Expired, Paid
+from tilld.simulator.ledger import Created, Deleted, DescriptionRemoved, Expired, Paid
+from tilld.simulator.ledger import Event as InvoiceEvent
+from tilld.simulator.spending import Completed, Disabled, Failed, Requested, Started
+from tilld.simulator.spending import Event as SpendingEvent
+
+Event: TypeAlias = InvoiceEvent | SpendingEvent
 
 _HEADER = "lightningd simulated by tilld"
 _KINDS: dict[str, type[Event]] = {
@@ -21,6 +26,11 @@ _KINDS: dict[str, type[Event]] = {
     "expired": Expired,
     "deleted": Deleted,
     "description_removed": DescriptionRemoved,
+    "requested": Requested,
+    "disabled": Disabled,
+    "payment_started": Started,
+    "payment_completed": Completed,
+    "payment_failed": Failed,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 

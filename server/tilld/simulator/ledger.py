@@ -1,19 +1,22 @@
 """The invoices of a node and their indexes: a state that changes by events alone, without clock or disk."""
 
 import heapq
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Literal, TypeAlias
 
+from tilld.simulator.indexes import Index, IndexName
+
 Status: TypeAlias = Literal["unpaid", "paid", "expired"]
-IndexName: TypeAlias = Literal["created", "updated", "deleted"]
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """An invoice was issued. Its label is JSON text as it was written, without the quotes."""
+    """An invoice was issued. Its label is JSON text as it was written, without the quotes.
+
+    What is called bolt11 is a BOLT 12 invoice where it answers an invoice request.
+    """
 
     label: str
     bolt11: str
@@ -22,6 +25,11 @@ class Created:
     amount_msat: int | None
     description: str | None
     expires_at: int
+
+    @property
+    def is_bolt12(self) -> bool:
+        """Whether it answers an invoice request."""
+        return self.bolt11.startswith("lni1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,29 +106,6 @@ class Change:
     invoice: Invoice
 
 
-class Index:
-    """Invoices by a number that only grows. A page costs its length, wherever it starts."""
-
-    def __init__(self) -> None:
-        self._numbers: list[int] = []
-        self._created_indexes: dict[int, int] = {}
-
-    def add(self, number: int, created_index: int) -> None:
-        """Append an invoice; the number is larger than all before."""
-        self._numbers.append(number)
-        self._created_indexes[number] = created_index
-
-    def remove(self, number: int) -> None:
-        """Leave a gap."""
-        del self._created_indexes[number]
-        del self._numbers[bisect_left(self._numbers, number)]
-
-    def since(self, start: int) -> Iterator[int]:
-        """Go through the invoices from a number on."""
-        first = bisect_left(self._numbers, start)
-        return (self._created_indexes[self._numbers[at]] for at in range(first, len(self._numbers)))
-
-
 class Ledger:
     """All invoices. Raises KeyError for an event about one that is not there."""
 
@@ -131,7 +116,8 @@ class Ledger:
         self._by_label: dict[str, int] = {}
         self._by_hash: dict[str, int] = {}
         self._by_bolt11: dict[str, int] = {}
-        self._created, self._updated, self._never_updated, self._paid = Index(), Index(), Index(), Index()
+        self._created, self._updated, self._never_updated = Index[int](), Index[int](), Index[int]()
+        self._paid = Index[int]()
         self._expiries: list[tuple[int, int]] = []
 
     def with_label(self, label: str) -> Invoice | None:

@@ -6,6 +6,7 @@ from bolt11 import Bolt11
 
 from tilld.simulator import bolt11_invoices
 from tilld.simulator.answers import Code, Result, RpcError
+from tilld.simulator.bolt12_messages import Bolt12Invoice, InvoiceRequest
 from tilld.simulator.ledger import Invoice, Paid
 from tilld.simulator.node import Node
 from tilld.simulator.parameters import BadParameter
@@ -15,8 +16,13 @@ _ALL_BITCOIN_MSAT = 21_000_000 * 100_000_000_000
 
 
 def decode(node: Node, *, string: str) -> Result:
-    """Tell what an invoice says, also another's."""
+    """Tell what an invoice or an invoice request says, also another's."""
     try:
+        if string.lower().startswith("lnr1"):
+            return InvoiceRequest.read(string).shown()
+        if string.lower().startswith("lni1"):
+            return Bolt12Invoice.read(string).shown()
+        string = string.lower()
         if not bolt11_invoices.looks_like_one(string):
             raise ValueError("Unparsable string")
         invoice = bolt11_invoices.read(string)

@@ -10,13 +10,13 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
-from tilld.simulator import commands, result_filter
+from tilld.simulator import commands, payer, result_filter
 from tilld.simulator.answers import Code, NodeAborted, Result, RpcError
 from tilld.simulator.node import Node
 from tilld.simulator.requests import Inbox, Malformed, Value, call, request_id, wanted
@@ -103,6 +103,8 @@ class Connection(asyncio.Protocol):
             self._send(reply_to, result_filter.apply(template, await outcome))
         except RpcError as error:
             self._send(reply_to, error)
+        except NodeAborted as abort:
+            self._node.end(abort)
 
     def _send(self, reply_to: str, reply: Result | RpcError) -> None:
         kind, content = ("error", reply.as_json()) if isinstance(reply, RpcError) else ("result", reply)
@@ -126,25 +128,34 @@ class Simulator:
     """
 
     def __init__(
-        self, rpc_file: Path, state: Path | None = None, clock: Callable[[], float] = time.time
+        self,
+        rpc_file: Path,
+        state: Path | None = None,
+        clock: Callable[[], float] = time.time,
+        peers: Sequence[Path] = (),
+        limits_messages: bool = False,
     ) -> None:
+        """`peers` are sockets of other simulated nodes; `limits_messages` drops what a real one drops."""
         self.rpc_file = rpc_file
         self._state = state
         self._clock = clock
+        self._peers = peers
+        self._limits_messages = limits_messages
         self._connections: set[Connection] = set()
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         with ExitStack() as resources:
             listener = resources.enter_context(_listener(self.rpc_file))
-            directory = self.rpc_file.absolute().parent
-            self._node = resources.enter_context(closing(Node(directory, self._state, self._clock)))
+            node = Node(self.rpc_file, self._state, self._clock, self._peers, self._limits_messages)
+            self._node = resources.enter_context(closing(node))
             options: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
             self._server = await loop.create_unix_server(
                 lambda: Connection(self._node, self._connections), sock=listener, backlog=_BACKLOG, **options
             )
             self._resources = resources.pop_all()
         self._node.ended.add_done_callback(lambda ended: self._close(abruptly=bool(ended.result())))
+        payer.resume(self._node)
         log.info("simulated lightningd %s listens on %s", self.node_id, self.rpc_file)
         return self
 
@@ -181,13 +192,19 @@ class Simulator:
         self._resources.close()
 
 
-async def serve(rpc_file: Path, state: Path | None, ready: Callable[[], None]) -> None:
+async def serve(
+    rpc_file: Path,
+    state: Path | None,
+    ready: Callable[[], None],
+    peers: Sequence[Path] = (),
+    limits_messages: bool = False,
+) -> None:
     """Run a simulated lightningd until SIGTERM, SIGINT or `stop`; `ready` is called once it listens.
 
     Raises what entering Simulator raises, and SystemExit when the node dies.
     """
     loop = asyncio.get_running_loop()
-    async with Simulator(rpc_file, state) as simulator:
+    async with Simulator(rpc_file, state, peers=peers, limits_messages=limits_messages) as simulator:
         running = asyncio.ensure_future(simulator.ended())
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, running.cancel)

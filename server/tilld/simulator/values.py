@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+from tilld.simulator.bolt12_messages import InvoiceRequest
 from tilld.simulator.requests import ESCAPE, Number, Value, as_written, unescaped
 
 _AMOUNT = re.compile(r"(\d{1,40})(?:\.(\d{0,11}))?(msat|sat|btc|\Z)", re.ASCII)
@@ -101,9 +102,19 @@ def preimage(value: Value) -> str:
     return _hex32(value, "should be 64 hex digits")
 
 
+def string(value: Value) -> str:
+    """Read what may be an invoice, without `lightning:` in front."""
+    return re.sub(r"^lightning:", "", text(value), flags=re.IGNORECASE)
+
+
 def invoice_string(value: Value) -> str:
     """Read an invoice: in lower case, without `lightning:` in front."""
-    return text(value).lower().removeprefix("lightning:")
+    return string(value).lower()
+
+
+def invoice_request(value: Value) -> InvoiceRequest:
+    """Read an invoice request that is good to send an invoice for."""
+    return InvoiceRequest.payable(text(value))
 
 
 def msat(value: Value) -> int:

@@ -11,36 +11,44 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateInvoiceRequest(_message.Message):
-    __slots__ = ("amount_msat", "description", "expiry", "metadata", "label")
+    __slots__ = ("amount_msat", "description", "expiry", "metadata", "label", "watch_token")
     AMOUNT_MSAT_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     EXPIRY_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
+    WATCH_TOKEN_FIELD_NUMBER: _ClassVar[int]
     amount_msat: int
     description: str
     expiry: _duration_pb2.Duration
     metadata: str
     label: str
-    def __init__(self, amount_msat: _Optional[int] = ..., description: _Optional[str] = ..., expiry: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., metadata: _Optional[str] = ..., label: _Optional[str] = ...) -> None: ...
+    watch_token: bool
+    def __init__(self, amount_msat: _Optional[int] = ..., description: _Optional[str] = ..., expiry: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., metadata: _Optional[str] = ..., label: _Optional[str] = ..., watch_token: _Optional[bool] = ...) -> None: ...
 
 class CreateInvoiceResponse(_message.Message):
-    __slots__ = ("invoice",)
+    __slots__ = ("invoice", "watch_token")
     INVOICE_FIELD_NUMBER: _ClassVar[int]
+    WATCH_TOKEN_FIELD_NUMBER: _ClassVar[int]
     invoice: _invoice_pb2.Invoice
-    def __init__(self, invoice: _Optional[_Union[_invoice_pb2.Invoice, _Mapping]] = ...) -> None: ...
+    watch_token: str
+    def __init__(self, invoice: _Optional[_Union[_invoice_pb2.Invoice, _Mapping]] = ..., watch_token: _Optional[str] = ...) -> None: ...
 
 class GetInvoiceRequest(_message.Message):
-    __slots__ = ("invoice_id",)
+    __slots__ = ("invoice_id", "watch_token")
     INVOICE_ID_FIELD_NUMBER: _ClassVar[int]
+    WATCH_TOKEN_FIELD_NUMBER: _ClassVar[int]
     invoice_id: str
-    def __init__(self, invoice_id: _Optional[str] = ...) -> None: ...
+    watch_token: bool
+    def __init__(self, invoice_id: _Optional[str] = ..., watch_token: _Optional[bool] = ...) -> None: ...
 
 class GetInvoiceResponse(_message.Message):
-    __slots__ = ("invoice",)
+    __slots__ = ("invoice", "watch_token")
     INVOICE_FIELD_NUMBER: _ClassVar[int]
+    WATCH_TOKEN_FIELD_NUMBER: _ClassVar[int]
     invoice: _invoice_pb2.Invoice
-    def __init__(self, invoice: _Optional[_Union[_invoice_pb2.Invoice, _Mapping]] = ...) -> None: ...
+    watch_token: str
+    def __init__(self, invoice: _Optional[_Union[_invoice_pb2.Invoice, _Mapping]] = ..., watch_token: _Optional[str] = ...) -> None: ...
 
 class GetInvoiceByIdRequest(_message.Message):
     __slots__ = ("id",)

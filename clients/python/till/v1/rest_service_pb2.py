@@ -26,7 +26,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atill/v1/rest_service.proto\x12\x07till.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\"D\n\x1fRestServiceCreateInvoiceRequest\x12!\n\x03raw\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody\"2\n\x1cRestServiceGetInvoiceRequest\x12\x12\n\ninvoice_id\x18\x01 \x01(\t\".\n RestServiceGetInvoiceByIdRequest\x12\n\n\x02id\x18\x01 \x01(\t\"4\n\x1eRestServiceWatchInvoiceRequest\x12\x12\n\ninvoice_id\x18\x01 \x01(\t\"\x1b\n\x19RestServiceGetInfoRequest2\xce\x04\n\x0bRestService\x12w\n\rCreateInvoice\x12(.till.v1.RestServiceCreateInvoiceRequest\x1a\x14.google.api.HttpBody\"&\x82\xd3\xe4\x93\x02 \"\x19/lightning/invoice/create:\x03raw\x12r\n\nGetInvoice\x12%.till.v1.RestServiceGetInvoiceRequest\x1a\x14.google.api.HttpBody\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/lightning/invoice/{invoice_id}\x12t\n\x0eGetInvoiceById\x12).till.v1.RestServiceGetInvoiceByIdRequest\x1a\x14.google.api.HttpBody\"!\x82\xd3\xe4\x93\x02\x1b\x12\x19/lightning/invoice/i/{id}\x12~\n\x0cWatchInvoice\x12\'.till.v1.RestServiceWatchInvoiceRequest\x1a\x14.google.api.HttpBody\"-\x82\xd3\xe4\x93\x02\'\x12%/lightning/invoice/{invoice_id}/watch0\x01\x12\\\n\x07GetInfo\x12\".till.v1.RestServiceGetInfoRequest\x1a\x14.google.api.HttpBody\"\x17\x82\xd3\xe4\x93\x02\x11\x12\x0f/lightning/infob\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atill/v1/rest_service.proto\x12\x07till.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\"D\n\x1fRestServiceCreateInvoiceRequest\x12!\n\x03raw\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody\"G\n\x1cRestServiceGetInvoiceRequest\x12\x12\n\ninvoice_id\x18\x01 \x01(\t\x12\x13\n\x0bwatch_token\x18\x02 \x01(\x08\".\n RestServiceGetInvoiceByIdRequest\x12\n\n\x02id\x18\x01 \x01(\t\"4\n\x1eRestServiceWatchInvoiceRequest\x12\x12\n\ninvoice_id\x18\x01 \x01(\t\"\x1b\n\x19RestServiceGetInfoRequest2\xce\x04\n\x0bRestService\x12w\n\rCreateInvoice\x12(.till.v1.RestServiceCreateInvoiceRequest\x1a\x14.google.api.HttpBody\"&\x82\xd3\xe4\x93\x02 \"\x19/lightning/invoice/create:\x03raw\x12r\n\nGetInvoice\x12%.till.v1.RestServiceGetInvoiceRequest\x1a\x14.google.api.HttpBody\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/lightning/invoice/{invoice_id}\x12t\n\x0eGetInvoiceById\x12).till.v1.RestServiceGetInvoiceByIdRequest\x1a\x14.google.api.HttpBody\"!\x82\xd3\xe4\x93\x02\x1b\x12\x19/lightning/invoice/i/{id}\x12~\n\x0cWatchInvoice\x12\'.till.v1.RestServiceWatchInvoiceRequest\x1a\x14.google.api.HttpBody\"-\x82\xd3\xe4\x93\x02\'\x12%/lightning/invoice/{invoice_id}/watch0\x01\x12\\\n\x07GetInfo\x12\".till.v1.RestServiceGetInfoRequest\x1a\x14.google.api.HttpBody\"\x17\x82\xd3\xe4\x93\x02\x11\x12\x0f/lightning/infob\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,13 +46,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESTSERVICECREATEINVOICEREQUEST']._serialized_start=96
   _globals['_RESTSERVICECREATEINVOICEREQUEST']._serialized_end=164
   _globals['_RESTSERVICEGETINVOICEREQUEST']._serialized_start=166
-  _globals['_RESTSERVICEGETINVOICEREQUEST']._serialized_end=216
-  _globals['_RESTSERVICEGETINVOICEBYIDREQUEST']._serialized_start=218
-  _globals['_RESTSERVICEGETINVOICEBYIDREQUEST']._serialized_end=264
-  _globals['_RESTSERVICEWATCHINVOICEREQUEST']._serialized_start=266
-  _globals['_RESTSERVICEWATCHINVOICEREQUEST']._serialized_end=318
-  _globals['_RESTSERVICEGETINFOREQUEST']._serialized_start=320
-  _globals['_RESTSERVICEGETINFOREQUEST']._serialized_end=347
-  _globals['_RESTSERVICE']._serialized_start=350
-  _globals['_RESTSERVICE']._serialized_end=940
+  _globals['_RESTSERVICEGETINVOICEREQUEST']._serialized_end=237
+  _globals['_RESTSERVICEGETINVOICEBYIDREQUEST']._serialized_start=239
+  _globals['_RESTSERVICEGETINVOICEBYIDREQUEST']._serialized_end=285
+  _globals['_RESTSERVICEWATCHINVOICEREQUEST']._serialized_start=287
+  _globals['_RESTSERVICEWATCHINVOICEREQUEST']._serialized_end=339
+  _globals['_RESTSERVICEGETINFOREQUEST']._serialized_start=341
+  _globals['_RESTSERVICEGETINFOREQUEST']._serialized_end=368
+  _globals['_RESTSERVICE']._serialized_start=371
+  _globals['_RESTSERVICE']._serialized_end=961
 # @@protoc_insertion_point(module_scope)

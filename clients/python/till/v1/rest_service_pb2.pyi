@@ -14,10 +14,12 @@ class RestServiceCreateInvoiceRequest(_message.Message):
     def __init__(self, raw: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
 
 class RestServiceGetInvoiceRequest(_message.Message):
-    __slots__ = ("invoice_id",)
+    __slots__ = ("invoice_id", "watch_token")
     INVOICE_ID_FIELD_NUMBER: _ClassVar[int]
+    WATCH_TOKEN_FIELD_NUMBER: _ClassVar[int]
     invoice_id: str
-    def __init__(self, invoice_id: _Optional[str] = ...) -> None: ...
+    watch_token: bool
+    def __init__(self, invoice_id: _Optional[str] = ..., watch_token: _Optional[bool] = ...) -> None: ...
 
 class RestServiceGetInvoiceByIdRequest(_message.Message):
     __slots__ = ("id",)

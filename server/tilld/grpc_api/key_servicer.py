@@ -1,0 +1,44 @@
+"""KeyService: in, do, out."""
+
+from typing import Any
+
+import grpc.aio
+
+from till.v1 import key_service_pb2 as pb
+from till.v1 import key_service_pb2_grpc
+from tilld.access import caller
+from tilld.grpc_api import convert
+from tilld.keyring import Keyring
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
+    """The admin's API."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+
+    async def CreateKey(self, request: pb.CreateKeyRequest, context: Context) -> pb.CreateKeyResponse:
+        """Make a key."""
+        key, token = await self._keyring.create(
+            caller.get(),
+            username=request.username,
+            scopes=convert.scopes(request.scopes),
+            type=request.type if request.HasField("type") else None,
+            expires_at=convert.time(request.expires_at, "expires_at")
+            if request.HasField("expires_at")
+            else None,
+        )
+        return pb.CreateKeyResponse(key=convert.key(key), token=token)
+
+    async def ListKeys(self, request: pb.ListKeysRequest, context: Context) -> pb.ListKeysResponse:
+        """List keys."""
+        limit = convert.page_size(request.page_size)
+        keys = await self._keyring.page(request.page_token, limit)
+        more = keys[-1].id if len(keys) == limit else ""
+        return pb.ListKeysResponse(keys=map(convert.key, keys), next_page_token=more)
+
+    async def RevokeKey(self, request: pb.RevokeKeyRequest, context: Context) -> pb.RevokeKeyResponse:
+        """Revoke a key."""
+        return pb.RevokeKeyResponse(key=convert.key(await self._keyring.revoke(caller.get(), request.id)))

@@ -1,0 +1,135 @@
+"""BOLT 12 strings: TLV fields in bech32 without a checksum, signed over the root of a Merkle tree."""
+
+import binascii
+import re
+from base64 import b32decode, b32encode
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import TypeAlias
+
+from coincurve import PrivateKey, PublicKeyXOnly
+
+# By type, in ascending order.
+Fields: TypeAlias = dict[int, bytes]
+
+SIGNATURE = 240
+
+_SIGNATURES = range(240, 1001)
+# What of a request its id is made of, and an invoice for it repeats.
+_OF_REQUEST = (range(160), range(10**9, 3 * 10**9))
+# Size in bytes, and the byte that comes before them.
+_LONG_NUMBERS = ((2, 0xFD), (4, 0xFE), (8, 0xFF))
+_BECH32 = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_BASE32 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_TO_BECH32, _FROM_BECH32 = bytes.maketrans(_BASE32, _BECH32), bytes.maketrans(_BECH32, _BASE32)
+
+
+def write(prefix: str, fields: Fields) -> str:
+    """Write fields as a string with a prefix such as `lnr`."""
+    return f"{prefix}1{_bech32(b''.join(_records(fields)))}"
+
+
+def data_of(string: str) -> tuple[str, bytes]:
+    """Read prefix and data of a string, of which a `+` may join pieces.
+
+    Raises ValueError with lightningd's words.
+    """
+    string = re.sub(r"(?<=.)\+\s*(?=.)", "", string)
+    prefix, separator, letters = string.lower().partition("1")
+    try:
+        digits = letters.encode().translate(_FROM_BECH32)
+        data = b32decode(digits + b"=" * (-len(digits) % 8))
+    except binascii.Error:
+        data = b""
+    if not separator or string not in (string.lower(), string.upper()) or _bech32(data) != letters:
+        raise ValueError("invalid bech32 string")
+    return prefix, data
+
+
+def fields_of(data: bytes) -> Fields:
+    """Cut data into its fields.
+
+    Raises ValueError where it is no TLV stream.
+    """
+    fields: Fields = {}
+    while data:
+        number, data = _read_bigsize(data)
+        length, data = _read_bigsize(data)
+        if length > len(data) or number <= max(fields, default=-1):
+            raise ValueError("no TLV stream")
+        fields[number], data = data[:length], data[length:]
+    return fields
+
+
+def of_request(fields: Fields) -> Fields:
+    """Take what an invoice repeats of the request that it answers."""
+    return {number: value for number, value in fields.items() if any(number in part for part in _OF_REQUEST)}
+
+
+def invreq_id(fields: Fields) -> str:
+    """Tell the id of a request, or of the request that an invoice answers, in hex."""
+    return sha256(b"".join(_records(of_request(fields)))).hexdigest()
+
+
+def signed(name: str, fields: Fields, private_key: str) -> Fields:
+    """Put fields in order and sign them, as an `invoice_request` or an `invoice`."""
+    ordered = dict(sorted(fields.items()))
+    signature = PrivateKey.from_hex(private_key).sign_schnorr(_digest(name, ordered))
+    return dict(sorted((ordered | {SIGNATURE: signature}).items()))
+
+
+def is_signed_by(public_key: bytes, name: str, fields: Fields) -> bool:
+    """Tell whether the signature is that of a public key."""
+    try:
+        return PublicKeyXOnly(public_key[1:]).verify(fields[SIGNATURE], _digest(name, fields))
+    except ValueError:
+        return False
+
+
+def _bech32(data: bytes) -> str:
+    return b32encode(data).rstrip(b"=").translate(_TO_BECH32).decode()
+
+
+def _records(fields: Fields) -> Iterator[bytes]:
+    return (_bigsize(number) + _bigsize(len(value)) + value for number, value in fields.items())
+
+
+def _digest(name: str, fields: Fields) -> bytes:
+    return _hash(f"lightning{name}signature".encode(), _merkle_root(fields))
+
+
+def _merkle_root(fields: Fields) -> bytes:
+    records = list(_records(fields))
+    nonce = b"LnNonce" + records[0]
+    nodes = [
+        _branch(_hash(b"LnLeaf", record), _hash(nonce, _bigsize(number)))
+        for number, record in zip(fields, records, strict=True)
+        if number not in _SIGNATURES
+    ]
+    while len(nodes) > 1:
+        pairs = (nodes[at : at + 2] for at in range(0, len(nodes), 2))
+        nodes = [_branch(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
+    return nodes[0]
+
+
+def _branch(one: bytes, other: bytes) -> bytes:
+    return _hash(b"LnBranch", min(one, other) + max(one, other))
+
+
+def _hash(tag: bytes, message: bytes) -> bytes:
+    return sha256(sha256(tag).digest() * 2 + message).digest()
+
+
+def _bigsize(number: int) -> bytes:
+    if number < 0xFD:
+        return number.to_bytes(1)
+    size, mark = next((size, mark) for size, mark in _LONG_NUMBERS if number < 256**size)
+    return bytes([mark]) + number.to_bytes(size)
+
+
+def _read_bigsize(data: bytes) -> tuple[int, bytes]:
+    size = 1 + next((size for size, mark in _LONG_NUMBERS if data[:1] == bytes([mark])), 0)
+    number = int.from_bytes(data[1:size] if size > 1 else data[:1])
+    if data[:size] != _bigsize(number):
+        raise ValueError("no shortest number")
+    return number, data[size:]

@@ -1,0 +1,71 @@
+"""What admins do with keys, and what is written down of it."""
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.samples import NOON
+from tilld.database import open_database
+from tilld.errors import InvalidRequest, NotFound, PermissionDenied
+from tilld.key import OPERATOR, Caller, Scope
+from tilld.keyring import Keyring
+from tilld.store import Store
+
+ADMIN = Caller("boss", frozenset({Scope.ADMIN}), key_id="ADMINADMINAD")
+
+
+@pytest.fixture
+async def keyring(database_url):
+    store = Store(open_database(database_url))
+    yield Keyring(store, lambda: NOON)
+    await store.close()
+
+
+async def made(keyring, by=ADMIN, scopes=(), username="shop"):
+    return await keyring.create(by, username=username, scopes=scopes, type=None, expires_at=None)
+
+
+async def test_who_made_and_revoked_a_key_is_in_the_log(keyring):
+    """The key itself is not."""
+    with capture_logs() as events:
+        key, token = await made(keyring)
+        await keyring.revoke(ADMIN, key.id)
+
+    by = {"username": "shop", "key_id": key.id, "by": "boss", "by_key_id": ADMIN.key_id}
+    assert [event["event"] for event in events] == ["key created", "key revoked"]
+    assert all(by.items() <= event.items() for event in events)
+    assert token.rpartition("_")[2] not in str(events)
+
+
+async def test_who_may_make_keys_may_not_pay(keyring):
+    """Payouts are given by the operator, or by a key that has them."""
+    with pytest.raises(PermissionDenied, match="payouts"):
+        await made(keyring, scopes=[Scope.PAYOUTS])
+
+    payer = Caller("boss", frozenset({Scope.ADMIN, Scope.PAYOUTS}))
+    for by in (OPERATOR, payer):
+        key, _ = await made(keyring, by, scopes=[Scope.PAYOUTS])
+        assert key.scopes == {Scope.PAYOUTS}
+
+
+async def test_all_keys_come_page_by_page(keyring):
+    """Each once, also those of the same second."""
+    keys = [(await made(keyring, username=f"shop-{number}"))[0] for number in range(5)]
+
+    pages, last = [], ""
+    while page := await keyring.page(last, 2):
+        pages.append(page)
+        last = page[-1].id
+
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert sorted(key.id for page in pages for key in page) == sorted(key.id for key in keys)
+    with pytest.raises(InvalidRequest, match="page_token"):
+        await keyring.page("nonsense", 2)
+
+
+async def test_only_what_is_there_can_be_revoked(keyring):
+    key, _ = await made(keyring)
+    await keyring.revoke(ADMIN, key.id)
+
+    for key_id in (key.id, "unknown", ""):
+        with pytest.raises(NotFound):
+            await keyring.revoke(ADMIN, key_id)
