@@ -15,6 +15,7 @@ MODULES = {
 LAYERS = [
     {"tilld.cli"},
     {"tilld.app"},
+    {"tilld.metrics"},
     {
         "tilld.grpc_api",
         "tilld.rest_api",
@@ -43,7 +44,8 @@ LAYERS = [
     {"tilld.invoice", "tilld.node_info"},
     {"tilld.order"},
     {"tilld.ids", "tilld.strict_json", "tilld.payment_request"},
-    {"tilld.config", "tilld.logs"},
+    {"tilld.tracing"},
+    {"tilld.config", "tilld.logs", "tilld.observer"},
     {"tilld.errors"},
 ]
 
@@ -67,6 +69,8 @@ OUTSIDE = {
     "typer": {"tilld.cli"},
     "rich": {"tilld.progress"},
     "bolt11": {"tilld.simulator"},
+    "prometheus_client": {"tilld.metrics"},
+    "opentelemetry": {"tilld.tracing"},
     "itsdangerous": {"tilld.watch_token"},
 }
 

@@ -9,7 +9,7 @@ from asyncio.subprocess import PIPE
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import structlog
 
@@ -28,10 +28,15 @@ from tilld.hub import Hub
 from tilld.invoicing import Invoicing
 from tilld.keyring import Keyring
 from tilld.limits import Allowance, Limits
+from tilld.metrics import Metrics, Sources
 from tilld.node import Node
+from tilld.observer import NOBODY, Observer, Observers
 from tilld.rest_api.rest_servicer import RestServicer
 from tilld.store import Store
 from tilld.workbench import check_socket, make_directory
+
+if TYPE_CHECKING:
+    from tilld.tracing import Tracing
 
 log = structlog.get_logger()
 
@@ -39,11 +44,12 @@ NODE_STOP_SECONDS = 5.0
 
 
 class Running(NamedTuple):
-    """Where a running Till is reached; `rest` is None without Envoy."""
+    """Where a running Till is reached; `rest` is None without Envoy, `metrics` where nobody wants any."""
 
     grpc: Address
     rest: Address | None
     rpc_file: Path
+    metrics: Address | None = None
 
 
 async def run(config: Config, announce: Callable[[Running], None]) -> None:
@@ -173,16 +179,23 @@ class Till(Parts):
         make_directory(config.data_dir)
         rpc_file = config.lightning_rpc or await self._start_simulated_node()
         check_socket(rpc_file)
-        store = Store(open_database(config.database_url))
+        metrics = Metrics() if config.metrics else None
+        observer = self._observers(metrics)
+        store = Store(open_database(config.database_url), observer)
         self._parts.push_async_callback(store.close)
         await _check_who_may_call(config, store)
-        node = Node(rpc_file)
+        node = Node(rpc_file, observer=observer)
         self._parts.push_async_callback(node.close)
         allowance = Allowance(config.key_creates_per_second, config.key_open_invoices, config.key_watches)
         invoicing = Invoicing(store, node, self.hub, Limits(allowance))
         follower = Follower(node, store, self.hub)
         self._spawn("the follower", follower.run())
-        grpc, health_servicer = await self._start_server(invoicing, Keyring(store), Access(store))
+        metrics_address = None
+        if metrics and config.metrics:
+            serving = metrics.serve(config.metrics, Sources(store, self.hub, follower))
+            self._parts.push_async_callback(serving.stop)
+            metrics_address = serving.address
+        grpc, health_servicer = await self._start_server(invoicing, Keyring(store), Access(store), observer)
         self._spawn(
             "the health check",
             health.report(health_servicer, server.SERVICES, store, lambda: follower.is_following),
@@ -197,7 +210,15 @@ class Till(Parts):
         self._parts.push_async_callback(
             health_servicer.enter_graceful_shutdown if rest else health_servicer.leave
         )
-        self.running = Running(grpc, rest, rpc_file)
+        self.running = Running(grpc, rest, rpc_file, metrics_address)
+
+    def _observers(self, metrics: Metrics | None) -> Observer:
+        observers: list[Observer] = [metrics] if metrics else []
+        if self._config.otlp_endpoint:
+            tracing = _tracing(self._config.otlp_endpoint)
+            self._parts.push_async_callback(tracing.stop)
+            observers.append(tracing)
+        return Observers(observers) if len(observers) > 1 else next(iter(observers), NOBODY)
 
     async def _start_simulated_node(self) -> Path:
         rpc_file = self._config.simulated_rpc_file
@@ -218,11 +239,12 @@ class Till(Parts):
         return rpc_file
 
     async def _start_server(
-        self, invoicing: Invoicing, keyring: Keyring, access: Access
+        self, invoicing: Invoicing, keyring: Keyring, access: Access, observer: Observer
     ) -> tuple[Address, health.HealthServicer]:
         health_servicer = health.HealthServicer()
         rest = RestServicer(invoicing, self._config.heartbeat_seconds)
-        grpc = server.create(InvoiceServicer(invoicing), rest, KeyServicer(keyring), health_servicer, access)
+        keys = KeyServicer(keyring)
+        grpc = server.create(InvoiceServicer(invoicing), rest, keys, health_servicer, access, observer)
         address = server.listen(grpc, self._config.grpc, self._certificates)
         if not self._config.no_rest:
             server.listen_on_socket(grpc, self._socket_for_envoy())
@@ -250,6 +272,18 @@ def _allow_many_connections() -> None:
 async def _cancel(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.wait([task])
+
+
+def _tracing(endpoint: str) -> "Tracing":
+    # Loaded only where it is wanted: it takes time and memory, and may not be installed.
+    try:
+        from tilld.tracing import Tracing
+    except ModuleNotFoundError:
+        raise OperatorError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, which need more than is installed: "
+            "pip install 'lightning-till[otel]'"
+        ) from None
+    return Tracing(endpoint)
 
 
 async def _check_who_may_call(config: Config, store: Store) -> None:

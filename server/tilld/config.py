@@ -58,12 +58,20 @@ def _origin(value: str) -> str:
     return value
 
 
+def _endpoint(value: str | None) -> str | None:
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError("give http://HOST:PORT or https://HOST:PORT, where a collector takes OTLP over gRPC")
+    return value
+
+
 AddressSetting = Annotated[Address, NoDecode, BeforeValidator(_address), PlainSerializer(str)]
 AddressesSetting = Annotated[tuple[AddressSetting, ...], NoDecode, BeforeValidator(_list)]
 OriginsSetting = Annotated[
     tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_list)
 ]
+OptionalAddressSetting = Annotated[Address | None, NoDecode, BeforeValidator(_address)]
 
+EndpointSetting = Annotated[str | None, AfterValidator(_endpoint)]
 
 FLAGS = {
     "lightning_rpc",
@@ -79,13 +87,16 @@ FLAGS = {
     "tls_client_ca",
     "upstream_ca",
     "cors_origin",
+    "metrics",
 }
 
 
 class Config(BaseSettings):
-    """Everything that can be set. Each field is also a TILLD_… variable of its name."""
+    """Everything that can be set. Each field is also a TILLD_… variable of its name, or has another."""
 
-    model_config = SettingsConfigDict(env_prefix="TILLD_", env_ignore_empty=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="TILLD_", env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
+    )
 
     lightning_rpc: Path | None = None
     database: str | None = None
@@ -105,6 +116,10 @@ class Config(BaseSettings):
     upstream_ca: Path | None = None
     # Whose pages in a browser may call; in the variable, commas between them.
     cors_origin: OriginsSetting = ()
+    # Where Prometheus asks; None: nowhere.
+    metrics: OptionalAddressSetting = None
+    # Where traces go, by the variable that OpenTelemetry has for it; None: nowhere.
+    otlp_endpoint: EndpointSetting = Field(None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     # What each key may have.
@@ -130,7 +145,7 @@ class Config(BaseSettings):
             error = invalid.errors()[0]
             name = str(error["loc"][0])
             reason = error["msg"].removeprefix("Value error, ")
-            setting = f"TILLD_{name.upper()}"
+            setting = name if name.isupper() else f"TILLD_{name.upper()}"
             if name in FLAGS:
                 setting = f"--{name.replace('_', '-')} ({setting})"
             raise OperatorError(f"{setting} is {error['input']!r}: {reason}") from None

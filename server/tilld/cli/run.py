@@ -47,12 +47,20 @@ def run(
     tls_key: TlsKey = None,
     tls_client_ca: TlsClientCa = None,
     cors_origin: CorsOrigin = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Address for metrics, which Prometheus asks for. [TILLD_METRICS; default: none]",
+        ),
+    ] = None,
 ) -> None:
     """Run Till: take payments until Ctrl-C.
 
     Further settings, by environment: TILLD_LOG_LEVEL (debug, info, warning, error),
     TILLD_LOG_FORMAT (text, json), TILLD_HEARTBEAT_SECONDS, TILLD_GRACE_SECONDS; what each key may have:
-    TILLD_KEY_CREATES_PER_SECOND, TILLD_KEY_OPEN_INVOICES, TILLD_KEY_WATCHES.
+    TILLD_KEY_CREATES_PER_SECOND, TILLD_KEY_OPEN_INVOICES, TILLD_KEY_WATCHES. Traces go to
+    OTEL_EXPORTER_OTLP_ENDPOINT, if it is set.
     """
     if rest and no_rest:
         raise OperatorError("--rest and --no-rest exclude each other: give one")
@@ -68,6 +76,7 @@ def run(
         tls_key=tls_key,
         tls_client_ca=tls_client_ca,
         cors_origin=cors_origin or None,
+        metrics=metrics,
     )
     _prepare(config)
     import uvloop
@@ -139,6 +148,8 @@ def _announcement(config: Config, running: "Running") -> str:
     if running.rest:
         lines.append(_envoys_line(config, running.rest))
     lines.append(f"  gRPC                                            {running.grpc}")
+    if running.metrics:
+        lines.append(f"  metrics                                         http://{running.metrics}/metrics")
     lines.append(f"  lightningd                                      {running.rpc_file}")
     lines.append(f"  data                                            {config.data_dir}")
     if is_play_money:

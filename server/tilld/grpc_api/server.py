@@ -22,6 +22,7 @@ from tilld.config import Address
 from tilld.errors import OperatorError
 from tilld.grpc_api.errors_interceptor import ErrorsInterceptor
 from tilld.grpc_api.health import HealthServicer
+from tilld.observer import NOBODY, Observer
 
 SERVICES = [
     invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"].full_name,
@@ -50,9 +51,10 @@ def create(
     keys: key_service_pb2_grpc.KeyServiceServicer,
     health_servicer: HealthServicer,
     access: Access,
+    observer: Observer = NOBODY,
 ) -> grpc.aio.Server:
     """A server with all services, not started."""
-    server = grpc.aio.server(interceptors=[ErrorsInterceptor(access)], options=OPTIONS)
+    server = grpc.aio.server(interceptors=[ErrorsInterceptor(access, observer)], options=OPTIONS)
     invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(invoices, server)
     rest_service_pb2_grpc.add_RestServiceServicer_to_server(rest, server)
     key_service_pb2_grpc.add_KeyServiceServicer_to_server(keys, server)
