@@ -62,7 +62,7 @@ lock: .venv/.dev ## Pin the newest versions of all dependencies
 	  --overrides requirements-overrides.txt --quiet pyproject.toml --output-file requirements.txt
 	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \
 	  --overrides requirements-overrides.txt --constraints requirements.txt --quiet \
-	  --group dev pyproject.toml --output-file requirements-dev.txt
+	  --extra otel --group dev pyproject.toml --output-file requirements-dev.txt
 	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \
 	  --quiet --group fuzz --output-file requirements-fuzz.txt
 

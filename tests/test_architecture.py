@@ -15,6 +15,7 @@ MODULES = {
 LAYERS = [
     {"tilld.cli"},
     {"tilld.app"},
+    {"tilld.metrics"},
     {
         "tilld.grpc_api",
         "tilld.rest_api",
@@ -25,7 +26,7 @@ LAYERS = [
         "tilld.importing",
         "tilld.workbench",
     },
-    {"tilld.access", "tilld.invoicing", "tilld.keyring"},
+    {"tilld.access", "tilld.invoicing", "tilld.keyring", "tilld.envoy_tls"},
     {"tilld.store", "tilld.node", "tilld.hub", "tilld.limits"},
     {"tilld.transactions"},
     {
@@ -35,13 +36,16 @@ LAYERS = [
         "tilld.pipeline",
         "tilld.child",
         "tilld.progress",
+        "tilld.certificates",
+        "tilld.unix_socket",
     },
     {"tilld.tables"},
     {"tilld.key", "tilld.totals", "tilld.watch_token"},
     {"tilld.invoice", "tilld.node_info"},
     {"tilld.order"},
     {"tilld.ids", "tilld.strict_json", "tilld.payment_request"},
-    {"tilld.config", "tilld.logs"},
+    {"tilld.tracing"},
+    {"tilld.config", "tilld.logs", "tilld.observer"},
     {"tilld.errors"},
 ]
 
@@ -60,10 +64,13 @@ OUTSIDE = {
     "playhouse": {"tilld.database", "tilld.migrations"},
     "pyln": {"tilld.pipeline", "tilld.node", "tilld.play_money"},
     "envoy": {"tilld.envoy"},
+    "cryptography": {"tilld.certificates"},
     "pydantic_settings": {"tilld.config"},
     "typer": {"tilld.cli"},
     "rich": {"tilld.progress"},
     "bolt11": {"tilld.simulator"},
+    "prometheus_client": {"tilld.metrics"},
+    "opentelemetry": {"tilld.tracing"},
     "itsdangerous": {"tilld.watch_token"},
 }
 

@@ -191,7 +191,9 @@ async def test_what_keeps_envoy_from_standing_in_front_is_told(tmp_path):
     assert "--upstream (TILLD_UPSTREAM)" in await fails("envoy", "--upstream=50051", cwd=tmp_path)
 
 
-@pytest.mark.parametrize(("flag", "other"), [("--grpc", "--no-rest"), ("--rest", "--grpc=127.0.0.1:0")])
+@pytest.mark.parametrize(
+    ("flag", "other"), [("--grpc", "--no-rest"), ("--rest", "--grpc=127.0.0.1:0"), ("--metrics", "--no-rest")]
+)
 async def test_a_port_in_use_is_told(tmp_path, flag, other):
     """With the address, and the flag that gives another."""
     with listening() as listener:
@@ -304,7 +306,7 @@ async def test_help_tells_every_flag_and_its_variable(tmp_path):
     async with tilld("run", "--help", cwd=tmp_path, COLUMNS="200") as till:
         out = (await till.process.communicate())[0].decode()
 
-    for name in ("lightning-rpc", "database", "data-dir", "grpc", "rest", "no-rest"):
+    for name in ("lightning-rpc", "database", "data-dir", "grpc", "rest", "no-rest", "metrics"):
         assert f"--{name}" in out
         assert f"TILLD_{name.upper().replace('-', '_')}" in out
 

@@ -9,15 +9,16 @@ from asyncio.subprocess import PIPE
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import structlog
 
-from tilld import child
+from tilld import child, unix_socket
 from tilld.access import Access
+from tilld.certificates import CertificateFiles, Certificates
 from tilld.config import Address, Config
 from tilld.database import open_database
-from tilld.envoy import Envoy
+from tilld.envoy import DIRECTORY, SOCKET, Envoy
 from tilld.errors import OperatorError
 from tilld.follower import Follower
 from tilld.grpc_api import health, server
@@ -27,10 +28,15 @@ from tilld.hub import Hub
 from tilld.invoicing import Invoicing
 from tilld.keyring import Keyring
 from tilld.limits import Allowance, Limits
+from tilld.metrics import Metrics, Sources
 from tilld.node import Node
+from tilld.observer import NOBODY, Observer, Observers
 from tilld.rest_api.rest_servicer import RestServicer
 from tilld.store import Store
 from tilld.workbench import check_socket, make_directory
+
+if TYPE_CHECKING:
+    from tilld.tracing import Tracing
 
 log = structlog.get_logger()
 
@@ -38,11 +44,12 @@ NODE_STOP_SECONDS = 5.0
 
 
 class Running(NamedTuple):
-    """Where a running Till is reached; `rest` is None without Envoy."""
+    """Where a running Till is reached; `rest` is None without Envoy, `metrics` where nobody wants any."""
 
     grpc: Address
     rest: Address | None
     rpc_file: Path
+    metrics: Address | None = None
 
 
 async def run(config: Config, announce: Callable[[Running], None]) -> None:
@@ -80,8 +87,11 @@ async def _run(parts: "Parts", announce: Callable[[], None]) -> None:
 class Parts:
     """What runs together: started on entry, stopped on exit, and ended by the death of one."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, upstream_ca: Path | None = None) -> None:
         self._config = config
+        self._certificates = CertificateFiles(
+            chain=config.tls_cert, key=config.tls_key, client_ca=config.tls_client_ca, upstream_ca=upstream_ca
+        )
         self._parts = AsyncExitStack()
         self._lives: dict[asyncio.Task[Any], str] = {}
 
@@ -110,12 +120,29 @@ class Parts:
     async def _start(self) -> None:
         raise NotImplementedError
 
-    async def _start_envoy(self, upstream: Sequence[Address]) -> Address:
-        envoy = Envoy(self._config.rest, upstream, self._config.data_dir)
+    async def _start_envoy(self, upstream: Sequence[Address | Path]) -> Address:
+        envoy = Envoy(
+            self._config.rest,
+            upstream,
+            self._config.data_dir,
+            self._certificates.newest,
+            self._config.cors_origin,
+        )
         await envoy.start()
         self._parts.push_async_callback(envoy.stop, self._config.grace_seconds)
         self._watch_over("Envoy", envoy.wait(), envoy.log)
+        self._renew_certificates(envoy.use)
         return envoy.rest
+
+    def _renew_certificates(self, use: Callable[[Certificates], None] = lambda _: None) -> None:
+        """Notice from now on that the files of certificates have changed, and call `use` then."""
+        if any(self._certificates.newest):
+            self._spawn("the watch over the certificates", self._certificates.follow(use))
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
+        """Run a part of ours for as long as everything runs."""
+        task = self._watch_over(name, work, None)
+        self._parts.push_async_callback(_cancel, task)
 
     def _watch_over(
         self, name: str, life: Coroutine[Any, Any, Any], log_file: Path | None
@@ -129,6 +156,9 @@ class Front(Parts):
     """Envoy alone, in front of tilld processes that others run."""
 
     rest: Address
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config, config.upstream_ca)
 
     async def _start(self) -> None:
         make_directory(self._config.data_dir)
@@ -149,27 +179,46 @@ class Till(Parts):
         make_directory(config.data_dir)
         rpc_file = config.lightning_rpc or await self._start_simulated_node()
         check_socket(rpc_file)
-        store = Store(open_database(config.database_url))
+        metrics = Metrics() if config.metrics else None
+        observer = self._observers(metrics)
+        store = Store(open_database(config.database_url), observer)
         self._parts.push_async_callback(store.close)
         await _check_who_may_call(config, store)
-        node = Node(rpc_file)
+        node = Node(rpc_file, observer=observer)
         self._parts.push_async_callback(node.close)
         allowance = Allowance(config.key_creates_per_second, config.key_open_invoices, config.key_watches)
         invoicing = Invoicing(store, node, self.hub, Limits(allowance))
         follower = Follower(node, store, self.hub)
         self._spawn("the follower", follower.run())
-        grpc, health_servicer = await self._start_server(invoicing, Keyring(store), Access(store))
+        metrics_address = None
+        if metrics and config.metrics:
+            serving = metrics.serve(config.metrics, Sources(store, self.hub, follower))
+            self._parts.push_async_callback(serving.stop)
+            metrics_address = serving.address
+        grpc, health_servicer = await self._start_server(invoicing, Keyring(store), Access(store), observer)
         self._spawn(
             "the health check",
             health.report(health_servicer, server.SERVICES, store, lambda: follower.is_following),
         )
-        rest = None if config.no_rest else await self._start_envoy([grpc])
+        rest = None
+        if config.no_rest:
+            self._renew_certificates()
+        else:
+            rest = await self._start_envoy([Path(SOCKET)])
         self._parts.callback(self.hub.close)
         # An Envoy of ours is not waited for: it stops next, and meanwhile has nobody else to ask.
         self._parts.push_async_callback(
             health_servicer.enter_graceful_shutdown if rest else health_servicer.leave
         )
-        self.running = Running(grpc, rest, rpc_file)
+        self.running = Running(grpc, rest, rpc_file, metrics_address)
+
+    def _observers(self, metrics: Metrics | None) -> Observer:
+        observers: list[Observer] = [metrics] if metrics else []
+        if self._config.otlp_endpoint:
+            tracing = _tracing(self._config.otlp_endpoint)
+            self._parts.push_async_callback(tracing.stop)
+            observers.append(tracing)
+        return Observers(observers) if len(observers) > 1 else next(iter(observers), NOBODY)
 
     async def _start_simulated_node(self) -> Path:
         rpc_file = self._config.simulated_rpc_file
@@ -190,20 +239,26 @@ class Till(Parts):
         return rpc_file
 
     async def _start_server(
-        self, invoicing: Invoicing, keyring: Keyring, access: Access
+        self, invoicing: Invoicing, keyring: Keyring, access: Access, observer: Observer
     ) -> tuple[Address, health.HealthServicer]:
         health_servicer = health.HealthServicer()
         rest = RestServicer(invoicing, self._config.heartbeat_seconds)
-        grpc = server.create(InvoiceServicer(invoicing), rest, KeyServicer(keyring), health_servicer, access)
-        address = server.listen(grpc, self._config.grpc)
+        keys = KeyServicer(keyring)
+        grpc = server.create(InvoiceServicer(invoicing), rest, keys, health_servicer, access, observer)
+        address = server.listen(grpc, self._config.grpc, self._certificates)
+        if not self._config.no_rest:
+            server.listen_on_socket(grpc, self._socket_for_envoy())
         await grpc.start()
         self._parts.push_async_callback(grpc.stop, self._config.grace_seconds)
         return address, health_servicer
 
-    def _spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
-        """Run a part of ours for as long as Till runs."""
-        task = self._watch_over(name, work, None)
-        self._parts.push_async_callback(_cancel, task)
+    def _socket_for_envoy(self) -> str:
+        """The path of the socket that only our Envoy uses, which needs no TLS, whatever the port needs."""
+        directory = self._config.data_dir / DIRECTORY
+        make_directory(directory)
+        # gRPC wants to unlink it by this path when it stops.
+        short = self._parts.enter_context(unix_socket.short(directory))
+        return f"{short}/{SOCKET}"
 
 
 def _allow_many_connections() -> None:
@@ -219,10 +274,30 @@ async def _cancel(task: asyncio.Task[Any]) -> None:
     await asyncio.wait([task])
 
 
+def _tracing(endpoint: str) -> "Tracing":
+    # Loaded only where it is wanted: it takes time and memory, and may not be installed.
+    try:
+        from tilld.tracing import Tracing
+    except ModuleNotFoundError:
+        raise OperatorError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, which need more than is installed: "
+            "pip install 'lightning-till[otel]'"
+        ) from None
+    return Tracing(endpoint)
+
+
 async def _check_who_may_call(config: Config, store: Store) -> None:
     addresses = [config.grpc] if config.no_rest else [config.grpc, config.rest]
     public = [address for address in addresses if not address.is_loopback]
-    if public and not config.allow_anonymous and not await store.has_keys():
+    if not public:
+        return
+    if await store.has_keys():
+        if not config.tls_cert:
+            log.warning(
+                "keys travel in the clear: serve TLS with --tls-cert and --tls-key, or let a proxy do so",
+                address=str(public[0]),
+            )
+    elif not config.allow_anonymous:
         raise OperatorError(
             f"{public[0]} is not on loopback, and without keys everybody could call: make one with "
             "'tilld key create', or let everybody call with --allow-anonymous"

@@ -2,10 +2,11 @@
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tilld.errors import OperatorError
@@ -45,21 +46,57 @@ def _address(value: Any) -> Any:
     return Address.parse(value) if isinstance(value, str) else value
 
 
-def _addresses(value: Any) -> Any:
+def _list(value: Any) -> Any:
     return [each.strip() for each in value.split(",")] if isinstance(value, str) else value
 
 
+def _origin(value: str) -> str:
+    # Envoy compares it, letter by letter, to what browsers send: no path, and no default port (RFC 6454).
+    is_one = re.fullmatch(r"[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:]+\])(:[0-9]+)?", value)
+    if value != "*" and (not is_one or re.fullmatch("http://.*:80|https://.*:443", value)):
+        raise ValueError("give an origin as browsers send it, such as https://shop.example, or * for all")
+    return value
+
+
+def _endpoint(value: str | None) -> str | None:
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError("give http://HOST:PORT or https://HOST:PORT, where a collector takes OTLP over gRPC")
+    return value
+
+
 AddressSetting = Annotated[Address, NoDecode, BeforeValidator(_address), PlainSerializer(str)]
-AddressesSetting = Annotated[tuple[AddressSetting, ...], NoDecode, BeforeValidator(_addresses)]
+AddressesSetting = Annotated[tuple[AddressSetting, ...], NoDecode, BeforeValidator(_list)]
+OriginsSetting = Annotated[
+    tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_list)
+]
+OptionalAddressSetting = Annotated[Address | None, NoDecode, BeforeValidator(_address)]
 
+EndpointSetting = Annotated[str | None, AfterValidator(_endpoint)]
 
-FLAGS = {"lightning_rpc", "database", "data_dir", "grpc", "rest", "no_rest", "upstream", "allow_anonymous"}
+FLAGS = {
+    "lightning_rpc",
+    "database",
+    "data_dir",
+    "grpc",
+    "rest",
+    "no_rest",
+    "upstream",
+    "allow_anonymous",
+    "tls_cert",
+    "tls_key",
+    "tls_client_ca",
+    "upstream_ca",
+    "cors_origin",
+    "metrics",
+}
 
 
 class Config(BaseSettings):
-    """Everything that can be set. Each field is also a TILLD_… variable of its name."""
+    """Everything that can be set. Each field is also a TILLD_… variable of its name, or has another."""
 
-    model_config = SettingsConfigDict(env_prefix="TILLD_", env_ignore_empty=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="TILLD_", env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
+    )
 
     lightning_rpc: Path | None = None
     database: str | None = None
@@ -71,6 +108,18 @@ class Config(BaseSettings):
     allow_anonymous: bool = False
     # Where `tilld envoy` finds the tilld processes; in the variable, commas between them.
     upstream: AddressesSetting = (Address("127.0.0.1", 50051),)
+    # For the gRPC port and for Envoy: both or none, and who must have signed the certificates of clients.
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    # Makes `tilld envoy` speak TLS to the tilld processes: who must have signed their certificates.
+    upstream_ca: Path | None = None
+    # Whose pages in a browser may call; in the variable, commas between them.
+    cors_origin: OriginsSetting = ()
+    # Where Prometheus asks; None: nowhere.
+    metrics: OptionalAddressSetting = None
+    # Where traces go, by the variable that OpenTelemetry has for it; None: nowhere.
+    otlp_endpoint: EndpointSetting = Field(None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     # What each key may have.
@@ -96,7 +145,7 @@ class Config(BaseSettings):
             error = invalid.errors()[0]
             name = str(error["loc"][0])
             reason = error["msg"].removeprefix("Value error, ")
-            setting = f"TILLD_{name.upper()}"
+            setting = name if name.isupper() else f"TILLD_{name.upper()}"
             if name in FLAGS:
                 setting = f"--{name.replace('_', '-')} ({setting})"
             raise OperatorError(f"{setting} is {error['input']!r}: {reason}") from None

@@ -4,12 +4,10 @@ import asyncio
 import base64
 import errno
 import json
-import os
 import socket
-import sys
 from asyncio.subprocess import Process
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -20,14 +18,21 @@ from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from till.v1 import rest_invreq_service_pb2, rest_service_pb2
-from tilld import child
+from tilld import child, envoy_tls, unix_socket
+from tilld.certificates import Certificates
 from tilld.config import Address
 from tilld.errors import OperatorError
 
+# What is Envoy's in the data directory, and the sockets there: its own, and that of a tilld beside it.
+DIRECTORY = "envoy"
 ADMIN = "envoy-admin.sock"
+SOCKET = "tilld.sock"
+
 START_SECONDS = 15.0
 EXIT_SECONDS = 5.0
 POLL_SECONDS = 0.02
+
+NO_CERTIFICATES = Certificates()
 
 
 class Envoy:
@@ -35,10 +40,19 @@ class Envoy:
 
     process: Process
 
-    def __init__(self, rest: Address, upstream: Sequence[Address], data_dir: Path) -> None:
+    def __init__(
+        self,
+        rest: Address,
+        upstream: Sequence[Address | Path],
+        data_dir: Path,
+        certificates: Certificates = NO_CERTIFICATES,
+        cors_origins: Sequence[str] = (),
+    ) -> None:
         self.rest = rest
         self.upstream = upstream
-        self.directory = data_dir / "envoy"
+        self.certificates = certificates
+        self.cors_origins = cors_origins
+        self.directory = data_dir / DIRECTORY
         self.log = self.directory / "envoy.log"
 
     async def start(self) -> None:
@@ -68,13 +82,29 @@ class Envoy:
             async with asyncio.timeout(START_SECONDS):
                 await self._until("/ready", "LIVE")
         except OSError:
-            await child.stop(self.process, patience=EXIT_SECONDS)
+            await self._end()
             raise OperatorError(f"Envoy did not start: {self.log} says why") from None
 
     def _configure(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        (self.directory / "envoy.json").write_text(json.dumps(configuration(self.rest, self.upstream, ADMIN)))
+        config = configuration(self.rest, self.upstream, ADMIN, self.certificates, self.cors_origins)
+        (self.directory / "envoy.json").write_text(json.dumps(config))
+        self._write_secrets(self.certificates)
         self.log.write_bytes(b"")
+
+    def use(self, certificates: Certificates) -> None:
+        """Take new certificates for all connections to come, in the place of those given at the start.
+
+        Raises OperatorError where there is no room for them.
+        """
+        try:
+            self._write_secrets(certificates)
+        except OSError as error:
+            raise OperatorError(f"{self.directory} cannot be written ({error.strerror}): make room") from None
+
+    def _write_secrets(self, certificates: Certificates) -> None:
+        hosts = [_dialled(each).host for each in self.upstream if isinstance(each, Address)]
+        envoy_tls.write_secrets(self.directory, certificates, hosts)
 
     async def wait(self) -> int:
         """Wait until it has ended, for whatever reason. Returns its exit code."""
@@ -89,7 +119,11 @@ class Envoy:
                 # At once, not ?graceful: who lets new connections in may never be idle.
                 await self._admin("POST", "/drain_listeners")
                 await self._until("/stats?filter=http.till.downstream_rq_active", "downstream_rq_active: 0")
+        await self._end()
+
+    async def _end(self) -> None:
         await child.stop(self.process, patience=EXIT_SECONDS)
+        envoy_tls.remove_secrets(self.directory)
 
     async def _until(self, path: str, sign: str) -> None:
         """Ask the admin socket until its answer has a sign.
@@ -105,7 +139,7 @@ class Envoy:
 
     async def _admin(self, method: str, path: str) -> str:
         """Send a request to its admin socket. Returns the response, headers and all."""
-        with _short(self.directory) as directory:
+        with unix_socket.short(self.directory) as directory:
             reader, writer = await asyncio.open_unix_connection(f"{directory}/{ADMIN}")
         try:
             writer.write(f"{method} {path} HTTP/1.1\r\nhost: envoy\r\nconnection: close\r\n\r\n".encode())
@@ -114,26 +148,46 @@ class Envoy:
             writer.close()
 
 
-def configuration(rest: Address, upstream: Sequence[Address], admin: str) -> dict[str, Any]:
-    """Envoy's configuration: envoy.yaml with these addresses, and with the descriptors built in.
+def configuration(
+    rest: Address,
+    upstream: Sequence[Address | Path],
+    admin: str,
+    certificates: Certificates = NO_CERTIFICATES,
+    cors_origins: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Envoy's configuration: envoy.yaml with these settings, and with the descriptors built in.
 
-    `upstream` is where each tilld listens for gRPC; `admin` is the path of its admin socket, from Envoy's
-    working directory.
+    `upstream` is where each tilld listens for gRPC: addresses, or paths of sockets. These, and `admin`, are
+    from Envoy's working directory.
     """
     config: dict[str, Any] = yaml.safe_load(resources.files("tilld").joinpath("envoy.yaml").read_text())
     config["admin"]["address"]["pipe"]["path"] = admin
     [listener] = config["static_resources"]["listeners"]
     listener["address"] = _socket_address(rest)
-    http = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    [chain] = listener["filter_chains"]
+    if certificates.chain:
+        chain["transport_socket"] = envoy_tls.listening(certificates)
+    http = chain["filters"][0]["typed_config"]
+    [host] = http["route_config"]["virtual_hosts"]
+    cors = host["typed_per_filter_config"]["envoy.filters.http.cors"]
+    cors["allow_origin_string_match"] = [{"exact": origin} for origin in cors_origins]
     transcoder = next(f["typed_config"] for f in http["http_filters"] if "transcoder" in f["name"])
     del transcoder["proto_descriptor"]
     transcoder["proto_descriptor_bin"] = base64.b64encode(_descriptors().SerializeToString()).decode()
     [cluster] = config["static_resources"]["clusters"]
     [endpoints] = cluster["load_assignment"]["endpoints"]
-    endpoints["lb_endpoints"] = [
-        {"endpoint": {"address": _socket_address(_dialled(each))}} for each in upstream
-    ]
+    endpoints["lb_endpoints"] = [{"endpoint": {"address": _upstream_address(each)}} for each in upstream]
+    if any(isinstance(each, Path) for each in upstream):
+        cluster["type"] = "STATIC"  # which no address with a name can be
+    if certificates.upstream_ca:
+        cluster["transport_socket"] = envoy_tls.calling(certificates)
     return config
+
+
+def _upstream_address(upstream: Address | Path) -> dict[str, Any]:
+    if isinstance(upstream, Path):
+        return {"pipe": {"path": str(upstream)}}
+    return _socket_address(_dialled(upstream))
 
 
 def _dialled(address: Address) -> Address:
@@ -180,16 +234,3 @@ async def _free(rest: Address) -> Address:
         if error.errno == errno.EADDRINUSE:
             raise OperatorError(f"{rest} is in use: stop what listens there, or {hint}") from None
         raise OperatorError(f"can't listen on {rest} ({error.strerror}): {hint}") from None
-
-
-@contextmanager
-def _short(directory: Path) -> Iterator[str]:
-    """Give a short path of a directory: a socket's path has at most 107 bytes."""
-    if sys.platform != "linux":
-        yield str(directory)
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        yield f"/proc/self/fd/{descriptor}"
-    finally:
-        os.close(descriptor)

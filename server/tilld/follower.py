@@ -36,6 +36,8 @@ class Follower:
         self._hub = hub
         self._clock = clock
         self.is_following = False
+        # How many updates of the node are known of and not settled yet.
+        self.lag = 0
         self._followed: dict[str, int] = {}
 
     async def run(self) -> None:
@@ -91,6 +93,7 @@ class Follower:
     async def _read(self, node_id: str, followed: int, latest: int) -> int:
         """Settle all that was updated after `followed`; returns how far that is."""
         first, more = followed, True
+        self.lag = latest - first
         with Progress("catching up with the node", latest - first) as progress:
             while more:
                 updates = await self._node.updates(followed, latest)
@@ -98,6 +101,7 @@ class Follower:
                 await self._settle(node_id, updates.seen, updates.updated_index)
                 followed, more = updates.updated_index, updates.more
                 self._followed[node_id] = followed
+                self.lag = max(latest - followed, 0)
                 progress.at(followed - first)
         return followed
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Any, Generic, TypeVar
 
 from tilld.errors import Unavailable
@@ -25,7 +26,8 @@ class GroupCommit(Generic[Item, Result]):
         written: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, written))
         if self._task is None:
-            self._task = asyncio.create_task(self._write())
+            # In no caller's context: a batch is written for many.
+            self._task = asyncio.create_task(self._write(), context=Context())
         return await written
 
     async def _write(self) -> None:

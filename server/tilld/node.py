@@ -12,6 +12,7 @@ from pyln.client import RpcError
 from tilld.errors import Internal, NodeOffline, TillError, TookTooLong
 from tilld.invoice import Issued, NodeInvoice, Payment, Seen, Status, utc
 from tilld.node_info import NodeInfo
+from tilld.observer import NOBODY, Observer
 from tilld.order import MAX_BOLT11_DESCRIPTION_BYTES, Order
 from tilld.pipeline import ConnectionLost, Pipeline
 from tilld.strict_json import text, whole
@@ -67,8 +68,10 @@ class Node:
     in time, and work again when it is back.
     """
 
-    def __init__(self, rpc_file: Path, *, timeout: float = 10.0, liveness: float = 15.0) -> None:
-        self._rpc = Pipeline(str(rpc_file), timeout)
+    def __init__(
+        self, rpc_file: Path, *, timeout: float = 10.0, liveness: float = 15.0, observer: Observer = NOBODY
+    ) -> None:
+        self._rpc = Pipeline(str(rpc_file), timeout, observer)
         self._liveness = liveness
         self.last_info: NodeInfo | None = None
         self._last_info_is_of: object = None

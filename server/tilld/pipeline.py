@@ -12,6 +12,8 @@ from typing import Any
 import structlog
 from pyln.client import LightningRpc, RpcError
 
+from tilld.observer import NOBODY, NOTHING, Observer
+
 log = structlog.get_logger()
 
 # A reply is one line of any length: descriptions of other users' invoices have no limit.
@@ -21,24 +23,33 @@ MAX_REPLY_BYTES = 256 * 1024 * 1024
 class ConnectionLost(Exception):
     """The connection ended, or could not be made. `sent`: the node may have got the call all the same."""
 
+    code = "E8"
+
     def __init__(self, *, sent: bool) -> None:
         super().__init__("lightningd is not connected")
         self.sent = sent
+
+
+class Refused(RpcError):  # type: ignore[misc]
+    """lightningd answered with an error."""
+
+    code = "REFUSED"
 
 
 class Pipeline(LightningRpc):  # type: ignore[misc]
     """pyln-client's LightningRpc whose methods return awaitables.
 
     Connects when first called, and again after a loss. Raises ConnectionLost; TimeoutError after
-    `timeout` seconds without a reply, but not for calls that wait for something to happen;
-    pyln.client.RpcError for an error of lightningd's.
+    `timeout` seconds without a reply, but not for calls that wait for something to happen, which are not
+    told to the observer either; pyln.client.RpcError for an error of lightningd's.
     """
 
     WAITING = frozenset({"wait"})
 
-    def __init__(self, rpc_file: str, timeout: float) -> None:
+    def __init__(self, rpc_file: str, timeout: float, observer: Observer = NOBODY) -> None:
         super().__init__(rpc_file)
         self.timeout = timeout
+        self._observer = observer
         self._connection: _Connection | None = None
         self._connecting = asyncio.Lock()
         self._told = ""
@@ -57,12 +68,14 @@ class Pipeline(LightningRpc):  # type: ignore[misc]
     ) -> Any:
         """Call a method of lightningd, as pyln-client does."""
         params = {name: value for name, value in (payload or {}).items() if value is not None}
-        connection = await self._connected()
-        async with asyncio.timeout(None if method in self.WAITING else self.timeout):
-            reply = await connection.request(method, params, filter)
-        if "result" in reply:
-            return reply["result"]
-        raise RpcError(method, params, reply["error"])
+        waits = method in self.WAITING
+        with NOTHING if waits else self._observer.node_call(method):
+            connection = await self._connected()
+            async with asyncio.timeout(None if waits else self.timeout):
+                reply = await connection.request(method, params, filter)
+            if "result" in reply:
+                return reply["result"]
+            raise Refused(method, params, reply["error"])
 
     async def hang_up(self) -> None:
         """Close the connection, if there is one; calls in flight raise ConnectionLost."""

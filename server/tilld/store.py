@@ -18,7 +18,8 @@ from tilld.group_commit import GroupCommit
 from tilld.invoice import Creator, Invoice, Seen
 from tilld.key import Key
 from tilld.node_info import NodeInfo
-from tilld.tables import invoice_of, key_of, row_of_key
+from tilld.observer import NOBODY, Observer
+from tilld.tables import ROW_OF_NO_KEY, invoice_of, key_of, row_of_key
 from tilld.totals import Totals
 from tilld.transactions import Transactions, padded
 
@@ -40,8 +41,9 @@ class Store:
     Unavailable where the database fails, and works again when it is back.
     """
 
-    def __init__(self, database: peewee.Database) -> None:
+    def __init__(self, database: peewee.Database, observer: Observer = NOBODY) -> None:
         self._database = database
+        self._observer = observer
         self._do = Transactions(database)
         self._sql = self._do.sql
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
@@ -63,7 +65,9 @@ class Store:
 
     async def add(self, invoice: Invoice) -> Invoice:
         """Add an invoice, unless its invoice_id is there already. Returns the one that is there."""
-        if await self._adding.add(invoice):
+        with self._observer.store_call("add"):
+            is_new = await self._adding.add(invoice)
+        if is_new:
             return invoice
         stored = await self.get(invoice.invoice_id)
         if stored is None:
@@ -136,10 +140,10 @@ class Store:
         """Add an API key."""
         await self._write(lambda: self._do.execute(self._sql.add_key, *row_of_key(key)))
 
-    async def key(self, key_id: str) -> Key | None:
-        """Find an API key by its id."""
+    async def key(self, key_id: str) -> Key:
+        """Find an API key by its id. For an unknown one, in the same time, a key that opens nothing."""
         rows = await self._read(self._sql.key, key_id)
-        return key_of(rows[0]) if rows else None
+        return key_of(rows[0] if rows else ROW_OF_NO_KEY)
 
     async def keys(self, after: Key | None = None, limit: int = PAGE) -> list[Key]:
         """A page of all API keys there ever were, the oldest first, beyond one."""
@@ -180,10 +184,11 @@ class Store:
         await self._write(self._do.recount)
 
     async def _insert(self, invoices: list[Invoice]) -> list[bool]:
-        return await self._write(lambda: self._do.add(invoices))
+        return await self._write(lambda: self._do.add(invoices), "batch")
 
-    async def _write(self, work: Callable[[], Done]) -> Done:
-        return await self._run(self._writer, work)
+    async def _write(self, work: Callable[[], Done], operation: str = "write") -> Done:
+        with self._observer.store_call(operation):
+            return await self._run(self._writer, work)
 
     async def _find(self, sql: str, *values: Any) -> Invoice | None:
         rows = await self._read(sql, *values)
@@ -196,10 +201,11 @@ class Store:
         return [invoice_of(row) for row in await self._read(statement(len(values)), *values)]
 
     async def _read(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        if self._readers:
-            return await self._run(self._readers, lambda: self._do.rows(sql, *values))
-        with _failures_told():
-            return self._do.rows(sql, *values)
+        with self._observer.store_call("read"):
+            if self._readers:
+                return await self._run(self._readers, lambda: self._do.rows(sql, *values))
+            with _failures_told():
+                return self._do.rows(sql, *values)
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], Done]) -> Done:
         with _failures_told():

@@ -3,11 +3,21 @@
 import os
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tilld.cli.options import Database, DataDir, LightningRpc, Rest
+from tilld.cli.options import (
+    CorsOrigin,
+    Database,
+    DataDir,
+    LightningRpc,
+    Rest,
+    TlsCert,
+    TlsClientCa,
+    TlsKey,
+)
 from tilld.config import Address, Config
 from tilld.errors import OperatorError
 
@@ -33,12 +43,24 @@ def run(
             "[TILLD_ALLOW_ANONYMOUS]",
         ),
     ] = False,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_client_ca: TlsClientCa = None,
+    cors_origin: CorsOrigin = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Address for metrics, which Prometheus asks for. [TILLD_METRICS; default: none]",
+        ),
+    ] = None,
 ) -> None:
     """Run Till: take payments until Ctrl-C.
 
     Further settings, by environment: TILLD_LOG_LEVEL (debug, info, warning, error),
     TILLD_LOG_FORMAT (text, json), TILLD_HEARTBEAT_SECONDS, TILLD_GRACE_SECONDS; what each key may have:
-    TILLD_KEY_CREATES_PER_SECOND, TILLD_KEY_OPEN_INVOICES, TILLD_KEY_WATCHES.
+    TILLD_KEY_CREATES_PER_SECOND, TILLD_KEY_OPEN_INVOICES, TILLD_KEY_WATCHES. Traces go to
+    OTEL_EXPORTER_OTLP_ENDPOINT, if it is set.
     """
     if rest and no_rest:
         raise OperatorError("--rest and --no-rest exclude each other: give one")
@@ -50,6 +72,11 @@ def run(
         rest=rest,
         no_rest=no_rest or None,
         allow_anonymous=allow_anonymous or None,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        tls_client_ca=tls_client_ca,
+        cors_origin=cors_origin or None,
+        metrics=metrics,
     )
     _prepare(config)
     import uvloop
@@ -68,14 +95,36 @@ def envoy(
             "[TILLD_UPSTREAM, with commas between; default: 127.0.0.1:50051]",
         ),
     ] = None,
+    upstream_ca: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            readable=False,
+            help="Speak TLS to them: one of these must have signed their certificates, for the hosts above. "
+            "--tls-cert is shown to them. [TILLD_UPSTREAM_CA]",
+        ),
+    ] = None,
     rest: Rest = None,
     data_dir: DataDir = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_client_ca: TlsClientCa = None,
+    cors_origin: CorsOrigin = None,
 ) -> None:
     """Run Envoy alone, in front of several tilld that share a PostgreSQL and a node, until Ctrl-C.
 
     Each of them runs by 'tilld run --no-rest'.
     """
-    config = Config.load(upstream=upstream or None, rest=rest, data_dir=data_dir)
+    config = Config.load(
+        upstream=upstream or None,
+        upstream_ca=upstream_ca,
+        rest=rest,
+        data_dir=data_dir,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        tls_client_ca=tls_client_ca,
+        cors_origin=cors_origin or None,
+    )
     _prepare(config)
     import uvloop
 
@@ -97,8 +146,10 @@ def _announcement(config: Config, running: "Running") -> str:
     where = "" if running.rpc_file == Config.load().simulated_rpc_file else f" --rpc-file {running.rpc_file}"
     lines = ["", "Till is running. Ctrl-C stops it.", ""]
     if running.rest:
-        lines.append(_envoys_line(running.rest))
+        lines.append(_envoys_line(config, running.rest))
     lines.append(f"  gRPC                                            {running.grpc}")
+    if running.metrics:
+        lines.append(f"  metrics                                         http://{running.metrics}/metrics")
     lines.append(f"  lightningd                                      {running.rpc_file}")
     lines.append(f"  data                                            {config.data_dir}")
     if is_play_money:
@@ -109,7 +160,7 @@ def _announcement(config: Config, running: "Running") -> str:
             "",
             "Create an invoice:",
             "",
-            f"  curl http://{running.rest}/lightning/invoice/create -d '{body}'",
+            f"  curl {_url(config, running.rest)}/lightning/invoice/create -d '{body}'",
         ]
         if is_play_money:
             lines += ["", "Pay it:", "", f"  {_this_program()} node pay PAYREQ{where}"]
@@ -117,14 +168,18 @@ def _announcement(config: Config, running: "Running") -> str:
 
 
 def _announcement_of_envoy(config: Config, rest: Address) -> str:
-    lines = ["", "Envoy is running. Ctrl-C stops it.", "", _envoys_line(rest)]
+    lines = ["", "Envoy is running. Ctrl-C stops it.", "", _envoys_line(config, rest)]
     lines += [f"  in front of tilld at                            {each}" for each in config.upstream]
     lines.append(f"  data                                            {config.data_dir}")
     return "\n".join([*lines, ""])
 
 
-def _envoys_line(rest: Address) -> str:
-    return f"  JSON REST, server-sent events, gRPC, gRPC-Web   http://{rest}"
+def _envoys_line(config: Config, rest: Address) -> str:
+    return f"  JSON REST, server-sent events, gRPC, gRPC-Web   {_url(config, rest)}"
+
+
+def _url(config: Config, rest: Address) -> str:
+    return f"{'https' if config.tls_cert else 'http'}://{rest}"
 
 
 def _this_program() -> str:

@@ -16,6 +16,7 @@ from google.rpc.status_pb2 import Status
 
 from tilld import errors
 from tilld.access import Access, caller
+from tilld.observer import NOBODY, Observer
 
 log = structlog.get_logger()
 
@@ -58,8 +59,9 @@ class ErrorsInterceptor(grpc.aio.ServerInterceptor):
     Requests are decoded here as well: grpc would answer a bad one with a text of its own.
     """
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, observer: Observer = NOBODY) -> None:
         self._access = access
+        self._observer = observer
         self._guarded: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -75,11 +77,21 @@ class ErrorsInterceptor(grpc.aio.ServerInterceptor):
         if not method.startswith(OURS):
             return handler
         if handler is None:
-            return grpc.unary_unary_rpc_method_handler(_no_such_method)
-        return self._guarded.setdefault(method, _guard(method, handler, self._access))
+            return grpc.unary_unary_rpc_method_handler(self._no_such_method)
+        return self._guarded.setdefault(method, _guard(method, handler, self._access, self._observer))
+
+    async def _no_such_method(self, raw: bytes, context: Context) -> None:
+        try:
+            # Not by its name: callers could invent as many as they like.
+            with self._observer.request("unknown", context.invocation_metadata):
+                raise errors.NoSuchMethod
+        except errors.NoSuchMethod as reason:
+            await _refuse("", reason, context)
 
 
-def _guard(method: str, handler: Handler, access: Access) -> Handler:
+def _guard(method: str, handler: Handler, access: Access, observer: Observer) -> Handler:
+    name = method.removeprefix("/")
+
     async def admit(context: Context) -> None:
         headers: dict[str, Any] = dict(context.invocation_metadata() or ())
         caller.set(await access.admit(method, headers.get("authorization")))
@@ -95,17 +107,19 @@ def _guard(method: str, handler: Handler, access: Access) -> Handler:
 
     async def call(raw: bytes, context: Context) -> Any:
         try:
-            await admit(context)
-            return await handler.unary_unary(decoded(raw), context)
+            with observer.request(name, context.invocation_metadata):
+                await admit(context)
+                return await handler.unary_unary(decoded(raw), context)
         except Exception as reason:
             await _refuse(method, reason, context)
 
     # The request of a stream is read here: grpc would wait for it for ever, and before it asked for a key.
     async def stream(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
         try:
-            await admit(context)
-            async for response in handler.unary_stream(decoded(await _only(requests)), context):
-                yield response
+            with observer.watch(name, context.invocation_metadata):
+                await admit(context)
+                async for response in handler.unary_stream(decoded(await _only(requests)), context):
+                    yield response
         except Exception as reason:
             await _refuse(method, reason, context)
 
@@ -126,10 +140,6 @@ async def _only(requests: AsyncIterator[bytes]) -> bytes:
     except TimeoutError:
         raise errors.TookTooLong from None
     raise errors.InvalidRequest("the call has no message")
-
-
-async def _no_such_method(raw: bytes, context: Context) -> NoReturn:
-    await _refuse("", errors.NoSuchMethod(), context)
 
 
 async def _refuse(method: str, reason: Exception, context: Context) -> NoReturn:

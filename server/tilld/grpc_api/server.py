@@ -1,4 +1,8 @@
-"""The gRPC server: its services, its limits."""
+"""The gRPC server: its services, its limits, where it listens."""
+
+import os
+import socket
+from contextlib import suppress
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -13,10 +17,12 @@ from till.v1 import (
     rest_service_pb2_grpc,
 )
 from tilld.access import Access
+from tilld.certificates import CertificateFiles
 from tilld.config import Address
 from tilld.errors import OperatorError
 from tilld.grpc_api.errors_interceptor import ErrorsInterceptor
 from tilld.grpc_api.health import HealthServicer
+from tilld.observer import NOBODY, Observer
 
 SERVICES = [
     invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"].full_name,
@@ -57,10 +63,13 @@ def create(
     keys: key_service_pb2_grpc.KeyServiceServicer,
     health_servicer: HealthServicer,
     access: Access,
+    observer: Observer = NOBODY,
 ) -> grpc.aio.Server:
     """A server with all services, not started."""
     server = grpc.aio.server(
-        interceptors=[ErrorsInterceptor(access)], options=OPTIONS, maximum_concurrent_rpcs=MAX_CALLS
+        interceptors=[ErrorsInterceptor(access, observer)],
+        options=OPTIONS,
+        maximum_concurrent_rpcs=MAX_CALLS,
     )
     invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(invoices, server)
     rest_service_pb2_grpc.add_RestServiceServicer_to_server(rest, server)
@@ -71,14 +80,60 @@ def create(
     return server
 
 
-def listen(server: grpc.aio.Server, address: Address) -> Address:
-    """Bind a server to an address; returns it with the port that port 0 has become.
+def listen(server: grpc.aio.Server, address: Address, certificates: CertificateFiles) -> Address:
+    """Bind a server to an address, with TLS if there is a certificate to show.
 
-    Raises OperatorError where it can't be had.
+    Returns the address with the port that port 0 has become. Raises OperatorError where it can't be had.
     """
     try:
-        return address._replace(port=server.add_insecure_port(str(address)))
+        if certificates.newest.chain:
+            port = server.add_secure_port(str(address), _credentials(certificates))
+        else:
+            port = server.add_insecure_port(str(address))
+        return address._replace(port=port)
     except RuntimeError:
         raise OperatorError(
             f"{address} cannot be listened on: stop what uses it, or give another with --grpc HOST:PORT"
         ) from None
+
+
+def listen_on_socket(server: grpc.aio.Server, path: str) -> None:
+    """Bind a server to a unix socket that only our own user may use.
+
+    Raises OperatorError where it can't be had.
+    """
+    with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+        probe.connect(path)
+        # gRPC would take the socket from whoever listens there.
+        raise OperatorError("another Till runs in this data directory: give another with --data-dir")
+    mask = os.umask(0o177)
+    try:
+        server.add_insecure_port(f"unix:{path}")
+    except RuntimeError:
+        raise OperatorError(
+            "no socket can be made in the data directory: give another with --data-dir"
+        ) from None
+    finally:
+        os.umask(mask)
+
+
+def _credentials(certificates: CertificateFiles) -> grpc.ServerCredentials:
+    """What is shown and asked for in each handshake: the newest certificates."""
+    shown = certificates.newest
+
+    def configuration() -> grpc.ServerCertificateConfiguration:
+        return grpc.ssl_server_certificate_configuration([(shown.key, shown.chain)], shown.client_ca or None)
+
+    def renewed() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal shown
+        if certificates.newest is shown:
+            return None
+        shown = certificates.newest
+        return configuration()
+
+    # That None means "as before" is in its documentation, and not in its types.
+    return grpc.dynamic_ssl_server_credentials(
+        configuration(),
+        renewed,  # type: ignore[arg-type]
+        require_client_authentication=bool(shown.client_ca),
+    )

@@ -1,0 +1,197 @@
+"""Metrics as Prometheus scrapes them, after what a Till may live through."""
+
+import asyncio
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import grpc.aio
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.conftest import ANY_PORT, config, open_shop
+from tests.end_to_end.test_access import make_key
+from tests.nodes import simulated_node
+from tests.test_bad_weather import locked
+from till.v1 import invoice_service_pb2 as pb
+from tilld import metrics
+from tilld.app import Till
+from tilld.pipeline import Pipeline
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+INVOICES = "till.v1.InvoiceService"
+REST = "till.v1.RestService"
+
+
+def url(till):
+    return f"http://{till.running.metrics}/metrics"
+
+
+async def scrape(shop):
+    async with httpx.AsyncClient() as prometheus:
+        return (await prometheus.get(url(shop.till))).text
+
+
+def families(text):
+    return {family.name: family for family in text_string_to_metric_families(text)}
+
+
+async def figures(shop):
+    """All samples, by name and the values of their labels."""
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in families(await scrape(shop)).values()
+        for sample in family.samples
+    }
+
+
+async def becomes(shop, wanted):
+    """Wait until the samples are as wanted; returns all."""
+    async with asyncio.timeout(10):
+        while not (found := await figures(shop)).items() >= wanted.items():
+            await asyncio.sleep(0.01)
+    return found
+
+
+def answered(code, method):
+    return ("till_request_duration_seconds_count", code, method)
+
+
+def watched(code, method):
+    return ("till_watches_total", code, method)
+
+
+async def test_what_happened_is_counted_and_no_secret_is_told(tmp_path):
+    """On both APIs, with errors, watches and a payment; then the node goes away."""
+    (tmp_path / "node").mkdir()
+    rpc_file = tmp_path / "node" / "rpc"
+    settings = config(tmp_path, lightning_rpc=rpc_file, metrics=ANY_PORT)
+    async with simulated_node(tmp_path / "node"):
+        running = open_shop(settings)
+        shop = await running.__aenter__()
+        key = await make_key(tmp_path, "--username", "shop")
+        shop.rest.headers.update(key)
+        metadata = tuple(key.items())
+        created = await shop.create(description="a coffee")
+        path = f"/lightning/invoice/{created['invoiceid']}"
+        for _ in range(2):
+            await shop.rest.get(path)
+        await shop.rest.get("/lightning/invoice/unknown")
+        await shop.rest.get(path, headers={"authorization": "Bearer till_nonsense"})
+        watch = shop.invoices.WatchInvoice(
+            pb.WatchInvoiceRequest(invoice_id=created["invoiceid"]), metadata=metadata
+        )
+        await watch.read()
+        while_open = await figures(shop)
+        await shop.pay(created["payreq"])
+        await shop.outcome(created)
+        await watch.read()
+        no_such_method: Any = shop.channel.unary_unary(f"/{INVOICES}/NoSuchMethod")
+        with pytest.raises(grpc.aio.AioRpcError):
+            await no_such_method(b"", metadata=metadata)
+        paid = await becomes(shop, {("till_watchers",): 0})
+        rpc = Pipeline(str(rpc_file), 10)
+        [at_node] = (await rpc.listinvoices())["invoices"]
+        await rpc.hang_up()
+    try:
+        await becomes(shop, {("till_node_up",): 0})
+        await shop.rest.post("/lightning/invoice/create", json={"msat": 1, "metadata": {"type": "shop"}})
+        text = await scrape(shop)
+    finally:
+        await running.__aexit__(None, None, None)
+
+    assert while_open.items() >= {("till_watchers",): 1, ("till_open_invoices",): 1}.items()
+    assert (
+        paid.items()
+        >= {
+            answered("OK", f"{REST}/CreateInvoice"): 1,
+            answered("OK", f"{REST}/GetInvoice"): 2,
+            answered("E2", f"{REST}/GetInvoice"): 1,
+            answered("E3", f"{REST}/GetInvoice"): 1,
+            answered("E10", "unknown"): 1,
+            watched("OK", f"{REST}/WatchInvoice"): 1,
+            watched("OK", f"{INVOICES}/WatchInvoice"): 1,
+            ("till_node_call_duration_seconds_count", "OK", "invoice"): 1,
+            ("till_store_call_duration_seconds_count", "OK", "add"): 1,
+            ("till_store_call_duration_seconds_count", "OK", "batch"): 1,
+            ("till_open_invoices",): 0,
+            ("till_invoices_total",): 1,
+            ("till_received_msat_total",): 5000,
+            ("till_node_up",): 1,
+            ("till_follower_lag",): 0,
+        }.items()
+    )
+    assert paid["till_node_last_heard_timestamp_seconds",] == pytest.approx(time.time(), abs=60)
+    assert paid["till_store_call_duration_seconds_count", "OK", "write"] >= 2
+    assert f'till_request_duration_seconds_count{{code="E8",method="{REST}/CreateInvoice"}} 1.0' in text
+    assert 'till_node_call_duration_seconds_count{code="E8",method="getinfo"}' in text
+    assert "NoSuchMethod" not in text
+    token = key["authorization"].removeprefix("Bearer ")
+    secrets = [*token.split("_")[1:], at_node["payment_preimage"], at_node["payment_hash"], "coffee"]
+    for secret in [*secrets, "authorization", "nonsense", created["invoiceid"], str(tmp_path)]:
+        assert secret.lower() not in text.lower()
+
+
+async def test_who_does_not_wait_any_longer_is_counted_as_such(tmp_path):
+    async with open_shop(config(tmp_path, metrics=ANY_PORT, no_rest=True)) as shop:
+        created = await shop.invoices.CreateInvoice(pb.CreateInvoiceRequest(metadata='{"type":"shop"}'))
+        watch = shop.invoices.WatchInvoice(pb.WatchInvoiceRequest(invoice_id=created.invoice.invoice_id))
+        await watch.read()
+
+        watch.cancel()
+
+        await becomes(shop, {watched("CANCELLED", f"{INVOICES}/WatchInvoice"): 1, ("till_watchers",): 0})
+
+
+async def test_what_the_store_cannot_settle_is_counted_and_is_the_followers_lag(tmp_path):
+    async with open_shop(config(tmp_path, metrics=ANY_PORT)) as shop:
+        created = await shop.create()
+        async with locked(tmp_path):
+            await shop.pay(created["payreq"])
+
+            locked_out = await becomes(
+                shop,
+                {("till_follower_lag",): 1, ("till_store_call_duration_seconds_count", "E8", "write"): 1},
+            )
+
+        await becomes(shop, {("till_follower_lag",): 0, ("till_open_invoices",): 0})
+    assert locked_out["till_open_invoices",] == 1
+
+
+async def test_a_till_that_hangs_still_tells_what_it_has_counted(tmp_path, monkeypatch):
+    """What only its event loop knows is left out."""
+    monkeypatch.setattr(metrics, "PATIENCE_SECONDS", 0.01)
+    async with Till(config(tmp_path, metrics=ANY_PORT, no_rest=True)) as till:
+        # On the event loop, which hangs so.
+        with urlopen(url(till)) as reply:
+            text = reply.read().decode()
+
+    assert "till_build_info" in text
+    assert "till_watchers" not in text
+
+
+async def test_without_an_address_there_are_none(shop):
+    assert shop.till.running.metrics is None
+
+
+async def test_the_documents_and_the_dashboard_name_what_there_is(tmp_path):
+    """And leave none of ours out."""
+    async with open_shop(config(tmp_path, metrics=ANY_PORT)) as shop:
+        created = await shop.create()
+        await shop.pay(created["payreq"])
+        await shop.outcome(created)
+        found = families(await scrape(shop))
+    samples = {sample.name for family in found.values() for sample in family.samples}
+    ours = {name for name in found if name.startswith("till_")}
+    dashboard = json.loads((DOCS / "grafana.json").read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+
+    for text in ((DOCS / "metrics.md").read_text(), "\n".join(queries)):
+        named = set(re.findall(r"\b(?:till|process)_[a-z_]+\b", text))
+        assert named <= samples | set(found)
+        assert {name for name in ours if not any(each.startswith(name) for each in named)} == set()
+    assert all(panel["datasource"]["uid"] == "${datasource}" for panel in dashboard["panels"])

@@ -1,0 +1,364 @@
+"""TLS as clients meet it, on both ports: what it refuses, and that certificates change without a restart."""
+
+import asyncio
+import shutil
+import signal
+import ssl
+import stat
+import sys
+from contextlib import asynccontextmanager
+
+import grpc.aio
+import httpx
+import pytest
+
+from tests.authority import Authority, shown, until_shown
+from tests.conftest import config, eventually
+from tests.nodes import is_running, simulated_node
+from tests.test_cli import FREE, children, fails, output, tilld
+from till.v1 import invoice_service_pb2 as pb
+from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
+from tilld import play_money
+from tilld.app import Front, Till
+from tilld.config import Address
+
+PORTS = ("rest", "grpc")
+BODY = {"msat": 5000, "metadata": {"type": "shop"}}
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return Authority()
+
+
+@pytest.fixture(scope="module")
+async def till(authority, tmp_path_factory):
+    """A Till with TLS."""
+    directory = tmp_path_factory.mktemp("tls")
+    async with Till(config(directory / "till", **authority.issue(directory).flags())) as till:
+        yield till
+
+
+@pytest.fixture
+async def own_pair(authority, tmp_path):
+    """A pair of which the files may be changed."""
+    return authority.issue(tmp_path / "live")
+
+
+@pytest.fixture
+async def own_till(own_pair, tmp_path):
+    """A Till that shows it."""
+    async with Till(config(tmp_path / "till", **own_pair.flags())) as till:
+        yield till
+
+
+def browse(address, trust, **settings):
+    return httpx.AsyncClient(base_url=f"https://{address}", verify=trust, timeout=10, **settings)
+
+
+@asynccontextmanager
+async def typed(address, authority, pair=None):
+    """Call the typed API at an address."""
+    credentials = grpc.ssl_channel_credentials(authority.pem, **(pair.credentials() if pair else {}))
+    async with grpc.aio.secure_channel(str(address), credentials) as channel:
+        yield InvoiceServiceStub(channel)
+
+
+async def info(address, authority, pair=None):
+    """The status of a gRPC call."""
+    async with typed(address, authority, pair) as invoices:
+        try:
+            await invoices.GetInfo(pb.GetInfoRequest(), timeout=10)
+        except grpc.aio.AioRpcError as refused:
+            return refused.code()
+        return grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize(("http2", "version"), [(False, "HTTP/1.1"), (True, "HTTP/2")])
+async def test_rest_is_served_over_both_versions_of_http(till, authority, http2, version):
+    async with browse(till.running.rest, authority.trusting(), http2=http2) as client:
+        created = await client.post("/lightning/invoice/create", json=BODY)
+        read = await client.get(f"/lightning/invoice/{created.json()['invoiceid']}")
+
+    assert (created.http_version, created.status_code) == (version, 200)
+    assert read.json() == created.json()
+    assert read.headers["strict-transport-security"] == "max-age=31536000"
+
+
+@pytest.mark.parametrize("port", PORTS)
+async def test_grpc_is_served_straight_and_through_envoy(till, authority, port):
+    assert await info(getattr(till.running, port), authority) is grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize("port", PORTS)
+async def test_what_is_not_encrypted_is_refused(till, port):
+    address = getattr(till.running, port)
+
+    async with httpx.AsyncClient(base_url=f"http://{address}") as client:
+        with pytest.raises(httpx.TransportError):
+            await client.get("/lightning/info")
+    async with grpc.aio.insecure_channel(str(address)) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await InvoiceServiceStub(channel).GetInfo(pb.GetInfoRequest())
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+@pytest.mark.parametrize("port", PORTS)
+async def test_tls_is_at_least_of_version_1_2(till, authority, port):
+    async def connect(version):
+        context = authority.trusting()
+        context.set_alpn_protocols(["h2"])
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version = context.maximum_version = version
+        _, writer = await asyncio.open_connection(*getattr(till.running, port), ssl=context)
+        writer.close()
+
+    await connect(ssl.TLSVersion.TLSv1_2)
+    await connect(ssl.TLSVersion.TLSv1_3)
+    # gRPC says nothing and hangs up. An error of the client's own would be another.
+    with pytest.raises((ssl.SSLError, ConnectionResetError), match="ALERT_PROTOCOL_VERSION|^$"):
+        await connect(ssl.TLSVersion.TLSv1_1)
+
+
+async def test_the_copy_of_the_key_is_for_its_owner_and_gone_at_the_end(authority, tmp_path):
+    pair = authority.issue(tmp_path)
+
+    async with Till(config(tmp_path / "till", **pair.flags())):
+        [copy] = (tmp_path / "till" / "envoy").glob("tls-*")
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+
+    assert not copy.exists()
+
+
+# Without a restart
+
+
+def in_place(new, live):
+    """As most programs write a file; not both at once."""
+    live.tls_cert.write_bytes(new.tls_cert.read_bytes())
+    live.tls_key.write_bytes(new.tls_key.read_bytes())
+
+
+def moved_over(new, live):
+    """As careful programs do."""
+    new.tls_key.replace(live.tls_key)
+    new.tls_cert.replace(live.tls_cert)
+
+
+def by_a_link(new, live):
+    """As certbot and Kubernetes do: the directory is another one then."""
+    live.tls_cert.parent.rename(live.tls_cert.parent.with_name("old"))
+    live.tls_cert.parent.symlink_to(new.tls_cert.parent)
+
+
+@pytest.mark.parametrize("replace", [in_place, moved_over, by_a_link])
+async def test_a_new_pair_is_shown_on_both_ports(own_till, own_pair, authority, tmp_path, replace):
+    """And who watches does not notice."""
+    rest, typed_port = own_till.running.rest, own_till.running.grpc
+    new = authority.issue(tmp_path / "new")
+    renewed = new.certificate
+    async with browse(rest, authority.trusting()) as client, typed(typed_port, authority) as invoices:
+        created = (await client.post("/lightning/invoice/create", json=BODY)).json()
+        watched = invoices.WatchInvoice(pb.WatchInvoiceRequest(invoice_id=created["invoiceid"]))
+        await watched.read()
+        async with client.stream("GET", f"/lightning/invoice/{created['invoiceid']}/watch") as events:
+            lines = events.aiter_lines()
+            async for line in lines:
+                if '"status":"unpaid"' in line:
+                    break
+            assert await shown(rest) == await shown(typed_port) == own_pair.certificate != renewed
+
+            replace(new, own_pair)
+            await until_shown(rest, own_pair)
+            await until_shown(typed_port, own_pair)
+            assert own_pair.certificate == renewed
+
+            await play_money.pay(own_till.running.rpc_file, created["payreq"], None)
+            assert [line async for line in lines if '"status":"paid"' in line]
+        assert (await watched.read()).invoice.HasField("payment")
+
+
+async def test_a_bad_new_pair_leaves_the_old_one(own_till, own_pair, authority, tmp_path, capsys):
+    old = own_pair.certificate
+    other = authority.issue(tmp_path / "other")
+
+    shutil.copy(other.tls_cert, own_pair.tls_cert)
+    await eventually(lambda: "certificates not reloaded" in capsys.readouterr().out)
+
+    assert await shown(own_till.running.rest) == await shown(own_till.running.grpc) == old
+    assert await info(own_till.running.rest, authority) is grpc.StatusCode.OK
+
+
+# Certificates of clients
+
+
+@pytest.fixture(scope="module")
+def clients():
+    """The authority of the clients."""
+    return Authority()
+
+
+@pytest.fixture(scope="module")
+async def closed_till(authority, clients, tmp_path_factory):
+    """A Till that wants a certificate of its clients."""
+    directory = tmp_path_factory.mktemp("mtls")
+    ca = clients.write(directory / "clients.pem")
+    settings = authority.issue(directory).flags() | {"tls_client_ca": ca}
+    async with Till(config(directory / "till", **settings)) as till:
+        yield till
+
+
+async def rest_info(address, trust):
+    async with browse(address, trust) as client:
+        return (await client.get("/lightning/info")).status_code
+
+
+async def test_a_client_with_a_certificate_is_let_in(closed_till, authority, clients, tmp_path):
+    pair = clients.issue(tmp_path, "client.test")
+
+    assert await rest_info(closed_till.running.rest, authority.trusting(pair)) == 200
+    for port in PORTS:
+        assert await info(getattr(closed_till.running, port), authority, pair) is grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize("is_foreign", [False, True])
+async def test_a_client_without_one_or_with_anothers_is_refused(closed_till, authority, tmp_path, is_foreign):
+    pair = authority.issue(tmp_path, "client.test") if is_foreign else None
+
+    # Which of them depends on when the refusal arrives: with TLS 1.3 that is after the client's handshake.
+    with pytest.raises((httpx.TransportError, ssl.SSLError)):
+        await rest_info(closed_till.running.rest, authority.trusting(pair))
+    for port in PORTS:
+        assert await info(getattr(closed_till.running, port), authority, pair) is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_another_authority_of_clients_is_taken_without_a_restart(authority, tmp_path):
+    ca = Authority().write(tmp_path / "clients.pem")
+    pair = authority.issue(tmp_path)
+    settings = pair.flags() | {"tls_client_ca": ca}
+    async with Till(config(tmp_path / "till", **settings)) as till:
+        for port in PORTS:
+            assert await info(getattr(till.running, port), authority, pair) is not grpc.StatusCode.OK
+
+        authority.write(ca)
+
+        async with asyncio.timeout(10):
+            for port in PORTS:
+                while await info(getattr(till.running, port), authority, pair) is not grpc.StatusCode.OK:
+                    await asyncio.sleep(0.1)
+
+
+# tilld envoy, in front of a tilld elsewhere
+
+
+@asynccontextmanager
+async def front(directory, till, **settings):
+    async with Front(config(directory, upstream=(till.running.grpc,), **settings)) as front:
+        yield front
+
+
+async def test_envoy_alone_speaks_tls_to_tilld_and_shows_its_certificate(
+    closed_till, authority, clients, tmp_path
+):
+    pair = clients.issue(tmp_path / "front")
+    settings = pair.flags() | {"upstream_ca": authority.write(tmp_path / "ca.pem")}
+    async with front(tmp_path / "data", closed_till, **settings) as envoy:
+        async with browse(envoy.rest, clients.trusting()) as client:
+            async with asyncio.timeout(10):
+                while (await client.get("/lightning/info")).status_code != 200:
+                    await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(("ours", "names"), [(False, ()), (True, ("elsewhere.test", "127.0.0.2"))])
+async def test_envoy_alone_sends_nothing_to_a_tilld_that_it_cannot_verify(authority, tmp_path, ours, names):
+    """Its certificate is of an unknown authority, or for another host."""
+    trusted = authority if ours else Authority()
+    settings = {"upstream_ca": trusted.write(tmp_path / "ca.pem")}
+    pair = authority.issue(tmp_path, *names)
+    async with Till(config(tmp_path / "till", no_rest=True, **pair.flags())) as till:
+        async with front(tmp_path / "data", till, **settings) as envoy:
+            async with httpx.AsyncClient(base_url=f"http://{envoy.rest}") as client:
+                # By then it has asked for its health, and the answer can't change.
+                await refused_upstream(tmp_path / "data")
+                assert (await client.get("/lightning/info")).status_code == 503
+
+
+async def refused_upstream(directory):
+    """Wait until a handshake has failed."""
+    transport = httpx.AsyncHTTPTransport(uds=str(directory / "envoy" / "envoy-admin.sock"))
+    async with httpx.AsyncClient(base_url="http://envoy", transport=transport) as admin:
+        async with asyncio.timeout(10):
+            while not (await admin.get("/stats?usedonly&filter=cluster.tilld.ssl.fail_verify")).text:
+                await asyncio.sleep(0.05)
+
+
+# tilld run and the socket to its own Envoy
+
+
+async def test_a_long_path_of_the_data_directory_is_no_obstacle(tmp_path):
+    """A unix socket's may have at most 107 bytes."""
+    async with simulated_node(tmp_path) as node:
+        settings = config(tmp_path / ("d" * 120), lightning_rpc=node.rpc_file)
+        async with Till(settings) as till:
+            async with httpx.AsyncClient(base_url=f"http://{till.running.rest}") as client:
+                assert (await client.get("/lightning/info")).status_code == 200
+            socket = tmp_path / ("d" * 120) / "envoy" / "tilld.sock"
+            assert stat.S_IMODE(socket.stat().st_mode) == 0o600
+        assert not socket.exists()
+
+
+async def test_a_second_till_in_a_data_directory_leaves_the_first_alone(tmp_path):
+    async with tilld("run", *FREE, cwd=tmp_path) as first:
+        rest = await first.says(r"(http://127\.0\.0\.1:\d+)\n")
+
+        async with simulated_node(tmp_path) as node:
+            line = await fails("run", *FREE, f"--lightning-rpc={node.rpc_file}", cwd=tmp_path)
+
+        assert "another Till runs in this data directory: give another with --data-dir" in line
+        async with httpx.AsyncClient(base_url=rest) as client:
+            assert (await client.get("/lightning/info")).status_code == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+async def test_the_socket_of_a_killed_till_is_in_nobodys_way(tmp_path):
+    async with tilld("run", *FREE, cwd=tmp_path) as killed:
+        await killed.says(r"(Till is running)")
+        children_of_it = children(killed.process.pid)
+        await killed.end(signal.SIGKILL)
+    assert (tmp_path / ".till" / "envoy" / "tilld.sock").exists()
+    await eventually(lambda: not any(map(is_running, children_of_it)))
+
+    async with tilld("run", *FREE, cwd=tmp_path) as again:
+        rest = await again.says(r"(http://127\.0\.0\.1:\d+)\n")
+        async with httpx.AsyncClient(base_url=rest) as client:
+            assert (await client.get("/lightning/info")).status_code == 200
+
+
+# As an operator sees it
+
+
+async def test_the_program_says_where_it_is(authority, tmp_path):
+    authority.issue(tmp_path)
+    async with tilld("run", *FREE, "--tls-cert=cert.pem", cwd=tmp_path, TILLD_TLS_KEY="key.pem") as till:
+        url = await till.says(r"(https://127\.0\.0\.1:\d+)\n")
+        await till.says(r"curl (https)://")
+        assert "http://" not in till.out
+        async with httpx.AsyncClient(base_url=url, verify=authority.trusting()) as client:
+            assert (await client.get("/lightning/info")).status_code == 200
+
+
+@pytest.mark.parametrize("command", ["run", "envoy"])
+async def test_a_certificate_that_cannot_be_used_is_told_in_a_line(tmp_path, command):
+    line = await fails(command, "--rest=127.0.0.1:0", "--tls-cert=none", "--tls-key=none", cwd=tmp_path)
+
+    assert "none cannot be read (No such file or directory): check --tls-cert" in line
+
+
+async def test_keys_that_travel_in_the_clear_are_warned_of(authority, tmp_path, capsys):
+    """Once, and not with TLS."""
+    await output("key", "create", "--username", "shop", "--data-dir=.", cwd=tmp_path)
+    public = {"grpc": Address("0.0.0.0", 0), "no_rest": True}
+    for settings, warnings in ((public, 1), (public | authority.issue(tmp_path).flags(), 0)):
+        async with Till(config(tmp_path, **settings)):
+            assert capsys.readouterr().out.count("keys travel in the clear") == warnings

@@ -1,0 +1,163 @@
+"""Traces as an OTLP collector receives them, by gRPC from a running Till."""
+
+import asyncio
+import sys
+import time
+
+import grpc.aio
+import pytest
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as otlp
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as otlp_grpc
+
+from tests.conftest import ANY_PORT, config, open_shop
+from tests.end_to_end.test_access import make_key
+from tests.end_to_end.test_metrics import answered, figures
+from tests.test_cli import fails
+from till.v1 import invoice_service_pb2 as pb
+from tilld import tracing
+from tilld.app import Till
+from tilld.errors import OperatorError
+
+TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+CALLER = {"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-01"}
+REST = "till.v1.RestService"
+
+
+class Collector(otlp_grpc.TraceServiceServicer):
+    """What was exported."""
+
+    def __init__(self):
+        self.requests = []
+        self.endpoint = ""
+
+    async def Export(self, request, context):  # noqa: N802
+        self.requests.append(request)
+        return otlp.ExportTraceServiceResponse()
+
+    @property
+    def spans(self):
+        return [
+            span
+            for request in self.requests
+            for resource in request.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+
+    def of_trace(self, trace_id):
+        return {span.name: span for span in self.spans if span.trace_id.hex() == trace_id}
+
+
+@pytest.fixture
+async def collector():
+    collector = Collector()
+    server = grpc.aio.server()
+    otlp_grpc.add_TraceServiceServicer_to_server(collector, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    collector.endpoint = f"http://127.0.0.1:{port}"
+    await server.start()
+    yield collector
+    await server.stop(None)
+
+
+def attributes(span):
+    return {each.key: each.value.string_value for each in span.attributes}
+
+
+async def test_a_request_is_traced_with_what_it_took_and_goes_on_with_its_callers_trace(tmp_path, collector):
+    """Through Envoy too; and nothing that is in the request or the answer is told."""
+    async with open_shop(config(tmp_path, otlp_endpoint=collector.endpoint)) as shop:
+        key = await make_key(tmp_path, "--username", "shop")
+        shop.rest.headers.update(key | CALLER)
+        created = await shop.create(description="a coffee", label="order-1")
+    # What was not sent before is sent at the stop.
+
+    spans = collector.of_trace(TRACE_ID)
+    request = spans[f"{REST}/CreateInvoice"]
+    assert request.parent_span_id.hex() == SPAN_ID
+    assert attributes(request) == {
+        "rpc.system": "grpc",
+        "rpc.service": REST,
+        "rpc.method": "CreateInvoice",
+        "till.code": "OK",
+    }
+    assert spans.keys() == {request.name, "lightningd invoice", "store add"}
+    for name in spans.keys() - {request.name}:
+        assert spans[name].parent_span_id == request.span_id
+        assert request.start_time_unix_nano <= spans[name].start_time_unix_nano
+        assert spans[name].end_time_unix_nano <= request.end_time_unix_nano
+    [resource] = {
+        (each.key, each.value.string_value)
+        for each in collector.requests[0].resource_spans[0].resource.attributes
+        if each.key == "service.name"
+    }
+    assert resource == ("service.name", "tilld")
+    told = str(collector.requests)
+    token = key["authorization"].removeprefix("Bearer ")
+    secrets = [*token.split("_")[1:], "authorization", "coffee", "order-1", created["rhash"]]
+    for secret in [*secrets, created["invoiceid"], created["payreq"]]:
+        assert secret not in told
+
+
+async def test_errors_and_watches_are_traced_beside_metrics_and_the_followers_work_is_not(
+    tmp_path, collector
+):
+    both = {"otlp_endpoint": collector.endpoint, "metrics": ANY_PORT}
+    async with open_shop(config(tmp_path, **both, no_rest=True)) as shop:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await shop.invoices.GetInvoice(pb.GetInvoiceRequest(invoice_id="x" * 21))
+        created = await shop.invoices.CreateInvoice(pb.CreateInvoiceRequest(metadata='{"type":"shop"}'))
+        watch = shop.invoices.WatchInvoice(pb.WatchInvoiceRequest(invoice_id=created.invoice.invoice_id))
+        await watch.read()
+        left = shop.invoices.WatchInvoice(pb.WatchInvoiceRequest(invoice_id=created.invoice.invoice_id))
+        await left.read()
+        left.cancel()
+        await shop.pay(created.invoice.bolt11, 1000)
+        assert (await watch.read()).invoice.HasField("payment")
+        assert await watch.read() == grpc.aio.EOF
+        counted = await figures(shop)
+
+    by_name: dict[str, list[str]] = {}
+    for span in collector.spans:
+        by_name.setdefault(span.name, []).append(attributes(span)["till.code"])
+    service = "till.v1.InvoiceService"
+    assert by_name[f"{service}/GetInvoice"] == ["E2"]
+    assert sorted(by_name[f"{service}/WatchInvoice"]) == ["CANCELLED", "OK"]
+    assert counted[answered("E2", f"{service}/GetInvoice")] == 1
+    assert counted["till_node_call_duration_seconds_count", "OK", "invoice"] == 1
+    requests = {span.span_id for span in collector.spans if not span.parent_span_id}
+    assert {span.name.partition("/")[0] for span in collector.spans if span.span_id in requests} == {service}
+
+
+async def test_a_collector_that_is_away_stops_nothing(tmp_path, monkeypatch, capsys):
+    """Not even stopping; the log tells."""
+    monkeypatch.setattr(tracing, "PATIENCE_SECONDS", 0.1)
+    async with open_shop(config(tmp_path, otlp_endpoint="http://127.0.0.1:1")) as shop:
+        assert await shop.create()
+        stopping_at = time.monotonic()
+
+    # It would try again for 10 s.
+    assert time.monotonic() - stopping_at < 5
+    assert "the last traces could not be sent" in capsys.readouterr().out
+
+
+async def test_nothing_of_opentelemetry_is_loaded_where_it_is_not_wanted(tmp_path):
+    code = "import sys; from tilld import app; sys.exit(any('opentelemetry' in name for name in sys.modules))"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+
+    assert await process.wait() == 0
+
+
+async def test_what_is_missing_for_traces_is_told(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+    monkeypatch.delitem(sys.modules, "tilld.tracing", raising=False)
+
+    with pytest.raises(OperatorError, match=r"pip install 'lightning-till\[otel\]'"):
+        async with Till(config(tmp_path, otlp_endpoint="http://127.0.0.1:4317", no_rest=True)):
+            pass
+
+
+async def test_an_endpoint_that_is_none_is_told(tmp_path):
+    line = await fails("run", cwd=tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="127.0.0.1:4317")
+
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT is '127.0.0.1:4317'" in line

@@ -1,0 +1,187 @@
+"""The files of certificates: what is refused, and that what changes in them is noticed."""
+
+import shutil
+from datetime import datetime
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from structlog.testing import capture_logs
+
+from tests.authority import Authority
+from tilld.certificates import CertificateFiles, Certificates
+from tilld.errors import OperatorError
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return Authority()
+
+
+def read(pair, **others):
+    return CertificateFiles(chain=pair.tls_cert, key=pair.tls_key, **others)
+
+
+def refused(*, says, **paths):
+    with pytest.raises(OperatorError) as told:
+        CertificateFiles(**paths)
+    assert says in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_a_good_pair_is_read_as_it_is(authority, tmp_path):
+    pair = authority.issue(tmp_path)
+
+    newest = read(pair, client_ca=authority.write(tmp_path / "ca.pem")).newest
+
+    assert (newest.chain, newest.key) == (pair.tls_cert.read_bytes(), pair.tls_key.read_bytes())
+    assert newest.client_ca == authority.pem
+
+
+def test_what_belongs_together_must_be_given_together(authority, tmp_path):
+    pair = authority.issue(tmp_path)
+
+    refused(chain=pair.tls_cert, says="--tls-key")
+    refused(key=pair.tls_key, says="--tls-cert")
+    refused(client_ca=authority.write(tmp_path / "ca.pem"), says="--tls-cert")
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"), [("chain", "--tls-cert"), ("key", "--tls-key"), ("client_ca", "--tls-client-ca")]
+)
+@pytest.mark.parametrize("content", [None, b"", b"\xff nonsense"])
+def test_a_file_that_is_none_is_told_with_its_flag(authority, tmp_path, name, flag, content):
+    pair = authority.issue(tmp_path)
+    paths = {"chain": pair.tls_cert, "key": pair.tls_key, "client_ca": authority.write(tmp_path / "ca.pem")}
+    paths[name] = tmp_path / "wrong"
+    if content is not None:
+        paths[name].write_bytes(content)
+
+    refused(**paths, says=f"check {flag}")
+    refused(**paths, says=str(tmp_path / "wrong"))
+
+
+def test_a_key_of_another_certificate_is_refused(authority, tmp_path):
+    one, other = authority.issue(tmp_path / "one"), authority.issue(tmp_path / "other")
+
+    refused(chain=one.tls_cert, key=other.tls_key, says="is not that of the first certificate in")
+
+
+def test_the_certificate_must_come_before_its_authoritys(authority, tmp_path):
+    pair = authority.issue(tmp_path)
+    pair.tls_cert.write_bytes(authority.pem + pair.tls_cert.read_bytes())
+
+    refused(chain=pair.tls_cert, key=pair.tls_key, says="first certificate")
+
+
+def test_an_expired_certificate_is_refused(authority, tmp_path):
+    pair = authority.issue(tmp_path, not_after=datetime(2025, 12, 31))  # noqa: DTZ001  (trustme's)
+
+    refused(chain=pair.tls_cert, key=pair.tls_key, says="has expired on 2025-12-31")
+
+
+@pytest.mark.parametrize(
+    ("key", "encryption", "says"),
+    [
+        (ec.generate_private_key(ec.SECP256R1()), BestAvailableEncryption(b"secret"), "passphrase"),
+        (ed25519.Ed25519PrivateKey.generate(), NoEncryption(), "P-256"),
+        (ec.generate_private_key(ec.SECP256K1()), NoEncryption(), "P-256"),
+    ],
+)
+def test_a_key_that_cannot_be_served_is_refused(authority, tmp_path, key, encryption, says):
+    pair = authority.issue(tmp_path)
+    pair.tls_key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
+
+    refused(chain=pair.tls_cert, key=pair.tls_key, says=says)
+
+
+@pytest.mark.parametrize("key_type", trustme.KeyType)
+def test_certificate_and_key_may_be_in_one_file_of_either_kind(authority, tmp_path, key_type):
+    pair = authority.issue(tmp_path, key_type=key_type)
+    both = tmp_path / "both.pem"
+    both.write_bytes(pair.tls_key.read_bytes() + pair.tls_cert.read_bytes())
+
+    assert CertificateFiles(chain=both, key=both).newest.chain == both.read_bytes()
+
+
+# As they change
+
+
+@pytest.fixture
+def logs():
+    with capture_logs() as logs:
+        yield logs
+
+
+async def test_a_new_pair_is_used_and_told_with_its_end(authority, tmp_path, logs):
+    pair = authority.issue(tmp_path)
+    files = read(pair)
+    used: list[Certificates] = []
+
+    authority.issue(tmp_path, not_after=datetime(2035, 1, 1))  # noqa: DTZ001  (trustme's)
+    for _ in range(3):
+        await files.look(used.append)
+
+    assert used == [files.newest]
+    assert files.newest.chain == pair.tls_cert.read_bytes()
+    assert logs == [
+        {"event": "certificates reloaded", "log_level": "info", "expires": "2035-01-01T00:00:00+00:00"}
+    ]
+
+
+async def test_a_pair_may_be_replaced_one_after_the_other(authority, tmp_path, logs):
+    """Between the two nothing is used, and nothing is said."""
+    pair, new = authority.issue(tmp_path / "pair"), authority.issue(tmp_path / "new")
+    files = read(pair)
+    used: list[Certificates] = []
+
+    shutil.copy(new.tls_cert, pair.tls_cert)
+    await files.look(used.append)
+    assert (used, logs) == ([], [])
+    shutil.copy(new.tls_key, pair.tls_key)
+    await files.look(used.append)
+
+    assert used == [files.newest]
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_a_bad_pair_is_told_once_and_the_old_one_kept(authority, tmp_path, logs, is_gone):
+    """Until there is a good one."""
+    pair, other = authority.issue(tmp_path / "pair"), authority.issue(tmp_path / "other")
+    files = read(pair)
+    old = files.newest
+    used: list[Certificates] = []
+
+    pair.tls_key.unlink() if is_gone else shutil.copy(other.tls_key, pair.tls_key)
+    for _ in range(5):
+        await files.look(used.append)
+    assert (used, files.newest) == ([], old)
+    authority.issue(tmp_path / "pair")
+    await files.look(used.append)
+
+    assert used == [files.newest]
+    assert [each["log_level"] for each in logs] == ["error", "info"]
+    assert str(pair.tls_key) in logs[0]["reason"]
+
+
+async def test_what_could_not_be_used_is_tried_again(authority, tmp_path, logs):
+    files = read(authority.issue(tmp_path))
+    used: list[Certificates] = []
+
+    def use(certificates):
+        used.append(certificates)
+        if len(used) < 3:
+            raise OperatorError("the disk is full")
+
+    authority.issue(tmp_path)
+    for _ in range(4):
+        await files.look(use)
+
+    assert used == [files.newest] * 3
+    assert [each["log_level"] for each in logs] == ["error", "info"]
