@@ -19,8 +19,9 @@ from tests.test_cli import FREE, children, fails, output, tilld
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld import play_money
-from tilld.app import Front, Till
+from tilld.app import Till
 from tilld.config import Address
+from tilld.front import Front
 
 PORTS = ("rest", "grpc")
 BODY = {"msat": 5000, "metadata": {"type": "shop"}}
