@@ -243,6 +243,16 @@ async def test_a_payers_browser_watches_with_a_token_in_the_url(shop, tmp_path):
     assert (await shop.rest.get(f"{url}/watch?token={again}")).status_code == 401
 
 
+async def test_a_token_that_is_asked_for_elsewhere_is_not_given(shop):
+    """As every other parameter there it is passed over: the path is what it was."""
+    by_query = await shop.rest.post("/lightning/invoice/create?watch_token=true", json=BODY)
+    by_id = await shop.rest.get(f"/lightning/invoice/i/{by_query.json()['_id']}?watch_token=true")
+    info = await shop.rest.get("/lightning/info?watch_token=true")
+
+    assert [each.status_code for each in (by_query, by_id, info)] == [200, 200, 200]
+    assert "watch_token" not in by_query.json() | by_id.json()
+
+
 @pytest.mark.parametrize(
     "query", ["?token=", "?token=watch_x", "?token=till_x", "?x=1&token=y", "?watch_token=true"]
 )
