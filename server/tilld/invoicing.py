@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import structlog
 
 from tilld import payment_request
-from tilld.errors import NodeOffline, NotFound, PermissionDenied, TillError
+from tilld.errors import Conflict, NodeOffline, NotFound, PermissionDenied, TillError
 from tilld.hub import Hub
 from tilld.ids import is_id, is_invoice_id
 from tilld.invoice import Creator, Invoice, Seen
@@ -64,12 +64,12 @@ class Invoicing:
         if order.label is not None:
             earlier = await self._store.get_by_label(caller.username, order.label)
             if earlier:
-                return earlier.answering(order)
+                return _answering(caller, order, earlier)
         with self._limits.creating(caller, await self._store.open_invoices(caller.creator)):
             issued, seen = await self._issue(caller.creator, order)
             invoice = await self._store.add(issued)
         if invoice is not issued:
-            return invoice.answering(order)
+            return _answering(caller, order, invoice)
         if seen:
             # What became of it since has passed by the follower, which did not know of it.
             await self._store.settle(invoice.node_id, [seen])
@@ -183,3 +183,14 @@ class Invoicing:
                 if found:
                     return Invoice.adopted(creator, order, found), found.seen
         raise NodeOffline
+
+
+def _answering(caller: Caller, order: Order, invoice: Invoice) -> Invoice:
+    """The invoice that has the label of an order already, if it is the answer to it.
+
+    Raises Conflict.
+    """
+    # What differs would tell a key of one type about invoices of others.
+    if not caller.may_see(invoice):
+        raise Conflict("label is in use: give another one")
+    return invoice.answering(order)

@@ -210,6 +210,20 @@ async def test_the_till_in_the_shop_creates_and_sees_its_type_only(shop, tmp_pat
     assert await read(shop, owner, own) == (200, own)
 
 
+async def test_a_label_tells_nothing_of_another_types_invoice(shop, tmp_path):
+    """But that it is in use, since labels are each user's own: not even an amount that was guessed."""
+    owner = await make_key(tmp_path, "--username", "shop")
+    terminal = await make_key(tmp_path, "--username", "shop", "--type", "till-1")
+    await create(shop, owner, msat=777_000, metadata={"type": "office"}, label="rent")
+
+    guesses = [
+        await create(shop, terminal, msat=msat, metadata={"type": "till-1"}, label="rent")
+        for msat in (777_000, 1)
+    ]
+
+    assert guesses == [(409, {"error": "E5", "message": "label is in use: give another one"})] * 2
+
+
 async def test_a_payers_browser_watches_with_a_token_in_the_url(shop, tmp_path):
     """An EventSource sends no headers. A token opens the invoice that it came with, and goes with its key."""
     key = await make_key(tmp_path, "--username", "shop")
