@@ -10,7 +10,7 @@ import structlog
 from tilld import payment_request
 from tilld.errors import Conflict, NodeOffline, NotFound, PermissionDenied, TillError
 from tilld.hub import Hub
-from tilld.ids import is_id, is_invoice_id
+from tilld.ids import is_id, is_invoice_id, is_label, is_payment_hash
 from tilld.invoice import Creator, Invoice, Seen
 from tilld.key import Caller, Scope
 from tilld.limits import Limits
@@ -103,14 +103,17 @@ class Invoicing:
 
         Raises NotFound.
         """
-        return self._read(caller, await self._store.get_by_label(caller.username, label))
+        invoice = await self._store.get_by_label(caller.username, label) if is_label(label) else None
+        return self._read(caller, invoice)
 
     async def get_by_payment_hash(self, caller: Caller, payment_hash: str) -> Invoice:
         """Read an invoice by its payment hash.
 
         Raises NotFound.
         """
-        return self._read(caller, await self._store.get_by_payment_hash(payment_hash.lower()))
+        wanted = payment_hash.lower()
+        invoice = await self._store.get_by_payment_hash(wanted) if is_payment_hash(wanted) else None
+        return self._read(caller, invoice)
 
     async def get_by_bolt11(self, caller: Caller, text: str) -> Invoice:
         """Read an invoice by its payment request, as people and QR codes write it.
