@@ -53,7 +53,7 @@ async def waits(limits, clock, caller):
 
 @pytest.mark.parametrize(("rate", "at_once", "pause"), [(4, 4, 0.25), (1, 1, 1), (0.5, 1, 2)])
 async def test_creates_of_a_second_pass_at_once_and_then_one_by_one(clock, rate, at_once, pause):
-    """Who would have to wait for more than a second is refused; a long pause saves no more than a second's."""
+    """Who would have to wait for more than a second is refused; a pause saves no more than a second's."""
     limits = limits_of(clock, creates_per_second=rate)
     in_turn = [each for number in range(1, 9) if (each := number * pause) <= 1]
 
