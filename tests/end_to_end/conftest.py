@@ -31,7 +31,7 @@ def nothing_leaks(tmp_path_factory):
     with ours.open("a") as log:
         logs.configure("debug", "json", log)
         structlog.configure(cache_logger_on_first_use=False)
-        yield
+        yield ours
         structlog.reset_defaults()
     logging.getLogger().removeHandler(handler)
     handler.close()
@@ -42,6 +42,13 @@ def nothing_leaks(tmp_path_factory):
     assert not found, "\n".join(found)
     if any(base.rglob("envoy.log")):
         assert '"event": "invoice created"' in files[ours], "nothing was logged: what should be searched?"
+
+
+@pytest.fixture
+def logged(nothing_leaks):
+    """What was logged since the test began: a function that tells."""
+    before = nothing_leaks.stat().st_size
+    return lambda: nothing_leaks.read_bytes()[before:].decode()
 
 
 def _found(text, secrets):
