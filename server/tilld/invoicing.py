@@ -5,8 +5,6 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import structlog
-
 from tilld import payment_request
 from tilld.errors import Conflict, NodeOffline, NotFound, PermissionDenied, TillError
 from tilld.hub import Hub
@@ -20,8 +18,6 @@ from tilld.order import Order
 from tilld.store import Store
 from tilld.totals import Totals
 from tilld.watch_token import WatchToken
-
-log = structlog.get_logger()
 
 # A node that needs longer to tell who it is can't create an invoice either.
 INFO_SECONDS = 2.0
@@ -75,14 +71,6 @@ class Invoicing:
             # What became of it since has passed by the follower, which did not know of it.
             await self._store.settle(invoice.node_id, [seen])
             invoice = invoice.updated(seen)
-        log.info(
-            "invoice created",
-            invoice_id=invoice.invoice_id,
-            username=caller.username,
-            key_id=caller.key_id,
-            amount_msat=invoice.amount_msat,
-            payment_hash=invoice.payment_hash,
-        )
         return invoice
 
     async def get(self, caller: Caller, invoice_id: str) -> Invoice:
