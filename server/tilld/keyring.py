@@ -45,7 +45,9 @@ class Keyring:
             "key created",
             key_id=key.id,
             username=key.username,
-            scopes=sorted(key.scopes),
+            scopes=" ".join(sorted(key.scopes)),
+            type=key.type,
+            expires_at=key.expires_at and key.expires_at.isoformat(),
             by=by.username,
             by_key_id=by.key_id,
         )

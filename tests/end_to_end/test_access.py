@@ -98,6 +98,26 @@ async def test_from_the_first_key_on_it_is_needed_and_a_revoked_one_is_none(shop
     assert (await create(shop, key))[1]["error"] == "E3"
 
 
+async def test_a_watch_tells_nothing_more_once_its_key_is_revoked(shop, tmp_path):
+    """Nor one without a key, once there is one."""
+    anonymous = await shop.create()
+    without_key = shop.invoices.WatchInvoice(pb.WatchInvoiceRequest(invoice_id=anonymous["invoiceid"]))
+    await without_key.read()
+    key = await make_key(tmp_path, "--username", "shop")
+    _, invoice = await create(shop, key)
+    request = pb.WatchInvoiceRequest(invoice_id=invoice["invoiceid"])
+    watch = shop.invoices.WatchInvoice(request, metadata=tuple(key.items()))
+    await watch.read()
+
+    key_id = key["authorization"].split("_")[1]
+    await output("key", "revoke", key_id, "--data-dir", str(tmp_path), cwd=tmp_path)
+    for each in (anonymous, invoice):
+        await shop.pay(each["payreq"])
+
+    assert await code(watch.read()) == grpc.StatusCode.UNAUTHENTICATED
+    assert await code(without_key.read()) == grpc.StatusCode.UNAUTHENTICATED
+
+
 @pytest.fixture(scope="module")
 async def headers_of(tmp_path_factory):
     """A Till that knows keys of each kind, and the headers that carry them."""
