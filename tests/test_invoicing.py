@@ -13,6 +13,7 @@ from tests.scripted_node import error, result, scripted_node
 from tests.test_node import GETINFO
 from tilld.errors import Conflict, NodeOffline
 from tilld.invoice import Status
+from tilld.totals import Totals
 
 
 @pytest.fixture
@@ -161,4 +162,4 @@ async def test_what_became_of_an_adopted_invoice_is_settled_with_it(till, tmp_pa
 
     assert adopted.status is Status.PAID
     assert await till.store.get(adopted.invoice_id) == adopted
-    assert await till.store.totals() == (1, 0, 5000)
+    assert await till.store.totals() == Totals(1, 0, 5000)

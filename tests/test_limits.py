@@ -11,6 +11,7 @@ from tests.parts import Parts
 from tests.samples import ANOTHER, DAKK, PLENTY, an_order
 from tilld.errors import TooMany
 from tilld.limits import WATCHES_OF_A_TOKEN, Limits
+from tilld.totals import Totals
 
 GREEDY = replace(DAKK, key_id="greedy")
 MODEST = replace(ANOTHER, key_id="modest")
@@ -169,7 +170,7 @@ async def test_a_greedy_key_gets_its_share_and_no_other_suffers(till):
     refused = [each for each in await asyncio.gather(*flood, return_exceptions=True) if is_too_many(each)]
     assert len(refused) == 95
     assert await till.node.latest("created") == 10
-    assert await till.store.totals() == (10, 10, 0)
+    assert await till.store.totals() == Totals(10, 10, 0)
 
 
 def is_too_many(outcome):

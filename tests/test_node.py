@@ -13,7 +13,8 @@ from tests.scripted_node import error, result, scripted_node
 from tilld import node as node_module
 from tilld.errors import Internal, NodeOffline, TookTooLong
 from tilld.invoice import Payment, Seen, Status, utc
-from tilld.node import MayExist, Node, NodeReplaced
+from tilld.node import Node, NodeReplaced
+from tilld.node_errors import MayExist
 from tilld.pipeline import Pipeline
 
 

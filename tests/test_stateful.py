@@ -41,6 +41,7 @@ from tilld.order import Order
 from tilld.pipeline import Pipeline
 from tilld.simulator import Simulator
 from tilld.store import Store
+from tilld.totals import Totals
 
 # Long for what takes milliseconds: whatever hangs, fails.
 SECONDS = 20
@@ -586,7 +587,7 @@ class Machine(RuleBasedStateMachine):
         ours = [each for each in found.values() if each]
         received = [each.payment.amount_received_msat for each in ours if each.payment]
         still_open = sum(not each.is_final for each in ours)
-        assert await self.till.store.totals() == (len(ours), still_open, sum(received))
+        assert await self.till.store.totals() == Totals(len(ours), still_open, sum(received))
         nobody_knows = [each for each in self.unanswered if not each.label]
         assert len(rows) <= len(self.told) + len(nobody_knows) + len(
             {each.label for each in self.unanswered if each.label}
@@ -612,8 +613,8 @@ def payment_in(row):
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
     """Whoever sweeps here is told when."""
-    monkeypatch.setattr(follower_module, "FIRST_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr(follower_module, "LONGEST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("tilld.persist.FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("tilld.persist.LONGEST_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(follower_module, "SWEEP_SECONDS", 3600)
 
 

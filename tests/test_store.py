@@ -13,6 +13,7 @@ from tilld.errors import Internal, OperatorError, Unavailable
 from tilld.invoice import Creator, Payment, Status
 from tilld.node_info import NodeAddress, NodeInfo
 from tilld.store import Store
+from tilld.totals import Totals
 
 NODE = NodeInfo(
     NODE_ID,
@@ -124,7 +125,7 @@ async def test_a_payment_is_settled_once(store):
     assert [each.payment for each in changed] == [Payment(1, 6000, NOON)]
     assert again == []
     assert (await store.get(invoice.invoice_id)).status is Status.PAID
-    assert await store.totals() == (1, 0, 6000)
+    assert await store.totals() == Totals(1, 0, 6000)
 
 
 async def test_an_expiry_is_settled_once_and_a_payment_after_it_counts(store):
@@ -149,8 +150,8 @@ async def test_totals_are_kept_for_each_user_and_key(store):
     assert await store.open_invoices(paid_late.creator) == 0
     assert await store.open_invoices(open_still.creator) == 1
     assert await store.open_invoices(Creator("nobody")) == 0
-    assert await store.totals("shop") == (2, 1, 6000)
-    assert await store.totals() == (3, 1, 13_000)
+    assert await store.totals("shop") == Totals(2, 1, 6000)
+    assert await store.totals() == Totals(3, 1, 13_000)
     kept, counted = await store.audit()
     assert kept == counted
 
@@ -267,7 +268,7 @@ async def test_the_volume_stops_at_the_largest_number(store):
     for invoice in invoices:
         await store.settle(NODE_ID, [paid(invoice, 2_100_000_000_000_000_000)])
 
-    assert await store.totals() == (6, 0, 2**63 - 1)
+    assert await store.totals() == Totals(6, 0, 2**63 - 1)
     assert all([(await store.get(invoice.invoice_id)).status is Status.PAID for invoice in invoices])
 
 

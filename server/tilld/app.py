@@ -17,15 +17,20 @@ from tilld.errors import OperatorError
 from tilld.follower import Follower
 from tilld.grpc_api import health, server
 from tilld.grpc_api.invoice_servicer import InvoiceServicer
+from tilld.grpc_api.invreq_servicer import InvreqServicer
 from tilld.grpc_api.key_servicer import KeyServicer
 from tilld.hub import Hub
 from tilld.invoicing import Invoicing
+from tilld.invreq import PayoutLimits
 from tilld.keyring import Keyring
 from tilld.limits import Allowance, Limits
 from tilld.metrics import Metrics, Sources
 from tilld.node import Node
 from tilld.observer import NOBODY, Observer, Observers
+from tilld.payouts import Payouts
+from tilld.rest_api.rest_invreq_servicer import RestInvreqServicer
 from tilld.rest_api.rest_servicer import RestServicer
+from tilld.spending import Spending
 from tilld.store import Store
 from tilld.workbench import check_socket, make_directory
 
@@ -77,15 +82,21 @@ class Till(parts.Parts):
         node = Node(rpc_file, observer=observer)
         self._parts.push_async_callback(node.close)
         allowance = Allowance(config.key_creates_per_second, config.key_open_invoices, config.key_watches)
-        invoicing = Invoicing(store, node, self.hub, Limits(allowance))
+        limits = Limits(allowance)
+        invoicing = Invoicing(store, node, self.hub, limits)
         follower = Follower(node, store, self.hub)
         self._spawn("the follower", follower.run())
+        payout_limits = PayoutLimits(config.key_payout_msat, config.key_payouts_msat_per_day or None)
+        payouts = Payouts(store, node, limits, payout_limits)
+        self._spawn("the follower of payouts", Spending(node, payouts).run())
         metrics_address = None
         if metrics and config.metrics:
             serving = metrics.serve(config.metrics, Sources(store, self.hub, follower))
             self._parts.push_async_callback(serving.stop)
             metrics_address = serving.address
-        grpc, health_servicer = await self._start_server(invoicing, Keyring(store), Access(store), observer)
+        grpc, health_servicer = await self._start_server(
+            invoicing, payouts, Keyring(store), Access(store), observer
+        )
         self._spawn(
             "the health check",
             health.report(health_servicer, server.SERVICES, store, lambda: follower.is_following),
@@ -129,12 +140,26 @@ class Till(parts.Parts):
         return rpc_file
 
     async def _start_server(
-        self, invoicing: Invoicing, keyring: Keyring, access: Access, observer: Observer
+        self,
+        invoicing: Invoicing,
+        payouts: Payouts,
+        keyring: Keyring,
+        access: Access,
+        observer: Observer,
     ) -> tuple[Address, health.HealthServicer]:
         health_servicer = health.HealthServicer()
         rest = RestServicer(invoicing, self._config.heartbeat_seconds)
         keys = KeyServicer(keyring)
-        grpc = server.create(InvoiceServicer(invoicing), rest, keys, health_servicer, access, observer)
+        grpc = server.create(
+            InvoiceServicer(invoicing),
+            rest,
+            keys,
+            InvreqServicer(payouts),
+            RestInvreqServicer(payouts),
+            health_servicer,
+            access,
+            observer,
+        )
         address = server.listen(grpc, self._config.grpc, self._certificates)
         if not self._config.no_rest:
             server.listen_on_socket(grpc, self._socket_for_envoy())

@@ -126,6 +126,9 @@ class Config(BaseSettings):
     key_creates_per_second: float = Field(100, gt=0)
     key_open_invoices: int = Field(10_000, gt=0)
     key_watches: int = Field(10_000, gt=0)
+    # What each key may pay out, by one invoice request and by all of a day; 0 for the day: any sum.
+    key_payout_msat: int = Field(100_000_000, gt=0)
+    key_payouts_msat_per_day: int = Field(1_000_000_000, ge=0, lt=2**63)
     # Heartbeats keep proxies from closing a silent stream; Envoy's limit is 60 s.
     heartbeat_seconds: float = Field(15.0, gt=0)
     # How long calls in flight may go on when Till is told to stop.

@@ -2,6 +2,7 @@
 
 TillError
 ├── Internal               E0   a fault of ours
+│   └── NodeFailed              the node could not do it
 ├── InvalidRequest         E1   the request is wrong; the message names the field and the limit
 ├── NotFound               E2
 ├── Unauthenticated        E3
@@ -46,6 +47,12 @@ class Internal(TillError):
 
     code = "E0"
     default = "internal error; it was logged"
+
+
+class NodeFailed(Internal):
+    """The node could not do what it was told, and did not do it."""
+
+    default = "the lightning node could not do this; it was logged"
 
 
 class InvalidRequest(TillError):

@@ -1,23 +1,20 @@
 """Follows the node: what became of our invoices there is settled in the store and told to watchers."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 import structlog
 
-from tilld.errors import TillError
 from tilld.hub import Hub
 from tilld.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, Seen, Status
 from tilld.node import Node
+from tilld.persist import persist
 from tilld.progress import Progress
 from tilld.store import PAGE, Store
 
 log = structlog.get_logger()
 
-FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 2.0
 SWEEP_SECONDS = 10.0
 
 
@@ -43,26 +40,8 @@ class Follower:
     async def run(self) -> None:
         """Follow, and again after every failure, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._persist("following", self._follow))
-            tasks.create_task(self._persist("sweeping", self._sweep))
-
-    async def _persist(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        pause = FIRST_PAUSE_SECONDS
-        told = ""
-        while True:
-            started = time.monotonic()
-            try:
-                await work()
-            except TillError as reason:
-                if reason.message != told:
-                    told = reason.message
-                    log.warning(f"{name} the node was interrupted; trying again", reason=told)
-            except Exception:
-                log.exception(f"{name} the node failed; trying again")
-            if time.monotonic() - started > LONGEST_PAUSE_SECONDS:
-                pause, told = FIRST_PAUSE_SECONDS, ""
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            tasks.create_task(persist("following", self._follow))
+            tasks.create_task(persist("sweeping", self._sweep))
 
     async def _follow(self) -> None:
         info = await self._node.info()

@@ -12,7 +12,8 @@ from tilld.ids import is_id, is_invoice_id, is_label, is_payment_hash
 from tilld.invoice import Creator, Invoice, Seen
 from tilld.key import Caller, Scope
 from tilld.limits import Limits
-from tilld.node import MayExist, Node
+from tilld.node import Node
+from tilld.node_errors import MayExist
 from tilld.node_info import NodeInfo
 from tilld.order import Order
 from tilld.store import Store

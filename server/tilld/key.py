@@ -109,8 +109,8 @@ class Key:
         # Printable, since it is listed on a terminal.
         if type is not None and not (1 <= len(type) <= MAX_TYPE_CHARACTERS and type.isprintable()):
             raise InvalidRequest(f"type must have 1 to {MAX_TYPE_CHARACTERS} printable characters")
-        if type is not None and Scope.ADMIN in granted:
-            raise InvalidRequest(f"a key for one type cannot have the scope {Scope.ADMIN}: leave one away")
+        for scope in granted & {Scope.ADMIN, Scope.PAYOUTS} if type is not None else ():
+            raise InvalidRequest(f"a key for one type cannot have the scope {scope}: leave one away")
         if expires_at is not None and expires_at <= created_at:
             raise InvalidRequest("expires must be in the future")
         new_id = _random(ID_CHARACTERS)

@@ -1,38 +1,31 @@
 """The lightningd behind Till: records in and out, its errors translated here and nowhere else."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import structlog
-from pyln.client import RpcError
 
-from tilld.errors import Internal, NodeOffline, TillError, TookTooLong
+from tilld.errors import NodeOffline, TillError
 from tilld.invoice import Issued, NodeInvoice, Payment, Seen, Status, utc
+from tilld.node_errors import NONSENSE, MayExist, msat
+from tilld.node_errors import errors_translated as _errors_translated
 from tilld.node_info import NodeInfo
 from tilld.observer import NOBODY, Observer
 from tilld.order import MAX_BOLT11_DESCRIPTION_BYTES, Order
-from tilld.pipeline import ConnectionLost, Pipeline
+from tilld.pipeline import Pipeline
 from tilld.strict_json import text, whole
 
 log = structlog.get_logger()
-
-# lightning-invoice(7)
-DUPLICATE_LABEL = 900
 
 # Other users' invoices may have descriptions of megabytes, so only what is needed is asked for.
 SEEN_FIELDS = ("payment_hash", "status", "pay_index", "amount_received_msat", "paid_at")
 UPDATE_FIELDS = (*SEEN_FIELDS, "updated_index")
 INVOICE_FIELDS = (*SEEN_FIELDS, "label", "bolt11", "amount_msat", "expires_at", "created_index")
 PAGE = 1000
-# What reading an answer raises that is not as it should be.
-NONSENSE = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
-
-
-class MayExist(Exception):
-    """The node has an invoice with this label, or may have: its reply was lost. Look it up."""
+# What lightning-wait(7) has indexes of, as far as Till cares.
+Subsystem = Literal["invoices", "sendpays"]
 
 
 class NodeReplaced(NodeOffline):
@@ -148,20 +141,20 @@ class Node:
             last = whole(rows[-1]["created_index"]) if rows else after
             return Listed(found, last, len(rows) - len(found))
 
-    async def latest(self, index: Literal["created", "updated"]) -> int:
-        """The current value of an index of the node's invoices."""
+    async def latest(self, index: Literal["created", "updated"], subsystem: Subsystem = "invoices") -> int:
+        """The current value of an index of the node's invoices, or of its payments."""
         with _errors_translated():
             async with asyncio.timeout(self._rpc.timeout):
-                params = _wait_for(index, 0)
+                params = _wait_for(subsystem, index, 0)
                 reply = await self._rpc.call("wait", params, filter={index: True})
             return whole(reply[index])
 
-    async def wait_for_update(self, node_id: str, after: int) -> int:
+    async def wait_for_update(self, node_id: str, after: int, subsystem: Subsystem = "invoices") -> int:
         """Wait until the updated index of this node is beyond `after`; returns it (lightning-wait(7)).
 
         Raises NodeReplaced.
         """
-        params = _wait_for("updated", after + 1)
+        params = _wait_for(subsystem, "updated", after + 1)
         waiting = asyncio.create_task(self._rpc.call("wait", params, filter={"updated": True}))
         # Asked once the wait is on its way: if it is not the same connection, the wait has failed.
         patience, check = 0.0, self.check_is
@@ -184,6 +177,10 @@ class Node:
             more = len(rows) == PAGE
             last = whole(rows[-1]["updated_index"]) if rows else after
             return Updates([_seen(row) for row in rows], last if more else max(last, upto), more)
+
+    async def call(self, method: str, params: dict[str, Any], fields: dict[str, Any]) -> Any:
+        """Call any method, for these fields of its result. Its errors are to be translated."""
+        return await self._rpc.call(method, params, filter=fields)
 
     async def check_is(self, node_id: str) -> None:
         """Make sure that it is still this node that answers.
@@ -217,37 +214,8 @@ class Node:
         await self.check_is(node_id)
 
 
-def _wait_for(index: str, nextvalue: int) -> dict[str, Any]:
-    return {"subsystem": "invoices", "indexname": index, "nextvalue": nextvalue}
-
-
-@contextmanager
-def _errors_translated(unknown_outcome: type[Exception] | None = None) -> Iterator[None]:
-    """Errors of the way to the node, and the node's own, in our words.
-
-    `unknown_outcome` is raised where the node may have done what it was told.
-    """
-    try:
-        yield
-    except ConnectionLost as lost:
-        if lost.sent and unknown_outcome:
-            raise unknown_outcome from None
-        raise NodeOffline from None
-    except TimeoutError:
-        if unknown_outcome:
-            raise unknown_outcome from None
-        raise TookTooLong("the lightning node takes too long to answer; try again later") from None
-    except RpcError as refused:
-        code, message = refused.error.get("code"), refused.error.get("message")
-        if code == DUPLICATE_LABEL and unknown_outcome:
-            raise unknown_outcome from None
-        log.error("lightningd refused a call", method=refused.method, code=code, message=message)
-        raise Internal from None
-    except NONSENSE as reason:
-        log.error("lightningd's answer makes no sense", reason=repr(reason))
-        if unknown_outcome:
-            raise unknown_outcome from None
-        raise Internal from None
+def _wait_for(subsystem: str, index: str, nextvalue: int) -> dict[str, Any]:
+    return {"subsystem": subsystem, "indexname": index, "nextvalue": nextvalue}
 
 
 def _issued(node_id: str, reply: dict[str, Any]) -> Issued:
@@ -260,7 +228,7 @@ def _node_invoice(node_id: str, row: dict[str, Any]) -> NodeInvoice:
     return NodeInvoice(
         label=text(row["label"]),
         created_index=whole(row["created_index"]),
-        amount_msat=None if amount is None else _msat(amount),
+        amount_msat=None if amount is None else msat(amount),
         issued=_issued(node_id, row),
         seen=_seen(row),
     )
@@ -281,10 +249,5 @@ def _seen(row: dict[str, Any]) -> Seen:
     payment = None
     if status is Status.PAID:
         paid_at = utc(whole(row["paid_at"]))
-        payment = Payment(whole(row["pay_index"]), _msat(row["amount_received_msat"]), paid_at)
+        payment = Payment(whole(row["pay_index"]), msat(row["amount_received_msat"]), paid_at)
     return Seen(text(row["payment_hash"]), status, payment)
-
-
-def _msat(amount: int | str) -> int:
-    """An amount as lightningd writes it: an integer, by older versions with "msat" behind it."""
-    return whole(int(amount.removesuffix("msat")) if isinstance(amount, str) else amount)

@@ -5,6 +5,7 @@ from typing import Any
 
 import peewee
 
+from tilld.payout_tables import Payouts
 from tilld.tables import Invoices, Keys, Nodes, Tallies, Till
 from tilld.totals import MAX_VOLUME_MSAT
 
@@ -14,7 +15,7 @@ class Statements:
 
     def __init__(self, database: peewee.Database) -> None:
         self._database = database
-        with database.bind_ctx([Invoices, Keys, Nodes, Tallies, Till]):
+        with database.bind_ctx([Invoices, Keys, Nodes, Payouts, Tallies, Till]):
             invoices = Invoices.select()
             self.by_invoice_id = _sql(invoices.where(Invoices.invoice_id == ""))
             self.by_id = _sql(invoices.where(Invoices.id == ""))
@@ -29,17 +30,21 @@ class Statements:
             self.overdue = _sql(overdue.order_by(Invoices.expires_at).limit(1))
             self.after_id = _sql(invoices.where(Invoices.id > "").order_by(Invoices.id).limit(1))
             self.secret = _sql(Till.select(Till.secret))
-            figures = (Tallies.invoices, Tallies.open_invoices, Tallies.volume_msat)
+            figures = (
+                Tallies.invoices,
+                Tallies.open_invoices,
+                Tallies.volume_msat,
+                Tallies.volume_out_msat,
+            )
             self.tallies = _sql(Tallies.select(*figures))
             self.tallies_of_user = _sql(Tallies.select(*figures).where(Tallies.username == ""))
             tally = (Tallies.username == "") & (Tallies.key_id == "")
             self.open_invoices = _sql(Tallies.select(Tallies.open_invoices).where(tally))
             self.add_to_tally = _sql(_add_to_tally(database))
-            counted = _counted()
             kept = Tallies.select(Tallies.username, Tallies.key_id, *figures, peewee.SQL("0"))
-            self.audit = _sql(kept.union_all(counted.select_extend(peewee.SQL("1"))))
+            self.audit = _sql(kept.union_all(_counted(peewee.SQL("1"))))
             self.forget_tallies = _sql(Tallies.delete())
-            self.recount = _sql(Tallies.insert_from(counted, Tallies._meta.sorted_fields))
+            self.recount = _sql(Tallies.insert_from(_counted(), Tallies._meta.sorted_fields))
             self.updated_index = _sql(Nodes.select(Nodes.updated_index).where(Nodes.id == ""))
             self.follow = _sql(Nodes.update(updated_index=0).where(Nodes.id == ""))
             keys = Keys.select()
@@ -96,26 +101,42 @@ def _add_to_tally(database: peewee.Database) -> peewee.Query:
     more = {
         field: getattr(peewee.EXCLUDED, field.name) for field in (Tallies.invoices, Tallies.open_invoices)
     }
-    received_msat = peewee.EXCLUDED.volume_msat
-    most = peewee.SQL(str(MAX_VOLUME_MSAT)) - received_msat
+    volumes = {
+        field: getattr(peewee.EXCLUDED, field.name)
+        for field in (Tallies.volume_msat, Tallies.volume_out_msat)
+    }
+    most = peewee.SQL(str(MAX_VOLUME_MSAT))
     return Tallies.insert(dict.fromkeys(Tallies._meta.sorted_fields, 0)).on_conflict(
         conflict_target=[Tallies.username, Tallies.key_id],
         update={field: field + added for field, added in more.items()}
-        | {Tallies.volume_msat: least(Tallies.volume_msat, most) + received_msat},
+        | {field: least(field, most - added) + added for field, added in volumes.items()},
     )
 
 
-def _counted() -> "peewee.ModelSelect[Invoices]":
-    """The tallies, as they are if all invoices are counted now."""
+def _counted(*more: peewee.SQL) -> peewee.Query:
+    """The tallies, as they are if all invoices and payouts are counted now."""
     is_open = Invoices.paid_at.is_null() & ~Invoices.expired
-    received_msat = peewee.fn.SUM(Invoices.amount_received_msat)
-    return Invoices.select(
+    nothing = peewee.SQL("0")
+    of_invoices = Invoices.select(
         Invoices.username,
         Invoices.key_id,
-        peewee.fn.COUNT(Invoices.id),
-        peewee.fn.SUM(peewee.Case(None, [(is_open, peewee.SQL("1"))], peewee.SQL("0"))),
-        peewee.fn.COALESCE(received_msat, peewee.SQL("0")),
+        peewee.fn.COUNT(Invoices.id).alias("invoices"),
+        peewee.fn.SUM(peewee.Case(None, [(is_open, peewee.SQL("1"))], nothing)).alias("open_invoices"),
+        peewee.fn.COALESCE(peewee.fn.SUM(Invoices.amount_received_msat), nothing).alias("volume_msat"),
+        nothing.alias("volume_out_msat"),
     ).group_by(Invoices.username, Invoices.key_id)
+    of_payouts = Payouts.select(
+        Payouts.username,
+        Payouts.key_id,
+        nothing,
+        nothing,
+        nothing,
+        peewee.fn.SUM(Payouts.amount_sent_msat),
+    ).group_by(Payouts.username, Payouts.key_id)
+    both = of_invoices.union_all(of_payouts).alias("both_ways")
+    figures = (getattr(both.c, field.name) for field in Tallies._meta.sorted_fields[2:])
+    counted = peewee.Select([both], [both.c.username, both.c.key_id, *map(peewee.fn.SUM, figures), *more])
+    return counted.group_by(both.c.username, both.c.key_id)
 
 
 def _sql(query: Any) -> str:

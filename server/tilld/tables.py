@@ -69,13 +69,14 @@ class Keys(Model):
 
 
 class Tallies(Model):
-    """A row for each key that created invoices: its totals, kept in the transactions that change them."""
+    """A row for each key that did anything: its totals, kept in the transactions that change them."""
 
     username = CharField()
     key_id = CharField(12)
     invoices = BigIntegerField()
     open_invoices = BigIntegerField()
     volume_msat = BigIntegerField()
+    volume_out_msat = BigIntegerField()
 
     class Meta:
         """Without a key it is an empty one."""

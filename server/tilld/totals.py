@@ -1,4 +1,4 @@
-"""What was created and received, in sum. Pure."""
+"""What was created, received and paid out, in sum. Pure."""
 
 from collections.abc import Iterable
 from typing import NamedTuple, Self
@@ -10,11 +10,12 @@ MAX_VOLUME_MSAT = 2**63 - 1
 
 
 class Totals(NamedTuple):
-    """Number of invoices, of those still open, and the sum of what was received in millisatoshi."""
+    """Number of invoices, of those still open, and the sums of what was received and paid out (msat)."""
 
     invoices: int = 0
     open_invoices: int = 0
     volume_msat: int = 0
+    volume_out_msat: int = 0
 
     @classmethod
     def created(cls, invoice: Invoice) -> Self:
@@ -29,12 +30,13 @@ class Totals(NamedTuple):
 
     @classmethod
     def sum(cls, totals: "Iterable[Totals]") -> Self:
-        """Several totals in one; the volume stops at the largest number that there is."""
-        invoices, open_invoices, volume_msat = map(sum, zip(cls(), *totals, strict=True))
-        return cls(invoices, open_invoices, min(volume_msat, MAX_VOLUME_MSAT))
+        """Several totals in one; the volumes stop at the largest number that there is."""
+        invoices, open_invoices, *volumes = map(sum, zip(cls(), *totals, strict=True))
+        return cls(invoices, open_invoices, *(min(volume, MAX_VOLUME_MSAT) for volume in volumes))
 
     def __str__(self) -> str:
-        return f"{self.invoices} invoices, {self.open_invoices} open, {self.volume_msat} msat received"
+        received = f"{self.invoices} invoices, {self.open_invoices} open, {self.volume_msat} msat received"
+        return f"{received}, {self.volume_out_msat} msat paid out" if self.volume_out_msat else received
 
 
 def _received_msat(invoice: Invoice) -> int:

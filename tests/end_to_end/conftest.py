@@ -41,7 +41,7 @@ def nothing_leaks(tmp_path_factory):
     found = [f"{what} in {file}" for file, text in files.items() for what in _found(text, secrets)]
     assert not found, "\n".join(found)
     if any(base.rglob("envoy.log")):
-        assert '"event": "invoice created"' in files[ours], "nothing was logged: what should be searched?"
+        assert '"event": "invoice' in files[ours], "nothing was logged: what should be searched?"
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from pyln.client import RpcError
 from tests.samples import NODE_ID, NOON, an_order
 from tilld.errors import InvalidRequest, TillError, TooLarge
 from tilld.invoice import Creator, Invoice, Issued
-from tilld.node import MayExist, Node
+from tilld.node import Node
+from tilld.node_errors import MayExist
 from tilld.order import MAX_AMOUNT_MSAT, MAX_EXPIRY_SECONDS, Order
 from tilld.pipeline import ConnectionLost
 from tilld.rest_api import parse, render

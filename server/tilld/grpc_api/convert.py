@@ -66,6 +66,7 @@ def info(info: Info) -> invoice_service_pb2.GetInfoResponse:
     return invoice_service_pb2.GetInfoResponse(
         invoices=info.totals.invoices,
         volume_msat=info.totals.volume_msat,
+        volume_out_msat=info.totals.volume_out_msat,
         online=info.online,
         node=_node(info.node) if info.node else None,
     )

@@ -73,7 +73,7 @@ class InvreqServiceServicer:
     def CreateInvreq(self, request, context):
         """Creates an invoice request: from now on our node pays whoever collects it.
 
-        For keys with the scope payouts, within their limits. RESOURCE_EXHAUSTED beyond these.
+        For keys with the scope payouts, within their limits. RESOURCE_EXHAUSTED beyond that of the day.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,7 +87,7 @@ class InvreqServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListInvreqs(self, request, context):
-        """Lists the user's invoice requests, the newest first.
+        """Lists the user's invoice requests, the newest first; of one second, in any order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,7 +96,8 @@ class InvreqServiceServicer:
     def DisableInvreq(self, request, context):
         """Disables an invoice request: from now on nobody can collect it.
 
-        FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way: try again.
+        FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
+        and may be tried again: try again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

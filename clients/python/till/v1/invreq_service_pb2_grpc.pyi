@@ -39,16 +39,17 @@ class InvreqServiceStub:
     CreateInvreq: _grpc.UnaryUnaryMultiCallable[_invreq_service_pb2.CreateInvreqRequest, _invreq_service_pb2.CreateInvreqResponse]
     """Creates an invoice request: from now on our node pays whoever collects it.
 
-    For keys with the scope payouts, within their limits. RESOURCE_EXHAUSTED beyond these.
+    For keys with the scope payouts, within their limits. RESOURCE_EXHAUSTED beyond that of the day.
     """
     GetInvreq: _grpc.UnaryUnaryMultiCallable[_invreq_service_pb2.GetInvreqRequest, _invreq_service_pb2.GetInvreqResponse]
     """Reads an invoice request."""
     ListInvreqs: _grpc.UnaryUnaryMultiCallable[_invreq_service_pb2.ListInvreqsRequest, _invreq_service_pb2.ListInvreqsResponse]
-    """Lists the user's invoice requests, the newest first."""
+    """Lists the user's invoice requests, the newest first; of one second, in any order."""
     DisableInvreq: _grpc.UnaryUnaryMultiCallable[_invreq_service_pb2.DisableInvreqRequest, _invreq_service_pb2.DisableInvreqResponse]
     """Disables an invoice request: from now on nobody can collect it.
 
-    FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way: try again.
+    FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
+    and may be tried again: try again.
     """
     SendInvoice: _grpc.UnaryUnaryMultiCallable[_invreq_service_pb2.SendInvoiceRequest, _invreq_service_pb2.SendInvoiceResponse]
     """Collects what another node offers: sends it an invoice, and waits until it is paid.
@@ -67,16 +68,17 @@ class InvreqServiceAsyncStub(InvreqServiceStub):
     CreateInvreq: _aio.UnaryUnaryMultiCallable[_invreq_service_pb2.CreateInvreqRequest, _invreq_service_pb2.CreateInvreqResponse]  # type: ignore[assignment]
     """Creates an invoice request: from now on our node pays whoever collects it.
 
-    For keys with the scope payouts, within their limits. RESOURCE_EXHAUSTED beyond these.
+    For keys with the scope payouts, within their limits. RESOURCE_EXHAUSTED beyond that of the day.
     """
     GetInvreq: _aio.UnaryUnaryMultiCallable[_invreq_service_pb2.GetInvreqRequest, _invreq_service_pb2.GetInvreqResponse]  # type: ignore[assignment]
     """Reads an invoice request."""
     ListInvreqs: _aio.UnaryUnaryMultiCallable[_invreq_service_pb2.ListInvreqsRequest, _invreq_service_pb2.ListInvreqsResponse]  # type: ignore[assignment]
-    """Lists the user's invoice requests, the newest first."""
+    """Lists the user's invoice requests, the newest first; of one second, in any order."""
     DisableInvreq: _aio.UnaryUnaryMultiCallable[_invreq_service_pb2.DisableInvreqRequest, _invreq_service_pb2.DisableInvreqResponse]  # type: ignore[assignment]
     """Disables an invoice request: from now on nobody can collect it.
 
-    FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way: try again.
+    FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
+    and may be tried again: try again.
     """
     SendInvoice: _aio.UnaryUnaryMultiCallable[_invreq_service_pb2.SendInvoiceRequest, _invreq_service_pb2.SendInvoiceResponse]  # type: ignore[assignment]
     """Collects what another node offers: sends it an invoice, and waits until it is paid.
@@ -98,7 +100,7 @@ class InvreqServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_invreq_service_pb2.CreateInvreqResponse, _abc.Awaitable[_invreq_service_pb2.CreateInvreqResponse]]:
         """Creates an invoice request: from now on our node pays whoever collects it.
 
-        For keys with the scope payouts, within their limits. RESOURCE_EXHAUSTED beyond these.
+        For keys with the scope payouts, within their limits. RESOURCE_EXHAUSTED beyond that of the day.
         """
 
     @_abc_1.abstractmethod
@@ -115,7 +117,7 @@ class InvreqServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _invreq_service_pb2.ListInvreqsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_invreq_service_pb2.ListInvreqsResponse, _abc.Awaitable[_invreq_service_pb2.ListInvreqsResponse]]:
-        """Lists the user's invoice requests, the newest first."""
+        """Lists the user's invoice requests, the newest first; of one second, in any order."""
 
     @_abc_1.abstractmethod
     def DisableInvreq(
@@ -125,7 +127,8 @@ class InvreqServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_invreq_service_pb2.DisableInvreqResponse, _abc.Awaitable[_invreq_service_pb2.DisableInvreqResponse]]:
         """Disables an invoice request: from now on nobody can collect it.
 
-        FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way: try again.
+        FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
+        and may be tried again: try again.
         """
 
     @_abc_1.abstractmethod

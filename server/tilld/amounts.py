@@ -1,0 +1,40 @@
+"""Amounts as lightning-invoicerequest(7) lets them be written, read exactly. Pure."""
+
+import re
+from typing import Any
+
+from tilld.errors import InvalidRequest
+
+FORMS = (
+    'a whole number of millisatoshi, or a string such as "1000msat", "10000sat", "1.000sat" (three '
+    'decimals) or "0.00001btc" (1 to 11 decimals)'
+)
+
+# More digits than there is money would only cost time.
+_written = re.compile(
+    r"(?P<whole>[0-9]{1,30})(?:msat)?"
+    r"|(?P<sat>[0-9]{1,30})sat"
+    r"|(?P<sats>[0-9]{1,30})\.(?P<msat>[0-9]{3})sat"
+    r"|(?P<btc>[0-9]{1,30})\.(?P<part>[0-9]{1,11})btc"
+).fullmatch
+
+
+def msat(value: Any, name: str) -> int:
+    """Read an amount, a JSON number or string, in millisatoshi; `name` is what errors call it.
+
+    Raises InvalidRequest.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = _written(value) if isinstance(value, str) else None
+    if not match:
+        raise InvalidRequest(f"{name} must be {FORMS}")
+    match match.lastgroup:
+        case "whole":
+            return int(match["whole"])
+        case "sat":
+            return int(match["sat"] + "000")
+        case "msat":
+            return int(match["sats"] + match["msat"])
+        case _:
+            return int(match["btc"] + match["part"].ljust(11, "0"))

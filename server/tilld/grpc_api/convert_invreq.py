@@ -1,0 +1,40 @@
+"""Invoice requests ⇄ protobuf."""
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from till.v1 import invreq_pb2, invreq_service_pb2
+from tilld.grpc_api import convert
+from tilld.invreq import Invreq, InvreqOrder
+
+
+def order(request: invreq_service_pb2.CreateInvreqRequest) -> InvreqOrder:
+    """Read an order from a request. Raises InvalidRequest, naming the field and the limit."""
+    return InvreqOrder.checked(
+        amount_msat=request.amount_msat,
+        description=request.description,
+        issuer=request.issuer if request.HasField("issuer") else None,
+        label=request.label if request.HasField("label") else None,
+        absolute_expiry=convert.time(request.absolute_expiry, "absolute_expiry")
+        if request.HasField("absolute_expiry")
+        else None,
+        single_use=request.single_use if request.HasField("single_use") else None,
+    )
+
+
+def invreq(invreq: Invreq) -> invreq_pb2.Invreq:
+    """An invoice request as a message."""
+    expiry = invreq.absolute_expiry
+    return invreq_pb2.Invreq(
+        invreq_id=invreq.invreq_id,
+        username=invreq.username,
+        label=invreq.label,
+        amount_msat=invreq.amount_msat,
+        description=invreq.description,
+        issuer=invreq.issuer,
+        single_use=invreq.single_use,
+        active=invreq.active,
+        used=invreq.used,
+        bolt12=invreq.bolt12,
+        created_at=Timestamp(seconds=int(invreq.created_at.timestamp())),
+        absolute_expiry=Timestamp(seconds=int(expiry.timestamp())) if expiry else None,
+    )

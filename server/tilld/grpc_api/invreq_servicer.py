@@ -1,0 +1,51 @@
+"""InvreqService: in, do, out."""
+
+from typing import Any
+
+import grpc.aio
+
+from till.v1 import invreq_service_pb2 as pb
+from till.v1 import invreq_service_pb2_grpc
+from tilld.access import caller
+from tilld.errors import NoSuchMethod
+from tilld.grpc_api import convert, convert_invreq
+from tilld.payouts import Payouts
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class InvreqServicer(invreq_service_pb2_grpc.InvreqServiceServicer):
+    """The typed API of invoice requests."""
+
+    def __init__(self, payouts: Payouts) -> None:
+        self._payouts = payouts
+
+    async def CreateInvreq(
+        self, request: pb.CreateInvreqRequest, context: Context
+    ) -> pb.CreateInvreqResponse:
+        """Offer a payment."""
+        invreq = await self._payouts.create(caller.get(), convert_invreq.order(request))
+        return pb.CreateInvreqResponse(invreq=convert_invreq.invreq(invreq))
+
+    async def GetInvreq(self, request: pb.GetInvreqRequest, context: Context) -> pb.GetInvreqResponse:
+        """Read an invoice request."""
+        invreq = await self._payouts.get(caller.get(), request.invreq_id)
+        return pb.GetInvreqResponse(invreq=convert_invreq.invreq(invreq))
+
+    async def ListInvreqs(self, request: pb.ListInvreqsRequest, context: Context) -> pb.ListInvreqsResponse:
+        """List invoice requests."""
+        limit = convert.page_size(request.page_size)
+        invreqs = await self._payouts.page(caller.get(), request.page_token, limit, "page_token")
+        more = invreqs[-1].invreq_id if len(invreqs) == limit else ""
+        return pb.ListInvreqsResponse(invreqs=map(convert_invreq.invreq, invreqs), next_page_token=more)
+
+    async def DisableInvreq(
+        self, request: pb.DisableInvreqRequest, context: Context
+    ) -> pb.DisableInvreqResponse:
+        """End an invoice request."""
+        invreq = await self._payouts.disable(caller.get(), request.invreq_id)
+        return pb.DisableInvreqResponse(invreq=convert_invreq.invreq(invreq))
+
+    async def SendInvoice(self, request: pb.SendInvoiceRequest, context: Context) -> pb.SendInvoiceResponse:
+        """Not yet."""
+        raise NoSuchMethod

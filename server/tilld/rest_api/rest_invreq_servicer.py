@@ -1,0 +1,61 @@
+"""RestInvreqService: in, do, out."""
+
+from typing import Any
+
+import grpc.aio
+from google.api.httpbody_pb2 import HttpBody
+
+from till.v1 import rest_invreq_service_pb2 as pb
+from till.v1 import rest_invreq_service_pb2_grpc
+from tilld.access import caller
+from tilld.errors import NoSuchMethod
+from tilld.payouts import Payouts
+from tilld.rest_api import parse_invreq, render_invreq
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+# Envoy lets 1 MiB pass, and one of them may have some kilobytes.
+PAGE = 100
+
+
+class RestInvreqServicer(rest_invreq_service_pb2_grpc.RestInvreqServiceServicer):
+    """The documented API of invoice requests."""
+
+    def __init__(self, payouts: Payouts) -> None:
+        self._payouts = payouts
+
+    async def CreateInvreq(
+        self, request: pb.RestInvreqServiceCreateInvreqRequest, context: Context
+    ) -> HttpBody:
+        """Offer a payment."""
+        headers: dict[str, Any] = dict(context.invocation_metadata() or ())
+        order = parse_invreq.invreq_order(request.raw.data, headers.get("idempotency-key"))
+        return _json(render_invreq.invreq(await self._payouts.create(caller.get(), order)))
+
+    async def GetInvreq(self, request: pb.RestInvreqServiceGetInvreqRequest, context: Context) -> HttpBody:
+        """Read an invoice request."""
+        return _json(render_invreq.invreq(await self._payouts.get(caller.get(), request.invreq_id)))
+
+    async def ListInvreqs(
+        self, request: pb.RestInvreqServiceListInvreqsRequest, context: Context
+    ) -> HttpBody:
+        """List invoice requests."""
+        return _json(
+            render_invreq.invreqs(await self._payouts.page(caller.get(), request.after, PAGE, "after"))
+        )
+
+    async def DisableInvreq(
+        self, request: pb.RestInvreqServiceDisableInvreqRequest, context: Context
+    ) -> HttpBody:
+        """End an invoice request."""
+        return _json(render_invreq.invreq(await self._payouts.disable(caller.get(), request.invreq_id)))
+
+    async def SendInvoice(
+        self, request: pb.RestInvreqServiceSendInvoiceRequest, context: Context
+    ) -> HttpBody:
+        """Not yet."""
+        raise NoSuchMethod
+
+
+def _json(text: str) -> HttpBody:
+    return HttpBody(content_type="application/json", data=text.encode())
