@@ -16,6 +16,7 @@ import structlog
 from tilld import child, unix_socket
 from tilld.access import Access
 from tilld.certificates import CertificateFiles, Certificates
+from tilld.collecting import Collecting
 from tilld.config import Address, Config
 from tilld.database import open_database
 from tilld.envoy import DIRECTORY, SOCKET, Envoy
@@ -24,14 +25,17 @@ from tilld.follower import Follower
 from tilld.grpc_api import health, server
 from tilld.grpc_api.invoice_servicer import InvoiceServicer
 from tilld.grpc_api.key_servicer import KeyServicer
+from tilld.grpc_api.sending_servicer import SendingServicer
 from tilld.hub import Hub
 from tilld.invoicing import Invoicing
 from tilld.keyring import Keyring
 from tilld.limits import Allowance, Limits
 from tilld.metrics import Metrics, Sources
 from tilld.node import Node
+from tilld.node_collecting import CollectingNode
 from tilld.observer import NOBODY, Observer, Observers
 from tilld.rest_api.rest_servicer import RestServicer
+from tilld.rest_api.sending_servicer import RestSendingServicer
 from tilld.store import Store
 from tilld.workbench import check_socket, make_directory
 
@@ -187,15 +191,21 @@ class Till(Parts):
         node = Node(rpc_file, observer=observer)
         self._parts.push_async_callback(node.close)
         allowance = Allowance(config.key_creates_per_second, config.key_open_invoices, config.key_watches)
-        invoicing = Invoicing(store, node, self.hub, Limits(allowance))
+        limits = Limits(allowance)
+        invoicing = Invoicing(store, node, self.hub, limits)
+        collecting = Collecting(store, CollectingNode(node), self.hub, limits)
+        self._parts.push_async_callback(collecting.stop)
         follower = Follower(node, store, self.hub)
         self._spawn("the follower", follower.run())
+        self._spawn("the watch over what was sent", collecting.run())
         metrics_address = None
         if metrics and config.metrics:
             serving = metrics.serve(config.metrics, Sources(store, self.hub, follower))
             self._parts.push_async_callback(serving.stop)
             metrics_address = serving.address
-        grpc, health_servicer = await self._start_server(invoicing, Keyring(store), Access(store), observer)
+        grpc, health_servicer = await self._start_server(
+            invoicing, collecting, Keyring(store), Access(store), observer
+        )
         self._spawn(
             "the health check",
             health.report(health_servicer, server.SERVICES, store, lambda: follower.is_following),
@@ -206,6 +216,8 @@ class Till(Parts):
         else:
             rest = await self._start_envoy([Path(SOCKET)])
         self._parts.callback(self.hub.close)
+        # Who waits for a payment would wait longer than Till.
+        self._parts.push_async_callback(collecting.stop)
         # An Envoy of ours is not waited for: it stops next, and meanwhile has nobody else to ask.
         self._parts.push_async_callback(
             health_servicer.enter_graceful_shutdown if rest else health_servicer.leave
@@ -239,12 +251,20 @@ class Till(Parts):
         return rpc_file
 
     async def _start_server(
-        self, invoicing: Invoicing, keyring: Keyring, access: Access, observer: Observer
+        self,
+        invoicing: Invoicing,
+        collecting: Collecting,
+        keyring: Keyring,
+        access: Access,
+        observer: Observer,
     ) -> tuple[Address, health.HealthServicer]:
         health_servicer = health.HealthServicer()
         rest = RestServicer(invoicing, self._config.heartbeat_seconds)
+        invreqs = SendingServicer(collecting), RestSendingServicer(collecting)  # type: ignore[abstract]
         keys = KeyServicer(keyring)
-        grpc = server.create(InvoiceServicer(invoicing), rest, keys, health_servicer, access, observer)
+        grpc = server.create(
+            InvoiceServicer(invoicing), rest, *invreqs, keys, health_servicer, access, observer
+        )
         address = server.listen(grpc, self._config.grpc, self._certificates)
         if not self._config.no_rest:
             server.listen_on_socket(grpc, self._socket_for_envoy())

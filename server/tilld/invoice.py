@@ -48,7 +48,7 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """What the node answers to a new invoice."""
+    """What the node answers to a new invoice. Of one that was sent, `bolt11` is a BOLT 12 string."""
 
     node_id: str
     payment_hash: str
@@ -84,6 +84,8 @@ class NodeInvoice:
 @dataclass(frozen=True, slots=True)
 class Invoice:
     """An invoice of ours. `key_id` is that of the key that created it, empty without one.
+
+    Of one that was sent for an invoice request, `bolt11` is the BOLT 12 string ("lni1…").
 
     `expired` is the node's word, and final. `overdue` is what our clock can know while the node is away:
     it is never stored, and the node may still say that it was paid.
@@ -127,11 +129,43 @@ class Invoice:
         )
 
     @classmethod
+    def sent(
+        cls,
+        invoice_id: str,
+        creator: Creator,
+        *,
+        label: str,
+        amount_msat: int | None,
+        description: str | None,
+        metadata: str,
+        issued: Issued,
+        created_at: datetime,
+    ) -> Self:
+        """An invoice that was sent for an invoice request. Still to be settled."""
+        return cls(
+            id=internal_id(created_at),
+            invoice_id=invoice_id,
+            username=creator.username,
+            key_id=creator.key_id,
+            label=label,
+            amount_msat=amount_msat,
+            description=description,
+            metadata=metadata,
+            node_id=issued.node_id,
+            payment_hash=issued.payment_hash,
+            bolt11=issued.bolt11,
+            created_at=created_at,
+            expires_at=issued.expires_at,
+        )
+
+    @classmethod
     def adopted(cls, creator: Creator, order: Order, found: NodeInvoice) -> Self:
         """An invoice that the node has from an earlier try of the same order. Still to be settled.
 
         Raises Conflict if that was another order.
         """
+        if is_bolt12(found.issued.bolt11):
+            raise Conflict("label is in use for an invoice that was sent")
         asked = payment_request.read(found.issued.bolt11)
         at_node = replace(
             order,
@@ -179,6 +213,11 @@ class Invoice:
         return Status.EXPIRED if self.expired or self.overdue else Status.UNPAID
 
     @property
+    def is_bolt12(self) -> bool:
+        """Whether it was sent for an invoice request."""
+        return is_bolt12(self.bolt11)
+
+    @property
     def type(self) -> str:
         """The application that it is for."""
         return type_of(self.metadata)
@@ -202,6 +241,8 @@ class Invoice:
 
         Raises Conflict, naming what differs.
         """
+        if self.is_bolt12:
+            raise Conflict("label is in use for an invoice that was sent")
         ordered: Mapping[str, tuple[object, object]] = {
             "amount": (self.amount_msat, order.amount_msat),
             "description": (self.description, order.description),
@@ -212,6 +253,11 @@ class Invoice:
         if differing:
             raise Conflict(f"label is in use for an invoice with another {' and '.join(differing)}")
         return self
+
+
+def is_bolt12(text: str) -> bool:
+    """Whether a payment request is of BOLT 12."""
+    return text.startswith("lni1")
 
 
 def utc(seconds: int) -> datetime:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import structlog
 
 from tilld import payment_request
-from tilld.errors import NodeOffline, NotFound, PermissionDenied, TillError
+from tilld.errors import Conflict, NodeOffline, NotFound, PermissionDenied, TillError
 from tilld.hub import Hub
 from tilld.ids import is_id, is_invoice_id
 from tilld.invoice import Creator, Invoice, Seen
@@ -17,6 +17,7 @@ from tilld.limits import Limits
 from tilld.node import MayExist, Node
 from tilld.node_info import NodeInfo
 from tilld.order import Order
+from tilld.sending_store import SendingStore
 from tilld.store import Store
 from tilld.totals import Totals
 from tilld.watch_token import WatchToken
@@ -48,6 +49,7 @@ class Invoicing:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
+        self._sendings = SendingStore(store)
         self._node = node
         self._hub = hub
         self._limits = limits
@@ -65,6 +67,8 @@ class Invoicing:
             earlier = await self._store.get_by_label(caller.username, order.label)
             if earlier:
                 return earlier.answering(order)
+            if await self._sendings.latest(caller.username, order.label):
+                raise Conflict("label is in use for an invoice that was sent")
         with self._limits.creating(caller, await self._store.open_invoices(caller.creator)):
             issued, seen = await self._issue(caller.creator, order)
             invoice = await self._store.add(issued)

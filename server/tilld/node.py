@@ -25,7 +25,7 @@ DUPLICATE_LABEL = 900
 # Other users' invoices may have descriptions of megabytes, so only what is needed is asked for.
 SEEN_FIELDS = ("payment_hash", "status", "pay_index", "amount_received_msat", "paid_at")
 UPDATE_FIELDS = (*SEEN_FIELDS, "updated_index")
-INVOICE_FIELDS = (*SEEN_FIELDS, "label", "bolt11", "amount_msat", "expires_at", "created_index")
+INVOICE_FIELDS = (*SEEN_FIELDS, "label", "bolt11", "bolt12", "amount_msat", "expires_at", "created_index")
 PAGE = 1000
 # What reading an answer raises that is not as it should be.
 NONSENSE = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
@@ -222,10 +222,13 @@ def _wait_for(index: str, nextvalue: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _errors_translated(unknown_outcome: type[Exception] | None = None) -> Iterator[None]:
+def _errors_translated(
+    unknown_outcome: type[Exception] | None = None, *, refusals: bool = False
+) -> Iterator[None]:
     """Errors of the way to the node, and the node's own, in our words.
 
-    `unknown_outcome` is raised where the node may have done what it was told.
+    `unknown_outcome` is raised where the node may have done what it was told; with `refusals` the node's
+    own errors come as they are.
     """
     try:
         yield
@@ -238,6 +241,8 @@ def _errors_translated(unknown_outcome: type[Exception] | None = None) -> Iterat
             raise unknown_outcome from None
         raise TookTooLong("the lightning node takes too long to answer; try again later") from None
     except RpcError as refused:
+        if refusals:
+            raise
         code, message = refused.error.get("code"), refused.error.get("message")
         if code == DUPLICATE_LABEL and unknown_outcome:
             raise unknown_outcome from None
@@ -252,7 +257,8 @@ def _errors_translated(unknown_outcome: type[Exception] | None = None) -> Iterat
 
 def _issued(node_id: str, reply: dict[str, Any]) -> Issued:
     expires_at = utc(whole(reply["expires_at"]))
-    return Issued(node_id, text(reply["payment_hash"]), text(reply["bolt11"]), expires_at)
+    bolt11 = reply["bolt11" if "bolt11" in reply else "bolt12"]
+    return Issued(node_id, text(reply["payment_hash"]), text(bolt11), expires_at)
 
 
 def _node_invoice(node_id: str, row: dict[str, Any]) -> NodeInvoice:
@@ -267,7 +273,7 @@ def _node_invoice(node_id: str, row: dict[str, Any]) -> NodeInvoice:
 
 
 def _usable(node_id: str, row: dict[str, Any]) -> NodeInvoice | None:
-    if "bolt11" not in row:
+    if not row.keys() & {"bolt11", "bolt12"}:
         return None
     try:
         return _node_invoice(node_id, row)

@@ -183,6 +183,19 @@ class Store:
         """Count all invoices, and keep that as the totals."""
         await self._write(self._do.recount)
 
+    @property
+    def database(self) -> peewee.Database:
+        """The database, for those who compile statements for it."""
+        return self._database
+
+    async def read(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run a statement that changes nothing; returns its rows."""
+        return await self._read(sql, *values)
+
+    async def write(self, work: Callable[[Transactions], Done]) -> Done:
+        """Run what changes something, and does no harm when it is done twice."""
+        return await self._write(lambda: work(self._do))
+
     async def _insert(self, invoices: list[Invoice]) -> list[bool]:
         return await self._write(lambda: self._do.add(invoices), "batch")
 

@@ -11,8 +11,12 @@ from grpc_reflection.v1alpha import reflection
 from till.v1 import (
     invoice_service_pb2,
     invoice_service_pb2_grpc,
+    invreq_service_pb2,
+    invreq_service_pb2_grpc,
     key_service_pb2,
     key_service_pb2_grpc,
+    rest_invreq_service_pb2,
+    rest_invreq_service_pb2_grpc,
     rest_service_pb2,
     rest_service_pb2_grpc,
 )
@@ -27,6 +31,8 @@ from tilld.observer import NOBODY, Observer
 SERVICES = [
     invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"].full_name,
     rest_service_pb2.DESCRIPTOR.services_by_name["RestService"].full_name,
+    invreq_service_pb2.DESCRIPTOR.services_by_name["InvreqService"].full_name,
+    rest_invreq_service_pb2.DESCRIPTOR.services_by_name["RestInvreqService"].full_name,
     key_service_pb2.DESCRIPTOR.services_by_name["KeyService"].full_name,
 ]
 
@@ -48,6 +54,8 @@ OPTIONS = (
 def create(
     invoices: invoice_service_pb2_grpc.InvoiceServiceServicer,
     rest: rest_service_pb2_grpc.RestServiceServicer,
+    invreqs: invreq_service_pb2_grpc.InvreqServiceServicer,
+    rest_invreqs: rest_invreq_service_pb2_grpc.RestInvreqServiceServicer,
     keys: key_service_pb2_grpc.KeyServiceServicer,
     health_servicer: HealthServicer,
     access: Access,
@@ -57,6 +65,8 @@ def create(
     server = grpc.aio.server(interceptors=[ErrorsInterceptor(access, observer)], options=OPTIONS)
     invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(invoices, server)
     rest_service_pb2_grpc.add_RestServiceServicer_to_server(rest, server)
+    invreq_service_pb2_grpc.add_InvreqServiceServicer_to_server(invreqs, server)
+    rest_invreq_service_pb2_grpc.add_RestInvreqServiceServicer_to_server(rest_invreqs, server)
     key_service_pb2_grpc.add_KeyServiceServicer_to_server(keys, server)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
