@@ -40,6 +40,8 @@ BURST, PER_SECOND = 3, 3.0
 SOON_SECONDS = 1.0
 # The follower tells what becomes of an invoice, but not of one that is not in the store yet.
 LOOK_SECONDS = 1.0
+# With less there is no use in an attempt: the node counts whole seconds.
+LEAST_SECONDS = 0.5
 # The work of a call ends in time by itself, but for a node or a database that hangs.
 GRACE_SECONDS = 5.0
 
@@ -132,10 +134,10 @@ class Collecting:
             left = until - time.monotonic()
             if sending and sending.state is State.SENDING:
                 sending = await self._follow(sending, left)
-            elif tried and sending and not (sending.code == NotPaid.code and left >= 1):
+            elif sending and tried and sending.code != NotPaid.code:
                 raise sending.failure
-            elif left < 1:
-                raise TookTooLong
+            elif left < LEAST_SECONDS:
+                raise sending.failure if sending else TookTooLong()
             else:
                 tried += 1
                 number = sending.attempt + 1 if sending else 1
@@ -160,7 +162,7 @@ class Collecting:
         )
         await self._node.check(parameters(sending))
         with self._limits.creating(caller, await self._store.open_invoices(caller.creator)):
-            await self._wait_for_turn(until - 1)
+            await self._wait_for_turn(until - LEAST_SECONDS)
             seconds = attempt_seconds(tried, until - time.monotonic(), self._first_attempt_seconds)
             sending = replace(sending, timeout=seconds, created_at=self._clock())
             if not await self._sendings.begin(sending):
