@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -13,6 +12,7 @@ import pytest
 
 from tests.parts import Parts
 from tests.samples import ANOTHER, DAKK
+from tests.simulator.conftest import RunningClock
 from tests.simulator.pair import Pair, pair_of_nodes
 from tests.simulator.rpc import connected
 from tilld import outcomes
@@ -27,32 +27,16 @@ from tilld.errors import (
     Unavailable,
     Unreachable,
 )
+from tilld.importing import Importing
 from tilld.invoice import Status
 from tilld.key import Caller, Scope
 from tilld.sending import State
 
 
-class Clock:
-    """The time, which a test can turn forward."""
-
-    late = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self.late
-
-    @property
-    def now(self) -> float:
-        return self()
-
-    @now.setter
-    def now(self, now: float) -> None:
-        self.late = now - time.time()
-
-
 @pytest.fixture
 async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
     """Node a has made the requests, and pays; node b is Till's."""
-    async with pair_of_nodes(tmp_path, Clock()) as both:
+    async with pair_of_nodes(tmp_path, RunningClock()) as both:
         yield both
 
 
@@ -219,7 +203,7 @@ async def test_a_node_that_cannot_be_reached_can_be_tried_again(till: Parts, pai
 
 async def test_messages_are_paced(tmp_path: Path, database_url: str) -> None:
     """As many at once as the other side would drop half of: each is paid by its first attempt."""
-    async with pair_of_nodes(tmp_path, Clock(), limits_messages=True) as pair:
+    async with pair_of_nodes(tmp_path, RunningClock(), limits_messages=True) as pair:
         async with a_till(pair, database_url) as till:
             invreqs = [await requested(pair) for _ in range(8)]
 
@@ -234,7 +218,7 @@ async def test_messages_are_paced(tmp_path: Path, database_url: str) -> None:
 
 async def test_a_dropped_message_is_sent_again(tmp_path: Path, database_url: str) -> None:
     """Others have used up what the other side reads: the first attempt is lost, the second is paid."""
-    async with pair_of_nodes(tmp_path, Clock(), limits_messages=True) as pair:
+    async with pair_of_nodes(tmp_path, RunningClock(), limits_messages=True) as pair:
         async with a_till(pair, database_url) as till:
             for number in range(4):
                 await of_node(pair, "b", "sendinvoice", invreq=await requested(pair, 1), label=f"{number}")
@@ -411,6 +395,22 @@ async def test_two_tills_share_a_label(pair: Pair, database_url: str) -> None:
 
         assert len({each.invoice.payment_hash for each in sent}) == 1
         await check(one, pair)
+
+
+async def test_a_lost_store_gets_back_what_was_sent(till: Parts, pair: Pair, tmp_path: Path) -> None:
+    """Under its id, as other invoices; without --lost-store it is another Till's business."""
+    sent = await till.send(await requested(pair))
+    new = Parts(tmp_path, f"sqlite:///{tmp_path / 'new.db'}", rpc="b")
+
+    for lost_store in (False, True):
+        await Importing(new.store, new.node, "dakk", "imported", lost_store=lost_store).run()
+        assert (await new.store.totals()).volume_msat == (1000 if lost_store else 0)
+
+    found = await new.store.get(sent.invoice.invoice_id)
+    assert found
+    assert (found.bolt11, found.payment) == (sent.invoice.bolt11, sent.invoice.payment)
+    assert (found.description, found.created_at) == ("a refund", sent.invoice.created_at)
+    await new.close()
 
 
 async def test_a_key_for_one_type_sends_only_that(till: Parts, pair: Pair) -> None:

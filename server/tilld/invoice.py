@@ -14,6 +14,7 @@ from tilld import payment_request
 from tilld.errors import Conflict
 from tilld.ids import derived_public_id, internal_id, is_invoice_id, is_label
 from tilld.order import MAX_AMOUNT_MSAT, Order, type_of
+from tilld.payment_request import BOLT12
 
 # The node takes a moment to notice that an invoice is over, and to tell.
 NODE_NEEDS_TO_EXPIRE = timedelta(seconds=5)
@@ -54,6 +55,11 @@ class Issued:
     payment_hash: str
     bolt11: str
     expires_at: datetime
+
+    @property
+    def is_bolt12(self) -> bool:
+        """Whether it was sent for an invoice request, or fetched by an offer."""
+        return self.bolt11.startswith(BOLT12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +170,7 @@ class Invoice:
 
         Raises Conflict if that was another order.
         """
-        if is_bolt12(found.issued.bolt11):
+        if found.issued.is_bolt12:
             raise Conflict("label is in use for an invoice that was sent")
         asked = payment_request.read(found.issued.bolt11)
         at_node = replace(
@@ -215,7 +221,7 @@ class Invoice:
     @property
     def is_bolt12(self) -> bool:
         """Whether it was sent for an invoice request."""
-        return is_bolt12(self.bolt11)
+        return self.bolt11.startswith(BOLT12)
 
     @property
     def type(self) -> str:
@@ -253,11 +259,6 @@ class Invoice:
         if differing:
             raise Conflict(f"label is in use for an invoice with another {' and '.join(differing)}")
         return self
-
-
-def is_bolt12(text: str) -> bool:
-    """Whether a payment request is of BOLT 12."""
-    return text.startswith("lni1")
 
 
 def utc(seconds: int) -> datetime:

@@ -8,7 +8,7 @@ import structlog
 
 from tilld.errors import NodeOffline, NotPaid, TillError, TookTooLong, Unavailable
 from tilld.hub import Hub
-from tilld.invoice import Invoice, Seen, Status, is_bolt12
+from tilld.invoice import Invoice, Seen, Status
 from tilld.node_collecting import AGAIN, CollectingNode, Found
 from tilld.sending import Sending, harmless
 from tilld.sending_store import SendingStore
@@ -65,7 +65,7 @@ class Outcomes:
             found = await self._node.find(sending.node_label)
             if found is None and failure is None:
                 return await self._nothing_there(sending)
-            if found is None or not is_bolt12(found.invoice.issued.bolt11):
+            if found is None or not found.invoice.issued.is_bolt12:
                 return await self.end(sending.failed(failure or not_sent()))
             seen = found.invoice.seen
             if seen.status is Status.UNPAID and failure:
