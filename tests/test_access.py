@@ -1,6 +1,8 @@
 """Who may call what: the gate, and the table of scopes."""
 
+import hmac
 from datetime import UTC, datetime, timedelta
+from unittest.mock import Mock
 
 import pytest
 
@@ -118,6 +120,28 @@ async def test_an_expired_key_opens_nothing(store, access):
     assert (await access.admit(GET, good)).username == "shop"
     with pytest.raises(Unauthenticated, match="expired"):
         await access.admit(GET, over)
+
+
+@pytest.mark.parametrize("case", ["unknown", "wrong secret", "revoked", "expired"])
+async def test_every_refused_key_costs_the_same(store, access, monkeypatch, case):
+    """One look-up and one comparison of whole digests, so that time tells nothing of what there is."""
+    key, header = await new_key(store, expires_at=NOON if case == "expired" else None)
+    if case == "revoked":
+        await store.revoke_key(key.id, NOON)
+    header = {
+        "unknown": f"Bearer till_{'A' * 12}_{'a' * 32}",
+        "wrong secret": f"Bearer till_{key.id}_{'a' * 32}",
+    }.get(case, header)
+    await access.admit(GET, (await new_key(store))[1])
+    look_up, compare = Mock(wraps=store.key), Mock(wraps=hmac.compare_digest)
+    monkeypatch.setattr(store, "key", look_up)
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+
+    with pytest.raises(Unauthenticated, match="the key is unknown, expired or revoked"):
+        await access.admit(GET, header)
+
+    assert [len(call.args[0]) for call in look_up.call_args_list] == [12]
+    assert [list(map(len, call.args)) for call in compare.call_args_list] == [[64, 64]]
 
 
 async def test_a_key_does_what_its_scopes_say(store, access):

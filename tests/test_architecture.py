@@ -14,7 +14,8 @@ MODULES = {
 # A layer may use what stands below it, and nothing above or beside it.
 LAYERS = [
     {"tilld.cli"},
-    {"tilld.app"},
+    {"tilld.app", "tilld.front"},
+    {"tilld.parts"},
     {"tilld.metrics"},
     {
         "tilld.grpc_api",

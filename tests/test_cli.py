@@ -55,12 +55,15 @@ class Process:
 
 
 @asynccontextmanager
-async def tilld(*arguments, cwd, program=TILLD, **environment):
-    """Run tilld with arguments for as long as the context lasts; it ends in a process group of its own."""
+async def tilld(*arguments, cwd, program=TILLD, errors=asyncio.subprocess.STDOUT, **environment):
+    """Run tilld with arguments for as long as the context lasts; it ends in a process group of its own.
+
+    `errors` is where its log goes, by default to the output.
+    """
     process = await asyncio.create_subprocess_exec(
         *program, *arguments,
         cwd=cwd, env=os.environ | environment, start_new_session=True,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        stdout=asyncio.subprocess.PIPE, stderr=errors,
     )  # fmt: skip
     try:
         yield Process(process)

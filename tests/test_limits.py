@@ -1,8 +1,7 @@
 """What each key may have: no other key suffers from one that takes all it can."""
 
 import asyncio
-import math
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
@@ -11,7 +10,7 @@ from tests.nodes import simulated_node
 from tests.parts import Parts
 from tests.samples import ANOTHER, DAKK, PLENTY, an_order
 from tilld.errors import TooMany
-from tilld.limits import WATCHES_OF_A_TOKEN, Allowance, Limits
+from tilld.limits import WATCHES_OF_A_TOKEN, Limits
 
 GREEDY = replace(DAKK, key_id="greedy")
 MODEST = replace(ANOTHER, key_id="modest")
@@ -24,72 +23,104 @@ class Clock:
     def __call__(self):
         return self.now
 
+    async def sleep(self, seconds):
+        self.now += seconds
+
 
 @pytest.fixture
 def clock():
     return Clock()
 
 
-def creates(limits, caller):
-    with limits.creating(caller, open_invoices=0):
-        pass
+def limits_of(clock, **allowance):
+    return Limits(replace(PLENTY, **allowance), clock, clock.sleep)
 
 
-def until_refused(limits, caller):
-    """How many creates pass, and after how many seconds the next one may be tried."""
-    for count in range(1000):
+async def waits(limits, clock, caller):
+    """How long each create waits until its turn, until one is refused."""
+    waited: list[float] = []
+    while True:
+        before = clock.now
+        turn = limits.turn(caller)
         try:
-            creates(limits, caller)
-        except TooMany as refused:
-            return count, refused.retry_seconds
-    return math.inf, 0
+            await turn
+        except TooMany:
+            return waited
+        waited.append(clock.now - before)
+        # They come at once.
+        clock.now = before
 
 
-@pytest.mark.parametrize(("rate", "burst", "pause"), [(4, 4, 0.25), (1, 1, 1), (0.5, 1, 2)])
-def test_creates_of_a_second_pass_at_once_and_then_one_by_one(clock, rate, burst, pause):
-    """Who waits as long as it was told gets through; who waits for long has saved no more than a second's."""
-    limits = Limits(Allowance(creates_per_second=rate), clock)
+@pytest.mark.parametrize(("rate", "at_once", "pause"), [(4, 4, 0.25), (1, 1, 1), (0.5, 1, 2)])
+async def test_creates_of_a_second_pass_at_once_and_then_one_by_one(clock, rate, at_once, pause):
+    """Who would have to wait for more than a second is refused; a pause saves no more than a second's."""
+    limits = limits_of(clock, creates_per_second=rate)
+    in_turn = [each for number in range(1, 9) if (each := number * pause) <= 1]
 
-    assert until_refused(limits, GREEDY) == (burst, pause)
-    assert until_refused(limits, MODEST) == (burst, pause)
-    clock.now += pause
-    assert until_refused(limits, GREEDY) == (1, pause)
+    assert await waits(limits, clock, GREEDY) == [0] * at_once + in_turn
+    assert await waits(limits, clock, MODEST) == [0] * at_once + in_turn
     clock.now += 3600
-    assert until_refused(limits, GREEDY) == (burst, pause)
+    assert await waits(limits, clock, GREEDY) == [0] * at_once + in_turn
 
 
-def test_open_invoices_and_those_on_their_way_are_counted_together(clock):
-    limits = Limits(replace(PLENTY, open_invoices=3), clock)
+async def test_who_waits_as_long_as_it_was_told_gets_through(clock):
+    limits = limits_of(clock, creates_per_second=0.5)
+    await limits.turn(GREEDY)
+    with pytest.raises(TooMany) as refused:
+        await limits.turn(GREEDY)
 
-    with limits.creating(GREEDY, 1), limits.creating(GREEDY, 1):
-        with pytest.raises(TooMany, match="3 of the key's invoices are open"):
-            creates_with(limits, GREEDY, 1)
-        creates_with(limits, MODEST, 2)
-    creates_with(limits, GREEDY, 2)
-    with pytest.raises(TooMany):
-        creates_with(limits, GREEDY, 3)
+    clock.now += refused.value.retry_seconds
+
+    await limits.turn(GREEDY)
 
 
-def creates_with(limits, caller, open_invoices):
-    with limits.creating(caller, open_invoices):
+async def test_refusals_come_one_by_one(clock):
+    """A flood of them would cost others more than what is refused."""
+    limits = limits_of(clock, creates_per_second=0.01)
+    await limits.turn(GREEDY)
+    began, waited = clock.now, []
+
+    for _ in range(3):
+        clock.now = began
+        with pytest.raises(TooMany):
+            await limits.turn(GREEDY)
+        waited.append(round(clock.now - began, 3))
+
+    assert waited == [0.01, 0.02, 0.03]
+
+
+async def creates(limits, caller, open_invoices):
+    async with limits.creating(caller, open_invoices):
         pass
 
 
-def test_watches_are_counted_for_each_key_and_token(clock):
-    limits = Limits(replace(PLENTY, watches=30), clock)
+async def test_open_invoices_and_those_on_their_way_are_counted_together(clock):
+    limits = limits_of(clock, open_invoices=3)
+
+    async with limits.creating(GREEDY, 1), limits.creating(GREEDY, 1):
+        with pytest.raises(TooMany, match="3 of the key's invoices are open"):
+            await creates(limits, GREEDY, 1)
+        await creates(limits, MODEST, 2)
+    await creates(limits, GREEDY, 2)
+    with pytest.raises(TooMany):
+        await creates(limits, GREEDY, 3)
+
+
+async def test_watches_are_counted_for_each_key_and_token(clock):
+    limits = limits_of(clock, watches=30)
     token = replace(GREEDY, invoice_id="x" * 21)
 
-    with ExitStack() as open_watches:
+    async with AsyncExitStack() as open_watches:
         for _ in range(WATCHES_OF_A_TOKEN):
-            open_watches.enter_context(limits.watching(token))
+            await open_watches.enter_async_context(limits.watching(token))
         with pytest.raises(TooMany, match="by this token"):
-            open_watches.enter_context(limits.watching(token))
+            await open_watches.enter_async_context(limits.watching(token))
         for _ in range(30 - WATCHES_OF_A_TOKEN):
-            open_watches.enter_context(limits.watching(GREEDY))
+            await open_watches.enter_async_context(limits.watching(GREEDY))
         with pytest.raises(TooMany, match="30 of the key's watches"):
-            open_watches.enter_context(limits.watching(GREEDY))
-        open_watches.enter_context(limits.watching(MODEST))
-    with limits.watching(token):
+            await open_watches.enter_async_context(limits.watching(GREEDY))
+        await open_watches.enter_async_context(limits.watching(MODEST))
+    async with limits.watching(token):
         pass
     assert not limits._watches
     assert not limits._watches_by_token
@@ -109,17 +140,21 @@ async def till(tmp_path, database_url, lightningd):
 
 
 async def test_a_greedy_key_gets_its_share_and_no_other_suffers(till):
-    """Of its flood a few reach the node and the store; the modest one's invoices are all made meanwhile."""
-    flood = [till.invoicing.create(GREEDY, an_order()) for _ in range(500)]
-    modest = [till.invoicing.create(MODEST, an_order()) for _ in range(5)]
+    """The modest one's invoices are made while the flood waits; of it, a few reach the node and the store."""
+    flood = [asyncio.create_task(till.invoicing.create(GREEDY, an_order())) for _ in range(100)]
 
-    *made, last = await asyncio.gather(*flood, *modest, return_exceptions=True)
+    for _ in range(5):
+        await till.invoicing.create(MODEST, an_order())
 
-    refused = [each for each in made[:500] if isinstance(each, TooMany)]
-    assert len(refused) == 495
-    assert not [each for each in (*made[500:], last) if isinstance(each, Exception)]
+    assert sum(not each.done() for each in flood) >= 50
+    refused = [each for each in await asyncio.gather(*flood, return_exceptions=True) if is_too_many(each)]
+    assert len(refused) == 95
     assert await till.node.latest("created") == 10
     assert await till.store.totals() == (10, 10, 0)
+
+
+def is_too_many(outcome):
+    return isinstance(outcome, TooMany)
 
 
 async def test_what_is_paid_makes_room(till, lightningd):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from tilld import watch_token
 from tilld.errors import PermissionDenied, Unauthenticated
-from tilld.key import ANONYMOUS, NO_DIGEST, Caller, Scope, digest, key_id
+from tilld.key import ANONYMOUS, Caller, Scope, digest, key_id
 from tilld.store import Store
 from tilld.watch_token import WatchToken
 
@@ -82,15 +82,16 @@ class Access:
             return await self._watcher(token)
         found = await self._store.key(key_id(token) or "")
         # Whether it is known or not, it is hashed and compared.
-        is_it = hmac.compare_digest(found.digest if found else NO_DIGEST, digest(token))
-        if not (found and is_it and found.is_valid(self._clock())):
+        is_it = hmac.compare_digest(found.digest, digest(token))
+        if not (is_it and found.is_valid(self._clock())):
             raise Unauthenticated("the key is unknown, expired or revoked")
         return found.caller
 
     async def _watcher(self, text: str) -> Caller:
         now = self._clock()
         token = WatchToken.read(text, self._store.secret)
-        key = await self._store.key(token.key_id) if token and now < token.expires_at else None
-        if not (token and key and key.is_valid(now)):
-            raise Unauthenticated("the watch token is unknown or expired: ask for a new one with the invoice")
-        return replace(key.caller, scopes=frozenset({Scope.READ}), invoice_id=token.invoice_id)
+        if token and now < token.expires_at:
+            key = await self._store.key(token.key_id)
+            if key.is_valid(now):
+                return replace(key.caller, scopes=frozenset({Scope.READ}), invoice_id=token.invoice_id)
+        raise Unauthenticated("the watch token is unknown or expired: ask for a new one with the invoice")

@@ -1,25 +1,19 @@
 """The composition root: builds everything once, starts it, stops it in the opposite order."""
 
-import asyncio
-import gc
-import resource
-import signal
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from tilld import child, unix_socket
+from tilld import child, parts, unix_socket
 from tilld.access import Access
-from tilld.certificates import CertificateFiles, Certificates
 from tilld.collecting import Collecting
 from tilld.config import Address, Config
 from tilld.database import open_database
-from tilld.envoy import DIRECTORY, SOCKET, Envoy
+from tilld.envoy import DIRECTORY, SOCKET
 from tilld.errors import OperatorError
 from tilld.follower import Follower
 from tilld.grpc_api import health, server
@@ -62,114 +56,10 @@ async def run(config: Config, announce: Callable[[Running], None]) -> None:
     Raises OperatorError where it can't start, or a part of it dies.
     """
     till = Till(config)
-    await _run(till, lambda: announce(till.running))
+    await parts.run(till, lambda: announce(till.running))
 
 
-async def run_envoy(config: Config, announce: Callable[[Address], None]) -> None:
-    """Run Envoy alone until SIGINT or SIGTERM; `announce` is called with its address when it serves.
-
-    Raises OperatorError where it can't start, or dies.
-    """
-    front = Front(config)
-    await _run(front, lambda: announce(front.rest))
-
-
-async def _run(parts: "Parts", announce: Callable[[], None]) -> None:
-    ending = asyncio.Event()
-    for each in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(each, ending.set)
-    _allow_many_connections()
-    async with parts:
-        # What lives now lives for long: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
-        announce()
-        await parts.serve_until(ending)
-        log.info("stopping")
-
-
-class Parts:
-    """What runs together: started on entry, stopped on exit, and ended by the death of one."""
-
-    def __init__(self, config: Config, upstream_ca: Path | None = None) -> None:
-        self._config = config
-        self._certificates = CertificateFiles(
-            chain=config.tls_cert, key=config.tls_key, client_ca=config.tls_client_ca, upstream_ca=upstream_ca
-        )
-        self._parts = AsyncExitStack()
-        self._lives: dict[asyncio.Task[Any], str] = {}
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._start()
-        except BaseException:
-            await self._parts.aclose()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._parts.aclose()
-
-    async def serve_until(self, ending: asyncio.Event) -> None:
-        """Go on until the event is set.
-
-        Raises OperatorError if a part dies before.
-        """
-        ended = asyncio.create_task(ending.wait())
-        done, _ = await asyncio.wait([ended, *self._lives], return_when=asyncio.FIRST_COMPLETED)
-        if ended not in done:
-            ended.cancel()
-            raise OperatorError(f"{self._lives[done.pop()]}; start it again")
-
-    async def _start(self) -> None:
-        raise NotImplementedError
-
-    async def _start_envoy(self, upstream: Sequence[Address | Path]) -> Address:
-        envoy = Envoy(
-            self._config.rest,
-            upstream,
-            self._config.data_dir,
-            self._certificates.newest,
-            self._config.cors_origin,
-        )
-        await envoy.start()
-        self._parts.push_async_callback(envoy.stop, self._config.grace_seconds)
-        self._watch_over("Envoy", envoy.wait(), envoy.log)
-        self._renew_certificates(envoy.use)
-        return envoy.rest
-
-    def _renew_certificates(self, use: Callable[[Certificates], None] = lambda _: None) -> None:
-        """Notice from now on that the files of certificates have changed, and call `use` then."""
-        if any(self._certificates.newest):
-            self._spawn("the watch over the certificates", self._certificates.follow(use))
-
-    def _spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
-        """Run a part of ours for as long as everything runs."""
-        task = self._watch_over(name, work, None)
-        self._parts.push_async_callback(_cancel, task)
-
-    def _watch_over(
-        self, name: str, life: Coroutine[Any, Any, Any], log_file: Path | None
-    ) -> asyncio.Task[Any]:
-        task = asyncio.create_task(life, name=name)
-        self._lives[task] = f"{name} has ended: {log_file or 'the log'} tells why"
-        return task
-
-
-class Front(Parts):
-    """Envoy alone, in front of tilld processes that others run."""
-
-    rest: Address
-
-    def __init__(self, config: Config) -> None:
-        super().__init__(config, config.upstream_ca)
-
-    async def _start(self) -> None:
-        make_directory(self._config.data_dir)
-        self.rest = await self._start_envoy(self._config.upstream)
-
-
-class Till(Parts):
+class Till(parts.Parts):
     """All parts of a Till."""
 
     running: Running
@@ -260,10 +150,11 @@ class Till(Parts):
     ) -> tuple[Address, health.HealthServicer]:
         health_servicer = health.HealthServicer()
         rest = RestServicer(invoicing, self._config.heartbeat_seconds)
-        invreqs = SendingServicer(collecting), RestSendingServicer(collecting)  # type: ignore[abstract]
+        invreqs = SendingServicer(collecting)  # type: ignore[abstract]
+        rest_invreqs = RestSendingServicer(collecting)  # type: ignore[abstract]
         keys = KeyServicer(keyring)
         grpc = server.create(
-            InvoiceServicer(invoicing), rest, *invreqs, keys, health_servicer, access, observer
+            InvoiceServicer(invoicing), rest, keys, invreqs, rest_invreqs, health_servicer, access, observer
         )
         address = server.listen(grpc, self._config.grpc, self._certificates)
         if not self._config.no_rest:
@@ -279,31 +170,6 @@ class Till(Parts):
         # gRPC wants to unlink it by this path when it stops.
         short = self._parts.enter_context(unix_socket.short(directory))
         return f"{short}/{SOCKET}"
-
-
-def _allow_many_connections() -> None:
-    """Raise the soft limit of open files, which Envoy inherits, to the hard one: a watcher is a file."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Some systems report a limit that they do not accept.
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-async def _cancel(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
-
-
-def _tracing(endpoint: str) -> "Tracing":
-    # Loaded only where it is wanted: it takes time and memory, and may not be installed.
-    try:
-        from tilld.tracing import Tracing
-    except ModuleNotFoundError:
-        raise OperatorError(
-            "OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, which need more than is installed: "
-            "pip install 'lightning-till[otel]'"
-        ) from None
-    return Tracing(endpoint)
 
 
 async def _check_who_may_call(config: Config, store: Store) -> None:
@@ -322,3 +188,15 @@ async def _check_who_may_call(config: Config, store: Store) -> None:
             f"{public[0]} is not on loopback, and without keys everybody could call: make one with "
             "'tilld key create', or let everybody call with --allow-anonymous"
         )
+
+
+def _tracing(endpoint: str) -> "Tracing":
+    # Loaded only where it is wanted: it takes time and memory, and may not be installed.
+    try:
+        from tilld.tracing import Tracing
+    except ModuleNotFoundError:
+        raise OperatorError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, which need more than is installed: "
+            "pip install 'lightning-till[otel]'"
+        ) from None
+    return Tracing(endpoint)

@@ -69,7 +69,8 @@ class Invoicing:
                 return earlier.answering(order)
             if await self._sendings.latest(caller.username, order.label):
                 raise Conflict("label is in use for an invoice that was sent")
-        with self._limits.creating(caller, await self._store.open_invoices(caller.creator)):
+        await self._limits.turn(caller)
+        async with self._limits.creating(caller, await self._store.open_invoices(caller.creator)):
             issued, seen = await self._issue(caller.creator, order)
             invoice = await self._store.add(issued)
         if invoice is not issued:
@@ -134,16 +135,17 @@ class Invoicing:
 
         Raises NotFound; TooMany; Unavailable when Till stops.
         """
-        # Subscribe before reading: a payment between the two would be lost.
-        with self._limits.watching(caller), self._hub.subscribe(invoice_id) as changes:
-            invoice = await self._store.get(invoice_id) if is_invoice_id(invoice_id) else None
-            if invoice is None or not caller.may_see(invoice):
-                raise NotFound
-            # As the node said: what the clock can know is not the last word.
-            yield invoice
-            while not invoice.is_final:
-                invoice = await changes.next()
+        async with self._limits.watching(caller):
+            # Subscribe before reading: a payment between the two would be lost.
+            with self._hub.subscribe(invoice_id) as changes:
+                invoice = await self._store.get(invoice_id) if is_invoice_id(invoice_id) else None
+                if invoice is None or not caller.may_see(invoice):
+                    raise NotFound
+                # As the node said: what the clock can know is not the last word.
                 yield invoice
+                while not invoice.is_final:
+                    invoice = await changes.next()
+                    yield invoice
 
     def watch_token(self, caller: Caller, invoice: Invoice) -> str:
         """A token that lets others watch an invoice of the caller's.

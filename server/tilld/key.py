@@ -125,10 +125,6 @@ class Key:
         return Caller(self.username, self.scopes, self.type, self.id)
 
 
-# What an unknown token is compared with, so that it takes as long as a known one.
-NO_DIGEST = "0" * 64
-
-
 def key_id(token: str) -> str | None:
     """The id in a token; None for what can't be one."""
     match = _token(token)

@@ -57,7 +57,7 @@ class Keyring:
         Raises InvalidRequest.
         """
         last = await self._store.key(after) if after else None
-        if after and not last:
+        if last and last.id != after:
             raise InvalidRequest("page_token must be next_page_token of the page before, or empty")
         return await self._store.keys(last, limit)
 

@@ -1,11 +1,12 @@
 """What each key may have at once, and how fast, so that none takes it all. Of this process alone."""
 
+import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from tilld.errors import TooMany
 from tilld.key import Caller
@@ -14,6 +15,13 @@ Key = TypeVar("Key", bound=Hashable)
 
 # Whatever is open may end at any time.
 RETRY_SECONDS = 10.0
+
+# A create waits its turn for so long; who would have to wait longer is refused.
+PATIENCE_SECONDS = 1.0
+
+# Refusals are paced as well, or a flood of them would cost others more than what is refused.
+REFUSALS_PER_SECOND = 100
+SLOWEST_REFUSAL_SECONDS = 10.0
 
 # A watch token is for a payer, who may have a few tabs open.
 WATCHES_OF_A_TOKEN = 20
@@ -31,51 +39,68 @@ class Allowance:
 class Limits:
     """Holds callers to their allowance."""
 
-    def __init__(self, allowance: Allowance, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        allowance: Allowance,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._allowance = allowance
         self._clock = clock
+        self._sleep = sleep
         self._next_create: dict[str, float] = {}
+        self._next_refusal: dict[str, float] = {}
         self._creates: Counter[str] = Counter()
         self._watches: Counter[str] = Counter()
         self._watches_by_token: Counter[str] = Counter()
 
-    @contextmanager
-    def creating(self, caller: Caller, open_invoices: int) -> Iterator[None]:
+    async def turn(self, caller: Caller) -> None:
+        """Wait until the caller may create an invoice: what a second has earned at once, then one by one.
+
+        Raises TooMany where it would have to wait for long.
+        """
+        key, rate = caller.key_id, self._allowance.creates_per_second
+        now, pause = self._clock(), 1 / rate
+        # A token bucket.
+        due = max(self._next_create.get(key, 0.0), now - max(1.0, pause) + pause)
+        wait = due - now
+        if wait > PATIENCE_SECONDS:
+            await self._refuse(key, f"a key may create {rate:g} invoices a second: wait {wait:.2f} s", wait)
+        self._next_create[key] = due + pause
+        if wait > 0:
+            await self._sleep(wait)
+
+    @asynccontextmanager
+    async def creating(self, caller: Caller, open_invoices: int) -> AsyncIterator[None]:
         """Create an invoice, besides the caller's open ones, for as long as the context lasts.
 
         Raises TooMany.
         """
         key, most = caller.key_id, self._allowance.open_invoices
         if open_invoices + self._creates[key] >= most:
-            raise TooMany(
-                f"{most} of the key's invoices are open: wait until one is paid or expired", RETRY_SECONDS
-            )
-        self._pace(key)
+            await self._refuse(key, f"{most} of the key's invoices are open: wait until some are over")
         with _counted(self._creates, key):
             yield
 
-    @contextmanager
-    def watching(self, caller: Caller) -> Iterator[None]:
+    @asynccontextmanager
+    async def watching(self, caller: Caller) -> AsyncIterator[None]:
         """Watch an invoice for as long as the context lasts.
 
         Raises TooMany.
         """
         key, token, most = caller.key_id, caller.invoice_id or "", self._allowance.watches
         if self._watches[key] >= most:
-            raise TooMany(f"{most} of the key's watches are open: end one", RETRY_SECONDS)
+            await self._refuse(key, f"{most} of the key's watches are open: end one")
         if token and self._watches_by_token[token] >= WATCHES_OF_A_TOKEN:
-            raise TooMany(f"{WATCHES_OF_A_TOKEN} watches by this token are open: end one", RETRY_SECONDS)
+            await self._refuse(key, f"{WATCHES_OF_A_TOKEN} watches by this token are open: end one")
         with _counted(self._watches, key), _counted(self._watches_by_token, token):
             yield
 
-    def _pace(self, key: str) -> None:
-        """Let what a second has earned pass at once, and then one after the other (a token bucket)."""
-        now, pause = self._clock(), 1 / self._allowance.creates_per_second
-        due = max(self._next_create.get(key, 0.0), now - max(1.0, pause) + pause)
-        if due > now:
-            rate = f"{self._allowance.creates_per_second:g}"
-            raise TooMany(f"a key may create {rate} invoices a second: wait {due - now:.2f} s", due - now)
-        self._next_create[key] = due + pause
+    async def _refuse(self, key: str, message: str, retry_seconds: float = RETRY_SECONDS) -> NoReturn:
+        now = self._clock()
+        due = self._next_refusal[key] = max(self._next_refusal.get(key, 0.0), now) + 1 / REFUSALS_PER_SECOND
+        await self._sleep(min(due - now, SLOWEST_REFUSAL_SECONDS))
+        raise TooMany(message, retry_seconds)
 
 
 @contextmanager

@@ -17,8 +17,8 @@ class _StandardError:
         sys.stderr.flush()
 
 
-def configure(level: str, form: str) -> None:
-    """Log from a level on, as "text" for people or as "json" for machines."""
+def configure(level: str, form: str, to: TextIO | None = None) -> None:
+    """Log from a level on, as "text" for people or as "json" for machines; by default to standard error."""
     renderer = (
         structlog.processors.JSONRenderer()
         if form == "json"
@@ -32,6 +32,6 @@ def configure(level: str, form: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _StandardError())),
+        logger_factory=structlog.WriteLoggerFactory(to or cast(TextIO, _StandardError())),
         cache_logger_on_first_use=True,
     )

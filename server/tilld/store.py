@@ -19,7 +19,7 @@ from tilld.invoice import Creator, Invoice, Seen
 from tilld.key import Key
 from tilld.node_info import NodeInfo
 from tilld.observer import NOBODY, Observer
-from tilld.tables import invoice_of, key_of, row_of_key
+from tilld.tables import ROW_OF_NO_KEY, invoice_of, key_of, row_of_key
 from tilld.totals import Totals
 from tilld.transactions import Transactions, padded
 
@@ -140,10 +140,10 @@ class Store:
         """Add an API key."""
         await self._write(lambda: self._do.execute(self._sql.add_key, *row_of_key(key)))
 
-    async def key(self, key_id: str) -> Key | None:
-        """Find an API key by its id."""
+    async def key(self, key_id: str) -> Key:
+        """Find an API key by its id. For an unknown one, in the same time, a key that opens nothing."""
         rows = await self._read(self._sql.key, key_id)
-        return key_of(rows[0]) if rows else None
+        return key_of(rows[0] if rows else ROW_OF_NO_KEY)
 
     async def keys(self, after: Key | None = None, limit: int = PAGE) -> list[Key]:
         """A page of all API keys there ever were, the oldest first, beyond one."""

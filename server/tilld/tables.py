@@ -172,6 +172,10 @@ def row_of_key(key: Key) -> tuple[Any, ...]:
     )
 
 
+# Of a key that nobody has, and whose digest is that of no token.
+ROW_OF_NO_KEY = ("", "0" * 64, "nobody", "invoices:create invoices:read", None, 0, None, 0)
+
+
 def key_of(row: tuple[Any, ...]) -> Key:
     """A key from its row."""
     key_id, digest, username, scopes, kind, created_at, expires_at, revoked_at = row

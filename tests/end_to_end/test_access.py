@@ -1,13 +1,22 @@
 """Keys as callers meet them, on REST through the real Envoy and on gRPC; and as an operator makes them."""
 
 import json
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import grpc.aio
 import pytest
 
 from tests.conftest import config, open_shop
-from tests.test_cli import fails, output, tilld
+from tests.end_to_end.conftest import KEYS
+from tests.test_cli import children, fails, output, tilld
 from till.v1 import invoice_service_pb2 as pb
+from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
+from tilld.database import open_database
+from tilld.key import SHOP, Key, Scope
+from tilld.store import Store
 
 BODY = {"msat": 5000, "metadata": {"type": "shop"}}
 
@@ -22,7 +31,9 @@ async def make_key(tmp_path, *arguments):
     """Make a key beside the running Till; returns the header that carries it."""
     code, told = await output("key", "create", "--data-dir", str(tmp_path), *arguments, cwd=tmp_path)
     assert code == 0, told
-    return {"authorization": f"Bearer {told.split()[-1]}"}
+    token = told.split()[-1]
+    KEYS.add(token)
+    return {"authorization": f"Bearer {token}"}
 
 
 async def create(shop, headers, **fields):
@@ -87,13 +98,101 @@ async def test_from_the_first_key_on_it_is_needed_and_a_revoked_one_is_none(shop
     assert (await create(shop, key))[1]["error"] == "E3"
 
 
-async def test_a_key_without_the_scope_is_refused(shop, tmp_path):
-    key = await make_key(tmp_path, "--username", "shop", "--scope", "invoices:read")
+@pytest.fixture(scope="module")
+async def headers_of(tmp_path_factory):
+    """A Till that knows keys of each kind, and the headers that carry them."""
+    directory = tmp_path_factory.mktemp("guarded")
+    store = Store(open_database(f"sqlite:///{directory / 'till.db'}"))
+    now = datetime.now(UTC)
 
-    status, told = await create(shop, key)
+    async def header(scopes=SHOP, expires_at=None, revoked=False):
+        made = now - timedelta(days=2)
+        key, token = Key.new(
+            username="shop", scopes=scopes, type=None, created_at=made, expires_at=expires_at
+        )
+        KEYS.add(token)
+        await store.add_key(key)
+        if revoked:
+            await store.revoke_key(key.id, now)
+        return {"authorization": f"Bearer {token}"}
 
-    assert (status, told["error"]) == (403, "E4")
-    assert "invoices:create" in told["message"]
+    headers = {
+        "good": await header(),
+        "none": {},
+        "empty": {"authorization": ""},
+        "malformed": {"authorization": "Bearer till_nonsense"},
+        "another kind": {"authorization": "Basic c2hvcDpzaG9w"},
+        "unknown": {"authorization": f"Bearer till_{'A' * 12}_{'a' * 32}"},
+        "expired": await header(expires_at=now - timedelta(days=1)),
+        "revoked": await header(revoked=True),
+        "without the scope": await header(scopes=[Scope.READ, Scope.ADMIN]),
+    }
+    await store.close()
+    async with open_shop(config(directory)) as shop:
+        yield shop, headers
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("good", 200),
+        *(
+            (kind, 401)
+            for kind in ("none", "empty", "malformed", "another kind", "unknown", "expired", "revoked")
+        ),
+        ("without the scope", 403),
+    ],
+)
+async def test_only_a_good_key_opens(headers_of, kind, status):
+    """On REST as HTTP wants it, and on gRPC, straight and through Envoy."""
+    shop, headers = headers_of
+    error, grpc_status = {
+        200: (None, None),
+        401: ("E3", grpc.StatusCode.UNAUTHENTICATED),
+        403: ("E4", grpc.StatusCode.PERMISSION_DENIED),
+    }[status]
+
+    reply = await shop.rest.post("/lightning/invoice/create", json=BODY, headers=headers[kind])
+
+    assert (reply.status_code, reply.json().get("error")) == (status, error)
+    assert reply.headers.get("www-authenticate") == ("Bearer" if status == 401 else None)
+    async with grpc.aio.insecure_channel(shop.rest.base_url.netloc.decode()) as through_envoy:
+        for invoices in (shop.invoices, InvoiceServiceStub(through_envoy)):
+            call = invoices.CreateInvoice(
+                pb.CreateInvoiceRequest(metadata='{"type":"shop"}'), metadata=tuple(headers[kind].items())
+            )
+            if status == 200:
+                await call
+            else:
+                assert await code(call) == grpc_status
+                assert dict(await call.trailing_metadata())["x-error-code"] == error
+
+
+async def test_anothers_invoice_is_answered_as_one_that_is_not(headers_of):
+    """To the byte: nobody learns by asking what there is. (An id has 126 random bits.)"""
+    shop, headers = headers_of
+    _, theirs = await create(shop, headers["good"], label="hers")
+    bar = await make_key(shop.rpc_file.parent, "--username", "bar")
+    there, not_there = (theirs["invoiceid"], "~" * 21), (theirs["_id"], "0" * 24)
+
+    for paths in (
+        [f"/lightning/invoice/{each}" for each in there],
+        [f"/lightning/invoice/{each}/watch" for each in there],
+        [f"/lightning/invoice/i/{each}" for each in not_there],
+    ):
+        replies = [await shop.rest.get(path, headers=bar) for path in paths]
+        seen = [(each.status_code, each.content, {**each.headers, "date": ""}) for each in replies]
+        assert seen[0] == seen[1]
+        assert seen[0][0] == 404
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
+def test_no_process_shows_a_key(headers_of):
+    """In the list of processes, to whoever is on the machine."""
+    shown = [Path(f"/proc/{pid}/cmdline").read_text() for pid in [os.getpid(), *children(os.getpid())]]
+
+    assert any("envoy" in each for each in shown)
+    assert not [each for each in shown if "till_" in each]
 
 
 async def test_the_till_in_the_shop_creates_and_sees_its_type_only(shop, tmp_path):

@@ -21,8 +21,7 @@ from tilld.envoy import Envoy
 CUSTOMERS = 6
 WATCHED = 8
 AMOUNT_MSAT = 5000
-# Nobody reads the logs: they must not fill the pipe.
-QUIET = {"TILLD_LOG_LEVEL": "error"}
+LOUD = {"TILLD_LOG_LEVEL": "debug"}
 
 
 class Replica:
@@ -40,8 +39,9 @@ class Replica:
 
     async def start(self):
         arguments = ("run", "--no-rest", f"--grpc={self.address}", *self._arguments)
+        log = self._running.enter_context((self._directory / f"{self.address}.log").open("ab"))
         self._process = await self._running.enter_async_context(
-            tilld(*arguments, cwd=self._directory, **QUIET)
+            tilld(*arguments, cwd=self._directory, errors=log, **LOUD)
         )
         await self._process.says("(Till is running)")
 
@@ -95,7 +95,7 @@ async def shop(tmp_path, postgresql):
         await asyncio.gather(*(replica.start() for replica in replicas))
         upstream = [f"--upstream={replica.address}" for replica in replicas]
         front = await stack.enter_async_context(
-            tilld("envoy", "--rest=127.0.0.1:0", *upstream, "--data-dir=front", cwd=tmp_path, **QUIET)
+            tilld("envoy", "--rest=127.0.0.1:0", *upstream, "--data-dir=front", cwd=tmp_path)
         )
         url = await front.says(r"(http://127\.0\.0\.1:\d+)\n")
         rest = await stack.enter_async_context(

@@ -129,7 +129,7 @@ async def test_errors_and_watches_are_traced_beside_metrics_and_the_followers_wo
     assert {span.name.partition("/")[0] for span in collector.spans if span.span_id in requests} == {service}
 
 
-async def test_a_collector_that_is_away_stops_nothing(tmp_path, monkeypatch, capsys):
+async def test_a_collector_that_is_away_stops_nothing(tmp_path, monkeypatch, logged):
     """Not even stopping; the log tells."""
     monkeypatch.setattr(tracing, "PATIENCE_SECONDS", 0.1)
     async with open_shop(config(tmp_path, otlp_endpoint="http://127.0.0.1:1")) as shop:
@@ -138,7 +138,7 @@ async def test_a_collector_that_is_away_stops_nothing(tmp_path, monkeypatch, cap
 
     # It would try again for 10 s.
     assert time.monotonic() - stopping_at < 5
-    assert "the last traces could not be sent" in capsys.readouterr().out
+    assert "the last traces could not be sent" in logged()
 
 
 async def test_nothing_of_opentelemetry_is_loaded_where_it_is_not_wanted(tmp_path):

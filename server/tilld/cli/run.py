@@ -128,9 +128,9 @@ def envoy(
     _prepare(config)
     import uvloop
 
-    from tilld import app as till
+    from tilld import front
 
-    uvloop.run(till.run_envoy(config, lambda rest: typer.echo(_announcement_of_envoy(config, rest))))
+    uvloop.run(front.run(config, lambda rest: typer.echo(_announcement_of_envoy(config, rest))))
 
 
 def _prepare(config: Config) -> None:

@@ -1,5 +1,6 @@
 """The one door: callers are let in by it, and errors out: status, google.rpc.ErrorInfo, documented code."""
 
+import asyncio
 import math
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,6 +24,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 # The documented body may have 64 KiB; its envelope needs some more.
 MAX_REQUEST_BYTES = 66 * 1024
+# How long a stream's caller may take to say what for; as long as Envoy waits for a request.
+REQUEST_SECONDS = 15.0
 
 STATUS = {
     "E0": grpc.StatusCode.INTERNAL,
@@ -110,18 +113,33 @@ def _guard(method: str, handler: Handler, access: Access, observer: Observer) ->
         except Exception as reason:
             await _refuse(method, reason, context)
 
-    async def stream(raw: bytes, context: Context) -> AsyncIterator[Any]:
+    # The request of a stream is read here: grpc would wait for it for ever, and before it asked for a key.
+    async def stream(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
         try:
             with observer.watch(name, context.invocation_metadata):
                 await admit(context)
-                async for response in handler.unary_stream(decoded(raw), context):
+                async for response in handler.unary_stream(decoded(await _only(requests)), context):
                     yield response
         except Exception as reason:
             await _refuse(method, reason, context)
 
     if handler.unary_stream:
-        return grpc.unary_stream_rpc_method_handler(stream, None, handler.response_serializer)
+        return grpc.stream_stream_rpc_method_handler(stream, None, handler.response_serializer)
     return grpc.unary_unary_rpc_method_handler(call, None, handler.response_serializer)
+
+
+async def _only(requests: AsyncIterator[bytes]) -> bytes:
+    """The one message of a stream's caller.
+
+    Raises InvalidRequest where there is none; TookTooLong.
+    """
+    try:
+        async with asyncio.timeout(REQUEST_SECONDS):
+            async for raw in requests:
+                return raw
+    except TimeoutError:
+        raise errors.TookTooLong from None
+    raise errors.InvalidRequest("the call has no message")
 
 
 async def _refuse(method: str, reason: Exception, context: Context) -> NoReturn:

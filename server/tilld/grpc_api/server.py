@@ -31,17 +31,26 @@ from tilld.observer import NOBODY, Observer
 SERVICES = [
     invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"].full_name,
     rest_service_pb2.DESCRIPTOR.services_by_name["RestService"].full_name,
+    key_service_pb2.DESCRIPTOR.services_by_name["KeyService"].full_name,
     invreq_service_pb2.DESCRIPTOR.services_by_name["InvreqService"].full_name,
     rest_invreq_service_pb2.DESCRIPTOR.services_by_name["RestInvreqService"].full_name,
-    key_service_pb2.DESCRIPTOR.services_by_name["KeyService"].full_name,
 ]
 
 OPTIONS = (
     # With it two tills could share a port without a word.
     ("grpc.so_reuseport", 0),
-    # A burst of new streams beyond these is refused, which callers see as CANCELLED.
-    ("grpc.server.max_pending_requests", 20_000),
-    ("grpc.server.max_pending_requests_hard_limit", 40_000),
+    # A burst of new streams beyond these is refused, which callers see as CANCELLED. Each costs some 12 KiB,
+    # for long also if its caller has gone.
+    ("grpc.server.max_pending_requests", 10_000),
+    ("grpc.server.max_pending_requests_hard_limit", 12_000),
+    # Above MAX_REQUEST_BYTES, so that it is us who refuse what is a little too large; compressed or not.
+    ("grpc.max_receive_message_length", 256 * 1024),
+    # A connection that says nothing is closed.
+    ("grpc.server_handshake_timeout_ms", 5_000),
+    # And so is one without calls, as by Envoy; clients connect again.
+    ("grpc.max_connection_idle_ms", 300_000),
+    # As at Envoy: some files have to be left for the store and the node.
+    ("grpc.max_allowed_incoming_connections", 18_000),
     # Envoy lets 8 KiB of headers pass, and repeats the path in another.
     ("grpc.max_metadata_size", 32 * 1024),
     # Dead peers are noticed within a minute and a half; clients may do the same to us.
@@ -50,24 +59,31 @@ OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
 
+# Each holds some 20 KiB. More than Envoy lets through, whose health checks are to be answered also then.
+MAX_CALLS = 22_000
+
 
 def create(
     invoices: invoice_service_pb2_grpc.InvoiceServiceServicer,
     rest: rest_service_pb2_grpc.RestServiceServicer,
+    keys: key_service_pb2_grpc.KeyServiceServicer,
     invreqs: invreq_service_pb2_grpc.InvreqServiceServicer,
     rest_invreqs: rest_invreq_service_pb2_grpc.RestInvreqServiceServicer,
-    keys: key_service_pb2_grpc.KeyServiceServicer,
     health_servicer: HealthServicer,
     access: Access,
     observer: Observer = NOBODY,
 ) -> grpc.aio.Server:
     """A server with all services, not started."""
-    server = grpc.aio.server(interceptors=[ErrorsInterceptor(access, observer)], options=OPTIONS)
+    server = grpc.aio.server(
+        interceptors=[ErrorsInterceptor(access, observer)],
+        options=OPTIONS,
+        maximum_concurrent_rpcs=MAX_CALLS,
+    )
     invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(invoices, server)
     rest_service_pb2_grpc.add_RestServiceServicer_to_server(rest, server)
+    key_service_pb2_grpc.add_KeyServiceServicer_to_server(keys, server)
     invreq_service_pb2_grpc.add_InvreqServiceServicer_to_server(invreqs, server)
     rest_invreq_service_pb2_grpc.add_RestInvreqServiceServicer_to_server(rest_invreqs, server)
-    key_service_pb2_grpc.add_KeyServiceServicer_to_server(keys, server)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
     reflection.enable_server_reflection(names, server)

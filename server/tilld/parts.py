@@ -1,0 +1,118 @@
+"""What runs together until it is told to stop, or one of it dies."""
+
+import asyncio
+import gc
+import resource
+import signal
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any, Self
+
+import structlog
+
+from tilld.certificates import CertificateFiles, Certificates
+from tilld.config import Address, Config
+from tilld.envoy import Envoy
+from tilld.errors import OperatorError
+
+log = structlog.get_logger()
+
+
+class Parts:
+    """What runs together: started on entry, stopped on exit, and ended by the death of one."""
+
+    def __init__(self, config: Config, upstream_ca: Path | None = None) -> None:
+        self._config = config
+        self._certificates = CertificateFiles(
+            chain=config.tls_cert, key=config.tls_key, client_ca=config.tls_client_ca, upstream_ca=upstream_ca
+        )
+        self._parts = AsyncExitStack()
+        self._lives: dict[asyncio.Task[Any], str] = {}
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._parts.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._parts.aclose()
+
+    async def serve_until(self, ending: asyncio.Event) -> None:
+        """Go on until the event is set.
+
+        Raises OperatorError if a part dies before.
+        """
+        ended = asyncio.create_task(ending.wait())
+        done, _ = await asyncio.wait([ended, *self._lives], return_when=asyncio.FIRST_COMPLETED)
+        if ended not in done:
+            ended.cancel()
+            raise OperatorError(f"{self._lives[done.pop()]}; start it again")
+
+    async def _start(self) -> None:
+        raise NotImplementedError
+
+    async def _start_envoy(self, upstream: Sequence[Address | Path]) -> Address:
+        envoy = Envoy(
+            self._config.rest,
+            upstream,
+            self._config.data_dir,
+            self._certificates.newest,
+            self._config.cors_origin,
+        )
+        await envoy.start()
+        self._parts.push_async_callback(envoy.stop, self._config.grace_seconds)
+        self._watch_over("Envoy", envoy.wait(), envoy.log)
+        self._renew_certificates(envoy.use)
+        return envoy.rest
+
+    def _renew_certificates(self, use: Callable[[Certificates], None] = lambda _: None) -> None:
+        """Notice from now on that the files of certificates have changed, and call `use` then."""
+        if any(self._certificates.newest):
+            self._spawn("the watch over the certificates", self._certificates.follow(use))
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
+        """Run a part of ours for as long as everything runs."""
+        task = self._watch_over(name, work, None)
+        self._parts.push_async_callback(_cancel, task)
+
+    def _watch_over(
+        self, name: str, life: Coroutine[Any, Any, Any], log_file: Path | None
+    ) -> asyncio.Task[Any]:
+        task = asyncio.create_task(life, name=name)
+        self._lives[task] = f"{name} has ended: {log_file or 'the log'} tells why"
+        return task
+
+
+async def run(parts: Parts, announce: Callable[[], None]) -> None:
+    """Run them until SIGINT or SIGTERM; `announce` is called when all have started.
+
+    Raises OperatorError where they can't start, or one dies.
+    """
+    ending = asyncio.Event()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(each, ending.set)
+    _allow_many_connections()
+    async with parts:
+        # What lives now lives for long: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        announce()
+        await parts.serve_until(ending)
+        log.info("stopping")
+
+
+def _allow_many_connections() -> None:
+    """Raise the soft limit of open files, which Envoy inherits, to the hard one: a watcher is a file."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Some systems report a limit that they do not accept.
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def _cancel(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait([task])

@@ -1,0 +1,64 @@
+"""Nothing leaks: all that is logged while these tests run is kept, and searched for secrets in the end."""
+
+import json
+import logging
+import re
+
+import pytest
+import structlog
+
+from tilld import logs
+
+# Every key that a test has made.
+KEYS: set[str] = set()
+
+SECRETS = {
+    "a key": re.compile(r"till_[A-Za-z0-9]{12}_[A-Za-z0-9]{32}"),
+    "a watch token": re.compile(r"watch_\.?[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}"),
+    "an authorization header": re.compile(r"(?i)\b(?:bearer|basic) [A-Za-z0-9_.~+/=-]{12,}"),
+}
+
+
+@pytest.fixture(scope="package", autouse=True)
+def nothing_leaks(tmp_path_factory):
+    """Keep the logs at their fullest: ours here, those of Envoy, nodes and other processes in their files."""
+    base = tmp_path_factory.getbasetemp()
+    ours = base / "tests.log"
+    # What others log by the standard library tilld shows from this level on.
+    handler = logging.FileHandler(ours)
+    handler.setLevel(logging.WARNING)
+    logging.getLogger().addHandler(handler)
+    with ours.open("a") as log:
+        logs.configure("debug", "json", log)
+        structlog.configure(cache_logger_on_first_use=False)
+        yield ours
+        structlog.reset_defaults()
+    logging.getLogger().removeHandler(handler)
+    handler.close()
+
+    secrets = {key.rpartition("_")[2] for key in KEYS} | _preimages(base)
+    files = {file: file.read_text(errors="replace") for file in base.rglob("*.log")}
+    found = [f"{what} in {file}" for file, text in files.items() for what in _found(text, secrets)]
+    assert not found, "\n".join(found)
+    if any(base.rglob("envoy.log")):
+        assert '"event": "invoice created"' in files[ours], "nothing was logged: what should be searched?"
+
+
+@pytest.fixture
+def logged(nothing_leaks):
+    """What was logged since the test began: a function that tells."""
+    before = nothing_leaks.stat().st_size
+    return lambda: nothing_leaks.read_bytes()[before:].decode()
+
+
+def _found(text, secrets):
+    """The kinds of secrets that are in a text."""
+    yield from (what for what, pattern in SECRETS.items() if pattern.search(text))
+    if not secrets.isdisjoint(re.findall(r"[A-Za-z0-9]{64}|[A-Za-z0-9]{32}", text)):
+        yield "a key's secret or a preimage"
+
+
+def _preimages(base):
+    """The preimages of all invoices of all simulated nodes."""
+    lines = (line for file in base.rglob("node.jsonl") for line in file.read_text().splitlines())
+    return {json.loads(line)["payment_preimage"] for line in lines if '"payment_preimage"' in line}

@@ -1,0 +1,250 @@
+"""Callers who mean harm: each costs a bounded amount, and others are served meanwhile.
+
+The same in full size, with what it cost: docs/security.md.
+"""
+
+import asyncio
+import gzip
+import socket
+import struct
+from typing import Any
+
+import grpc.aio
+import pytest
+
+from tests.conftest import eventually
+from tests.test_envoy import HTTP2_DATA, HTTP2_HEADERS, HTTP2_RESET, HTTP2_SETTINGS, http2_frame
+from till.v1 import invoice_service_pb2 as pb
+from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
+from tilld.grpc_api import errors_interceptor
+
+CONTINUATION = 9
+CANCEL = struct.pack(">I", 8)
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + http2_frame(HTTP2_SETTINGS, 0, 0)
+BODY = {"msat": 5000, "metadata": {"type": "shop"}}
+
+
+@pytest.fixture(params=["straight", "through Envoy"])
+def address(shop, request):
+    """Where gRPC is served."""
+    return shop.till.running.grpc if request.param == "straight" else shop.till.running.rest
+
+
+def fields(*named):
+    """Header fields, each a literal that nobody is to remember (RFC 7541, section 6.2.2)."""
+    return b"".join(b"\0%c%b%c%b" % (len(name), name, len(value), value) for name, value in named)
+
+
+def call_of(method):
+    """The headers of a gRPC call."""
+    path = f"/till.v1.InvoiceService/{method}".encode()
+    return fields(
+        (b":method", b"POST"),
+        (b":scheme", b"http"),
+        (b":authority", b"till"),
+        (b":path", path),
+        (b"content-type", b"application/grpc"),
+        (b"te", b"trailers"),
+    )
+
+
+async def rest_of(reader, seconds=10):
+    """Read until the other side closes; returns whether it did."""
+    try:
+        async with asyncio.timeout(seconds):
+            while await reader.read(65_536):
+                pass
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        pass
+    return True
+
+
+async def others_are_served(shop):
+    async with asyncio.timeout(10):
+        created = await shop.create()
+        await shop.invoices.GetInvoice(pb.GetInvoiceRequest(invoice_id=created["invoiceid"]))
+
+
+async def test_connections_that_say_nothing_or_little_are_closed(shop):
+    """After 5 s: on both ports, and where a header never ends."""
+    rest, straight = shop.till.running.rest, shop.till.running.grpc
+    silent = [await asyncio.open_connection(*each) for each in [rest, straight] * 50]
+    slow, writer = await asyncio.open_connection(*rest)
+    writer.write(b"GET /lightning/info HTTP/1.1\r\nhost: ")
+
+    await others_are_served(shop)
+    closed = await asyncio.gather(*(rest_of(reader) for reader, _ in [*silent, (slow, writer)]))
+
+    assert all(closed)
+    for _, each in [*silent, (slow, writer)]:
+        each.close()
+
+
+async def test_streams_that_are_opened_and_abandoned_leave_nothing(shop, address):
+    """Cancelled at once, cancelled while they are watched, or dropped with their connection."""
+    created = await shop.create()
+    message = pb.WatchInvoiceRequest(invoice_id=created["invoiceid"]).SerializeToString()
+    request = http2_frame(HTTP2_DATA, 1, 0, struct.pack(">BI", 0, len(message)) + message)
+
+    def opened(stream):
+        head = http2_frame(HTTP2_HEADERS, 4, stream, call_of("WatchInvoice"))
+        return head + request[:5] + struct.pack(">I", stream) + request[9:]
+
+    for is_watched in (False, True):
+        _, writer = await asyncio.open_connection(*address)
+        writer.write(PREFACE)
+        for stream in range(1, 400, 2):
+            writer.write(opened(stream))
+            if not is_watched:
+                writer.write(http2_frame(HTTP2_RESET, 0, stream, CANCEL))
+        await writer.drain()
+        if is_watched:
+            await eventually(lambda: shop.till.hub.watchers == 200)
+            for stream in range(1, 200, 2):
+                writer.write(http2_frame(HTTP2_RESET, 0, stream, CANCEL))
+            await eventually(lambda: shop.till.hub.watchers == 100)
+        writer.close()
+
+        await others_are_served(shop)
+        await eventually(lambda: shop.till.hub.watchers == 0)
+
+
+async def test_rapid_resets_end_their_connection(shop):
+    """CVE-2023-44487: Envoy closes a connection whose streams are mostly reset at once."""
+    reader, writer = await asyncio.open_connection(*shop.till.running.rest)
+    writer.write(PREFACE)
+    for stream in range(1, 4001, 2):
+        writer.write(http2_frame(HTTP2_HEADERS, 5, stream, call_of("GetInfo")))
+        writer.write(http2_frame(HTTP2_RESET, 0, stream, CANCEL))
+
+    await others_are_served(shop)
+    assert await rest_of(reader)
+    writer.close()
+
+
+async def test_headers_without_end_end(shop, address):
+    """Over HTTP/2 as CONTINUATION frames, which no request ever completes."""
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(PREFACE + http2_frame(HTTP2_HEADERS, 0, 1, call_of("GetInfo")))
+    writer.write(http2_frame(CONTINUATION, 0, 1) * 20_000)
+
+    await others_are_served(shop)
+    assert await rest_of(reader)
+    writer.close()
+
+
+@pytest.mark.parametrize("size", [100_000, 30_000_000])
+async def test_a_message_that_expands_is_refused(shop, address, size):
+    """What counts is what it has become. Compressed messages as such are welcome."""
+    async with grpc.aio.insecure_channel(str(address), compression=grpc.Compression.Gzip) as channel:
+        invoices = InvoiceServiceStub(channel)
+        small = pb.CreateInvoiceRequest(metadata='{"type":"shop"}')
+        bomb = pb.CreateInvoiceRequest(metadata="\0" * size)
+
+        assert (await invoices.CreateInvoice(small)).invoice.invoice_id
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await invoices.CreateInvoice(bomb)
+
+    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_a_compressed_body_is_not_read(shop):
+    """REST takes JSON as it is."""
+    bomb = gzip.compress(b" " * 10_000_000)
+
+    reply = await shop.rest.post(
+        "/lightning/invoice/create", content=bomb, headers={"content-encoding": "gzip"}
+    )
+
+    assert (reply.status_code, reply.json()["error"]) == (400, "E1")
+
+
+async def test_a_stream_without_a_request_ends(shop, address):
+    """It is not waited for: what shall be watched is to be said at once."""
+    async with grpc.aio.insecure_channel(str(address)) as channel:
+        nothing: Any = channel.stream_stream("/till.v1.InvoiceService/WatchInvoice")
+
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await nothing(iter(())).read()
+
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_request_that_never_comes_is_waited_for_so_long(shop, monkeypatch):
+    monkeypatch.setattr(errors_interceptor, "REQUEST_SECONDS", 0.05)
+    call = shop.channel.stream_stream("/till.v1.InvoiceService/WatchInvoice")()
+
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call.read()
+
+    assert refused.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_who_never_reads_holds_up_nobody(shop):
+    """Neither the other watchers nor the memory: he is sent the newest state only, when he reads."""
+    created = await shop.create()
+    request = f"GET /lightning/invoice/{created['invoiceid']}/watch HTTP/1.1\r\nhost: till\r\n\r\n".encode()
+    idle = []
+    for _ in range(50):
+        # Before connecting, since this is what is told to the other side.
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        connection.connect(shop.till.running.rest)
+        connection.sendall(request)
+        idle.append(connection)
+    await eventually(lambda: shop.till.hub.watchers == 50)
+
+    outcome = asyncio.create_task(shop.outcome(created))
+    await shop.pay(created["payreq"])
+
+    assert (await outcome)["status"] == "paid"
+    for connection in idle:
+        connection.close()
+    await eventually(lambda: shop.till.hub.watchers == 0)
+
+
+EVIL = "x\r\nset-cookie: till=evil\r\n\r\ndata: evil"
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        BODY | {"description": EVIL},
+        BODY | {"label": EVIL},
+        BODY | {"metadata": {"type": EVIL}},
+        BODY | {EVIL: 1},
+        BODY | {"msat": EVIL},
+    ],
+)
+async def test_no_text_becomes_a_header_or_an_event(shop, order):
+    """In answers, in errors, and in the stream of events."""
+    reply = await shop.rest.post("/lightning/invoice/create", json=order)
+    answers = [reply]
+    if reply.status_code == 200:
+        await shop.pay(reply.json()["payreq"])
+        path = f"/lightning/invoice/{reply.json()['invoiceid']}"
+        answers += [await shop.rest.get(path), await shop.rest.get(f"{path}/watch")]
+        assert len([line for line in answers[-1].text.splitlines() if line.startswith("data:")]) <= 2
+
+    assert reply.status_code in {200, 400}
+    assert not [each for each in answers if "set-cookie" in each.headers or "\ndata: evil" in each.text]
+
+
+@pytest.mark.parametrize(
+    ("key", "status"), [(b"a\r\nset-cookie: evil", b"200"), (b"a\0b", b"400"), (b"a\x01b", b"400")]
+)
+async def test_an_idempotency_key_ends_with_its_line(shop, key, status):
+    """What follows is a header of the request, and comes back to nobody."""
+    body = b'{"msat":1,"metadata":{"type":"shop"}}'
+    reader, writer = await asyncio.open_connection(*shop.till.running.rest)
+    writer.write(b"POST /lightning/invoice/create HTTP/1.1\r\nhost: till\r\nconnection: close\r\n")
+    writer.write(b"content-length: %d\r\nidempotency-key: %b\r\n\r\n%b" % (len(body), key, body))
+
+    answer = await reader.read()
+
+    writer.close()
+    assert answer.split()[1] == status
+    assert (b'"label":"a"' in answer) == (status == b"200")
+    assert b"set-cookie" not in answer
