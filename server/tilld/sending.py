@@ -60,7 +60,7 @@ class SendOrder:
         """
         check_text(invreq, "invreq", MAX_INVREQ_BYTES)
         request = invreq.strip().lower().removeprefix("lightning:")
-        if not request.startswith("lnr1") or not request.isalnum():
+        if not request.startswith("lnr1") or not (request.isascii() and request.isalnum()):
             raise InvalidRequest('invreq must be an invoice request, which starts with "lnr1"')
         check_label(label)
         if amount_msat is not None and not 1 <= amount_msat <= MAX_AMOUNT_MSAT:
