@@ -19,6 +19,7 @@ from tilld import outcomes
 from tilld.doctor import Doctor
 from tilld.errors import (
     Conflict,
+    NodeOffline,
     NotActive,
     NotPaid,
     PermissionDenied,
@@ -243,6 +244,38 @@ async def test_what_is_not_paid_in_time_is_never_paid(till: Parts, pair: Pair) -
     pair.ways["b"].release()
     assert await payments(pair) == 0
     assert (await till.send(invreq)).invoice.status is Status.PAID
+    await check(till, pair)
+
+
+async def test_a_reply_that_is_lost_leaves_nothing_open(
+    till: Parts, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A known invoice is withdrawn, but nobody hears of that: the next one takes its place all the same."""
+    monkeypatch.setattr(outcomes, "YOUNG", timedelta(0))
+    withdraw = till.collecting._node.withdraw
+
+    async def unheard(label: str) -> bool:
+        assert await withdraw(label)
+        raise NodeOffline
+
+    # The first payment fails, for want of a way back, after the invoice has become known.
+    invreq = await requested(pair, single_use=False)
+    pair.ways["b"].hold("getinfo")
+    with monkeypatch.context() as patch:
+        patch.setattr(till.collecting._node, "withdraw", unheard)
+        sending = asyncio.create_task(till.send(invreq))
+        async with asyncio.timeout(10):
+            while not await till.store.get_by_label("dakk", "x"):
+                await asyncio.sleep(0.01)
+        pair.ways["b"].rpc_file, way = pair.rpc_file("nowhere"), pair.ways["b"].rpc_file
+        pair.ways["b"].release()
+        with pytest.raises(Unavailable, match="not known yet"):
+            await sending
+    pair.ways["b"].rpc_file = way
+
+    sent = await till.send(invreq)
+
+    assert await till.store.get_by_label("dakk", "x") == sent.invoice
     await check(till, pair)
 
 

@@ -81,7 +81,10 @@ class Collecting:
         """
         if caller.type not in (None, order.type):
             raise PermissionDenied(f'this key is for metadata of type "{caller.type}" only')
-        seconds = order.timeout if patience is None else min(order.timeout, patience)
+        seconds: float = order.timeout
+        if patience is not None:
+            # The answer is to be there in time.
+            seconds = min(seconds, patience - LEAST_SECONDS)
         key = (caller.username, order.label)
         before = self._works.get(key)
         if before:

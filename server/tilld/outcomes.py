@@ -10,7 +10,7 @@ from tilld.errors import NodeOffline, NotPaid, TillError, TookTooLong, Unavailab
 from tilld.hub import Hub
 from tilld.invoice import Invoice, Seen, Status
 from tilld.node_collecting import AGAIN, CollectingNode, Found
-from tilld.sending import Sending, harmless
+from tilld.sending import Sending, State, harmless
 from tilld.sending_store import SendingStore
 from tilld.store import Store
 
@@ -72,15 +72,16 @@ class Outcomes:
                 if not await self._node.withdraw(sending.node_label):
                     # It was paid or has expired just now.
                     return await self.look(sending, failure)
-                seen = Seen(seen.payment_hash, Status.EXPIRED, None)
+                return await self.end(sending.failed(failure))
         except (NodeOffline, TookTooLong):
             raise unknown(sending.node_label) from None
-        if seen.status is not Status.EXPIRED:
-            await self._keep(sending, found)
-        await self._settle(sending, seen)
+        if seen.status is Status.EXPIRED:
+            return await self.end(sending.failed(failure or NotPaid()))
+        await self._keep(sending, found)
         if seen.status is Status.UNPAID:
             return sending
-        return await self.end(sending.paid() if seen.payment else sending.failed(failure or NotPaid()))
+        await self._settle(sending, seen)
+        return await self.end(sending.paid())
 
     async def keep_if_there(self, sending: Sending) -> bool:
         """Make an invoice known that is on its way; tells whether it is."""
@@ -94,6 +95,11 @@ class Outcomes:
 
     async def end(self, sending: Sending) -> Sending:
         """Write down an outcome; returns it."""
+        if sending.state is State.FAILED:
+            # Settled first: the invoice of the next attempt takes its label.
+            kept = await self._store.get(sending.node_label)
+            if kept and kept.is_bolt12:
+                await self._settle(sending, Seen(kept.payment_hash, Status.EXPIRED, None))
         await self._sendings.end(sending)
         log.info(
             "sending an invoice has ended",

@@ -233,7 +233,7 @@ def attempt_seconds(number: int, left: float, first: float) -> int:
     The last one takes all, since a payment may be slow.
     """
     share = first * 2 ** (number - 1)
-    return max(int(share if left >= 3 * share else left), 1)
+    return max(round(share if left >= 3 * share else left), 1)
 
 
 def harmless(text: str) -> str:
