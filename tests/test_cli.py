@@ -454,3 +454,23 @@ async def test_what_an_import_makes_is_nobody_elses_business(tmp_path):
         await output("import", f"--lightning-rpc={tmp_path / 'rpc'}", cwd=tmp_path)
 
     assert (tmp_path / ".till").stat().st_mode & 0o777 == 0o700
+
+
+async def test_what_is_in_a_directory_that_others_may_enter_is_nobody_elses_business(tmp_path):
+    """A packager may have made the data directory: the store in it holds the secret behind watch tokens."""
+    directory = tmp_path / ".till"
+    directory.mkdir(mode=0o755)
+
+    code, said = await output("key", "create", "--username", "shop", cwd=tmp_path)
+
+    assert code == 0, said
+    assert {file.name: file.stat().st_mode & 0o077 for file in directory.iterdir()} == {"till.db": 0}
+
+
+@pytest.mark.parametrize("url", ["postgresql://till:hush@{}/till", "postgresql://{}/till?password=hush"])
+async def test_no_password_is_in_what_is_said_of_a_database(tmp_path, url):
+    code, said = await output("key", "list", "--database", url.format("127.0.0.1:1"), cwd=tmp_path)
+
+    assert code == 1
+    assert "127.0.0.1:1/till cannot be used" in said
+    assert "hush" not in said

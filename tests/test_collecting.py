@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -459,3 +460,5 @@ async def test_a_key_for_one_type_sends_only_that(till: Parts, pair: Pair) -> No
     sent = await till.send(invreq, caller=key)
 
     assert sent.invoice.metadata == '{"type":"till-1"}'
+    with pytest.raises(Conflict, match="^label is in use: give another one$"):
+        await till.send(invreq, caller=replace(key, type="till-2"))

@@ -58,14 +58,22 @@ async def test_all_keys_come_page_by_page(keyring):
 
     assert [len(page) for page in pages] == [2, 2, 1]
     assert sorted(key.id for page in pages for key in page) == sorted(key.id for key in keys)
-    with pytest.raises(InvalidRequest, match="page_token"):
-        await keyring.page("nonsense", 2)
+    for after in ("nonsense", "NoSuchKeyYet", "\0"):
+        with pytest.raises(InvalidRequest, match="page_token"):
+            await keyring.page(after, 2)
 
 
 async def test_only_what_is_there_can_be_revoked(keyring):
     key, _ = await made(keyring)
     await keyring.revoke(ADMIN, key.id)
 
-    for key_id in (key.id, "unknown", ""):
+    for key_id in (key.id, "unknown", "", "\0"):
         with pytest.raises(NotFound):
             await keyring.revoke(ADMIN, key_id)
+
+
+@pytest.mark.parametrize("kind", ["", "x" * 65, "till\0", "till\n", "\x1b[2Jtill", "\u202etill"])
+async def test_a_type_is_what_a_terminal_can_show(keyring, kind):
+    """'tilld key list' prints it: no line of its own, and nothing that a terminal obeys."""
+    with pytest.raises(InvalidRequest, match="type must have 1 to 64 printable"):
+        await keyring.create(ADMIN, username="shop", scopes=(), type=kind, expires_at=None)

@@ -89,6 +89,25 @@ async def test_refusals_come_one_by_one(clock):
     assert waited == [0.01, 0.02, 0.03]
 
 
+async def test_a_flood_of_refusals_holds_few_calls_and_leaves_nothing_behind(clock):
+    """Each that waits is a call that others need; and the next refusal does not wait for those long told."""
+    limits = limits_of(clock, creates_per_second=0.01)
+    await limits.turn(GREEDY)
+    began, waited = clock.now, []
+
+    for _ in range(5000):
+        clock.now = began
+        with pytest.raises(TooMany):
+            await limits.turn(GREEDY)
+        waited.append(clock.now - began)
+    began = clock.now = began + 20
+    with pytest.raises(TooMany):
+        await limits.turn(GREEDY)
+
+    assert sum(each > 0 for each in waited) <= 1000
+    assert clock.now - began < 1
+
+
 async def creates(limits, caller, open_invoices):
     async with limits.creating(caller, open_invoices):
         pass

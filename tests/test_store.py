@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.samples import NODE_ID, NOON, an_invoice, expired, paid
 from tilld.database import close_database, open_database
@@ -63,6 +64,22 @@ async def test_what_is_not_there_is_none(store):
     assert await store.get_by_id("0" * 24) is None
     assert await store.get_by_payment_hash("0" * 64) is None
     assert await store.get_by_label("pino", "order-1") is None
+
+
+async def test_who_created_an_invoice_is_in_the_log_though_nobody_waits_any_longer(store):
+    """Its caller may hang up while it is written; each is told of once."""
+    invoice = replace(an_invoice(), key_id="KEYOFTHESHOP")
+
+    with capture_logs() as events:
+        hung_up = asyncio.create_task(store.add(invoice))
+        await asyncio.sleep(0)
+        hung_up.cancel()
+        await store.add(replace(invoice, id="0" * 24))
+
+    assert await store.get(invoice.invoice_id) == invoice
+    [created] = [event for event in events if event["event"] == "invoice created"]
+    told = {"invoice_id": invoice.invoice_id, "username": "dakk", "key_id": "KEYOFTHESHOP"}
+    assert told.items() <= created.items()
 
 
 async def test_the_first_of_two_with_one_invoice_id_stays(store):

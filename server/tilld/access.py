@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from tilld import watch_token
 from tilld.errors import PermissionDenied, Unauthenticated
@@ -46,6 +46,9 @@ SCOPES = {
     REST_INVREQS + "SendInvoice": Scope.CREATE,
 }
 
+# A thousand watchers with one key are told at once, and the key is looked up once.
+RECHECK_AFTER = timedelta(seconds=1)
+
 # Who makes the call that is being served.
 caller: ContextVar[Caller] = ContextVar("caller")
 
@@ -57,6 +60,7 @@ class Access:
         self._store = store
         self._clock = clock
         self._is_closed = False
+        self._rechecked: dict[str, datetime] = {}
 
     async def admit(self, method: str, authorization: str | None) -> Caller:
         """Tell who calls a method, given the header Authorization: a key, or a watch token.
@@ -67,6 +71,20 @@ class Access:
         if SCOPES[method] not in who.scopes:
             raise PermissionDenied(f"the key has no scope {SCOPES[method]}: ask for one that has")
         return who
+
+    async def recheck(self, who: Caller) -> None:
+        """Make sure that who was let in earlier may still call. What was found is good for a second.
+
+        Raises Unauthenticated.
+        """
+        now = self._clock()
+        if who.key_id in self._rechecked and now - self._rechecked[who.key_id] < RECHECK_AFTER:
+            return
+        if not who.key_id:
+            await self._identify(None)
+        elif not (await self._store.key(who.key_id)).is_valid(now):
+            raise Unauthenticated("the key was revoked, or has expired")
+        self._rechecked[who.key_id] = now
 
     async def _identify(self, authorization: str | None) -> Caller:
         # Once closed it stays so: keys are revoked, and never deleted.

@@ -88,7 +88,7 @@ class Collecting:
         key = (caller.username, order.label)
         before = self._works.get(key)
         if before:
-            order.check_repeats(before[0])
+            _check_repeats(caller, order, before[0])
         work = before[1] if before else self._start(key, caller, order, time.monotonic() + seconds)
         try:
             async with asyncio.timeout(seconds + GRACE_SECONDS):
@@ -128,7 +128,7 @@ class Collecting:
     async def _work(self, caller: Caller, order: SendOrder, until: float) -> Sent:
         sending = await self._sendings.latest(caller.username, order.label)
         if sending:
-            order.check_repeats(sending)
+            _check_repeats(caller, order, sending)
         invoice = await self._store.get_by_label(caller.username, order.label)
         if invoice and not invoice.is_bolt12:
             raise Conflict("label is in use for an invoice that was created")
@@ -230,3 +230,10 @@ class Collecting:
                 f"the lightning node has no proof of payment any more: read invoice {sending.node_label}"
             )
         return Sent(invoice, found.invoice.created_index, found.updated_index, found.payment_preimage)
+
+
+def _check_repeats(caller: Caller, order: SendOrder, earlier: SendOrder | Sending) -> None:
+    # What differs would tell a key of one type about invoices of others.
+    if caller.type not in (None, earlier.type):
+        raise Conflict("label is in use: give another one")
+    order.check_repeats(earlier)

@@ -109,6 +109,8 @@ def _alone(database: peewee.Database) -> Iterator[None]:
 
 
 def _without_password(url: str) -> str:
+    # A query may have one, too.
+    url, _, _ = url.partition("?")
     password = urlsplit(url).password
     return url.replace(f":{password}@", "@", 1) if password else url
 

@@ -12,6 +12,7 @@ MAX_LABEL_BYTES = 128
 is_invoice_id = re.compile(r"[A-Za-z0-9_~]{21}").fullmatch
 is_username = re.compile(r"[A-Za-z0-9_.@-]{1,64}").fullmatch
 is_id = re.compile(r"[0-9a-f]{24}").fullmatch
+is_payment_hash = re.compile(r"[0-9a-f]{64}").fullmatch
 
 _control = re.compile(r"[\x00-\x1f]").search
 

@@ -5,12 +5,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import structlog
-
 from tilld import payment_request
 from tilld.errors import Conflict, NodeOffline, NotFound, PermissionDenied, TillError
 from tilld.hub import Hub
-from tilld.ids import is_id, is_invoice_id
+from tilld.ids import is_id, is_invoice_id, is_label, is_payment_hash
 from tilld.invoice import Creator, Invoice, Seen
 from tilld.key import Caller, Scope
 from tilld.limits import Limits
@@ -21,8 +19,6 @@ from tilld.sending_store import SendingStore
 from tilld.store import Store
 from tilld.totals import Totals
 from tilld.watch_token import WatchToken
-
-log = structlog.get_logger()
 
 # A node that needs longer to tell who it is can't create an invoice either.
 INFO_SECONDS = 2.0
@@ -66,7 +62,7 @@ class Invoicing:
         if order.label is not None:
             earlier = await self._store.get_by_label(caller.username, order.label)
             if earlier:
-                return earlier.answering(order)
+                return _answering(caller, order, earlier)
             if await self._sendings.latest(caller.username, order.label):
                 raise Conflict("label is in use for an invoice that was sent")
         await self._limits.turn(caller)
@@ -74,19 +70,11 @@ class Invoicing:
             issued, seen = await self._issue(caller.creator, order)
             invoice = await self._store.add(issued)
         if invoice is not issued:
-            return invoice.answering(order)
+            return _answering(caller, order, invoice)
         if seen:
             # What became of it since has passed by the follower, which did not know of it.
             await self._store.settle(invoice.node_id, [seen])
             invoice = invoice.updated(seen)
-        log.info(
-            "invoice created",
-            invoice_id=invoice.invoice_id,
-            username=caller.username,
-            key_id=caller.key_id,
-            amount_msat=invoice.amount_msat,
-            payment_hash=invoice.payment_hash,
-        )
         return invoice
 
     async def get(self, caller: Caller, invoice_id: str) -> Invoice:
@@ -108,14 +96,17 @@ class Invoicing:
 
         Raises NotFound.
         """
-        return self._read(caller, await self._store.get_by_label(caller.username, label))
+        invoice = await self._store.get_by_label(caller.username, label) if is_label(label) else None
+        return self._read(caller, invoice)
 
     async def get_by_payment_hash(self, caller: Caller, payment_hash: str) -> Invoice:
         """Read an invoice by its payment hash.
 
         Raises NotFound.
         """
-        return self._read(caller, await self._store.get_by_payment_hash(payment_hash.lower()))
+        wanted = payment_hash.lower()
+        invoice = await self._store.get_by_payment_hash(wanted) if is_payment_hash(wanted) else None
+        return self._read(caller, invoice)
 
     async def get_by_bolt11(self, caller: Caller, text: str) -> Invoice:
         """Read an invoice by its payment request, as people and QR codes write it.
@@ -189,3 +180,14 @@ class Invoicing:
                 if found:
                     return Invoice.adopted(creator, order, found), found.seen
         raise NodeOffline
+
+
+def _answering(caller: Caller, order: Order, invoice: Invoice) -> Invoice:
+    """The invoice that has the label of an order already, if it is the answer to it.
+
+    Raises Conflict.
+    """
+    # What differs would tell a key of one type about invoices of others.
+    if not caller.may_see(invoice):
+        raise Conflict("label is in use: give another one")
+    return invoice.answering(order)

@@ -21,6 +21,7 @@ SECRET_CHARACTERS = 32
 
 # The prefix is for people, and for scanners that look for secrets in public places.
 _token = re.compile(rf"till_([A-Za-z0-9]{{{ID_CHARACTERS}}})_[A-Za-z0-9]{{{SECRET_CHARACTERS}}}").fullmatch
+is_key_id = re.compile(rf"[A-Za-z0-9]{{{ID_CHARACTERS}}}").fullmatch
 MAX_TYPE_CHARACTERS = 64
 
 
@@ -105,8 +106,9 @@ class Key:
         granted = frozenset(scopes or (SHOP if type is None else TERMINAL))
         if not is_username(username):
             raise InvalidRequest("username must have 1 to 64 letters, digits, or any of _ . @ -")
-        if type is not None and not 1 <= len(type) <= MAX_TYPE_CHARACTERS:
-            raise InvalidRequest(f"type must have 1 to {MAX_TYPE_CHARACTERS} characters")
+        # Printable, since it is listed on a terminal.
+        if type is not None and not (1 <= len(type) <= MAX_TYPE_CHARACTERS and type.isprintable()):
+            raise InvalidRequest(f"type must have 1 to {MAX_TYPE_CHARACTERS} printable characters")
         if type is not None and Scope.ADMIN in granted:
             raise InvalidRequest(f"a key for one type cannot have the scope {Scope.ADMIN}: leave one away")
         if expires_at is not None and expires_at <= created_at:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import structlog
 
 from tilld.errors import InvalidRequest, NotFound, PermissionDenied
-from tilld.key import Caller, Key, Scope
+from tilld.key import Caller, Key, Scope, is_key_id
 from tilld.store import Store
 
 log = structlog.get_logger()
@@ -45,7 +45,9 @@ class Keyring:
             "key created",
             key_id=key.id,
             username=key.username,
-            scopes=sorted(key.scopes),
+            scopes=" ".join(sorted(key.scopes)),
+            type=key.type,
+            expires_at=key.expires_at and key.expires_at.isoformat(),
             by=by.username,
             by_key_id=by.key_id,
         )
@@ -56,8 +58,8 @@ class Keyring:
 
         Raises InvalidRequest.
         """
-        last = await self._store.key(after) if after else None
-        if last and last.id != after:
+        last = await self._store.key(after) if is_key_id(after) else None
+        if after and not (last and last.id == after):
             raise InvalidRequest("page_token must be next_page_token of the page before, or empty")
         return await self._store.keys(last, limit)
 
@@ -66,7 +68,7 @@ class Keyring:
 
         Raises NotFound where none is that could be revoked.
         """
-        key = await self._store.revoke_key(key_id, self._clock())
+        key = await self._store.revoke_key(key_id, self._clock()) if is_key_id(key_id) else None
         if key is None:
             raise NotFound
         log.info("key revoked", key_id=key.id, username=key.username, by=by.username, by_key_id=by.key_id)

@@ -98,8 +98,11 @@ class Limits:
 
     async def _refuse(self, key: str, message: str, retry_seconds: float = RETRY_SECONDS) -> NoReturn:
         now = self._clock()
-        due = self._next_refusal[key] = max(self._next_refusal.get(key, 0.0), now) + 1 / REFUSALS_PER_SECOND
-        await self._sleep(min(due - now, SLOWEST_REFUSAL_SECONDS))
+        due = max(self._next_refusal.get(key, 0.0), now) + 1 / REFUSALS_PER_SECOND
+        # What waits holds a call that others need: beyond so many, none does.
+        if due - now <= SLOWEST_REFUSAL_SECONDS:
+            self._next_refusal[key] = due
+            await self._sleep(due - now)
         raise TooMany(message, retry_seconds)
 
 

@@ -161,6 +161,11 @@ class Sending:
         )
 
     @property
+    def type(self) -> str:
+        """The application that it is for."""
+        return type_of(self.metadata)
+
+    @property
     def creator(self) -> Creator:
         """Who makes it."""
         return Creator(self.username, self.key_id)

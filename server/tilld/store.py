@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from itertools import compress
 from typing import Any, TypeVar
 
 import peewee
@@ -197,7 +198,18 @@ class Store:
         return await self._write(lambda: work(self._do))
 
     async def _insert(self, invoices: list[Invoice]) -> list[bool]:
-        return await self._write(lambda: self._do.add(invoices), "batch")
+        are_new = await self._write(lambda: self._do.add(invoices), "batch")
+        # Here, since whoever asked for one may have hung up meanwhile.
+        for invoice in compress(invoices, are_new):
+            log.info(
+                "invoice created",
+                invoice_id=invoice.invoice_id,
+                username=invoice.username,
+                key_id=invoice.key_id,
+                amount_msat=invoice.amount_msat,
+                payment_hash=invoice.payment_hash,
+            )
+        return are_new
 
     async def _write(self, work: Callable[[], Done], operation: str = "write") -> Done:
         with self._observer.store_call(operation):

@@ -98,6 +98,26 @@ async def test_from_the_first_key_on_it_is_needed_and_a_revoked_one_is_none(shop
     assert (await create(shop, key))[1]["error"] == "E3"
 
 
+async def test_a_watch_tells_nothing_more_once_its_key_is_revoked(shop, tmp_path):
+    """Nor one without a key, once there is one."""
+    anonymous = await shop.create()
+    without_key = shop.invoices.WatchInvoice(pb.WatchInvoiceRequest(invoice_id=anonymous["invoiceid"]))
+    await without_key.read()
+    key = await make_key(tmp_path, "--username", "shop")
+    _, invoice = await create(shop, key)
+    request = pb.WatchInvoiceRequest(invoice_id=invoice["invoiceid"])
+    watch = shop.invoices.WatchInvoice(request, metadata=tuple(key.items()))
+    await watch.read()
+
+    key_id = key["authorization"].split("_")[1]
+    await output("key", "revoke", key_id, "--data-dir", str(tmp_path), cwd=tmp_path)
+    for each in (anonymous, invoice):
+        await shop.pay(each["payreq"])
+
+    assert await code(watch.read()) == grpc.StatusCode.UNAUTHENTICATED
+    assert await code(without_key.read()) == grpc.StatusCode.UNAUTHENTICATED
+
+
 @pytest.fixture(scope="module")
 async def headers_of(tmp_path_factory):
     """A Till that knows keys of each kind, and the headers that carry them."""
@@ -210,6 +230,20 @@ async def test_the_till_in_the_shop_creates_and_sees_its_type_only(shop, tmp_pat
     assert await read(shop, owner, own) == (200, own)
 
 
+async def test_a_label_tells_nothing_of_another_types_invoice(shop, tmp_path):
+    """But that it is in use, since labels are each user's own: not even an amount that was guessed."""
+    owner = await make_key(tmp_path, "--username", "shop")
+    terminal = await make_key(tmp_path, "--username", "shop", "--type", "till-1")
+    await create(shop, owner, msat=777_000, metadata={"type": "office"}, label="rent")
+
+    guesses = [
+        await create(shop, terminal, msat=msat, metadata={"type": "till-1"}, label="rent")
+        for msat in (777_000, 1)
+    ]
+
+    assert guesses == [(409, {"error": "E5", "message": "label is in use: give another one"})] * 2
+
+
 async def test_a_payers_browser_watches_with_a_token_in_the_url(shop, tmp_path):
     """An EventSource sends no headers. A token opens the invoice that it came with, and goes with its key."""
     key = await make_key(tmp_path, "--username", "shop")
@@ -241,6 +275,16 @@ async def test_a_payers_browser_watches_with_a_token_in_the_url(shop, tmp_path):
         "key", "revoke", key["authorization"].split("_")[1], "--data-dir", str(tmp_path), cwd=tmp_path
     )
     assert (await shop.rest.get(f"{url}/watch?token={again}")).status_code == 401
+
+
+async def test_a_token_that_is_asked_for_elsewhere_is_not_given(shop):
+    """As every other parameter there it is passed over: the path is what it was."""
+    by_query = await shop.rest.post("/lightning/invoice/create?watch_token=true", json=BODY)
+    by_id = await shop.rest.get(f"/lightning/invoice/i/{by_query.json()['_id']}?watch_token=true")
+    info = await shop.rest.get("/lightning/info?watch_token=true")
+
+    assert [each.status_code for each in (by_query, by_id, info)] == [200, 200, 200]
+    assert "watch_token" not in by_query.json() | by_id.json()
 
 
 @pytest.mark.parametrize(

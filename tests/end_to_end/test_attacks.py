@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc.aio
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.conftest import eventually
 from tests.test_envoy import HTTP2_DATA, HTTP2_HEADERS, HTTP2_RESET, HTTP2_SETTINGS, http2_frame
@@ -122,6 +123,20 @@ async def test_rapid_resets_end_their_connection(shop):
     await others_are_served(shop)
     assert await rest_of(reader)
     writer.close()
+
+
+async def test_who_needs_no_key_cannot_hold_all_calls(shop):
+    """Watches of health are for everybody and have no end: through Envoy there are few of them at once."""
+    async with grpc.aio.insecure_channel(str(shop.till.running.rest)) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch  # type: ignore[attr-defined]
+        held = [watch(health_pb2.HealthCheckRequest()) for _ in range(1100)]
+        answers = await asyncio.gather(*(call.read() for call in held), return_exceptions=True)
+
+        refused = [each for each in answers if isinstance(each, grpc.aio.AioRpcError)]
+        assert 100 <= len(refused) < 1100
+        assert {each.code() for each in refused} == {grpc.StatusCode.UNAVAILABLE}
+        await others_are_served(shop)
+        assert (await shop.rest.get("/lightning/info")).status_code == 200
 
 
 async def test_headers_without_end_end(shop, address):

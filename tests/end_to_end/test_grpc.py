@@ -140,7 +140,7 @@ async def test_bad_input_is_refused(shop, fields, code, says):
     assert (await shop.invoices.GetInfo(service_pb.GetInfoRequest())).invoices == before
 
 
-@pytest.mark.parametrize("invoice_id", ["~" * 21, "", "nope", "x" * 30_000])
+@pytest.mark.parametrize("invoice_id", ["~" * 21, "", "nope", "\0", "x" * 30_000])
 async def test_what_is_not_there_is_not_found(shop, invoice_id):
     calls = [
         shop.invoices.GetInvoice(service_pb.GetInvoiceRequest(invoice_id=invoice_id)),

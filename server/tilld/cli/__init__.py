@@ -1,5 +1,6 @@
 """The command line: arguments to actions."""
 
+import os
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -30,6 +31,8 @@ app.add_typer(node.app, name="node")
 
 def main() -> None:
     """Run the command; an error of the operator's is one line."""
+    # Whatever is written is nobody else's business, wherever it is.
+    os.umask(0o077)
     try:
         app()
     except OperatorError as error:

@@ -119,6 +119,8 @@ def _guard(method: str, handler: Handler, access: Access, observer: Observer) ->
             with observer.watch(name, context.invocation_metadata):
                 await admit(context)
                 async for response in handler.unary_stream(decoded(await _only(requests)), context):
+                    # The key may have been revoked since.
+                    await access.recheck(caller.get())
                     yield response
         except Exception as reason:
             await _refuse(method, reason, context)
