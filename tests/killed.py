@@ -12,6 +12,8 @@ import sys
 
 from tilld.cli import main
 from tilld.node import Node
+from tilld.node_collecting import NodeCollecting
+from tilld.sending_store import SendingStore
 from tilld.store import Store
 from tilld.transactions import Transactions
 
@@ -23,11 +25,20 @@ POINTS = {
     "within a batch": (Transactions, "_add_to_tallies", True),
     "between settling and telling": (Store, "settle", False),
 }
+# The same of sending invoices.
+SENDING = {
+    "before an attempt is written down": (SendingStore, "begin", True),
+    "before the node is told to send": (NodeCollecting, "send", True),
+    "when an invoice was sent and paid": (NodeCollecting, "send", False),
+    "before what was sent is in the store": (SendingStore, "add", True),
+    "between the invoice and its outcome": (SendingStore, "end", True),
+    "between the outcome and the reply": (SendingStore, "end", False),
+}
 
 
 def kill_at(point: str, passes: int) -> None:
     """From now on, be killed there."""
-    owner, name, is_before = POINTS[point]
+    owner, name, is_before = (POINTS | SENDING)[point]
     method = getattr(owner, name)
     count = itertools.count(1)
 

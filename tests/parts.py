@@ -8,27 +8,39 @@ from pathlib import Path
 from typing import Any
 
 from tests.samples import DAKK, PLENTY, an_order
+from tilld.collecting import Collecting
 from tilld.database import open_database
 from tilld.follower import Follower
 from tilld.hub import Hub
 from tilld.invoice import Invoice, Status
 from tilld.invoicing import Invoicing
+from tilld.key import Caller
 from tilld.limits import Allowance, Limits
 from tilld.node import Node
+from tilld.node_collecting import NodeCollecting
+from tilld.sending import SendOrder, Sent
 from tilld.store import Store
 
 
 class Parts:
-    """A store and a way to the node whose socket is `rpc` in a directory; `late` turns the clock."""
+    """A store and a way to the node with a socket in a directory; `late` turns the clock."""
 
     def __init__(
-        self, directory: Path, database: str | None = None, timeout: float = 10, allowance: Allowance = PLENTY
+        self,
+        directory: Path,
+        database: str | None = None,
+        timeout: float = 10,
+        allowance: Allowance = PLENTY,
+        rpc: str = "rpc",
     ) -> None:
         self.store = Store(open_database(database or f"sqlite:///{directory / 'till.db'}"))
-        self.node = Node(directory / "rpc", timeout=timeout)
+        self.node = Node(directory / rpc, timeout=timeout)
         self.hub = Hub()
         self.late = timedelta(0)
-        self.invoicing = Invoicing(self.store, self.node, self.hub, Limits(allowance), self._now)
+        limits = Limits(allowance)
+        self.invoicing = Invoicing(self.store, self.node, self.hub, limits, self._now)
+        # A tenth of what is usual: nobody waits for it.
+        self.collecting = Collecting(self.store, NodeCollecting(self.node), self.hub, limits, 2, self._now)
 
     def _now(self) -> datetime:
         return datetime.now(UTC) + self.late
@@ -36,6 +48,12 @@ class Parts:
     async def create(self, **fields: Any) -> Invoice:
         """Create an invoice."""
         return await self.invoicing.create(DAKK, an_order(**fields))
+
+    async def send(self, invreq: str, caller: Caller = DAKK, **fields: Any) -> Sent:
+        """Send an invoice for an invoice request."""
+        order = {"label": "x", "amount_msat": None, "timeout": None, "quantity": None, "metadata": None}
+        given = {"invreq": invreq, "key_type": caller.type} | order | fields
+        return await self.collecting.send(caller, SendOrder.checked(**given))
 
     async def status(self, invoice: Invoice) -> Status:
         """What the store has of an invoice."""
@@ -62,5 +80,6 @@ class Parts:
 
     async def close(self) -> None:
         """Let go of node and store."""
+        await self.collecting.stop()
         await self.node.close()
         await self.store.close()

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 from tests.samples import a_bolt11, an_order
 from tilld.payment_request import PaymentRequest, read
+from tilld.simulator.bolt12_messages import Bolt12Invoice, InvoiceRequest
+
+KEY = "11" * 32
 
 # From the examples of BOLT 11: a donation, a cup of coffee, a hashed description, with routes and a fallback.
 EXAMPLES = [
@@ -53,3 +56,25 @@ def test_what_is_none_is_told(text):
 def test_nonsense_is_told_and_does_nothing_else(data):
     with suppress(ValueError):
         read(f"lnbc1{data}")
+
+
+@given(
+    description=st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=300),
+    expiry=st.integers(1, 10**6),
+)
+def test_an_invoice_that_was_sent_is_read_as_its_node_wrote_it(description, expiry):
+    """BOLT 12, where the default expiry is not written down."""
+    request = InvoiceRequest.made(
+        KEY, amount_msat=1000, description=description, issuer=None, absolute_expiry=None
+    )
+    made = Bolt12Invoice.made(
+        KEY, request, amount_msat=1000, payment_hash="ab" * 32, created_at=1, relative_expiry=expiry
+    )
+
+    assert read(made.string) == PaymentRequest("ab" * 32, expiry, description, None)
+
+
+@given(st.text("qpzry9x8gf2tvdw0s3jn54khce6mua7l", max_size=400))
+def test_what_is_no_invoice_is_a_value_error(data):
+    with suppress(ValueError):
+        read(f"lni1{data}")

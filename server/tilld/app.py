@@ -10,6 +10,7 @@ import structlog
 
 from tilld import child, parts, unix_socket
 from tilld.access import Access
+from tilld.collecting import Collecting
 from tilld.config import Address, Config
 from tilld.database import open_database
 from tilld.envoy import DIRECTORY, SOCKET
@@ -26,6 +27,7 @@ from tilld.keyring import Keyring
 from tilld.limits import Allowance, Limits
 from tilld.metrics import Metrics, Sources
 from tilld.node import Node
+from tilld.node_collecting import NodeCollecting
 from tilld.observer import NOBODY, Observer, Observers
 from tilld.payouts import Payouts
 from tilld.rest_api.rest_invreq_servicer import RestInvreqServicer
@@ -84,18 +86,21 @@ class Till(parts.Parts):
         allowance = Allowance(config.key_creates_per_second, config.key_open_invoices, config.key_watches)
         limits = Limits(allowance)
         invoicing = Invoicing(store, node, self.hub, limits)
-        follower = Follower(node, store, self.hub)
-        self._spawn("the follower", follower.run())
         payout_limits = PayoutLimits(config.key_payout_msat, config.key_payouts_msat_per_day or None)
         payouts = Payouts(store, node, limits, payout_limits)
+        collecting = Collecting(store, NodeCollecting(node), self.hub, limits)
+        self._parts.push_async_callback(collecting.stop)
+        follower = Follower(node, store, self.hub)
+        self._spawn("the follower", follower.run())
         self._spawn("the follower of payouts", Spending(node, payouts).run())
+        self._spawn("the watch over what was sent", collecting.run())
         metrics_address = None
         if metrics and config.metrics:
             serving = metrics.serve(config.metrics, Sources(store, self.hub, follower))
             self._parts.push_async_callback(serving.stop)
             metrics_address = serving.address
         grpc, health_servicer = await self._start_server(
-            invoicing, payouts, Keyring(store), Access(store), observer
+            invoicing, payouts, collecting, Keyring(store), Access(store), observer
         )
         self._spawn(
             "the health check",
@@ -107,6 +112,8 @@ class Till(parts.Parts):
         else:
             rest = await self._start_envoy([Path(SOCKET)])
         self._parts.callback(self.hub.close)
+        # Who waits for a payment would wait longer than Till.
+        self._parts.push_async_callback(collecting.stop)
         # An Envoy of ours is not waited for: it stops next, and meanwhile has nobody else to ask.
         self._parts.push_async_callback(
             health_servicer.enter_graceful_shutdown if rest else health_servicer.leave
@@ -143,6 +150,7 @@ class Till(parts.Parts):
         self,
         invoicing: Invoicing,
         payouts: Payouts,
+        collecting: Collecting,
         keyring: Keyring,
         access: Access,
         observer: Observer,
@@ -154,8 +162,8 @@ class Till(parts.Parts):
             InvoiceServicer(invoicing),
             rest,
             keys,
-            InvreqServicer(payouts),
-            RestInvreqServicer(payouts),
+            InvreqServicer(payouts, collecting),
+            RestInvreqServicer(payouts, collecting),
             health_servicer,
             access,
             observer,

@@ -64,9 +64,7 @@ class Importing:
         hashes = [found.issued.payment_hash for found in page]
         before = await self._here(hashes)
         wanted = [
-            found
-            for found in page
-            if found.issued.payment_hash not in before and (self._lost_store or not found.is_labelled_by_till)
+            found for found in page if found.issued.payment_hash not in before and self._is_wanted(found)
         ]
         await self._store.adopt([each for found in wanted if (each := await self._invoice(found))])
         here = await self._here(hashes)
@@ -81,6 +79,12 @@ class Importing:
         self.imported.there_before += len(before)
         self.imported.added += len(added)
         self.imported.passed_over += len(page) - len(here)
+
+    def _is_wanted(self, found: NodeInvoice) -> bool:
+        if found.is_labelled_by_till:
+            return self._lost_store
+        # Those of offers are another's business.
+        return not found.issued.is_bolt12
 
     async def _here(self, hashes: list[str]) -> list[str]:
         return [each.payment_hash for each in await self._store.get_by_payment_hashes(hashes)]

@@ -14,6 +14,7 @@ from tilld import payment_request
 from tilld.errors import Conflict
 from tilld.ids import derived_public_id, internal_id, is_invoice_id, is_label
 from tilld.order import MAX_AMOUNT_MSAT, Order, type_of
+from tilld.payment_request import BOLT12
 
 # The node takes a moment to notice that an invoice is over, and to tell.
 NODE_NEEDS_TO_EXPIRE = timedelta(seconds=5)
@@ -48,12 +49,17 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """What the node answers to a new invoice."""
+    """What the node answers to a new invoice. Of one that was sent, `bolt11` is a BOLT 12 string."""
 
     node_id: str
     payment_hash: str
     bolt11: str
     expires_at: datetime
+
+    @property
+    def is_bolt12(self) -> bool:
+        """Whether it was sent for an invoice request, or fetched by an offer."""
+        return self.bolt11.startswith(BOLT12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,8 @@ class NodeInvoice:
 @dataclass(frozen=True, slots=True)
 class Invoice:
     """An invoice of ours. `key_id` is that of the key that created it, empty without one.
+
+    Of one that was sent for an invoice request, `bolt11` is the BOLT 12 string ("lni1…").
 
     `expired` is the node's word, and final. `overdue` is what our clock can know while the node is away:
     it is never stored, and the node may still say that it was paid.
@@ -127,11 +135,43 @@ class Invoice:
         )
 
     @classmethod
+    def sent(
+        cls,
+        invoice_id: str,
+        creator: Creator,
+        *,
+        label: str,
+        amount_msat: int | None,
+        description: str | None,
+        metadata: str,
+        issued: Issued,
+        created_at: datetime,
+    ) -> Self:
+        """An invoice that was sent for an invoice request. Still to be settled."""
+        return cls(
+            id=internal_id(created_at),
+            invoice_id=invoice_id,
+            username=creator.username,
+            key_id=creator.key_id,
+            label=label,
+            amount_msat=amount_msat,
+            description=description,
+            metadata=metadata,
+            node_id=issued.node_id,
+            payment_hash=issued.payment_hash,
+            bolt11=issued.bolt11,
+            created_at=created_at,
+            expires_at=issued.expires_at,
+        )
+
+    @classmethod
     def adopted(cls, creator: Creator, order: Order, found: NodeInvoice) -> Self:
         """An invoice that the node has from an earlier try of the same order. Still to be settled.
 
         Raises Conflict if that was another order.
         """
+        if found.issued.is_bolt12:
+            raise Conflict("label is in use for an invoice that was sent")
         asked = payment_request.read(found.issued.bolt11)
         at_node = replace(
             order,
@@ -179,6 +219,11 @@ class Invoice:
         return Status.EXPIRED if self.expired or self.overdue else Status.UNPAID
 
     @property
+    def is_bolt12(self) -> bool:
+        """Whether it was sent for an invoice request."""
+        return self.bolt11.startswith(BOLT12)
+
+    @property
     def type(self) -> str:
         """The application that it is for."""
         return type_of(self.metadata)
@@ -202,6 +247,8 @@ class Invoice:
 
         Raises Conflict, naming what differs.
         """
+        if self.is_bolt12:
+            raise Conflict("label is in use for an invoice that was sent")
         ordered: Mapping[str, tuple[object, object]] = {
             "amount": (self.amount_msat, order.amount_msat),
             "description": (self.description, order.description),

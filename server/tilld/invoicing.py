@@ -16,6 +16,7 @@ from tilld.node import Node
 from tilld.node_errors import MayExist
 from tilld.node_info import NodeInfo
 from tilld.order import Order
+from tilld.sending_store import SendingStore
 from tilld.store import Store
 from tilld.totals import Totals
 from tilld.watch_token import WatchToken
@@ -45,6 +46,7 @@ class Invoicing:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
+        self._sendings = SendingStore(store)
         self._node = node
         self._hub = hub
         self._limits = limits
@@ -62,6 +64,8 @@ class Invoicing:
             earlier = await self._store.get_by_label(caller.username, order.label)
             if earlier:
                 return _answering(caller, order, earlier)
+            if await self._sendings.latest(caller.username, order.label):
+                raise Conflict("label is in use for an invoice that was sent")
         await self._limits.turn(caller)
         async with self._limits.creating(caller, await self._store.open_invoices(caller.creator)):
             issued, seen = await self._issue(caller.creator, order)

@@ -8,10 +8,10 @@ from typing import Any, Literal, NamedTuple
 import structlog
 
 from tilld.errors import NodeOffline, TillError
-from tilld.invoice import Issued, NodeInvoice, Payment, Seen, Status, utc
-from tilld.node_errors import NONSENSE, MayExist, msat
-from tilld.node_errors import errors_translated as _errors_translated
+from tilld.invoice import Issued, NodeInvoice, Seen
+from tilld.node_errors import MayExist, errors_translated
 from tilld.node_info import NodeInfo
+from tilld.node_records import INVOICE_FIELDS, UPDATE_FIELDS, issued, node_invoice, seen_in, usable
 from tilld.observer import NOBODY, Observer
 from tilld.order import MAX_BOLT11_DESCRIPTION_BYTES, Order
 from tilld.pipeline import Pipeline
@@ -19,10 +19,6 @@ from tilld.strict_json import text, whole
 
 log = structlog.get_logger()
 
-# Other users' invoices may have descriptions of megabytes, so only what is needed is asked for.
-SEEN_FIELDS = ("payment_hash", "status", "pay_index", "amount_received_msat", "paid_at")
-UPDATE_FIELDS = (*SEEN_FIELDS, "updated_index")
-INVOICE_FIELDS = (*SEEN_FIELDS, "label", "bolt11", "amount_msat", "expires_at", "created_index")
 PAGE = 1000
 # What lightning-wait(7) has indexes of, as far as Till cares.
 Subsystem = Literal["invoices", "sendpays"]
@@ -86,7 +82,7 @@ class Node:
 
     async def info(self) -> NodeInfo:
         """What the node says of itself (lightning-getinfo(7))."""
-        with _errors_translated():
+        with errors_translated():
             self.last_info = NodeInfo.from_json(await self._rpc.getinfo())
         self._last_info_is_of = self._rpc.connection
         return self.last_info
@@ -104,7 +100,7 @@ class Node:
         """
         node_id = await self.identity()
         description = order.description or ""
-        with _errors_translated(unknown_outcome=MayExist):
+        with errors_translated(unknown_outcome=MayExist):
             reply = await self._rpc.invoice(
                 amount_msat="any" if order.amount_msat is None else order.amount_msat,
                 label=invoice_id,
@@ -112,10 +108,10 @@ class Node:
                 expiry=order.expiry,
                 deschashonly=len(description.encode()) > MAX_BOLT11_DESCRIPTION_BYTES or None,
             )
-            issued = _issued(node_id, reply)
+            made = issued(node_id, reply)
         if await self.identity() != node_id:
             raise MayExist
-        return issued
+        return made
 
     async def find(self, label: str) -> NodeInvoice | None:
         """Look an invoice up by its label (lightning-listinvoices(7))."""
@@ -128,7 +124,7 @@ class Node:
     async def description(self, payment_hash: str) -> str | None:
         """The whole description of an invoice, of which its payment request may have the hash only."""
         rows = await self._list({"payment_hash": payment_hash}, ("description",))
-        with _errors_translated():
+        with errors_translated():
             return text(rows[0]["description"]) if rows and "description" in rows[0] else None
 
     async def invoices(self, after: int) -> Listed:
@@ -136,14 +132,14 @@ class Node:
         node_id = await self.identity()
         params = {"index": "created", "start": after + 1, "limit": PAGE}
         rows = await self._list(params, INVOICE_FIELDS)
-        with _errors_translated():
-            found = [each for row in rows if (each := _usable(node_id, row))]
+        with errors_translated():
+            found = [each for row in rows if (each := usable(node_id, row))]
             last = whole(rows[-1]["created_index"]) if rows else after
             return Listed(found, last, len(rows) - len(found))
 
     async def latest(self, index: Literal["created", "updated"], subsystem: Subsystem = "invoices") -> int:
         """The current value of an index of the node's invoices, or of its payments."""
-        with _errors_translated():
+        with errors_translated():
             async with asyncio.timeout(self._rpc.timeout):
                 params = _wait_for(subsystem, index, 0)
                 reply = await self._rpc.call("wait", params, filter={index: True})
@@ -162,7 +158,7 @@ class Node:
             while not (await asyncio.wait([waiting], timeout=patience))[0]:
                 await check(node_id)
                 patience, check = self._liveness, self._check_liveness
-            with _errors_translated():
+            with errors_translated():
                 return whole((await waiting)["updated"])
         finally:
             waiting.cancel()
@@ -172,11 +168,11 @@ class Node:
         """A page of what changed beyond the updated index `after`, of what is known to go to `upto`."""
         params = {"index": "updated", "start": after + 1, "limit": PAGE}
         rows = await self._list(params, UPDATE_FIELDS)
-        with _errors_translated():
+        with errors_translated():
             # Deleted rows leave gaps: a page that is not full goes to `upto` even if it ends before.
             more = len(rows) == PAGE
             last = whole(rows[-1]["updated_index"]) if rows else after
-            return Updates([_seen(row) for row in rows], last if more else max(last, upto), more)
+            return Updates([seen_in(row) for row in rows], last if more else max(last, upto), more)
 
     async def call(self, method: str, params: dict[str, Any], fields: dict[str, Any]) -> Any:
         """Call any method, for these fields of its result. Its errors are to be translated."""
@@ -193,12 +189,12 @@ class Node:
     async def _find(self, **key: str) -> NodeInvoice | None:
         node_id = await self.identity()
         rows = await self._list(key, INVOICE_FIELDS)
-        with _errors_translated():
-            return next((_node_invoice(node_id, row) for row in rows), None)
+        with errors_translated():
+            return next((node_invoice(node_id, row) for row in rows), None)
 
     async def _list(self, params: dict[str, Any], fields: Iterable[str]) -> list[dict[str, Any]]:
         wanted = {"invoices": [dict.fromkeys(fields, True)]}
-        with _errors_translated():
+        with errors_translated():
             rows: list[dict[str, Any]] = (await self._rpc.call("listinvoices", params, filter=wanted))[
                 "invoices"
             ]
@@ -216,38 +212,3 @@ class Node:
 
 def _wait_for(subsystem: str, index: str, nextvalue: int) -> dict[str, Any]:
     return {"subsystem": subsystem, "indexname": index, "nextvalue": nextvalue}
-
-
-def _issued(node_id: str, reply: dict[str, Any]) -> Issued:
-    expires_at = utc(whole(reply["expires_at"]))
-    return Issued(node_id, text(reply["payment_hash"]), text(reply["bolt11"]), expires_at)
-
-
-def _node_invoice(node_id: str, row: dict[str, Any]) -> NodeInvoice:
-    amount = row.get("amount_msat")
-    return NodeInvoice(
-        label=text(row["label"]),
-        created_index=whole(row["created_index"]),
-        amount_msat=None if amount is None else msat(amount),
-        issued=_issued(node_id, row),
-        seen=_seen(row),
-    )
-
-
-def _usable(node_id: str, row: dict[str, Any]) -> NodeInvoice | None:
-    if "bolt11" not in row:
-        return None
-    try:
-        return _node_invoice(node_id, row)
-    except NONSENSE as reason:
-        log.warning("an invoice of the node is passed over", label=row.get("label"), reason=str(reason))
-        return None
-
-
-def _seen(row: dict[str, Any]) -> Seen:
-    status = Status(row["status"])
-    payment = None
-    if status is Status.PAID:
-        paid_at = utc(whole(row["paid_at"]))
-        payment = Payment(whole(row["pay_index"]), msat(row["amount_received_msat"]), paid_at)
-    return Seen(text(row["payment_hash"]), status, payment)

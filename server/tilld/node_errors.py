@@ -27,10 +27,13 @@ class MayExist(Exception):
 
 
 @contextmanager
-def errors_translated(unknown_outcome: type[Exception] | None = None) -> Iterator[None]:
+def errors_translated(
+    unknown_outcome: type[Exception] | None = None, *, refusals: bool = False
+) -> Iterator[None]:
     """Errors of the way to the node, and the node's own, in our words.
 
-    `unknown_outcome` is raised where the node may have done what it was told.
+    `unknown_outcome` is raised where the node may have done what it was told; with `refusals` the node's
+    own errors come as they are.
     """
     try:
         yield
@@ -43,6 +46,8 @@ def errors_translated(unknown_outcome: type[Exception] | None = None) -> Iterato
             raise unknown_outcome from None
         raise TookTooLong("the lightning node takes too long to answer; try again later") from None
     except RpcError as refused:
+        if refusals:
+            raise
         code, message = refused.error.get("code"), refused.error.get("message")
         if code == DUPLICATE_LABEL and unknown_outcome:
             raise unknown_outcome from None

@@ -55,20 +55,18 @@ class Order:
         if amount_msat is not None:
             _check_amount(amount_msat, amount_field)
         if description is not None:
-            _check_text(description, "description", MAX_DESCRIPTION_BYTES)
+            check_text(description, "description", MAX_DESCRIPTION_BYTES)
             if _control_except_tab_and_line_breaks(description):
                 raise InvalidRequest("description must not have control characters")
         if label is not None:
-            _check_text(label, "label", MAX_LABEL_BYTES)
-            if not is_label(label):
-                raise InvalidRequest("label must have 1 to 128 bytes and no control characters")
+            check_label(label)
         if expiry is None:
             expiry = DEFAULT_EXPIRY_SECONDS
         if not isinstance(expiry, int) or not 1 <= expiry <= MAX_EXPIRY_SECONDS:
             raise InvalidRequest(
                 f"expiry must be whole seconds, at least 1 and at most {MAX_EXPIRY_SECONDS} (365 days)"
             )
-        return cls(amount_msat, description or None, expiry, _checked_metadata(metadata), label)
+        return cls(amount_msat, description or None, expiry, checked_metadata(metadata), label)
 
     @property
     def type(self) -> str:
@@ -90,7 +88,15 @@ def _check_amount(amount_msat: int, name: str) -> None:
         raise InvalidRequest(f"{name} above {MAX_EXACT_AMOUNT_MSAT} must be whole bitcoin")
 
 
-def _check_text(text: str, name: str, limit: int) -> None:
+def check_label(label: str) -> None:
+    """Make sure that a text can be a label. Raises InvalidRequest or TooLarge."""
+    check_text(label, "label", MAX_LABEL_BYTES)
+    if not is_label(label):
+        raise InvalidRequest("label must have 1 to 128 bytes and no control characters")
+
+
+def check_text(text: str, name: str, limit: int) -> None:
+    """Make sure that a text is one, of at most so many bytes. Raises InvalidRequest or TooLarge."""
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
@@ -99,7 +105,8 @@ def _check_text(text: str, name: str, limit: int) -> None:
         raise TooLarge(f"{name} must have at most {limit} bytes, it has {size}")
 
 
-def _checked_metadata(text: str) -> str:
+def checked_metadata(text: str) -> str:
+    """Metadata as it is kept. Raises InvalidRequest or TooLarge."""
     compact = strict_json.compact(text)
     if len(compact.encode()) > MAX_METADATA_BYTES:
         raise TooLarge(f"metadata must have at most {MAX_METADATA_BYTES} bytes")

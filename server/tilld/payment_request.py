@@ -1,6 +1,6 @@
-"""What a payment request says (BOLT 11).
+"""What a payment request says (BOLT 11), or an invoice that was sent (BOLT 12).
 
-The library that knows all of it takes 7 ms for one; these are the four fields that Till needs.
+The library that knows all of the first takes 7 ms for one; these are the four fields that Till needs.
 """
 
 from dataclasses import dataclass
@@ -9,10 +9,14 @@ from hashlib import sha256
 # None of ours is longer.
 MAX_CHARACTERS = 4096
 DEFAULT_EXPIRY_SECONDS = 3600
+BOLT12_EXPIRY_SECONDS = 7200
+BOLT12 = "lni1"
 
 _BECH32 = {character: value for value, character in enumerate("qpzry9x8gf2tvdw0s3jn54khce6mua7l")}
 # In groups of 5 bits.
 _TIMESTAMP, _SIGNATURE_AND_CHECKSUM, _HASH = 7, 104 + 6, 52
+# The types of records in an invoice of BOLT 12.
+_DESCRIPTION, _RELATIVE_EXPIRY, _PAYMENT_HASH = 10, 166, 168
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ def read(text: str) -> PaymentRequest:
 
     Raises ValueError for what is none.
     """
+    if text.startswith(BOLT12):
+        return _read_bolt12(text)
     prefix, _, data = text.rpartition("1")
     if len(text) > MAX_CHARACTERS or not prefix.startswith("ln") or not set(data) <= _BECH32.keys():
         raise ValueError("not a payment request")
@@ -48,6 +54,39 @@ def read(text: str) -> PaymentRequest:
         description=_bytes(fields["d"]).decode() if "d" in fields else None,
         description_hash=_bytes(fields["h"]).hex() if "h" in fields else None,
     )
+
+
+def _read_bolt12(text: str) -> PaymentRequest:
+    data = text.removeprefix(BOLT12)
+    if len(text) > MAX_CHARACTERS or not set(data) <= _BECH32.keys():
+        raise ValueError("not a payment request")
+    fields = _records(_bytes([_BECH32[character] for character in data]))
+    if len(fields.get(_PAYMENT_HASH, b"")) * 8 != 256:
+        raise ValueError("a payment request without a payment hash")
+    expiry = fields.get(_RELATIVE_EXPIRY)
+    return PaymentRequest(
+        payment_hash=fields[_PAYMENT_HASH].hex(),
+        expiry=BOLT12_EXPIRY_SECONDS if expiry is None else int.from_bytes(expiry),
+        description=fields[_DESCRIPTION].decode() if _DESCRIPTION in fields else None,
+        description_hash=None,
+    )
+
+
+def _records(stream: bytes) -> dict[int, bytes]:
+    """The records of a TLV stream by their types (BOLT 1)."""
+    records: dict[int, bytes] = {}
+    while stream:
+        kind, stream = _big_size(stream)
+        length, stream = _big_size(stream)
+        records[kind], stream = stream[:length], stream[length:]
+    return records
+
+
+def _big_size(stream: bytes) -> tuple[int, bytes]:
+    """The number that a stream begins with, and what follows it."""
+    size = {0xFD: 2, 0xFE: 4, 0xFF: 8}.get(stream[0], 0) if stream else 0
+    number = stream[1 : 1 + size] if size else stream[:1]
+    return int.from_bytes(number), stream[1 + size :]
 
 
 def _fields(groups: list[int]) -> dict[str, list[int]]:

@@ -44,7 +44,7 @@ class Pipeline(LightningRpc):  # type: ignore[misc]
     told to the observer either; pyln.client.RpcError for an error of lightningd's.
     """
 
-    WAITING = frozenset({"wait"})
+    WAITING = frozenset({"wait", "sendinvoice"})
 
     def __init__(self, rpc_file: str, timeout: float, observer: Observer = NOBODY) -> None:
         super().__init__(rpc_file)

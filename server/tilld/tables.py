@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from peewee import BigIntegerField, BooleanField, CharField, CompositeKey, Model, TextField
+from peewee import BigIntegerField, BooleanField, CharField, CompositeKey, IntegerField, Model, TextField
 
 from tilld.invoice import Invoice, Payment, utc
 from tilld.key import Key, Scope
@@ -85,6 +85,32 @@ class Tallies(Model):
         primary_key = CompositeKey("username", "key_id")
 
 
+class Sendings(Model):
+    """A row for each attempt to send an invoice; `node_label` is the invoice_id of what came of it."""
+
+    username = CharField()
+    key_id = CharField(12)
+    label = CharField()
+    attempt = IntegerField()
+    node_id = CharField(66)
+    node_label = CharField(21, unique=True)
+    invreq = TextField()
+    amount_msat = BigIntegerField(null=True)
+    quantity = BigIntegerField(null=True)
+    metadata = TextField()
+    timeout = IntegerField()
+    created_at = BigIntegerField()
+    state = CharField(8)
+    code = CharField(8)
+    reason = TextField()
+
+    class Meta:
+        """Its name, and what each attempt is known by."""
+
+        table_name = "sendings"
+        primary_key = CompositeKey("username", "label", "attempt")
+
+
 class Till(Model):
     """One row: the secret behind derived ids."""
 
@@ -98,6 +124,8 @@ class Till(Model):
 
 # The open ones, which are few.
 Invoices.add_index(Invoices.expires_at, where=Invoices.paid_at.is_null() & ~Invoices.expired)
+# Those of which the outcome is not known yet, which are few.
+Sendings.add_index(Sendings.created_at, where=Sendings.state == "sending")
 
 
 def row_of(invoice: Invoice) -> tuple[Any, ...]:

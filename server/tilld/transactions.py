@@ -43,6 +43,13 @@ class Transactions:
             self._add_to_tallies(Totals.created, added)
         return added
 
+    def add_sent(self, invoice: Invoice, free_label: str) -> None:
+        """Add an invoice that was sent, unless it is there, under the label of those that failed before."""
+        with self._database.atomic():
+            self.execute(free_label, None, invoice.username, invoice.label, invoice.invoice_id)
+            if self.rows(self.sql.add_invoices(1), *row_of(invoice)):
+                self._add_to_tallies(Totals.created, [invoice])
+
     def recount(self) -> None:
         """Set the totals to what is there."""
         with self._database.atomic():

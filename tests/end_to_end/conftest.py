@@ -60,5 +60,5 @@ def _found(text, secrets):
 
 def _preimages(base):
     """The preimages of all invoices of all simulated nodes."""
-    lines = (line for file in base.rglob("node.jsonl") for line in file.read_text().splitlines())
+    lines = (line for file in base.rglob("*.jsonl") for line in file.read_text().splitlines())
     return {json.loads(line)["payment_preimage"] for line in lines if '"payment_preimage"' in line}

@@ -1,5 +1,6 @@
 """A simulated node for a test, with a clock that the test moves."""
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,6 +19,13 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class RunningClock(Clock):
+    """The time."""
+
+    def __call__(self) -> float:
+        return time.time()
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def order(request: invoice_service_pb2.CreateInvoiceRequest) -> Order:
     return Order.checked(
         amount_msat=request.amount_msat if request.HasField("amount_msat") else None,
         description=request.description if request.HasField("description") else None,
-        expiry=_seconds(request.expiry) if request.HasField("expiry") else None,
+        expiry=seconds(request.expiry) if request.HasField("expiry") else None,
         metadata=request.metadata,
         label=request.label if request.HasField("label") else None,
     )
@@ -53,7 +53,8 @@ def invoice(invoice: Invoice) -> invoice_pb2.Invoice:
         description=invoice.description,
         metadata=invoice.metadata,
         payment_hash=invoice.payment_hash,
-        bolt11=invoice.bolt11,
+        bolt11="" if invoice.is_bolt12 else invoice.bolt11,
+        bolt12=invoice.bolt11 if invoice.is_bolt12 else None,
         status=_STATUS[invoice.status],
         created_at=_timestamp(invoice.created_at),
         expires_at=_timestamp(invoice.expires_at),
@@ -141,7 +142,8 @@ def _address(address: NodeAddress) -> invoice_service_pb2.NodeAddress:
     )
 
 
-def _seconds(duration: Duration) -> float:
+def seconds(duration: Duration) -> float:
+    """A duration in seconds: an int where it is whole."""
     return duration.seconds + duration.nanos / 1e9 if duration.nanos else duration.seconds
 
 

@@ -5,19 +5,20 @@ from typing import Any
 import grpc.aio
 
 from till.v1 import invreq_service_pb2 as pb
-from till.v1 import invreq_service_pb2_grpc
 from tilld.access import caller
-from tilld.errors import NoSuchMethod
+from tilld.collecting import Collecting
 from tilld.grpc_api import convert, convert_invreq
+from tilld.grpc_api.sending_servicer import SendingServicer
 from tilld.payouts import Payouts
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class InvreqServicer(invreq_service_pb2_grpc.InvreqServiceServicer):
+class InvreqServicer(SendingServicer):
     """The typed API of invoice requests."""
 
-    def __init__(self, payouts: Payouts) -> None:
+    def __init__(self, payouts: Payouts, collecting: Collecting) -> None:
+        super().__init__(collecting)
         self._payouts = payouts
 
     async def CreateInvreq(
@@ -45,7 +46,3 @@ class InvreqServicer(invreq_service_pb2_grpc.InvreqServiceServicer):
         """End an invoice request."""
         invreq = await self._payouts.disable(caller.get(), request.invreq_id)
         return pb.DisableInvreqResponse(invreq=convert_invreq.invreq(invreq))
-
-    async def SendInvoice(self, request: pb.SendInvoiceRequest, context: Context) -> pb.SendInvoiceResponse:
-        """Not yet."""
-        raise NoSuchMethod

@@ -1,11 +1,13 @@
 """The documented request: POST /lightning/invoice/create."""
 
 import reprlib
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from tilld import strict_json
 from tilld.errors import InvalidRequest, TooLarge
 from tilld.order import Order
+from tilld.strict_json import Member
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -25,26 +27,35 @@ def create_request(body: bytes, idempotency_key: str | None = None) -> CreateReq
     The header Idempotency-Key is another way to give the label. Raises InvalidRequest or TooLarge, naming
     the field and the limit.
     """
-    if len(body) > MAX_BODY_BYTES:
-        raise TooLarge(f"the body must have at most {MAX_BODY_BYTES} bytes")
-    members = strict_json.members(body, "the body")
-    for name in members.keys() - FIELDS:
-        raise InvalidRequest(f"unknown field {reprlib.repr(name)}: there are {', '.join(FIELDS)}")
-    for name in ("msat", "metadata"):
-        if name not in members:
-            raise InvalidRequest(f"{name} is missing")
+    members = object_of(body, FIELDS, required=("msat", "metadata"))
     values = {name: member.value for name, member in members.items()}
     if not isinstance(values["metadata"], dict):
         raise InvalidRequest("metadata must be an object")
     order = Order.checked(
         amount_msat=_amount(values["msat"]),
-        description=_text(values, "description"),
-        expiry=_expiry(values),
+        description=text(values, "description"),
+        expiry=seconds(values, "expiry"),
         metadata=members["metadata"].text,
         label=_label(values, idempotency_key),
         amount_field="msat",
     )
     return CreateRequest(order, _flag(values, "watch_token"))
+
+
+def object_of(body: bytes, known: Collection[str], *, required: Collection[str]) -> dict[str, Member]:
+    """Read a body that is one JSON object: what is required must be there, and nothing unknown.
+
+    Raises InvalidRequest or TooLarge.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        raise TooLarge(f"the body must have at most {MAX_BODY_BYTES} bytes")
+    members = strict_json.members(body, "the body")
+    for name in members.keys() - known:
+        raise InvalidRequest(f"unknown field {reprlib.repr(name)}: there are {', '.join(known)}")
+    for name in required:
+        if name not in members:
+            raise InvalidRequest(f"{name} is missing")
+    return members
 
 
 def _amount(value: Any) -> int | None:
@@ -55,7 +66,8 @@ def _amount(value: Any) -> int | None:
     return value
 
 
-def _text(values: dict[str, Any], name: str) -> str | None:
+def text(values: dict[str, Any], name: str) -> str | None:
+    """A member that must be a string, if it is there. Raises InvalidRequest."""
     value = values.get(name)
     if name in values and not isinstance(value, str):
         raise InvalidRequest(f"{name} must be a string")
@@ -70,14 +82,15 @@ def _flag(values: dict[str, Any], name: str) -> bool:
 
 
 def _label(values: dict[str, Any], idempotency_key: str | None) -> str | None:
-    label = _text(values, "label")
+    label = text(values, "label")
     if label is None or idempotency_key in (None, label):
         return idempotency_key if label is None else label
     raise InvalidRequest("label and the header Idempotency-Key differ: give one of them")
 
 
-def _expiry(values: dict[str, Any]) -> float | None:
-    value = values.get("expiry")
-    if "expiry" in values and (not isinstance(value, int | float) or isinstance(value, bool)):
-        raise InvalidRequest("expiry must be a number of seconds")
+def seconds(values: dict[str, Any], name: str) -> float | None:
+    """A member that must be a number of seconds, if it is there. Raises InvalidRequest."""
+    value = values.get(name)
+    if name in values and (not isinstance(value, int | float) or isinstance(value, bool)):
+        raise InvalidRequest(f"{name} must be a number of seconds")
     return value

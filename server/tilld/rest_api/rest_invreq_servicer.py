@@ -6,11 +6,11 @@ import grpc.aio
 from google.api.httpbody_pb2 import HttpBody
 
 from till.v1 import rest_invreq_service_pb2 as pb
-from till.v1 import rest_invreq_service_pb2_grpc
 from tilld.access import caller
-from tilld.errors import NoSuchMethod
+from tilld.collecting import Collecting
 from tilld.payouts import Payouts
 from tilld.rest_api import parse_invreq, render_invreq
+from tilld.rest_api.sending_servicer import RestSendingServicer
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -18,10 +18,11 @@ Context = grpc.aio.ServicerContext[Any, Any]
 PAGE = 100
 
 
-class RestInvreqServicer(rest_invreq_service_pb2_grpc.RestInvreqServiceServicer):
+class RestInvreqServicer(RestSendingServicer):
     """The documented API of invoice requests."""
 
-    def __init__(self, payouts: Payouts) -> None:
+    def __init__(self, payouts: Payouts, collecting: Collecting) -> None:
+        super().__init__(collecting)
         self._payouts = payouts
 
     async def CreateInvreq(
@@ -49,12 +50,6 @@ class RestInvreqServicer(rest_invreq_service_pb2_grpc.RestInvreqServiceServicer)
     ) -> HttpBody:
         """End an invoice request."""
         return _json(render_invreq.invreq(await self._payouts.disable(caller.get(), request.invreq_id)))
-
-    async def SendInvoice(
-        self, request: pb.RestInvreqServiceSendInvoiceRequest, context: Context
-    ) -> HttpBody:
-        """Not yet."""
-        raise NoSuchMethod
 
 
 def _json(text: str) -> HttpBody:

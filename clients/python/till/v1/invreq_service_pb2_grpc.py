@@ -106,7 +106,9 @@ class InvreqServiceServicer:
     def SendInvoice(self, request, context):
         """Collects what another node offers: sends it an invoice, and waits until it is paid.
 
-        The same label and request again give the same invoice, and send it again only where it can't have been paid.
+        The same label and request again give the same payment, and send another invoice only where none that was sent before
+        can be paid. FAILED_PRECONDITION, OUT_OF_RANGE, ABORTED, DEADLINE_EXCEEDED, and UNAVAILABLE with the code E13 say
+        that none can be. UNAVAILABLE with the code E8 tells whether it was sent: where that is not known yet, Till finds out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

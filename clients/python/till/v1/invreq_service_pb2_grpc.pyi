@@ -54,7 +54,9 @@ class InvreqServiceStub:
     SendInvoice: _grpc.UnaryUnaryMultiCallable[_invreq_service_pb2.SendInvoiceRequest, _invreq_service_pb2.SendInvoiceResponse]
     """Collects what another node offers: sends it an invoice, and waits until it is paid.
 
-    The same label and request again give the same invoice, and send it again only where it can't have been paid.
+    The same label and request again give the same payment, and send another invoice only where none that was sent before
+    can be paid. FAILED_PRECONDITION, OUT_OF_RANGE, ABORTED, DEADLINE_EXCEEDED, and UNAVAILABLE with the code E13 say
+    that none can be. UNAVAILABLE with the code E8 tells whether it was sent: where that is not known yet, Till finds out.
     """
 
 @_typing.type_check_only
@@ -83,7 +85,9 @@ class InvreqServiceAsyncStub(InvreqServiceStub):
     SendInvoice: _aio.UnaryUnaryMultiCallable[_invreq_service_pb2.SendInvoiceRequest, _invreq_service_pb2.SendInvoiceResponse]  # type: ignore[assignment]
     """Collects what another node offers: sends it an invoice, and waits until it is paid.
 
-    The same label and request again give the same invoice, and send it again only where it can't have been paid.
+    The same label and request again give the same payment, and send another invoice only where none that was sent before
+    can be paid. FAILED_PRECONDITION, OUT_OF_RANGE, ABORTED, DEADLINE_EXCEEDED, and UNAVAILABLE with the code E13 say
+    that none can be. UNAVAILABLE with the code E8 tells whether it was sent: where that is not known yet, Till finds out.
     """
 
 class InvreqServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -139,7 +143,9 @@ class InvreqServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_invreq_service_pb2.SendInvoiceResponse, _abc.Awaitable[_invreq_service_pb2.SendInvoiceResponse]]:
         """Collects what another node offers: sends it an invoice, and waits until it is paid.
 
-        The same label and request again give the same invoice, and send it again only where it can't have been paid.
+        The same label and request again give the same payment, and send another invoice only where none that was sent before
+        can be paid. FAILED_PRECONDITION, OUT_OF_RANGE, ABORTED, DEADLINE_EXCEEDED, and UNAVAILABLE with the code E13 say
+        that none can be. UNAVAILABLE with the code E8 tells whether it was sent: where that is not known yet, Till finds out.
         """
 
 def add_InvreqServiceServicer_to_server(servicer: InvreqServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,29 @@
+"""SendInvoice of RestInvreqService: in, do, out."""
+
+from typing import Any
+
+import grpc.aio
+from google.api.httpbody_pb2 import HttpBody
+
+from till.v1 import rest_invreq_service_pb2 as pb
+from till.v1 import rest_invreq_service_pb2_grpc
+from tilld.access import caller
+from tilld.collecting import Collecting
+from tilld.rest_api import sending
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class RestSendingServicer(rest_invreq_service_pb2_grpc.RestInvreqServiceServicer):
+    """The part of RestInvreqService that collects."""
+
+    def __init__(self, collecting: Collecting) -> None:
+        self._collecting = collecting
+
+    async def SendInvoice(
+        self, request: pb.RestInvreqServiceSendInvoiceRequest, context: Context
+    ) -> HttpBody:
+        """Send an invoice, and wait until it is paid."""
+        order = sending.order(request.raw.data, caller.get().type)
+        sent = await self._collecting.send(caller.get(), order, context.time_remaining())
+        return HttpBody(content_type="application/json", data=sending.rendered(sent).encode())

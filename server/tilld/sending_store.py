@@ -1,0 +1,88 @@
+"""What Till remembers of the invoices that it sends: each attempt, written before the node is asked."""
+
+from typing import Any
+
+import peewee
+
+from tilld.invoice import Invoice, utc
+from tilld.sending import Sending, State
+from tilld.store import PAGE, Store
+from tilld.tables import Invoices, Sendings
+
+
+class SendingStore:
+    """Attempts, in the database of a store, which raises what it raises there."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        with store.database.bind_ctx([Invoices, Sendings]):
+            attempts = Sendings.select()
+            of_label = attempts.where(Sendings.username == "", Sendings.label == "")
+            self._latest = _sql(of_label.order_by(Sendings.attempt.desc()).limit(1))
+            under_way = attempts.where(Sendings.state == peewee.SQL("'sending'"))
+            self._under_way = _sql(under_way.order_by(Sendings.created_at).limit(1))
+            new = Sendings.insert(dict.fromkeys(Sendings._meta.sorted_fields, 0))
+            self._begin = _sql(new.on_conflict_ignore().returning(Sendings.node_label))
+            outcome = Sendings.update(state="", code="", reason="")
+            self._end = _sql(outcome.where(Sendings.node_label == "", Sendings.state == ""))
+            free = Invoices.update(label=None).where(
+                Invoices.username == "", Invoices.label == "", Invoices.invoice_id != "", Invoices.expired
+            )
+            self._free_label = _sql(free)
+
+    async def latest(self, username: str, label: str) -> Sending | None:
+        """The last attempt of a user under a label."""
+        rows = await self._store.read(self._latest, username, label, 1)
+        return _sending(rows[0]) if rows else None
+
+    async def under_way(self) -> list[Sending]:
+        """Attempts whose outcome is not known, the oldest first; at most 1000."""
+        return [_sending(row) for row in await self._store.read(self._under_way, PAGE)]
+
+    async def begin(self, sending: Sending) -> bool:
+        """Write down that an attempt will be made; tells whether it is ours to make.
+
+        It is not where another process has begun the same one.
+        """
+        # Done twice after a lost connection, it is not ours: then it is looked up at the node, as any other.
+        return bool(await self._store.write(lambda do: do.rows(self._begin, *_row(sending))))
+
+    async def end(self, sending: Sending) -> None:
+        """Write down the outcome of an attempt, unless that is there already."""
+        outcome = (sending.state.value, sending.code, sending.reason)
+        values = (*outcome, sending.node_label, State.SENDING.value)
+        await self._store.write(lambda do: do.execute(self._end, *values))
+
+    async def add(self, invoice: Invoice) -> None:
+        """Add the invoice of an attempt, unless it is there; it takes the label from those that failed."""
+        await self._store.write(lambda do: do.add_sent(invoice, self._free_label))
+
+
+def _row(sending: Sending) -> tuple[Any, ...]:
+    return (
+        sending.username,
+        sending.key_id,
+        sending.label,
+        sending.attempt,
+        sending.node_id,
+        sending.node_label,
+        sending.invreq,
+        sending.amount_msat,
+        sending.quantity,
+        sending.metadata,
+        sending.timeout,
+        int(sending.created_at.timestamp()),
+        sending.state.value,
+        sending.code,
+        sending.reason,
+    )
+
+
+def _sending(row: tuple[Any, ...]) -> Sending:
+    *asked, created_at, state, code, reason = row
+    return Sending(*(*asked, utc(created_at), State(state), code, reason))
+
+
+def _sql(query: Any) -> str:
+    text: str = query.sql()[0]
+    return text
