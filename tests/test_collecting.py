@@ -5,14 +5,14 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.parts import Parts
-from tests.samples import ANOTHER, DAKK
+from tests.samples import ANOTHER, DAKK, NODE_ID, NOON, an_invoice
 from tests.simulator.conftest import RunningClock
 from tests.simulator.pair import Pair, pair_of_nodes
 from tests.simulator.rpc import connected
@@ -94,8 +94,9 @@ async def check(till: Parts, pair: Pair, *, paid: int = 1) -> None:
 
 async def state(till: Parts, label: str = "x") -> tuple[int, State]:
     """The number of the last attempt under a label, and its state."""
-    rows = await till.store.read("SELECT attempt, state FROM sendings ORDER BY attempt DESC")
-    return rows[0][0], State(rows[0][1])
+    latest = await till.collecting._sendings.latest("dakk", label)
+    assert latest
+    return latest.attempt, latest.state
 
 
 async def test_an_invoice_that_was_sent_is_an_invoice(till: Parts, pair: Pair) -> None:
@@ -334,6 +335,31 @@ async def test_a_node_that_dies_leaves_the_outcome_unknown(till: Parts, pair: Pa
     await check(till, pair)
 
 
+async def test_one_that_cannot_be_known_keeps_no_other_waiting(
+    till: Parts, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older one was sent by a node that is not there any more."""
+    monkeypatch.setattr(outcomes, "LOOK_SECONDS", 0.1)
+    pair.ways["b"].hold("dev-htlc")
+    sending = asyncio.create_task(till.send(await requested(pair), timeout=60))
+    await pair.ways["b"].waiting.acquire()
+    sendings = till.collecting._sendings
+    ours = await sendings.latest("dakk", "x")
+    assert ours
+    lost = replace(ours, label="lost", node_id=NODE_ID, node_label="~" * 21, created_at=NOON)
+    assert await sendings.begin(lost)
+    await till.collecting.stop()
+    with pytest.raises(Unavailable):
+        await sending
+
+    pair.ways["b"].release()
+
+    async with asyncio.timeout(10):
+        while await state(till) != (1, State.PAID):
+            await asyncio.sleep(0.01)
+    await check(till, pair)
+
+
 # Where a Till can die: the owner of a method, the method, and whether it is before or after its work.
 POINTS = {
     "before it is written down": ("_sendings", "begin", True),
@@ -423,6 +449,23 @@ async def test_a_till_that_is_late_does_not_send(
             assert (await sending).invoice == done.invoice
         assert (await slow.send(invreq)).invoice == done.invoice
         await check(other, pair)
+
+
+async def test_an_invoice_that_is_added_too_late_takes_no_label(till: Parts, pair: Pair) -> None:
+    """Another process looked at the first attempt, and stopped before it wrote down what it saw."""
+    invreq = await requested(pair)
+    invoice = replace(an_invoice(label="x"), bolt11="lni1qqqq", expires_at=datetime.now(UTC))
+    await pair.kill("a")
+    with pytest.raises(Unreachable):
+        await till.send(invreq)
+    await pair.start("a")
+    failed = await till.collecting._sendings.latest("dakk", "x")
+    assert failed
+
+    await till.collecting._sendings.add(replace(invoice, invoice_id=failed.node_label))
+
+    assert (await till.send(invreq)).invoice.status is Status.PAID
+    await check(till, pair)
 
 
 async def test_two_tills_share_a_label(pair: Pair, database_url: str) -> None:

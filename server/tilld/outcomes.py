@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -10,6 +11,7 @@ from tilld.errors import NodeOffline, NotPaid, TillError, TookTooLong, Unavailab
 from tilld.hub import Hub
 from tilld.invoice import Invoice, Seen, Status
 from tilld.node_collecting import AGAIN, Found, NodeCollecting
+from tilld.persist import persist
 from tilld.sending import Sending, State, harmless
 from tilld.sending_store import SendingStore
 from tilld.store import Store
@@ -39,20 +41,7 @@ class Outcomes:
 
     async def resolve(self, is_worked_on: Callable[[Sending], bool]) -> None:
         """Find out for ever what became of attempts that nobody works on: a crash left them, or a node."""
-        told = ""
-        while True:
-            try:
-                for sending in await self._sendings.under_way():
-                    if not is_worked_on(sending):
-                        await self.look(sending)
-                told = ""
-            except TillError as reason:
-                if reason.message != told:
-                    told = reason.message
-                    log.warning("what became of invoices that were sent is not known yet", reason=told)
-            except Exception:
-                log.exception("looking at invoices that were sent failed; trying again")
-            await asyncio.sleep(LOOK_SECONDS)
+        await persist("looking for invoices that were sent by", partial(self._resolve, is_worked_on))
 
     async def look(self, sending: Sending, failure: TillError | None = None) -> Sending:
         """Ask the node of an attempt, and write down what is known then; returns it as it is now.
@@ -108,6 +97,13 @@ class Outcomes:
             code=sending.code,
         )
         return sending
+
+    async def _resolve(self, is_worked_on: Callable[[Sending], bool]) -> None:
+        while True:
+            for sending in await self._sendings.under_way(await self._node.identity()):
+                if not is_worked_on(sending):
+                    await self.look(sending)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _nothing_there(self, sending: Sending) -> Sending:
         """See to it that the node never has any of it, even if the call is still on its way."""

@@ -19,14 +19,21 @@ class SendingStore:
             attempts = Sendings.select()
             of_label = attempts.where(Sendings.username == "", Sendings.label == "")
             self._latest = _sql(of_label.order_by(Sendings.attempt.desc()).limit(1))
-            under_way = attempts.where(Sendings.state == peewee.SQL("'sending'"))
+            is_sending = Sendings.state == peewee.SQL("'sending'")
+            under_way = attempts.where(is_sending, Sendings.node_id == "")
             self._under_way = _sql(under_way.order_by(Sendings.created_at).limit(1))
             new = Sendings.insert(dict.fromkeys(Sendings._meta.sorted_fields, 0))
             self._begin = _sql(new.on_conflict_ignore().returning(Sendings.node_label))
             outcome = Sendings.update(state="", code="", reason="")
             self._end = _sql(outcome.where(Sendings.node_label == "", Sendings.state == ""))
+            # Changes nothing, and keeps others from ending it meanwhile.
+            held = Sendings.update(node_label=Sendings.node_label)
+            self._hold = _sql(held.where(Sendings.node_label == "", is_sending).returning(Sendings.attempt))
             free = Invoices.update(label=None).where(
-                Invoices.username == "", Invoices.label == "", Invoices.invoice_id != "", Invoices.expired
+                Invoices.username == "",
+                Invoices.label == "",
+                Invoices.invoice_id != "",
+                Invoices.pay_index.is_null(),
             )
             self._free_label = _sql(free)
 
@@ -35,9 +42,9 @@ class SendingStore:
         rows = await self._store.read(self._latest, username, label, 1)
         return _sending(rows[0]) if rows else None
 
-    async def under_way(self) -> list[Sending]:
-        """Attempts whose outcome is not known, the oldest first; at most 1000."""
-        return [_sending(row) for row in await self._store.read(self._under_way, PAGE)]
+    async def under_way(self, node_id: str) -> list[Sending]:
+        """Attempts of a node whose outcome is not known, the oldest first; at most 1000."""
+        return [_sending(row) for row in await self._store.read(self._under_way, node_id, PAGE)]
 
     async def begin(self, sending: Sending) -> bool:
         """Write down that an attempt will be made; tells whether it is ours to make.
@@ -54,8 +61,11 @@ class SendingStore:
         await self._store.write(lambda do: do.execute(self._end, *values))
 
     async def add(self, invoice: Invoice) -> None:
-        """Add the invoice of an attempt, unless it is there; it takes the label from those that failed."""
-        await self._store.write(lambda do: do.add_sent(invoice, self._free_label))
+        """Add the invoice of an attempt, unless it is there; it takes the label from those that failed.
+
+        Nothing is added once the attempt has ended: who was slow to look would take the label from the next.
+        """
+        await self._store.write(lambda do: do.add_sent(invoice, self._hold, self._free_label))
 
 
 def _row(sending: Sending) -> tuple[Any, ...]:

@@ -43,9 +43,11 @@ class Transactions:
             self._add_to_tallies(Totals.created, added)
         return added
 
-    def add_sent(self, invoice: Invoice, free_label: str) -> None:
-        """Add an invoice that was sent, unless it is there, under the label of those that failed before."""
+    def add_sent(self, invoice: Invoice, hold: str, free_label: str) -> None:
+        """Add an invoice that is being sent, unless it is there; it gets the label of those that failed."""
         with self._database.atomic():
+            if not self.rows(hold, invoice.invoice_id):
+                return
             self.execute(free_label, None, invoice.username, invoice.label, invoice.invoice_id)
             if self.rows(self.sql.add_invoices(1), *row_of(invoice)):
                 self._add_to_tallies(Totals.created, [invoice])
