@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyln.client import RpcError
 
 from tests.parts import Parts
 from tests.samples import ANOTHER, DAKK, NODE_ID, NOON, an_invoice
@@ -20,6 +21,8 @@ from tilld import outcomes
 from tilld.doctor import Doctor
 from tilld.errors import (
     Conflict,
+    Expired,
+    NodeFailed,
     NodeOffline,
     NotActive,
     NotPaid,
@@ -187,6 +190,31 @@ async def test_the_other_nodes_reason_is_told(till: Parts, pair: Pair) -> None:
         await till.send(invreq, label="y")
     assert await state(till, "y") == (2, State.FAILED)
     await check(till, pair)
+
+
+@pytest.mark.parametrize(
+    ("code", "failure"),
+    [(-1, NodeFailed), (1001, NotActive), (1002, Expired), (1003, Unreachable), (1004, Refused)],
+)
+async def test_each_error_of_the_node_has_its_own(
+    code: int, failure: type[TillError], till: Parts, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = till.node._rpc.call
+
+    async def refusing(method: str, *given: Any, **more: Any) -> Any:
+        if method == "sendinvoice":
+            raise RpcError(method, {}, {"code": code, "message": "LIGHTNING_DIR/secret"})
+        return await call(method, *given, **more)
+
+    monkeypatch.setattr(till.node._rpc, "call", refusing)
+
+    with pytest.raises(TillError) as told:
+        await till.send(await requested(pair), timeout=1)
+
+    assert type(told.value) is failure
+    assert "secret" not in told.value.message
+    assert (await state(till))[1] is State.FAILED
+    await check(till, pair, paid=0)
 
 
 async def test_a_node_that_cannot_be_reached_can_be_tried_again(till: Parts, pair: Pair) -> None:

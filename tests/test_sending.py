@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.samples import DAKK, an_order
-from tilld.errors import Conflict, Expired, InvalidRequest, NotPaid, TooLarge
+from tilld.errors import Conflict, Expired, InvalidRequest, NodeFailed, NotPaid, TooLarge
 from tilld.order import MAX_AMOUNT_MSAT
 from tilld.sending import Request, Sending, SendOrder, attempt_seconds, cleaned, harmless
 
@@ -138,12 +138,12 @@ def test_a_strangers_description_has_nothing_that_a_database_refuses():
     assert harmless("a\x00b\n\tc\x7f") == "a b\n\tc "
 
 
-def test_a_failure_is_told_again_as_it_was():
+@pytest.mark.parametrize("failure", [NotPaid("not in time"), NodeFailed("it could not")], ids=repr)
+def test_a_failure_is_told_again_as_it_was(failure):
     sending = Sending.begun(
         DAKK.creator, ordered(), attempt=1, node_id=US, node_label="", timeout=20, created_at=NOW
     )
 
-    failure = sending.failed(NotPaid("not in time")).failure
+    again = sending.failed(failure).failure
 
-    assert isinstance(failure, NotPaid)
-    assert failure.message == "not in time"
+    assert (type(again), again.message) == (type(failure), failure.message)

@@ -12,6 +12,7 @@ from tilld.errors import (
     Expired,
     Internal,
     InvalidRequest,
+    NodeFailed,
     NodeOffline,
     NotActive,
     NotPaid,
@@ -209,7 +210,7 @@ def _failure(error: dict[str, Any]) -> Exception:
         case Code.SILENT:
             return NotPaid(f"the node that made the invoice request did not pay in time; {AGAIN}")
     log.error("lightningd refused to send an invoice", code=code, message=cleaned(str(error.get("message"))))
-    return Internal(f"the lightning node could not send the invoice; {AGAIN}")
+    return NodeFailed(f"the lightning node could not send the invoice; {AGAIN}")
 
 
 def _invalid(error: dict[str, Any]) -> TillError:

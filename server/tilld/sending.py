@@ -256,6 +256,7 @@ def cleaned(text: str) -> str:
 _BY_CODE = {
     each.code: each
     for each in (
+        errors.NodeFailed,
         errors.InvalidRequest,
         errors.Conflict,
         errors.Unavailable,
