@@ -301,8 +301,11 @@ async def test_pages_follow_each_other(cashier, monkeypatch):
         times += [each.created_at.seconds for each in page.invreqs]
         token = page.next_page_token
     assert (over_grpc, times) == (listed, sorted(times, reverse=True))
-    unknown = await cashier.get(f"{LIST}?after={'0' * 64}")
-    assert (unknown.status_code, "after" in unknown.json()["message"]) == (400, True)
+    beside_others = (await cashier.get(f"{LIST}?x=1&after={listed[0]}&y=2")).json()["invoicerequests"]
+    assert beside_others[0]["invreq_id"] == listed[1]
+    for unknown in ("0" * 64, listed[0][:-1], "zz"):
+        refused = await cashier.get(f"{LIST}?after={unknown}")
+        assert (refused.status_code, "after" in refused.json()["message"]) == (400, True)
 
 
 async def test_a_key_needs_the_scope_and_sees_its_users_only(tmp_path):
