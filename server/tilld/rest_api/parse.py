@@ -36,10 +36,10 @@ def create_request(body: bytes, idempotency_key: str | None = None) -> CreateReq
         description=text(values, "description"),
         expiry=seconds(values, "expiry"),
         metadata=members["metadata"].text,
-        label=_label(values, idempotency_key),
+        label=label(values, idempotency_key),
         amount_field="msat",
     )
-    return CreateRequest(order, _flag(values, "watch_token"))
+    return CreateRequest(order, bool(flag(values, "watch_token")))
 
 
 def object_of(body: bytes, known: Collection[str], *, required: Collection[str]) -> dict[str, Member]:
@@ -74,17 +74,27 @@ def text(values: dict[str, Any], name: str) -> str | None:
     return value
 
 
-def _flag(values: dict[str, Any], name: str) -> bool:
-    value = values.get(name, False)
-    if not isinstance(value, bool):
+def flag(values: dict[str, Any], name: str) -> bool | None:
+    """A member that must be true or false, if it is there. Raises InvalidRequest."""
+    value = values.get(name)
+    if name in values and not isinstance(value, bool):
         raise InvalidRequest(f"{name} must be true or false")
     return value
 
 
-def _label(values: dict[str, Any], idempotency_key: str | None) -> str | None:
-    label = text(values, "label")
-    if label is None or idempotency_key in (None, label):
-        return idempotency_key if label is None else label
+def whole(values: dict[str, Any], name: str, what: str = "a whole number") -> int | None:
+    """A member that must be a whole number, if it is there; `what` says of what. Raises InvalidRequest."""
+    value = values.get(name)
+    if name in values and (not isinstance(value, int) or isinstance(value, bool)):
+        raise InvalidRequest(f"{name} must be {what}")
+    return value
+
+
+def label(values: dict[str, Any], idempotency_key: str | None) -> str | None:
+    """The label, which the header Idempotency-Key may give as well. Raises InvalidRequest."""
+    given = text(values, "label")
+    if given is None or idempotency_key in (None, given):
+        return idempotency_key if given is None else given
     raise InvalidRequest("label and the header Idempotency-Key differ: give one of them")
 
 

@@ -27,7 +27,7 @@ def order(body: bytes, key_type: str | None) -> SendOrder:
         label=parse.text(values, "label") or "",
         amount_msat=amounts.msat(values["amount_msat"], "amount_msat") if "amount_msat" in values else None,
         timeout=parse.seconds(values, "timeout"),
-        quantity=_whole(values, "quantity"),
+        quantity=parse.whole(values, "quantity"),
         metadata=members["metadata"].text if "metadata" in members else None,
         key_type=key_type,
     )
@@ -54,10 +54,3 @@ def rendered(sent: Sent) -> str:
         "invoiceid": invoice.invoice_id,
     }
     return _text({name: value for name, value in told.items() if value is not None})
-
-
-def _whole(values: dict[str, Any], name: str) -> int | None:
-    value = values.get(name)
-    if name in values and (not isinstance(value, int) or isinstance(value, bool)):
-        raise InvalidRequest(f"{name} must be a whole number")
-    return value
