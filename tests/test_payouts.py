@@ -18,7 +18,7 @@ from tests.simulator.rpc import connected
 from tests.test_node import GETINFO
 from tilld.errors import Conflict, NodeFailed, NodeOffline, NotActive, TooMany, Unavailable
 from tilld.invoice import Creator
-from tilld.invreq import InvreqOrder, PayoutLimits
+from tilld.invreq import InvreqOrder, PaymentPart, PayoutLimits
 from tilld.key import Caller, Scope
 from tilld.limits import Limits
 from tilld.node_errors import MayExist
@@ -413,3 +413,31 @@ def test_the_amount_of_one_request_has_a_limit():
     assert PayoutLimits(5000, 3000).most_msat == 3000
     assert PayoutLimits(5000, None).most_msat == 5000
     an_offer(amount_msat=5000).check_against(PayoutLimits(5000, None), NOON)
+
+
+async def test_what_is_paid_while_it_is_disabled_still_counts(till, monkeypatch):
+    """The payment begins just before, and arrives while Till looks what became of it."""
+    offered, node, is_on_its_way = await till.offer(), till.payouts.node, True
+    find, disable = node.find, node.disable
+
+    def seen():
+        nonlocal is_on_its_way
+        was, is_on_its_way = is_on_its_way, False
+        return was
+
+    async def found(invreq_id):
+        return replace(await find(invreq_id), used=not seen())
+
+    async def pending():
+        return [PaymentPart(offered.invreq_id, "ab" * 32, 1, "pending", 0, None)] if seen() else []
+
+    async def disabled(invreq_id):
+        await disable(invreq_id)
+        monkeypatch.setattr(node, "find", found)
+        monkeypatch.setattr(node, "pending", pending)
+
+    monkeypatch.setattr(node, "disable", disabled)
+
+    await till.payouts.disable(CASHIER, offered.invreq_id)
+
+    assert await till.offered() == 1000

@@ -185,12 +185,12 @@ class Payouts:
 
     async def _look_up(self, invreq: Invreq) -> Invreq:
         """Write down that one has ended, as the node says."""
+        # One may have begun since it was looked for. In this order: if it arrives meanwhile, `used` tells.
+        pending = {part.invreq_id for part in await self.node.pending()}
         found = await self.node.find(invreq.invreq_id)
         if found and found.active:
             raise NodeOffline
         used = bool(found and found.used)
-        # One may have begun since it was looked for.
-        pending = {part.invreq_id for part in await self.node.pending()}
         is_unpaid = not used and invreq.invreq_id not in pending
         ended = await self.store.end(invreq, used=used, is_unpaid=is_unpaid)
         return ended or await self.store.get(invreq.invreq_id) or replace(invreq, active=False, used=used)
