@@ -10,6 +10,7 @@ from typing import NoReturn, TypeVar
 
 from tilld.errors import TooMany
 from tilld.key import Caller
+from tilld.pacing import Pacing
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -48,7 +49,7 @@ class Limits:
         self._allowance = allowance
         self._clock = clock
         self._sleep = sleep
-        self._next_create: dict[str, float] = {}
+        self._creating: dict[str, Pacing] = {}
         self._next_refusal: dict[str, float] = {}
         self._creates: Counter[str] = Counter()
         self._watches: Counter[str] = Counter()
@@ -60,13 +61,11 @@ class Limits:
         Raises TooMany where it would have to wait for long.
         """
         key, rate = caller.key_id, self._allowance.creates_per_second
-        now, pause = self._clock(), 1 / rate
-        # A token bucket.
-        due = max(self._next_create.get(key, 0.0), now - max(1.0, pause) + pause)
-        wait = due - now
+        pacing = self._creating.setdefault(key, Pacing(max(rate, 1.0), rate, self._clock))
+        wait = pacing.seconds()
         if wait > PATIENCE_SECONDS:
             await self._refuse(key, f"a key may create {rate:g} invoices a second: wait {wait:.2f} s", wait)
-        self._next_create[key] = due + pause
+        pacing.take()
         if wait > 0:
             await self._sleep(wait)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 class Pacing:
     """A token bucket that tells each how long to wait for its turn."""
 
-    def __init__(self, burst: int, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, burst: float, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._earlier = (burst - 1) / per_second
         self._pause = 1 / per_second
         self._clock = clock
