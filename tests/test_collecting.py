@@ -282,6 +282,8 @@ async def test_a_reply_that_is_lost_leaves_nothing_open(
 ) -> None:
     """A known invoice is withdrawn, but nobody hears of that: the next one takes its place all the same."""
     monkeypatch.setattr(outcomes, "YOUNG", timedelta(0))
+    # On a slow machine an invoice for 2 s would expire first.
+    monkeypatch.setattr(till.collecting, "_first_attempt_seconds", 20)
     withdraw = till.collecting._node.withdraw
 
     async def unheard(label: str) -> bool:
