@@ -4,10 +4,10 @@ BIN := .venv/bin
 PROTOS := $(wildcard proto/till/v1/*.proto)
 GENERATED := clients/python
 
-.PHONY: help run test crash fuzz check format lint types proto generated generate lock clean
+.PHONY: help run test crash fuzz bench bench-compare check format lint types proto generated generate lock clean
 
 help: ## Say what each target does
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 run: .venv/.run ## Start everything embedded: a simulated node, tilld, Envoy
 	@exec $(BIN)/tilld run
@@ -28,6 +28,14 @@ fuzz: .venv/.fuzz ## Throw bytes at the parsers of bodies and of the node's repl
 	  { echo "Once more: $(BIN)/python -m tests.fuzz $$target FILE, with the file in .fuzz/ that is named above."; \
 	    exit 1; }; \
 	done
+
+# Options of `python -m benchmarks --help`, and workloads: make bench BENCH="--quick calls"
+bench: .venv/.dev ## Measure what Till costs, beside what the same would cost at least
+	@$(BIN)/python -m benchmarks $(BENCH)
+
+NEW ?= .bench/latest.json
+bench-compare: .venv/.dev ## Hold a run of bench against an earlier one: BASE=FILE
+	@$(BIN)/python -m benchmarks.compare $(BASE) $(NEW)
 
 check: format lint types proto generated test ## All that a change needs
 

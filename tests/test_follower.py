@@ -1,6 +1,7 @@
 """Following the node: nothing that it says of our invoices is missed."""
 
 import asyncio
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -237,3 +238,33 @@ async def test_catching_up_that_takes_long_tells_how_far_it_is(till, tmp_path, m
     assert "done=2" in told[0]
     assert "of=5" in told[0]
     assert "per_second=" in told[0]
+
+
+async def test_while_what_is_watched_is_looked_up_others_have_their_turn(till, tmp_path, monkeypatch):
+    """Ten thousand watchers held everybody up for 0.17 s, every ten seconds."""
+    turns, looked_up = 0, []
+    get_many = till.store.get_many
+
+    async def others():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def recorded(invoice_ids):
+        looked_up.append((len(invoice_ids), turns))
+        return await get_many(invoice_ids)
+
+    monkeypatch.setattr(till.store, "get_many", recorded)
+    task = asyncio.create_task(others())
+    with ExitStack() as watching:
+        for number in range(1000):
+            watching.enter_context(till.hub.subscribe(f"{number:021}"))
+        async with simulated_node(tmp_path), till.following() as follower:
+            await eventually(lambda: follower.is_following)
+    task.cancel()
+
+    sizes, at = zip(*looked_up, strict=True)
+    assert sum(sizes) == 1000
+    assert max(sizes) <= 100
+    assert len(set(at)) == len(at)

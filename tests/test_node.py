@@ -7,6 +7,7 @@ import time
 import bolt11
 import pytest
 
+from tests.conftest import eventually
 from tests.nodes import LIGHTNINGD, real_node, simulated_node
 from tests.samples import NODE_ID, an_order
 from tests.scripted_node import error, result, scripted_node
@@ -395,3 +396,31 @@ async def test_a_node_that_hangs_is_not_waited_for(tmp_path):
         with pytest.raises(TookTooLong):
             await node.latest("updated")
         await node.close()
+
+
+async def test_those_who_ask_about_the_node_share_its_answer_for_a_second(tmp_path, monkeypatch):
+    """One who gives up disturbs no other. Later it is asked again, and also on a new connection."""
+    asked, may_answer = 0, asyncio.Event()
+
+    async def answer(request):
+        nonlocal asked
+        asked += 1
+        await may_answer.wait()
+        return result(request, GETINFO | {"num_peers": asked})
+
+    async with scripted_node(tmp_path / "rpc", answer):
+        node = Node(tmp_path / "rpc")
+        asking = [asyncio.create_task(node.recent_info()) for _ in range(3)]
+        await eventually(lambda: asked == 1)
+        asking[0].cancel()
+        may_answer.set()
+        told = await asyncio.gather(*asking[1:], node.recent_info())
+        assert [info.num_peers for info in told] == [1, 1, 1]
+
+        await node.close()
+        assert (await node.recent_info()).num_peers == 2
+        monkeypatch.setattr(node_module, "RECENT_SECONDS", 0)
+        assert (await node.recent_info()).num_peers == 3
+    with pytest.raises(NodeOffline):
+        await node.recent_info()
+    await node.close()

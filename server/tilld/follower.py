@@ -11,11 +11,13 @@ from tilld.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, Seen, Status
 from tilld.node import Node
 from tilld.persist import persist
 from tilld.progress import Progress
-from tilld.store import PAGE, Store
+from tilld.store import Store
 
 log = structlog.get_logger()
 
 SWEEP_SECONDS = 10.0
+# So many watched invoices take a few milliseconds, for which everybody else waits.
+LOOKED_UP_AT_ONCE = 100
 
 
 class Follower:
@@ -121,8 +123,10 @@ class Follower:
     async def _tell_what_is_over(self) -> None:
         """Tell watchers what others have settled unseen: before we followed, or as `tilld doctor`."""
         watched = self._hub.watched
-        for start in range(0, len(watched), PAGE):
-            self._tell_if_over(await self._store.get_many(watched[start : start + PAGE]))
+        for start in range(0, len(watched), LOOKED_UP_AT_ONCE):
+            self._tell_if_over(await self._store.get_many(watched[start : start + LOOKED_UP_AT_ONCE]))
+            # Reads of SQLite give nobody else a turn.
+            await asyncio.sleep(0)
 
     def _tell_if_over(self, invoices: Iterable[Invoice]) -> None:
         # What is open was told at the beginning of the watch, and may be over since it was read.

@@ -156,7 +156,7 @@ class Invoicing:
         totals = await self._store.totals(None if Scope.ADMIN in caller.scopes else caller.username)
         try:
             async with asyncio.timeout(INFO_SECONDS):
-                return Info(totals, online=True, node=await self._node.info())
+                return Info(totals, online=True, node=await self._node.recent_info())
         except (TillError, TimeoutError):
             return Info(totals, online=False, node=self._node.last_info or await self._store.last_node())
 

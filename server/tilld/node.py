@@ -1,6 +1,8 @@
 """The lightningd behind Till: records in and out, its errors translated here and nowhere else."""
 
 import asyncio
+import math
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -20,6 +22,7 @@ from tilld.strict_json import text, whole
 log = structlog.get_logger()
 
 PAGE = 1000
+RECENT_SECONDS = 1.0
 # What lightning-wait(7) has indexes of, as far as Till cares.
 Subsystem = Literal["invoices", "sendpays"]
 
@@ -64,6 +67,8 @@ class Node:
         self._liveness = liveness
         self.last_info: NodeInfo | None = None
         self._last_info_is_of: object = None
+        self._last_info_at = -math.inf
+        self._asking: asyncio.Task[NodeInfo] | None = None
 
     async def close(self) -> None:
         """Hang up; calls in flight raise NodeOffline."""
@@ -85,7 +90,19 @@ class Node:
         with errors_translated():
             self.last_info = NodeInfo.from_json(await self._rpc.getinfo())
         self._last_info_is_of = self._rpc.connection
+        self._last_info_at = time.monotonic()
         return self.last_info
+
+    async def recent_info(self) -> NodeInfo:
+        """What it said of itself in the last second, on this connection; all who ask share the answer."""
+        is_recent = time.monotonic() < self._last_info_at + RECENT_SECONDS
+        if is_recent and self.last_info and self.is_there(self.last_info.id):
+            return self.last_info
+        if self._asking is None:
+            self._asking = asyncio.create_task(self.info())
+            self._asking.add_done_callback(self._end_asking)
+        # Who gives up does not end it for the others.
+        return await asyncio.shield(self._asking)
 
     async def identity(self) -> str:
         """The public key of the node at the other end, asked for anew on every new connection."""
@@ -185,6 +202,12 @@ class Node:
         """
         if await self.identity() != node_id:
             raise NodeReplaced
+
+    def _end_asking(self, asking: "asyncio.Task[NodeInfo]") -> None:
+        self._asking = None
+        # Those who asked may have given up.
+        if not asking.cancelled():
+            asking.exception()
 
     async def _find(self, **key: str) -> NodeInvoice | None:
         node_id = await self.identity()

@@ -1,0 +1,1 @@
+"""What Till costs, beside what the same would cost at least: `make bench`."""

@@ -1,0 +1,129 @@
+"""Where Till wants to be: each goal is a ratio of figures of one run, round by round, or a figure itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks import names
+from benchmarks.figures import Run
+
+
+class Round:
+    """One round of a run."""
+
+    def __init__(self, run: Run, number: int) -> None:
+        self._run = run
+        self._number = number
+
+    def __call__(self, workload: str, name: str, *figures: str) -> float:
+        """The sum of figures of a row. Raises LookupError where one was not measured in this round."""
+        row = self._run.row(workload, name)
+        if row is None:
+            raise LookupError
+        return sum(row.figures[figure][self._number] for figure in figures)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A goal, shown at one row. `value` is to be at most, or else at least, `limit`."""
+
+    workload: str
+    name: str
+    words: str
+    limit: float
+    value: Callable[[Round], float]
+    at_least: bool = False
+
+    def measured(self, run: Run) -> float | None:
+        """The median of the rounds; None where it was not measured."""
+        values = []
+        for number in range(run.about.get("rounds", 0)):
+            try:
+                values.append(self.value(Round(run, number)))
+            except (LookupError, ZeroDivisionError):
+                continue
+        return median(values) if values else None
+
+    def is_met(self, value: float) -> bool:
+        """Whether a value is good enough."""
+        return value >= self.limit if self.at_least else value <= self.limit
+
+    def told(self, run: Run) -> str | None:
+        """What was measured, what it should be, and whether it is; None where it was not measured."""
+        value = self.measured(run)
+        if value is None:
+            return None
+        most = "at least" if self.at_least else "at most"
+        return (
+            f"{self.words} {value:.2f}, {most} {self.limit:g}: {'met' if self.is_met(value) else 'NOT MET'}"
+        )
+
+
+def _times(workload: str, name: str, figure: str, other: str, others: str) -> Callable[[Round], float]:
+    """How many times the figure of another row."""
+    return lambda row: row(workload, name, figure) / row(workload, other, others)
+
+
+def _cpu(workload: str, name: str, floor: str, limit: float) -> Goal:
+    value = _times(workload, name, "cpu_us_tilld", floor, "cpu_us_floor")
+    return Goal(workload, name, "x empty handler's CPU", limit, value)
+
+
+def _rate(workload: str, name: str, words: str, limit: float, other: str) -> Goal:
+    return Goal(workload, name, words, limit, _times(workload, name, "rate", other, "rate"), at_least=True)
+
+
+def _as_small(workload: str, name: str, figure: str = "cpu_us_tilld") -> Goal:
+    small = _times(workload, name, figure, names.on_small(name), figure)
+    return Goal(workload, name, "x 1,000 rows", 1.1, small)
+
+
+def _told(name: str, words: str, limit: float, figure: str, other: str, others: str) -> Goal:
+    return Goal("watch", name, words, limit, _times("watch", name, figure, other, others))
+
+
+def _as_sqlite(name: str) -> Goal:
+    row = f"{name}, PostgreSQL"
+    value = _times("postgresql", row, "cpu_us_tilld", f"{name}, SQLite", "cpu_us_tilld")
+    return Goal("postgresql", row, "x SQLite's CPU", 2, value)
+
+
+def _through_envoy(row: Round) -> float:
+    """What Envoy adds, in empty handlers."""
+    straight = row("calls", names.READ_BEHIND_REST, "cpu_us_tilld")
+    both = row("calls", names.READ_REST, "cpu_us_tilld", "cpu_us_envoy")
+    return (both - straight) / row("calls", names.EMPTY, "cpu_us_floor")
+
+
+def _asleep(figure: str) -> Callable[[Round], float]:
+    return lambda row: row("watch", names.ASLEEP, figure)
+
+
+GOALS = (
+    _cpu("calls", names.READ, names.EMPTY, 1.3),
+    _as_small("calls", names.READ),
+    Goal("calls", names.READ_REST, "empty handlers more than straight", 1.3, _through_envoy),
+    _cpu("calls", names.INFO, names.EMPTY_H2LOAD, 1.2),
+    _as_small("calls", names.INFO),
+    _cpu("create", names.CREATE, names.EMPTY_H2LOAD, 2.2),
+    _as_small("create", names.CREATE),
+    _rate("slow-disk", names.CREATE, "x the rate of one commit each", 10, names.BARE_COMMIT),
+    _as_small("start-up", names.START, "took_ms"),
+    Goal("watch", names.ASLEEP, "refused", 0, _asleep("refused")),
+    Goal("watch", names.ASLEEP, "KiB each in tilld", 25, _asleep("kib_each_tilld")),
+    _told(names.ONE_TOLD, "p50 x bare read's p50", 10, "p50_ms", names.READ_ALONE, "p50_ms"),
+    _told(names.ONE_TOLD, "p99 x bare read's p50", 30, "p99_ms", names.READ_ALONE, "p50_ms"),
+    _told(names.THOUSAND_TOLD, "last x empty server's", 2, "last_ms", names.EMPTY_STREAM, "last_ms"),
+    _rate("lightningd", names.CREATE, "x the rate at its socket", 0.95, names.BARE_NODE_BUSY),
+    _as_sqlite("read"),
+    _as_sqlite("create"),
+    # What the other figures stand on: neither the node nor our client is what limits them.
+    _rate("create", names.BARE_NODE_BUSY, "x the rate of creates", 2, names.CREATE),
+    Goal(
+        "calls",
+        names.EMPTY,
+        "our client's x its CPU",
+        0.8,
+        _times("calls", names.EMPTY, "cpu_us_client", names.EMPTY, "cpu_us_floor"),
+    ),
+)

@@ -1,0 +1,239 @@
+"""Load: h2load where one body will do, a client of our own where each call is for another invoice."""
+
+import asyncio
+import math
+import re
+import resource
+import shutil
+import time
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.figures import Figures
+from benchmarks.http2 import MESSAGE, OK, Connection
+from benchmarks.processes import cpu_seconds, memory_kib
+from tilld.errors import OperatorError
+
+# A reply without its message, such as an error, is shorter than this part of a good one.
+WHOLE = 0.7
+
+
+@dataclass(frozen=True)
+class Load:
+    """What was asked and answered in so many seconds. `client_seconds` is the processor time of asking."""
+
+    latencies_ms: Sequence[float]
+    seconds: float
+    client_seconds: float
+
+    def figures(self) -> Figures:
+        """Its figures."""
+        ordered = sorted(self.latencies_ms)
+        return {
+            "rate": len(ordered) / self.seconds,
+            "p50_ms": percentile(ordered, 50),
+            "p99_ms": percentile(ordered, 99),
+            "cpu_us_client": self.client_seconds / len(ordered) * 1e6,
+        }
+
+
+class Call(NamedTuple):
+    """A gRPC call: the method's path, and the message."""
+
+    path: str
+    message: bytes
+
+
+class Width(NamedTuple):
+    """How many connections, and how many calls at once on each."""
+
+    connections: int
+    at_once: int
+
+
+ALONE = Width(1, 1)
+BUSY = Width(8, 8)
+
+
+def percentile(ordered: Sequence[float], percent: int) -> float:
+    """The value that so many of a hundred do not exceed."""
+    return ordered[max(math.ceil(len(ordered) * percent / 100) - 1, 0)]
+
+
+async def metered(load: Callable[[], Awaitable[Load]], processes: Mapping[str, Sequence[int]]) -> Figures:
+    """Figures of a load, with what each process used meanwhile for each request, and its memory after it.
+
+    Raises OperatorError where nothing was answered.
+    """
+    before = {name: cpu_seconds(pids) for name, pids in processes.items()}
+    done = await load()
+    if not done.latencies_ms:
+        raise OperatorError("nothing was answered in a round: give more --seconds")
+    figures = done.figures()
+    for name, pids in processes.items():
+        used = cpu_seconds(pids) - before[name]
+        figures[f"cpu_us_{name}"] = used / len(done.latencies_ms) * 1e6
+        figures[f"mib_{name}"] = memory_kib(pids) / 1024
+    return figures
+
+
+@dataclass
+class H2load:
+    """h2load for one target. `reply_bytes` is the size of a good reply's body, as a client has seen it.
+
+    After the first time, which is to warm up, it makes as many requests as should last so long: at the end of
+    a time it would leave those in flight, which have cost something as well.
+    """
+
+    directory: Path
+    url: str
+    headers: Sequence[str]
+    reply_bytes: int
+    width: Width
+    body: bytes | None = None
+    paths: Sequence[str] = ()
+    _rate: float = 0.0
+
+    async def run(self, seconds: float) -> Load:
+        """Run it. Raises OperatorError where a reply was not a good one."""
+        log, body, paths = (self.directory / name for name in ("h2load.log", "h2load.body", "h2load.paths"))
+        log.write_bytes(b"")
+        command = [
+            "h2load", f"--log-file={log}", self._amount(seconds),
+            f"--clients={self.width.connections}", f"--max-concurrent-streams={self.width.at_once}",
+            *(f"--header={each}" for each in self.headers),
+        ]  # fmt: skip
+        if self.body is not None:
+            body.write_bytes(self.body)
+            command.append(f"--data={body}")
+        if self.paths:
+            paths.write_text("".join(f"{self.url}{path}\n" for path in self.paths))
+            command.append(f"--input-file={paths}")
+        else:
+            command.append(self.url)
+        before = _children_seconds()
+        process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE)
+        said, _ = await process.communicate()
+        rows = [line.split("\t") for line in log.read_text().splitlines()]
+        self._check(said.decode(), [row[1] for row in rows])
+        begun, took = ([int(row[column]) for row in rows] for column in (0, 2))
+        lasted = (max(map(sum, zip(begun, took, strict=True))) - min(begun)) / 1e6
+        self._rate = len(rows) / lasted
+        return Load([each / 1000 for each in took], lasted, _children_seconds() - before)
+
+    def _amount(self, seconds: float) -> str:
+        if not self._rate:
+            return f"--duration={seconds * 1000:.0f}ms"
+        return f"--requests={max(round(self._rate * seconds), self.width.connections)}"
+
+    def _check(self, said: str, statuses: Sequence[str]) -> None:
+        bad = {status for status in statuses if status != "200"}
+        found = re.search(r"traffic: .* \((\d+)\) data", said)
+        if not statuses or bad or not found or int(found[1]) < WHOLE * self.reply_bytes * len(statuses):
+            raise OperatorError(f"not every reply of {self.url} was a good one: {' '.join(bad)}\n{said}")
+
+
+def has_h2load() -> bool:
+    """Whether there is one."""
+    return shutil.which("h2load") is not None
+
+
+def grpc_headers(key: str) -> list[str]:
+    """What h2load has to send for gRPC."""
+    return ["content-type: application/grpc", "te: trailers", f"authorization: Bearer {key}"]
+
+
+def frame(message: bytes) -> bytes:
+    """The body of a gRPC request."""
+    return MESSAGE.pack(0, len(message)) + message
+
+
+@dataclass
+class Calls:
+    """Our own client for one target: so many calls at once, each with a message of its own.
+
+    `after_each` is told when one has been answered.
+    """
+
+    address: str
+    key: str
+    calls: Sequence[Call]
+    width: Width
+    after_each: Callable[[], None] = lambda: None
+    _source: Iterator[Call] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._source = cycle(self.calls)
+
+    async def run(self, seconds: float) -> Load:
+        """Run it. Raises OperatorError where one was refused."""
+        callers = [_Caller(self, seconds) for _ in range(self.width.connections)]
+        used, started = time.process_time(), time.monotonic()
+        latencies = [each for caller in await asyncio.gather(*(c.run() for c in callers)) for each in caller]
+        return Load(latencies, time.monotonic() - started, time.process_time() - used)
+
+    def next(self) -> Call:
+        """The next call to make; each is made once before the first is made again."""
+        return next(self._source)
+
+
+class _Caller:
+    """One connection of such a client."""
+
+    def __init__(self, calls: Calls, seconds: float) -> None:
+        self._calls = calls
+        self._seconds = seconds
+        self._begun: dict[int, float] = {}
+        self._latencies: list[float] = []
+
+    async def run(self) -> list[float]:
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._connection = await connect(self._calls.address, self._calls.key, self._ended)
+        self._ending = time.monotonic() + self._seconds
+        for _ in range(self._calls.width.at_once):
+            self._call()
+        try:
+            await self._done
+        finally:
+            self._connection.close()
+        return self._latencies
+
+    def _call(self) -> None:
+        stream, frames = self._connection.call(*self._calls.next())
+        self._begun[stream] = time.monotonic()
+        self._connection.write(frames)
+
+    def _ended(self, stream: int, status: str) -> None:
+        now = time.monotonic()
+        self._latencies.append((now - self._begun.pop(stream)) * 1000)
+        if status != OK:
+            if not self._done.done():
+                self._done.set_exception(OperatorError(f"{self._calls.address} refused a call: {status}"))
+        elif now < self._ending:
+            self._calls.after_each()
+            self._call()
+        elif not self._begun and not self._done.done():
+            self._done.set_result(None)
+
+
+async def connect(
+    address: str,
+    key: str,
+    on_end: Callable[[int, str], None],
+    on_message: Callable[[int], None] = lambda _: None,
+) -> Connection:
+    """Connect our own client."""
+    host, _, port = address.rpartition(":")
+    _, connection = await asyncio.get_running_loop().create_connection(
+        lambda: Connection(address, key, on_end, on_message), host, int(port)
+    )
+    return connection
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

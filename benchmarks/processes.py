@@ -1,0 +1,122 @@
+"""Programs under test: started, held to processor cores, and what they use. Linux only."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tilld import child
+from tilld.errors import OperatorError
+
+TICKS = os.sysconf("SC_CLK_TCK")
+STOP_SECONDS = 20.0
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Where servers may run, and where what drives them; None: wherever there is room."""
+
+    servers: frozenset[int] | None = None
+    clients: frozenset[int] | None = None
+
+    @classmethod
+    def apart(cls) -> "Cores":
+        """A core for the servers and the others for the clients, where there are two."""
+        first, *others = sorted(os.sched_getaffinity(0))
+        return cls(frozenset([first]), frozenset(others)) if others else cls()
+
+
+class Program:
+    """A running program."""
+
+    def __init__(self, process: Process, log: Path) -> None:
+        self._process = process
+        self._log = log
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    async def line(self) -> str:
+        """Wait for the next line that it prints.
+
+        Raises OperatorError when it ends before, or takes too long.
+        """
+        stdout = self._process.stdout
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                line = await stdout.readline() if stdout else b""
+        except TimeoutError:
+            line = b""
+        if not line:
+            raise OperatorError(f"a program of the benchmark did not start: {self._log} tells why")
+        return line.decode().rstrip()
+
+    async def stop(self) -> None:
+        """Tell it to end, and wait."""
+        await child.stop(self._process, patience=STOP_SECONDS)
+
+
+@asynccontextmanager
+async def running(
+    *command: str, log: Path, cores: frozenset[int] | None, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Program]:
+    """Run a program for as long as the context lasts. Settings of Till's in our environment are not its."""
+    ours = [f"--unset={name}" for name in os.environ if name.startswith(("TILLD_", "OTEL_"))]
+    theirs = [f"{name}={value}" for name, value in (environment or {}).items()]
+    with log.open("ab") as errors:
+        process = await child.start("env", *ours, *theirs, *command, output=PIPE, errors=errors)
+    if cores:
+        os.sched_setaffinity(process.pid, cores)
+    program = Program(process, log)
+    try:
+        yield program
+    finally:
+        await program.stop()
+
+
+def python(module: str, *arguments: str) -> tuple[str, ...]:
+    """The command that runs a module with this Python."""
+    return (sys.executable, "-m", module, *arguments)
+
+
+def pin(pid: int, cores: frozenset[int] | None) -> None:
+    """Hold all threads of a process to cores."""
+    if cores:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), cores)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started, and that still run."""
+    parents = {int(path.name): _stat(int(path.name)) for path in Path("/proc").glob("[0-9]*")}
+    return [each for each, stat in parents.items() if stat and int(stat[1]) == pid]
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """User and system time of processes, with all of their threads, to some 10 ms."""
+    return sum(int(stat[11]) + int(stat[12]) for pid in pids if (stat := _stat(pid))) / TICKS
+
+
+def memory_kib(pids: Iterable[int]) -> float:
+    """Resident memory of processes. What they share with others counts for each."""
+    return sum(
+        float(line.split()[1])
+        for pid in pids
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        if line.startswith("VmRSS:")
+    )
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of proc(5)'s stat from the state on; none for a process that has gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []

@@ -1,0 +1,160 @@
+"""A lightningd that is never the limit: it answers what Till asks with text that is there already.
+
+As a program, `python -m benchmarks.stand_in SOCKET`. Besides the commands of lightningd that Till calls it
+has `pay` (payment_hashes: these invoices are paid now), `hold` and `release` (payments between the two are
+told at once). It remembers payments only, no invoices.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from typing import Any, cast
+
+import uvloop
+
+NODE_ID = "02" + "5a" * 32
+# As long as those of a real node for a coffee.
+BOLT11 = "lnbcrt50n1" + "pj8ec6vpp5q0x4ayk2hkmqy7w3nsgfl6zv9u8c5dre" * 6
+AMOUNT_MSAT = 5000
+
+INFO = {
+    "id": NODE_ID, "alias": "stand-in", "color": "025a5a", "num_peers": 1, "num_pending_channels": 0,
+    "num_active_channels": 1, "num_inactive_channels": 0, "address": [], "binding": [],
+    "version": "v26.06.6", "blockheight": 101, "network": "regtest", "fees_collected_msat": 0,
+    "lightning-dir": "/nowhere",
+}  # fmt: skip
+
+Params = dict[str, Any]
+
+
+class StandIn:
+    """The node: what was paid, and who waits for more."""
+
+    def __init__(self) -> None:
+        self._paid: list[dict[str, Any]] = []
+        self._waiting: list[tuple[int, Connection, str]] = []
+        self._told = 0
+        self._is_held = False
+        self.commands = {
+            "getinfo": lambda _: INFO,
+            "invoice": self._invoice,
+            "listinvoices": self._listinvoices,
+            "listsendpays": lambda _: {"payments": []},
+            "listinvoicerequests": lambda _: {"invoicerequests": []},
+            "pay": self._pay,
+            "hold": self._hold,
+            "release": self._release,
+        }
+
+    def wait(self, connection: "Connection", request_id: str, params: Params) -> None:
+        """Answer when the index is there (lightning-wait(7)); at once for 0, which asks where it is."""
+        subsystem, index, after = params["subsystem"], params["indexname"], params["nextvalue"]
+        now = self._told if subsystem == "invoices" else 0
+        if after <= now:
+            connection.reply(request_id, {"subsystem": subsystem, index: now})
+        elif subsystem == "invoices":
+            self._waiting.append((after, connection, request_id))
+
+    def _invoice(self, params: Params) -> dict[str, Any]:
+        return {
+            "payment_hash": os.urandom(32).hex(),
+            "expires_at": int(time.time()) + params.get("expiry", 604800),
+            "bolt11": BOLT11,
+            "payment_secret": "00" * 32,
+            "created_index": 1,
+        }
+
+    def _listinvoices(self, params: Params) -> dict[str, Any]:
+        if params.get("index") != "updated":
+            return {"invoices": []}
+        start = params["start"] - 1
+        return {"invoices": self._paid[start : min(start + params["limit"], self._told)]}
+
+    def _pay(self, params: Params) -> dict[str, Any]:
+        for payment_hash in params["payment_hashes"]:
+            number = len(self._paid) + 1
+            self._paid.append({
+                "payment_hash": payment_hash, "status": "paid", "pay_index": number, "updated_index": number,
+                "amount_received_msat": AMOUNT_MSAT, "paid_at": int(time.time()),
+            })  # fmt: skip
+        return {} if self._is_held else self._tell()
+
+    def _hold(self, _: Params) -> dict[str, Any]:
+        self._is_held = True
+        return {}
+
+    def _release(self, _: Params) -> dict[str, Any]:
+        self._is_held = False
+        return self._tell()
+
+    def _tell(self) -> dict[str, Any]:
+        """Reply to who waits; `replied_at` is when."""
+        self._told = len(self._paid)
+        replied_at = time.monotonic()
+        told = [each for each in self._waiting if each[0] <= self._told]
+        self._waiting = [each for each in self._waiting if each[0] > self._told]
+        for _, connection, request_id in told:
+            connection.reply(request_id, {"subsystem": "invoices", "updated": self._told})
+        return {"replied_at": replied_at}
+
+
+class Connection(asyncio.Protocol):
+    """Requests in, replies out, as lightningd frames them."""
+
+    def __init__(self, node: StandIn) -> None:
+        self._node = node
+        self._text = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer all requests that are whole."""
+        self._text += data.decode()
+        position = 0
+        while position < len(self._text):
+            try:
+                request, position = _decode(self._text, position)
+            except ValueError:
+                break
+            method, params, request_id = request["method"], request["params"], request["id"]
+            if method == "wait":
+                self._node.wait(self, request_id, params)
+            elif method in self._node.commands:
+                self.reply(request_id, self._node.commands[method](params))
+            else:
+                self._send(
+                    {"id": request_id, "error": {"code": -32601, "message": f"Unknown command '{method}'"}}
+                )
+        self._text = self._text[position:]
+
+    def reply(self, request_id: str, result: Any) -> None:
+        """Send a result."""
+        self._send({"id": request_id, "result": result})
+
+    def _send(self, reply: dict[str, Any]) -> None:
+        self._transport.write(json.dumps({"jsonrpc": "2.0", **reply}).encode() + b"\n\n")
+
+
+_decode = json.JSONDecoder().raw_decode
+
+
+async def main(socket: str) -> None:
+    """Serve on a unix socket until SIGTERM; a line on standard output says that it does."""
+    loop = asyncio.get_running_loop()
+    ending = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, ending.set)
+    node = StandIn()
+    server = await loop.create_unix_server(lambda: Connection(node), socket)
+    async with server:
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        await ending.wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(sys.argv[1]))

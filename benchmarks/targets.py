@@ -1,0 +1,119 @@
+"""What is called: each target is tried by a real client before any load is put on it."""
+
+import json
+from collections.abc import Sequence
+
+import grpc.aio
+import httpx
+from google.protobuf.message import Message
+
+from benchmarks import stores
+from benchmarks.bench import Bench, Floor
+from benchmarks.floors import SERVICE
+from benchmarks.load import BUSY, Call, Calls, H2load, Width, frame, grpc_headers
+from benchmarks.stand_in import AMOUNT_MSAT
+from benchmarks.till import Till
+from till.v1 import invoice_service_pb2 as pb
+from till.v1.rest_service_pb2 import RestServiceGetInvoiceRequest
+from tilld.errors import OperatorError
+
+EMPTY = Call(f"/{SERVICE}/Unary", b"")
+
+# h2load goes through its paths in the same order on each connection, so each would be read by all at once.
+ONE_CONNECTION = Width(1, BUSY.connections * BUSY.at_once)
+
+
+def _call(method: str, message: Message, service: str = "InvoiceService") -> Call:
+    return Call(f"/till.v1.{service}/{method}", message.SerializeToString())
+
+
+INFO = _call("GetInfo", pb.GetInfoRequest())
+CREATE = _call(
+    "CreateInvoice",
+    pb.CreateInvoiceRequest(
+        amount_msat=AMOUNT_MSAT, metadata=stores.METADATA, description=stores.ORDER.description
+    ),
+)
+REST_CREATE = json.dumps({
+    "msat": AMOUNT_MSAT, "metadata": json.loads(stores.METADATA), "description": stores.ORDER.description,
+}).encode()  # fmt: skip
+
+
+def reads(rows: int) -> list[Call]:
+    """Reads by id, all over a store of so many invoices."""
+    return [_call("GetInvoice", pb.GetInvoiceRequest(invoice_id=_id(each))) for each in stores.many(rows)]
+
+
+def reads_of_rest(rows: int) -> list[Call]:
+    """The same by the method that Envoy calls for REST."""
+    return [
+        _call("GetInvoice", RestServiceGetInvoiceRequest(invoice_id=_id(each)), "RestService")
+        for each in stores.many(rows)
+    ]
+
+
+def lookups(rows: int) -> list[Call]:
+    """The same by payment hash."""
+    return [
+        _call("LookupInvoice", pb.LookupInvoiceRequest(payment_hash=stores.payment_hash(each)))
+        for each in stores.many(rows)
+    ]
+
+
+def watches(numbers: Sequence[int]) -> list[Call]:
+    """Watches of invoices."""
+    return [_call("WatchInvoice", pb.WatchInvoiceRequest(invoice_id=_id(each))) for each in numbers]
+
+
+def paths(rows: int) -> list[str]:
+    """The same reads over REST."""
+    return [f"/lightning/invoice/{_id(each)}" for each in stores.many(rows)]
+
+
+async def one_call(bench: Bench, target: Till | Floor, call: Call, width: Width = BUSY) -> H2load:
+    """h2load with one and the same gRPC call."""
+    address, key = _where(target)
+    reply = await _try(address, key, call)
+    url, size = f"http://{address}{call.path}", len(frame(reply))
+    return H2load(bench.directory, url, grpc_headers(key), size, width, frame(call.message))
+
+
+async def many_calls(target: Till | Floor, calls: Sequence[Call], width: Width = BUSY) -> Calls:
+    """Our own client with one call after the other."""
+    address, key = _where(target)
+    await _try(address, key, calls[0])
+    return Calls(address, key, calls, width)
+
+
+async def rest(bench: Bench, till: Till, targets: Sequence[str], body: bytes | None = None) -> H2load:
+    """h2load with one or many paths of REST, through Envoy."""
+    headers = {"authorization": f"Bearer {till.shop.key}"}
+    async with httpx.AsyncClient(base_url=till.rest, headers=headers) as client:
+        reply = await client.request("GET" if body is None else "POST", targets[0], content=body)
+    if reply.status_code != httpx.codes.OK:
+        raise OperatorError(f"{till.rest}{targets[0]} answers {reply.status_code}: {reply.text}")
+    is_one = len(targets) == 1
+    url, many, width = (till.rest + targets[0], (), BUSY) if is_one else (till.rest, targets, ONE_CONNECTION)
+    sent = [f"{name}: {value}" for name, value in headers.items()]
+    return H2load(bench.directory, url, sent, len(reply.content), width, body, many)
+
+
+def _where(target: Till | Floor) -> tuple[str, str]:
+    # A floor asks for no key, but headers cost as well.
+    return (
+        (target.grpc, target.shop.key) if isinstance(target, Till) else (target.address, "till_" + "0" * 56)
+    )
+
+
+async def _try(address: str, key: str, call: Call) -> bytes:
+    """Make a call; returns the reply."""
+    try:
+        async with grpc.aio.insecure_channel(address) as channel:
+            invoke: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(call.path)
+            return await invoke(call.message, metadata=[("authorization", f"Bearer {key}")])
+    except grpc.aio.AioRpcError as refused:
+        raise OperatorError(f"{call.path} answers {refused.code().name}: {refused.details()}") from None
+
+
+def _id(number: int) -> str:
+    return stores.invoice_id(number)

@@ -1,0 +1,99 @@
+"""A Till as a user would run it: by its command, with its own Envoy, a key, and logs at info."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import stores
+from benchmarks.processes import Cores, Program, children, pin, python, running
+from tilld.invoice import Creator
+from tilld.key import key_id
+
+USERNAME = "shop"
+SCOPES = ("invoices:create", "invoices:read", "info:read")
+
+# One key takes it all here, which is what the limits of a key are made against.
+LIMITS = {
+    "TILLD_KEY_CREATES_PER_SECOND": "1000000",
+    "TILLD_KEY_OPEN_INVOICES": "1000000000",
+    "TILLD_KEY_WATCHES": "1000000",
+}
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What a Till keeps: where, and the key to it."""
+
+    directory: Path
+    key: str
+    database: str | None = None
+
+    @property
+    def url(self) -> str:
+        """Its database."""
+        return self.database or _sqlite(self.directory)
+
+
+@dataclass(frozen=True)
+class Till:
+    """A running Till."""
+
+    shop: Shop
+    program: Program
+    grpc: str
+    rest: str
+
+    @property
+    def tilld(self) -> dict[str, list[int]]:
+        """Its main process, by name."""
+        return {"tilld": [self.program.pid]}
+
+    @property
+    def processes(self) -> dict[str, list[int]]:
+        """All of its processes, by name."""
+        return self.tilld | {"envoy": children(self.program.pid)}
+
+
+async def open_shop(directory: Path, rows: int, are_open: int, database: str | None = None) -> Shop:
+    """Make a data directory, a key, and a store of so many invoices."""
+    directory.mkdir(parents=True)
+    url = database or _sqlite(directory)
+    scopes = [f"--scope={scope}" for scope in SCOPES]
+    command = python("tilld.cli", "key", "create", f"--username={USERNAME}", f"--database={url}", *scopes)
+    async with running(*command, log=directory / "key.log", cores=None) as program:
+        key = await program.line()
+    stores.fill(url, Creator(USERNAME, key_id(key) or ""), rows, are_open)
+    return Shop(directory, key, database)
+
+
+@asynccontextmanager
+async def open_till(
+    shop: Shop, lightning_rpc: Path, cores: Cores, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Till]:
+    """Run a Till for as long as the context lasts."""
+    command = python(
+        "tilld.cli", "run", f"--data-dir={shop.directory}", f"--database={shop.url}",
+        f"--lightning-rpc={lightning_rpc}", "--grpc=127.0.0.1:0", "--rest=127.0.0.1:0",
+    )  # fmt: skip
+    log = shop.directory / "till.log"
+    settings = LIMITS | dict(environment or {})
+    async with running(*command, log=log, cores=cores.servers, environment=settings) as program:
+        addresses = {}
+        while "data" not in addresses:
+            label, _, value = (await program.line()).strip().rpartition("  ")
+            addresses[label.strip()] = value
+        till = Till(shop, program, addresses["gRPC"], _rest(addresses))
+        for pid in till.processes["envoy"]:
+            # It has inherited tilld's core, and would take from it what tilld can use.
+            pin(pid, cores.clients)
+        yield till
+
+
+def _rest(addresses: Mapping[str, str]) -> str:
+    [rest] = [value for label, value in addresses.items() if label.startswith("JSON REST")]
+    return rest
+
+
+def _sqlite(directory: Path) -> str:
+    return f"sqlite:///{directory / 'till.db'}"
