@@ -35,7 +35,7 @@ from tilld.errors import (
 from tilld.importing import Importing
 from tilld.invoice import Status
 from tilld.key import Caller, Scope
-from tilld.sending import State
+from tilld.sending import FIRST_ATTEMPT_SECONDS, State
 
 
 @pytest.fixture
@@ -63,6 +63,12 @@ async def a_till(pair: Pair, database_url: str, *, is_resolving: bool = True) ->
 async def till(pair: Pair, database_url: str) -> AsyncIterator[Parts]:
     async with a_till(pair, database_url) as parts:
         yield parts
+
+
+@pytest.fixture
+def patient(till: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first attempt lasts as long as for users: on a slow machine one of 2 s would be over too soon."""
+    monkeypatch.setattr(till.collecting, "_first_attempt_seconds", FIRST_ATTEMPT_SECONDS)
 
 
 async def requested(pair: Pair, amount: int = 1000, **more: Any) -> str:
@@ -277,13 +283,12 @@ async def test_what_is_not_paid_in_time_is_never_paid(till: Parts, pair: Pair) -
     await check(till, pair)
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_reply_that_is_lost_leaves_nothing_open(
     till: Parts, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A known invoice is withdrawn, but nobody hears of that: the next one takes its place all the same."""
     monkeypatch.setattr(outcomes, "YOUNG", timedelta(0))
-    # On a slow machine an invoice for 2 s would expire first.
-    monkeypatch.setattr(till.collecting, "_first_attempt_seconds", 20)
     withdraw = till.collecting._node.withdraw
 
     async def unheard(label: str) -> bool:
@@ -311,6 +316,7 @@ async def test_a_reply_that_is_lost_leaves_nothing_open(
     await check(till, pair)
 
 
+@pytest.mark.usefixtures("patient")
 async def test_while_it_is_on_its_way_it_can_be_watched(till: Parts, pair: Pair) -> None:
     pair.ways["b"].hold("dev-htlc")
     sending = asyncio.create_task(till.send(await requested(pair), timeout=60))
@@ -332,6 +338,7 @@ async def test_who_hangs_up_does_not_stop_it(pair: Pair, database_url: str) -> N
     """What became of it is written down all the same."""
     invreq = await requested(pair)
     async with a_till(pair, database_url, is_resolving=False) as till:
+        till.collecting._first_attempt_seconds = FIRST_ATTEMPT_SECONDS
         pair.ways["b"].hold("dev-htlc")
         sending = asyncio.create_task(till.send(invreq, timeout=60))
         await pair.ways["b"].waiting.acquire()
@@ -346,6 +353,7 @@ async def test_who_hangs_up_does_not_stop_it(pair: Pair, database_url: str) -> N
         await check(till, pair)
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_node_that_dies_leaves_the_outcome_unknown(till: Parts, pair: Pair) -> None:
     """Until it is back: then it is found out, also if nobody asks."""
     pair.ways["b"].hold("dev-htlc")
@@ -365,6 +373,7 @@ async def test_a_node_that_dies_leaves_the_outcome_unknown(till: Parts, pair: Pa
     await check(till, pair)
 
 
+@pytest.mark.usefixtures("patient")
 async def test_one_that_cannot_be_known_keeps_no_other_waiting(
     till: Parts, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
