@@ -1,6 +1,7 @@
 """Unix sockets in directories whose paths may be longer than the 107 bytes that a socket's may have."""
 
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,3 +19,9 @@ def short(directory: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{descriptor}"
     finally:
         os.close(descriptor)
+
+
+def is_served(path: str) -> bool:
+    """Whether somebody listens on a socket: gRPC would take it from them."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0

@@ -1,8 +1,6 @@
 """The gRPC server: its services, its limits, where it listens."""
 
 import os
-import socket
-from contextlib import suppress
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -112,10 +110,6 @@ def listen_on_socket(server: grpc.aio.Server, path: str) -> None:
 
     Raises OperatorError where it can't be had.
     """
-    with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
-        probe.connect(path)
-        # gRPC would take the socket from whoever listens there.
-        raise OperatorError("another Till runs in this data directory: give another with --data-dir")
     mask = os.umask(0o177)
     try:
         server.add_insecure_port(f"unix:{path}")
