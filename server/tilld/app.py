@@ -76,7 +76,7 @@ class Till(parts.Parts):
         make_directory(config.data_dir)
         # Before anything: it would follow another node on the store of the first.
         if not config.no_rest and unix_socket.is_served(self._socket_for_envoy()):
-            raise OperatorError("another Till runs in this data directory: give another with --data-dir")
+            raise OperatorError(f"another Till runs in {config.data_dir}: give another with --data-dir")
         rpc_file = config.lightning_rpc or await self._start_simulated_node()
         check_socket(rpc_file)
         metrics = Metrics() if config.metrics else None

@@ -316,7 +316,7 @@ async def test_a_second_till_in_a_data_directory_leaves_the_first_alone(tmp_path
         async with simulated_node(tmp_path) as node:
             line = await fails("run", *FREE, f"--lightning-rpc={node.rpc_file}", cwd=tmp_path)
 
-        assert "another Till runs in this data directory: give another with --data-dir" in line
+        assert "another Till runs in .till: give another with --data-dir" in line
         async with httpx.AsyncClient(base_url=rest) as client:
             assert (await client.get("/lightning/info")).status_code == 200
 
