@@ -9,6 +9,7 @@ from google.protobuf.json_format import ParseError
 from tests.clients.agent import Agent
 from tests.clients.suite import canonical, differences, filled
 from tests.clients.world import World
+from tilld.errors import OperatorError
 
 # How long a step may take, at worst.
 PATIENCE_SECONDS = 20.0
@@ -30,7 +31,7 @@ class Scenario:
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await self._do(filled(step, self._names))
-            except (AssertionError, TimeoutError) as failed:
+            except (AssertionError, OperatorError, TimeoutError) as failed:
                 why = (
                     f"nothing came for {PATIENCE_SECONDS:.0f} s"
                     if isinstance(failed, TimeoutError)
