@@ -32,11 +32,8 @@ class Scenario:
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await self._do(filled(step, self._names))
             except (AssertionError, OperatorError, TimeoutError) as failed:
-                why = (
-                    f"nothing came for {PATIENCE_SECONDS:.0f} s"
-                    if isinstance(failed, TimeoutError)
-                    else failed
-                )
+                late = f"nothing came for {PATIENCE_SECONDS:.0f} s"
+                why = late if isinstance(failed, TimeoutError) else failed
                 said = "\n".join(self._agent.transcript)
                 raise AssertionError(f"Step {number}, {step}:\n{why}\n\nWhat was said:\n{said}") from None
 
