@@ -1,6 +1,7 @@
 """What each key may have at once, and how fast, so that none takes it all. Of this process alone."""
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
@@ -23,6 +24,9 @@ PATIENCE_SECONDS = 1.0
 # Refusals are paced as well, or a flood of them would cost others more than what is refused.
 REFUSALS_PER_SECOND = 100
 SLOWEST_REFUSAL_SECONDS = 10.0
+
+# A key's open invoices are counted so often at most; between, each new one counts, and none that has ended.
+COUNTED_SECONDS = 0.05
 
 # A watch token is for a payer, who may have a few tabs open.
 WATCHES_OF_A_TOKEN = 20
@@ -51,6 +55,7 @@ class Limits:
         self._sleep = sleep
         self._creating: dict[str, Pacing] = {}
         self._next_refusal: dict[str, float] = {}
+        self._open: dict[str, tuple[float, int]] = {}
         self._creates: Counter[str] = Counter()
         self._watches: Counter[str] = Counter()
         self._watches_by_token: Counter[str] = Counter()
@@ -70,16 +75,17 @@ class Limits:
             await self._sleep(wait)
 
     @asynccontextmanager
-    async def creating(self, caller: Caller, open_invoices: int) -> AsyncIterator[None]:
-        """Create an invoice, besides the caller's open ones, for as long as the context lasts.
+    async def creating(self, caller: Caller, count: Callable[[], Awaitable[int]]) -> AsyncIterator[None]:
+        """Create an invoice for as long as the context lasts; `count` tells how many are open already.
 
         Raises TooMany.
         """
         key, most = caller.key_id, self._allowance.open_invoices
-        if open_invoices + self._creates[key] >= most:
-            await self._refuse(key, f"{most} of the key's invoices are open: wait until some are over")
         with _counted(self._creates, key):
-            yield
+            if await self._open_invoices(key, count) <= most:
+                yield
+                return
+        await self._refuse(key, f"{most} of the key's invoices are open: wait until some are over")
 
     @asynccontextmanager
     async def watching(self, caller: Caller) -> AsyncIterator[None]:
@@ -94,6 +100,16 @@ class Limits:
             await self._refuse(key, f"{WATCHES_OF_A_TOKEN} watches by this token are open: end one")
         with _counted(self._watches, key), _counted(self._watches_by_token, token):
             yield
+
+    async def _open_invoices(self, key: str, count: Callable[[], Awaitable[int]]) -> int:
+        """How many of a key's invoices are open or on their way, one of which has just been added."""
+        counted_at, open_invoices = self._open.get(key, (-math.inf, 0))
+        open_invoices += 1
+        now = self._clock()
+        if now >= counted_at + COUNTED_SECONDS or open_invoices > self._allowance.open_invoices:
+            counted_at, open_invoices = now, await count() + self._creates[key]
+        self._open[key] = counted_at, open_invoices
+        return open_invoices
 
     async def _refuse(self, key: str, message: str, retry_seconds: float = RETRY_SECONDS) -> NoReturn:
         now = self._clock()

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -53,32 +53,36 @@ REST = "/till.v1.Rest"
 Handler = Any
 
 
-class ErrorsInterceptor(grpc.aio.ServerInterceptor):
+class Door(grpc.GenericRpcHandler):
     """Lets in who may call, and turns every exception into a status that tells nothing of the inside.
 
+    It stands where generated code wants a server, and takes its handlers. To grpc it is one handler of all
+    methods: for each that is registered by itself, grpc's loop does more on every call of any of them.
     Requests are decoded here as well: grpc would answer a bad one with a text of its own.
     """
 
     def __init__(self, access: Access, observer: Observer = NOBODY) -> None:
         self._access = access
         self._observer = observer
-        self._guarded: dict[str, Handler] = {}
+        self._handlers: dict[str, Handler] = {}
+        self._unknown: Handler = grpc.unary_unary_rpc_method_handler(self._no_such_method)
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler:
-        """Give a method its guarded handler."""
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
+        """Take a service; the methods of ours are guarded."""
+        for name, handler in handlers.items():
+            method = f"/{service}/{name}"
+            is_ours = method.startswith(OURS)
+            self._handlers[method] = (
+                _guard(method, handler, self._access, self._observer) if is_ours else handler
+            )
+
+    def add_generic_rpc_handlers(self, handlers: Iterable[Handler]) -> None:
+        """Take nothing: they are the same once more."""
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
+        """Find the handler of a method."""
         method = handler_call_details.method
-        if method in self._guarded:
-            return self._guarded[method]
-        handler = await continuation(handler_call_details)
-        if not method.startswith(OURS):
-            return handler
-        if handler is None:
-            return grpc.unary_unary_rpc_method_handler(self._no_such_method)
-        return self._guarded.setdefault(method, _guard(method, handler, self._access, self._observer))
+        return self._handlers.get(method, self._unknown if method.startswith(OURS) else None)
 
     async def _no_such_method(self, raw: bytes, context: Context) -> None:
         try:
