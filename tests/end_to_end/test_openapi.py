@@ -21,6 +21,7 @@ SERVED = {
     "/docs.js": ("docs.js", "text/javascript; charset=utf-8"),
     "/docs.css": ("docs.css", "text/css; charset=utf-8"),
 }
+ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).parent / "schemathesis.toml"
 CHROMIUM = shutil.which("chromium")
 

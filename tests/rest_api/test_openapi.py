@@ -20,7 +20,7 @@ from tests.end_to_end import test_golden as golden
 from tests.samples import NOON, an_invoice
 from till.v1 import rest_invreq_service_pb2, rest_service_pb2
 from tilld import errors, ids, invreq, order, sending, strict_json
-from tilld.grpc_api.errors_interceptor import STATUS
+from tilld.grpc_api.door import STATUS
 from tilld.invoice import Payment
 from tilld.invoicing import Info
 from tilld.node_info import NodeInfo
