@@ -1,7 +1,7 @@
 """What each key may have: no other key suffers from one that takes all it can."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -166,20 +166,23 @@ async def test_watches_are_counted_for_each_key_and_token(clock):
     limits = limits_of(clock, watches=30)
     token = replace(GREEDY, invoice_id="x" * 21)
 
-    async with AsyncExitStack() as open_watches:
+    async def watch(caller):
+        await limits.may_watch(caller)
+        open_watches.enter_context(limits.watching(caller))
+
+    with ExitStack() as open_watches:
         for _ in range(WATCHES_OF_A_TOKEN):
-            await open_watches.enter_async_context(limits.watching(token))
+            await watch(token)
         with pytest.raises(TooMany, match="by this token"):
-            await open_watches.enter_async_context(limits.watching(token))
+            await watch(token)
         for _ in range(30 - WATCHES_OF_A_TOKEN):
-            await open_watches.enter_async_context(limits.watching(GREEDY))
+            await watch(GREEDY)
         with pytest.raises(TooMany, match="30 of the key's watches"):
-            await open_watches.enter_async_context(limits.watching(GREEDY))
-        await open_watches.enter_async_context(limits.watching(MODEST))
-    async with limits.watching(token):
-        pass
+            await watch(GREEDY)
+        await watch(MODEST)
+        open_watches.close()
+        await watch(token)
     assert not limits._watches
-    assert not limits._watches_by_token
 
 
 @pytest.fixture

@@ -126,17 +126,20 @@ class Invoicing:
 
         Raises NotFound; TooMany; Unavailable when Till stops.
         """
-        async with self._limits.watching(caller):
-            # Subscribe before reading: a payment between the two would be lost.
-            with self._hub.subscribe(invoice_id) as changes:
-                invoice = await self._store.get(invoice_id) if is_invoice_id(invoice_id) else None
-                if invoice is None or not caller.may_see(invoice):
-                    raise NotFound
-                # As the node said: what the clock can know is not the last word.
+        await self._limits.may_watch(caller)
+        # Subscribe before reading: a payment between the two would be lost.
+        with self._limits.watching(caller), self._hub.subscribe(invoice_id) as changes:
+            invoice = await self._store.get(invoice_id) if is_invoice_id(invoice_id) else None
+            if invoice is None or not caller.may_see(invoice):
+                raise NotFound
+            # As the node said: what the clock can know is not the last word.
+            while True:
                 yield invoice
-                while not invoice.is_final:
-                    invoice = await changes.next()
-                    yield invoice
+                if invoice.is_final:
+                    return
+                # Nobody needs it any more, and the next one may be hours away.
+                del invoice
+                invoice = await changes.next()
 
     def watch_token(self, caller: Caller, invoice: Invoice) -> str:
         """A token that lets others watch an invoice of the caller's.

@@ -4,16 +4,14 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 from tilld.errors import TooMany
 from tilld.key import Caller
 from tilld.pacing import Pacing
-
-Key = TypeVar("Key", bound=Hashable)
 
 # Whatever is open may end at any time.
 RETRY_SECONDS = 10.0
@@ -57,8 +55,8 @@ class Limits:
         self._next_refusal: dict[str, float] = {}
         self._open: dict[str, tuple[float, int]] = {}
         self._creates: Counter[str] = Counter()
+        # By a token, as well by the id of its invoice.
         self._watches: Counter[str] = Counter()
-        self._watches_by_token: Counter[str] = Counter()
 
     async def turn(self, caller: Caller) -> None:
         """Wait until the caller may create an invoice: what a second has earned at once, then one by one.
@@ -87,19 +85,21 @@ class Limits:
                 return
         await self._refuse(key, f"{most} of the key's invoices are open: wait until some are over")
 
-    @asynccontextmanager
-    async def watching(self, caller: Caller) -> AsyncIterator[None]:
-        """Watch an invoice for as long as the context lasts.
+    async def may_watch(self, caller: Caller) -> None:
+        """Make sure that the caller may open one more watch.
 
         Raises TooMany.
         """
-        key, token, most = caller.key_id, caller.invoice_id or "", self._allowance.watches
+        key, token, most = caller.key_id, caller.invoice_id, self._allowance.watches
         if self._watches[key] >= most:
             await self._refuse(key, f"{most} of the key's watches are open: end one")
-        if token and self._watches_by_token[token] >= WATCHES_OF_A_TOKEN:
+        if token and self._watches[token] >= WATCHES_OF_A_TOKEN:
             await self._refuse(key, f"{WATCHES_OF_A_TOKEN} watches by this token are open: end one")
-        with _counted(self._watches, key), _counted(self._watches_by_token, token):
-            yield
+
+    def watching(self, caller: Caller) -> AbstractContextManager[None]:
+        """Count a watch for as long as the context lasts."""
+        token = caller.invoice_id
+        return _counted(self._watches, caller.key_id, *((token,) if token else ()))
 
     async def _open_invoices(self, key: str, count: Callable[[], Awaitable[int]]) -> int:
         """How many of a key's invoices are open or on their way, one of which has just been added."""
@@ -122,11 +122,12 @@ class Limits:
 
 
 @contextmanager
-def _counted(counter: Counter[Key], key: Key) -> Iterator[None]:
-    counter[key] += 1
+def _counted(counter: Counter[str], *names: str) -> Iterator[None]:
+    counter.update(names)
     try:
         yield
     finally:
-        counter[key] -= 1
-        if not counter[key]:
-            del counter[key]
+        counter.subtract(names)
+        for name in names:
+            if not counter[name]:
+                del counter[name]

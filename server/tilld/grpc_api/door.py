@@ -3,7 +3,7 @@
 import asyncio
 import math
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -118,14 +118,16 @@ def _guard(method: str, handler: Handler, access: Access, observer: Observer) ->
             await _refuse(method, reason, context)
 
     # The request of a stream is read here: grpc would wait for it for ever, and before it asked for a key.
-    async def stream(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
+    async def stream(_: object, context: Context) -> None:
         try:
             with observer.watch(name, context.invocation_metadata):
                 await admit(context)
-                async for response in handler.unary_stream(decoded(await _only(requests)), context):
+                async for response in handler.unary_stream(decoded(await _only_message(context)), context):
                     # The key may have been revoked since.
                     await access.recheck(caller.get())
-                    yield response
+                    await context.write(response)
+                    # It goes on for hours, and there are thousands: what was told need not be kept.
+                    del response
         except Exception as reason:
             await _refuse(method, reason, context)
 
@@ -134,17 +136,18 @@ def _guard(method: str, handler: Handler, access: Access, observer: Observer) ->
     return grpc.unary_unary_rpc_method_handler(call, None, handler.response_serializer)
 
 
-async def _only(requests: AsyncIterator[bytes]) -> bytes:
+async def _only_message(context: Context) -> bytes:
     """The one message of a stream's caller.
 
     Raises InvalidRequest where there is none; TookTooLong.
     """
     try:
         async with asyncio.timeout(REQUEST_SECONDS):
-            async for raw in requests:
-                return raw
+            message = await context.read()
     except TimeoutError:
         raise errors.TookTooLong from None
+    if isinstance(message, bytes):
+        return message
     raise errors.InvalidRequest("the call has no message")
 
 
