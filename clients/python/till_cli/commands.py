@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from till_cli import display
 from till.client import Client
 from till.results import Invoice, Status
+from till_cli import display
 
 # Where the context remembers that JSON is wanted, for errors too.
 JSON = "till.json"

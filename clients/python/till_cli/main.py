@@ -10,9 +10,9 @@ import typer
 from typer.core import TyperGroup
 
 from till import errors
-from till_cli import commands
 from till.client import Client
 from till.connection import ADDRESS
+from till_cli import commands
 
 HINTS = {
     errors.ConnectionLost: "Is Till running at {address}? Name another with --address or TILL_ADDRESS; "
