@@ -76,7 +76,7 @@ def create(
     else:
         display.print_payment_request(invoice, sys.stdout.isatty() if qr is None else qr)
     if watch_it:
-        _watch(client, invoice, json_)
+        _watch(client, invoice, json_, printed=invoice)
 
 
 def get(
@@ -109,9 +109,10 @@ def info(ctx: typer.Context, json_: Json = False) -> None:
     display.show(client.info(), json_)
 
 
-def _watch(client: Client, invoice: Invoice, json_: bool) -> None:
+def _watch(client: Client, invoice: Invoice, json_: bool, printed: Invoice | None = None) -> None:
     with display.live(invoice, json_) as tell:
         for state in client.watch(invoice):
-            tell(state)
+            if state != printed:
+                tell(state)
     if state.status is Status.EXPIRED:
         raise typer.Exit(EXPIRED)

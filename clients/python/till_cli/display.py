@@ -63,7 +63,7 @@ def live(invoice: Invoice, as_json: bool) -> Iterator[Callable[[Invoice], None]]
     console = Console()
     with Live(console=console, get_renderable=lambda: Text(_state(newest)), transient=True):
         yield tell
-    console.print(_state(newest), style="green" if newest.payment else "yellow")
+    console.print(Text(_state(newest), style="green" if newest.payment else "yellow"))
 
 
 def _qr_code(bolt11: str) -> str:

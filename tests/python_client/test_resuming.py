@@ -1,0 +1,151 @@
+"""What is lost on the way: watches go on, and no create makes two invoices."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+import till
+from tests.conftest import config, eventually
+from tests.nodes import simulated_node
+from till.v1.invoice_service_pb2 import CreateInvoiceRequest
+from tilld.app import Till
+
+SHOP = {"type": "shop"}
+
+
+class Proxy:
+    """Passes bytes on to a server; what the server says may get lost."""
+
+    def __init__(self, target):
+        self._target = target
+        self._writers = []
+        self._loses_replies = False
+
+    async def accept(self, reader, writer):
+        other_reader, other_writer = await asyncio.open_connection(*self._target)
+        self._writers += [writer, other_writer]
+        await asyncio.gather(
+            self._pass_on(reader, other_writer, lambda: False),
+            self._pass_on(other_reader, writer, lambda: self._loses_replies),
+        )
+
+    async def _pass_on(self, reader, writer, is_lost):
+        try:
+            while data := await reader.read(65536):
+                if not is_lost():
+                    writer.write(data)
+        except ConnectionError:
+            pass
+        writer.close()
+
+    def lose_replies(self):
+        """From now on nothing of what the server says arrives."""
+        self._loses_replies = True
+
+    def cut(self):
+        """Cut all connections; those that come now are good ones."""
+        self._loses_replies = False
+        for writer in self._writers:
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def proxy_to(address):
+    proxy = Proxy(address)
+    server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
+    proxy.address = "{}:{}".format(*server.sockets[0].getsockname())
+    yield proxy
+    server.close()
+    proxy.cut()
+
+
+@pytest.fixture
+async def proxy(running):
+    async with proxy_to(running.grpc) as proxy:
+        yield proxy
+
+
+async def lose_reply(proxy, client, direct, creating):
+    """Lose the reply of a call that makes an invoice; returns what comes of it, and how many were made."""
+    before = (await client.info()).invoices
+    proxy.lose_replies()
+    waiting = asyncio.ensure_future(creating)
+
+    async def is_made():
+        return (await direct.info()).invoices > before
+
+    async with asyncio.timeout(10):
+        while not await is_made():
+            await asyncio.sleep(0.01)
+    proxy.cut()
+    [result] = await asyncio.gather(waiting, return_exceptions=True)
+    return result, (await direct.info()).invoices - before
+
+
+async def test_a_create_whose_reply_is_lost_makes_one_invoice(connect, proxy, address):
+    async with connect(proxy.address) as client, till.AsyncClient(address) as direct:
+        invoice, made = await lose_reply(proxy, client, direct, client.create_invoice(5000, SHOP))
+
+        assert made == 1
+        assert await direct.get_invoice(invoice.invoice_id) == invoice
+
+
+async def test_a_raw_call_is_not_made_again_unless_asked_for(connect, proxy, address):
+    request = CreateInvoiceRequest(amount_msat=5000, metadata='{"type": "shop"}')
+    async with connect(proxy.address) as client, till.AsyncClient(address) as direct:
+        lost, made = await lose_reply(
+            proxy, client, direct, client.call(client.invoices.CreateInvoice, request)
+        )
+
+        assert made == 1
+        assert isinstance(lost, till.ConnectionLost)
+
+
+async def test_a_watch_goes_on_when_its_connection_is_cut(connect, proxy, pay):
+    async with connect(proxy.address) as client:
+        invoice = await client.create_invoice(5000, SHOP)
+        seen = []
+        async for state in client.watch(invoice):
+            seen.append(state.status)
+            if len(seen) == 1:
+                proxy.cut()
+                await pay(invoice)
+
+    assert seen == ["unpaid", "paid"]
+
+
+async def test_a_watch_outlives_a_restart_in_which_the_payment_happens(connect, tmp_path):
+    async with simulated_node(tmp_path) as node:
+        settings = {"no_rest": True, "lightning_rpc": node.rpc_file, "grace_seconds": 0.1}
+        first = Till(config(tmp_path / "till", **settings))
+        await first.__aenter__()
+        address = first.running.grpc
+        async with connect(str(address)) as client:
+            invoice = await client.create_invoice(5000, SHOP)
+            seen = []
+
+            async def watch():
+                async for state in client.watch(invoice):
+                    seen.append(state.status)
+
+            watching = asyncio.ensure_future(watch())
+            await eventually(lambda: seen == ["unpaid"])
+            await first.__aexit__(None, None, None)
+            await node.pay(invoice.bolt11)
+            assert not watching.done()
+
+            async with Till(config(tmp_path / "till", grpc=address, **settings)):
+                async with asyncio.timeout(20):
+                    await watching
+
+    assert seen == ["unpaid", "paid"]
+
+
+async def test_a_call_waits_for_a_till_that_starts(connect, tmp_path):
+    async with Till(config(tmp_path, no_rest=True)) as first:
+        address = first.running.grpc
+    async with connect(str(address)) as client:
+        asking = asyncio.ensure_future(client.info())
+        async with Till(config(tmp_path, no_rest=True, grpc=address)):
+            assert (await asking).invoices == 0
