@@ -4,7 +4,7 @@ BIN := .venv/bin
 PROTOS := $(wildcard proto/till/v1/*.proto)
 GENERATED := clients/python
 
-.PHONY: help run test crash fuzz bench bench-compare check format lint types proto generated generate lock clean
+.PHONY: help run test test-clients crash fuzz bench bench-compare check format lint types proto generated generate lock clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -14,6 +14,10 @@ run: .venv/.run ## Start everything embedded: a simulated node, tilld, Envoy
 
 test: .venv/.dev ## Run the tests
 	$(BIN)/python -m pytest
+
+# Some of them only: make test-clients CLIENTS="go rust". Options of pytest: PYTEST="-k restart".
+test-clients: .venv/.dev ## Try the clients of all languages whose tools are here, against a real tilld
+	$(BIN)/python -m pytest tests/clients --clients="$(CLIENTS)" $(PYTEST)
 
 crash: .venv/.dev ## Kill tilld and its node 300 times under load, then check that nothing was lost
 	$(BIN)/python -m tests.crash --kills 300

@@ -105,6 +105,14 @@ class SimulatedProcess:
         self._process.kill()
         await self._process.communicate()
 
+    def freeze(self) -> None:
+        """Let it hang: what it is told waits."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._process.send_signal(signal.SIGCONT)
+
     async def calm(self) -> None:
         """It pays at once."""
 

@@ -17,7 +17,8 @@ from till.v1 import (
 from tilld.access import SCOPES, Access
 from tilld.database import open_database
 from tilld.errors import InvalidRequest, PermissionDenied, Unauthenticated
-from tilld.key import ANONYMOUS, SHOP, Caller, Key, Scope
+from tilld.key import ANONYMOUS, OPERATOR, REMEMBERED_SECONDS, SHOP, Caller, Key, Scope
+from tilld.keyring import Keyring
 from tilld.store import Store
 from tilld.watch_token import WatchToken
 
@@ -172,9 +173,38 @@ async def test_a_watch_token_is_its_key_for_one_invoice_only(store, access):
     for bad in (over, good[:-1], good.replace("watch_", "watch_x"), "Bearer watch_"):
         with pytest.raises(Unauthenticated, match="watch token"):
             await access.admit(GET, bad)
-    await store.revoke_key(key.id, NOON)
+    await Keyring(store).revoke(OPERATOR, key.id)
     with pytest.raises(Unauthenticated, match="watch token"):
         await access.admit(GET, good)
+
+
+async def test_a_revoked_key_opens_nothing_once_that_is_answered(store, access):
+    """Not even where it was used a moment before, nor for a watch that goes on."""
+    key, header = await new_key(store)
+    caller = await access.admit(GET, header)
+    await access.recheck(caller)
+
+    await Keyring(store).revoke(OPERATOR, key.id)
+
+    with pytest.raises(Unauthenticated):
+        await access.admit(GET, header)
+    with pytest.raises(Unauthenticated):
+        await access.recheck(caller)
+
+
+async def test_a_busy_key_is_looked_up_once_in_a_while(store, monkeypatch):
+    now = 1.0
+    access = Access(store, lambda: NOON, lambda: now)
+    _, header = await new_key(store)
+    look_up = Mock(wraps=store.key)
+    monkeypatch.setattr(store, "key", look_up)
+
+    for _ in range(3):
+        await access.admit(GET, header)
+    now += REMEMBERED_SECONDS
+    await access.admit(GET, header)
+
+    assert look_up.call_count == 2
 
 
 async def test_a_watch_token_from_before_the_first_key_is_none_afterwards(store, access):

@@ -1,12 +1,13 @@
 """What admins do with API keys. Each change is an event in the log, for who looks later who did it."""
 
+import asyncio
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 import structlog
 
 from tilld.errors import InvalidRequest, NotFound, PermissionDenied
-from tilld.key import Caller, Key, Scope, is_key_id
+from tilld.key import REMEMBERED_SECONDS, Caller, Key, Scope, is_key_id
 from tilld.store import Store
 
 log = structlog.get_logger()
@@ -64,7 +65,7 @@ class Keyring:
         return await self._store.keys(last, limit)
 
     async def revoke(self, by: Caller, key_id: str) -> Key:
-        """Revoke a key, at once.
+        """Revoke a key: when this returns, it opens nothing any more.
 
         Raises NotFound where none is that could be revoked.
         """
@@ -72,4 +73,5 @@ class Keyring:
         if key is None:
             raise NotFound
         log.info("key revoked", key_id=key.id, username=key.username, by=by.username, by_key_id=by.key_id)
+        await asyncio.sleep(REMEMBERED_SECONDS)
         return key

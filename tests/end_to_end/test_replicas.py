@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import socket
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc.aio
@@ -11,6 +10,7 @@ import httpx
 import pytest
 
 from tests.conftest import ANY_PORT, new_database
+from tests.replica import Replica
 from tests.test_cli import tilld
 from till.v1 import invoice_pb2 as pb
 from till.v1 import invoice_service_pb2 as service_pb
@@ -21,39 +21,6 @@ from tilld.envoy import Envoy
 CUSTOMERS = 6
 WATCHED = 8
 AMOUNT_MSAT = 5000
-LOUD = {"TILLD_LOG_LEVEL": "debug"}
-
-
-class Replica:
-    """A tilld process that comes back to where it was."""
-
-    def __init__(self, directory, *arguments):
-        self._directory = directory
-        self._arguments = arguments
-        self._running = AsyncExitStack()
-        # Bound, but not listening: the port is free for the replica and for nobody else.
-        self._reserved = socket.socket()
-        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._reserved.bind(ANY_PORT)
-        self.address = "{}:{}".format(*self._reserved.getsockname())
-
-    async def start(self):
-        arguments = ("run", "--no-rest", f"--grpc={self.address}", *self._arguments)
-        log = self._running.enter_context((self._directory / f"{self.address}.log").open("ab"))
-        self._process = await self._running.enter_async_context(
-            tilld(*arguments, cwd=self._directory, errors=log, **LOUD)
-        )
-        await self._process.says("(Till is running)")
-
-    async def end(self, number=signal.SIGTERM):
-        """Send it a signal, and wait until it has ended; returns the exit code."""
-        code = await self._process.end(number)
-        await self._running.aclose()
-        return code
-
-    async def close(self):
-        await self._running.aclose()
-        self._reserved.close()
 
 
 class Replicas:

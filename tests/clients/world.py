@@ -1,0 +1,132 @@
+"""A real Till for agents to talk to: a simulated node, tilld on SQLite, Envoy if wanted, each a process."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import httpx
+
+from tests.authority import Authority
+from tests.conftest import ANY_PORT
+from tests.nodes import SimulatedProcess
+from tests.replica import Replica
+from tests.test_cli import output, tilld
+from till.v1.invoice_service_pb2 import GetInfoRequest
+from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
+from tilld import play_money
+
+ENDS = {"kill": signal.SIGKILL, "stop": signal.SIGTERM}
+
+
+class World:
+    """What a case may do to Till and its node, and what it may refer to by name."""
+
+    def __init__(self, till: Replica, node: SimulatedProcess, names: dict[str, Any]) -> None:
+        self._till = till
+        self._node = node
+        self._node_is = "start"
+        self.names = names
+
+    async def till(self, verb: str) -> None:
+        """kill: by SIGKILL; stop: by SIGTERM, as an operator does; start: again, at the same address."""
+        if verb == "start":
+            await self._till.start()
+        else:
+            await self._till.end(ENDS[verb])
+
+    async def node(self, verb: str) -> None:
+        """freeze: it hangs, and what it is told waits; thaw: it goes on; kill, start."""
+        self._node_is = verb
+        match verb:
+            case "freeze":
+                self._node.freeze()
+            case "thaw":
+                self._node.thaw()
+            case "kill":
+                await self._node.kill()
+            case "start":
+                await self._node.start()
+
+    async def pay(self, bolt11: str, amount_msat: int | None) -> None:
+        """Pay an invoice; returns when the node has it, which Till may not know yet."""
+        await play_money.pay(self._node.payer, bolt11, amount_msat)
+
+    async def watchers(self, wanted: int) -> None:
+        """Wait until as many watches go on at Till, which nothing tells of."""
+        url = await self._till.says(r"(http://\S+/metrics)\n")
+        async with httpx.AsyncClient() as client:
+            while f"\ntill_watchers {float(wanted)}\n" not in (await client.get(url)).text:
+                await asyncio.sleep(0.02)
+
+    async def settle(self) -> None:
+        """Bring it back to what the next case expects."""
+        if self._node_is in {"freeze", "kill"}:
+            await self.node({"freeze": "thaw", "kill": "start"}[self._node_is])
+        if not self._till.is_running:
+            await self._till.start()
+        await self.watchers(0)
+
+
+@asynccontextmanager
+async def world(
+    directory: Path,
+    tls: bool = False,
+    front: bool = False,
+    keys: dict[str, list[str]] | None = None,
+    settings: dict[str, str] | None = None,
+) -> AsyncIterator[World]:
+    """Run a Till as a case wants it.
+
+    tls: it serves TLS. front: there is an Envoy in front of it. keys: arguments of `tilld key create`, by
+    name. settings: variables of its environment.
+    """
+    node = SimulatedProcess(directory)
+    arguments = ["--data-dir=till", f"--lightning-rpc={node.rpc_file}", "--metrics=127.0.0.1:0"]
+    names: dict[str, Any] = {"keys": {}}
+    if tls:
+        authority = Authority()
+        pair = authority.issue(directory)
+        arguments += [f"--tls-cert={pair.tls_cert}", f"--tls-key={pair.tls_key}"]
+        names["tls"] = {
+            "ca": str(authority.write(directory / "ca.pem")),
+            "stranger": str(Authority().write(directory / "stranger.pem")),
+        }
+    async with AsyncExitStack() as stack:
+        nowhere = stack.enter_context(socket.socket())
+        # Bound, but not listening: nobody else can be there.
+        nowhere.bind(ANY_PORT)
+        names["nowhere"] = "{}:{}".format(*nowhere.getsockname())
+        await node.start()
+        stack.push_async_callback(node.stop)
+        for name, options in (keys or {}).items():
+            code, told = await output("key", "create", "--data-dir=till", *options, cwd=directory)
+            assert code == 0, told
+            names["keys"][name] = told.split()[-1]
+        till = Replica(directory, *arguments, **settings or {})
+        stack.push_async_callback(till.close)
+        await till.start()
+        names["till"] = till.address
+        if front:
+            names["front"] = await stack.enter_async_context(_front(directory, till.address))
+        yield World(till, node, names)
+
+
+@asynccontextmanager
+async def _front(directory: Path, upstream: str) -> AsyncIterator[str]:
+    """Run Envoy in front of a tilld; gives its address."""
+    arguments = ("envoy", "--rest=127.0.0.1:0", f"--upstream={upstream}", "--data-dir=front")
+    async with tilld(*arguments, cwd=directory) as front:
+        address = await front.says(r"http://(127\.0\.0\.1:\d+)\n")
+        async with grpc.aio.insecure_channel(address) as channel, asyncio.timeout(10):
+            while True:
+                try:
+                    await InvoiceServiceStub(channel).GetInfo(GetInfoRequest())
+                    break
+                except grpc.aio.AioRpcError:
+                    await asyncio.sleep(0.05)
+        yield address
