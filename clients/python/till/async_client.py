@@ -88,7 +88,7 @@ class AsyncClient:
         watching = Watching(timeout)
         request = requests.watch(invoice)
         while watching.goes_on:
-            seconds = watching.attempts.seconds_left
+            seconds = watching.seconds_left
             responses = self.invoices.WatchInvoice(request, timeout=seconds, metadata=self._metadata)
             try:
                 async for response in responses:
@@ -96,7 +96,7 @@ class AsyncClient:
                         yield state
                 pause = watching.pause_after_end()
             except grpc.aio.AioRpcError as failed:
-                pause = watching.attempts.pause_after(error_of(failed))
+                pause = watching.pause_after(error_of(failed))
             finally:
                 responses.cancel()
             await asyncio.sleep(pause)

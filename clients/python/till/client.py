@@ -116,7 +116,7 @@ class Client:
         watching = Watching(timeout)
         request = requests.watch(invoice)
         while watching.goes_on:
-            seconds = watching.attempts.seconds_left
+            seconds = watching.seconds_left
             responses = self.invoices.WatchInvoice(request, timeout=seconds, metadata=self._metadata)
             try:
                 for response in responses:
@@ -124,7 +124,7 @@ class Client:
                         yield state
                 pause = watching.pause_after_end()
             except grpc.RpcError as failed:
-                pause = watching.attempts.pause_after(error_of(failed))
+                pause = watching.pause_after(error_of(failed))
             finally:
                 responses.cancel()
             time.sleep(pause)

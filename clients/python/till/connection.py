@@ -5,7 +5,7 @@ from pathlib import Path
 
 import grpc
 
-from till.errors import ConnectionLost, Error, Unavailable
+from till.errors import ConnectionLost, Error, TookTooLong, Unavailable
 from till.results import Invoice, invoice
 from till.v1 import invoice_pb2
 
@@ -80,8 +80,13 @@ class Watching:
     """What was seen of an invoice, over all attempts at watching it."""
 
     def __init__(self, timeout: float | None) -> None:
-        self.attempts = Attempts(timeout, Unavailable)
+        self._attempts = Attempts(timeout, Unavailable)
         self._seen: Invoice | None = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the deadline."""
+        return self._attempts.seconds_left
 
     @property
     def goes_on(self) -> bool:
@@ -90,15 +95,22 @@ class Watching:
 
     def news(self, message: invoice_pb2.Invoice) -> Invoice | None:
         """The state of a message; None if it is the one that was seen last, as after connecting again."""
+        self._attempts.begin_anew()
         state = invoice(message)
         if state == self._seen:
             return None
         self._seen = state
-        self.attempts.begin_anew()
         return state
+
+    def pause_after(self, error: Error) -> float:
+        """Seconds to wait before it is watched again. Raises the error, or TookTooLong where no time is left."""
+        try:
+            return self._attempts.pause_after(error)
+        except Unavailable as lost:
+            raise TookTooLong(f"the watch is over its time. {lost}", status="DEADLINE_EXCEEDED") from None
 
     def pause_after_end(self) -> float:
         """Seconds to wait after an answer that ended before the invoice did; none if that did too."""
         if not self.goes_on:
             return 0.0
-        return self.attempts.pause_after(ConnectionLost("the watch ended too early", status="UNAVAILABLE"))
+        return self.pause_after(ConnectionLost("the watch ended too early", status="UNAVAILABLE"))
