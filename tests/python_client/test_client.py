@@ -102,7 +102,7 @@ async def test_beyond_an_allowance_it_says_when_to_try_again(connect, tmp_path):
                 await client.create_invoice(5000, SHOP)
 
     assert refused.value.code == "E7"
-    assert refused.value.retry_after > 0
+    assert refused.value.retry_after
 
 
 async def test_where_nobody_listens_the_connection_is_lost(connect):

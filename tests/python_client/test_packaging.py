@@ -9,7 +9,9 @@ PROJECT = tomllib.loads((CLIENT / "pyproject.toml").read_text())["project"]
 
 
 def version(pattern, text):
-    return tuple(int(number) for number in re.search(pattern + r"(\d+)\.(\d+)\.(\d+)", text).groups())
+    match = re.search(pattern + r"(\d+)\.(\d+)\.(\d+)", text)
+    assert match
+    return tuple(map(int, match.groups()))
 
 
 def test_it_asks_for_what_the_generated_code_needs():

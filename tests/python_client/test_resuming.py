@@ -17,6 +17,8 @@ SHOP = {"type": "shop"}
 class Proxy:
     """Passes bytes on to a server; what the server says may get lost."""
 
+    address: str
+
     def __init__(self, target):
         self._target = target
         self._writers = []
@@ -79,8 +81,8 @@ async def lose_reply(proxy, client, direct, creating):
         while not await is_made():
             await asyncio.sleep(0.01)
     proxy.cut()
-    [result] = await asyncio.gather(waiting, return_exceptions=True)
-    return result, (await direct.info()).invoices - before
+    results = await asyncio.gather(waiting, return_exceptions=True)
+    return results[0], (await direct.info()).invoices - before
 
 
 async def test_a_create_whose_reply_is_lost_makes_one_invoice(connect, proxy, address):

@@ -22,7 +22,10 @@ Response = TypeVar("Response")
 
 
 class AsyncClient:
-    """As Client, for asyncio: make it where a loop runs, and use it there."""
+    """As Client, for asyncio: make it where a loop runs, and use it there.
+
+    Raises RuntimeError where none runs.
+    """
 
     def __init__(
         self,
@@ -34,6 +37,8 @@ class AsyncClient:
         cert: tuple[File, File] | None = None,
         timeout: float = TIMEOUT_SECONDS,
     ) -> None:
+        # grpc would take a loop that never runs.
+        asyncio.get_running_loop()
         credentials = connection.credentials(tls, ca, cert)
         self._channel = (
             grpc.aio.secure_channel(address, credentials, connection.OPTIONS)

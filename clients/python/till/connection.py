@@ -103,7 +103,7 @@ class Watching:
         return state
 
     def pause_after(self, error: Error) -> float:
-        """Seconds to wait before it is watched again. Raises the error, or TookTooLong where no time is left."""
+        """Seconds to wait before the next attempt. Raises the error, or TookTooLong at the deadline."""
         try:
             return self._attempts.pause_after(error)
         except Unavailable as lost:
