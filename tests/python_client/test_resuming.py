@@ -12,6 +12,8 @@ from till.v1.invoice_service_pb2 import CreateInvoiceRequest
 from tilld.app import Till
 
 SHOP = {"type": "shop"}
+# An invoice's payment request alone has more.
+STATE_BYTES = 300
 
 
 class Proxy:
@@ -23,6 +25,7 @@ class Proxy:
         self._target = target
         self._writers = []
         self._loses_replies = False
+        self._longest = 0
 
     async def accept(self, reader, writer):
         other_reader, other_writer = await asyncio.open_connection(*self._target)
@@ -32,11 +35,16 @@ class Proxy:
             self._pass_on(other_reader, writer, lambda: self._loses_replies),
         )
 
+    async def until_told(self):
+        """Wait until a state was passed on since the last cut: nothing else is as long."""
+        await eventually(lambda: self._longest > STATE_BYTES)
+
     async def _pass_on(self, reader, writer, is_lost):
         try:
             while data := await reader.read(65536):
                 if not is_lost():
                     writer.write(data)
+                    self._longest = max(self._longest, len(data))
         except ConnectionError:
             pass
         writer.close()
@@ -48,6 +56,7 @@ class Proxy:
     def cut(self):
         """Cut all connections; those that come now are good ones."""
         self._loses_replies = False
+        self._longest = 0
         for writer in self._writers:
             writer.transport.abort()
 
@@ -104,15 +113,21 @@ async def test_a_raw_call_is_not_made_again_unless_asked_for(connect, proxy, add
         assert isinstance(lost, till.ConnectionLost)
 
 
-async def test_a_watch_goes_on_when_its_connection_is_cut(connect, proxy, pay):
+async def test_a_watch_whose_connection_is_cut_goes_on_and_tells_no_state_twice(connect, proxy, pay):
     async with connect(proxy.address) as client:
         invoice = await client.create_invoice(5000, SHOP)
         seen = []
+
+        async def pay_when_told():
+            await proxy.until_told()
+            await pay(invoice)
+
         async for state in client.watch(invoice):
             seen.append(state.status)
             if len(seen) == 1:
                 proxy.cut()
-                await pay(invoice)
+                paying = asyncio.ensure_future(pay_when_told())
+        await paying
 
     assert seen == ["unpaid", "paid"]
 

@@ -17,13 +17,12 @@ LONGEST_PAUSE_SECONDS = 2.0
 OPTIONS = (
     # gRPC's own pauses before it connects again would make ours longer.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # How long one attempt to connect may take, where nothing comes back.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     # A watch that is silent for long still notices that Till has gone without a word.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
-    # Clients of several Tills, or with several keys, share nothing.
-    ("grpc.use_local_subchannel_pool", 1),
 )
 
 File = str | Path

@@ -167,7 +167,7 @@ def error_of(failed: Any) -> Error:
                 detail.Unpack(info)
                 detail.Unpack(retry)
     delay = retry.retry_delay.ToTimedelta()
-    code = info.metadata["code"] if info.domain == "till" else None
+    code = info.metadata.get("code") if info.domain == "till" else None
     kind = BY_CODE.get(code, Error) if code else WITHOUT_CODE.get(status, Error)
     said = failed.details() or status.name
     return kind(
