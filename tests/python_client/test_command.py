@@ -52,13 +52,18 @@ class Terminal:
     def __init__(self, file, program):
         self._file = file
         self.program = program
-        self.seen = ""
+        self._read = b""
+
+    @property
+    def seen(self):
+        """What is on the screen, and was."""
+        return self._read.decode(errors="replace")
 
     async def shows(self, pattern):
         """Wait until a pattern is on the screen; returns what matches."""
         async with asyncio.timeout(20):
             while not (match := re.search(pattern, self.seen)):
-                self.seen += (await asyncio.to_thread(os.read, self._file, 65536)).decode()
+                self._read += await asyncio.to_thread(os.read, self._file, 65536)
         return match[0]
 
 

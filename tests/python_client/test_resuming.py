@@ -1,7 +1,6 @@
 """What is lost on the way: watches go on, and no create makes two invoices."""
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import pytest
 
@@ -26,25 +25,34 @@ class Proxy:
         self._writers = []
         self._loses_replies = False
         self._longest = 0
+        self.refuses = False
+        self.refused = 0
 
     async def accept(self, reader, writer):
+        if self.refuses:
+            self.refused += 1
+            writer.transport.abort()
+            return
         other_reader, other_writer = await asyncio.open_connection(*self._target)
         self._writers += [writer, other_writer]
         await asyncio.gather(
-            self._pass_on(reader, other_writer, lambda: False),
-            self._pass_on(other_reader, writer, lambda: self._loses_replies),
+            self._pass_on(reader, other_writer, lambda data: True),
+            self._pass_on(other_reader, writer, self._passes_reply),
         )
 
     async def until_told(self):
         """Wait until a state was passed on since the last cut: nothing else is as long."""
         await eventually(lambda: self._longest > STATE_BYTES)
 
-    async def _pass_on(self, reader, writer, is_lost):
+    def _passes_reply(self, data):
+        self._longest = max(self._longest, len(data))
+        return not self._loses_replies
+
+    async def _pass_on(self, reader, writer, passes):
         try:
             while data := await reader.read(65536):
-                if not is_lost():
+                if passes(data):
                     writer.write(data)
-                    self._longest = max(self._longest, len(data))
         except ConnectionError:
             pass
         writer.close()
@@ -61,20 +69,14 @@ class Proxy:
             writer.transport.abort()
 
 
-@asynccontextmanager
-async def proxy_to(address):
-    proxy = Proxy(address)
+@pytest.fixture
+async def proxy(running):
+    proxy = Proxy(running.grpc)
     server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
     proxy.address = "{}:{}".format(*server.sockets[0].getsockname())
     yield proxy
     server.close()
     proxy.cut()
-
-
-@pytest.fixture
-async def proxy(running):
-    async with proxy_to(running.grpc) as proxy:
-        yield proxy
 
 
 async def lose_reply(proxy, client, direct, creating):
@@ -159,10 +161,11 @@ async def test_a_watch_outlives_a_restart_in_which_the_payment_happens(connect, 
     assert seen == ["unpaid", "paid"]
 
 
-async def test_a_call_waits_for_a_till_that_starts(connect, tmp_path):
-    async with Till(config(tmp_path, no_rest=True)) as first:
-        address = first.running.grpc
-    async with connect(str(address)) as client:
+async def test_a_call_goes_on_until_till_is_back(connect, proxy):
+    proxy.refuses = True
+    async with connect(proxy.address) as client:
         asking = asyncio.ensure_future(client.info())
-        async with Till(config(tmp_path, no_rest=True, grpc=address)):
-            assert (await asking).invoices == 0
+        await eventually(lambda: proxy.refused > 1)
+        proxy.refuses = False
+
+        assert (await asking).online
