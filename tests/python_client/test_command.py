@@ -133,6 +133,16 @@ async def test_wrong_usage_is_told(run, arguments):
     assert "give" in told.stderr
 
 
+async def test_a_description_makes_no_lines_of_its_own(run):
+    options = ("--description", "a\nstatus  paid", "--metadata", '{"type": "a"}', "--type", "b", "--json")
+    created = json.loads((await run("invoice", "create", "5000", *options)).stdout)
+
+    shown = (await run("invoice", "get", created["invoice_id"])).stdout.splitlines()
+
+    assert r'description   "a\nstatus  paid"' in shown
+    assert 'metadata      {"type": "b"}' in shown
+
+
 async def test_an_error_is_a_line_and_what_to_do_next(run):
     missing = await run("watch", "a" * 21)
     as_json = await run("invoice", "get", "--label", "no such", "--json")

@@ -44,8 +44,11 @@ def create(
     ] = None,
     any_amount: Annotated[bool, typer.Option("--any", help="The payer chooses the amount.")] = False,
     type_: Annotated[
-        str, typer.Option("--type", metavar="TEXT", help="Names the application that the payment is for.")
-    ] = "till",
+        str | None,
+        typer.Option(
+            "--type", metavar="TEXT", help="Names the application that the payment is for. [default: till]"
+        ),
+    ] = None,
     description: Annotated[str | None, typer.Option(metavar="TEXT", help="What the payer sees.")] = None,
     metadata: Annotated[
         Any | None,
@@ -68,9 +71,8 @@ def create(
     if any_amount == (amount_msat is not None):
         raise typer.BadParameter("give an amount in millisatoshi, such as 5000, or --any")
     client: Client = ctx.obj
-    invoice = client.create_invoice(
-        amount_msat, {"type": type_} | (metadata or {}), description=description, label=label, expiry=expiry
-    )
+    about = {"type": "till"} | (metadata or {}) | ({"type": type_} if type_ else {})
+    invoice = client.create_invoice(amount_msat, about, description=description, label=label, expiry=expiry)
     if json_:
         display.print_json(invoice)
     else:

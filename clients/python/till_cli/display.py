@@ -34,7 +34,7 @@ def show(result: Invoice | Info, as_json: bool) -> None:
 
 def print_json(result: Invoice | Info) -> None:
     """Print a result as a JSON object on one line."""
-    typer.echo(json.dumps(_plain(result), ensure_ascii=False))
+    typer.echo(json.dumps(_plain(result)))
 
 
 def print_payment_request(invoice: Invoice, with_qr: bool) -> None:
@@ -103,5 +103,6 @@ def _lines(plain: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
         if isinstance(value, dict) and name != "metadata":
             yield from _lines(value, f"{prefix}{name}.")
         elif value is not None:
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            yield prefix + name, text
+            # A line break in a description could make lines of its own.
+            is_plain = isinstance(value, str) and value.isprintable()
+            yield prefix + name, value if is_plain else json.dumps(value)

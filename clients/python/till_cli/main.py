@@ -97,7 +97,7 @@ def _till(
     """
     if (cert is None) != (cert_key is None):
         raise typer.BadParameter("--cert and --cert-key belong together: give both")
-    key = os.environ.get("TILL_KEY") or (key_file.read_text().strip() if key_file else None)
+    key = os.environ.get("TILL_KEY") or (key_file.read_text() if key_file else "")
     pair = (cert, cert_key) if cert and cert_key else None
-    client = Client(address, key, tls=tls, ca=ca, cert=pair, timeout=timeout)
+    client = Client(address, key.strip(), tls=tls, ca=ca, cert=pair, timeout=timeout)
     ctx.obj = ctx.with_resource(client)
