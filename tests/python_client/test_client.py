@@ -1,6 +1,7 @@
 """The Python client, sync and async: what it gives, and how it fails."""
 
 import asyncio
+import pickle
 import socket
 from datetime import UTC, datetime, timedelta
 
@@ -72,6 +73,7 @@ async def test_the_same_label_and_request_give_the_same_invoice(client, connect)
     assert (error.code, error.reason, error.status) == ("E5", "CONFLICT", "ALREADY_EXISTS")
     assert "amount" in error.message
     assert str(error) == f"E5: {error.message}"
+    assert vars(pickle.loads(pickle.dumps(error))) == vars(error)
 
 
 async def test_without_a_label_each_create_makes_an_invoice_of_its_own(client):

@@ -1,7 +1,7 @@
 """The client for asyncio."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -88,7 +88,9 @@ class AsyncClient:
         reply = await self.call(getattr(self.invoices, method), request, timeout=timeout, again=True)
         return results.invoice(reply.invoice, getattr(reply, "watch_token", ""))
 
-    async def watch(self, invoice: Invoice | str, *, timeout: float | None = None) -> AsyncIterator[Invoice]:
+    async def watch(
+        self, invoice: Invoice | str, *, timeout: float | None = None
+    ) -> AsyncGenerator[Invoice, None]:
         """Follow an invoice until it is paid or expired: see Client.watch."""
         watching = Watching(timeout)
         request = requests.watch(invoice)

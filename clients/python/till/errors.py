@@ -42,7 +42,8 @@ class Error(Exception):
         self,
         message: str,
         *,
-        status: str,
+        # With a default, since it is made anew from its message alone when it is unpickled.
+        status: str = "UNKNOWN",
         code: str | None = None,
         reason: str | None = None,
         retry_after: float | None = None,
