@@ -2,9 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PROTOS := $(wildcard proto/till/v1/*.proto)
-GENERATED := clients/python
+# Languages whose generated code is in the repository, where it is, and the command that generating needs.
+LANGUAGES := python typescript go
+CODE_python := clients/python/till/v1
+CODE_typescript := clients/typescript/src/gen
+CODE_go := clients/go/till
+NEEDS_typescript := npm
+NEEDS_go := go
+# Where to write generated code.
+INTO := .
 
-.PHONY: help run test test-clients crash fuzz bench bench-compare check format lint types proto generated generate lock clean
+.PHONY: help run test test-clients crash fuzz bench bench-compare check format lint types proto generated generate $(LANGUAGES:%=generate-%) lock clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -15,9 +23,10 @@ run: .venv/.run ## Start everything embedded: a simulated node, tilld, Envoy
 test: .venv/.dev ## Run the tests
 	$(BIN)/python -m pytest
 
-# Some of them only: make test-clients CLIENTS="go rust". Options of pytest: PYTEST="-k restart".
+# Some of them only: make test-clients CLIENTS="go rust". Options of pytest: PYTEST="-k outlives".
+# ALL=1: where the tools of one are missing, that is a failure.
 test-clients: .venv/.dev ## Try the clients of all languages whose tools are here, against a real tilld
-	$(BIN)/python -m pytest tests/clients --clients="$(CLIENTS)" $(PYTEST)
+	$(BIN)/python -m pytest tests/clients --clients="$(CLIENTS)" $(if $(ALL),--all-clients) $(PYTEST)
 
 crash: .venv/.dev ## Kill tilld and its node 300 times under load, then check that nothing was lost
 	$(BIN)/python -m tests.crash --kills 300
@@ -41,7 +50,7 @@ NEW ?= .bench/latest.json
 bench-compare: .venv/.dev ## Hold a run of bench against an earlier one: BASE=FILE
 	@$(BIN)/python -m benchmarks.compare $(BASE) $(NEW)
 
-check: format lint types proto generated test ## All that a change needs
+check: format lint types proto generated test ## All that a change needs, but for test-clients
 
 format: .venv/.dev ## Check the format of the Python code
 	$(BIN)/ruff format --check
@@ -57,16 +66,41 @@ proto: .venv/.dev ## Lint the protos, check their format and that they break nob
 	$(BIN)/buf format --diff --exit-code --path proto/till
 	$(BIN)/buf breaking --against ".git#ref=$$(git describe --tags --abbrev=0 2>/dev/null || git rev-list --max-parents=0 HEAD)"
 
-generated: .venv/.dev ## Check that the generated code is fresh
-	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
-	$(MAKE) --no-print-directory --silent generate GENERATED="$$fresh" && \
-	diff --recursive --exclude=__init__.py --exclude=__pycache__ "$$fresh/till/v1" clients/python/till/v1 || \
-	{ echo "Generated code is stale: run 'make generate' and commit what it changes."; exit 1; }
+# Where the tools of a language are missing its code is not checked; ALL=1: that is a failure.
+generated: $(LANGUAGES:%=generated-%) ## Check that the generated code is fresh
 
-generate: .venv/.dev ## Generate code from the protos
+generated-%: .venv/.dev
+	@if [ -z "$(ALL)" ] && ! command -v $(or $(NEEDS_$*),true) >/dev/null; then \
+	  echo "LEFT OUT: whether the generated code for $* is fresh, since there is no $(NEEDS_$*) here."; exit; \
+	fi; \
+	fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
+	$(MAKE) --no-print-directory --silent generate-$* INTO="$$fresh" && \
+	{ diff --recursive --exclude=__init__.py --exclude=__pycache__ "$$fresh/$(CODE_$*)" $(CODE_$*) || \
+	{ echo "Generated code is stale: run 'make generate-$*' and commit what it changes."; exit 1; }; }
+
+generate: $(LANGUAGES:%=generate-%) ## Generate code from the protos; for one language: generate-go
+
+# Not by buf: protoc has these generators built in, and buf could only call it.
+generate-python: .venv/.dev
+	@mkdir -p $(INTO)/clients/python
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc --proto_path=proto \
-	  --python_out=$(GENERATED) --pyi_out=$(GENERATED) --grpc_python_out=$(GENERATED) --mypy_grpc_out=$(GENERATED) \
+	  --python_out=$(INTO)/clients/python --pyi_out=$(INTO)/clients/python \
+	  --grpc_python_out=$(INTO)/clients/python --mypy_grpc_out=$(INTO)/clients/python \
 	  $(PROTOS)
+
+generate-typescript: .venv/.dev clients/typescript/node_modules/.package-lock.json
+	$(BIN)/buf generate --template clients/typescript/buf.gen.yaml --output $(INTO)
+
+generate-go: .venv/.dev
+	@$(call must_have,go,Go 1.25 or later)
+	$(BIN)/buf generate --template clients/go/buf.gen.yaml --output $(INTO)
+
+clients/typescript/node_modules/.package-lock.json: clients/typescript/package-lock.json
+	@$(call must_have,npm,Node.js 20 or later)
+	@npm ci --prefix clients/typescript --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+must_have = command -v $(1) >/dev/null || { echo "$@ needs $(2): there is no $(1) here." >&2; exit 1; }
 
 lock: .venv/.dev ## Pin the newest versions of all dependencies
 	$(BIN)/python -m pip install --quiet uv

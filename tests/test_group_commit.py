@@ -11,16 +11,17 @@ from tilld.group_commit import MAX_BATCH, GroupCommit
 async def test_what_arrives_during_a_commit_makes_one_batch():
     """A lone item is committed at once."""
     batches = []
-    go_on = asyncio.Event()
+    started, go_on = asyncio.Event(), asyncio.Event()
 
     async def commit(items):
         batches.append(items)
+        started.set()
         await go_on.wait()
         return [item * 10 for item in items]
 
     group = GroupCommit(commit)
     first = asyncio.create_task(group.add(1))
-    await asyncio.sleep(0)
+    await started.wait()
     rest = [asyncio.create_task(group.add(item)) for item in (2, 3, 4)]
     await asyncio.sleep(0)
     go_on.set()

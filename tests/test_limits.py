@@ -1,7 +1,7 @@
 """What each key may have: no other key suffers from one that takes all it can."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -10,7 +10,7 @@ from tests.nodes import simulated_node
 from tests.parts import Parts
 from tests.samples import ANOTHER, DAKK, PLENTY, an_order
 from tilld.errors import TooMany
-from tilld.limits import WATCHES_OF_A_TOKEN, Limits
+from tilld.limits import COUNTED_SECONDS, WATCHES_OF_A_TOKEN, Limits
 from tilld.totals import Totals
 
 GREEDY = replace(DAKK, key_id="greedy")
@@ -109,15 +109,22 @@ async def test_a_flood_of_refusals_holds_few_calls_and_leaves_nothing_behind(clo
     assert clock.now - began < 1
 
 
+def counted(open_invoices):
+    async def count():
+        return open_invoices
+
+    return count
+
+
 async def creates(limits, caller, open_invoices):
-    async with limits.creating(caller, open_invoices):
+    async with limits.creating(caller, counted(open_invoices)):
         pass
 
 
 async def test_open_invoices_and_those_on_their_way_are_counted_together(clock):
     limits = limits_of(clock, open_invoices=3)
 
-    async with limits.creating(GREEDY, 1), limits.creating(GREEDY, 1):
+    async with limits.creating(GREEDY, counted(1)), limits.creating(GREEDY, counted(1)):
         with pytest.raises(TooMany, match="3 of the key's invoices are open"):
             await creates(limits, GREEDY, 1)
         await creates(limits, MODEST, 2)
@@ -126,24 +133,56 @@ async def test_open_invoices_and_those_on_their_way_are_counted_together(clock):
         await creates(limits, GREEDY, 3)
 
 
+async def test_open_invoices_are_counted_once_in_a_while(clock):
+    """Between, each new one counts."""
+    limits = limits_of(clock, open_invoices=100)
+    counts = 0
+
+    async def count():
+        nonlocal counts
+        counts += 1
+        return 10
+
+    for _ in range(90):
+        async with limits.creating(GREEDY, count):
+            pass
+    assert counts == 1
+    await clock.sleep(COUNTED_SECONDS)
+    async with limits.creating(GREEDY, count):
+        pass
+    assert counts == 2
+
+
+async def test_what_is_over_makes_room_at_once(clock):
+    """Where the count would refuse, it is made anew."""
+    limits = limits_of(clock, open_invoices=3)
+    for open_invoices in range(3):
+        await creates(limits, GREEDY, open_invoices)
+
+    await creates(limits, GREEDY, 2)
+
+
 async def test_watches_are_counted_for_each_key_and_token(clock):
     limits = limits_of(clock, watches=30)
     token = replace(GREEDY, invoice_id="x" * 21)
 
-    async with AsyncExitStack() as open_watches:
+    async def watch(caller):
+        await limits.may_watch(caller)
+        open_watches.enter_context(limits.watching(caller))
+
+    with ExitStack() as open_watches:
         for _ in range(WATCHES_OF_A_TOKEN):
-            await open_watches.enter_async_context(limits.watching(token))
+            await watch(token)
         with pytest.raises(TooMany, match="by this token"):
-            await open_watches.enter_async_context(limits.watching(token))
+            await watch(token)
         for _ in range(30 - WATCHES_OF_A_TOKEN):
-            await open_watches.enter_async_context(limits.watching(GREEDY))
+            await watch(GREEDY)
         with pytest.raises(TooMany, match="30 of the key's watches"):
-            await open_watches.enter_async_context(limits.watching(GREEDY))
-        await open_watches.enter_async_context(limits.watching(MODEST))
-    async with limits.watching(token):
-        pass
+            await watch(GREEDY)
+        await watch(MODEST)
+        open_watches.close()
+        await watch(token)
     assert not limits._watches
-    assert not limits._watches_by_token
 
 
 @pytest.fixture

@@ -410,17 +410,17 @@ async def test_those_who_ask_about_the_node_share_its_answer_for_a_second(tmp_pa
 
     async with scripted_node(tmp_path / "rpc", answer):
         node = Node(tmp_path / "rpc")
-        asking = [asyncio.create_task(node.recent_info()) for _ in range(3)]
+        asking = [asyncio.create_task(node.recent_info(10)) for _ in range(3)]
         await eventually(lambda: asked == 1)
         asking[0].cancel()
         may_answer.set()
-        told = await asyncio.gather(*asking[1:], node.recent_info())
+        told = await asyncio.gather(*asking[1:], node.recent_info(10))
         assert [info.num_peers for info in told] == [1, 1, 1]
 
         await node.close()
-        assert (await node.recent_info()).num_peers == 2
+        assert (await node.recent_info(10)).num_peers == 2
         monkeypatch.setattr(node_module, "RECENT_SECONDS", 0)
-        assert (await node.recent_info()).num_peers == 3
+        assert (await node.recent_info(10)).num_peers == 3
     with pytest.raises(NodeOffline):
-        await node.recent_info()
+        await node.recent_info(10)
     await node.close()

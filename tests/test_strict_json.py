@@ -95,7 +95,10 @@ def test_tokens_stay_as_they_came():
     """Numbers and escapes are not written anew: 1.0 stays 1.0, and no digit of a long number is lost."""
     tokens = '[1.0,1e400,-0,10000000000000000000000000000001,"\\u00e9\\/","é"]'
 
-    assert members(f'{{"a" : {tokens.replace(",", " , ")}}}', "the body")["a"].text == tokens
+    spaced = tokens.replace(",", " , ")
+
+    assert members(f'{{"a" : {spaced}}}', "the body")["a"].text == spaced
+    assert compact(spaced) == tokens
 
 
 def test_a_number_of_thousands_of_digits_is_read():

@@ -165,7 +165,7 @@ class Collecting:
         )
         await self._node.check(parameters(sending))
         await self._limits.turn(caller)
-        async with self._limits.creating(caller, await self._store.open_invoices(caller.creator)):
+        async with self._limits.creating(caller, lambda: self._store.open_invoices(caller.creator)):
             await self._wait_for_turn(until - LEAST_SECONDS)
             seconds = attempt_seconds(tried, until - time.monotonic(), self._first_attempt_seconds)
             sending = replace(sending, timeout=seconds, created_at=self._clock())

@@ -32,6 +32,7 @@ class GroupCommit(Generic[Item, Result]):
 
     async def _write(self) -> None:
         while self._waiting:
+            await self._gather()
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             try:
                 await self._write_batch(batch)
@@ -44,6 +45,13 @@ class GroupCommit(Generic[Item, Result]):
                 for each in batch:
                     await self._write_alone(each)
         self._task = None
+
+    async def _gather(self) -> None:
+        """Let come what is here already, and not yet seen: it costs no time where there is nothing."""
+        seen = 0
+        while seen < len(self._waiting):
+            seen = len(self._waiting)
+            await asyncio.sleep(0)
 
     async def _write_batch(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         results = await self._commit([item for item, _ in batch])

@@ -1,6 +1,5 @@
 """The use cases: create an invoice, read it, watch it; tell about Till and its node."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,7 +66,7 @@ class Invoicing:
             if await self._sendings.latest(caller.username, order.label):
                 raise Conflict("label is in use for an invoice that was sent")
         await self._limits.turn(caller)
-        async with self._limits.creating(caller, await self._store.open_invoices(caller.creator)):
+        async with self._limits.creating(caller, lambda: self._store.open_invoices(caller.creator)):
             issued, seen = await self._issue(caller.creator, order)
             invoice = await self._store.add(issued)
         if invoice is not issued:
@@ -127,17 +126,20 @@ class Invoicing:
 
         Raises NotFound; TooMany; Unavailable when Till stops.
         """
-        async with self._limits.watching(caller):
-            # Subscribe before reading: a payment between the two would be lost.
-            with self._hub.subscribe(invoice_id) as changes:
-                invoice = await self._store.get(invoice_id) if is_invoice_id(invoice_id) else None
-                if invoice is None or not caller.may_see(invoice):
-                    raise NotFound
-                # As the node said: what the clock can know is not the last word.
+        await self._limits.may_watch(caller)
+        # Subscribe before reading: a payment between the two would be lost.
+        with self._limits.watching(caller), self._hub.subscribe(invoice_id) as changes:
+            invoice = await self._store.get(invoice_id) if is_invoice_id(invoice_id) else None
+            if invoice is None or not caller.may_see(invoice):
+                raise NotFound
+            # As the node said: what the clock can know is not the last word.
+            while True:
                 yield invoice
-                while not invoice.is_final:
-                    invoice = await changes.next()
-                    yield invoice
+                if invoice.is_final:
+                    return
+                # Nobody needs it any more, and the next one may be hours away.
+                del invoice
+                invoice = await changes.next()
 
     def watch_token(self, caller: Caller, invoice: Invoice) -> str:
         """A token that lets others watch an invoice of the caller's.
@@ -155,9 +157,8 @@ class Invoicing:
         """
         totals = await self._store.totals(None if Scope.ADMIN in caller.scopes else caller.username)
         try:
-            async with asyncio.timeout(INFO_SECONDS):
-                return Info(totals, online=True, node=await self._node.recent_info())
-        except (TillError, TimeoutError):
+            return Info(totals, online=True, node=await self._node.recent_info(INFO_SECONDS))
+        except TillError:
             return Info(totals, online=False, node=self._node.last_info or await self._store.last_node())
 
     def _read(self, caller: Caller, invoice: Invoice | None) -> Invoice:

@@ -68,7 +68,7 @@ class Caller:
         """Whether an invoice is the caller's own."""
         return (
             invoice.username == self.username
-            and self.type in (None, invoice.type)
+            and (self.type is None or self.type == invoice.type)
             and self.invoice_id in (None, invoice.invoice_id)
         )
 

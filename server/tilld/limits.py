@@ -1,18 +1,17 @@
 """What each key may have at once, and how fast, so that none takes it all. Of this process alone."""
 
 import asyncio
+import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 from tilld.errors import TooMany
 from tilld.key import Caller
 from tilld.pacing import Pacing
-
-Key = TypeVar("Key", bound=Hashable)
 
 # Whatever is open may end at any time.
 RETRY_SECONDS = 10.0
@@ -23,6 +22,9 @@ PATIENCE_SECONDS = 1.0
 # Refusals are paced as well, or a flood of them would cost others more than what is refused.
 REFUSALS_PER_SECOND = 100
 SLOWEST_REFUSAL_SECONDS = 10.0
+
+# A key's open invoices are counted so often at most; between, each new one counts, and none that has ended.
+COUNTED_SECONDS = 0.05
 
 # A watch token is for a payer, who may have a few tabs open.
 WATCHES_OF_A_TOKEN = 20
@@ -51,9 +53,10 @@ class Limits:
         self._sleep = sleep
         self._creating: dict[str, Pacing] = {}
         self._next_refusal: dict[str, float] = {}
+        self._open: dict[str, tuple[float, int]] = {}
         self._creates: Counter[str] = Counter()
+        # By a token, as well by the id of its invoice.
         self._watches: Counter[str] = Counter()
-        self._watches_by_token: Counter[str] = Counter()
 
     async def turn(self, caller: Caller) -> None:
         """Wait until the caller may create an invoice: what a second has earned at once, then one by one.
@@ -70,30 +73,43 @@ class Limits:
             await self._sleep(wait)
 
     @asynccontextmanager
-    async def creating(self, caller: Caller, open_invoices: int) -> AsyncIterator[None]:
-        """Create an invoice, besides the caller's open ones, for as long as the context lasts.
+    async def creating(self, caller: Caller, count: Callable[[], Awaitable[int]]) -> AsyncIterator[None]:
+        """Create an invoice for as long as the context lasts; `count` tells how many are open already.
 
         Raises TooMany.
         """
         key, most = caller.key_id, self._allowance.open_invoices
-        if open_invoices + self._creates[key] >= most:
-            await self._refuse(key, f"{most} of the key's invoices are open: wait until some are over")
         with _counted(self._creates, key):
-            yield
+            if await self._open_invoices(key, count) <= most:
+                yield
+                return
+        await self._refuse(key, f"{most} of the key's invoices are open: wait until some are over")
 
-    @asynccontextmanager
-    async def watching(self, caller: Caller) -> AsyncIterator[None]:
-        """Watch an invoice for as long as the context lasts.
+    async def may_watch(self, caller: Caller) -> None:
+        """Make sure that the caller may open one more watch.
 
         Raises TooMany.
         """
-        key, token, most = caller.key_id, caller.invoice_id or "", self._allowance.watches
+        key, token, most = caller.key_id, caller.invoice_id, self._allowance.watches
         if self._watches[key] >= most:
             await self._refuse(key, f"{most} of the key's watches are open: end one")
-        if token and self._watches_by_token[token] >= WATCHES_OF_A_TOKEN:
+        if token and self._watches[token] >= WATCHES_OF_A_TOKEN:
             await self._refuse(key, f"{WATCHES_OF_A_TOKEN} watches by this token are open: end one")
-        with _counted(self._watches, key), _counted(self._watches_by_token, token):
-            yield
+
+    def watching(self, caller: Caller) -> AbstractContextManager[None]:
+        """Count a watch for as long as the context lasts."""
+        token = caller.invoice_id
+        return _counted(self._watches, caller.key_id, *((token,) if token else ()))
+
+    async def _open_invoices(self, key: str, count: Callable[[], Awaitable[int]]) -> int:
+        """How many of a key's invoices are open or on their way, one of which has just been added."""
+        counted_at, open_invoices = self._open.get(key, (-math.inf, 0))
+        open_invoices += 1
+        now = self._clock()
+        if now >= counted_at + COUNTED_SECONDS or open_invoices > self._allowance.open_invoices:
+            counted_at, open_invoices = now, await count() + self._creates[key]
+        self._open[key] = counted_at, open_invoices
+        return open_invoices
 
     async def _refuse(self, key: str, message: str, retry_seconds: float = RETRY_SECONDS) -> NoReturn:
         now = self._clock()
@@ -106,11 +122,12 @@ class Limits:
 
 
 @contextmanager
-def _counted(counter: Counter[Key], key: Key) -> Iterator[None]:
-    counter[key] += 1
+def _counted(counter: Counter[str], *names: str) -> Iterator[None]:
+    counter.update(names)
     try:
         yield
     finally:
-        counter[key] -= 1
-        if not counter[key]:
-            del counter[key]
+        counter.subtract(names)
+        for name in names:
+            if not counter[name]:
+                del counter[name]

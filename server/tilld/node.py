@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import structlog
 
-from tilld.errors import NodeOffline, TillError
+from tilld.errors import NodeOffline, TillError, TookTooLong
 from tilld.invoice import Issued, NodeInvoice, Seen
 from tilld.node_errors import MayExist, errors_translated
 from tilld.node_info import NodeInfo
@@ -93,8 +93,11 @@ class Node:
         self._last_info_at = time.monotonic()
         return self.last_info
 
-    async def recent_info(self) -> NodeInfo:
-        """What it said of itself in the last second, on this connection; all who ask share the answer."""
+    async def recent_info(self, patience: float) -> NodeInfo:
+        """What it said of itself in the last second, on this connection; all who ask share the answer.
+
+        Raises TookTooLong where none comes within so many seconds.
+        """
         is_recent = time.monotonic() < self._last_info_at + RECENT_SECONDS
         if is_recent and self.last_info and self.is_there(self.last_info.id):
             return self.last_info
@@ -102,7 +105,10 @@ class Node:
             self._asking = asyncio.create_task(self.info())
             self._asking.add_done_callback(self._end_asking)
         # Who gives up does not end it for the others.
-        return await asyncio.shield(self._asking)
+        asking = self._asking
+        if asking in (await asyncio.wait([asking], timeout=patience))[0]:
+            return asking.result()
+        raise TookTooLong
 
     async def identity(self) -> str:
         """The public key of the node at the other end, asked for anew on every new connection."""

@@ -107,11 +107,11 @@ def check_text(text: str, name: str, limit: int) -> None:
 
 def checked_metadata(text: str) -> str:
     """Metadata as it is kept. Raises InvalidRequest or TooLarge."""
+    kind = strict_json.values(text, "metadata").get("type")
     compact = strict_json.compact(text)
     if len(compact.encode()) > MAX_METADATA_BYTES:
         raise TooLarge(f"metadata must have at most {MAX_METADATA_BYTES} bytes")
-    kind = strict_json.members(text, "metadata").get("type")
-    if kind is None or not isinstance(kind.value, str):
+    if not isinstance(kind, str):
         raise InvalidRequest('metadata must have a member "type" that is a string')
     return compact
 

@@ -19,6 +19,9 @@ log = structlog.get_logger()
 # A reply is one line of any length: descriptions of other users' invoices have no limit.
 MAX_REPLY_BYTES = 256 * 1024 * 1024
 
+# lightningd refuses \u escapes in descriptions, and takes a label as it is written.
+_text = json.JSONEncoder(ensure_ascii=False).encode
+
 
 class ConnectionLost(Exception):
     """The connection ended, or could not be made. `sent`: the node may have got the call all the same."""
@@ -83,6 +86,8 @@ class Pipeline(LightningRpc):  # type: ignore[misc]
             await self._connection.close()
 
     async def _connected(self) -> "_Connection":
+        if self._connection and not self._connection.is_lost:
+            return self._connection
         async with self._connecting:
             if self._connection is None or self._connection.is_lost:
                 try:
@@ -107,6 +112,7 @@ class _Connection:
         self._writer = writer
         self._ids = itertools.count(1)
         self._pending: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._unsent: list[bytes] = []
         self._reading = asyncio.create_task(self._read())
         # Not by the task itself: it may be cancelled before it begins.
         self._reading.add_done_callback(self._lose)
@@ -120,10 +126,12 @@ class _Connection:
         request = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
         if fields:
             request["filter"] = fields
-        replied = self._pending[request_id] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        replied = self._pending[request_id] = loop.create_future()
         try:
-            # lightningd refuses \u escapes in descriptions, and takes a label as it is written.
-            self._writer.write(json.dumps(request, ensure_ascii=False).encode())
+            self._unsent.append(_text(request).encode())
+            if len(self._unsent) == 1:
+                loop.call_soon(self._send)
             reply: dict[str, Any] = await replied
             return reply
         finally:
@@ -132,6 +140,12 @@ class _Connection:
     async def close(self) -> None:
         self._reading.cancel()
         await asyncio.wait([self._reading])
+
+    def _send(self) -> None:
+        """Send at once what was asked at the same time: sending costs more than all else of a call."""
+        if not self.is_lost:
+            self._writer.write(b"".join(self._unsent))
+        self._unsent.clear()
 
     async def _read(self) -> None:
         try:

@@ -3,11 +3,12 @@
 import asyncio
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 from itertools import compress
+from types import TracebackType
 from typing import Any, TypeVar
 
 import peewee
@@ -51,7 +52,7 @@ class Store:
         is_local = isinstance(database, peewee.SqliteDatabase)
         self._readers = None if is_local else ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._adding = GroupCommit(self._insert)
-        with _failures_told():
+        with _failures_told:
             [(secret,)] = self._once_more(lambda: self._do.rows(self._sql.secret))
         self.secret = bytes.fromhex(secret)
 
@@ -229,11 +230,11 @@ class Store:
         with self._observer.store_call("read"):
             if self._readers:
                 return await self._run(self._readers, lambda: self._do.rows(sql, *values))
-            with _failures_told():
+            with _failures_told:
                 return self._do.rows(sql, *values)
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], Done]) -> Done:
-        with _failures_told():
+        with _failures_told:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(threads, lambda: self._once_more(work))
 
@@ -249,17 +250,24 @@ class Store:
             return work()
 
 
-@contextmanager
-def _failures_told() -> Iterator[None]:
-    """Log why the database fails; a caller hears only that it does."""
-    try:
-        yield
-    except (peewee.DataError, peewee.IntegrityError) as reason:
-        log.error("store refused a row", reason=str(reason))
-        raise Internal from None
-    except peewee.PeeweeException as reason:
-        log.error("store failed", reason=_first_cause(reason))
-        raise Unavailable("the store is unavailable; try again later") from None
+class _FailuresTold:
+    """Logs why the database fails; a caller hears only that it does."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, reason: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(reason, peewee.DataError | peewee.IntegrityError):
+            log.error("store refused a row", reason=str(reason))
+            raise Internal from None
+        if isinstance(reason, peewee.PeeweeException):
+            log.error("store failed", reason=_first_cause(reason))
+            raise Unavailable("the store is unavailable; try again later") from None
+
+
+_failures_told = _FailuresTold()
 
 
 def _first_cause(reason: BaseException) -> str:

@@ -5,9 +5,12 @@ import math
 import re
 import reprlib
 from collections import Counter
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Callable
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from tilld.errors import InvalidRequest
+
+Found = TypeVar("Found")
 
 MAX_LEVELS = 32
 
@@ -15,25 +18,34 @@ MAX_LEVELS = 32
 MAX_WHOLE = 2**63 - 1
 
 _skip_space = re.compile(r"[ \t\n\r]*").match
-_space_outside_strings = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\n\r]+')
+_tokens = re.compile(r'"(?:[^"\\]|\\.)*"|[^ \t\n\r"]+').findall
 
 
 class Member(NamedTuple):
-    """A member of an object: its value, and its JSON text without white space."""
+    """A member of an object: its value, and its JSON text."""
 
     value: Any
     text: str
 
 
 def members(document: bytes | str, name: str) -> dict[str, Member]:
-    """Read one JSON object; `name` is what errors call it.
+    """Read one JSON object, with the text of each of its members; `name` is what errors call it.
 
     Raises InvalidRequest for all that is not one JSON object in UTF-8, with duplicate names, NaN or
     infinities, or with more than 32 levels.
     """
+    return _read(document, name, _object)
+
+
+def values(document: bytes | str, name: str) -> dict[str, Any]:
+    """Read one JSON object, as `members` does, in a third of the time."""
+    return _read(document, name, _plain_object)
+
+
+def _read(document: bytes | str, name: str, read: Callable[[str], dict[str, Found]]) -> dict[str, Found]:
     try:
         text = document if isinstance(document, str) else document.decode()
-        found = _object(text)
+        found = read(text)
     except UnicodeDecodeError:
         raise InvalidRequest(f"{name} is not UTF-8") from None
     except json.JSONDecodeError as wrong:
@@ -41,7 +53,7 @@ def members(document: bytes | str, name: str) -> dict[str, Member]:
         raise InvalidRequest(f"{name} is not a JSON object: {wrong.msg}{where}") from None
     except RecursionError:
         raise InvalidRequest(_too_deep(name)) from None
-    if _levels([member.value for member in found.values()]) > MAX_LEVELS:
+    if _levels([each.value if isinstance(each, Member) else each for each in found.values()]) > MAX_LEVELS:
         raise InvalidRequest(_too_deep(name))
     return found
 
@@ -69,7 +81,14 @@ def whole(value: Any) -> int:
 
 def compact(text: str) -> str:
     """The same JSON without white space; every token stays as it is."""
-    return _space_outside_strings.sub(r"\1", text)
+    return "".join(_tokens(text))
+
+
+def _plain_object(text: str) -> dict[str, Any]:
+    found = _decoder.decode(text)
+    if not isinstance(found, dict):
+        raise json.JSONDecodeError("expected '{'", text, 0)
+    return found
 
 
 def _object(text: str) -> dict[str, Member]:
@@ -86,7 +105,7 @@ def _object(text: str) -> dict[str, Member]:
             raise json.JSONDecodeError(f"duplicate name {reprlib.repr(key)}", text, at)
         start = _expect(":", text, _space(text, after))
         value, end = _value(text, start)
-        found[key] = Member(value, compact(text[start:end]))
+        found[key] = Member(value, text[start:end])
         at = _space(text, end)
     at = _expect("}", text, at)
     if at != len(text):

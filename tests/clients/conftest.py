@@ -14,14 +14,20 @@ def pytest_addoption(parser):
     parser.addoption("--all-clients", action="store_true", help="fail where the tools of one are missing")
 
 
+def chosen(config):
+    """The names of the clients to try."""
+    return config.getoption("clients").split() or agent.clients()
+
+
+def pytest_configure(config):
+    if unknown := set(chosen(config)).difference(agent.clients()):
+        there = ", ".join(agent.clients())
+        raise pytest.UsageError(f"no such client: {', '.join(sorted(unknown))}; there are {there}")
+
+
 def pytest_generate_tests(metafunc):
     if "client" in metafunc.fixturenames:
-        chosen = metafunc.config.getoption("clients").split()
-        if unknown := set(chosen) - set(agent.clients()):
-            raise pytest.UsageError(
-                f"no such client: {' '.join(sorted(unknown))} (there are: {agent.clients()})"
-            )
-        metafunc.parametrize("client", chosen or agent.clients(), scope="session", indirect=True)
+        metafunc.parametrize("client", chosen(metafunc.config), scope="session", indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +46,7 @@ def client(request):
 
 def pytest_terminal_summary(terminalreporter, config):
     """Say which were tried, and which were not."""
-    chosen = config.getoption("clients").split() or agent.clients()
-    for name in chosen:
+    for name in chosen(config):
         if missing := agent.missing(name):
             terminalreporter.write_line(f"clients/{name}: LEFT OUT, since it needs {missing}", yellow=True)
         else:

@@ -9,6 +9,7 @@ from google.protobuf.json_format import ParseError
 from tests.clients.agent import Agent
 from tests.clients.suite import canonical, differences, filled
 from tests.clients.world import World
+from tilld.errors import OperatorError
 
 # How long a step may take, at worst.
 PATIENCE_SECONDS = 20.0
@@ -30,12 +31,9 @@ class Scenario:
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await self._do(filled(step, self._names))
-            except (AssertionError, TimeoutError) as failed:
-                why = (
-                    f"nothing came for {PATIENCE_SECONDS:.0f} s"
-                    if isinstance(failed, TimeoutError)
-                    else failed
-                )
+            except (AssertionError, OperatorError, TimeoutError) as failed:
+                late = f"nothing came for {PATIENCE_SECONDS:.0f} s"
+                why = late if isinstance(failed, TimeoutError) else failed
                 said = "\n".join(self._agent.transcript)
                 raise AssertionError(f"Step {number}, {step}:\n{why}\n\nWhat was said:\n{said}") from None
 

@@ -63,6 +63,7 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         """Follow an invoice until it is final."""
         async for invoice in self._invoicing.watch(caller.get(), request.invoice_id):
             yield pb.WatchInvoiceResponse(invoice=convert.invoice(invoice))
+            del invoice
 
     async def GetInfo(self, request: pb.GetInfoRequest, context: Context) -> pb.GetInfoResponse:
         """Tell about Till and its node."""

@@ -1,10 +1,11 @@
 """The gRPC server: its services, its limits, where it listens."""
 
 import os
+from typing import Any
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from till.v1 import (
     invoice_service_pb2,
@@ -22,7 +23,7 @@ from tilld.access import Access
 from tilld.certificates import CertificateFiles
 from tilld.config import Address
 from tilld.errors import OperatorError
-from tilld.grpc_api.errors_interceptor import ErrorsInterceptor
+from tilld.grpc_api.door import Door
 from tilld.grpc_api.health import HealthServicer
 from tilld.observer import NOBODY, Observer
 
@@ -72,19 +73,19 @@ def create(
     observer: Observer = NOBODY,
 ) -> grpc.aio.Server:
     """A server with all services, not started."""
-    server = grpc.aio.server(
-        interceptors=[ErrorsInterceptor(access, observer)],
-        options=OPTIONS,
-        maximum_concurrent_rpcs=MAX_CALLS,
-    )
-    invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(invoices, server)
-    rest_service_pb2_grpc.add_RestServiceServicer_to_server(rest, server)
-    key_service_pb2_grpc.add_KeyServiceServicer_to_server(keys, server)
-    invreq_service_pb2_grpc.add_InvreqServiceServicer_to_server(invreqs, server)
-    rest_invreq_service_pb2_grpc.add_RestInvreqServiceServicer_to_server(rest_invreqs, server)
-    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
+    # For grpc's stubs only a server has the two methods that it has.
+    door: Any = Door(access, observer)
+    server.add_generic_rpc_handlers((door,))
+    invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(invoices, door)
+    rest_service_pb2_grpc.add_RestServiceServicer_to_server(rest, door)
+    key_service_pb2_grpc.add_KeyServiceServicer_to_server(keys, door)
+    invreq_service_pb2_grpc.add_InvreqServiceServicer_to_server(invreqs, door)
+    rest_invreq_service_pb2_grpc.add_RestInvreqServiceServicer_to_server(rest_invreqs, door)
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, door)
     names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
-    reflection.enable_server_reflection(names, server)
+    add_reflection: Any = reflection_pb2_grpc.add_ServerReflectionServicer_to_server
+    add_reflection(reflection.aio.ReflectionServicer(names), door)
     return server
 
 

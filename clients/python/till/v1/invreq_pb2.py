@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14till/v1/invreq.proto\x12\x07till.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\x02\n\x06Invreq\x12\x11\n\tinvreq_id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x12\n\x05label\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x0b\x61mount_msat\x18\x04 \x01(\x04\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x13\n\x06issuer\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x12\n\nsingle_use\x18\x07 \x01(\x08\x12\x0e\n\x06\x61\x63tive\x18\x08 \x01(\x08\x12\x0c\n\x04used\x18\t \x01(\x08\x12\x0e\n\x06\x62olt12\x18\n \x01(\t\x12.\n\ncreated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x61\x62solute_expiry\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06_labelB\t\n\x07_issuerb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14till/v1/invreq.proto\x12\x07till.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\x02\n\x06Invreq\x12\x11\n\tinvreq_id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x12\n\x05label\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x0b\x61mount_msat\x18\x04 \x01(\x04\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x13\n\x06issuer\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x12\n\nsingle_use\x18\x07 \x01(\x08\x12\x0e\n\x06\x61\x63tive\x18\x08 \x01(\x08\x12\x0c\n\x04used\x18\t \x01(\x08\x12\x0e\n\x06\x62olt12\x18\n \x01(\t\x12.\n\ncreated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x61\x62solute_expiry\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06_labelB\t\n\x07_issuerB\x02P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'till.v1.invreq_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'P\001'
   _globals['_INVREQ']._serialized_start=67
   _globals['_INVREQ']._serialized_end=383
 # @@protoc_insertion_point(module_scope)

@@ -26,13 +26,14 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from till.v1 import key_pb2 as till_dot_v1_dot_key__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19till/v1/key_service.proto\x12\x07till.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x11till/v1/key.proto\"\x93\x01\n\x10\x43reateKeyRequest\x12\x10\n\x08username\x18\x01 \x01(\t\x12!\n\x06scopes\x18\x02 \x03(\x0e\x32\x11.till.v1.KeyScope\x12\x11\n\x04type\x18\x03 \x01(\tH\x00\x88\x01\x01\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05_type\"=\n\x11\x43reateKeyResponse\x12\x19\n\x03key\x18\x01 \x01(\x0b\x32\x0c.till.v1.Key\x12\r\n\x05token\x18\x02 \x01(\t\"8\n\x0fListKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"G\n\x10ListKeysResponse\x12\x1a\n\x04keys\x18\x01 \x03(\x0b\x32\x0c.till.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1e\n\x10RevokeKeyRequest\x12\n\n\x02id\x18\x01 \x01(\t\".\n\x11RevokeKeyResponse\x12\x19\n\x03key\x18\x01 \x01(\x0b\x32\x0c.till.v1.Key2\xda\x01\n\nKeyService\x12\x42\n\tCreateKey\x12\x19.till.v1.CreateKeyRequest\x1a\x1a.till.v1.CreateKeyResponse\x12\x44\n\x08ListKeys\x12\x18.till.v1.ListKeysRequest\x1a\x19.till.v1.ListKeysResponse\"\x03\x90\x02\x01\x12\x42\n\tRevokeKey\x12\x19.till.v1.RevokeKeyRequest\x1a\x1a.till.v1.RevokeKeyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19till/v1/key_service.proto\x12\x07till.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x11till/v1/key.proto\"\x93\x01\n\x10\x43reateKeyRequest\x12\x10\n\x08username\x18\x01 \x01(\t\x12!\n\x06scopes\x18\x02 \x03(\x0e\x32\x11.till.v1.KeyScope\x12\x11\n\x04type\x18\x03 \x01(\tH\x00\x88\x01\x01\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05_type\"=\n\x11\x43reateKeyResponse\x12\x19\n\x03key\x18\x01 \x01(\x0b\x32\x0c.till.v1.Key\x12\r\n\x05token\x18\x02 \x01(\t\"8\n\x0fListKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"G\n\x10ListKeysResponse\x12\x1a\n\x04keys\x18\x01 \x03(\x0b\x32\x0c.till.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1e\n\x10RevokeKeyRequest\x12\n\n\x02id\x18\x01 \x01(\t\".\n\x11RevokeKeyResponse\x12\x19\n\x03key\x18\x01 \x01(\x0b\x32\x0c.till.v1.Key2\xda\x01\n\nKeyService\x12\x42\n\tCreateKey\x12\x19.till.v1.CreateKeyRequest\x1a\x1a.till.v1.CreateKeyResponse\x12\x44\n\x08ListKeys\x12\x18.till.v1.ListKeysRequest\x1a\x19.till.v1.ListKeysResponse\"\x03\x90\x02\x01\x12\x42\n\tRevokeKey\x12\x19.till.v1.RevokeKeyRequest\x1a\x1a.till.v1.RevokeKeyResponseB\x02P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'till.v1.key_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'P\001'
   _globals['_KEYSERVICE'].methods_by_name['ListKeys']._loaded_options = None
   _globals['_KEYSERVICE'].methods_by_name['ListKeys']._serialized_options = b'\220\002\001'
   _globals['_CREATEKEYREQUEST']._serialized_start=91

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -53,32 +53,36 @@ REST = "/till.v1.Rest"
 Handler = Any
 
 
-class ErrorsInterceptor(grpc.aio.ServerInterceptor):
+class Door(grpc.GenericRpcHandler):
     """Lets in who may call, and turns every exception into a status that tells nothing of the inside.
 
+    It stands where generated code wants a server, and takes its handlers. To grpc it is one handler of all
+    methods: for each that is registered by itself, grpc's loop does more on every call of any of them.
     Requests are decoded here as well: grpc would answer a bad one with a text of its own.
     """
 
     def __init__(self, access: Access, observer: Observer = NOBODY) -> None:
         self._access = access
         self._observer = observer
-        self._guarded: dict[str, Handler] = {}
+        self._handlers: dict[str, Handler] = {}
+        self._unknown: Handler = grpc.unary_unary_rpc_method_handler(self._no_such_method)
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler:
-        """Give a method its guarded handler."""
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
+        """Take a service; the methods of ours are guarded."""
+        for name, handler in handlers.items():
+            method = f"/{service}/{name}"
+            is_ours = method.startswith(OURS)
+            self._handlers[method] = (
+                _guard(method, handler, self._access, self._observer) if is_ours else handler
+            )
+
+    def add_generic_rpc_handlers(self, handlers: Iterable[Handler]) -> None:
+        """Take nothing: they are the same once more."""
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
+        """Find the handler of a method."""
         method = handler_call_details.method
-        if method in self._guarded:
-            return self._guarded[method]
-        handler = await continuation(handler_call_details)
-        if not method.startswith(OURS):
-            return handler
-        if handler is None:
-            return grpc.unary_unary_rpc_method_handler(self._no_such_method)
-        return self._guarded.setdefault(method, _guard(method, handler, self._access, self._observer))
+        return self._handlers.get(method, self._unknown if method.startswith(OURS) else None)
 
     async def _no_such_method(self, raw: bytes, context: Context) -> None:
         try:
@@ -114,14 +118,16 @@ def _guard(method: str, handler: Handler, access: Access, observer: Observer) ->
             await _refuse(method, reason, context)
 
     # The request of a stream is read here: grpc would wait for it for ever, and before it asked for a key.
-    async def stream(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
+    async def stream(_: object, context: Context) -> None:
         try:
             with observer.watch(name, context.invocation_metadata):
                 await admit(context)
-                async for response in handler.unary_stream(decoded(await _only(requests)), context):
+                async for response in handler.unary_stream(decoded(await _only_message(context)), context):
                     # The key may have been revoked since.
                     await access.recheck(caller.get())
-                    yield response
+                    await context.write(response)
+                    # It goes on for hours, and there are thousands: what was told need not be kept.
+                    del response
         except Exception as reason:
             await _refuse(method, reason, context)
 
@@ -130,17 +136,18 @@ def _guard(method: str, handler: Handler, access: Access, observer: Observer) ->
     return grpc.unary_unary_rpc_method_handler(call, None, handler.response_serializer)
 
 
-async def _only(requests: AsyncIterator[bytes]) -> bytes:
+async def _only_message(context: Context) -> bytes:
     """The one message of a stream's caller.
 
     Raises InvalidRequest where there is none; TookTooLong.
     """
     try:
         async with asyncio.timeout(REQUEST_SECONDS):
-            async for raw in requests:
-                return raw
+            message = await context.read()
     except TimeoutError:
         raise errors.TookTooLong from None
+    if isinstance(message, bytes):
+        return message
     raise errors.InvalidRequest("the call has no message")
 
 
