@@ -4,6 +4,7 @@ import static io.grpc.ConnectivityState.SHUTDOWN;
 import static io.grpc.ConnectivityState.TRANSIENT_FAILURE;
 import static io.grpc.Metadata.ASCII_STRING_MARSHALLER;
 import static java.util.concurrent.TimeUnit.MILLISECONDS;
+import static java.util.concurrent.TimeUnit.SECONDS;
 
 import io.grpc.Channel;
 import io.grpc.ChannelCredentials;
@@ -68,7 +69,12 @@ public final class TillClient implements AutoCloseable {
      * @return the connection
      */
     public static TillClient connect(String address, String key, ChannelCredentials credentials) {
-        return new TillClient(Grpc.newChannelBuilder(address, credentials).build(), key);
+        ManagedChannel connection = Grpc.newChannelBuilder(address, credentials)
+                // A watch that is silent for long still notices that Till has gone without a word.
+                .keepAliveTime(30, SECONDS)
+                .keepAliveTimeout(10, SECONDS)
+                .build();
+        return new TillClient(connection, key);
     }
 
     /**
