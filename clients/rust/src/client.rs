@@ -41,15 +41,15 @@ impl Options {
         self
     }
 
-    /// Speak TLS, and trust the authorities that the system trusts.
-    pub fn tls(mut self) -> Self {
-        self.tls = Some(ClientTlsConfig::new().with_native_roots());
-        self
+    /// Speak TLS, and trust these authorities (PEM) and no others.
+    pub fn ca(self, pem: impl AsRef<[u8]>) -> Self {
+        self.tls(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
     }
 
-    /// Speak TLS, and trust these authorities (PEM) and no others.
-    pub fn ca(mut self, pem: impl AsRef<[u8]>) -> Self {
-        self.tls = Some(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)));
+    /// Speak TLS in any other way: trust those whom the system trusts (`with_native_roots`), or show a certificate
+    /// (`identity`).
+    pub fn tls(mut self, config: ClientTlsConfig) -> Self {
+        self.tls = Some(config);
         self
     }
 }
@@ -58,7 +58,7 @@ impl Options {
 pub type Connection = InterceptedService<MapErr<Channel, fn(transport::Error) -> Status>, Key>;
 
 /// A connection to Till, which all clones share.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Client {
     connection: Connection,
 }
@@ -114,23 +114,23 @@ impl Client {
 fn uri(scheme: &str, address: &str) -> Result<Uri, InvalidOptions> {
     let invalid = || InvalidOptions::Address(address.to_owned());
     let authority: Authority = address.parse().map_err(|_| invalid())?;
-    authority.port().ok_or_else(invalid)?;
+    if authority.host().is_empty() || authority.port_u16().is_none() {
+        return Err(invalid());
+    }
     let uri = Uri::builder().scheme(scheme).authority(authority);
     uri.path_and_query("/").build().map_err(|_| invalid())
 }
 
 /// No answer came, and why. tonic itself would say CANCELLED of a deadline, and UNKNOWN or CANCELLED of most losses.
 fn lost(error: transport::Error) -> Status {
-    let mut cause: Option<&dyn Error> = Some(&error);
-    let mut message = String::new();
-    while let Some(each) = cause {
-        if each.is::<TimeoutExpired>() {
+    let mut cause: &dyn Error = &error;
+    while let Some(deeper) = cause.source() {
+        if deeper.is::<TimeoutExpired>() {
             return Status::deadline_exceeded("it took too long");
         }
-        message = format!("{message}{}{each}", if message.is_empty() { "" } else { ": " });
-        cause = each.source();
+        cause = deeper;
     }
-    Status::unavailable(message)
+    Status::unavailable(cause.to_string())
 }
 
 /// Sends a key with each call: the interceptor of all connections.

@@ -1,4 +1,13 @@
-#![doc = include_str!("../README.md")]
+//! The client of Till, a cash register for Core Lightning: create an invoice, show its payment request, watch it live
+//! until it is paid.
+//!
+//! [`Client::connect`] makes a [`Client`], which gives the generated stubs of [`v1`] ([`Client::invoices`] and others),
+//! and [`Client::watch`], which outlives its connection. Errors are [`tonic::Status`]; [`Details::of`] one is what Till
+//! says beyond it.
+//!
+//! ```no_run
+#![doc = include_str!("../examples/first_invoice.rs")]
+//! ```
 #![warn(missing_docs)]
 
 mod client;
@@ -15,3 +24,7 @@ pub use {prost_types, tonic};
 pub mod v1 {
     tonic::include_proto!("till.v1");
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
