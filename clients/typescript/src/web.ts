@@ -1,0 +1,18 @@
+import { createGrpcWebTransport } from "@connectrpc/connect-web";
+import { authorization, Till } from "./till.js";
+
+export * from "./index.js";
+
+/** How to connect from a browser. */
+export interface ConnectOptions {
+  /** A key, or a watch token. A page for payers gets no key but a watch token. */
+  key?: string;
+}
+
+/**
+ * Talks to a Till by gRPC-Web, as Envoy serves it at the address of REST: `connect("https://till.example")`. Where the
+ * page comes from elsewhere, Till must run with `--cors-origin`.
+ */
+export function connect(url: string, options: ConnectOptions = {}): Till {
+  return new Till(createGrpcWebTransport({ baseUrl: url, interceptors: authorization(options.key) }));
+}
