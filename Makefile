@@ -105,10 +105,12 @@ must_have = command -v $(1) >/dev/null || { echo "$@ needs $(2): there is no $(1
 lock: .venv/.dev ## Pin the newest versions of all dependencies
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \
-	  --overrides requirements-overrides.txt --quiet pyproject.toml --output-file requirements.txt
+	  --overrides requirements-overrides.txt --no-emit-package lightning-till-client --quiet \
+	  --extra cli pyproject.toml clients/python/pyproject.toml --output-file requirements.txt
 	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \
-	  --overrides requirements-overrides.txt --constraints requirements.txt --quiet \
-	  --extra otel --group dev pyproject.toml --output-file requirements-dev.txt
+	  --overrides requirements-overrides.txt --constraints requirements.txt \
+	  --no-emit-package lightning-till-client --quiet --extra otel --extra cli --group dev \
+	  pyproject.toml clients/python/pyproject.toml --output-file requirements-dev.txt
 	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \
 	  --quiet --group fuzz --output-file requirements-fuzz.txt
 
@@ -116,13 +118,14 @@ clean: ## Remove what was installed and generated here, but not .till
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
 
 # --no-deps: the requirements files are complete, each line with its hashes.
-.venv/.run: requirements.txt pyproject.toml
+.venv/.run: requirements.txt pyproject.toml clients/python/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 	  "Till needs Python 3.11 or later: make PYTHON=/path/to/python3.11 run")'
 	@echo "Setting up .venv (once) ..."
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --editable clients/python --editable .
 	@touch $@
 
 .venv/.dev: .venv/.run requirements-dev.txt

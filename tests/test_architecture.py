@@ -11,6 +11,13 @@ MODULES = {
     for path in SERVER.rglob("tilld/**/*.py")
 }
 
+CLIENT = SERVER.parent / "clients/python"
+CLIENT_MODULES = {
+    ".".join(path.relative_to(CLIENT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in ("till", "till_cli")
+    for path in CLIENT.glob(f"{package}/*.py")
+}
+
 # A layer may use what stands below it, and nothing above or beside it.
 LAYERS = [
     {"tilld.cli"},
@@ -102,7 +109,7 @@ OUTSIDE = {
 
 def imports(module):
     """What a module imports, each as a dotted name."""
-    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+    for node in ast.walk(ast.parse((MODULES | CLIENT_MODULES)[module].read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -152,3 +159,13 @@ def test_only_config_reads_the_environment(module):
 def test_the_simulated_node_is_another_program(module):
     """It stands in for lightningd, and knows nothing of Till."""
     assert {part(name) for name in imports(module) if name.startswith("tilld")} <= {"tilld.simulator"}
+
+
+@pytest.mark.parametrize("module", sorted(CLIENT_MODULES))
+def test_the_client_is_another_program(module):
+    """It knows of Till what is in the protos; and of its own command nothing, nor what that needs."""
+    libraries = {name.partition(".")[0] for name in imports(module)}
+
+    assert "tilld" not in libraries
+    if part(module).partition(".")[0] == "till":
+        assert libraries.isdisjoint({"till_cli", "typer", "segno", "rich"})

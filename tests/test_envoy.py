@@ -250,6 +250,26 @@ async def test_a_body_goes_to_the_server_and_back_as_it_is(envoy: Envoy) -> None
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("a|b", "c"),
+        ("some-bin", "no base64!"),
+        ("grpc-encoding", "nonsense"),
+        ("grpc-timeout", "soon"),
+        ("grpc-timeout", "1234567890S"),
+    ],
+)
+async def test_a_header_that_grpc_would_fail_on_is_dropped(
+    envoy: Envoy, backend: Backend, name: str, value: str
+) -> None:
+    answer = await call(envoy, "GET", "/lightning/invoice/abc", headers={name: value, "x-good_one.1": "g"})
+
+    assert_json(answer, 200, b'"abc"')
+    assert name not in backend.metadata
+    assert backend.metadata["x-good_one.1"] == "g"
+
+
+@pytest.mark.parametrize(
     "headers",
     [
         {},
@@ -756,6 +776,7 @@ async def test_envoy_yaml_is_valid_by_itself(tmp_path: Path) -> None:
     buf = str(Path(sys.executable).parent / "buf")
     output = str(tmp_path / "till.binpb")
     await run(buf, "build", "proto", "-o", output, "--as-file-descriptor-set", cwd=ROOT)
+    (tmp_path / "server").symlink_to(ROOT / "server")
 
     assert await validate(ROOT / "envoy.yaml", cwd=tmp_path) == (0, "")
 

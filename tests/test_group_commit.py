@@ -1,9 +1,11 @@
 """Many small writes, one commit."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
+from tilld import group_commit
 from tilld.errors import Unavailable
 from tilld.group_commit import MAX_BATCH, GroupCommit
 
@@ -28,6 +30,42 @@ async def test_what_arrives_during_a_commit_makes_one_batch():
 
     assert await asyncio.gather(first, *rest) == [10, 20, 30, 40]
     assert batches == [[1], [2, 3, 4]]
+
+
+async def test_a_batch_waits_for_what_is_on_its_way(monkeypatch):
+    """Until it is there, or does not come any more."""
+    monkeypatch.setattr(group_commit, "GATHER_SECONDS", 60)
+    batches = []
+
+    async def commit(items):
+        batches.append(items)
+        return items
+
+    group = GroupCommit(commit)
+    with group.expecting(), suppress(ValueError):
+        with group.expecting():
+            first = asyncio.create_task(group.add(1))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert not batches
+        second = asyncio.create_task(group.add(2))
+        await asyncio.sleep(0)
+        assert not batches
+        raise ValueError
+
+    assert [await first, await second] == [1, 2]
+    assert batches == [[1, 2]]
+
+
+async def test_a_batch_waits_a_moment_only(monkeypatch):
+    monkeypatch.setattr(group_commit, "GATHER_SECONDS", 0.001)
+
+    async def commit(items):
+        return items
+
+    group = GroupCommit(commit)
+    with group.expecting():
+        assert await group.add(1) == 1
 
 
 async def test_batches_have_a_limit():

@@ -169,6 +169,9 @@ def configuration(
         chain["transport_socket"] = envoy_tls.listening(certificates)
     http = chain["filters"][0]["typed_config"]
     [host] = http["route_config"]["virtual_hosts"]
+    for reply in http["local_reply_config"]["mappers"]:
+        name = Path(reply["body"]["filename"]).name
+        reply["body"]["filename"] = str(resources.files("tilld.rest_api") / name)
     cors = host["typed_per_filter_config"]["envoy.filters.http.cors"]
     cors["allow_origin_string_match"] = [{"exact": origin} for origin in cors_origins]
     transcoder = next(f["typed_config"] for f in http["http_filters"] if "transcoder" in f["name"])

@@ -67,7 +67,8 @@ class Invoicing:
                 raise Conflict("label is in use for an invoice that was sent")
         await self._limits.turn(caller)
         async with self._limits.creating(caller, lambda: self._store.open_invoices(caller.creator)):
-            issued, seen = await self._issue(caller.creator, order)
+            with self._store.expecting():
+                issued, seen = await self._issue(caller.creator, order)
             invoice = await self._store.add(issued)
         if invoice is not issued:
             return _answering(caller, order, invoice)

@@ -5,7 +5,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from itertools import compress
 from types import TracebackType
@@ -64,6 +64,10 @@ class Store:
         if self._readers:
             self._readers.shutdown()
         close_database(self._database)
+
+    def expecting(self) -> AbstractContextManager[None]:
+        """Tell, for as long as the context lasts, that an invoice is about to be added."""
+        return self._adding.expecting()
 
     async def add(self, invoice: Invoice) -> Invoice:
         """Add an invoice, unless its invoice_id is there already. Returns the one that is there."""

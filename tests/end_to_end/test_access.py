@@ -287,6 +287,22 @@ async def test_a_token_that_is_asked_for_elsewhere_is_not_given(shop):
     assert "watch_token" not in by_query.json() | by_id.json()
 
 
+async def test_asking_for_a_token_in_other_words_is_refused(shop, tmp_path):
+    """And not passed over in silence; whatever else is in the query is."""
+    key = await make_key(tmp_path, "--username", "shop")
+    _, invoice = await create(shop, key)
+
+    async def ask(query):
+        return await shop.rest.get(f"/lightning/invoice/{invoice['invoiceid']}?{query}", headers=key)
+
+    asked = (await ask("x=1&watch_token=true&y")).json()
+    not_asked = (await ask("watch_token=false")).json()
+    refused = [await ask(f"watch_token={value}") for value in ("maybe", "", "tru!e", "%FF")]
+
+    assert ("watch_token" in asked, "watch_token" in not_asked) == (True, False)
+    assert {(each.status_code, each.json()["error"]) for each in refused} == {(400, "E1")}
+
+
 @pytest.mark.parametrize(
     "query", ["?token=", "?token=watch_x", "?token=till_x", "?x=1&token=y", "?watch_token=true"]
 )

@@ -303,7 +303,7 @@ async def test_pages_follow_each_other(cashier, monkeypatch):
     assert (over_grpc, times) == (listed, sorted(times, reverse=True))
     beside_others = (await cashier.get(f"{LIST}?x=1&after={listed[0]}&y=2")).json()["invoicerequests"]
     assert beside_others[0]["invreq_id"] == listed[1]
-    for unknown in ("0" * 64, listed[0][:-1], "zz"):
+    for unknown in ("0" * 64, listed[0][:-1], "zz", f"{listed[0]}!", "%20"):
         refused = await cashier.get(f"{LIST}?after={unknown}")
         assert (refused.status_code, "after" in refused.json()["message"]) == (400, True)
 

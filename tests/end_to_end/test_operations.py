@@ -1,7 +1,11 @@
 """What an operator sees: health, reflection, a node that goes away, stops and starts."""
 
 import asyncio
+import json
 import socket
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -11,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from tests.conftest import config, eventually, open_shop, talk_to
+from tests.end_to_end.test_access import make_key
 from tests.nodes import simulated_node
 from till.v1 import invoice_service_pb2 as service_pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
@@ -57,6 +62,31 @@ async def test_reflection_shows_the_services(shop):
 
     assert {"till.v1.InvoiceService", "till.v1.RestService", "grpc.health.v1.Health"} <= set(services)
     assert "WatchInvoice" in methods
+
+
+async def test_buf_curl_calls_by_reflection(tmp_path):
+    """As README says: straight and through Envoy, and with a key once there is one."""
+    buf = Path(sys.executable).parent / "buf"
+
+    async def curl(address, *flags):
+        process = await asyncio.create_subprocess_exec(
+            buf, "curl", "--http2-prior-knowledge", "--protocol", "grpc", *flags, "-d", "{}",
+            f"http://{address}/till.v1.InvoiceService/GetInfo", stdout=PIPE, stderr=PIPE,
+        )  # fmt: skip
+        out, errors = await process.communicate()
+        return json.loads(out or errors)
+
+    async with open_shop(config(tmp_path)) as shop:
+        running = shop.till.running
+        straight = await curl(running.grpc)
+        through_envoy = await curl(running.rest)
+        key = await make_key(tmp_path, "--username", "shop")
+        refused = await curl(running.grpc)
+        with_key = await curl(running.grpc, "--header", f"Authorization: {key['authorization']}")
+
+    assert straight == through_envoy == with_key
+    assert straight["node"]["alias"] == "till-simulated"
+    assert refused["code"] == "unauthenticated"
 
 
 async def test_while_the_node_is_away_reading_goes_on(tmp_path):

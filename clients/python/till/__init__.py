@@ -1,1 +1,63 @@
-"""Clients for Till, the cash register for Core Lightning. Generated gRPC code is in till.v1."""
+"""Client for Till, the cash register for Core Lightning.
+
+    with till.Client("127.0.0.1:50051", key="till_…") as client:
+        invoice = client.create_invoice(5000, {"type": "shop"}, description="a coffee")
+        print(invoice.bolt11)
+        for state in client.watch(invoice):
+            print(state.status)
+
+AsyncClient is the same for asyncio; till.errors draws the tree of errors; till.v1 is the generated code.
+"""
+
+from till.async_client import AsyncClient
+from till.client import Client
+from till.errors import (
+    Conflict,
+    ConnectionLost,
+    Error,
+    Expired,
+    Internal,
+    InvalidRequest,
+    NoSuchMethod,
+    NotActive,
+    NotFound,
+    NotPaid,
+    PermissionDenied,
+    Refused,
+    TookTooLong,
+    TooLarge,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+    Unreachable,
+)
+from till.results import Info, Invoice, Node, NodeAddress, Payment, Status
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Conflict",
+    "ConnectionLost",
+    "Error",
+    "Expired",
+    "Info",
+    "Internal",
+    "InvalidRequest",
+    "Invoice",
+    "NoSuchMethod",
+    "Node",
+    "NodeAddress",
+    "NotActive",
+    "NotFound",
+    "NotPaid",
+    "Payment",
+    "PermissionDenied",
+    "Refused",
+    "Status",
+    "TooLarge",
+    "TooMany",
+    "TookTooLong",
+    "Unauthenticated",
+    "Unavailable",
+    "Unreachable",
+]

@@ -1,0 +1,59 @@
+"""What the clients ask for, as messages."""
+
+import json
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from till.results import Invoice
+from till.v1.invoice_service_pb2 import (
+    CreateInvoiceRequest,
+    GetInvoiceByIdRequest,
+    GetInvoiceRequest,
+    LookupInvoiceRequest,
+    WatchInvoiceRequest,
+)
+
+
+def create(
+    amount_msat: int | None,
+    metadata: Mapping[str, Any],
+    description: str | None,
+    label: str | None,
+    expiry: timedelta | int | None,
+    watch_token: bool,
+) -> CreateInvoiceRequest:
+    """A request that may be sent again and again, and makes one invoice: it always has a label."""
+    request = CreateInvoiceRequest(
+        amount_msat=amount_msat,
+        metadata=json.dumps(metadata, ensure_ascii=False, allow_nan=False),
+        description=description,
+        label=uuid.uuid4().hex if label is None else label,
+        watch_token=watch_token,
+    )
+    if expiry is not None:
+        request.expiry.FromTimedelta(expiry if isinstance(expiry, timedelta) else timedelta(seconds=expiry))
+    return request
+
+
+def get(invoice_id: str | None, watch_token: bool, **others: str | None) -> tuple[str, Any]:
+    """The method that finds an invoice by what is given, and its request.
+
+    Raises TypeError unless that is one thing.
+    """
+    given = {name: value for name, value in {"invoice_id": invoice_id, **others}.items() if value is not None}
+    if len(given) != 1:
+        raise TypeError("give one of invoice_id, id, label, payment_hash and bolt11")
+    if watch_token and invoice_id is None:
+        raise TypeError("a watch token is given by invoice_id only")
+    if invoice_id is not None:
+        return "GetInvoice", GetInvoiceRequest(invoice_id=invoice_id, watch_token=watch_token)
+    if "id" in given:
+        return "GetInvoiceById", GetInvoiceByIdRequest(id=given["id"])
+    return "LookupInvoice", LookupInvoiceRequest(**given)
+
+
+def watch(invoice: Invoice | str) -> WatchInvoiceRequest:
+    """To watch an invoice, or what has this invoice_id."""
+    return WatchInvoiceRequest(invoice_id=invoice if isinstance(invoice, str) else invoice.invoice_id)

@@ -1,0 +1,120 @@
+"""The commands of `till`."""
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from till.client import Client
+from till.results import Invoice, Status
+from till_cli import display
+
+# Where the context remembers that JSON is wanted, for errors too.
+JSON = "till.json"
+EXPIRED = 3
+
+
+def _remember(ctx: typer.Context, wanted: bool) -> bool:
+    ctx.meta[JSON] = wanted
+    return wanted
+
+
+def _metadata(text: str) -> dict[str, Any]:
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise typer.BadParameter("give a JSON object, such as '{\"order\": 17}'")
+    return parsed
+
+
+Json = Annotated[
+    bool, typer.Option("--json", callback=_remember, help="Print JSON, an object on each line; errors too.")
+]
+InvoiceId = Annotated[str, typer.Argument(metavar="ID", help="Its invoice_id.")]
+
+
+def create(
+    ctx: typer.Context,
+    amount_msat: Annotated[
+        int | None,
+        typer.Argument(metavar="AMOUNT", min=1, help="In millisatoshi: 1000 are a satoshi."),
+    ] = None,
+    any_amount: Annotated[bool, typer.Option("--any", help="The payer chooses the amount.")] = False,
+    type_: Annotated[
+        str | None,
+        typer.Option(
+            "--type", metavar="TEXT", help="Names the application that the payment is for. [default: till]"
+        ),
+    ] = None,
+    description: Annotated[str | None, typer.Option(metavar="TEXT", help="What the payer sees.")] = None,
+    metadata: Annotated[
+        Any | None,
+        typer.Option(metavar="JSON", parser=_metadata, help="An object that comes back with the invoice."),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Your own name for it: once more gives the same invoice."),
+    ] = None,
+    expiry: Annotated[
+        int | None, typer.Option(metavar="SECONDS", min=1, help="How long it can be paid. [default: 3600]")
+    ] = None,
+    watch_it: Annotated[bool, typer.Option("--watch", help="Wait until it is paid.")] = False,
+    qr: Annotated[
+        bool | None, typer.Option(help="Draw a QR code. [default: on a terminal]", show_default=False)
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Create an invoice; print its payment request, and draw it for the payer."""
+    if any_amount == (amount_msat is not None):
+        raise typer.BadParameter("give an amount in millisatoshi, such as 5000, or --any")
+    client: Client = ctx.obj
+    about = {"type": "till"} | (metadata or {}) | ({"type": type_} if type_ else {})
+    invoice = client.create_invoice(amount_msat, about, description=description, label=label, expiry=expiry)
+    if json_:
+        display.print_json(invoice)
+    else:
+        display.print_payment_request(invoice, sys.stdout.isatty() if qr is None else qr)
+    if watch_it:
+        _watch(client, invoice, json_, printed=invoice)
+
+
+def get(
+    ctx: typer.Context,
+    invoice_id: Annotated[str | None, typer.Argument(metavar="ID", help="Its invoice_id.")] = None,
+    id_: Annotated[str | None, typer.Option("--id", metavar="ID", help="Its internal id.")] = None,
+    label: Annotated[str | None, typer.Option(metavar="TEXT", help="Your own name for it.")] = None,
+    payment_hash: Annotated[str | None, typer.Option(metavar="HEX", help="Its payment hash.")] = None,
+    bolt11: Annotated[str | None, typer.Option(metavar="TEXT", help="Its payment request.")] = None,
+    json_: Json = False,
+) -> None:
+    """Read an invoice, by one of its names."""
+    if sum(name is not None for name in (invoice_id, id_, label, payment_hash, bolt11)) != 1:
+        raise typer.BadParameter("give one of ID, --id, --label, --payment-hash and --bolt11")
+    client: Client = ctx.obj
+    invoice = client.get_invoice(invoice_id, id=id_, label=label, payment_hash=payment_hash, bolt11=bolt11)
+    display.show(invoice, json_)
+
+
+def watch(ctx: typer.Context, invoice_id: InvoiceId, json_: Json = False) -> None:
+    """Watch an invoice until it is paid or expired; lost connections are made anew."""
+    client: Client = ctx.obj
+    # A watch would wait for a Till that is not there.
+    _watch(client, client.get_invoice(invoice_id), json_)
+
+
+def info(ctx: typer.Context, json_: Json = False) -> None:
+    """Tell about this Till and its node, and what was received."""
+    client: Client = ctx.obj
+    display.show(client.info(), json_)
+
+
+def _watch(client: Client, invoice: Invoice, json_: bool, printed: Invoice | None = None) -> None:
+    with display.live(invoice, json_) as tell:
+        for state in client.watch(invoice):
+            if state != printed:
+                tell(state)
+    if state.status is Status.EXPIRED:
+        raise typer.Exit(EXPIRED)

@@ -1,0 +1,103 @@
+"""The command line of `till`: how Till is reached, and what went wrong."""
+
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from till import errors
+from till.client import Client
+from till.connection import ADDRESS
+from till_cli import commands
+
+HINTS = {
+    errors.ConnectionLost: "Is Till running at {address}? Name another with --address or TILL_ADDRESS; "
+    "where it serves TLS, give --tls or --ca.",
+    errors.Unauthenticated: "Put a key into TILL_KEY, or name its file with --key-file; "
+    "'tilld key create --username NAME' makes one.",
+    errors.TookTooLong: "Give it longer with --timeout.",
+}
+
+
+class Till(TyperGroup):
+    """The commands; an error of Till's is one line, which says what to do next."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except errors.Error as error:
+            if ctx.meta.get(commands.JSON):
+                typer.echo(json.dumps({"error": error.code, "message": error.message}), err=True)
+            else:
+                hint = HINTS.get(type(error), "").format(address=ctx.params["address"])
+                typer.echo(f"till: {error}\n{hint}".rstrip(), err=True)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    cls=Till,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+invoice = typer.Typer(help="Create and read invoices.", no_args_is_help=True)
+invoice.command()(commands.create)
+invoice.command()(commands.get)
+app.add_typer(invoice, name="invoice")
+app.command()(commands.watch)
+app.command()(commands.info)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"till {version('lightning-till-client')}")
+        raise typer.Exit
+
+
+def _file(help_: str, variable: str) -> Any:
+    return typer.Option(
+        metavar="FILE", exists=True, dir_okay=False, readable=True, envvar=variable, help=help_
+    )
+
+
+@app.callback()
+def _till(
+    ctx: typer.Context,
+    address: Annotated[
+        str, typer.Option(metavar="HOST:PORT", envvar="TILL_ADDRESS", help="Where Till serves gRPC.")
+    ] = ADDRESS,
+    key_file: Annotated[
+        Path | None, _file("File that has the key, if TILL_KEY has not.", "TILL_KEY_FILE")
+    ] = None,
+    tls: Annotated[bool, typer.Option("--tls", envvar="TILL_TLS", help="Speak TLS.")] = False,
+    ca: Annotated[
+        Path | None, _file("Speak TLS: one of these must have signed Till's certificate (PEM).", "TILL_CA")
+    ] = None,
+    cert: Annotated[Path | None, _file("Speak TLS, and show this certificate (PEM).", "TILL_CERT")] = None,
+    cert_key: Annotated[Path | None, _file("The key of --cert (PEM).", "TILL_CERT_KEY")] = None,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, envvar="TILL_TIMEOUT", help="How long a call may take.")
+    ] = 5.0,
+    show_version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
+    ] = False,
+) -> None:
+    """Till takes payments over Lightning: create an invoice, show it, watch it until it is paid.
+
+    The key is taken from the variable **TILL_KEY**: on the command line everybody on this machine could read
+    it. Options of `till` itself come before the command: `till --address HOST:PORT info`.
+
+    Exit codes: 0 done; 1 an error; 2 wrong usage; 3 the watched invoice expired; 130 Ctrl-C.
+    """
+    if (cert is None) != (cert_key is None):
+        raise typer.BadParameter("--cert and --cert-key belong together: give both")
+    key = os.environ.get("TILL_KEY") or (key_file.read_text() if key_file else "")
+    pair = (cert, cert_key) if cert and cert_key else None
+    client = Client(address, key.strip(), tls=tls, ca=ca, cert=pair, timeout=timeout)
+    ctx.obj = ctx.with_resource(client)

@@ -1,0 +1,128 @@
+"""The annotations of the REST services work for grpc-gateway too: built here, before a real tilld."""
+
+import asyncio
+import shutil
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import config, open_shop
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "tests" / "grpc_gateway"
+PROTOS = ["till/v1/rest_service.proto", "till/v1/rest_invreq_service.proto"]
+MODULE = "lightning-till/tests/grpc_gateway"
+GO = shutil.which("go")
+
+pytestmark = [
+    pytest.mark.skipif(GO is None, reason="needs go, which is not installed"),
+    # Building it for the first time takes a while.
+    pytest.mark.timeout(600),
+]
+
+
+@pytest.fixture(scope="module")
+async def gateway(tmp_path_factory):
+    """A shop, and a client of the gateway in front of it."""
+    directory = tmp_path_factory.mktemp("gateway")
+    for file in SOURCE.iterdir():
+        shutil.copy(file, directory)
+    await run(GO, "build", "-o", "bin/", "tool", cwd=directory)
+    packages = [f"M{each}={MODULE}/gen/till/v1" for each in PROTOS]
+    plugins = {
+        f"{name}_{kind}": value
+        for name in ("go", "go-grpc", "grpc-gateway")
+        for kind, value in (("out", "."), ("opt", ",".join([f"module={MODULE}", *packages])))
+    }
+    await run(
+        sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={ROOT / 'proto'}",
+        *(f"--plugin={each}" for each in (directory / "bin").iterdir()),
+        *(f"--{name}={value}" for name, value in plugins.items()), *PROTOS, cwd=directory,
+    )  # fmt: skip
+    await run(GO, "build", "-o", "gateway", ".", cwd=directory)
+    async with open_shop(config(tmp_path_factory.mktemp("till"))) as shop:
+        process = await asyncio.create_subprocess_exec(
+            directory / "gateway", str(shop.till.running.grpc), stdout=PIPE
+        )
+        assert process.stdout
+        address = (await process.stdout.readline()).decode().strip()
+        async with httpx.AsyncClient(base_url=f"http://{address}", timeout=10) as client:
+            yield shop, client
+        process.terminate()
+        await process.wait()
+
+
+async def run(*command, cwd):
+    """Run a program that must succeed."""
+    process = await asyncio.create_subprocess_exec(*command, cwd=cwd, stdout=PIPE, stderr=STDOUT)
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+
+
+async def test_what_is_asked_through_it_has_the_documented_answer(gateway):
+    """To the byte what Envoy gives."""
+    shop, client = gateway
+    body = b'{"msat": 12345678901234567, "metadata": {"type": "shop", "n": 123456789012345678901.50}}'
+
+    created = await client.post("/lightning/invoice/create", content=body, headers={"idempotency-key": "k"})
+    again = await client.post("/lightning/invoice/create", content=body, headers={"idempotency-key": "k"})
+
+    assert (created.status_code, created.headers["content-type"]) == (200, "application/json")
+    assert again.content == created.content
+    invoice = created.json()
+    for path in (
+        f"/lightning/invoice/{invoice['invoiceid']}",
+        f"/lightning/invoice/i/{invoice['_id']}",
+        "/lightning/info",
+    ):
+        answer, documented = await client.get(path), await shop.rest.get(path)
+        assert (answer.status_code, answer.content) == (200, documented.content)
+        assert answer.headers["content-type"] == "application/json"
+    asked = await client.get(f"/lightning/invoice/{invoice['invoiceid']}?watch_token=true")
+    assert asked.json()["watch_token"].startswith("watch_")
+
+
+async def test_a_watch_through_it_is_a_stream_of_events(gateway):
+    shop, client = gateway
+    invoice = await shop.create()
+    path = f"/lightning/invoice/{invoice['invoiceid']}/watch"
+
+    async with client.stream("GET", path) as stream:
+        lines = stream.aiter_lines()
+        first = [await anext(lines) for _ in range(5)]
+        await shop.pay(invoice["payreq"])
+        rest = [line async for line in lines if line and not line.startswith(":")]
+
+    assert stream.headers["content-type"] == "text/event-stream"
+    assert first[:3] == ["retry: 2000", "", "id: 1"]
+    assert '"status":"unpaid"' in first[3]
+    assert rest[0] == "id: 2"
+    assert '"status":"paid"' in rest[1]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/lightning/invoice/PDxIkt9La2h1iG~VTIEcz", None),
+        ("GET", "/lightning/invoice/PDxIkt9La2h1iG~VTIEcz/watch", None),
+        ("GET", "/lightning/invoicerequest/abc", None),
+        ("GET", "/lightning/invoicerequests?after=abc", None),
+        ("POST", "/lightning/invoice/create", b'{"msat": 1}'),
+        ("POST", "/lightning/invoice/create", b"[" * 70_000),
+        ("POST", "/lightning/invoice/send", b'{"invreq": "lnr1qq", "label": "l"}'),
+    ],
+)
+async def test_an_error_through_it_has_the_documented_body(gateway, method, path, body):
+    shop, client = gateway
+
+    answer = await client.request(method, path, content=body)
+    documented = await shop.rest.request(method, path, content=body)
+
+    assert answer.status_code == documented.status_code >= 400
+    assert answer.json()["error"] == documented.json()["error"]
+    assert answer.headers["content-type"] == "application/json"
+    if answer.status_code != 413:
+        assert answer.json() == documented.json()

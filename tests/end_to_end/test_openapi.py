@@ -1,0 +1,104 @@
+"""The OpenAPI document and the page to read it, as they are served; and whether Till keeps to them."""
+
+import asyncio
+import json
+import shutil
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import config, open_shop
+from tests.end_to_end.test_access import make_key
+from tests.end_to_end.test_browsers import ORIGIN, SECURITY, lonely  # noqa: F401 - a fixture
+
+FILES = resources.files("tilld.rest_api")
+SERVED = {
+    "/openapi.json": ("openapi.json", "application/json"),
+    "/docs": ("docs.html", "text/html; charset=utf-8"),
+    "/docs.js": ("docs.js", "text/javascript; charset=utf-8"),
+    "/docs.css": ("docs.css", "text/css; charset=utf-8"),
+}
+ROOT = Path(__file__).parents[2]
+CONFIG = Path(__file__).parent / "schemathesis.toml"
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.mark.parametrize("path", SERVED)
+async def test_envoy_serves_it_by_itself(lonely, path):  # noqa: F811
+    """Neither a key nor a tilld is needed, and pages that may call may read it."""
+    name, media_type = SERVED[path]
+
+    reply = await lonely.get(path, headers={"origin": ORIGIN})
+    head = await lonely.head(path)
+    other = await lonely.post(path)
+
+    assert (reply.status_code, reply.content) == (200, FILES.joinpath(name).read_bytes())
+    assert reply.headers["content-type"] == head.headers["content-type"] == media_type
+    assert reply.headers["access-control-allow-origin"] == ORIGIN
+    assert (head.status_code, head.content) == (200, b"")
+    assert (other.status_code, other.headers["allow"], other.json()["error"]) == (405, "GET", "E10")
+
+
+@pytest.mark.parametrize("path", SERVED)
+async def test_only_the_page_may_do_anything(lonely, path):  # noqa: F811
+    """It may fetch from where it came, and be framed by nobody."""
+    headers = (await lonely.get(path)).headers
+    policy = "content-security-policy"
+
+    assert headers.items() >= {name: SECURITY[name] for name in SECURITY.keys() - {policy}}.items()
+    if path == "/docs":
+        *allowed, base, form, frame = headers[policy].split("; ")[1:]
+        assert allowed == ["connect-src 'self'", "script-src 'self'", "style-src 'self'"]
+        assert (base, form, frame) == ("base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'")
+        assert headers[policy].startswith("default-src 'none'; ")
+    else:
+        assert headers[policy] == SECURITY[policy]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium, which is not installed")
+async def test_a_browser_shows_every_operation(lonely, tmp_path):  # noqa: F811
+    """And what the page does is what its policy allows."""
+    _, shown, log = await _run(
+        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}",
+        "--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom", f"{lonely.base_url}/docs",
+        stderr=PIPE,
+    )  # fmt: skip
+
+    for path in json.loads(FILES.joinpath("openapi.json").read_text())["paths"]:
+        assert f"<code>{path}</code>" in shown
+    assert "CONSOLE" not in log
+
+
+@pytest.fixture(scope="module")
+async def cashier(tmp_path_factory):
+    """A Till, and the header of one who may do all of its REST API as often as wanted."""
+    directory = tmp_path_factory.mktemp("openapi")
+    async with open_shop(config(directory, key_creates_per_second=10_000)) as shop:
+        scopes = ("invoices:create", "invoices:read", "info:read", "payouts")
+        yield shop, await make_key(directory, "--username=all", *(f"--scope={each}" for each in scopes))
+
+
+@pytest.mark.timeout(180)
+async def test_schemathesis_finds_nothing(cashier):
+    """Good requests are taken and bad ones refused, and every answer is one that is documented."""
+    shop, header = cashier
+    program = Path(sys.executable).parent / "schemathesis"
+
+    code, report, _ = await _run(
+        str(program), "--config-file", str(CONFIG), "run", f"{shop.rest.base_url}/openapi.json",
+        "--header", f"Authorization: {header['authorization']}", "--no-color", "--continue-on-failure",
+    )  # fmt: skip
+
+    assert (code, "Tested: 10" in report) == (0, True), report
+
+
+async def _run(*command, **streams):
+    """Run a program; returns its exit code, and what it says on its standard output and error."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=PIPE, stderr=streams.get("stderr", STDOUT)
+    )
+    output, errors = await process.communicate()
+    return process.returncode, output.decode(), (errors or b"").decode()

@@ -1,0 +1,128 @@
+// The documented JSON REST API by grpc-gateway, in front of tilld: main GRPC_ADDRESS.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/genproto/googleapis/api/httpbody"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	till "lightning-till/tests/grpc_gateway/gen/till/v1"
+)
+
+// Where it is not that of the gRPC status.
+var httpStatus = map[string]int{
+	"E5": http.StatusConflict, "E6": http.StatusRequestEntityTooLarge, "E10": http.StatusMethodNotAllowed,
+	"E11": http.StatusConflict, "E12": http.StatusGone, "E13": http.StatusBadGateway,
+	"E14": http.StatusUnprocessableEntity, "E15": http.StatusGatewayTimeout,
+}
+
+// What the gateway refuses by itself has no code.
+var codes = map[int]string{
+	http.StatusBadRequest: "E1", http.StatusNotFound: "E2", http.StatusRequestEntityTooLarge: "E6",
+	http.StatusServiceUnavailable: "E8", http.StatusGatewayTimeout: "E9",
+	http.StatusMethodNotAllowed: "E10", http.StatusNotImplemented: "E10",
+}
+
+// answer is the documented status and body of an error.
+func answer(told *status.Status) (int, []byte) {
+	httpCode := runtime.HTTPStatusFromCode(told.Code())
+	code, known := codes[httpCode]
+	if !known {
+		code = "E0"
+	}
+	for _, detail := range told.Details() {
+		if info, is := detail.(*errdetails.ErrorInfo); is && info.Domain == "till" {
+			code = info.Metadata["code"]
+		}
+	}
+	if other, differs := httpStatus[code]; differs {
+		httpCode = other
+	}
+	body, _ := json.Marshal(struct {
+		Error   string `json:"error"`
+		Message string `json:"message"`
+	}{code, told.Message()})
+	return httpCode, body
+}
+
+func refuse(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
+	httpCode, body := answer(status.Convert(err))
+	if httpCode == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(httpCode)
+	_, _ = w.Write(body)
+}
+
+// rawBodies passes bodies of google.api.HttpBody through as they are, which the gateway does one way only.
+type rawBodies struct{ *runtime.HTTPBodyMarshaler }
+
+func (m rawBodies) NewDecoder(r io.Reader) runtime.Decoder {
+	return runtime.DecoderFunc(func(value any) error {
+		body, is := value.(**httpbody.HttpBody)
+		if !is {
+			return m.HTTPBodyMarshaler.NewDecoder(r).Decode(value)
+		}
+		data, err := io.ReadAll(r)
+		*body = &httpbody.HttpBody{Data: data}
+		return err
+	})
+}
+
+// Marshal writes the error of a stream, too, which no error handler sees.
+func (m rawBodies) Marshal(value any) ([]byte, error) {
+	if chunk, is := value.(map[string]proto.Message); is {
+		if told, failed := chunk["error"].(*spb.Status); failed {
+			_, body := answer(status.FromProto(told))
+			return body, nil
+		}
+	}
+	return m.HTTPBodyMarshaler.Marshal(value)
+}
+
+// Delimiter is what stands between the messages of a stream: server-sent events have their own ends.
+func (rawBodies) Delimiter() []byte { return nil }
+
+func main() {
+	ctx := context.Background()
+	mux := runtime.NewServeMux(
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, rawBodies{&runtime.HTTPBodyMarshaler{Marshaler: &runtime.JSONPb{}}}),
+		runtime.WithErrorHandler(refuse),
+		runtime.WithIncomingHeaderMatcher(func(name string) (string, bool) {
+			switch name {
+			case "Authorization", "Idempotency-Key", "Last-Event-Id":
+				return name, true
+			}
+			return "", false
+		}),
+	)
+	options := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
+	for _, register := range []func(context.Context, *runtime.ServeMux, string, []grpc.DialOption) error{
+		till.RegisterRestServiceHandlerFromEndpoint, till.RegisterRestInvreqServiceHandlerFromEndpoint,
+	} {
+		if err := register(ctx, mux, os.Args[1], options); err != nil {
+			log.Fatal(err)
+		}
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(listener.Addr())
+	log.Fatal(http.Serve(listener, mux))
+}

@@ -1,0 +1,248 @@
+"""The command `till`: as a function of its arguments, and as a person runs it."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import till
+from tests.conftest import config
+from tests.end_to_end.test_access import make_key
+from till_cli.main import app
+from tilld.app import Till
+
+TILL = Path(sys.executable).with_name("till")
+EXAMPLE = Path(__file__).parents[2] / "clients/python/examples/first_invoice.py"
+BOLT11 = re.compile("lnbcrt[0-9a-z]+")
+
+
+@pytest.fixture
+def run(address):
+    """Runs the command; returns its result."""
+
+    async def run(*arguments, **environment):
+        settings = {"TILL_ADDRESS": address} | environment
+        return await asyncio.to_thread(CliRunner().invoke, app, arguments, env=settings)
+
+    return run
+
+
+@asynccontextmanager
+async def process(*command, **settings):
+    """A program for as long as the context lasts."""
+    started = await asyncio.create_subprocess_exec(*command, **settings)
+    try:
+        yield started
+    finally:
+        if started.returncode is None:
+            started.kill()
+            await started.wait()
+
+
+class Terminal:
+    """A program on a terminal of its own."""
+
+    def __init__(self, file, program):
+        self._file = file
+        self.program = program
+        self._read = b""
+
+    @property
+    def seen(self):
+        """What is on the screen, and was."""
+        return self._read.decode(errors="replace")
+
+    async def shows(self, pattern):
+        """Wait until a pattern is on the screen; returns what matches."""
+        async with asyncio.timeout(20):
+            while not (match := re.search(pattern, self.seen)):
+                self._read += await asyncio.to_thread(os.read, self._file, 65536)
+        return match[0]
+
+
+@asynccontextmanager
+async def on_terminal(*arguments, address):
+    ours, theirs = os.openpty()
+    environment = os.environ | {"TILL_ADDRESS": address, "TERM": "xterm", "COLUMNS": "200"}
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    async with process(TILL, *arguments, env=environment, **streams) as program:
+        os.close(theirs)
+        yield Terminal(ours, program)
+    os.close(ours)
+
+
+async def test_create_prints_the_payment_request(run):
+    created = await run("invoice", "create", "5000", "--type", "shop", "--description", "a coffee")
+
+    bolt11 = created.stdout.strip()
+    assert created.exit_code == 0
+    assert BOLT11.fullmatch(bolt11)
+    assert "unpaid: 5,000 msat, expires in 0:59:5" in created.stderr
+    found = json.loads((await run("invoice", "get", "--bolt11", bolt11, "--json")).stdout)
+    assert (found["description"], found["metadata"]) == ("a coffee", {"type": "shop"})
+
+
+async def test_create_draws_a_qr_code(run):
+    """Of the payment request in upper case, which makes it smaller: 49 dots wide, and 2 on each side."""
+    created = await run("invoice", "create", "5000", "--qr")
+
+    *drawing, bolt11 = created.stdout.splitlines()
+    assert BOLT11.fullmatch(bolt11)
+    assert {len(line) for line in drawing} == {53}
+    assert set("".join(drawing)) == set("█▀▄ ")
+
+
+async def test_an_invoice_is_made_as_its_options_say(run):
+    options = ("--any", "--label", "table 4", "--expiry", "60", "--metadata", '{"order": 17}', "--json")
+
+    one, other = [json.loads((await run("invoice", "create", *options)).stdout) for _ in range(2)]
+
+    assert one == other
+    assert (one["amount_msat"], one["label"], one["metadata"]) == (
+        None,
+        "table 4",
+        {"type": "till", "order": 17},
+    )
+    assert (await run("invoice", "get", "--label", "table 4")).stdout.startswith(
+        f"invoice_id    {one['invoice_id']}"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("invoice", "create"),
+        ("invoice", "create", "5000", "--any"),
+        ("invoice", "create", "5000", "--metadata", "[]"),
+        ("invoice", "get"),
+        ("invoice", "get", "ID", "--label", "x"),
+        ("--cert", __file__, "info"),
+    ],
+)
+async def test_wrong_usage_is_told(run, arguments):
+    told = await run(*arguments)
+
+    assert told.exit_code == 2
+    assert "give" in told.stderr
+
+
+async def test_a_description_makes_no_lines_of_its_own(run):
+    options = ("--description", "a\nstatus  paid", "--metadata", '{"type": "a"}', "--type", "b", "--json")
+    created = json.loads((await run("invoice", "create", "5000", *options)).stdout)
+
+    shown = (await run("invoice", "get", created["invoice_id"])).stdout.splitlines()
+
+    assert r'description   "a\nstatus  paid"' in shown
+    assert 'metadata      {"type": "b"}' in shown
+
+
+async def test_an_error_is_a_line_and_what_to_do_next(run):
+    missing = await run("watch", "a" * 21)
+    as_json = await run("invoice", "get", "--label", "no such", "--json")
+    away = await run("--timeout", "0.2", "info", TILL_ADDRESS="127.0.0.1:1")
+
+    assert (missing.exit_code, missing.stderr) == (1, "till: E2: resource not found\n")
+    assert json.loads(as_json.stderr) == {"error": "E2", "message": "resource not found"}
+    assert away.exit_code == 1
+    assert "Is Till running at 127.0.0.1:1? Name another with --address" in away.stderr
+
+
+async def test_a_key_is_taken_from_the_environment_or_a_file(run, tmp_path):
+    async with Till(config(tmp_path / "till", no_rest=True)) as guarded:
+        header = await make_key(tmp_path / "till", "--username", "shop")
+        key = header["authorization"].removeprefix("Bearer ")
+        file = tmp_path / "key"
+        file.write_text(f"{key}\n")
+        where = ("--address", str(guarded.running.grpc))
+
+        without = await run(*where, "info")
+        assert without.exit_code == 1
+        assert without.stderr.startswith("till: E3: ")
+        assert "Put a key into TILL_KEY, or name its file with --key-file" in without.stderr
+        assert (await run(*where, "info", TILL_KEY=key)).exit_code == 0
+        assert (await run(*where, "--key-file", str(file), "info")).exit_code == 0
+
+
+async def test_info_tells_of_the_node(run):
+    assert "node.alias                  till-simulated" in (await run("info")).stdout
+    assert json.loads((await run("info", "--json")).stdout)["node"]["version"].endswith("-simulated")
+
+
+async def test_a_watch_tells_that_an_invoice_expired(run):
+    created = await run("invoice", "create", "5000", "--expiry", "1", "--watch")
+
+    assert created.exit_code == 3
+    assert created.stdout.splitlines()[-1] == "expired: 5,000 msat"
+
+
+async def test_a_program_watches_until_it_is_paid(address, pay):
+    """By its entry point: a JSON object on each line, each state once."""
+    arguments = ("--address", address, "invoice", "create", "5000", "--watch", "--json")
+    async with process(TILL, *arguments, stdout=asyncio.subprocess.PIPE) as watching:
+        created = json.loads(await watching.stdout.readline())
+        async with till.AsyncClient(address) as client:
+            await pay(await client.get_invoice(created["invoice_id"]))
+        rest, _ = await watching.communicate()
+
+    [paid] = map(json.loads, rest.splitlines())
+    assert (created["status"], paid["status"], watching.returncode) == ("unpaid", "paid", 0)
+    assert paid["payment"]["amount_received_msat"] == 5000
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", paid["expires_at"])
+
+
+async def test_a_person_sees_a_qr_code_and_a_live_line_until_it_is_paid(address, pay):
+    async with on_terminal("invoice", "create", "5000", "--watch", address=address) as terminal:
+        bolt11 = await terminal.shows(BOLT11.pattern + r"(?=\s)")
+        await terminal.shows(r"\x1b\[2Kunpaid: 5,000 msat, expires in 0:59:\d\d")
+        async with till.AsyncClient(address) as client:
+            await pay(await client.get_invoice(bolt11=bolt11))
+        await terminal.shows("paid: 5,000 msat\x1b")
+
+        assert await terminal.program.wait() == 0
+    assert "█▀▄" in terminal.seen
+
+
+async def test_ctrl_c_ends_a_watch_without_a_word(address):
+    async with till.AsyncClient(address) as client:
+        invoice = await client.create_invoice(5000, {"type": "shop"})
+    async with on_terminal("watch", invoice.invoice_id, address=address) as terminal:
+        await terminal.shows("unpaid")
+        terminal.program.send_signal(signal.SIGINT)
+
+        assert await terminal.program.wait() == 130
+    assert "Traceback" not in terminal.seen
+
+
+async def test_the_shell_completes_commands():
+    asked = {"_TILL_COMPLETE": "complete_bash", "COMP_WORDS": "till invoice cr", "COMP_CWORD": "2"}
+    async with process(TILL, env=os.environ | asked, stdout=asyncio.subprocess.PIPE) as completing:
+        words, _ = await completing.communicate()
+
+    assert words.split() == [b"create"]
+
+
+async def test_without_its_extra_the_command_says_what_to_install():
+    program = "import sys; sys.modules['typer'] = None; import till_cli; till_cli.main()"
+    async with process(sys.executable, "-c", program, stderr=asyncio.subprocess.PIPE) as lacking:
+        _, told = await lacking.communicate()
+
+    assert lacking.returncode == 1
+    assert b"pip install 'lightning-till-client[cli]'" in told
+
+
+async def test_the_example_sells_a_coffee(address, pay):
+    async with process(sys.executable, EXAMPLE, address, stdout=asyncio.subprocess.PIPE) as selling:
+        bolt11 = (await selling.stdout.readline()).decode().strip()
+        async with till.AsyncClient(address) as client:
+            await pay(await client.get_invoice(bolt11=bolt11))
+        rest, _ = await selling.communicate()
+
+    assert selling.returncode == 0
+    assert rest.decode().split()[:3] == ["unpaid", "paid", "received"]

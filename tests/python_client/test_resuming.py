@@ -1,0 +1,171 @@
+"""What is lost on the way: watches go on, and no create makes two invoices."""
+
+import asyncio
+
+import pytest
+
+import till
+from tests.conftest import config, eventually
+from tests.nodes import simulated_node
+from till.v1.invoice_service_pb2 import CreateInvoiceRequest
+from tilld.app import Till
+
+SHOP = {"type": "shop"}
+# An invoice's payment request alone has more.
+STATE_BYTES = 300
+
+
+class Proxy:
+    """Passes bytes on to a server; what the server says may get lost."""
+
+    address: str
+
+    def __init__(self, target):
+        self._target = target
+        self._writers = []
+        self._loses_replies = False
+        self._longest = 0
+        self.refuses = False
+        self.refused = 0
+
+    async def accept(self, reader, writer):
+        if self.refuses:
+            self.refused += 1
+            writer.transport.abort()
+            return
+        other_reader, other_writer = await asyncio.open_connection(*self._target)
+        self._writers += [writer, other_writer]
+        await asyncio.gather(
+            self._pass_on(reader, other_writer, lambda data: True),
+            self._pass_on(other_reader, writer, self._passes_reply),
+        )
+
+    async def until_told(self):
+        """Wait until a state was passed on since the last cut: nothing else is as long."""
+        await eventually(lambda: self._longest > STATE_BYTES)
+
+    def _passes_reply(self, data):
+        self._longest = max(self._longest, len(data))
+        return not self._loses_replies
+
+    async def _pass_on(self, reader, writer, passes):
+        try:
+            while data := await reader.read(65536):
+                if passes(data):
+                    writer.write(data)
+        except ConnectionError:
+            pass
+        writer.close()
+
+    def lose_replies(self):
+        """From now on nothing of what the server says arrives."""
+        self._loses_replies = True
+
+    def cut(self):
+        """Cut all connections; those that come now are good ones."""
+        self._loses_replies = False
+        self._longest = 0
+        for writer in self._writers:
+            writer.transport.abort()
+
+
+@pytest.fixture
+async def proxy(running):
+    proxy = Proxy(running.grpc)
+    server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
+    proxy.address = "{}:{}".format(*server.sockets[0].getsockname())
+    yield proxy
+    server.close()
+    proxy.cut()
+
+
+async def lose_reply(proxy, client, direct, creating):
+    """Lose the reply of a call that makes an invoice; returns what comes of it, and how many were made."""
+    before = (await client.info()).invoices
+    proxy.lose_replies()
+    waiting = asyncio.ensure_future(creating)
+
+    async def is_made():
+        return (await direct.info()).invoices > before
+
+    async with asyncio.timeout(10):
+        while not await is_made():
+            await asyncio.sleep(0.01)
+    proxy.cut()
+    results = await asyncio.gather(waiting, return_exceptions=True)
+    return results[0], (await direct.info()).invoices - before
+
+
+async def test_a_create_whose_reply_is_lost_makes_one_invoice(connect, proxy, address):
+    async with connect(proxy.address) as client, till.AsyncClient(address) as direct:
+        invoice, made = await lose_reply(proxy, client, direct, client.create_invoice(5000, SHOP))
+
+        assert made == 1
+        assert await direct.get_invoice(invoice.invoice_id) == invoice
+
+
+async def test_a_raw_call_is_not_made_again_unless_asked_for(connect, proxy, address):
+    request = CreateInvoiceRequest(amount_msat=5000, metadata='{"type": "shop"}')
+    async with connect(proxy.address) as client, till.AsyncClient(address) as direct:
+        lost, made = await lose_reply(
+            proxy, client, direct, client.call(client.invoices.CreateInvoice, request)
+        )
+
+        assert made == 1
+        assert isinstance(lost, till.ConnectionLost)
+
+
+async def test_a_watch_whose_connection_is_cut_goes_on_and_tells_no_state_twice(connect, proxy, pay):
+    async with connect(proxy.address) as client:
+        invoice = await client.create_invoice(5000, SHOP)
+        seen = []
+
+        async def pay_when_told():
+            await proxy.until_told()
+            await pay(invoice)
+
+        async for state in client.watch(invoice):
+            seen.append(state.status)
+            if len(seen) == 1:
+                proxy.cut()
+                paying = asyncio.ensure_future(pay_when_told())
+        await paying
+
+    assert seen == ["unpaid", "paid"]
+
+
+async def test_a_watch_outlives_a_restart_in_which_the_payment_happens(connect, tmp_path):
+    async with simulated_node(tmp_path) as node:
+        settings = {"no_rest": True, "lightning_rpc": node.rpc_file, "grace_seconds": 0.1}
+        first = Till(config(tmp_path / "till", **settings))
+        await first.__aenter__()
+        address = first.running.grpc
+        async with connect(str(address)) as client:
+            invoice = await client.create_invoice(5000, SHOP)
+            seen = []
+
+            async def watch():
+                async for state in client.watch(invoice):
+                    seen.append(state.status)
+
+            watching = asyncio.ensure_future(watch())
+            await eventually(lambda: seen == ["unpaid"])
+            await first.__aexit__(None, None, None)
+            await node.pay(invoice.bolt11)
+            assert not watching.done()
+
+            async with Till(config(tmp_path / "till", grpc=address, **settings)):
+                async with asyncio.timeout(20):
+                    await watching
+
+    assert seen == ["unpaid", "paid"]
+
+
+async def test_a_call_goes_on_until_till_is_back(connect, proxy):
+    proxy.refuses = True
+    async with connect(proxy.address) as client:
+        asking = asyncio.ensure_future(client.info())
+        await eventually(lambda: proxy.refused > 1)
+        proxy.refuses = False
+
+        assert (await asking).online

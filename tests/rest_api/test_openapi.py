@@ -1,0 +1,248 @@
+"""The OpenAPI document says what the code does."""
+
+import json
+import re
+from dataclasses import replace
+from functools import reduce
+from importlib import metadata, resources
+from operator import getitem
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.api import annotations_pb2
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+
+from tests.end_to_end import test_golden as golden
+from tests.samples import NOON, an_invoice
+from till.v1 import rest_invreq_service_pb2, rest_service_pb2
+from tilld import errors, ids, invreq, order, sending, strict_json
+from tilld.grpc_api.door import STATUS
+from tilld.invoice import Payment
+from tilld.invoicing import Info
+from tilld.node_info import NodeInfo
+from tilld.rest_api import parse, parse_invreq, render, render_invreq, rest_invreq_servicer
+from tilld.rest_api import sending as rest_sending
+from tilld.sending import Sent
+from tilld.totals import Totals
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT: Any = json.loads(resources.files("tilld.rest_api").joinpath("openapi.json").read_text())
+SCHEMAS = DOCUMENT["components"]["schemas"]
+URN = "urn:till"
+REGISTRY: Registry[Any] = Registry().with_resource(URN, DRAFT202012.create_resource(DOCUMENT))
+
+
+def assert_valid(value, *path):
+    """Hold a value against the schema at a path of the document."""
+    pointer = "/".join(str(each).replace("~", "~0").replace("/", "~1") for each in path)
+    Draft202012Validator({"$ref": f"{URN}#/{pointer}"}, registry=REGISTRY).validate(value)
+
+
+def parts(value, *path):
+    """All objects of the document, each with its path."""
+    if isinstance(value, dict):
+        yield path, value
+    for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(inner, dict | list):
+            yield from parts(inner, *path, name)
+
+
+def followed(value):
+    """What a reference refers to, or the value itself."""
+    return reduce(getitem, value["$ref"].split("/")[1:], DOCUMENT) if "$ref" in value else value
+
+
+def pattern(fullmatch):
+    """What a compiled pattern's fullmatch looks for, as a schema has it."""
+    return f"^{fullmatch.__self__.pattern}$"
+
+
+def operations():
+    for path, item in DOCUMENT["paths"].items():
+        yield from ((method, path, operation) for method, operation in item.items())
+
+
+def test_it_is_openapi_of_this_version():
+    OpenAPIV31SpecValidator(DOCUMENT).validate()
+
+    assert DOCUMENT["info"]["version"] == metadata.version("lightning-till")
+
+
+def test_every_route_stands_in_it_and_no_other():
+    """Parameters have the names of the documented API, not those of the protos."""
+    services = [
+        rest_service_pb2.DESCRIPTOR.services_by_name["RestService"],
+        rest_invreq_service_pb2.DESCRIPTOR.services_by_name["RestInvreqService"],
+    ]
+    rules = {
+        method.name: method.GetOptions().Extensions[annotations_pb2.http]
+        for service in services
+        for method in service.methods
+    }
+
+    assert {
+        (method, re.sub(r"\{\w+\}", "{}", path), operation["operationId"])
+        for method, path, operation in operations()
+    } == {
+        (verb, re.sub(r"\{\w+\}", "{}", getattr(rule, verb)), name[0].lower() + name[1:])
+        for name, rule in rules.items()
+        for verb in [rule.WhichOneof("pattern")]
+    }
+
+
+@pytest.mark.parametrize(
+    ("schema", "fields"),
+    [
+        ("CreateInvoice", parse.FIELDS),
+        ("SendInvoice", rest_sending.FIELDS),
+        ("CreateInvreq", parse_invreq.FIELDS),
+    ],
+)
+def test_a_body_has_the_fields_that_are_read(schema, fields):
+    assert SCHEMAS[schema]["properties"].keys() == set(fields)
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"),
+    [
+        ("CreateInvoice/msat/anyOf/0/maximum", order.MAX_EXACT_AMOUNT_MSAT),
+        ("CreateInvoice/msat/anyOf/1/maximum", order.MAX_AMOUNT_MSAT),
+        ("CreateInvoice/msat/anyOf/1/multipleOf", order.MSAT_PER_BTC),
+        ("CreateInvoice/description/maxLength", order.MAX_DESCRIPTION_BYTES),
+        ("CreateInvoice/expiry/maximum", order.MAX_EXPIRY_SECONDS),
+        ("CreateInvoice/expiry/default", order.DEFAULT_EXPIRY_SECONDS),
+        ("SendInvoice/invreq/maxLength", sending.MAX_INVREQ_BYTES),
+        ("SendInvoice/timeout/maximum", sending.MAX_TIMEOUT_SECONDS),
+        ("SendInvoice/timeout/default", sending.DEFAULT_TIMEOUT_SECONDS),
+        ("SendInvoice/quantity/maximum", sending.MAX_QUANTITY),
+        ("CreateInvreq/description/maxLength", invreq.MAX_DESCRIPTION_BYTES),
+        ("CreateInvreq/issuer/maxLength", invreq.MAX_ISSUER_BYTES),
+        ("CreateInvreq/absolute_expiry/maximum", parse_invreq.MAX_SECONDS),
+        ("Invoice/invoiceid/pattern", pattern(ids.is_invoice_id)),
+        ("Invoice/_id/pattern", pattern(ids.is_id)),
+        ("Invoice/rhash/pattern", pattern(ids.is_payment_hash)),
+        ("Invreq/invreq_id/pattern", pattern(invreq.is_invreq_id)),
+    ],
+)
+def test_a_limit_is_that_of_the_code(path, limit):
+    schema, *names = path.split("/")
+    found = SCHEMAS[schema]["properties"]
+    for name in names:
+        found = found[int(name) if name.isdigit() else name]
+
+    assert found == limit
+
+
+def test_other_limits_are_those_of_the_code():
+    assert SCHEMAS["Label"]["maxLength"] == ids.MAX_LABEL_BYTES
+    assert SCHEMAS["Amount"]["anyOf"][0]["maximum"] == order.MAX_AMOUNT_MSAT
+    listed = DOCUMENT["paths"]["/lightning/invoicerequests"]["get"]["responses"]["200"]["content"]
+    page = listed["application/json"]["schema"]["properties"]["invoicerequests"]
+    assert page["maxItems"] == rest_invreq_servicer.PAGE
+    described = DOCUMENT["paths"]["/lightning/invoice/create"]["post"]["description"]
+    assert f"{parse.MAX_BODY_BYTES // 1024} KiB and {strict_json.MAX_LEVELS} levels" in described
+    assert f"{order.MAX_METADATA_BYTES // 1024} KiB" in SCHEMAS["Metadata"]["description"]
+
+
+def test_every_error_stands_in_it_with_its_status_and_text():
+    """Envoy knows the statuses; the first class of each code in the tree has the text."""
+    statuses = dict(re.findall(r'\b(E\d+) = \{"(\d+)"', (ROOT / "envoy.yaml").read_text()))
+    texts = {each.code: each.default for each in errors.TillError.__subclasses__()}
+    responses = [*DOCUMENT["components"]["responses"].values()]
+    for _, _, operation in operations():
+        responses += operation["responses"].values()
+    told = {
+        code: followed(example)["value"]
+        for response in responses
+        for code, example in _examples(response).items()
+        if code.startswith("E")
+    }
+
+    assert SCHEMAS["Error"]["properties"]["error"]["enum"] == list(STATUS)
+    assert statuses.keys() == texts.keys() == told.keys() == STATUS.keys()
+    assert {code: value["error"] for code, value in told.items()} == {code: code for code in told}
+    # Of what is wrong with a request the message says more.
+    assert {code: value["message"] for code, value in told.items()} == texts | {"E1": "msat is missing"}
+    for _, _, operation in operations():
+        for status, response in operation["responses"].items():
+            assert status < "300" or {statuses[code] for code in _examples(response)} == {status}
+    [no_such_method] = _examples(DOCUMENT["components"]["responses"]["MethodNotAllowed"])
+    assert statuses[no_such_method] == "405"
+
+
+def _examples(response):
+    return followed(response).get("content", {}).get("application/json", {}).get("examples", {})
+
+
+def test_its_examples_are_valid():
+    checked = 0
+    for path, part in parts(DOCUMENT):
+        if "schema" not in part or "text/event-stream" in path:
+            continue
+        examples = [part["example"]] if "example" in part else []
+        examples += [followed(each)["value"] for each in part.get("examples", {}).values()]
+        for example in examples:
+            assert_valid(example, *path, "schema")
+            checked += 1
+
+    assert checked > 30
+
+
+def test_its_examples_are_those_of_the_documents():
+    invoices = DOCUMENT["paths"]["/lightning/invoice/create"]["post"]
+    asked = invoices["requestBody"]["content"]["application/json"]["examples"]["documented"]["value"]
+    told = DOCUMENT["paths"]["/lightning/info"]["get"]["responses"]["200"]["content"]
+    examples = DOCUMENT["components"]["examples"]
+
+    assert asked == json.loads(golden.CREATE_REQUEST)
+    assert examples["Invoice"]["value"] == json.loads(golden.INVOICE)
+    assert examples["E2"]["value"] == json.loads(golden.NOT_FOUND)
+    assert told["application/json"]["examples"]["documented"]["value"] == json.loads(golden.INFO)
+
+
+def test_its_example_of_a_watch_is_an_invoice():
+    watch = DOCUMENT["paths"]["/lightning/invoice/{invoiceid}/watch"]["get"]
+    stream = watch["responses"]["200"]["content"]["text/event-stream"]["example"]
+    [data] = re.findall(r"^data: (.*)$", stream, re.MULTILINE)
+
+    assert json.loads(data) == json.loads(golden.INVOICE)
+
+
+PAID = replace(an_invoice(), description="d", label="l", payment=Payment(1, 5000, NOON), amount_msat=5000)
+NODE = NodeInfo.from_json(json.loads(golden.INFO)["nodeinfo"] | {"fees_collected_msat": 0})
+INVREQ = invreq.Invreq.intended(
+    PAID.creator,
+    invreq.InvreqOrder(1000, "d", label="l"),
+    node_id=PAID.node_id,
+    secret=b"",
+    now=NOON,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ("Invoice", render.invoice(PAID, "watch_x")),
+        ("Info", render.info(Info(Totals(), online=True, node=NODE))),
+        ("Invreq", render_invreq.invreq(replace(INVREQ, invreq_id="ab" * 32, bolt12="lnr1qq"))),
+        ("SentInvoice", rest_sending.rendered(Sent(PAID, 1, 2, "ab" * 32))),
+    ],
+)
+def test_an_answer_has_the_fields_that_stand_in_it_and_no_other(schema, text):
+    """In this order."""
+    answer = json.loads(text)
+
+    assert list(answer) == list(SCHEMAS[schema]["properties"])
+    assert_valid(answer, "components", "schemas", schema)
+    if schema == "Info":
+        assert list(answer["nodeinfo"]) == list(SCHEMAS["NodeInfo"]["properties"])
+
+
+def test_a_node_that_was_never_seen_is_null():
+    answer = json.loads(render.info(Info(Totals(), online=False, node=None)))
+
+    assert_valid(answer, "components", "schemas", "Info")
