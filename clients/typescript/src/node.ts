@@ -2,7 +2,7 @@ import type { SecureClientSessionOptions } from "node:http2";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { tillError } from "./errors.js";
-import { authorization, Till } from "./till.js";
+import { authorization, protocolOf, Till } from "./till.js";
 
 export * from "./index.js";
 
@@ -21,14 +21,11 @@ export interface ConnectOptions {
  * Talks to a Till by gRPC: `connect("https://till.example:50051")`, or `http://` for one without TLS. Does not wait
  * for a connection: whether one can be had shows at the first call.
  *
- * @throws TypeError for what is no such URL.
+ * @throws TypeError for what is no such URL, and no such key.
  */
 export function connect(url: string, options: ConnectOptions = {}): Till {
-  const { protocol } = URL.canParse(url) ? new URL(url) : { protocol: undefined };
-  if (protocol !== "http:" && protocol !== "https:") {
-    throw new TypeError(`no URL of a Till: ${url}; expected http://HOST:PORT, or https://HOST:PORT for TLS`);
-  }
-  if (options.tls && protocol !== "https:") throw new TypeError(`options for TLS, but ${url} is not https`);
+  const isSecure = protocolOf(url) === "https:";
+  if (options.tls && !isSecure) throw new TypeError(`with options for TLS the URL must begin with https: ${url}`);
   return new Till(
     createGrpcTransport({
       baseUrl: url,

@@ -47,9 +47,17 @@ export class Till {
   }
 }
 
-/** Sends a key, or a watch token, with each call. */
+/** @throws TypeError for what is no URL of a Till: else a watch would go on trying. */
+export function protocolOf(url: string): "http:" | "https:" {
+  const protocol = URL.canParse(url) ? new URL(url).protocol : undefined;
+  if (protocol === "http:" || protocol === "https:") return protocol;
+  throw new TypeError(`no URL of a Till: ${url}; expected http://HOST:PORT, or https://HOST:PORT for TLS`);
+}
+
+/** Sends a key, or a watch token, with each call. @throws TypeError for what no header can carry. */
 export function authorization(key: string | undefined): Interceptor[] {
   if (key === undefined) return [];
+  if (!/^[!-~]+$/.test(key)) throw new TypeError("a key has printable ASCII only, without space or line break");
   return [
     (next) => (request) => {
       request.header.set("authorization", `Bearer ${key}`);

@@ -1,11 +1,11 @@
-import { create, equals, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
-import { Code, ConnectError, type CallOptions, type Client } from "@connectrpc/connect";
+import { equals, type MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, type Client } from "@connectrpc/connect";
 import { tillError } from "./errors.js";
 import { InvoiceStatus } from "./gen/till/v1/invoice_pb.js";
 import {
-  WatchInvoiceRequestSchema,
   WatchInvoiceResponseSchema,
   type InvoiceService,
+  type WatchInvoiceRequestSchema,
   type WatchInvoiceResponse,
 } from "./gen/till/v1/invoice_service_pb.js";
 
@@ -13,20 +13,19 @@ const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 2000;
 
 /** How to watch. */
-export interface WatchOptions extends Pick<CallOptions, "headers" | "signal"> {
+export interface WatchOptions {
   /** How long the whole watch may take, with all its connections, in milliseconds. By default as long as it takes. */
   timeoutMs?: number;
+  /** Ends the watch when it is aborted. */
+  signal?: AbortSignal;
 }
 
 /** All states of an invoice, through lost connections. `Till.watch` tells the rest. */
 export async function* watch(
   invoices: Client<typeof InvoiceService>,
-  init: MessageInitShape<typeof WatchInvoiceRequestSchema>,
-  { timeoutMs, signal: callers, ...options }: WatchOptions = {},
+  request: MessageInitShape<typeof WatchInvoiceRequestSchema>,
+  { timeoutMs, signal: callers }: WatchOptions = {},
 ): AsyncGenerator<WatchInvoiceResponse, void, undefined> {
-  const request = create(WatchInvoiceRequestSchema, init);
-  // What can't be sent is not to be tried again and again.
-  toBinary(WatchInvoiceRequestSchema, request);
   const end = new AbortController();
   const signal = callers ? AbortSignal.any([callers, end.signal]) : end.signal;
   const late = new ConnectError("the watch has come to its deadline", Code.DeadlineExceeded);
@@ -36,7 +35,7 @@ export async function* watch(
   try {
     while (true) {
       try {
-        for await (const state of invoices.watchInvoice(request, { ...options, signal })) {
+        for await (const state of invoices.watchInvoice(request, { signal })) {
           pauseMs = FIRST_PAUSE_MS;
           if (!told || !equals(WatchInvoiceResponseSchema, told, state)) yield (told = state);
           if (isFinal(state)) return;
