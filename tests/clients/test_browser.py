@@ -20,7 +20,7 @@ from tests.nodes import simulated_node
 from tilld.config import Address
 
 TYPESCRIPT = agent.CLIENTS / "typescript"
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = shutil.which("chromium") or ""
 
 pytestmark = pytest.mark.timeout(120, func_only=True)
 
@@ -35,19 +35,15 @@ def site(request, tmp_path_factory):
     """The example page of the client, bundled, at an origin of its own; gives the origin."""
     if "typescript" not in chosen(request.config):
         pytest.skip("the TypeScript client is not chosen")
-    if CHROMIUM is None:
+    if not CHROMIUM:
         left_out(request.config, "the TypeScript client in a browser, which needs chromium")
     built(request.config, "typescript")
     directory = tmp_path_factory.mktemp("site")
     shutil.copy(TYPESCRIPT / "examples" / "checkout.html", directory)
-    esbuild = [
-        TYPESCRIPT / "node_modules" / ".bin" / "esbuild",
-        "--bundle",
-        "--format=esm",
-        "--log-level=error",
-    ]
+    esbuild = TYPESCRIPT / "node_modules" / ".bin" / "esbuild"
     source = TYPESCRIPT / "dist" / "examples" / "checkout.js"
-    subprocess.run([*esbuild, source, f"--outfile={directory / 'checkout.js'}"], check=True)
+    bundle = directory / source.name
+    subprocess.run([esbuild, source, "--bundle", f"--outfile={bundle}", "--log-level=error"], check=True)
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=directory)) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield "http://{}:{}".format(*server.server_address)
