@@ -96,8 +96,8 @@ def test_both_ways_to_read_refuse_the_same(text):
 
 def test_what_is_no_object_is_told_to_be_none():
     for read in (members, values):
-        with pytest.raises(InvalidRequest, match=r"expected '\{' at character 0"):
-            read("", "metadata")
+        with pytest.raises(InvalidRequest, match=r"expected '\{' at character 1"):
+            read(" []", "metadata")
 
 
 def test_32_levels_are_read():
