@@ -4,7 +4,7 @@
 import { connect, InvoiceStatus, tillError } from "lightning-till-client/node";
 
 const [url = "http://127.0.0.1:50051", key] = process.argv.slice(2);
-const till = connect(url, key ? { key } : {});
+const till = connect(url, { key });
 
 try {
   const { invoice } = await till.invoices.createInvoice({

@@ -9,12 +9,12 @@ export * from "./index.js";
 /** How to connect from Node.js. */
 export interface ConnectOptions {
   /** A key, or a watch token. */
-  key?: string;
+  key?: string | undefined;
   /**
    * What Node.js takes for TLS, such as `ca`: the authorities to trust, as PEM, in the place of those that Node.js
    * trusts by default; `cert` and `key` show a certificate to the server.
    */
-  tls?: SecureClientSessionOptions;
+  tls?: SecureClientSessionOptions | undefined;
 }
 
 /**

@@ -15,9 +15,9 @@ const LONGEST_PAUSE_MS = 2000;
 /** How to watch. */
 export interface WatchOptions {
   /** How long the whole watch may take, with all its connections, in milliseconds. By default as long as it takes. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Ends the watch when it is aborted. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** All states of an invoice, through lost connections. `Till.watch` tells the rest. */

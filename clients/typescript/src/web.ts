@@ -6,7 +6,7 @@ export * from "./index.js";
 /** How to connect from a browser. */
 export interface ConnectOptions {
   /** A key, or a watch token. A page for payers gets no key but a watch token. */
-  key?: string;
+  key?: string | undefined;
 }
 
 /**

@@ -34,10 +34,8 @@ const going = new Map<number, AbortController>();
 
 const operations: Record<string, (told: Told, signal: AbortSignal) => Promise<JsonValue>> = {
   async connect({ address, key, ca_file }) {
-    till = connect(`${ca_file ? "https" : "http"}://${address}`, {
-      ...(key && { key }),
-      ...(ca_file && { tls: { ca: readFileSync(ca_file) } }),
-    });
+    const tls = ca_file ? { ca: readFileSync(ca_file) } : undefined;
+    till = connect(`${tls ? "https" : "http"}://${address}`, { key, tls });
     return {};
   },
 
