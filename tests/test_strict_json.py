@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tilld.errors import InvalidRequest
-from tilld.strict_json import MAX_LEVELS, compact, members
+from tilld.strict_json import MAX_LEVELS, compact, members, values
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -82,6 +82,22 @@ def test_what_is_not_one_strict_object_is_refused(document, says):
     with pytest.raises(InvalidRequest, match="the body") as refused:
         members(document, "the body")
     assert says in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "[]", "nothing", "1", "'", '{"a":1} {}', '{"a":NaN}', '{"a":1,"a":2}', "{", "{]"]
+)
+def test_both_ways_to_read_refuse_the_same(text):
+    """One in whole, one member by member."""
+    for read in (members, values):
+        with pytest.raises(InvalidRequest, match="the body is not a JSON object"):
+            read(text, "the body")
+
+
+def test_what_is_no_object_is_told_to_be_none():
+    for read in (members, values):
+        with pytest.raises(InvalidRequest, match=r"expected '\{' at character 1"):
+            read(" []", "metadata")
 
 
 def test_32_levels_are_read():

@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 MAX_BATCH = 500
 # What is on its way is waited for so long: it shares the commit, which costs more than the row.
-GATHER_SECONDS = 0.001
+GATHER_SECONDS = 0.002
 
 
 class GroupCommit(Generic[Item, Result]):

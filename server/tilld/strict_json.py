@@ -85,9 +85,8 @@ def compact(text: str) -> str:
 
 
 def _plain_object(text: str) -> dict[str, Any]:
-    found = _decoder.decode(text)
-    if not isinstance(found, dict):
-        raise json.JSONDecodeError("expected '{'", text, 0)
+    _expect("{", text, 0)
+    found: dict[str, Any] = _decoder.decode(text)
     return found
 
 

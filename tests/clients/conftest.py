@@ -33,15 +33,24 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture(scope="session")
 def client(request):
     """The name of a client that was built."""
-    name = request.param
+    built(request.config, request.param)
+    return request.param
+
+
+def built(config, name):
+    """Build a client, or leave it out."""
     if missing := agent.missing(name):
-        left_out = f"client left out: {name}, which needs {missing}"
-        if request.config.getoption("all_clients"):
-            pytest.fail(left_out, pytrace=False)
-        pytest.skip(left_out)
+        left_out(config, f"{name}, which needs {missing}")
     if wrong := agent.build(name):
         pytest.fail(wrong, pytrace=False)
-    return name
+
+
+def left_out(config, what):
+    """Skip what can't be tried here, or fail where all is to be tried."""
+    why = f"client left out: {what}"
+    if config.getoption("all_clients"):
+        pytest.fail(why, pytrace=False)
+    pytest.skip(why)
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -1,0 +1,23 @@
+// Creates an invoice, prints its payment request, and watches it until it is paid:
+//
+//     node dist/examples/first_invoice.js [URL [KEY]]
+import { connect, InvoiceStatus, tillError } from "lightning-till-client/node";
+
+const [url = "http://127.0.0.1:50051", key] = process.argv.slice(2);
+const till = connect(url, { key });
+
+try {
+  const { invoice } = await till.invoices.createInvoice({
+    amountMsat: 5000n,
+    description: "a coffee",
+    metadata: JSON.stringify({ type: "shop" }),
+  });
+  console.log(invoice!.bolt11);
+  for await (const state of till.watch({ invoiceId: invoice!.invoiceId })) {
+    console.log(InvoiceStatus[state.invoice!.status].toLowerCase());
+  }
+} catch (error) {
+  const refused = tillError(error);
+  console.error(refused ? `${refused.code}: ${refused.message}` : String(error));
+  process.exitCode = 1;
+}
