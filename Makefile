@@ -6,7 +6,7 @@ PROTOS := $(wildcard proto/till/v1/*.proto)
 LANGUAGES := python typescript go
 CODE_python := clients/python/till/v1
 CODE_typescript := clients/typescript/src/gen
-CODE_go := clients/go/till
+CODE_go := clients/go/till/v1
 NEEDS_typescript := npm
 NEEDS_go := go
 # Where to write generated code.

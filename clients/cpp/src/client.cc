@@ -1,0 +1,75 @@
+#include "till/client.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include <grpcpp/support/client_interceptor.h>
+
+namespace till {
+namespace {
+
+namespace experimental = grpc::experimental;
+
+/// Adds the key to what a call sends. gRPC's call credentials would refuse to, without TLS.
+class KeySender : public experimental::Interceptor {
+ public:
+  explicit KeySender(const std::string& authorization) : authorization_(authorization) {}
+
+  void Intercept(experimental::InterceptorBatchMethods* methods) override {
+    if (methods->QueryInterceptionHookPoint(experimental::InterceptionHookPoints::PRE_SEND_INITIAL_METADATA)) {
+      methods->GetSendInitialMetadata()->emplace("authorization", authorization_);
+    }
+    methods->Proceed();
+  }
+
+ private:
+  const std::string& authorization_;
+};
+
+class KeySenderFactory : public experimental::ClientInterceptorFactoryInterface {
+ public:
+  explicit KeySenderFactory(const std::string& key) : authorization_("Bearer " + key) {}
+
+  experimental::Interceptor* CreateClientInterceptor(experimental::ClientRpcInfo*) override {
+    return new KeySender(authorization_);
+  }
+
+ private:
+  const std::string authorization_;
+};
+
+/// A key without what gRPC would end the program for.
+std::string Visible(std::string key) {
+  key.erase(std::remove_if(key.begin(), key.end(), [](char each) { return each <= ' ' || each > '~'; }), key.end());
+  return key;
+}
+
+}  // namespace
+
+Client::Client(const std::string& address, const Options& options) {
+  grpc::ChannelArguments arguments;
+  // gRPC's own pauses grow to two minutes, and a watch would wait for them.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  // A watch is silent for as long as nobody pays: else it would not notice that the network is gone.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  std::vector<std::unique_ptr<experimental::ClientInterceptorFactoryInterface>> interceptors;
+  if (const auto key = Visible(options.key); !key.empty()) {
+    interceptors.push_back(std::make_unique<KeySenderFactory>(key));
+  }
+  const auto channel = experimental::CreateCustomChannelWithInterceptors(address, options.credentials, arguments,
+                                                                         std::move(interceptors));
+  invoices_ = v1::InvoiceService::NewStub(channel);
+  invreqs_ = v1::InvreqService::NewStub(channel);
+  keys_ = v1::KeyService::NewStub(channel);
+}
+
+std::unique_ptr<till::Watch> Client::Watch(std::string invoice_id,
+                                           std::chrono::system_clock::time_point deadline) const {
+  return std::unique_ptr<till::Watch>(new till::Watch(invoices_, std::move(invoice_id), deadline));
+}
+
+}  // namespace till
