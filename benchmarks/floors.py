@@ -6,7 +6,6 @@ node make invoices, one at a time on each connection.
 """
 
 import asyncio
-import gc
 import json
 import resource
 import signal
@@ -19,6 +18,7 @@ from typing import Any
 
 import uvloop
 
+from tilld import collector
 from tilld.config import Config
 
 Config.load().prepare_grpc()
@@ -77,8 +77,7 @@ async def serve() -> None:
     await server.start()
     ending = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
-    gc.collect()
-    gc.freeze()
+    collector.spare_what_stays()
     _say(f"127.0.0.1:{port}")
     await ending.wait()
     await server.stop(0)

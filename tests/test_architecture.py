@@ -59,6 +59,7 @@ LAYERS = [
         "tilld.persist",
         "tilld.certificates",
         "tilld.unix_socket",
+        "tilld.collector",
     },
     {"tilld.tables", "tilld.payout_tables"},
     {"tilld.key", "tilld.totals", "tilld.watch_token", "tilld.invreq", "tilld.sending"},

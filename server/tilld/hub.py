@@ -2,22 +2,37 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from typing import Self
 
 from tilld.errors import Unavailable
 from tilld.invoice import Invoice
 
 
 class Changes:
-    """The changes of one invoice for one watcher. A slow watcher gets only the newest state."""
+    """The changes of one invoice for one watcher, as a context: while it lasts they are told.
 
-    __slots__ = ("_closed", "_latest", "_waiting")
+    A slow watcher gets only the newest state.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_closed", "_invoice_id", "_latest", "_waiting", "_watchers")
+
+    def __init__(self, watchers: "defaultdict[str, set[Changes]]", invoice_id: str) -> None:
+        self._watchers = watchers
+        self._invoice_id = invoice_id
         self._latest: Invoice | None = None
         self._waiting: asyncio.Future[None] | None = None
         self._closed = False
+
+    def __enter__(self) -> Self:
+        self._watchers[self._invoice_id].add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        others = self._watchers[self._invoice_id]
+        others.discard(self)
+        if not others:
+            del self._watchers[self._invoice_id]
 
     async def next(self) -> Invoice:
         """Wait for a state that was not given yet.
@@ -54,19 +69,12 @@ class Hub:
         self._watchers: defaultdict[str, set[Changes]] = defaultdict(set)
         self._closed = False
 
-    @contextmanager
-    def subscribe(self, invoice_id: str) -> Iterator[Changes]:
+    def subscribe(self, invoice_id: str) -> Changes:
         """Watch an invoice for as long as the context lasts."""
-        changes = Changes()
+        changes = Changes(self._watchers, invoice_id)
         if self._closed:
             changes.close()
-        self._watchers[invoice_id].add(changes)
-        try:
-            yield changes
-        finally:
-            self._watchers[invoice_id].discard(changes)
-            if not self._watchers[invoice_id]:
-                del self._watchers[invoice_id]
+        return changes
 
     def publish(self, invoices: Iterable[Invoice]) -> None:
         """Give the new state of invoices to their watchers."""

@@ -4,8 +4,8 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -79,7 +79,7 @@ class Limits:
         Raises TooMany.
         """
         key, most = caller.key_id, self._allowance.open_invoices
-        with _counted(self._creates, key):
+        with _Counted(self._creates, key):
             if await self._open_invoices(key, count) <= most:
                 yield
                 return
@@ -99,7 +99,7 @@ class Limits:
     def watching(self, caller: Caller) -> AbstractContextManager[None]:
         """Count a watch for as long as the context lasts."""
         token = caller.invoice_id
-        return _counted(self._watches, caller.key_id, *((token,) if token else ()))
+        return _Counted(self._watches, caller.key_id, *((token,) if token else ()))
 
     async def _open_invoices(self, key: str, count: Callable[[], Awaitable[int]]) -> int:
         """How many of a key's invoices are open or on their way, one of which has just been added."""
@@ -121,13 +121,20 @@ class Limits:
         raise TooMany(message, retry_seconds)
 
 
-@contextmanager
-def _counted(counter: Counter[str], *names: str) -> Iterator[None]:
-    counter.update(names)
-    try:
-        yield
-    finally:
-        counter.subtract(names)
-        for name in names:
-            if not counter[name]:
-                del counter[name]
+class _Counted:
+    """Counts names for as long as the context lasts. There are thousands, so it is small."""
+
+    __slots__ = ("_counter", "_names")
+
+    def __init__(self, counter: Counter[str], *names: str) -> None:
+        self._counter = counter
+        self._names = names
+
+    def __enter__(self) -> None:
+        self._counter.update(self._names)
+
+    def __exit__(self, *_: object) -> None:
+        self._counter.subtract(self._names)
+        for name in self._names:
+            if not self._counter[name]:
+                del self._counter[name]

@@ -1,7 +1,6 @@
 """What runs together until it is told to stop, or one of it dies."""
 
 import asyncio
-import gc
 import resource
 import signal
 from collections.abc import Callable, Coroutine, Sequence
@@ -11,6 +10,7 @@ from typing import Any, Self
 
 import structlog
 
+from tilld import collector
 from tilld.certificates import CertificateFiles, Certificates
 from tilld.config import Address, Config
 from tilld.envoy import Envoy
@@ -97,9 +97,7 @@ async def run(parts: Parts, announce: Callable[[], None]) -> None:
         asyncio.get_running_loop().add_signal_handler(each, ending.set)
     _allow_many_connections()
     async with parts:
-        # What lives now lives for long: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
+        collector.spare_what_stays()
         announce()
         await parts.serve_until(ending)
         log.info("stopping")

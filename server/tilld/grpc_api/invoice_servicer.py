@@ -61,7 +61,10 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         self, request: pb.WatchInvoiceRequest, context: Context
     ) -> AsyncIterator[pb.WatchInvoiceResponse]:
         """Follow an invoice until it is final."""
-        async for invoice in self._invoicing.watch(caller.get(), request.invoice_id):
+        states = self._invoicing.watch(caller.get(), request.invoice_id)
+        # Messages are large, for what waits for hours and in thousands.
+        del request
+        async for invoice in states:
             yield pb.WatchInvoiceResponse(invoice=convert.invoice(invoice))
             del invoice
 
