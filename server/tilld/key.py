@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Self
 
 from tilld.errors import InvalidRequest
@@ -128,7 +129,11 @@ class Key:
     @property
     def caller(self) -> Caller:
         """Who calls with it."""
-        return Caller(self.username, self.scopes, self.type, self.id)
+        return _caller(self.username, self.scopes, self.type, self.id)
+
+
+# Thousands of watches by one key share it.
+_caller = lru_cache(maxsize=1000)(Caller)
 
 
 def key_id(token: str) -> str | None:
