@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from typing import Any
 
 import pytest
 import uvloop
@@ -166,7 +167,8 @@ def test_a_call_in_the_moment_of_a_loss_is_told_so_and_nothing_else_is_said(rpc_
         async with scripted_node(rpc_file, answer):
             await pipeline.getinfo()
             call = asyncio.create_task(pipeline.getinfo())
-            pipeline.connection._writer.transport.abort()
+            connection: Any = pipeline.connection
+            connection._writer.transport.abort()
             with pytest.raises(ConnectionLost):
                 await call
             assert await pipeline.getinfo() == "good"
