@@ -170,6 +170,13 @@ async def test_a_key_is_taken_from_the_environment_or_a_file(run, tmp_path):
         assert (await run(*where, "--key-file", str(file), "info")).exit_code == 0
 
 
+async def test_what_can_be_no_key_is_wrong_usage(run):
+    told = await run("info", TILL_KEY="till_…")
+
+    assert told.exit_code == 2
+    assert "TILL_KEY" in told.stderr
+
+
 async def test_info_tells_of_the_node(run):
     assert "node.alias                  till-simulated" in (await run("info")).stdout
     assert json.loads((await run("info", "--json")).stdout)["node"]["version"].endswith("-simulated")

@@ -1,5 +1,6 @@
 """How Till is reached: the channel's options and credentials, the key; and when to try again."""
 
+import re
 import time
 from pathlib import Path
 
@@ -41,7 +42,13 @@ def _content(file: File | None) -> bytes | None:
 
 
 def header(key: str | None) -> tuple[tuple[str, str], ...]:
-    """The metadata that carries a key, or a watch token."""
+    """The metadata that carries a key, or a watch token; without white space around it.
+
+    Raises ValueError for what gRPC would refuse to send: it would say so as if the connection were lost.
+    """
+    key = (key or "").strip()
+    if not re.fullmatch("[!-~]*", key):
+        raise ValueError("a key has printable ASCII only, without spaces")
     return (("authorization", f"Bearer {key}"),) if key else ()
 
 

@@ -99,5 +99,8 @@ def _till(
         raise typer.BadParameter("--cert and --cert-key belong together: give both")
     key = os.environ.get("TILL_KEY") or (key_file.read_text() if key_file else "")
     pair = (cert, cert_key) if cert and cert_key else None
-    client = Client(address, key.strip(), tls=tls, ca=ca, cert=pair, timeout=timeout)
+    try:
+        client = Client(address, key, tls=tls, ca=ca, cert=pair, timeout=timeout)
+    except ValueError as wrong:
+        raise typer.BadParameter(f"{wrong}: give it by TILL_KEY or --key-file") from None
     ctx.obj = ctx.with_resource(client)
