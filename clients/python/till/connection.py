@@ -24,6 +24,8 @@ OPTIONS = (
     # A watch that is silent for long still notices that Till has gone without a word.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    # Else gRPC makes pings wait for a minute.
+    ("grpc.http2.max_pings_without_data", 0),
 )
 
 File = str | Path
