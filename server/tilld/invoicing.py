@@ -57,7 +57,7 @@ class Invoicing:
         Raises Conflict where the label belongs to another order; PermissionDenied for a type that is not
         the caller's; TooMany; NodeOffline.
         """
-        if caller.type not in (None, order.type):
+        if caller.type is not None and caller.type != order.type:
             raise PermissionDenied(f'this key is for metadata of type "{caller.type}" only')
         if order.label is not None:
             earlier = await self._store.get_by_label(caller.username, order.label)
