@@ -116,6 +116,7 @@ lock: .venv/.dev ## Pin the newest versions of all dependencies
 
 clean: ## Remove what was installed and generated here, but not .till
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
+	rm -rf clients/*/build clients/*/target clients/*/dist clients/*/node_modules clients/*/build.log clients/*/*.tgz
 
 # --no-deps: the requirements files are complete, each line with its hashes.
 .venv/.run: requirements.txt pyproject.toml clients/python/pyproject.toml

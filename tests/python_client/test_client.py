@@ -159,6 +159,18 @@ async def test_keys_and_watch_tokens_travel_over_tls(connect, tmp_path):
                 await client.info(timeout=0.3)
 
 
+@pytest.mark.parametrize("key", ["till_…", "till_a\nb", "Bearer till_a"])
+async def test_what_can_be_no_key_is_told_at_once(connect, key):
+    """gRPC would tell of it as of a lost connection, which is tried again, by a watch for ever."""
+    with pytest.raises(ValueError, match="a key has printable ASCII only"):
+        connect("127.0.0.1:1", key)
+
+
+async def test_a_key_may_have_the_end_of_its_line(connect, address):
+    async with connect(address, "till_a\n") as client:
+        assert (await client.info()).online
+
+
 async def test_the_node_is_told_of(client):
     info = await client.info()
 

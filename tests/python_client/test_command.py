@@ -170,9 +170,37 @@ async def test_a_key_is_taken_from_the_environment_or_a_file(run, tmp_path):
         assert (await run(*where, "--key-file", str(file), "info")).exit_code == 0
 
 
+async def test_what_can_be_no_key_is_wrong_usage(run):
+    told = await run("info", TILL_KEY="till_…")
+
+    assert told.exit_code == 2
+    assert "TILL_KEY" in told.stderr
+
+
 async def test_info_tells_of_the_node(run):
     assert "node.alias                  till-simulated" in (await run("info")).stdout
     assert json.loads((await run("info", "--json")).stdout)["node"]["version"].endswith("-simulated")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--address", "ADDRESS", "--json", "invoice", "create", "5000"),
+        ("invoice", "--json", "create", "--address=ADDRESS", "5000"),
+        ("invoice", "create", "5000", "--json", "--address", "ADDRESS"),
+    ],
+)
+async def test_options_of_till_itself_may_be_anywhere(run, address, arguments):
+    made = await run(*(each.replace("ADDRESS", address) for each in arguments), TILL_ADDRESS="127.0.0.1:1")
+
+    assert made.exit_code == 0, made.stderr
+    assert json.loads(made.stdout)["amount_msat"] == 5000
+
+
+async def test_what_follows_two_dashes_is_no_option(run):
+    missing = await run("watch", "--", "--json")
+
+    assert (missing.exit_code, missing.stderr[:12]) == (1, "till: E2: re")
 
 
 async def test_a_watch_tells_that_an_invoice_expired(run):

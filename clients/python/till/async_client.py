@@ -39,13 +39,13 @@ class AsyncClient:
     ) -> None:
         # grpc would take a loop that never runs.
         asyncio.get_running_loop()
+        self._metadata = connection.header(key)
         credentials = connection.credentials(tls, ca, cert)
         self._channel = (
             grpc.aio.secure_channel(address, credentials, connection.OPTIONS)
             if credentials
             else grpc.aio.insecure_channel(address, connection.OPTIONS)
         )
-        self._metadata = connection.header(key)
         self._timeout = timeout
         self.invoices = InvoiceServiceStub(self._channel)
         self.invreqs = InvreqServiceStub(self._channel)

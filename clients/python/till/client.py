@@ -25,7 +25,8 @@ class Client:
     """A connection to Till. Threads may share it; close it, or use it as a context manager.
 
     address: HOST:PORT of its gRPC, or of Envoy in front of it.
-    key: an API key, or a watch token. None: to call as everybody may, where Till has no keys.
+    key: an API key, or a watch token. None: to call as everybody may, where Till has no keys. A ValueError is
+        raised for what can be neither.
     tls: whether to speak TLS, with the roots that gRPC knows. Without it nothing is encrypted.
     ca: TLS, with a certificate that one of these must have signed; a file in PEM.
     cert: TLS, and show a certificate of one's own: its file and that of its key, in PEM.
@@ -47,13 +48,13 @@ class Client:
         cert: tuple[File, File] | None = None,
         timeout: float = TIMEOUT_SECONDS,
     ) -> None:
+        self._metadata = connection.header(key)
         credentials = connection.credentials(tls, ca, cert)
         self._channel = (
             grpc.secure_channel(address, credentials, connection.OPTIONS)
             if credentials
             else grpc.insecure_channel(address, connection.OPTIONS)
         )
-        self._metadata = connection.header(key)
         self._timeout = timeout
         self.invoices = InvoiceServiceStub(self._channel)
         self.invreqs = InvreqServiceStub(self._channel)

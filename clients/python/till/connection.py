@@ -1,5 +1,6 @@
 """How Till is reached: the channel's options and credentials, the key; and when to try again."""
 
+import re
 import time
 from pathlib import Path
 
@@ -23,6 +24,8 @@ OPTIONS = (
     # A watch that is silent for long still notices that Till has gone without a word.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    # Else gRPC makes pings wait for a minute.
+    ("grpc.http2.max_pings_without_data", 0),
 )
 
 File = str | Path
@@ -41,7 +44,13 @@ def _content(file: File | None) -> bytes | None:
 
 
 def header(key: str | None) -> tuple[tuple[str, str], ...]:
-    """The metadata that carries a key, or a watch token."""
+    """The metadata that carries a key, or a watch token; without white space around it.
+
+    Raises ValueError for what gRPC would refuse to send: it would say so as if the connection were lost.
+    """
+    key = (key or "").strip()
+    if not re.fullmatch("[!-~]*", key):
+        raise ValueError("a key has printable ASCII only, without spaces")
     return (("authorization", f"Bearer {key}"),) if key else ()
 
 

@@ -16,6 +16,8 @@ EXPIRED = 3
 
 
 def _remember(ctx: typer.Context, wanted: bool) -> bool:
+    # It may have come before the command.
+    wanted = wanted or ctx.meta.get(JSON, False)
     ctx.meta[JSON] = wanted
     return wanted
 

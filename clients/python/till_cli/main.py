@@ -3,11 +3,12 @@
 import json
 import os
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperGroup, TyperOption
 
 from till import errors
 from till.client import Client
@@ -25,6 +26,26 @@ HINTS = {
 
 class Till(TyperGroup):
     """The commands; an error of Till's is one line, which says what to do next."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the options of till itself wherever they are."""
+        return super().parse_args(ctx, self._ours_first(args))
+
+    def _ours_first(self, args: list[str]) -> list[str]:
+        # Those that are eager, such as --help, are for the command before them.
+        options = [each for each in self.params if isinstance(each, TyperOption) and not each.is_eager]
+        is_flag = {name: option.is_flag for option in options for name in option.opts}
+        ours: list[str] = []
+        others: list[str] = []
+        left = iter(args)
+        for arg in left:
+            if arg == "--":
+                others += [arg, *left]
+            elif (name := arg.partition("=")[0]) in is_flag:
+                ours += [arg] if is_flag[name] or "=" in arg else [arg, *islice(left, 1)]
+            else:
+                others.append(arg)
+        return ours + others
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -84,6 +105,7 @@ def _till(
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, envvar="TILL_TIMEOUT", help="How long a call may take.")
     ] = 5.0,
+    json_: commands.Json = False,
     show_version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
     ] = False,
@@ -91,7 +113,7 @@ def _till(
     """Till takes payments over Lightning: create an invoice, show it, watch it until it is paid.
 
     The key is taken from the variable **TILL_KEY**: on the command line everybody on this machine could read
-    it. Options of `till` itself come before the command: `till --address HOST:PORT info`.
+    it. These options may come after the command too: `till info --address HOST:PORT`.
 
     Exit codes: 0 done; 1 an error; 2 wrong usage; 3 the watched invoice expired; 130 Ctrl-C.
     """
@@ -99,5 +121,8 @@ def _till(
         raise typer.BadParameter("--cert and --cert-key belong together: give both")
     key = os.environ.get("TILL_KEY") or (key_file.read_text() if key_file else "")
     pair = (cert, cert_key) if cert and cert_key else None
-    client = Client(address, key.strip(), tls=tls, ca=ca, cert=pair, timeout=timeout)
+    try:
+        client = Client(address, key, tls=tls, ca=ca, cert=pair, timeout=timeout)
+    except ValueError as wrong:
+        raise typer.BadParameter(f"{wrong}: give it by TILL_KEY or --key-file") from None
     ctx.obj = ctx.with_resource(client)

@@ -73,11 +73,9 @@ impl Client {
         let scheme = if options.tls.is_some() { "https" } else { "http" };
         let mut endpoint = Endpoint::from(uri(scheme, &options.address)?)
             .connect_timeout(Duration::from_secs(10))
-            // Without these a watch would wait for ever for a machine that vanished without a word. HTTP/2's own
-            // pings are no way: servers cut off those who send them more than every five minutes.
-            .tcp_keepalive(Some(Duration::from_secs(30)))
-            .tcp_keepalive_interval(Some(Duration::from_secs(10)))
-            .tcp_keepalive_retries(Some(3));
+            // Without these a watch would wait for ever for a machine that vanished without a word.
+            .http2_keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(10));
         if let Some(tls) = options.tls {
             endpoint = endpoint.tls_config(tls).map_err(InvalidOptions::Tls)?;
         }
