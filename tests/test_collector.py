@@ -1,6 +1,7 @@
 """The garbage collector, and what is spared."""
 
 import gc
+import time
 import weakref
 
 import pytest
@@ -34,6 +35,17 @@ def test_what_takes_it_no_time_is_looked_at_again(monkeypatch):
     monkeypatch.setattr(collector, "LONG_SECONDS", 60.0)
     collector.spare_what_stays()
     thing = Thing()
+
+    gc.collect()
+
+    assert any(each is thing for each in gc.get_objects())
+
+
+def test_what_a_busy_machine_holds_up_did_not_take_long():
+    """Cycles of what was spared are never freed: only what is worth it is spared."""
+    collector.spare_what_stays()
+    thing = Thing()
+    gc.callbacks.append(lambda *_: time.sleep(2 * collector.LONG_SECONDS))
 
     gc.collect()
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+from typing import Any
 
 import pytest
+import uvloop
 from pyln.client import RpcError
 
 from tests.scripted_node import error, result, scripted_node
@@ -150,6 +152,32 @@ async def test_hanging_up_on_a_connection_just_made_ends_its_calls(pipeline, rpc
         with pytest.raises(ConnectionLost):
             async with asyncio.timeout(5):
                 await call
+
+
+def test_a_call_in_the_moment_of_a_loss_is_told_so_and_nothing_else_is_said(rpc_file):
+    """In the loop of a running Till, which is stricter than asyncio's own."""
+    said = []
+
+    async def answer(request):
+        return result(request, "good")
+
+    async def lose():
+        asyncio.get_running_loop().set_exception_handler(lambda _, problem: said.append(problem))
+        pipeline = Pipeline(str(rpc_file), timeout=10)
+        async with scripted_node(rpc_file, answer):
+            await pipeline.getinfo()
+            call = asyncio.create_task(pipeline.getinfo())
+            connection: Any = pipeline.connection
+            connection._writer.transport.abort()
+            with pytest.raises(ConnectionLost):
+                await call
+            assert await pipeline.getinfo() == "good"
+            await pipeline.hang_up()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(lose())
+
+    assert not said
 
 
 async def test_a_reply_of_megabytes_is_read(pipeline, rpc_file):

@@ -25,7 +25,7 @@ _token = re.compile(rf"till_([A-Za-z0-9]{{{ID_CHARACTERS}}})_[A-Za-z0-9]{{{SECRE
 is_key_id = re.compile(rf"[A-Za-z0-9]{{{ID_CHARACTERS}}}").fullmatch
 MAX_TYPE_CHARACTERS = 64
 
-# To look a key up for each call would be a third of a read. Who revokes one waits for as long: then nobody,
+# To look a key up for each call would be a third of a read. Who revokes one waits for longer: then nobody,
 # in this process or another, lets it in any more.
 REMEMBERED_SECONDS = 0.05
 

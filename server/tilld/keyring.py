@@ -73,5 +73,6 @@ class Keyring:
         if key is None:
             raise NotFound
         log.info("key revoked", key_id=key.id, username=key.username, by=by.username, by_key_id=by.key_id)
-        await asyncio.sleep(REMEMBERED_SECONDS)
+        # uvloop counts whole milliseconds, and wakes up to one too early.
+        await asyncio.sleep(REMEMBERED_SECONDS + 0.01)
         return key

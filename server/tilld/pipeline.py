@@ -143,7 +143,8 @@ class _Connection:
 
     def _send(self) -> None:
         """Send at once what was asked at the same time: sending costs more than all else of a call."""
-        if not self.is_lost:
+        # uvloop raises on what is closed, a moment before the reading ends and the calls are told.
+        if not (self.is_lost or self._writer.is_closing()):
             self._writer.write(b"".join(self._unsent))
         self._unsent.clear()
 

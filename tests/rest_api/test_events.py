@@ -1,6 +1,8 @@
 """An invoice's states as server-sent events."""
 
 import asyncio
+import gc
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -50,6 +52,26 @@ async def test_when_till_stops_the_stream_just_ends():
         raise Unavailable
 
     assert len([event async for event in events(states(), 1)]) == 1
+
+
+async def test_what_has_ended_leaves_nothing_to_the_garbage_collector():
+    """It spares what has lived for long, as watches have, and would never free it."""
+
+    async def states():
+        yield an_invoice()
+
+    watching = states()
+    gone = weakref.ref(watching)
+    gc.disable()
+    try:
+        told = [event async for event in events(watching, 1)]
+        del watching
+        # The loop has still hold of what it did last.
+        await asyncio.sleep(0)
+        assert len(told) == 1
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 async def test_who_leaves_ends_the_watching():
