@@ -102,6 +102,7 @@ def reply(raw: bytes) -> None:
     The same reply is given to every question.
     """
     tasks: list[asyncio.Task[Any]] = []
+    faults: list[dict[str, Any]] = []
 
     def noted(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:
         tasks.append(asyncio.Task(work, loop=loop, **options))
@@ -109,8 +110,10 @@ def reply(raw: bytes) -> None:
 
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.get_loop().set_task_factory(noted)
+        runner.get_loop().set_exception_handler(lambda _, fault: faults.append(fault))
         runner.run(_ask_everything(raw))
         assert all(task.done() for task in tasks)
+    assert not faults
     for failure in (task.exception() for task in tasks if not task.cancelled()):
         # Nobody would hear of another one.
         assert isinstance(failure, ConnectionLost | RpcError | None), repr(failure)
@@ -146,12 +149,20 @@ class _NodesEnd:
         self._raw = raw
 
     def write(self, data: bytes) -> None:
-        request = json.loads(data)
+        requests, at = data.decode(), 0
+        while at < len(requests):
+            request, at = json.JSONDecoder().raw_decode(requests, at)
+            self._answer(request)
+
+    def _answer(self, request: dict[str, Any]) -> None:
         is_asked = request["method"] == self._method
         said = self._raw if is_asked else GETINFO
         self._reader.feed_data(said.replace(ID, json.dumps(request["id"]).encode()))
         if is_asked:
             self._reader.feed_eof()
+
+    def is_closing(self) -> bool:
+        return False
 
     def close(self) -> None:
         pass
