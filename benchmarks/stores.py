@@ -1,7 +1,6 @@
 """Stores that have been at work: so many invoices, most of them paid, made by Till's own statements."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from random import Random
@@ -68,4 +67,4 @@ def _invoice(creator: Creator, number: int, *, is_paid: bool) -> Invoice:
     now = datetime.now(UTC).replace(microsecond=0)
     issued = Issued(NODE_ID, payment_hash(number), BOLT11, now + timedelta(seconds=ORDER.expiry))
     invoice = Invoice.opened(invoice_id(number), creator, ORDER, issued)
-    return replace(invoice, payment=Payment(number + 1, AMOUNT_MSAT, now)) if is_paid else invoice
+    return invoice._replace(payment=Payment(number + 1, AMOUNT_MSAT, now)) if is_paid else invoice

@@ -1,7 +1,6 @@
 """Orders and invoices to test with."""
 
 import itertools
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,9 +37,8 @@ def an_invoice(username: str = "dakk", node_id: str = NODE_ID, **fields: Any) ->
     """A new open invoice unlike all others, that expires at noon."""
     order = an_order(**{name: fields.pop(name) for name in ("label", "amount_msat") if name in fields})
     issued = Issued(node_id, f"{next(_numbers):064x}", "lnbcrt50n1", NOON)
-    return replace(
-        Invoice.opened(order.invoice_id(username, b"secret"), Creator(username), order, issued), **fields
-    )
+    invoice = Invoice.opened(order.invoice_id(username, b"secret"), Creator(username), order, issued)
+    return invoice._replace(**fields)
 
 
 def a_bolt11(order: Order, expires_at: datetime = NOON) -> str:

@@ -18,6 +18,7 @@ from tilld.access import SCOPES, Access
 from tilld.database import open_database
 from tilld.errors import InvalidRequest, PermissionDenied, Unauthenticated
 from tilld.key import ANONYMOUS, OPERATOR, REMEMBERED_SECONDS, SHOP, Caller, Key, Scope
+from tilld.key_store import KeyStore
 from tilld.keyring import Keyring
 from tilld.store import Store
 from tilld.watch_token import WatchToken
@@ -42,7 +43,7 @@ async def new_key(store, username="shop", scopes=SHOP, kind=None, expires_at=Non
     """Make a key; returns it and the header that carries it."""
     made = datetime(2026, 1, 1, tzinfo=UTC)
     key, token = Key.new(username=username, scopes=scopes, type=kind, created_at=made, expires_at=expires_at)
-    await store.add_key(key)
+    await KeyStore(store).add(key)
     return key, f"Bearer {token}"
 
 
@@ -84,7 +85,7 @@ async def test_from_the_first_key_on_every_call_needs_one(store, access):
 
     with pytest.raises(Unauthenticated, match="a key is needed"):
         await access.admit(GET, None)
-    await store.revoke_key(key.id, NOON)
+    await KeyStore(store).revoke(key.id, NOON)
     with pytest.raises(Unauthenticated, match="revoked"):
         await access.admit(GET, header)
     with pytest.raises(Unauthenticated):
@@ -125,24 +126,35 @@ async def test_an_expired_key_opens_nothing(store, access):
 
 @pytest.mark.parametrize("case", ["unknown", "wrong secret", "revoked", "expired"])
 async def test_every_refused_key_costs_the_same(store, access, monkeypatch, case):
-    """One look-up and one comparison of whole digests, so that time tells nothing of what there is."""
+    """Each time a look-up and a comparison of whole digests, so that time tells nothing of what there is."""
     key, header = await new_key(store, expires_at=NOON if case == "expired" else None)
     if case == "revoked":
-        await store.revoke_key(key.id, NOON)
+        await KeyStore(store).revoke(key.id, NOON)
     header = {
         "unknown": f"Bearer till_{'A' * 12}_{'a' * 32}",
         "wrong secret": f"Bearer till_{key.id}_{'a' * 32}",
     }.get(case, header)
     await access.admit(GET, (await new_key(store))[1])
-    look_up, compare = Mock(wraps=store.key), Mock(wraps=hmac.compare_digest)
-    monkeypatch.setattr(store, "key", look_up)
+    look_up, compare = Mock(wraps=KeyStore(store).get), Mock(wraps=hmac.compare_digest)
+    monkeypatch.setattr(KeyStore, "get", look_up)
     monkeypatch.setattr(hmac, "compare_digest", compare)
 
-    with pytest.raises(Unauthenticated, match="the key is unknown, expired or revoked"):
-        await access.admit(GET, header)
+    for _ in range(2):
+        with pytest.raises(Unauthenticated, match="the key is unknown, expired or revoked"):
+            await access.admit(GET, header)
 
-    assert [len(call.args[0]) for call in look_up.call_args_list] == [12]
-    assert [list(map(len, call.args)) for call in compare.call_args_list] == [[64, 64]]
+    assert [len(call.args[0]) for call in look_up.call_args_list] == [12, 12]
+    assert [list(map(len, call.args)) for call in compare.call_args_list] == [[64, 64], [64, 64]]
+
+
+async def test_the_id_of_a_key_opens_nothing(store, access):
+    """Neither does it while the key of a watch is remembered by it."""
+    key, header = await new_key(store)
+    await access.recheck(await access.admit(GET, header))
+
+    for header in (key.id, f"Bearer {key.id}"):
+        with pytest.raises(Unauthenticated):
+            await access.admit(GET, header)
 
 
 async def test_a_key_does_what_its_scopes_say(store, access):
@@ -196,8 +208,8 @@ async def test_a_busy_key_is_looked_up_once_in_a_while(store, monkeypatch):
     now = 1.0
     access = Access(store, lambda: NOON, lambda: now)
     _, header = await new_key(store)
-    look_up = Mock(wraps=store.key)
-    monkeypatch.setattr(store, "key", look_up)
+    look_up = Mock(wraps=KeyStore(store).get)
+    monkeypatch.setattr(KeyStore, "get", look_up)
 
     for _ in range(3):
         await access.admit(GET, header)
@@ -230,13 +242,13 @@ def test_a_watch_token_is_good_until_after_the_end_and_for_a_day_at_most(expires
 async def test_a_revoked_key_is_revoked_once(store):
     key, _ = await new_key(store)
 
-    revoked = await store.revoke_key(key.id, NOON)
+    revoked = await KeyStore(store).revoke(key.id, NOON)
 
     assert revoked
     assert revoked.revoked_at == NOON
-    assert await store.revoke_key(key.id, NOON) is None
-    assert await store.revoke_key("unknown", NOON) is None
-    assert await store.keys() == [revoked]
+    assert await KeyStore(store).revoke(key.id, NOON) is None
+    assert await KeyStore(store).revoke("unknown", NOON) is None
+    assert await KeyStore(store).page() == [revoked]
 
 
 async def test_the_key_itself_is_not_kept(store):
@@ -245,7 +257,7 @@ async def test_the_key_itself_is_not_kept(store):
     [row] = store._do.rows("SELECT * FROM keys")
 
     assert header.rpartition("_")[2] not in str(row)
-    assert await store.key(key.id) == key
+    assert await KeyStore(store).get(key.id) == key
 
 
 def test_a_terminals_key_is_for_taking_money_only():

@@ -493,7 +493,7 @@ async def test_a_till_that_is_late_does_not_send(
 async def test_an_invoice_that_is_added_too_late_takes_no_label(till: Parts, pair: Pair) -> None:
     """Another process looked at the first attempt, and stopped before it wrote down what it saw."""
     invreq = await requested(pair)
-    invoice = replace(an_invoice(label="x"), bolt11="lni1qqqq", expires_at=datetime.now(UTC))
+    invoice = an_invoice(label="x")._replace(bolt11="lni1qqqq", expires_at=datetime.now(UTC))
     await pair.kill("a")
     with pytest.raises(Unreachable):
         await till.send(invreq)
@@ -501,7 +501,7 @@ async def test_an_invoice_that_is_added_too_late_takes_no_label(till: Parts, pai
     failed = await till.collecting._sendings.latest("dakk", "x")
     assert failed
 
-    await till.collecting._sendings.add(replace(invoice, invoice_id=failed.node_label))
+    await till.collecting._sendings.add(invoice._replace(invoice_id=failed.node_label))
 
     assert (await till.send(invreq)).invoice.status is Status.PAID
     await check(till, pair)

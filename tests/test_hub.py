@@ -1,7 +1,6 @@
 """Fan-out of changes."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -34,7 +33,7 @@ async def test_a_change_before_the_watcher_waits_is_not_lost():
 async def test_a_slow_watcher_gets_only_the_newest_state():
     hub = Hub()
     invoice = an_invoice()
-    newest = replace(invoice, expired=True)
+    newest = invoice._replace(expired=True)
     with hub.subscribe(invoice.invoice_id) as changes:
         hub.publish([invoice])
         hub.publish([newest])

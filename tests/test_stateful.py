@@ -256,7 +256,7 @@ async def ended(*tasks: asyncio.Task[Any]) -> None:
 
 
 def as_issued(invoice: Invoice) -> Invoice:
-    return replace(invoice, payment=None, expired=False, overdue=False)
+    return invoice._replace(payment=None, expired=False, overdue=False)
 
 
 def conflicts(order: Order, other: Order) -> list[str]:

@@ -42,8 +42,7 @@ async def store(database_url):
 async def test_an_invoice_comes_back_as_it_was(store):
     """By each of its keys, with all that it has or has not."""
     bare = an_invoice(amount_msat=None)
-    full = replace(
-        an_invoice(label="order-1", amount_msat=21_000_000 * 10**11),
+    full = an_invoice(label="order-1", amount_msat=21_000_000 * 10**11)._replace(
         description="é☕\n",
         metadata='{"type":"shop","n":123456789012345678901234567890}',
         payment=Payment(7, 2**62, NOON),
@@ -69,13 +68,13 @@ async def test_what_is_not_there_is_none(store):
 
 async def test_who_created_an_invoice_is_in_the_log_though_nobody_waits_any_longer(store):
     """Its caller may hang up while it is written; each is told of once."""
-    invoice = replace(an_invoice(), key_id="KEYOFTHESHOP")
+    invoice = an_invoice()._replace(key_id="KEYOFTHESHOP")
 
     with capture_logs() as events:
         hung_up = asyncio.create_task(store.add(invoice))
         await asyncio.sleep(0)
         hung_up.cancel()
-        await store.add(replace(invoice, id="0" * 24))
+        await store.add(invoice._replace(id="0" * 24))
 
     assert await store.get(invoice.invoice_id) == invoice
     [created] = [event for event in events if event["event"] == "invoice created"]
@@ -86,7 +85,7 @@ async def test_who_created_an_invoice_is_in_the_log_though_nobody_waits_any_long
 async def test_the_first_of_two_with_one_invoice_id_stays(store):
     """Two tries of one order may end here at the same time; both get the first, and it counts once."""
     first = an_invoice(label="order-1")
-    second = replace(first, id="0" * 24, payment_hash="f" * 64)
+    second = first._replace(id="0" * 24, payment_hash="f" * 64)
 
     assert await store.add(first) == first
     assert await store.add(second) == first
@@ -106,7 +105,7 @@ async def test_many_adds_at_once_are_all_stored(store):
 
 async def test_a_bad_row_does_not_fail_the_others_of_its_batch(store):
     good = [an_invoice() for _ in range(5)]
-    bad = replace(an_invoice(), amount_msat=2**70)
+    bad = an_invoice()._replace(amount_msat=2**70)
 
     results = await asyncio.gather(*map(store.add, [*good[:2], bad, *good[2:]]), return_exceptions=True)
 
@@ -154,6 +153,27 @@ async def test_totals_are_kept_for_each_user_and_key(store):
     assert await store.totals() == Totals(3, 1, 13_000)
     kept, counted = await store.audit()
     assert kept == counted
+
+
+async def test_what_was_just_written_is_in_the_totals(store, database_url):
+    """Another process's writes are there a moment later."""
+    other = Store(open_database(database_url))
+    for number in range(1, 4):
+        invoice = await store.add(an_invoice())
+        assert (await store.totals()).invoices == number
+        await store.settle(NODE_ID, [paid(invoice, 1000)])
+        assert (
+            (await store.totals(invoice.username)).volume_msat
+            == (await store.totals()).volume_msat
+            == number * 1000
+        )
+
+    await other.add(an_invoice())
+
+    async with asyncio.timeout(10):
+        while (await store.totals()).invoices < 4:
+            await asyncio.sleep(0)
+    await other.close()
 
 
 async def test_another_nodes_word_does_not_count(store):

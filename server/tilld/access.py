@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from tilld import watch_token
 from tilld.errors import PermissionDenied, Unauthenticated
 from tilld.key import ANONYMOUS, REMEMBERED_SECONDS, Caller, Key, Scope, digest, key_id
+from tilld.key_store import KeyStore
+from tilld.recent import Recent
 from tilld.store import Store
 from tilld.watch_token import WatchToken
 
@@ -62,18 +64,21 @@ class Access:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
+        self._secret = store.secret
+        self._keys = KeyStore(store)
         self._clock = clock
         self._monotonic = monotonic
         self._is_closed = False
-        self._remembered: dict[str, tuple[Key, float]] = {}
+        self._of_header = Recent[Caller](REMEMBERED_SECONDS, monotonic)
+        # Not together with those: an id is no secret.
+        self._of_id = Recent[Key](REMEMBERED_SECONDS, monotonic)
 
     async def admit(self, method: str, authorization: str | None) -> Caller:
         """Tell who calls a method, given the header Authorization: a key, or a watch token.
 
         Raises Unauthenticated; PermissionDenied.
         """
-        who = await self._identify(authorization)
+        who = self._of_header.get(authorization or "") or await self._identify(authorization)
         if SCOPES[method] not in who.scopes:
             raise PermissionDenied(f"the key has no scope {SCOPES[method]}: ask for one that has")
         return who
@@ -90,7 +95,7 @@ class Access:
 
     async def _identify(self, authorization: str | None) -> Caller:
         # Once closed it stays so: keys are revoked, and never deleted.
-        self._is_closed = self._is_closed or await self._store.has_keys()
+        self._is_closed = self._is_closed or not await self._keys.is_empty()
         if not self._is_closed:
             return ANONYMOUS
         if authorization is None:
@@ -100,44 +105,29 @@ class Access:
             raise Unauthenticated("the header Authorization must be 'Bearer till_...'")
         if token.startswith(watch_token.PREFIX):
             return await self._watcher(token)
-        key = await self._key_of(token)
-        if not key.is_valid(self._clock()):
+        asked_at = self._monotonic()
+        key = await self._keys.get(key_id(token) or "")
+        # Whether it is known or not, it is compared: what is no good key always takes the same way.
+        is_it = hmac.compare_digest(key.digest, digest(token))
+        if not is_it or not key.is_valid(self._clock()):
             raise Unauthenticated(NO_GOOD_KEY)
+        self._of_header.keep(authorization, key.caller, asked_at)
         return key.caller
 
     async def _watcher(self, text: str) -> Caller:
         now = self._clock()
-        token = WatchToken.read(text, self._store.secret)
+        token = WatchToken.read(text, self._secret)
         if token and now < token.expires_at:
             key = await self._key(token.key_id)
             if key.is_valid(now):
                 return replace(key.caller, scopes=frozenset({Scope.READ}), invoice_id=token.invoice_id)
         raise Unauthenticated("the watch token is unknown or expired: ask for a new one with the invoice")
 
-    async def _key_of(self, token: str) -> Key:
-        """The key that a token is, valid or not. Raises Unauthenticated."""
-        # Remembered by its digest, so that what is no good key always takes the same way.
-        hashed = digest(token)
-        if key := self._recall(hashed):
-            return key
-        asked_at = self._monotonic()
-        key = await self._store.key(key_id(token) or "")
-        # Whether it is known or not, it is compared.
-        if not hmac.compare_digest(key.digest, hashed):
-            raise Unauthenticated(NO_GOOD_KEY)
-        self._remembered[hashed] = key, asked_at
-        return key
-
     async def _key(self, key_id: str) -> Key:
         """The key with an id, valid or not."""
-        if key := self._recall(key_id):
-            return key
-        asked_at = self._monotonic()
-        key = await self._store.key(key_id)
-        self._remembered[key_id] = key, asked_at
+        key = self._of_id.get(key_id)
+        if key is None:
+            asked_at = self._monotonic()
+            key = await self._keys.get(key_id)
+            self._of_id.keep(key_id, key, asked_at)
         return key
-
-    def _recall(self, name: str) -> Key | None:
-        """A key that was looked up a moment ago, by its digest or id."""
-        key, asked_at = self._remembered.get(name, (None, 0.0))
-        return key if self._monotonic() < asked_at + REMEMBERED_SECONDS else None

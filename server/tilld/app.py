@@ -23,6 +23,7 @@ from tilld.grpc_api.key_servicer import KeyServicer
 from tilld.hub import Hub
 from tilld.invoicing import Invoicing
 from tilld.invreq import PayoutLimits
+from tilld.key_store import KeyStore
 from tilld.keyring import Keyring
 from tilld.limits import Allowance, Limits
 from tilld.metrics import Metrics, Sources
@@ -192,7 +193,7 @@ async def _check_who_may_call(config: Config, store: Store) -> None:
     public = [address for address in addresses if not address.is_loopback]
     if not public:
         return
-    if await store.has_keys():
+    if not await KeyStore(store).is_empty():
         if not config.tls_cert:
             log.warning(
                 "keys travel in the clear: serve TLS with --tls-cert and --tls-key, or let a proxy do so",

@@ -8,6 +8,7 @@ import structlog
 
 from tilld.errors import InvalidRequest, NotFound, PermissionDenied
 from tilld.key import REMEMBERED_SECONDS, Caller, Key, Scope, is_key_id
+from tilld.key_store import KeyStore
 from tilld.store import Store
 
 log = structlog.get_logger()
@@ -17,7 +18,7 @@ class Keyring:
     """The keys of a Till."""
 
     def __init__(self, store: Store, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._store = store
+        self._keys = KeyStore(store)
         self._clock = clock
 
     async def create(
@@ -41,7 +42,7 @@ class Keyring:
         key, token = Key.new(
             username=username, scopes=scopes, type=type, created_at=self._clock(), expires_at=expires_at
         )
-        await self._store.add_key(key)
+        await self._keys.add(key)
         log.info(
             "key created",
             key_id=key.id,
@@ -59,17 +60,17 @@ class Keyring:
 
         Raises InvalidRequest.
         """
-        last = await self._store.key(after) if is_key_id(after) else None
+        last = await self._keys.get(after) if is_key_id(after) else None
         if after and not (last and last.id == after):
             raise InvalidRequest("page_token must be next_page_token of the page before, or empty")
-        return await self._store.keys(last, limit)
+        return await self._keys.page(last, limit)
 
     async def revoke(self, by: Caller, key_id: str) -> Key:
         """Revoke a key: when this returns, it opens nothing any more.
 
         Raises NotFound where none is that could be revoked.
         """
-        key = await self._store.revoke_key(key_id, self._clock()) if is_key_id(key_id) else None
+        key = await self._keys.revoke(key_id, self._clock()) if is_key_id(key_id) else None
         if key is None:
             raise NotFound
         log.info("key revoked", key_id=key.id, username=key.username, by=by.username, by_key_id=by.key_id)

@@ -1,10 +1,9 @@
 """The SQL of invoice requests, compiled once, as in `statements`."""
 
-from typing import Any
-
 import peewee
 
 from tilld.payout_tables import Budgets, Invreqs, PaymentCursors, Payouts
+from tilld.tables import compiled
 
 
 class PayoutStatements:
@@ -16,55 +15,50 @@ class PayoutStatements:
 
     def _compile(self) -> None:
         rows = Invreqs.select()
-        self.by_id = _sql(rows.where(Invreqs.id == ""))
-        self.by_invreq_id = _sql(rows.where(Invreqs.invreq_id == ""))
-        self.by_label = _sql(rows.where(Invreqs.username == "", Invreqs.label == ""))
+        self.by_id = compiled(rows.where(Invreqs.id == ""))
+        self.by_invreq_id = compiled(rows.where(Invreqs.invreq_id == ""))
+        self.by_label = compiled(rows.where(Invreqs.username == "", Invreqs.label == ""))
         of_user = rows.where(Invreqs.username == "", Invreqs.invreq_id.is_null(False))
         newest = (Invreqs.created_at.desc(), Invreqs.id.desc())
         beyond = peewee.Tuple(Invreqs.created_at, Invreqs.id) < peewee.Tuple(0, "")
-        self.newest = _sql(of_user.order_by(*newest).limit(1))
-        self.older = _sql(of_user.where(beyond).order_by(*newest).limit(1))
+        self.newest = compiled(of_user.order_by(*newest).limit(1))
+        self.older = compiled(of_user.where(beyond).order_by(*newest).limit(1))
         begun = rows.where(Invreqs.invreq_id.is_null(), Invreqs.node_id == "", Invreqs.created_at < 0)
-        self.begun = _sql(begun.order_by(Invreqs.created_at).limit(1))
+        self.begun = compiled(begun.order_by(Invreqs.created_at).limit(1))
         active = rows.where(Invreqs.active, Invreqs.node_id == "")
-        self.expired = _sql(active.where(Invreqs.absolute_expiry <= 0).limit(1))
-        self.failed = _sql(active.where(Invreqs.single_use, Invreqs.failed_at < 0).limit(1))
+        self.expired = compiled(active.where(Invreqs.absolute_expiry <= 0).limit(1))
+        self.failed = compiled(active.where(Invreqs.single_use, Invreqs.failed_at < 0).limit(1))
         insert = Invreqs.insert(dict.fromkeys(Invreqs._meta.sorted_fields, 0))
-        self.intend = _sql(insert.on_conflict_ignore().returning(Invreqs.id))
+        self.intend = compiled(insert.on_conflict_ignore().returning(Invreqs.id))
         is_begun = (Invreqs.id == "") & Invreqs.invreq_id.is_null()
         made = Invreqs.update(invreq_id="", node_id="", bolt12="", active=True, used=True)
-        self.complete = _sql(made.where(is_begun))
-        self.forget = _sql(Invreqs.delete().where(is_begun).returning(Invreqs))
+        self.complete = compiled(made.where(is_begun))
+        self.forget = compiled(Invreqs.delete().where(is_begun).returning(Invreqs))
         ended = Invreqs.update(active=False, used=True).where(Invreqs.id == "", Invreqs.active)
-        self.end = _sql(ended.returning(Invreqs))
+        self.end = compiled(ended.returning(Invreqs))
         is_single = peewee.Case(None, [(Invreqs.single_use, False)], Invreqs.active)
         paid = Invreqs.update(used=True, active=is_single)
-        self.pay = _sql(paid.where(Invreqs.id == ""))
+        self.pay = compiled(paid.where(Invreqs.id == ""))
         # The latest: a replica that lags behind tells of earlier ones again.
         earlier = Invreqs.failed_at.is_null() | (Invreqs.failed_at < 0)
-        self.fail = _sql(Invreqs.update(failed_at=0).where(Invreqs.id == "", earlier))
+        self.fail = compiled(Invreqs.update(failed_at=0).where(Invreqs.id == "", earlier))
         payout = Payouts.insert(dict.fromkeys(Payouts._meta.sorted_fields, 0))
-        self.add_payout = _sql(payout.on_conflict_ignore().returning(Payouts.payment_hash))
-        self.paid_for = _sql(Payouts.select(Payouts.payment_hash).where(Payouts.invreq == "").limit(1))
+        self.add_payout = compiled(payout.on_conflict_ignore().returning(Payouts.payment_hash))
+        self.paid_for = compiled(Payouts.select(Payouts.payment_hash).where(Payouts.invreq == "").limit(1))
         reserve = Budgets.insert(dict.fromkeys(Budgets._meta.sorted_fields, 0)).on_conflict(
             conflict_target=[Budgets.key_id, Budgets.day],
             update={Budgets.msat: Budgets.msat + peewee.EXCLUDED.msat},
             # What is left: the sum itself might be more than a number can be.
             where=Budgets.msat <= 0,
         )
-        self.reserve = _sql(reserve.returning(Budgets.msat))
+        self.reserve = compiled(reserve.returning(Budgets.msat))
         give_back = Budgets.update(msat=Budgets.msat - 0)
-        self.give_back = _sql(give_back.where(Budgets.key_id == "", Budgets.day == 0))
-        self.offered = _sql(Budgets.select(Budgets.msat).where(Budgets.key_id == "", Budgets.day == 0))
+        self.give_back = compiled(give_back.where(Budgets.key_id == "", Budgets.day == 0))
+        self.offered = compiled(Budgets.select(Budgets.msat).where(Budgets.key_id == "", Budgets.day == 0))
         cursor = PaymentCursors.select(PaymentCursors.updated_index)
-        self.updated_index = _sql(cursor.where(PaymentCursors.node_id == ""))
+        self.updated_index = compiled(cursor.where(PaymentCursors.node_id == ""))
         follow = PaymentCursors.insert(node_id="", updated_index=0).on_conflict(
             conflict_target=[PaymentCursors.node_id],
             update={PaymentCursors.updated_index: peewee.EXCLUDED.updated_index},
         )
-        self.follow = _sql(follow)
-
-
-def _sql(query: Any) -> str:
-    text: str = query.sql()[0]
-    return text
+        self.follow = compiled(follow)

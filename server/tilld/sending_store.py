@@ -7,7 +7,7 @@ import peewee
 from tilld.invoice import Invoice, utc
 from tilld.sending import Sending, State
 from tilld.store import PAGE, Store
-from tilld.tables import Invoices, Sendings
+from tilld.tables import Invoices, Sendings, compiled
 
 
 class SendingStore:
@@ -18,24 +18,26 @@ class SendingStore:
         with store.database.bind_ctx([Invoices, Sendings]):
             attempts = Sendings.select()
             of_label = attempts.where(Sendings.username == "", Sendings.label == "")
-            self._latest = _sql(of_label.order_by(Sendings.attempt.desc()).limit(1))
+            self._latest = compiled(of_label.order_by(Sendings.attempt.desc()).limit(1))
             is_sending = Sendings.state == peewee.SQL("'sending'")
             under_way = attempts.where(is_sending, Sendings.node_id == "")
-            self._under_way = _sql(under_way.order_by(Sendings.created_at).limit(1))
+            self._under_way = compiled(under_way.order_by(Sendings.created_at).limit(1))
             new = Sendings.insert(dict.fromkeys(Sendings._meta.sorted_fields, 0))
-            self._begin = _sql(new.on_conflict_ignore().returning(Sendings.node_label))
+            self._begin = compiled(new.on_conflict_ignore().returning(Sendings.node_label))
             outcome = Sendings.update(state="", code="", reason="")
-            self._end = _sql(outcome.where(Sendings.node_label == "", Sendings.state == ""))
+            self._end = compiled(outcome.where(Sendings.node_label == "", Sendings.state == ""))
             # Changes nothing, and keeps others from ending it meanwhile.
             held = Sendings.update(node_label=Sendings.node_label)
-            self._hold = _sql(held.where(Sendings.node_label == "", is_sending).returning(Sendings.attempt))
+            self._hold = compiled(
+                held.where(Sendings.node_label == "", is_sending).returning(Sendings.attempt)
+            )
             free = Invoices.update(label=None).where(
                 Invoices.username == "",
                 Invoices.label == "",
                 Invoices.invoice_id != "",
                 Invoices.pay_index.is_null(),
             )
-            self._free_label = _sql(free)
+            self._free_label = compiled(free)
 
     async def latest(self, username: str, label: str) -> Sending | None:
         """The last attempt of a user under a label."""
@@ -91,8 +93,3 @@ def _row(sending: Sending) -> tuple[Any, ...]:
 def _sending(row: tuple[Any, ...]) -> Sending:
     *asked, created_at, state, code, reason = row
     return Sending(*(*asked, utc(created_at), State(state), code, reason))
-
-
-def _sql(query: Any) -> str:
-    text: str = query.sql()[0]
-    return text

@@ -6,7 +6,7 @@ from typing import Any
 import peewee
 
 from tilld.payout_tables import Payouts
-from tilld.tables import Invoices, Keys, Nodes, Tallies, Till
+from tilld.tables import Invoices, Nodes, Tallies, Till, compiled
 from tilld.totals import MAX_VOLUME_MSAT
 
 
@@ -15,51 +15,43 @@ class Statements:
 
     def __init__(self, database: peewee.Database) -> None:
         self._database = database
-        with database.bind_ctx([Invoices, Keys, Nodes, Payouts, Tallies, Till]):
+        with database.bind_ctx([Invoices, Nodes, Payouts, Tallies, Till]):
             invoices = Invoices.select()
-            self.by_invoice_id = _sql(invoices.where(Invoices.invoice_id == ""))
-            self.by_id = _sql(invoices.where(Invoices.id == ""))
-            self.by_label = _sql(invoices.where(Invoices.username == "", Invoices.label == ""))
-            self.by_payment_hash = _sql(invoices.where(Invoices.payment_hash == ""))
+            self.by_invoice_id = compiled(invoices.where(Invoices.invoice_id == ""))
+            self.by_id = compiled(invoices.where(Invoices.id == ""))
+            self.by_label = compiled(invoices.where(Invoices.username == "", Invoices.label == ""))
+            self.by_payment_hash = compiled(invoices.where(Invoices.payment_hash == ""))
             overdue = invoices.where(
                 Invoices.node_id == "",
                 Invoices.paid_at.is_null(),
                 ~Invoices.expired,
                 Invoices.expires_at < 0,
             )
-            self.overdue = _sql(overdue.order_by(Invoices.expires_at).limit(1))
-            self.after_id = _sql(invoices.where(Invoices.id > "").order_by(Invoices.id).limit(1))
-            self.secret = _sql(Till.select(Till.secret))
+            self.overdue = compiled(overdue.order_by(Invoices.expires_at).limit(1))
+            self.after_id = compiled(invoices.where(Invoices.id > "").order_by(Invoices.id).limit(1))
+            self.secret = compiled(Till.select(Till.secret))
             figures = (
                 Tallies.invoices,
                 Tallies.open_invoices,
                 Tallies.volume_msat,
                 Tallies.volume_out_msat,
             )
-            self.tallies = _sql(Tallies.select(*figures))
-            self.tallies_of_user = _sql(Tallies.select(*figures).where(Tallies.username == ""))
+            self.tallies = compiled(Tallies.select(*figures))
+            self.tallies_of_user = compiled(Tallies.select(*figures).where(Tallies.username == ""))
             tally = (Tallies.username == "") & (Tallies.key_id == "")
-            self.open_invoices = _sql(Tallies.select(Tallies.open_invoices).where(tally))
-            self.add_to_tally = _sql(_add_to_tally(database))
+            self.open_invoices = compiled(Tallies.select(Tallies.open_invoices).where(tally))
+            self.add_to_tally = compiled(_add_to_tally(database))
             kept = Tallies.select(Tallies.username, Tallies.key_id, *figures, peewee.SQL("0"))
-            self.audit = _sql(kept.union_all(_counted(peewee.SQL("1"))))
-            self.forget_tallies = _sql(Tallies.delete())
-            self.recount = _sql(Tallies.insert_from(_counted(), Tallies._meta.sorted_fields))
-            self.updated_index = _sql(Nodes.select(Nodes.updated_index).where(Nodes.id == ""))
-            self.follow = _sql(Nodes.update(updated_index=0).where(Nodes.id == ""))
-            keys = Keys.select()
-            self.key = _sql(keys.where(Keys.id == ""))
-            beyond = peewee.Tuple(Keys.created_at, Keys.id) > peewee.Tuple(0, "")
-            self.keys = _sql(keys.where(beyond).order_by(Keys.created_at, Keys.id).limit(1))
-            self.any_key = _sql(Keys.select(Keys.id).limit(1))
-            self.add_key = _sql(Keys.insert(dict.fromkeys(Keys._meta.sorted_fields, 0)))
-            revoke = Keys.update(revoked_at=0).where(Keys.id == "", Keys.revoked_at.is_null())
-            self.revoke_key = _sql(revoke.returning(Keys))
-            self.last_node = _sql(Nodes.select(Nodes.info).order_by(Nodes.seen_at.desc()).limit(1))
-            self.add_node = _sql(
+            self.audit = compiled(kept.union_all(_counted(peewee.SQL("1"))))
+            self.forget_tallies = compiled(Tallies.delete())
+            self.recount = compiled(Tallies.insert_from(_counted(), Tallies._meta.sorted_fields))
+            self.updated_index = compiled(Nodes.select(Nodes.updated_index).where(Nodes.id == ""))
+            self.follow = compiled(Nodes.update(updated_index=0).where(Nodes.id == ""))
+            self.last_node = compiled(Nodes.select(Nodes.info).order_by(Nodes.seen_at.desc()).limit(1))
+            self.add_node = compiled(
                 Nodes.insert(id="", updated_index=0, info="", seen_at=0).on_conflict_ignore()
             )
-            self.see_node = _sql(Nodes.update(info="", seen_at=0).where(Nodes.id == ""))
+            self.see_node = compiled(Nodes.update(info="", seen_at=0).where(Nodes.id == ""))
         self.add_invoices = cache(self._add_invoices)
         self.pay = cache(self._pay)
         self.expire = cache(self._expire)
@@ -69,11 +61,11 @@ class Statements:
     def _add_invoices(self, count: int) -> str:
         row = dict.fromkeys(Invoices._meta.sorted_fields, 0)
         with self._database.bind_ctx([Invoices]):
-            return _sql(Invoices.insert_many([row] * count).on_conflict_ignore().returning(Invoices.id))
+            return compiled(Invoices.insert_many([row] * count).on_conflict_ignore().returning(Invoices.id))
 
     def _by_any(self, column: peewee.Field, count: int) -> str:
         with self._database.bind_ctx([Invoices]):
-            return _sql(Invoices.select().where(column.in_([""] * count)))
+            return compiled(Invoices.select().where(column.in_([""] * count)))
 
     def _pay(self, count: int) -> str:
         columns = ("payment_hash", "pay_index", "amount_received_msat", "paid_at")
@@ -92,7 +84,7 @@ class Statements:
         with self._database.bind_ctx([Invoices]):
             update = Invoices.update(facts).from_(seen).with_cte(seen)
             settled = update.where(these, Invoices.node_id == "", Invoices.paid_at.is_null(), *still)
-            return _sql(settled.returning(Invoices))
+            return compiled(settled.returning(Invoices))
 
 
 def _add_to_tally(database: peewee.Database) -> peewee.Query:
@@ -137,8 +129,3 @@ def _counted(*more: peewee.SQL) -> peewee.Query:
     figures = (getattr(both.c, field.name) for field in Tallies._meta.sorted_fields[2:])
     counted = peewee.Select([both], [both.c.username, both.c.key_id, *map(peewee.fn.SUM, figures), *more])
     return counted.group_by(both.c.username, both.c.key_id)
-
-
-def _sql(query: Any) -> str:
-    text: str = query.sql()[0]
-    return text

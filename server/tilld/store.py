@@ -3,25 +3,25 @@
 import asyncio
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from itertools import compress
-from types import TracebackType
 from typing import Any, TypeVar
 
 import peewee
 import structlog
 
 from tilld.database import close_database, drop_connection
-from tilld.errors import Internal, Unavailable
+from tilld.errors import Internal, TillError, Unavailable
 from tilld.group_commit import GroupCommit
 from tilld.invoice import Creator, Invoice, Seen
-from tilld.key import Key
 from tilld.node_info import NodeInfo
 from tilld.observer import NOBODY, Observer
-from tilld.tables import ROW_OF_NO_KEY, invoice_of, key_of, row_of_key
+from tilld.recent import Recent
+from tilld.tables import invoice_of
 from tilld.totals import Totals
 from tilld.transactions import Transactions, padded
 
@@ -33,6 +33,9 @@ Done = TypeVar("Done")
 READERS = 8
 
 PAGE = 1000
+
+# What others write is seen so much later at most. To read the totals is half of what GetInfo does.
+TOTALS_SECONDS = 0.05
 
 
 class Store:
@@ -52,8 +55,11 @@ class Store:
         is_local = isinstance(database, peewee.SqliteDatabase)
         self._readers = None if is_local else ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._adding = GroupCommit(self._insert)
-        with _failures_told:
+        self._totals = Recent[Totals](TOTALS_SECONDS)
+        try:
             [(secret,)] = self._once_more(lambda: self._do.rows(self._sql.secret))
+        except peewee.PeeweeException as reason:
+            raise _told(reason) from None
         self.secret = bytes.fromhex(secret)
 
     async def close(self) -> None:
@@ -142,35 +148,20 @@ class Store:
         rows = await self._read(self._sql.last_node, 1)
         return NodeInfo.from_json(json.loads(rows[0][0])) if rows else None
 
-    async def add_key(self, key: Key) -> None:
-        """Add an API key."""
-        await self._write(lambda: self._do.execute(self._sql.add_key, *row_of_key(key)))
-
-    async def key(self, key_id: str) -> Key:
-        """Find an API key by its id. For an unknown one, in the same time, a key that opens nothing."""
-        rows = await self._read(self._sql.key, key_id)
-        return key_of(rows[0] if rows else ROW_OF_NO_KEY)
-
-    async def keys(self, after: Key | None = None, limit: int = PAGE) -> list[Key]:
-        """A page of all API keys there ever were, the oldest first, beyond one."""
-        beyond = (int(after.created_at.timestamp()), after.id) if after else (-1, "")
-        return [key_of(row) for row in await self._read(self._sql.keys, *beyond, limit)]
-
-    async def has_keys(self) -> bool:
-        """Whether there ever was an API key."""
-        return bool(await self._read(self._sql.any_key, 1))
-
-    async def revoke_key(self, key_id: str, revoked_at: datetime) -> Key | None:
-        """Revoke an API key that is not revoked yet; returns it, or None where there is none."""
-        facts = (int(revoked_at.timestamp()), key_id)
-        rows = await self._write(lambda: self._do.rows(self._sql.revoke_key, *facts))
-        return key_of(rows[0]) if rows else None
-
     async def totals(self, username: str | None = None) -> Totals:
-        """The totals of a user, or of all. They are kept, not counted."""
+        """The totals of a user, or of all. They are kept, not counted.
+
+        What other processes have written since a moment ago may be missing, what this one has is not.
+        """
+        name = "" if username is None else username
+        if totals := self._totals.get(name):
+            return totals
+        asked_at = time.monotonic()
         of_user = (self._sql.tallies_of_user, username)
         rows = await (self._read(self._sql.tallies) if username is None else self._read(*of_user))
-        return Totals.sum(Totals(*row) for row in rows)
+        totals = Totals.sum(Totals(*row) for row in rows)
+        self._totals.keep(name, totals, asked_at)
+        return totals
 
     async def open_invoices(self, creator: Creator) -> int:
         """How many invoices of theirs are neither paid nor expired."""
@@ -218,7 +209,11 @@ class Store:
 
     async def _write(self, work: Callable[[], Done], operation: str = "write") -> Done:
         with self._observer.store_call(operation):
-            return await self._run(self._writer, work)
+            try:
+                return await self._run(self._writer, work)
+            finally:
+                # Even a write that fails may have been done.
+                self._totals.forget()
 
     async def _find(self, sql: str, *values: Any) -> Invoice | None:
         rows = await self._read(sql, *values)
@@ -234,13 +229,17 @@ class Store:
         with self._observer.store_call("read"):
             if self._readers:
                 return await self._run(self._readers, lambda: self._do.rows(sql, *values))
-            with _failures_told:
+            try:
                 return self._do.rows(sql, *values)
+            except peewee.PeeweeException as reason:
+                raise _told(reason) from None
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], Done]) -> Done:
-        with _failures_told:
-            loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        try:
             return await loop.run_in_executor(threads, lambda: self._once_more(work))
+        except peewee.PeeweeException as reason:
+            raise _told(reason) from None
 
     def _once_more(self, work: Callable[[], Done]) -> Done:
         """Do it, and again on a new connection if the old one is lost or somebody else was in the way.
@@ -254,24 +253,13 @@ class Store:
             return work()
 
 
-class _FailuresTold:
-    """Logs why the database fails; a caller hears only that it does."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, reason: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if isinstance(reason, peewee.DataError | peewee.IntegrityError):
-            log.error("store refused a row", reason=str(reason))
-            raise Internal from None
-        if isinstance(reason, peewee.PeeweeException):
-            log.error("store failed", reason=_first_cause(reason))
-            raise Unavailable("the store is unavailable; try again later") from None
-
-
-_failures_told = _FailuresTold()
+def _told(reason: peewee.PeeweeException) -> TillError:
+    """Log why the database failed; a caller hears only that it did."""
+    if isinstance(reason, peewee.DataError | peewee.IntegrityError):
+        log.error("store refused a row", reason=str(reason))
+        return Internal()
+    log.error("store failed", reason=_first_cause(reason))
+    return Unavailable("the store is unavailable; try again later")
 
 
 def _first_cause(reason: BaseException) -> str:

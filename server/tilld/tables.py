@@ -5,7 +5,6 @@ from typing import Any
 from peewee import BigIntegerField, BooleanField, CharField, CompositeKey, IntegerField, Model, TextField
 
 from tilld.invoice import Invoice, Payment, utc
-from tilld.key import Key, Scope
 
 
 class Invoices(Model):
@@ -159,34 +158,7 @@ def invoice_of(row: tuple[Any, ...]) -> Invoice:
     return Invoice(*(*asked, utc(created_at), utc(expires_at), payment, bool(expired)))
 
 
-def row_of_key(key: Key) -> tuple[Any, ...]:
-    """A key in the order of the table's columns."""
-    return (
-        key.id,
-        key.digest,
-        key.username,
-        " ".join(sorted(key.scopes)),
-        key.type,
-        int(key.created_at.timestamp()),
-        key.expires_at and int(key.expires_at.timestamp()),
-        key.revoked_at and int(key.revoked_at.timestamp()),
-    )
-
-
-# Of a key that nobody has, and whose digest is that of no token.
-ROW_OF_NO_KEY = ("", "0" * 64, "nobody", "invoices:create invoices:read", None, 0, None, 0)
-
-
-def key_of(row: tuple[Any, ...]) -> Key:
-    """A key from its row."""
-    key_id, digest, username, scopes, kind, created_at, expires_at, revoked_at = row
-    return Key(
-        id=key_id,
-        digest=digest,
-        username=username,
-        scopes=frozenset(map(Scope, scopes.split())),
-        type=kind,
-        created_at=utc(created_at),
-        expires_at=None if expires_at is None else utc(expires_at),
-        revoked_at=None if revoked_at is None else utc(revoked_at),
-    )
+def compiled(query: Any) -> str:
+    """The SQL of a query; its parameters come in the order of what it names."""
+    text: str = query.sql()[0]
+    return text

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
 from itertools import chain, compress
 from typing import Any, TypeVar
 
@@ -111,10 +110,18 @@ class Transactions:
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement; returns its rows."""
-        # Closed, or a read that fails would keep its connection in the past until the failure is forgotten.
-        # Peewee translates the errors of a statement, but not those of reading its rows.
-        with closing(self.execute(sql, *values)) as cursor, peewee.__exception_wrapper__:  # type: ignore[attr-defined]
-            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        # Straight at the connection: Peewee's own way adds half as much again to a read, and translates the
+        # errors of a statement, but not those of reading its rows.
+        try:
+            cursor = self._database.connection().execute(sql, values)  # type: ignore[no-untyped-call]
+            try:
+                rows: list[tuple[Any, ...]] = cursor.fetchall()
+            finally:
+                # Or a read that fails would keep its connection in the past until the failure is forgotten.
+                cursor.close()
+        except Exception:
+            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+                raise
         return rows
 
     def execute(self, sql: str, *values: Any) -> Any:

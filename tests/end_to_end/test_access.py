@@ -16,6 +16,7 @@ from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld.database import open_database
 from tilld.key import SHOP, Key, Scope
+from tilld.key_store import KeyStore
 from tilld.store import Store
 
 BODY = {"msat": 5000, "metadata": {"type": "shop"}}
@@ -131,9 +132,9 @@ async def headers_of(tmp_path_factory):
             username="shop", scopes=scopes, type=None, created_at=made, expires_at=expires_at
         )
         KEYS.add(token)
-        await store.add_key(key)
+        await KeyStore(store).add(key)
         if revoked:
-            await store.revoke_key(key.id, now)
+            await KeyStore(store).revoke(key.id, now)
         return {"authorization": f"Bearer {token}"}
 
     headers = {

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tests.samples import an_invoice, paid
 from tests.scripted_node import result, scripted_node
 from tilld.database import open_database
 from tilld.key import SHOP, Key
+from tilld.key_store import KeyStore
 from tilld.store import Store
 from tilld.strict_json import compact
 
@@ -60,8 +60,7 @@ async def _fill_store(url):
     """Put in what is documented; returns the header that carries the owner's key."""
     documented = json.loads(INVOICE)
     node_id = json.loads(INFO)["nodeinfo"]["id"]
-    invoice = replace(
-        an_invoice(username=documented["username"], node_id=node_id),
+    invoice = an_invoice(username=documented["username"], node_id=node_id)._replace(
         id=documented["_id"],
         invoice_id=documented["invoiceid"],
         amount_msat=documented["msatoshi"],
@@ -77,7 +76,7 @@ async def _fill_store(url):
     key, token = Key.new(
         username=invoice.username, scopes=SHOP, type=None, created_at=datetime.now(UTC), expires_at=None
     )
-    await store.add_key(key)
+    await KeyStore(store).add(key)
     await store.settle(node_id, [paid(others[0], 12_000_000), paid(others[1], 143_777, 2)])
     await store.close()
     return {"authorization": f"Bearer {token}"}

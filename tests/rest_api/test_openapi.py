@@ -212,7 +212,7 @@ def test_its_example_of_a_watch_is_an_invoice():
     assert json.loads(data) == json.loads(golden.INVOICE)
 
 
-PAID = replace(an_invoice(), description="d", label="l", payment=Payment(1, 5000, NOON), amount_msat=5000)
+PAID = an_invoice()._replace(description="d", label="l", payment=Payment(1, 5000, NOON), amount_msat=5000)
 NODE = NodeInfo.from_json(json.loads(golden.INFO)["nodeinfo"] | {"fees_collected_msat": 0})
 INVREQ = invreq.Invreq.intended(
     PAID.creator,

@@ -4,6 +4,7 @@ import asyncio
 import math
 import re
 from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -52,6 +53,9 @@ REST = "/till.v1.Rest"
 # grpc's stubs know the handlers of its synchronous server only.
 Handler = Any
 
+# What came with the call that is being served. Its context has it too, but would read it anew.
+_metadata: ContextVar[Iterable[tuple[str, str | bytes]]] = ContextVar("metadata", default=())
+
 
 class Door(grpc.GenericRpcHandler):
     """Lets in who may call, and turns every exception into a status that tells nothing of the inside.
@@ -81,13 +85,14 @@ class Door(grpc.GenericRpcHandler):
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
         """Find the handler of a method."""
+        _metadata.set(handler_call_details.invocation_metadata or ())
         method = handler_call_details.method
         return self._handlers.get(method, self._unknown if method.startswith(OURS) else None)
 
     async def _no_such_method(self, raw: bytes, context: Context) -> None:
         try:
             # Not by its name: callers could invent as many as they like.
-            with self._observer.request("unknown", context.invocation_metadata):
+            with self._observer.request("unknown", _metadata.get):
                 raise errors.NoSuchMethod
         except errors.NoSuchMethod as reason:
             await _refuse("", reason, context)
@@ -95,10 +100,6 @@ class Door(grpc.GenericRpcHandler):
 
 def _guard(method: str, handler: Handler, access: Access, observer: Observer) -> Handler:
     name = method.removeprefix("/")
-
-    async def admit(context: Context) -> None:
-        headers: dict[str, Any] = dict(context.invocation_metadata() or ())
-        caller.set(await access.admit(method, headers.get("authorization")))
 
     def decoded(raw: bytes) -> Any:
         if len(raw) > MAX_REQUEST_BYTES:
@@ -111,8 +112,8 @@ def _guard(method: str, handler: Handler, access: Access, observer: Observer) ->
 
     async def call(raw: bytes, context: Context) -> Any:
         try:
-            with observer.request(name, context.invocation_metadata):
-                await admit(context)
+            with observer.request(name, _metadata.get):
+                caller.set(await access.admit(method, _authorization()))
                 return await handler.unary_unary(decoded(raw), context)
         except Exception as reason:
             await _refuse(method, reason, context)
@@ -120,13 +121,14 @@ def _guard(method: str, handler: Handler, access: Access, observer: Observer) ->
     # The request of a stream is read here: grpc would wait for it for ever, and before it asked for a key.
     async def stream(_: object, context: Context) -> None:
         try:
-            with observer.watch(name, context.invocation_metadata):
-                await admit(context)
+            with observer.watch(name, _metadata.get):
+                caller.set(await access.admit(method, _authorization()))
+                # A watch goes on for hours, and there are thousands: what has been read need not be kept.
+                _metadata.set(())
                 async for response in handler.unary_stream(decoded(await _only_message(context)), context):
                     # The key may have been revoked since.
                     await access.recheck(caller.get())
                     await context.write(response)
-                    # It goes on for hours, and there are thousands: what was told need not be kept.
                     del response
         except Exception as reason:
             await _refuse(method, reason, context)
@@ -134,6 +136,10 @@ def _guard(method: str, handler: Handler, access: Access, observer: Observer) ->
     if handler.unary_stream:
         return grpc.stream_stream_rpc_method_handler(stream, None, handler.response_serializer)
     return grpc.unary_unary_rpc_method_handler(call, None, handler.response_serializer)
+
+
+def _authorization() -> Any:
+    return dict(_metadata.get()).get("authorization")
 
 
 async def _only_message(context: Context) -> bytes:

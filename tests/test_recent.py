@@ -1,0 +1,48 @@
+"""Answers that are remembered for a moment."""
+
+import pytest
+
+from tilld.recent import Recent
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def recent(clock):
+    return Recent[str](2.0, clock)
+
+
+def test_an_answer_is_good_for_a_while_from_when_it_was_asked_for(recent, clock):
+    asked_at = clock()
+    clock.now += 1.5
+    recent.keep("who", "me", asked_at)
+
+    assert recent.get("who") == "me"
+    assert recent.get("whose") is None
+
+    clock.now += 0.5
+    assert recent.get("who") is None
+
+
+def test_what_was_asked_before_it_changed_is_not_kept(recent, clock):
+    asked_at = clock()
+    recent.keep("who", "me", asked_at)
+    clock.now += 0.1
+    recent.forget()
+    recent.keep("who", "me", asked_at)
+
+    assert recent.get("who") is None
+
+    clock.now += 0.1
+    recent.keep("who", "you", clock())
+    assert recent.get("who") == "you"
