@@ -57,6 +57,31 @@ async def test_a_batch_waits_for_what_is_on_its_way(monkeypatch):
     assert batches == [[1, 2]]
 
 
+async def test_what_begins_when_all_are_there_is_waited_for_too(monkeypatch):
+    """Who is busy has more calls in the loop than it knows of."""
+    monkeypatch.setattr(group_commit, "GATHER_SECONDS", 60)
+    batches = []
+
+    async def commit(items):
+        batches.append(items)
+        return items
+
+    async def next_one():
+        with group.expecting():
+            await asyncio.sleep(0)
+        return await group.add(2)
+
+    group = GroupCommit(commit)
+    with group.expecting():
+        first = asyncio.create_task(group.add(1))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        second = asyncio.create_task(next_one())
+
+    assert [await first, await second] == [1, 2]
+    assert batches == [[1, 2]]
+
+
 async def test_a_batch_waits_a_moment_only(monkeypatch):
     monkeypatch.setattr(group_commit, "GATHER_SECONDS", 0.001)
 
