@@ -10,6 +10,7 @@ from till.v1 import invoice_service_pb2_grpc
 from tilld.access import caller
 from tilld.errors import InvalidRequest
 from tilld.grpc_api import convert
+from tilld.invoice import Invoice
 from tilld.invoicing import Invoicing
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -20,6 +21,8 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
 
     def __init__(self, invoicing: Invoicing) -> None:
         self._invoicing = invoicing
+        self._told: Invoice | None = None
+        self._telling = pb.WatchInvoiceResponse()
 
     async def CreateInvoice(
         self, request: pb.CreateInvoiceRequest, context: Context
@@ -65,9 +68,15 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         # Messages are large, for what waits for hours and in thousands.
         del request
         async for invoice in states:
-            yield pb.WatchInvoiceResponse(invoice=convert.invoice(invoice))
+            yield self._message(invoice)
             del invoice
 
     async def GetInfo(self, request: pb.GetInfoRequest, context: Context) -> pb.GetInfoResponse:
         """Tell about Till and its node."""
         return convert.info(await self._invoicing.info(caller.get()))
+
+    def _message(self, invoice: Invoice) -> pb.WatchInvoiceResponse:
+        """What tells a state; made once for all who watch one invoice, who are told one after the other."""
+        if self._told is not invoice:
+            self._told, self._telling = invoice, pb.WatchInvoiceResponse(invoice=convert.invoice(invoice))
+        return self._telling
