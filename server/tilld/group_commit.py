@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 MAX_BATCH = 500
 # What is on its way is waited for so long: it shares the commit, which costs more than the row. On a slow
-# machine 2 ms would gather half as many, and a create cost a fifth more.
+# machine 2 ms gather half as many.
 GATHER_SECONDS = 0.005
 
 

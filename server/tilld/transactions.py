@@ -110,7 +110,7 @@ class Transactions:
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement; returns its rows."""
-        # Straight at the connection: Peewee's own way adds half as much again to a read, and translates the
+        # Straight at the connection: Peewee's own way adds a third to a read, and translates the
         # errors of a statement, but not those of reading its rows.
         try:
             cursor = self._database.connection().execute(sql, values)  # type: ignore[no-untyped-call]

@@ -1,5 +1,6 @@
 """Keys as callers meet them, on REST through the real Envoy and on gRPC; and as an operator makes them."""
 
+import asyncio
 import json
 import os
 import sys
@@ -81,6 +82,23 @@ async def test_owners_do_not_see_each_other(shop, tmp_path):
         ).read(),
     ):
         assert await code(request) == grpc.StatusCode.NOT_FOUND
+
+
+async def test_of_many_calls_at_once_each_is_its_own_callers(shop, tmp_path):
+    """Who calls is read once, before grpc hands the call on, and must not reach the next one."""
+    keys = [await make_key(tmp_path, "--username", name) for name in ("shop", "bar")]
+    request = pb.CreateInvoiceRequest(metadata='{"type":"shop"}')
+
+    async def who(headers):
+        try:
+            made = await shop.invoices.CreateInvoice(request, metadata=tuple(headers.items()))
+        except grpc.aio.AioRpcError as reason:
+            return reason.code()
+        return made.invoice.username
+
+    answers = await asyncio.gather(*(who(headers) for _ in range(20) for headers in (*keys, {})))
+
+    assert answers == ["shop", "bar", grpc.StatusCode.UNAUTHENTICATED] * 20
 
 
 async def test_from_the_first_key_on_it_is_needed_and_a_revoked_one_is_none(shop, tmp_path):
