@@ -32,8 +32,8 @@ async def test_what_arrives_during_a_commit_makes_one_batch():
     assert batches == [[1], [2, 3, 4]]
 
 
-async def test_a_batch_waits_for_what_is_on_its_way(monkeypatch):
-    """Until it is there, or does not come any more."""
+def patient(monkeypatch):
+    """A group that waits for as long as it takes, and what it has committed."""
     monkeypatch.setattr(group_commit, "GATHER_SECONDS", 60)
     batches = []
 
@@ -41,7 +41,12 @@ async def test_a_batch_waits_for_what_is_on_its_way(monkeypatch):
         batches.append(items)
         return items
 
-    group = GroupCommit(commit)
+    return GroupCommit(commit), batches
+
+
+async def test_a_batch_waits_for_what_is_on_its_way(monkeypatch):
+    """Until it is there, or does not come any more."""
+    group, batches = patient(monkeypatch)
     with group.expecting(), suppress(ValueError):
         with group.expecting():
             first = asyncio.create_task(group.add(1))
@@ -59,19 +64,13 @@ async def test_a_batch_waits_for_what_is_on_its_way(monkeypatch):
 
 async def test_what_begins_when_all_are_there_is_waited_for_too(monkeypatch):
     """Who is busy has more calls in the loop than it knows of."""
-    monkeypatch.setattr(group_commit, "GATHER_SECONDS", 60)
-    batches = []
-
-    async def commit(items):
-        batches.append(items)
-        return items
+    group, batches = patient(monkeypatch)
 
     async def next_one():
         with group.expecting():
             await asyncio.sleep(0)
         return await group.add(2)
 
-    group = GroupCommit(commit)
     with group.expecting():
         first = asyncio.create_task(group.add(1))
         for _ in range(3):
