@@ -190,10 +190,11 @@ class Collecting:
             return await self._outcomes.look(sending)
 
     async def _wait_for_turn(self, until: float) -> None:
-        wait = self._pacing.seconds()
-        if time.monotonic() + wait > until:
+        patience = until - time.monotonic()
+        wait = self._pacing.take(patience)
+        if wait > patience:
             raise TooMany(f"the node sends {PER_SECOND:g} invoices a second, and others wait", wait)
-        await asyncio.sleep(self._pacing.take())
+        await asyncio.sleep(wait)
 
     async def _send(self, sending: Sending) -> None:
         """Have the node send it; meanwhile see to it that it can be watched."""

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -51,7 +51,8 @@ class Limits:
         self._allowance = allowance
         self._clock = clock
         self._sleep = sleep
-        self._creating: dict[str, Pacing] = {}
+        rate = allowance.creates_per_second
+        self._creating = defaultdict[str, Pacing](lambda: Pacing(max(rate, 1.0), rate, clock))
         self._next_refusal: dict[str, float] = {}
         self._open: dict[str, tuple[float, int]] = {}
         self._creates: Counter[str] = Counter()
@@ -64,11 +65,9 @@ class Limits:
         Raises TooMany where it would have to wait for long.
         """
         key, rate = caller.key_id, self._allowance.creates_per_second
-        pacing = self._creating.setdefault(key, Pacing(max(rate, 1.0), rate, self._clock))
-        wait = pacing.seconds()
+        wait = self._creating[key].take(PATIENCE_SECONDS)
         if wait > PATIENCE_SECONDS:
             await self._refuse(key, f"a key may create {rate:g} invoices a second: wait {wait:.2f} s", wait)
-        pacing.take()
         if wait > 0:
             await self._sleep(wait)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 class Pacing:
-    """A token bucket that tells each how long to wait for its turn."""
+    """A token bucket that tells each how long to wait for its turn, in seconds."""
 
     def __init__(self, burst: float, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._earlier = (burst - 1) / per_second
@@ -13,15 +13,11 @@ class Pacing:
         self._clock = clock
         self._next = 0.0
 
-    def seconds(self) -> float:
-        """How long one would have to wait now."""
-        return max(self._due() - self._clock(), 0.0)
-
-    def take(self) -> float:
-        """Take a turn; returns the seconds until it comes."""
-        wait = self.seconds()
-        self._next = self._due() + self._pause
+    def take(self, patience: float) -> float:
+        """Take a turn, unless that is later than so many seconds from now; returns when it comes."""
+        now = self._clock()
+        due = max(self._next, now - self._earlier)
+        wait = max(due - now, 0.0)
+        if wait <= patience:
+            self._next = due + self._pause
         return wait
-
-    def _due(self) -> float:
-        return max(self._next, self._clock() - self._earlier)

@@ -85,7 +85,8 @@ def compact(text: str) -> str:
 
 
 def _plain_object(text: str) -> dict[str, Any]:
-    _expect("{", text, 0)
+    if not text.startswith("{"):
+        _expect("{", text, 0)
     found: dict[str, Any] = _decoder.decode(text)
     return found
 
