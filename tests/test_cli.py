@@ -78,7 +78,7 @@ async def fails(*arguments, cwd, **environment):
     async with tilld(*arguments, cwd=cwd, **environment) as till:
         async with asyncio.timeout(20):
             out, _ = await till.process.communicate()
-    lines = [line for line in out.decode().splitlines() if " [info " not in line]
+    lines = [line for line in out.decode().splitlines() if " level='info' " not in line]
     assert till.process.returncode == 1
     assert len(lines) == 1, out.decode()
     assert lines[0].startswith("tilld: ")
