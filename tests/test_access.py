@@ -219,6 +219,46 @@ async def test_a_busy_key_is_looked_up_once_in_a_while(store, monkeypatch):
     assert look_up.call_count == 2
 
 
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_key_is_as_it_was_when_its_look_up_began(store, monkeypatch, again):
+    """However long that took: who revokes it meanwhile waits only for so long."""
+    now = 1.0
+    access = Access(store, lambda: NOON, lambda: now)
+    key, header = await new_key(store)
+    get = KeyStore.get
+
+    async def slow(keys, key_id):
+        nonlocal now
+        found = await get(keys, key_id)
+        now += REMEMBERED_SECONDS
+        return found
+
+    async def ask():
+        await (access.recheck(key.caller) if again else access.admit(GET, header))
+
+    monkeypatch.setattr(KeyStore, "get", slow)
+    await ask()
+    await KeyStore(store).revoke(key.id, NOON)
+
+    with pytest.raises(Unauthenticated):
+        await ask()
+
+
+async def test_a_watch_token_is_not_remembered_beyond_its_key(store):
+    now = 1.0
+    access = Access(store, lambda: NOON, lambda: now)
+    key, _ = await new_key(store)
+    token = f"Bearer {WatchToken.of(an_invoice('shop'), key.id, NOON).signed(store.secret)}"
+    await access.recheck(key.caller)
+    now += 0.8 * REMEMBERED_SECONDS
+    await access.admit(GET, token)
+    await KeyStore(store).revoke(key.id, NOON)
+    now += 0.4 * REMEMBERED_SECONDS
+
+    with pytest.raises(Unauthenticated):
+        await access.admit(GET, token)
+
+
 async def test_a_watch_token_from_before_the_first_key_is_none_afterwards(store, access):
     token = WatchToken.of(an_invoice("anonymous"), "", NOON).signed(store.secret)
     assert await access.admit(GET, f"Bearer {token}") == ANONYMOUS

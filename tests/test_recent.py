@@ -39,10 +39,19 @@ def test_what_was_asked_before_it_changed_is_not_kept(recent, clock):
     recent.keep("who", "me", asked_at)
     clock.now += 0.1
     recent.forget()
-    recent.keep("who", "me", asked_at)
-
-    assert recent.get("who") is None
+    for too_early in (asked_at, clock()):
+        recent.keep("who", "me", too_early)
+        assert recent.get("who") is None
 
     clock.now += 0.1
     recent.keep("who", "you", clock())
     assert recent.get("who") == "you"
+
+
+def test_what_is_too_old_is_dropped_when_others_are_kept(recent, clock):
+    """It may be a secret, and there may be many."""
+    for number in range(1000):
+        recent.keep(f"who {number}", "me", clock())
+        clock.now += 0.1
+
+    assert len(recent) < 50

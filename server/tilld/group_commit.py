@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 MAX_BATCH = 500
 # What is on its way is waited for so long: it shares the commit, which costs more than the row. On a slow
-# machine 2 ms gather half as many.
+# machine 2 ms gather half as many. While one hangs at the node, the others pay as much for it.
 GATHER_SECONDS = 0.005
 
 

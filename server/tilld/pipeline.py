@@ -7,6 +7,7 @@ errors, and replaces the way to the node.
 import asyncio
 import itertools
 import json
+from contextvars import Context
 from typing import Any
 
 import structlog
@@ -113,7 +114,8 @@ class _Connection:
         self._ids = itertools.count(1)
         self._pending: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._unsent: list[bytes] = []
-        self._reading = asyncio.create_task(self._read())
+        # In no caller's context: it lasts for longer than the call that began it.
+        self._reading = asyncio.create_task(self._read(), context=Context())
         # Not by the task itself: it may be cancelled before it begins.
         self._reading.add_done_callback(self._lose)
 

@@ -59,7 +59,7 @@ class Store:
         try:
             [(secret,)] = self._once_more(lambda: self._do.rows(self._sql.secret))
         except peewee.PeeweeException as reason:
-            raise _told(reason) from None
+            raise _logged(reason) from None
         self.secret = bytes.fromhex(secret)
 
     async def close(self) -> None:
@@ -151,7 +151,8 @@ class Store:
     async def totals(self, username: str | None = None) -> Totals:
         """The totals of a user, or of all. They are kept, not counted.
 
-        What other processes have written since a moment ago may be missing, what this one has is not.
+        What other processes have written since a moment ago may be missing; what this one has told anybody
+        is not.
         """
         name = "" if username is None else username
         if totals := self._totals.get(name):
@@ -232,14 +233,14 @@ class Store:
             try:
                 return self._do.rows(sql, *values)
             except peewee.PeeweeException as reason:
-                raise _told(reason) from None
+                raise _logged(reason) from None
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], Done]) -> Done:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(threads, lambda: self._once_more(work))
         except peewee.PeeweeException as reason:
-            raise _told(reason) from None
+            raise _logged(reason) from None
 
     def _once_more(self, work: Callable[[], Done]) -> Done:
         """Do it, and again on a new connection if the old one is lost or somebody else was in the way.
@@ -253,8 +254,8 @@ class Store:
             return work()
 
 
-def _told(reason: peewee.PeeweeException) -> TillError:
-    """Log why the database failed; a caller hears only that it did."""
+def _logged(reason: peewee.PeeweeException) -> TillError:
+    """Log why the database failed; returns what a caller hears, which is only that it did."""
     if isinstance(reason, peewee.DataError | peewee.IntegrityError):
         log.error("store refused a row", reason=str(reason))
         return Internal()

@@ -159,6 +159,6 @@ def invoice_of(row: tuple[Any, ...]) -> Invoice:
 
 
 def compiled(query: Any) -> str:
-    """The SQL of a query; its parameters come in the order of what it names."""
+    """The SQL of a query; its parameters come in the order in which it names columns."""
     text: str = query.sql()[0]
     return text

@@ -85,7 +85,7 @@ async def test_owners_do_not_see_each_other(shop, tmp_path):
 
 
 async def test_of_many_calls_at_once_each_is_its_own_callers(shop, tmp_path):
-    """Who calls is read once, before grpc hands the call on, and must not reach the next one."""
+    """Nobody is taken for who called a moment before, or for nobody."""
     keys = [await make_key(tmp_path, "--username", name) for name in ("shop", "bar")]
     request = pb.CreateInvoiceRequest(metadata='{"type":"shop"}')
 

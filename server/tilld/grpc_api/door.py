@@ -4,7 +4,6 @@ import asyncio
 import math
 import re
 from collections.abc import Iterable, Mapping
-from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -53,9 +52,6 @@ REST = "/till.v1.Rest"
 # grpc's stubs know the handlers of its synchronous server only.
 Handler = Any
 
-# What came with the call that is being served. Its context has it too, but would read it anew.
-_metadata: ContextVar[Iterable[tuple[str, str | bytes]]] = ContextVar("metadata", default=())
-
 
 class Door(grpc.GenericRpcHandler):
     """Lets in who may call, and turns every exception into a status that tells nothing of the inside.
@@ -85,14 +81,13 @@ class Door(grpc.GenericRpcHandler):
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
         """Find the handler of a method."""
-        _metadata.set(handler_call_details.invocation_metadata or ())
         method = handler_call_details.method
         return self._handlers.get(method, self._unknown if method.startswith(OURS) else None)
 
     async def _no_such_method(self, raw: bytes, context: Context) -> None:
         try:
             # Not by its name: callers could invent as many as they like.
-            with self._observer.request("unknown", _metadata.get):
+            with self._observer.request("unknown", context.invocation_metadata):
                 raise errors.NoSuchMethod
         except errors.NoSuchMethod as reason:
             await _refuse("", reason, context)
@@ -112,8 +107,8 @@ def _guard(method: str, handler: Handler, access: Access, observer: Observer) ->
 
     async def call(raw: bytes, context: Context) -> Any:
         try:
-            with observer.request(name, _metadata.get):
-                caller.set(await access.admit(method, _authorization()))
+            with observer.request(name, context.invocation_metadata):
+                caller.set(await access.admit(method, _authorization(context)))
                 return await handler.unary_unary(decoded(raw), context)
         except Exception as reason:
             await _refuse(method, reason, context)
@@ -121,14 +116,13 @@ def _guard(method: str, handler: Handler, access: Access, observer: Observer) ->
     # The request of a stream is read here: grpc would wait for it for ever, and before it asked for a key.
     async def stream(_: object, context: Context) -> None:
         try:
-            with observer.watch(name, _metadata.get):
-                caller.set(await access.admit(method, _authorization()))
-                # A watch goes on for hours, and there are thousands: what has been read need not be kept.
-                _metadata.set(())
+            with observer.watch(name, context.invocation_metadata):
+                caller.set(await access.admit(method, _authorization(context)))
                 async for response in handler.unary_stream(decoded(await _only_message(context)), context):
                     # The key may have been revoked since.
                     await access.recheck(caller.get())
                     await context.write(response)
+                    # It goes on for hours, and there are thousands: what was told need not be kept.
                     del response
         except Exception as reason:
             await _refuse(method, reason, context)
@@ -138,8 +132,8 @@ def _guard(method: str, handler: Handler, access: Access, observer: Observer) ->
     return grpc.unary_unary_rpc_method_handler(call, None, handler.response_serializer)
 
 
-def _authorization() -> Any:
-    return dict(_metadata.get()).get("authorization")
+def _authorization(context: Context) -> Any:
+    return dict(context.invocation_metadata() or ()).get("authorization")
 
 
 async def _only_message(context: Context) -> bytes:

@@ -21,8 +21,8 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
 
     def __init__(self, invoicing: Invoicing) -> None:
         self._invoicing = invoicing
-        self._told: Invoice | None = None
-        self._telling = pb.WatchInvoiceResponse()
+        self._last: Invoice | None = None
+        self._last_message = pb.WatchInvoiceResponse()
 
     async def CreateInvoice(
         self, request: pb.CreateInvoiceRequest, context: Context
@@ -77,6 +77,7 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
 
     def _message(self, invoice: Invoice) -> pb.WatchInvoiceResponse:
         """What tells a state; made once for all who watch one invoice, who are told one after the other."""
-        if self._told is not invoice:
-            self._told, self._telling = invoice, pb.WatchInvoiceResponse(invoice=convert.invoice(invoice))
-        return self._telling
+        if self._last is not invoice:
+            self._last = invoice
+            self._last_message = pb.WatchInvoiceResponse(invoice=convert.invoice(invoice))
+        return self._last_message
