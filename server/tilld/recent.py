@@ -9,7 +9,7 @@ Value = TypeVar("Value")
 
 
 class Recent(Generic[Value]):
-    """Answers by name, each good for so many seconds from when it was asked for; then the next one drops it."""
+    """Answers by name, good for some seconds from when they were asked for; then the next one drops them."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
