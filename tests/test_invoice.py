@@ -13,18 +13,21 @@ from tilld.invoice import Invoice, Issued, NodeInvoice, Seen, Status
 BTC = 100_000_000_000
 
 
-@pytest.mark.parametrize("amount_msat", [None, 1, 5000, 2**64 // 10, 18_446_745 * BTC, 21_000_000 * BTC])
+@pytest.mark.parametrize("amount_msat", [None, 1, 5000, 18_446_744 * BTC, 2**64 // 10])
 def test_amounts_that_the_node_can_ask_for(amount_msat):
     assert an_order(amount_msat=amount_msat).amount_msat == amount_msat
 
 
-@pytest.mark.parametrize(
-    "amount_msat", [0, -1, 21_000_000 * BTC + 1, 2**64, 2**64 // 10 + 1, 21_000_000 * BTC - 1]
-)
+@pytest.mark.parametrize("amount_msat", [0, -1, 2**64 // 10 + 1, 18_446_745 * BTC, 21_000_000 * BTC, 2**64])
 def test_other_amounts_are_refused(amount_msat):
-    """Near 2^64 / 10 lightningd's bolt11 would ask for another amount than the caller did."""
+    """Above 2^64 / 10 lightningd cannot read its own bolt11, not even one of whole bitcoin."""
     with pytest.raises(InvalidRequest, match="^msat "):
         an_order(amount_msat=amount_msat, amount_field="msat")
+
+
+def test_a_type_is_read_beside_any_number():
+    """Python's json refuses to read integers of more than 4,300 digits."""
+    assert an_order(metadata='{"type":"shop","n":%s}' % ("9" * 5000)).type == "shop"
 
 
 @pytest.mark.parametrize("expiry", [0, -1, 365 * 86400 + 1, 2**60, 1.5, float("inf")])

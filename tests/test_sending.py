@@ -1,5 +1,6 @@
 """What may be sent, how long an attempt takes, and what becomes of a stranger's words."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,7 +45,7 @@ def test_a_string_is_taken_as_people_and_qr_codes_write_it():
         ({"label": ""}, InvalidRequest, "label"),
         ({"label": "é" * 65}, TooLarge, "128"),
         ({"amount_msat": 0}, InvalidRequest, "at least 1"),
-        ({"amount_msat": MAX_AMOUNT_MSAT + 1}, InvalidRequest, "21 million"),
+        ({"amount_msat": MAX_AMOUNT_MSAT + 1}, InvalidRequest, "at most 1844674407370955161"),
         ({"timeout": 0}, InvalidRequest, "timeout"),
         ({"timeout": 301}, InvalidRequest, "5 minutes"),
         ({"timeout": 1.5}, InvalidRequest, "whole seconds"),
@@ -96,6 +97,22 @@ def test_how_long_to_wait_is_no_part_of_an_order():
     ordered(timeout=5).check_repeats(ordered(timeout=6))
     with pytest.raises(Conflict, match="another amount_msat and metadata"):
         ordered().check_repeats(ordered(amount_msat=5, metadata='{"type":"b"}'))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "is_same"),
+    [
+        ('{"n":1.0,"type":"a","m":{"y":[2],"x":null}}', True),
+        ('{"m":{"x":null,"y":[2e0]},"type":"\\u0061","n":1}', True),
+        ('{"type":"a","n":1,"m":{"x":null,"y":[true]}}', False),
+        ('{"type":"a","n":1,"m":{"x":false,"y":[2]}}', False),
+    ],
+)
+def test_metadata_is_the_same_by_its_value(metadata, is_same):
+    first = ordered(metadata='{"type":"a","n":1,"m":{"x":null,"y":[2]}}')
+
+    with nullcontext() if is_same else pytest.raises(Conflict, match="another metadata"):
+        ordered(metadata=metadata).check_repeats(first)
 
 
 def test_each_attempt_has_a_label_of_its_own_that_nobody_can_tell():

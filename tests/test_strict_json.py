@@ -2,19 +2,26 @@
 
 import json
 import time
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tilld.errors import InvalidRequest
-from tilld.strict_json import MAX_LEVELS, compact, members, values
+from tilld.strict_json import MAX_LEVELS, compact, members, same, values
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )
+
+
+def by_value(token):
+    """A whole number of less than 100 digits is an integer, however it is written."""
+    exact = Fraction(token)
+    return int(exact) if exact.denominator == 1 and abs(exact) < 10**100 else float(token)
 
 
 @given(st.dictionaries(st.text(), json_values), st.sampled_from([None, 1, "\t", "\r\n"]), st.booleans())
@@ -24,7 +31,7 @@ def test_every_object_is_read_as_it_is(document, indent, ascii_only):
 
     found = members(text.encode(errors="surrogatepass").decode(errors="surrogatepass"), "the body")
 
-    assert {name: member.value for name, member in found.items()} == document
+    assert {name: member.value for name, member in found.items()} == json.loads(text, parse_float=by_value)
     assert {name: json.loads(member.text) for name, member in found.items()} == document
 
 
@@ -122,6 +129,73 @@ def test_a_number_of_thousands_of_digits_is_read():
     digits = "9" * 5000
 
     assert members(f'{{"a":{digits}}}', "the body")["a"].text == digits
+
+
+@pytest.mark.parametrize(
+    ("number", "value"),
+    [
+        ("5000.0", 5000), ("5e3", 5000), ("-5E+3", -5000), ("50000e-1", 5000), ("0e9", 0), ("-0.0", 0),
+        ("9007199254740993.0", 2**53 + 1), ("1.8446744073709551615e19", 2**64 - 1),
+        ("9223372036854775807." + "0" * 60_000, 2**63 - 1),
+    ],
+)  # fmt: skip
+def test_what_is_whole_by_its_value_is_an_integer(number, value):
+    """As JSON Schema has it, and with every digit."""
+    [found] = values(f'{{"a":{number}}}', "the body").values()
+
+    assert (type(found), found) == (int, value)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "1.5", "9007199254740993.5", "1." + "0" * 60_000 + "1", "1e-1", "1e999999999",
+        "-1e999999999999999999", "1e-999999999999999999", "1e99999999999999999999", "1e-99999999999999999999",
+        "0.1e" + "9" * 60_000,
+    ],
+)  # fmt: skip
+def test_what_is_not_whole_or_beyond_all_limits_is_none(number):
+    """A huge exponent costs nothing."""
+    started = time.process_time()
+
+    [found] = values(f'{{"a":{number}}}', "the body").values()
+
+    assert isinstance(found, float)
+    assert same(f"[{number},1]", f"[{number},1.0]")
+    assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('{"a":1,"b":{"c":2,"d":3}}', '{"b":{"d":3,"c":2},"a":1}'),
+        ('["é/","\\n"]', '["\\u00e9\\/","\\u000a"]'),
+        ("[100,0,0.5,1e999999999]", "[1e2,-0.0,5E-1,10e999999998]"),
+        ("12345678901234567890123456789012345", "1234567890123456789012345678901234500e-2"),
+    ],
+)
+def test_the_same_value_may_be_spelled_in_many_ways(one, other):
+    assert same(one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("[1]", "[true]"), ("[0]", "[false]"), ("[0]", "[null]"), ("[0]", '["0"]'), ("[]", "{}"),
+        ("[1,2]", "[2,1]"), ('{"a":1}', '{"a":1,"b":null}'), ('["e\u0301"]', '["\u00e9"]'),
+        ("[12345678901234567890123456789012345]", "[12345678901234567890123456789012346]"),
+        ("[0.1]", "[0.1000000000000000055511151231257827]"), ("[1e400]", "[1e401]"),
+        ("[1e99999999999999999999]", '["1e99999999999999999999"]'),
+    ],
+)  # fmt: skip
+def test_other_values_are_not_the_same(one, other):
+    """No digit is lost in a float, and Python's true is not 1."""
+    assert not same(one, other)
+
+
+@given(json_values, st.sampled_from([None, 1]), st.booleans())
+def test_every_value_is_the_same_as_itself(value, indent, ascii_only):
+    assert same(json.dumps(value), json.dumps(value, indent=indent, ensure_ascii=ascii_only, sort_keys=True))
 
 
 def test_long_names_are_not_echoed():

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Self
 
-from tilld import payment_request
+from tilld import payment_request, strict_json
 from tilld.errors import Conflict
 from tilld.ids import derived_public_id, internal_id, is_invoice_id, is_label
 from tilld.order import MAX_AMOUNT_MSAT, Order, type_of
@@ -189,10 +189,10 @@ class Invoice(NamedTuple):
         """An invoice that others made at the node, with its label there; `kind` is its metadata's type.
 
         One that a Till made keeps its invoice_id; of the others nobody without the secret can tell it.
-        Raises ValueError where that can't be one of ours: its amount is more than there is.
+        Raises ValueError where that can't be one of ours: its amount is more than an invoice may have.
         """
         if found.amount_msat is not None and found.amount_msat > MAX_AMOUNT_MSAT:
-            raise ValueError(f"{found.amount_msat} msat are more than there are")
+            raise ValueError(f"{found.amount_msat} msat are more than an invoice may have: {MAX_AMOUNT_MSAT}")
         order = Order(
             amount_msat=found.amount_msat,
             description=description or None,
@@ -252,9 +252,10 @@ class Invoice(NamedTuple):
             "amount": (self.amount_msat, order.amount_msat),
             "description": (self.description, order.description),
             "expiry": ((self.expires_at - self.created_at).total_seconds(), order.expiry),
-            "metadata": (self.metadata, order.metadata),
         }
         differing = [name for name, (ours, theirs) in ordered.items() if ours != theirs]
+        if not strict_json.same(self.metadata, order.metadata):
+            differing.append("metadata")
         if differing:
             raise Conflict(f"label is in use for an invoice with another {' and '.join(differing)}")
         return self

@@ -12,7 +12,7 @@ from typing import Self
 from tilld.errors import Conflict, InvalidRequest
 from tilld.ids import derived_public_id, is_label, new_public_id
 from tilld.invoice import Creator
-from tilld.order import MAX_AMOUNT_MSAT
+from tilld.order import check_amount
 
 MAX_DESCRIPTION_BYTES = 639
 MAX_ISSUER_BYTES = 128
@@ -64,10 +64,7 @@ class InvreqOrder:
 
         Raises InvalidRequest, naming the field and the limit.
         """
-        if not 1 <= amount_msat <= MAX_AMOUNT_MSAT:
-            raise InvalidRequest(
-                f"{amount_field} must be at least 1 and at most {MAX_AMOUNT_MSAT} msat (21 million bitcoin)"
-            )
+        check_amount(amount_msat, amount_field)
         if not 1 <= _size(description, "description") <= MAX_DESCRIPTION_BYTES:
             raise InvalidRequest(f"description must have 1 to {MAX_DESCRIPTION_BYTES} bytes")
         if _control_except_tab_and_line_breaks(description):

@@ -1,6 +1,5 @@
 """What a caller asks for: an order of an invoice, and its limits. Pure."""
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Self
@@ -9,11 +8,8 @@ from tilld import strict_json
 from tilld.errors import InvalidRequest, TooLarge
 from tilld.ids import MAX_LABEL_BYTES, derived_public_id, is_label, new_public_id
 
-MSAT_PER_BTC = 100_000_000_000
-MAX_AMOUNT_MSAT = 21_000_000 * MSAT_PER_BTC
-# lightningd computes in tenths of a millisatoshi, in 64 bits: above this the bolt11 would ask for another
-# amount, and only whole bitcoin are printed without that computation.
-MAX_EXACT_AMOUNT_MSAT = 2**64 // 10
+# lightningd computes in tenths of a millisatoshi, in 64 bits, and cannot read a bolt11 with a larger amount.
+MAX_AMOUNT_MSAT = 2**64 // 10
 DEFAULT_EXPIRY_SECONDS = 3600
 MAX_EXPIRY_SECONDS = 365 * 24 * 3600
 # BOLT 11: a tagged field holds 1023 groups of 5 bits.
@@ -53,7 +49,7 @@ class Order:
         or TooLarge, naming the field and the limit.
         """
         if amount_msat is not None:
-            _check_amount(amount_msat, amount_field)
+            check_amount(amount_msat, amount_field)
         if description is not None:
             check_text(description, "description", MAX_DESCRIPTION_BYTES)
             if _control_except_tab_and_line_breaks(description):
@@ -81,11 +77,10 @@ class Order:
         return new_public_id() if self.label is None else derived_public_id(secret, username, self.label)
 
 
-def _check_amount(amount_msat: int, name: str) -> None:
+def check_amount(amount_msat: int, name: str) -> None:
+    """Make sure that an amount can be asked for. Raises InvalidRequest."""
     if not 1 <= amount_msat <= MAX_AMOUNT_MSAT:
-        raise InvalidRequest(f"{name} must be at least 1 and at most {MAX_AMOUNT_MSAT} (21 million bitcoin)")
-    if amount_msat > MAX_EXACT_AMOUNT_MSAT and amount_msat % MSAT_PER_BTC:
-        raise InvalidRequest(f"{name} above {MAX_EXACT_AMOUNT_MSAT} must be whole bitcoin")
+        raise InvalidRequest(f"{name} must be at least 1 and at most {MAX_AMOUNT_MSAT} (millisatoshi)")
 
 
 def check_label(label: str) -> None:
@@ -118,4 +113,4 @@ def checked_metadata(text: str) -> str:
 
 def type_of(metadata: str) -> str:
     """The application that an invoice with such metadata is for."""
-    return str(json.loads(metadata)["type"])
+    return str(strict_json.values(metadata, "metadata")["type"])

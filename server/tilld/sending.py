@@ -10,11 +10,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-from tilld import errors
+from tilld import errors, strict_json
 from tilld.errors import Conflict, Expired, InvalidRequest, TillError
 from tilld.ids import derived_public_id
 from tilld.invoice import Creator, Invoice
-from tilld.order import MAX_AMOUNT_MSAT, check_label, check_text, checked_metadata, type_of
+from tilld.order import (
+    MAX_AMOUNT_MSAT,
+    check_amount,
+    check_label,
+    check_text,
+    checked_metadata,
+    type_of,
+)
 
 DEFAULT_TIMEOUT_SECONDS = 90
 MAX_TIMEOUT_SECONDS = 300
@@ -63,10 +70,8 @@ class SendOrder:
         if not request.startswith("lnr1") or not (request.isascii() and request.isalnum()):
             raise InvalidRequest('invreq must be an invoice request, which starts with "lnr1"')
         check_label(label)
-        if amount_msat is not None and not 1 <= amount_msat <= MAX_AMOUNT_MSAT:
-            raise InvalidRequest(
-                f"amount_msat must be at least 1 and at most {MAX_AMOUNT_MSAT} (21 million bitcoin)"
-            )
+        if amount_msat is not None:
+            check_amount(amount_msat, "amount_msat")
         if timeout is None:
             timeout = DEFAULT_TIMEOUT_SECONDS
         if not isinstance(timeout, int) or not 1 <= timeout <= MAX_TIMEOUT_SECONDS:
@@ -89,8 +94,11 @@ class SendOrder:
 
         Raises Conflict, naming what differs.
         """
-        names = ("invreq", "amount_msat", "quantity", "metadata")
-        if differing := [name for name in names if getattr(self, name) != getattr(earlier, name)]:
+        names = ("invreq", "amount_msat", "quantity")
+        differing = [name for name in names if getattr(self, name) != getattr(earlier, name)]
+        if not strict_json.same(self.metadata, earlier.metadata):
+            differing.append("metadata")
+        if differing:
             raise Conflict(f"label is in use for sending an invoice with another {' and '.join(differing)}")
 
     def node_label(self, username: str, secret: bytes, attempt: int) -> str:
@@ -216,9 +224,7 @@ class Request:
         if order.amount_msat is not None and order.amount_msat > most:
             raise InvalidRequest(f"amount_msat is more than the invoice request offers: at most {most}")
         if order.amount_msat is None and not 1 <= most <= MAX_AMOUNT_MSAT:
-            raise InvalidRequest(
-                f"invreq offers {most} msat: 1 to {MAX_AMOUNT_MSAT} (21 million bitcoin) can be collected"
-            )
+            raise InvalidRequest(f"invreq offers {most} msat: 1 to {MAX_AMOUNT_MSAT} can be collected")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import re
 import reprlib
 from collections import Counter
 from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from tilld.errors import InvalidRequest
@@ -13,6 +14,7 @@ from tilld.errors import InvalidRequest
 Found = TypeVar("Found")
 
 MAX_LEVELS = 32
+MAX_DIGITS = 100
 
 # The largest that both databases can store.
 MAX_WHOLE = 2**63 - 1
@@ -77,6 +79,11 @@ def whole(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_WHOLE:
         raise ValueError(f"no whole number: {reprlib.repr(value)}")
     return value
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two JSON texts have the same value: neither order of names nor spelling counts."""
+    return one == other or _compared.decode(one) == _compared.decode(other)
 
 
 def compact(text: str) -> str:
@@ -144,10 +151,35 @@ def _refuse(constant: str) -> NoReturn:
 
 def _whole(digits: str) -> int | float:
     # Python refuses to read integers of thousands of digits, and nobody here needs their value.
-    return int(digits) if len(digits) < 100 else math.copysign(math.inf, -digits.startswith("-"))
+    return int(digits) if len(digits) < MAX_DIGITS else math.copysign(math.inf, -digits.startswith("-"))
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_int=_whole)
+def _number(token: str) -> int | float:
+    # JSON Schema counts 5000.0 and 5e3 as integers. The exponent comes first: 1e999999999 has as many digits.
+    number = _decimal(token)
+    if number is not None and number.adjusted() < MAX_DIGITS and number == number.to_integral_value():
+        return int(number)
+    return float(token)
+
+
+def _decimal(token: str) -> Decimal | None:
+    """A number with all of its digits; None where the exponent itself has more than 18."""
+    try:
+        return Decimal(token)
+    except InvalidOperation:
+        return None
+
+
+def _comparable(token: str) -> tuple[Decimal | str]:
+    # In a tuple: to Python 1 and true are equal.
+    number = _decimal(token)
+    return (token if number is None else number,)
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_refuse, parse_int=_whole, parse_float=_number
+)
+_compared = json.JSONDecoder(parse_int=_comparable, parse_float=_comparable)
 
 
 def _levels(value: Any) -> int:

@@ -117,6 +117,45 @@ async def test_an_idempotency_key_is_a_label(shop):
     assert (other.status_code, other.json()["error"]) == (409, "E5")
 
 
+@pytest.mark.parametrize(
+    ("msat", "amount"),
+    [("5000.0", 5000), ("5e3", 5000), ("50000E-1", 5000), ("1.844674407370955161e18", 2**64 // 10)],
+)
+async def test_a_number_is_whole_by_its_value(shop, msat, amount):
+    """As JSON Schema has it; every digit counts."""
+    body = f'{{"msat":{msat},"metadata":{{"type":"shop"}},"expiry":6e1}}'
+
+    reply = await shop.rest.post("/lightning/invoice/create", content=body)
+
+    assert reply.status_code == 200, reply.text
+    assert reply.json()["msatoshi"] == amount
+    assert bolt11.decode(reply.json()["payreq"]).expiry == 60
+
+
+async def test_null_for_what_is_optional_is_the_same_as_nothing(shop):
+    optional = ("description", "expiry", "label", "watch_token")
+
+    created = await shop.create(**dict.fromkeys(optional))
+
+    assert not created.keys() & set(optional)
+    assert bolt11.decode(created["payreq"]).expiry == 3600
+
+
+async def test_metadata_is_the_same_by_its_value(shop):
+    """In whatever order and spelling it is sent again; what comes back is what came first."""
+    first, again, other = [
+        await shop.rest.post("/lightning/invoice/create", content=body.encode())
+        for body in (
+            '{"msat":1,"label":"by-value","metadata":{"type":"é","n":[100,0.10]}}',
+            '{"label":"by-value","metadata":{"n":[1e2,1E-1],"type":"\\u00e9"},"msat":1.0}',
+            '{"msat":1,"label":"by-value","metadata":{"type":"é","n":[100,true]}}',
+        )
+    ]
+
+    assert again.content == first.content
+    assert (other.status_code, "another metadata" in other.json()["message"]) == (409, True)
+
+
 BAD = [
     ("", 400, "body is not a JSON object"),
     ("[]", 400, "body is not a JSON object"),
@@ -139,10 +178,28 @@ BAD = [
     ('{"metadata":{"type":"x"}}', 400, "msat is missing"),
     *(
         (f'{{"msat":{msat},"metadata":{{"type":"x"}}}}', 400, "msat must be")
-        for msat in ("0", "-1", "1.5", "1.0", "1e3", '"1000"', '"ANY"', '""', "null", "true", "[1]", "{}")
+        for msat in (
+            "0",
+            "-1",
+            "0.0",
+            "1.5",
+            "1.00000000000000000000000001",
+            "1e-1",
+            "1e999999999",
+            "1e-999999999",
+            "1e99999999999999999999",
+            "1844674407370955161.5",
+            '"1000"',
+            '"ANY"',
+            '""',
+            "null",
+            "true",
+            "[1]",
+            "{}",
+        )
     ),
-    ('{"msat":2100000000000000001,"metadata":{"type":"x"}}', 400, "msat must be at least 1 and at most 21"),
-    ('{"msat":1844674407370955162,"metadata":{"type":"x"}}', 400, "msat above 1844674407370955161"),
+    ('{"msat":1844674407370955162,"metadata":{"type":"x"}}', 400, "at most 1844674407370955161"),
+    ('{"msat":2100000000000000000,"metadata":{"type":"x"}}', 400, "at most 1844674407370955161"),
     (f'{{"msat":{"9" * 5000},"metadata":{{"type":"x"}}}}', 400, "msat must be"),
     ('{"msat":1}', 400, "metadata is missing"),
     *(
@@ -152,7 +209,7 @@ BAD = [
     ('{"msat":1,"metadata":{"type":"' + "x" * 16_384 + '"}}', 413, "metadata must have at most 16384 bytes"),
     *(
         (f'{{"msat":1,"metadata":{{"type":"x"}},"expiry":{expiry}}}', 400, "expiry must")
-        for expiry in ("0", "-1", "1.5", "31536001", "1152921504606846976", '"60"', "null", "true", "9" * 400)
+        for expiry in ("0", "-1", "1.5", "31536001", "1152921504606846976", '"60"', "true", "9" * 400)
     ),
     ('{"msat":1,"metadata":{"type":"x"},"description":"' + "x" * 8193 + '"}', 413, "description must have"),
     ('{"msat":1,"metadata":{"type":"x"},"description":5}', 400, "description must be a string"),
@@ -160,7 +217,7 @@ BAD = [
     ('{"msat":1,"metadata":{"type":"x"},"description":"\\ud800"}', 400, "description has half"),
     ('{"msat":1,"metadata":{"type":"x"},"label":""}', 400, "label must have 1 to 128 bytes"),
     ('{"msat":1,"metadata":{"type":"x"},"label":"' + "x" * 129 + '"}', 413, "label must have at most 128"),
-    ('{"msat":1,"metadata":{"type":"x"},"label":null}', 400, "label must be a string"),
+    ('{"msat":1,"metadata":{"type":"x"},"label":1}', 400, "label must be a string"),
     ('{"msat":1,"metadata":{"type":"x"},"mstat":1}', 400, "unknown field 'mstat'"),
     ('{"msat":1,"metadata":{"type":"x"},"' + "x" * 60_000 + '":1}', 400, "unknown field 'xxx"),
     ('{"msat":1,"metadata":{"type":"' + "x" * 65_536 + '"}}', 413, "the body must have at most 65536 bytes"),

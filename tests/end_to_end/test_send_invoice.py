@@ -171,6 +171,18 @@ async def test_bad_input_is_refused_and_nothing_sent(
     assert good.json().get("status") == "paid", good.text
 
 
+async def test_null_is_nothing_and_numbers_are_whole_by_their_value(refunds: Refunds) -> None:
+    """As in the other bodies; and metadata is the same by its value."""
+    invreq = await refunds.request()
+    first = {"timeout": 5e1, "amount_msat": None, "quantity": None, "metadata": None}
+    again = {"amount_msat": None, "timeout": 60.0, "metadata": {"type": "sendinvoice"}}
+
+    replies = [await refunds.send(invreq=invreq, label="whole", **fields) for fields in (first, again)]
+
+    assert [reply.status_code for reply in replies] == [200, 200], replies[0].text + replies[1].text
+    assert replies[1].content == replies[0].content
+
+
 async def test_requests_that_cannot_be_collected(refunds: Refunds) -> None:
     """Expired, disabled, our own, of another label: each is told what it is."""
     async with connected(refunds.shop.rpc_file) as rpc:

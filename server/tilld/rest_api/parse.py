@@ -45,7 +45,7 @@ def create_request(body: bytes, idempotency_key: str | None = None) -> CreateReq
 def object_of(body: bytes, known: Collection[str], *, required: Collection[str]) -> dict[str, Member]:
     """Read a body that is one JSON object: what is required must be there, and nothing unknown.
 
-    Raises InvalidRequest or TooLarge.
+    Null for what is optional means that it is absent. Raises InvalidRequest or TooLarge.
     """
     if len(body) > MAX_BODY_BYTES:
         raise TooLarge(f"the body must have at most {MAX_BODY_BYTES} bytes")
@@ -55,7 +55,7 @@ def object_of(body: bytes, known: Collection[str], *, required: Collection[str])
     for name in required:
         if name not in members:
             raise InvalidRequest(f"{name} is missing")
-    return members
+    return {name: each for name, each in members.items() if each.value is not None or name in required}
 
 
 def _amount(value: Any) -> int | None:

@@ -27,8 +27,7 @@ type CreateInvoiceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Amount to ask for, in millisatoshi. Absent: the payer chooses.
 	//
-	// At least 1, at most 21 million bitcoin (2,100,000,000,000,000,000); above 1,844,674,407,370,955,161
-	// only whole bitcoin, since lightningd cannot print others.
+	// At least 1, at most 1,844,674,407,370,955,161: lightningd cannot read a payment request with more.
 	AmountMsat *uint64 `protobuf:"varint,1,opt,name=amount_msat,json=amountMsat,proto3,oneof" json:"amount_msat,omitempty"`
 	// Purpose of the payment, shown to the payer.
 	//

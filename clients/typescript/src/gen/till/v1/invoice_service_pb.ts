@@ -25,8 +25,7 @@ export type CreateInvoiceRequest = Message<"till.v1.CreateInvoiceRequest"> & {
   /**
    * Amount to ask for, in millisatoshi. Absent: the payer chooses.
    *
-   * At least 1, at most 21 million bitcoin (2,100,000,000,000,000,000); above 1,844,674,407,370,955,161
-   * only whole bitcoin, since lightningd cannot print others.
+   * At least 1, at most 1,844,674,407,370,955,161: lightningd cannot read a payment request with more.
    *
    * @generated from field: optional uint64 amount_msat = 1;
    */
