@@ -2,9 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PROTOS := $(wildcard proto/till/v1/*.proto)
-# Languages whose generated code is in the repository, where it is, and the command that generating needs.
-LANGUAGES := python typescript go
+REST_PROTOS := $(wildcard proto/till/rest/v1/*.proto)
+# Whose generated code is in the repository, where it is, and the command that generating needs.
+LANGUAGES := python server typescript go
 CODE_python := clients/python/till/v1
+CODE_server := server/tilld/rest_v1
 CODE_typescript := clients/typescript/src/gen
 CODE_go := clients/go/till/v1
 NEEDS_typescript := npm
@@ -12,7 +14,7 @@ NEEDS_go := go
 # Where to write generated code.
 INTO := .
 
-.PHONY: help run test test-clients crash fuzz bench bench-compare check format lint types proto generated generate $(LANGUAGES:%=generate-%) lock clean
+.PHONY: help run test test-clients crash fuzz bench bench-compare check format lint types proto proto-baseline generated generate $(LANGUAGES:%=generate-%) lock clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -64,7 +66,11 @@ types: .venv/.dev ## Check the types
 proto: .venv/.dev ## Lint the protos, check their format and that they break nobody
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code --path proto/till
-	$(BIN)/buf breaking --against ".git#ref=$$(git describe --tags --abbrev=0 2>/dev/null || git rev-list --max-parents=0 HEAD)"
+	$(BIN)/buf breaking --against $(BASELINE)
+
+BASELINE := proto/baseline.binpb
+proto-baseline: .venv/.dev ## Freeze the protos as they are: a part of each release
+	$(BIN)/buf build --exclude-source-info --output $(BASELINE)
 
 # Where the tools of a language are missing its code is not checked; ALL=1: that is a failure.
 generated: $(LANGUAGES:%=generated-%) ## Check that the generated code is fresh
@@ -81,12 +87,17 @@ generated-%: .venv/.dev
 generate: $(LANGUAGES:%=generate-%) ## Generate code from the protos; for one language: generate-go
 
 # Not by buf: protoc has these generators built in, and buf could only call it.
+python_code = mkdir -p $(INTO)/$(1) && \
+  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc --proto_path=proto \
+  $(foreach kind,python pyi grpc_python mypy_grpc,--$(kind)_out=$(INTO)/$(1))
+
 generate-python: .venv/.dev
-	@mkdir -p $(INTO)/clients/python
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc --proto_path=proto \
-	  --python_out=$(INTO)/clients/python --pyi_out=$(INTO)/clients/python \
-	  --grpc_python_out=$(INTO)/clients/python --mypy_grpc_out=$(INTO)/clients/python \
-	  $(PROTOS)
+	@$(call python_code,clients/python) $(PROTOS)
+
+# Python finds a module by the path of its proto: the REST services are read as if they were in the server's package.
+generate-server: .venv/.dev
+	@$(call python_code,server) --proto_path=tilld/rest_v1=proto/till/rest/v1 \
+	  $(patsubst proto/till/rest/v1/%,tilld/rest_v1/%,$(REST_PROTOS))
 
 generate-typescript: .venv/.dev clients/typescript/node_modules/.package-lock.json
 	$(BIN)/buf generate --template clients/typescript/buf.gen.yaml --output $(INTO)

@@ -14,8 +14,8 @@ from benchmarks.load import BUSY, Call, Calls, H2load, Width, frame, grpc_header
 from benchmarks.stand_in import AMOUNT_MSAT
 from benchmarks.till import Till
 from till.v1 import invoice_service_pb2 as pb
-from till.v1.rest_service_pb2 import RestServiceGetInvoiceRequest
 from tilld.errors import OperatorError
+from tilld.rest_v1 import invoice_service_pb2 as rest_pb
 
 EMPTY = Call(f"/{SERVICE}/Unary", b"")
 
@@ -23,8 +23,8 @@ EMPTY = Call(f"/{SERVICE}/Unary", b"")
 ONE_CONNECTION = Width(1, BUSY.connections * BUSY.at_once)
 
 
-def _call(method: str, message: Message, service: str = "InvoiceService") -> Call:
-    return Call(f"/till.v1.{service}/{method}", message.SerializeToString())
+def _call(method: str, message: Message, package: str = "till.v1") -> Call:
+    return Call(f"/{package}.InvoiceService/{method}", message.SerializeToString())
 
 
 INFO = _call("GetInfo", pb.GetInfoRequest())
@@ -47,7 +47,7 @@ def reads(rows: int) -> list[Call]:
 def reads_of_rest(rows: int) -> list[Call]:
     """The same by the method that Envoy calls for REST."""
     return [
-        _call("GetInvoice", RestServiceGetInvoiceRequest(invoice_id=_id(each)), "RestService")
+        _call("GetInvoice", rest_pb.GetInvoiceRequest(invoice_id=_id(each)), "till.rest.v1")
         for each in stores.many(rows)
     ]
 

@@ -11,8 +11,6 @@ from till.v1 import (
     invoice_service_pb2,
     invreq_service_pb2,
     key_service_pb2,
-    rest_invreq_service_pb2,
-    rest_service_pb2,
 )
 from tilld.access import SCOPES, Access
 from tilld.database import open_database
@@ -20,6 +18,8 @@ from tilld.errors import InvalidRequest, PermissionDenied, Unauthenticated
 from tilld.key import ANONYMOUS, OPERATOR, REMEMBERED_SECONDS, SHOP, Caller, Key, Scope
 from tilld.key_store import KeyStore
 from tilld.keyring import Keyring
+from tilld.rest_v1 import invoice_service_pb2 as rest_invoices
+from tilld.rest_v1 import invreq_service_pb2 as rest_invreqs
 from tilld.store import Store
 from tilld.watch_token import WatchToken
 
@@ -55,8 +55,8 @@ def test_every_method_has_a_scope():
             invoice_service_pb2,
             invreq_service_pb2,
             key_service_pb2,
-            rest_invreq_service_pb2,
-            rest_service_pb2,
+            rest_invoices,
+            rest_invreqs,
         )
         for service in file.DESCRIPTOR.services_by_name.values()
         for method in service.methods

@@ -79,6 +79,7 @@ LAYERS = [
         "tilld.amounts",
         "tilld.pacing",
         "tilld.recent",
+        "tilld.rest_v1",
     },
     {"tilld.tracing"},
     {"tilld.config", "tilld.logs", "tilld.observer"},
@@ -86,9 +87,9 @@ LAYERS = [
 ]
 
 OUTSIDE = {
-    "grpc": {"tilld.grpc_api", "tilld.rest_api", "tilld.app"},
+    "grpc": {"tilld.grpc_api", "tilld.rest_api", "tilld.rest_v1", "tilld.app"},
     "grpc_health": {"tilld.grpc_api", "tilld.app"},
-    "till": {"tilld.grpc_api", "tilld.rest_api", "tilld.envoy"},
+    "till": {"tilld.grpc_api", "tilld.rest_api"},
     "peewee": {
         "tilld.database",
         "tilld.tables",

@@ -24,12 +24,13 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from till.v1 import invoice_service_pb2 as pb
-from till.v1 import invoice_service_pb2_grpc, rest_service_pb2_grpc
-from till.v1 import rest_service_pb2 as rest
+from till.v1 import invoice_service_pb2_grpc
 from tilld import errors
 from tilld.config import Address
 from tilld.envoy import ADMIN, Envoy, configuration
 from tilld.errors import OperatorError
+from tilld.rest_v1 import invoice_service_pb2 as rest
+from tilld.rest_v1 import invoice_service_pb2_grpc as rest_grpc
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -75,8 +76,8 @@ class Refusal(NamedTuple):
         await context.abort(self.status, self.text, self.metadata)
 
 
-class Backend(rest_service_pb2_grpc.RestServiceServicer):
-    """A RestService that echoes what it gets, waits, or refuses."""
+class Backend(rest_grpc.InvoiceServiceServicer):
+    """The InvoiceService of REST that echoes what it gets, waits, or refuses."""
 
     def __init__(self) -> None:
         self.refusal: Refusal | None = None
@@ -85,15 +86,13 @@ class Backend(rest_service_pb2_grpc.RestServiceServicer):
         self.go_on = asyncio.Event()
         self.left = asyncio.Event()
 
-    async def CreateInvoice(
-        self, request: rest.RestServiceCreateInvoiceRequest, context: Context
-    ) -> HttpBody:
+    async def CreateInvoice(self, request: rest.CreateInvoiceRequest, context: Context) -> HttpBody:
         if request.raw.data == b"slow":
             self.entered.set()
             await self.go_on.wait()
         return HttpBody(content_type="application/json", data=request.raw.data)
 
-    async def GetInvoice(self, request: rest.RestServiceGetInvoiceRequest, context: Context) -> HttpBody:
+    async def GetInvoice(self, request: rest.GetInvoiceRequest, context: Context) -> HttpBody:
         self.metadata = dict(context.invocation_metadata() or ())
         if self.refusal:
             await self.refusal.send(context)
@@ -102,13 +101,11 @@ class Backend(rest_service_pb2_grpc.RestServiceServicer):
             await self.go_on.wait()
         return HttpBody(content_type="application/json", data=json.dumps(request.invoice_id).encode())
 
-    async def GetInvoiceById(
-        self, request: rest.RestServiceGetInvoiceByIdRequest, context: Context
-    ) -> HttpBody:
+    async def GetInvoiceById(self, request: rest.GetInvoiceByIdRequest, context: Context) -> HttpBody:
         return HttpBody(content_type="application/json", data=b" " * 300_000)
 
     async def WatchInvoice(
-        self, request: rest.RestServiceWatchInvoiceRequest, context: Context
+        self, request: rest.WatchInvoiceRequest, context: Context
     ) -> AsyncIterator[HttpBody]:
         if self.refusal:
             refusal, self.refusal = self.refusal, None
@@ -123,7 +120,7 @@ class Backend(rest_service_pb2_grpc.RestServiceServicer):
         finally:
             self.left.set()
 
-    async def GetInfo(self, request: rest.RestServiceGetInfoRequest, context: Context) -> HttpBody:
+    async def GetInfo(self, request: rest.GetInfoRequest, context: Context) -> HttpBody:
         return HttpBody(content_type="application/json", data=b'{"online":true}')
 
 
@@ -160,7 +157,7 @@ def obliging(backend: Backend) -> None:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(backend: Backend) -> AsyncIterator[Address]:
     server = grpc.aio.server()
-    rest_service_pb2_grpc.add_RestServiceServicer_to_server(backend, server)
+    rest_grpc.add_InvoiceServiceServicer_to_server(backend, server)
     invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(Invoices(), server)  # type: ignore[abstract]
     health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)
     reflection.enable_server_reflection([reflection.SERVICE_NAME], server)
@@ -403,7 +400,7 @@ async def test_a_fault_tells_nothing_of_the_inside(
         ("GET", "/lightning/invoice/a/b"),
         ("GET", "/lightning/invoice/a/watch/b"),
         ("POST", "/lightning/nothing"),
-        ("GET", "/till.v1.RestService/GetInfo"),
+        ("GET", "/till.rest.v1.InvoiceService/GetInfo"),
         ("GET", "/lightning/invoice/%FF"),
         ("GET", "/lightning/invoice/%c3%28"),
         ("GET", "/lightning/invoice/i/%ed%a0%80"),
@@ -730,8 +727,8 @@ async def test_health_and_reflection_pass(channel: grpc.aio.Channel) -> None:
 
 
 async def test_only_envoy_says_that_a_call_came_by_rest(channel: grpc.aio.Channel, backend: Backend) -> None:
-    request = rest.RestServiceGetInvoiceRequest(invoice_id="abc")
-    stub = rest_service_pb2_grpc.RestServiceStub(channel)
+    request = rest.GetInvoiceRequest(invoice_id="abc")
+    stub = rest_grpc.InvoiceServiceStub(channel)
 
     await stub.GetInvoice(request, metadata=(("x-envoy-original-path", "/forged"),))
 

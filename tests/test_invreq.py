@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from tests.samples import NODE_ID, NOON
 from tilld import bolt12
 from tilld.errors import Conflict, InvalidRequest
 from tilld.invoice import Creator
-from tilld.invreq import Invreq, InvreqOrder, PayoutLimits, seconds_to_midnight
+from tilld.invreq import STILL_TRYING, Invreq, InvreqOrder, PayoutLimits, seconds_to_midnight
 from tilld.key import Key, Scope
 from tilld.order import MAX_AMOUNT_MSAT
 
 CAPTURES = Path(__file__).parent / "captures"
 LIMITS = PayoutLimits(5000, 10_000)
 SHOP = Creator("shop", "k" * 12)
+SECOND = timedelta(seconds=1)
 
 
 def an_order(**fields):
@@ -65,7 +67,7 @@ def test_what_is_within_the_limits_is_good(fields):
         ({"issuer": "\ud800"}, "^issuer has half"),
         ({"label": ""}, "^label must have 1 to 128 bytes"),
         ({"label": "\ud800"}, "^label must"),
-        ({"absolute_expiry": NOON + timedelta(microseconds=1)}, "^absolute_expiry must be whole seconds"),
+        ({"absolute_expiry": NOON + timedelta(microseconds=1)}, "^expires_at must be whole seconds"),
     ],
 )
 def test_what_is_beyond_the_limits_is_refused(fields, message):
@@ -77,7 +79,7 @@ def test_what_is_beyond_the_limits_is_refused(fields, message):
     ("fields", "message"),
     [
         ({"amount_msat": 5001}, "at most 5000 msat"),
-        ({"absolute_expiry": NOON}, "in the future"),
+        ({"absolute_expiry": NOON}, "^expires_at must be in the future"),
         ({"absolute_expiry": NOON - timedelta(days=1)}, "in the future"),
         ({"single_use": False}, "single_use must be true"),
     ],
@@ -94,7 +96,7 @@ def test_what_a_key_may_not_offer_now_is_refused(fields, message):
     ("fields", "what"),
     [
         ({"amount_msat": 2}, "amount"), ({"description": "e"}, "description"), ({"issuer": "us"}, "issuer"),
-        ({"absolute_expiry": NOON}, "absolute_expiry"), ({"single_use": False}, "single_use"),
+        ({"absolute_expiry": NOON}, "expires_at"), ({"single_use": False}, "single_use"),
     ],
 )  # fmt: skip
 def test_a_label_is_for_one_order(fields, what):
@@ -123,6 +125,34 @@ def test_a_day_ends_at_midnight_utc():
     assert seconds_to_midnight(late) == 2
     order, day = an_order(), Invreq.intended(SHOP, an_order(), NODE_ID, b"", late).day
     assert Invreq.intended(SHOP, order, NODE_ID, b"", late + timedelta(seconds=2)).day == day + 1
+
+
+@pytest.mark.parametrize(
+    ("facts", "in_flight", "status"),
+    [
+        ({}, False, "active"),
+        ({}, True, "being_paid"),
+        ({"absolute_expiry": NOON + SECOND}, False, "active"),
+        ({"absolute_expiry": NOON}, False, "expired"),
+        ({"absolute_expiry": NOON}, True, "being_paid"),
+        ({"active": False}, False, "disabled"),
+        ({"active": False, "absolute_expiry": NOON}, False, "expired"),
+        ({"failed_at": NOON - STILL_TRYING + SECOND}, False, "being_paid"),
+        ({"failed_at": NOON - STILL_TRYING}, False, "failed"),
+        ({"active": False, "failed_at": NOON - SECOND}, False, "failed"),
+        ({"failed_at": NOON - STILL_TRYING, "single_use": False}, False, "active"),
+        ({"active": False, "used": True}, False, "used"),
+        ({"active": False, "used": True, "failed_at": NOON, "absolute_expiry": NOON}, False, "used"),
+        ({"used": True, "single_use": False}, False, "active"),
+        ({"used": True, "single_use": False}, True, "being_paid"),
+        ({"active": False, "used": True, "single_use": False}, False, "disabled"),
+    ],
+)
+def test_the_status_follows_from_the_facts(facts, in_flight, status):
+    """A payment outweighs everything, and one in flight whatever but a payment."""
+    made = replace(Invreq.intended(SHOP, an_order(), NODE_ID, b"secret", NOON), active=True)
+
+    assert replace(made, **facts).status_at(NOON, in_flight=in_flight) == status
 
 
 def test_a_key_for_one_type_cannot_pay_out():

@@ -58,6 +58,10 @@ class Till(Parts):
             task.cancel()
             await asyncio.wait([task])
 
+    async def statuses(self, *invreqs):
+        """What these are now."""
+        return await self.payouts.statuses([await self.read(each) for each in invreqs])
+
     async def until(self, invreq, **facts):
         """Wait until a request reads like this."""
         async with asyncio.timeout(10):
@@ -316,10 +320,12 @@ async def test_a_request_is_not_disabled_while_a_payment_is_on_its_way(till, pai
         await till.payouts.disable(CASHIER, other.invreq_id)
         await asyncio.sleep(0.1)
         assert (await till.read(offer)).active
+        assert await till.statuses(offer, other) == ["being_paid", "disabled"]
         pair.ways["b"].release()
 
         assert (await theirs.reply_to(sending))["result"]["status"] == "paid"
         await till.until(offer, used=True, active=False)
+    assert await till.statuses(offer) == ["used"]
     assert (await ours.result("getinfo"))["id"] == offer.node_id
     with pytest.raises(NotActive):
         await till.payouts.disable(CASHIER, offer.invreq_id)
@@ -351,9 +357,11 @@ async def test_after_a_failed_payment_a_request_for_one_is_ended(till, pair, our
         with pytest.raises(Unavailable, match="has just failed"):
             await till.payouts.disable(CASHIER, offer.invreq_id)
         assert (await till.read(offer)).active
+        assert await till.statuses(offer) == ["being_paid"]
 
         till.late = timedelta(seconds=80)
         await till.until(offer, active=False, used=False)
+        assert await till.statuses(offer) == ["failed"]
 
     assert await at_node(ours) == {}
     assert await till.offered() == 0
@@ -368,6 +376,7 @@ async def test_what_is_over_is_disabled_when_a_till_comes_back(till, ours):
 
     async with till.spending():
         await till.until(over, active=False)
+        assert await till.statuses(over, still) == ["expired", "active"]
 
     assert set(await at_node(ours)) == {still.id}
     assert await till.payouts.store.offered_msat(CASHIER.key_id, day) == 1000

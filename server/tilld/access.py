@@ -18,8 +18,8 @@ from tilld.watch_token import WatchToken
 INVOICES = "/till.v1.InvoiceService/"
 INVREQS = "/till.v1.InvreqService/"
 KEYS = "/till.v1.KeyService/"
-REST = "/till.v1.RestService/"
-REST_INVREQS = "/till.v1.RestInvreqService/"
+REST = "/till.rest.v1.InvoiceService/"
+REST_INVREQS = "/till.rest.v1.InvreqService/"
 
 # The scope that each of our methods needs. Health and reflection are for everybody.
 SCOPES = {

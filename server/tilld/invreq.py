@@ -5,8 +5,9 @@ Money is whole millisatoshi (msat), times are aware UTC.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Self
 
 from tilld.errors import Conflict, InvalidRequest
@@ -16,6 +17,9 @@ from tilld.order import check_amount
 
 MAX_DESCRIPTION_BYTES = 639
 MAX_ISSUER_BYTES = 128
+
+# lightningd tries for 60 s (lightning-xpay(7)): between two tries no part of the payment is on its way.
+STILL_TRYING = timedelta(seconds=70)
 
 is_invreq_id = re.compile(r"[0-9a-f]{64}").fullmatch
 
@@ -47,6 +51,7 @@ class InvreqOrder:
     label: str | None = None
     absolute_expiry: datetime | None = None
     single_use: bool = True
+    expiry_field: str = field(default="expires_at", compare=False)
 
     @classmethod
     def checked(
@@ -59,8 +64,9 @@ class InvreqOrder:
         absolute_expiry: datetime | None,
         single_use: bool | None,
         amount_field: str = "amount_msat",
+        expiry_field: str = "expires_at",
     ) -> Self:
-        """Check a request; `amount_field` is what the caller calls the amount.
+        """Check a request; `amount_field` and `expiry_field` are the caller's names of amount and expiry.
 
         Raises InvalidRequest, naming the field and the limit.
         """
@@ -76,9 +82,9 @@ class InvreqOrder:
         if label is not None and not is_label(label):
             raise InvalidRequest("label must have 1 to 128 bytes and no control characters")
         if absolute_expiry and absolute_expiry.microsecond:
-            raise InvalidRequest("absolute_expiry must be whole seconds")
+            raise InvalidRequest(f"{expiry_field} must be whole seconds")
         is_single = single_use is None or single_use
-        return cls(amount_msat, description, issuer or None, label, absolute_expiry, is_single)
+        return cls(amount_msat, description, issuer or None, label, absolute_expiry, is_single, expiry_field)
 
     def check_against(self, limits: PayoutLimits, now: datetime) -> None:
         """Hold it against what the caller may offer, now.
@@ -90,11 +96,22 @@ class InvreqOrder:
                 f"the amount must be at most {limits.most_msat} msat: more a key may not pay out at once"
             )
         if self.absolute_expiry and self.absolute_expiry <= now:
-            raise InvalidRequest("absolute_expiry must be in the future")
+            raise InvalidRequest(f"{self.expiry_field} must be in the future")
         if not self.single_use and limits.day_msat is not None:
             raise InvalidRequest(
                 "single_use must be true: keys have a limit of payouts a day, which others could not keep"
             )
+
+
+class InvreqStatus(StrEnum):
+    """Whether an invoice request can be collected, or why it cannot."""
+
+    ACTIVE = "active"
+    BEING_PAID = "being_paid"
+    USED = "used"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    DISABLED = "disabled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +203,22 @@ class Invreq:
         """The day (UTC, since 1970) on which it counts."""
         return int(self.created_at.timestamp()) // 86400
 
+    def is_retrying(self, now: datetime) -> bool:
+        """Whether a payment of it has failed so recently that the node may still try again."""
+        return self.failed_at is not None and now < self.failed_at + STILL_TRYING
+
+    def status_at(self, now: datetime, *, in_flight: bool) -> InvreqStatus:
+        """Derive the status from the facts, and from whether the node is paying for it."""
+        if self.used and self.single_use:
+            return InvreqStatus.USED
+        if self.active and (in_flight or self.is_retrying(now)):
+            return InvreqStatus.BEING_PAID
+        if self.failed_at and self.single_use:
+            return InvreqStatus.FAILED
+        if self.absolute_expiry and self.absolute_expiry <= now:
+            return InvreqStatus.EXPIRED
+        return InvreqStatus.ACTIVE if self.active else InvreqStatus.DISABLED
+
     def answering(self, order: InvreqOrder) -> Self:
         """This one, if it is the answer to the order with its label.
 
@@ -195,7 +228,7 @@ class Invreq:
             "amount": (self.amount_msat, order.amount_msat),
             "description": (self.description, order.description),
             "issuer": (self.issuer, order.issuer),
-            "absolute_expiry": (self.absolute_expiry, order.absolute_expiry),
+            order.expiry_field: (self.absolute_expiry, order.absolute_expiry),
             "single_use": (self.single_use, order.single_use),
         }
         differing = [name for name, (ours, theirs) in ordered.items() if ours != theirs]

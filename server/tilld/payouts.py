@@ -1,13 +1,14 @@
 """The use cases that spend: offer a payment by an invoice request, read it, end it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import structlog
 
-from tilld.errors import InvalidRequest, NodeFailed, NodeOffline, NotActive, NotFound, Unavailable
-from tilld.invreq import Invreq, InvreqOrder, MadeInvreq, PayoutLimits, is_invreq_id
+from tilld.errors import InvalidRequest, NodeFailed, NodeOffline, NotActive, NotFound, TillError, Unavailable
+from tilld.invreq import Invreq, InvreqOrder, InvreqStatus, MadeInvreq, PayoutLimits, is_invreq_id
 from tilld.key import Caller
 from tilld.limits import Limits
 from tilld.node import Node
@@ -17,9 +18,6 @@ from tilld.payout_store import PayoutStore
 from tilld.store import Store
 
 log = structlog.get_logger()
-
-# lightningd tries for 60 s (lightning-xpay(7)): between two tries no part of the payment is on its way.
-STILL_TRYING = timedelta(seconds=70)
 
 
 class OnItsWay(Unavailable):
@@ -86,6 +84,15 @@ class Payouts:
         except NotFound:
             raise InvalidRequest(f"{name} must be what the page before ended with, or empty") from None
         return await self.store.page(caller.username, last, limit)
+
+    async def statuses(self, invreqs: Sequence[Invreq]) -> list[InvreqStatus]:
+        """Return the status of each. While the node is offline, a payment in flight is not seen."""
+        in_flight = set()
+        if any(each.active for each in invreqs):
+            with suppress(TillError):
+                in_flight = {part.invreq_id for part in await self.node.pending()}
+        now = self._clock()
+        return [each.status_at(now, in_flight=each.invreq_id in in_flight) for each in invreqs]
 
     async def disable(self, caller: Caller, invreq_id: str) -> Invreq:
         """End one of the caller's, so that nobody can collect it any more.
@@ -178,7 +185,7 @@ class Payouts:
         known = await self.store.get(invreq.invreq_id) or invreq
         pending = await self.node.pending()
         unread = await self.node.updates(followed, followed)
-        if known.failed_at and self._clock() < known.failed_at + STILL_TRYING:
+        if known.is_retrying(self._clock()):
             raise OnItsWay("a payment of it has just failed, and may be tried again; try again in a minute")
         if unread.more or invreq.invreq_id in {part.invreq_id for part in (*pending, *unread.parts)}:
             raise OnItsWay

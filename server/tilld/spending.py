@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from tilld.errors import NotActive, TillError
-from tilld.invreq import Invreq
+from tilld.invreq import STILL_TRYING, Invreq
 from tilld.node import Node
-from tilld.payouts import STILL_TRYING, Payouts
+from tilld.payouts import Payouts
 from tilld.persist import persist
 from tilld.progress import Progress
 

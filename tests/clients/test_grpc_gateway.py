@@ -13,7 +13,7 @@ from tests.conftest import config, open_shop
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "tests" / "grpc_gateway"
-PROTOS = ["till/v1/rest_service.proto", "till/v1/rest_invreq_service.proto"]
+PROTOS = ["till/rest/v1/invoice_service.proto", "till/rest/v1/invreq_service.proto"]
 MODULE = "lightning-till/tests/grpc_gateway"
 GO = shutil.which("go")
 
@@ -31,7 +31,7 @@ async def gateway(tmp_path_factory):
     for file in SOURCE.iterdir():
         shutil.copy(file, directory)
     await run(GO, "build", "-o", "bin/", "tool", cwd=directory)
-    packages = [f"M{each}={MODULE}/gen/till/v1" for each in PROTOS]
+    packages = [f"M{each}={MODULE}/gen/till/rest/v1" for each in PROTOS]
     plugins = {
         f"{name}_{kind}": value
         for name in ("go", "go-grpc", "grpc-gateway")

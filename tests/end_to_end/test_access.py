@@ -336,7 +336,7 @@ async def test_what_is_no_watch_token_opens_nothing(shop, tmp_path, query):
 
 async def test_watch_tokens_over_grpc(shop, tmp_path):
     """For gRPC-Web, which sends headers; and also as long as there are no keys."""
-    request = pb.CreateInvoiceRequest(metadata='{"type":"shop"}', watch_token=True)
+    request = pb.CreateInvoiceRequest(metadata='{"type":"shop"}', with_watch_token=True)
     before = await shop.invoices.CreateInvoice(request)
     key = tuple((await make_key(tmp_path, "--username", "shop")).items())
 
@@ -344,7 +344,7 @@ async def test_watch_tokens_over_grpc(shop, tmp_path):
     invoice_id = made.invoice.invoice_id
     get = pb.GetInvoiceRequest(invoice_id=invoice_id)
     unasked = await shop.invoices.GetInvoice(get, metadata=key)
-    get.watch_token = True
+    get.with_watch_token = True
     token = (await shop.invoices.GetInvoice(get, metadata=key)).watch_token
     watch = shop.invoices.WatchInvoice(
         pb.WatchInvoiceRequest(invoice_id=invoice_id), metadata=(("authorization", f"Bearer {token}"),)

@@ -11,7 +11,7 @@ from google.rpc.status_pb2 import Status
 from till.v1 import invoice_pb2 as pb
 from till.v1 import invoice_service_pb2 as service_pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
-from till.v1.rest_service_pb2 import RestServiceGetInvoiceRequest
+from tilld.rest_v1 import invoice_service_pb2 as rest_pb
 
 GOOD: dict[str, Any] = {"amount_msat": 5000, "metadata": '{"type":"shop"}'}
 
@@ -196,10 +196,12 @@ async def test_a_label_in_use_for_another_request_is_already_there(shop):
     )
 
 
-@pytest.mark.parametrize("method", ["InvoiceService/CreateInvoice", "RestService/GetInvoice"])
+@pytest.mark.parametrize(
+    "method", ["till.v1.InvoiceService/CreateInvoice", "till.rest.v1.InvoiceService/GetInvoice"]
+)
 async def test_bytes_that_are_no_message_are_refused(shop, method):
     """By us: grpc itself would answer with a text of the inside."""
-    call = shop.channel.unary_unary(f"/till.v1.{method}")
+    call = shop.channel.unary_unary(f"/{method}")
 
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await call(b"\x0a\x05ab\xff")
@@ -224,8 +226,8 @@ async def test_the_typed_api_goes_through_envoy_too(shop):
 async def test_the_rest_service_answers_without_envoy(shop):
     """For other proxies that know google.api.http."""
     created = await create(shop)
-    call = shop.channel.unary_unary("/till.v1.RestService/GetInvoice")
+    call = shop.channel.unary_unary("/till.rest.v1.InvoiceService/GetInvoice")
 
-    reply = await call(RestServiceGetInvoiceRequest(invoice_id=created.invoice_id).SerializeToString())
+    reply = await call(rest_pb.GetInvoiceRequest(invoice_id=created.invoice_id).SerializeToString())
 
     assert created.invoice_id.encode() in reply

@@ -14,6 +14,7 @@ from tests.nodes import LIGHTNINGD, real_node
 from tests.simulator.rpc import connected
 from till.v1 import invoice_service_pb2 as invoices_pb
 from till.v1 import invreq_service_pb2 as pb
+from till.v1.invreq_pb2 import INVREQ_STATUS_ACTIVE, INVREQ_STATUS_DISABLED
 from till.v1.invreq_service_pb2_grpc import InvreqServiceStub
 from tilld.amounts import FORMS
 from tilld.simulator import Simulator
@@ -253,7 +254,7 @@ async def test_over_grpc_it_is_the_same(cashier):
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     request = pb.CreateInvreqRequest(
         amount_msat=5000, description="a prize", issuer="us", label="prize",
-        absolute_expiry=Timestamp(seconds=int(expiry.timestamp())),
+        expires_at=Timestamp(seconds=int(expiry.timestamp())),
     )  # fmt: skip
 
     made = (await cashier.invreqs.CreateInvreq(request, metadata=cashier.metadata)).invreq
@@ -263,12 +264,12 @@ async def test_over_grpc_it_is_the_same(cashier):
     assert (made.username, made.label, made.amount_msat, made.description, made.issuer) == (
         "cashier", "prize", 5000, "a prize", "us"
     )  # fmt: skip
-    assert (made.single_use, made.active, made.used) == (True, True, False)
-    assert made.absolute_expiry.ToDatetime(UTC) == expiry
+    assert (made.single_use, made.status) == (True, INVREQ_STATUS_ACTIVE)
+    assert made.expires_at.ToDatetime(UTC) == expiry
     assert abs(made.created_at.ToDatetime(UTC) - datetime.now(UTC)) < timedelta(seconds=5)
     disable = pb.DisableInvreqRequest(invreq_id=made.invreq_id)
     ended = (await cashier.invreqs.DisableInvreq(disable, metadata=cashier.metadata)).invreq
-    assert (ended.active, ended.used) == (False, False)
+    assert ended.status == INVREQ_STATUS_DISABLED
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await cashier.invreqs.DisableInvreq(disable, metadata=cashier.metadata)
     assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
@@ -281,10 +282,10 @@ async def test_over_grpc_it_is_the_same(cashier):
         pb.CreateInvreqRequest(amount_msat=2**64 - 1, description="d"),
         pb.CreateInvreqRequest(amount_msat=1),
         pb.CreateInvreqRequest(amount_msat=1, description="d", label=""),
-        pb.CreateInvreqRequest(amount_msat=1, description="d", absolute_expiry=Timestamp(seconds=1)),
-        pb.CreateInvreqRequest(amount_msat=1, description="d", absolute_expiry=Timestamp(seconds=2**60)),
+        pb.CreateInvreqRequest(amount_msat=1, description="d", expires_at=Timestamp(seconds=1)),
+        pb.CreateInvreqRequest(amount_msat=1, description="d", expires_at=Timestamp(seconds=2**60)),
         pb.CreateInvreqRequest(
-            amount_msat=1, description="d", absolute_expiry=Timestamp(seconds=2**33, nanos=1000)
+            amount_msat=1, description="d", expires_at=Timestamp(seconds=2**33, nanos=1000)
         ),
     ],
 )

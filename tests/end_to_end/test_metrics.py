@@ -24,7 +24,7 @@ from tilld.pipeline import Pipeline
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 INVOICES = "till.v1.InvoiceService"
-REST = "till.v1.RestService"
+REST = "till.rest.v1.InvoiceService"
 
 
 def url(till):

@@ -20,7 +20,7 @@ from tilld.errors import OperatorError
 
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CALLER = {"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-01"}
-REST = "till.v1.RestService"
+REST = "till.rest.v1.InvoiceService"
 
 
 class Collector(otlp_grpc.TraceServiceServicer):

@@ -20,7 +20,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	till "lightning-till/tests/grpc_gateway/gen/till/v1"
+	till "lightning-till/tests/grpc_gateway/gen/till/rest/v1"
 )
 
 // Where it is not that of the gRPC status.
@@ -113,7 +113,7 @@ func main() {
 	)
 	options := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
 	for _, register := range []func(context.Context, *runtime.ServeMux, string, []grpc.DialOption) error{
-		till.RegisterRestServiceHandlerFromEndpoint, till.RegisterRestInvreqServiceHandlerFromEndpoint,
+		till.RegisterInvoiceServiceHandlerFromEndpoint, till.RegisterInvreqServiceHandlerFromEndpoint,
 	} {
 		if err := register(ctx, mux, os.Args[1], options); err != nil {
 			log.Fatal(err)

@@ -55,7 +55,7 @@ async def test_an_invoice_is_found_by_each_of_its_names(client):
         assert await client.get_invoice(**{name: getattr(created, name)}) == created
 
 
-@pytest.mark.parametrize("names", [{}, {"id": "a", "label": "b"}, {"label": "b", "watch_token": True}])
+@pytest.mark.parametrize("names", [{}, {"id": "a", "label": "b"}, {"label": "b", "with_watch_token": True}])
 async def test_an_invoice_is_asked_for_by_one_name(client, names):
     with pytest.raises(TypeError):
         await client.get_invoice(**names)
@@ -143,10 +143,10 @@ async def test_keys_and_watch_tokens_travel_over_tls(connect, tmp_path):
             assert (await client.info()).online
             made = await client.call(client.keys.CreateKey, CreateKeyRequest(username="shop"))
         async with connect(address, made.token, ca=str(ca), cert=cert) as client:
-            invoice = await client.create_invoice(5000, SHOP, watch_token=True)
+            invoice = await client.create_invoice(5000, SHOP, with_watch_token=True)
             assert invoice.username == "shop"
             assert invoice.watch_token not in repr(invoice)
-            assert (await client.get_invoice(invoice.invoice_id, watch_token=True)).watch_token
+            assert (await client.get_invoice(invoice.invoice_id, with_watch_token=True)).watch_token
         async with connect(address, invoice.watch_token, ca=ca, cert=cert) as payers:
             assert (await anext(aiter(payers.watch(invoice)))).status is till.Status.UNPAID
             with pytest.raises(till.PermissionDenied):

@@ -18,7 +18,6 @@ from referencing.jsonschema import DRAFT202012
 
 from tests.end_to_end import test_golden as golden
 from tests.samples import NOON, an_invoice
-from till.v1 import rest_invreq_service_pb2, rest_service_pb2
 from tilld import errors, ids, invreq, order, sending, strict_json
 from tilld.grpc_api.door import STATUS
 from tilld.invoice import Payment
@@ -26,6 +25,7 @@ from tilld.invoicing import Info
 from tilld.node_info import NodeInfo
 from tilld.rest_api import parse, parse_invreq, render, render_invreq, rest_invreq_servicer
 from tilld.rest_api import sending as rest_sending
+from tilld.rest_v1 import invoice_service_pb2, invreq_service_pb2
 from tilld.sending import Sent
 from tilld.totals import Totals
 
@@ -75,8 +75,8 @@ def test_it_is_openapi_of_this_version():
 def test_every_route_stands_in_it_and_no_other():
     """Parameters have the names of the documented API, not those of the protos."""
     services = [
-        rest_service_pb2.DESCRIPTOR.services_by_name["RestService"],
-        rest_invreq_service_pb2.DESCRIPTOR.services_by_name["RestInvreqService"],
+        invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"],
+        invreq_service_pb2.DESCRIPTOR.services_by_name["InvreqService"],
     ]
     rules = {
         method.name: method.GetOptions().Extensions[annotations_pb2.http]

@@ -59,11 +59,11 @@ class AsyncClient:
         description: str | None = None,
         label: str | None = None,
         expiry: timedelta | int | None = None,
-        watch_token: bool = False,
+        with_watch_token: bool = False,
         timeout: float | None = None,
     ) -> Invoice:
         """Create an invoice: see Client.create_invoice."""
-        request = requests.create(amount_msat, metadata, description, label, expiry, watch_token)
+        request = requests.create(amount_msat, metadata, description, label, expiry, with_watch_token)
         reply = await self.call(self.invoices.CreateInvoice, request, timeout=timeout, again=True)
         return results.invoice(reply.invoice, reply.watch_token)
 
@@ -75,7 +75,7 @@ class AsyncClient:
         label: str | None = None,
         payment_hash: str | None = None,
         bolt11: str | None = None,
-        watch_token: bool = False,
+        with_watch_token: bool = False,
         timeout: float | None = None,
     ) -> Invoice:
         """Read an invoice, by one of its names: `id` is the internal one.
@@ -83,7 +83,7 @@ class AsyncClient:
         Raises NotFound.
         """
         method, request = requests.get(
-            invoice_id, watch_token, id=id, label=label, payment_hash=payment_hash, bolt11=bolt11
+            invoice_id, with_watch_token, id=id, label=label, payment_hash=payment_hash, bolt11=bolt11
         )
         reply = await self.call(getattr(self.invoices, method), request, timeout=timeout, again=True)
         return results.invoice(reply.invoice, getattr(reply, "watch_token", ""))

@@ -68,7 +68,7 @@ class Client:
         description: str | None = None,
         label: str | None = None,
         expiry: timedelta | int | None = None,
-        watch_token: bool = False,
+        with_watch_token: bool = False,
         timeout: float | None = None,
     ) -> Invoice:
         """Create an invoice.
@@ -79,11 +79,11 @@ class Client:
         label: your own name for it. The same label and request again give the same invoice, so with one you
             may ask again after TookTooLong too, or a crash of your own. None: the client takes a new UUID.
         expiry: how long it can be paid, a number is in whole seconds. None: one hour.
-        watch_token: whether to give a token with it, for the payer's browser.
+        with_watch_token: whether to give a token with it, for the payer's browser.
 
         Raises Conflict where the label is in use for another request.
         """
-        request = requests.create(amount_msat, metadata, description, label, expiry, watch_token)
+        request = requests.create(amount_msat, metadata, description, label, expiry, with_watch_token)
         reply = self.call(self.invoices.CreateInvoice, request, timeout=timeout, again=True)
         return results.invoice(reply.invoice, reply.watch_token)
 
@@ -95,7 +95,7 @@ class Client:
         label: str | None = None,
         payment_hash: str | None = None,
         bolt11: str | None = None,
-        watch_token: bool = False,
+        with_watch_token: bool = False,
         timeout: float | None = None,
     ) -> Invoice:
         """Read an invoice, by one of its names: `id` is the internal one.
@@ -103,7 +103,7 @@ class Client:
         Raises NotFound.
         """
         method, request = requests.get(
-            invoice_id, watch_token, id=id, label=label, payment_hash=payment_hash, bolt11=bolt11
+            invoice_id, with_watch_token, id=id, label=label, payment_hash=payment_hash, bolt11=bolt11
         )
         reply = self.call(getattr(self.invoices, method), request, timeout=timeout, again=True)
         return results.invoice(reply.invoice, getattr(reply, "watch_token", ""))

@@ -22,7 +22,7 @@ def create(
     description: str | None,
     label: str | None,
     expiry: timedelta | int | None,
-    watch_token: bool,
+    with_watch_token: bool,
 ) -> CreateInvoiceRequest:
     """A request that may be sent again and again, and makes one invoice: it always has a label."""
     request = CreateInvoiceRequest(
@@ -30,14 +30,14 @@ def create(
         metadata=json.dumps(metadata, ensure_ascii=False, allow_nan=False),
         description=description,
         label=uuid.uuid4().hex if label is None else label,
-        watch_token=watch_token,
+        with_watch_token=with_watch_token,
     )
     if expiry is not None:
         request.expiry.FromTimedelta(expiry if isinstance(expiry, timedelta) else timedelta(seconds=expiry))
     return request
 
 
-def get(invoice_id: str | None, watch_token: bool, **others: str | None) -> tuple[str, Any]:
+def get(invoice_id: str | None, with_watch_token: bool, **others: str | None) -> tuple[str, Any]:
     """The method that finds an invoice by what is given, and its request.
 
     Raises TypeError unless that is one thing.
@@ -45,10 +45,10 @@ def get(invoice_id: str | None, watch_token: bool, **others: str | None) -> tupl
     given = {name: value for name, value in {"invoice_id": invoice_id, **others}.items() if value is not None}
     if len(given) != 1:
         raise TypeError("give one of invoice_id, id, label, payment_hash and bolt11")
-    if watch_token and invoice_id is None:
+    if with_watch_token and invoice_id is None:
         raise TypeError("a watch token is given by invoice_id only")
     if invoice_id is not None:
-        return "GetInvoice", GetInvoiceRequest(invoice_id=invoice_id, watch_token=watch_token)
+        return "GetInvoice", GetInvoiceRequest(invoice_id=invoice_id, with_watch_token=with_watch_token)
     if "id" in given:
         return "GetInvoiceById", GetInvoiceByIdRequest(id=given["id"])
     return "LookupInvoice", LookupInvoiceRequest(**given)

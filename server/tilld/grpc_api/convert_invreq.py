@@ -4,7 +4,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from till.v1 import invreq_pb2, invreq_service_pb2
 from tilld.grpc_api import convert
-from tilld.invreq import Invreq, InvreqOrder
+from tilld.invreq import Invreq, InvreqOrder, InvreqStatus
+
+STATUS = {
+    InvreqStatus.ACTIVE: invreq_pb2.INVREQ_STATUS_ACTIVE,
+    InvreqStatus.BEING_PAID: invreq_pb2.INVREQ_STATUS_BEING_PAID,
+    InvreqStatus.USED: invreq_pb2.INVREQ_STATUS_USED,
+    InvreqStatus.FAILED: invreq_pb2.INVREQ_STATUS_FAILED,
+    InvreqStatus.EXPIRED: invreq_pb2.INVREQ_STATUS_EXPIRED,
+    InvreqStatus.DISABLED: invreq_pb2.INVREQ_STATUS_DISABLED,
+}
 
 
 def order(request: invreq_service_pb2.CreateInvreqRequest) -> InvreqOrder:
@@ -14,14 +23,14 @@ def order(request: invreq_service_pb2.CreateInvreqRequest) -> InvreqOrder:
         description=request.description,
         issuer=request.issuer if request.HasField("issuer") else None,
         label=request.label if request.HasField("label") else None,
-        absolute_expiry=convert.time(request.absolute_expiry, "absolute_expiry")
-        if request.HasField("absolute_expiry")
+        absolute_expiry=convert.time(request.expires_at, "expires_at")
+        if request.HasField("expires_at")
         else None,
         single_use=request.single_use if request.HasField("single_use") else None,
     )
 
 
-def invreq(invreq: Invreq) -> invreq_pb2.Invreq:
+def invreq(invreq: Invreq, status: InvreqStatus) -> invreq_pb2.Invreq:
     """An invoice request as a message."""
     expiry = invreq.absolute_expiry
     return invreq_pb2.Invreq(
@@ -32,9 +41,8 @@ def invreq(invreq: Invreq) -> invreq_pb2.Invreq:
         description=invreq.description,
         issuer=invreq.issuer,
         single_use=invreq.single_use,
-        active=invreq.active,
-        used=invreq.used,
+        status=STATUS[status],
         bolt12=invreq.bolt12,
         created_at=Timestamp(seconds=int(invreq.created_at.timestamp())),
-        absolute_expiry=Timestamp(seconds=int(expiry.timestamp())) if expiry else None,
+        expires_at=Timestamp(seconds=int(expiry.timestamp())) if expiry else None,
     )

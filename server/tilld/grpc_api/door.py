@@ -46,8 +46,8 @@ STATUS = {
     "E15": grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 
-OURS = "/till.v1."
-REST = "/till.v1.Rest"
+REST = "/till.rest.v1."
+OURS = ("/till.v1.", REST)
 
 # grpc's stubs know the handlers of its synchronous server only.
 Handler = Any

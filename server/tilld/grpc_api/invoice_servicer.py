@@ -29,13 +29,13 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
     ) -> pb.CreateInvoiceResponse:
         """Create an invoice."""
         invoice = await self._invoicing.create(caller.get(), convert.order(request))
-        token = self._invoicing.watch_token(caller.get(), invoice) if request.watch_token else None
+        token = self._invoicing.watch_token(caller.get(), invoice) if request.with_watch_token else None
         return pb.CreateInvoiceResponse(invoice=convert.invoice(invoice), watch_token=token)
 
     async def GetInvoice(self, request: pb.GetInvoiceRequest, context: Context) -> pb.GetInvoiceResponse:
         """Read an invoice by its public id."""
         invoice = await self._invoicing.get(caller.get(), request.invoice_id)
-        token = self._invoicing.watch_token(caller.get(), invoice) if request.watch_token else None
+        token = self._invoicing.watch_token(caller.get(), invoice) if request.with_watch_token else None
         return pb.GetInvoiceResponse(invoice=convert.invoice(invoice), watch_token=token)
 
     async def GetInvoiceById(

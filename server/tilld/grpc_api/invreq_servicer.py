@@ -4,11 +4,13 @@ from typing import Any
 
 import grpc.aio
 
+from till.v1 import invreq_pb2
 from till.v1 import invreq_service_pb2 as pb
 from tilld.access import caller
 from tilld.collecting import Collecting
 from tilld.grpc_api import convert, convert_invreq
 from tilld.grpc_api.sending_servicer import SendingServicer
+from tilld.invreq import Invreq
 from tilld.payouts import Payouts
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -26,23 +28,26 @@ class InvreqServicer(SendingServicer):
     ) -> pb.CreateInvreqResponse:
         """Offer a payment."""
         invreq = await self._payouts.create(caller.get(), convert_invreq.order(request))
-        return pb.CreateInvreqResponse(invreq=convert_invreq.invreq(invreq))
+        return pb.CreateInvreqResponse(invreq=(await self._messages([invreq]))[0])
 
     async def GetInvreq(self, request: pb.GetInvreqRequest, context: Context) -> pb.GetInvreqResponse:
         """Read an invoice request."""
         invreq = await self._payouts.get(caller.get(), request.invreq_id)
-        return pb.GetInvreqResponse(invreq=convert_invreq.invreq(invreq))
+        return pb.GetInvreqResponse(invreq=(await self._messages([invreq]))[0])
 
     async def ListInvreqs(self, request: pb.ListInvreqsRequest, context: Context) -> pb.ListInvreqsResponse:
         """List invoice requests."""
         limit = convert.page_size(request.page_size)
         invreqs = await self._payouts.page(caller.get(), request.page_token, limit, "page_token")
         more = invreqs[-1].invreq_id if len(invreqs) == limit else ""
-        return pb.ListInvreqsResponse(invreqs=map(convert_invreq.invreq, invreqs), next_page_token=more)
+        return pb.ListInvreqsResponse(invreqs=await self._messages(invreqs), next_page_token=more)
 
     async def DisableInvreq(
         self, request: pb.DisableInvreqRequest, context: Context
     ) -> pb.DisableInvreqResponse:
         """End an invoice request."""
         invreq = await self._payouts.disable(caller.get(), request.invreq_id)
-        return pb.DisableInvreqResponse(invreq=convert_invreq.invreq(invreq))
+        return pb.DisableInvreqResponse(invreq=(await self._messages([invreq]))[0])
+
+    async def _messages(self, invreqs: list[Invreq]) -> list[invreq_pb2.Invreq]:
+        return list(map(convert_invreq.invreq, invreqs, await self._payouts.statuses(invreqs)))

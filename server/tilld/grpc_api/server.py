@@ -14,10 +14,6 @@ from till.v1 import (
     invreq_service_pb2_grpc,
     key_service_pb2,
     key_service_pb2_grpc,
-    rest_invreq_service_pb2,
-    rest_invreq_service_pb2_grpc,
-    rest_service_pb2,
-    rest_service_pb2_grpc,
 )
 from tilld.access import Access
 from tilld.certificates import CertificateFiles
@@ -26,13 +22,20 @@ from tilld.errors import OperatorError
 from tilld.grpc_api.door import Door
 from tilld.grpc_api.health import HealthServicer
 from tilld.observer import NOBODY, Observer
+from tilld.rest_v1 import invoice_service_pb2 as rest_invoices_pb2
+from tilld.rest_v1 import invoice_service_pb2_grpc as rest_invoices
+from tilld.rest_v1 import invreq_service_pb2 as rest_invreqs_pb2
+from tilld.rest_v1 import invreq_service_pb2_grpc as rest_invreqs
 
-SERVICES = [
+TYPED = [
     invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"].full_name,
-    rest_service_pb2.DESCRIPTOR.services_by_name["RestService"].full_name,
     key_service_pb2.DESCRIPTOR.services_by_name["KeyService"].full_name,
     invreq_service_pb2.DESCRIPTOR.services_by_name["InvreqService"].full_name,
-    rest_invreq_service_pb2.DESCRIPTOR.services_by_name["RestInvreqService"].full_name,
+]
+SERVICES = [
+    *TYPED,
+    rest_invoices_pb2.DESCRIPTOR.services_by_name["InvoiceService"].full_name,
+    rest_invreqs_pb2.DESCRIPTOR.services_by_name["InvreqService"].full_name,
 ]
 
 OPTIONS = (
@@ -64,10 +67,10 @@ MAX_CALLS = 22_000
 
 def create(
     invoices: invoice_service_pb2_grpc.InvoiceServiceServicer,
-    rest: rest_service_pb2_grpc.RestServiceServicer,
+    rest: rest_invoices.InvoiceServiceServicer,
     keys: key_service_pb2_grpc.KeyServiceServicer,
     invreqs: invreq_service_pb2_grpc.InvreqServiceServicer,
-    rest_invreqs: rest_invreq_service_pb2_grpc.RestInvreqServiceServicer,
+    rest_invreq: rest_invreqs.InvreqServiceServicer,
     health_servicer: HealthServicer,
     access: Access,
     observer: Observer = NOBODY,
@@ -78,12 +81,13 @@ def create(
     door: Any = Door(access, observer)
     server.add_generic_rpc_handlers((door,))
     invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(invoices, door)
-    rest_service_pb2_grpc.add_RestServiceServicer_to_server(rest, door)
+    rest_invoices.add_InvoiceServiceServicer_to_server(rest, door)
     key_service_pb2_grpc.add_KeyServiceServicer_to_server(keys, door)
     invreq_service_pb2_grpc.add_InvreqServiceServicer_to_server(invreqs, door)
-    rest_invreq_service_pb2_grpc.add_RestInvreqServiceServicer_to_server(rest_invreqs, door)
+    rest_invreqs.add_InvreqServiceServicer_to_server(rest_invreq, door)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, door)
-    names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
+    # Not the REST services: a person who asks by reflection is to see each thing once.
+    names = [*TYPED, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
     add_reflection: Any = reflection_pb2_grpc.add_ServerReflectionServicer_to_server
     add_reflection(reflection.aio.ReflectionServicer(names), door)
     return server

@@ -30,6 +30,7 @@ def invreq_order(body: bytes, idempotency_key: str | None = None) -> InvreqOrder
         absolute_expiry=_time(values),
         single_use=parse.flag(values, "single_use"),
         amount_field="amount",
+        expiry_field="absolute_expiry",
     )
 
 

@@ -1,16 +1,16 @@
-"""RestInvreqService: in, do, out."""
+"""till.rest.v1.InvreqService: in, do, out."""
 
 from typing import Any
 
 import grpc.aio
 from google.api.httpbody_pb2 import HttpBody
 
-from till.v1 import rest_invreq_service_pb2 as pb
 from tilld.access import caller
 from tilld.collecting import Collecting
 from tilld.payouts import Payouts
 from tilld.rest_api import parse_invreq, render_invreq
 from tilld.rest_api.sending_servicer import RestSendingServicer
+from tilld.rest_v1 import invreq_service_pb2 as pb
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -25,29 +25,23 @@ class RestInvreqServicer(RestSendingServicer):
         super().__init__(collecting)
         self._payouts = payouts
 
-    async def CreateInvreq(
-        self, request: pb.RestInvreqServiceCreateInvreqRequest, context: Context
-    ) -> HttpBody:
+    async def CreateInvreq(self, request: pb.CreateInvreqRequest, context: Context) -> HttpBody:
         """Offer a payment."""
         headers: dict[str, Any] = dict(context.invocation_metadata() or ())
         order = parse_invreq.invreq_order(request.raw.data, headers.get("idempotency-key"))
         return _json(render_invreq.invreq(await self._payouts.create(caller.get(), order)))
 
-    async def GetInvreq(self, request: pb.RestInvreqServiceGetInvreqRequest, context: Context) -> HttpBody:
+    async def GetInvreq(self, request: pb.GetInvreqRequest, context: Context) -> HttpBody:
         """Read an invoice request."""
         return _json(render_invreq.invreq(await self._payouts.get(caller.get(), request.invreq_id)))
 
-    async def ListInvreqs(
-        self, request: pb.RestInvreqServiceListInvreqsRequest, context: Context
-    ) -> HttpBody:
+    async def ListInvreqs(self, request: pb.ListInvreqsRequest, context: Context) -> HttpBody:
         """List invoice requests."""
         return _json(
             render_invreq.invreqs(await self._payouts.page(caller.get(), request.after, PAGE, "after"))
         )
 
-    async def DisableInvreq(
-        self, request: pb.RestInvreqServiceDisableInvreqRequest, context: Context
-    ) -> HttpBody:
+    async def DisableInvreq(self, request: pb.DisableInvreqRequest, context: Context) -> HttpBody:
         """End an invoice request."""
         return _json(render_invreq.invreq(await self._payouts.disable(caller.get(), request.invreq_id)))
 

@@ -1,4 +1,4 @@
-"""RestService: in, do, out."""
+"""till.rest.v1.InvoiceService: in, do, out."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -6,41 +6,39 @@ from typing import Any
 import grpc.aio
 from google.api.httpbody_pb2 import HttpBody
 
-from till.v1 import rest_service_pb2 as pb
-from till.v1 import rest_service_pb2_grpc
 from tilld.access import caller
 from tilld.invoice import Invoice
 from tilld.invoicing import Invoicing
 from tilld.rest_api import parse, render
 from tilld.rest_api.events import FINAL_ID, events
+from tilld.rest_v1 import invoice_service_pb2 as pb
+from tilld.rest_v1 import invoice_service_pb2_grpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class RestServicer(rest_service_pb2_grpc.RestServiceServicer):
+class RestServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
     """The documented API."""
 
     def __init__(self, invoicing: Invoicing, heartbeat_seconds: float) -> None:
         self._invoicing = invoicing
         self._heartbeat_seconds = heartbeat_seconds
 
-    async def CreateInvoice(self, request: pb.RestServiceCreateInvoiceRequest, context: Context) -> HttpBody:
+    async def CreateInvoice(self, request: pb.CreateInvoiceRequest, context: Context) -> HttpBody:
         """Create an invoice."""
         asked = parse.create_request(request.raw.data, _headers(context).get("idempotency-key"))
         return self._invoice(await self._invoicing.create(caller.get(), asked.order), asked.watch_token)
 
-    async def GetInvoice(self, request: pb.RestServiceGetInvoiceRequest, context: Context) -> HttpBody:
+    async def GetInvoice(self, request: pb.GetInvoiceRequest, context: Context) -> HttpBody:
         """Read an invoice by its public id."""
         return self._invoice(await self._invoicing.get(caller.get(), request.invoice_id), request.watch_token)
 
-    async def GetInvoiceById(
-        self, request: pb.RestServiceGetInvoiceByIdRequest, context: Context
-    ) -> HttpBody:
+    async def GetInvoiceById(self, request: pb.GetInvoiceByIdRequest, context: Context) -> HttpBody:
         """Read an invoice by its internal id."""
         return _json(render.invoice(await self._invoicing.get_by_id(caller.get(), request.id)))
 
     async def WatchInvoice(
-        self, request: pb.RestServiceWatchInvoiceRequest, context: Context
+        self, request: pb.WatchInvoiceRequest, context: Context
     ) -> AsyncIterator[HttpBody]:
         """Follow an invoice until it is final, as server-sent events."""
         if _headers(context).get("last-event-id") == FINAL_ID:
@@ -52,7 +50,7 @@ class RestServicer(rest_service_pb2_grpc.RestServiceServicer):
         ):
             yield HttpBody(content_type="text/event-stream", data=event.encode())
 
-    async def GetInfo(self, request: pb.RestServiceGetInfoRequest, context: Context) -> HttpBody:
+    async def GetInfo(self, request: pb.GetInfoRequest, context: Context) -> HttpBody:
         """Tell about Till and its node."""
         return _json(render.info(await self._invoicing.info(caller.get())))
 

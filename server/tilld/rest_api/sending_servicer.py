@@ -1,28 +1,26 @@
-"""SendInvoice of RestInvreqService: in, do, out."""
+"""SendInvoice of till.rest.v1.InvreqService: in, do, out."""
 
 from typing import Any
 
 import grpc.aio
 from google.api.httpbody_pb2 import HttpBody
 
-from till.v1 import rest_invreq_service_pb2 as pb
-from till.v1 import rest_invreq_service_pb2_grpc
 from tilld.access import caller
 from tilld.collecting import Collecting
 from tilld.rest_api import sending
+from tilld.rest_v1 import invreq_service_pb2 as pb
+from tilld.rest_v1 import invreq_service_pb2_grpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class RestSendingServicer(rest_invreq_service_pb2_grpc.RestInvreqServiceServicer):
-    """The part of RestInvreqService that collects."""
+class RestSendingServicer(invreq_service_pb2_grpc.InvreqServiceServicer):
+    """The part of till.rest.v1.InvreqService that collects."""
 
     def __init__(self, collecting: Collecting) -> None:
         self._collecting = collecting
 
-    async def SendInvoice(
-        self, request: pb.RestInvreqServiceSendInvoiceRequest, context: Context
-    ) -> HttpBody:
+    async def SendInvoice(self, request: pb.SendInvoiceRequest, context: Context) -> HttpBody:
         """Send an invoice, and wait until it is paid."""
         order = sending.order(request.raw.data, caller.get().type)
         sent = await self._collecting.send(caller.get(), order, context.time_remaining())

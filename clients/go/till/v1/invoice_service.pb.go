@@ -46,10 +46,10 @@ type CreateInvoiceRequest struct {
 	//
 	// 1 to 128 bytes of UTF-8 without control characters.
 	Label *string `protobuf:"bytes,5,opt,name=label,proto3,oneof" json:"label,omitempty"`
-	// Whether to give a watch token with it.
-	WatchToken    bool `protobuf:"varint,6,opt,name=watch_token,json=watchToken,proto3" json:"watch_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Whether the response includes a watch token.
+	WithWatchToken bool `protobuf:"varint,6,opt,name=with_watch_token,json=withWatchToken,proto3" json:"with_watch_token,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateInvoiceRequest) Reset() {
@@ -117,9 +117,9 @@ func (x *CreateInvoiceRequest) GetLabel() string {
 	return ""
 }
 
-func (x *CreateInvoiceRequest) GetWatchToken() bool {
+func (x *CreateInvoiceRequest) GetWithWatchToken() bool {
 	if x != nil {
-		return x.WatchToken
+		return x.WithWatchToken
 	}
 	return false
 }
@@ -185,10 +185,10 @@ type GetInvoiceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Public id.
 	InvoiceId string `protobuf:"bytes,1,opt,name=invoice_id,json=invoiceId,proto3" json:"invoice_id,omitempty"`
-	// Whether to give a watch token with it.
-	WatchToken    bool `protobuf:"varint,2,opt,name=watch_token,json=watchToken,proto3" json:"watch_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Whether the response includes a watch token.
+	WithWatchToken bool `protobuf:"varint,2,opt,name=with_watch_token,json=withWatchToken,proto3" json:"with_watch_token,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GetInvoiceRequest) Reset() {
@@ -228,9 +228,9 @@ func (x *GetInvoiceRequest) GetInvoiceId() string {
 	return ""
 }
 
-func (x *GetInvoiceRequest) GetWatchToken() bool {
+func (x *GetInvoiceRequest) GetWithWatchToken() bool {
 	if x != nil {
-		return x.WatchToken
+		return x.WithWatchToken
 	}
 	return false
 }
@@ -971,16 +971,15 @@ var File_till_v1_invoice_service_proto protoreflect.FileDescriptor
 
 const file_till_v1_invoice_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1dtill/v1/invoice_service.proto\x12\atill.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15till/v1/invoice.proto\"\x98\x02\n" +
+	"\x1dtill/v1/invoice_service.proto\x12\atill.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15till/v1/invoice.proto\"\xa1\x02\n" +
 	"\x14CreateInvoiceRequest\x12$\n" +
 	"\vamount_msat\x18\x01 \x01(\x04H\x00R\n" +
 	"amountMsat\x88\x01\x01\x12%\n" +
 	"\vdescription\x18\x02 \x01(\tH\x01R\vdescription\x88\x01\x01\x121\n" +
 	"\x06expiry\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x06expiry\x12\x1a\n" +
 	"\bmetadata\x18\x04 \x01(\tR\bmetadata\x12\x19\n" +
-	"\x05label\x18\x05 \x01(\tH\x02R\x05label\x88\x01\x01\x12\x1f\n" +
-	"\vwatch_token\x18\x06 \x01(\bR\n" +
-	"watchTokenB\x0e\n" +
+	"\x05label\x18\x05 \x01(\tH\x02R\x05label\x88\x01\x01\x12(\n" +
+	"\x10with_watch_token\x18\x06 \x01(\bR\x0ewithWatchTokenB\x0e\n" +
 	"\f_amount_msatB\x0e\n" +
 	"\f_descriptionB\b\n" +
 	"\x06_label\"y\n" +
@@ -988,12 +987,11 @@ const file_till_v1_invoice_service_proto_rawDesc = "" +
 	"\ainvoice\x18\x01 \x01(\v2\x10.till.v1.InvoiceR\ainvoice\x12$\n" +
 	"\vwatch_token\x18\x02 \x01(\tH\x00R\n" +
 	"watchToken\x88\x01\x01B\x0e\n" +
-	"\f_watch_token\"S\n" +
+	"\f_watch_token\"\\\n" +
 	"\x11GetInvoiceRequest\x12\x1d\n" +
 	"\n" +
-	"invoice_id\x18\x01 \x01(\tR\tinvoiceId\x12\x1f\n" +
-	"\vwatch_token\x18\x02 \x01(\bR\n" +
-	"watchToken\"v\n" +
+	"invoice_id\x18\x01 \x01(\tR\tinvoiceId\x12(\n" +
+	"\x10with_watch_token\x18\x02 \x01(\bR\x0ewithWatchToken\"v\n" +
 	"\x12GetInvoiceResponse\x12*\n" +
 	"\ainvoice\x18\x01 \x01(\v2\x10.till.v1.InvoiceR\ainvoice\x12$\n" +
 	"\vwatch_token\x18\x02 \x01(\tH\x00R\n" +
@@ -1050,8 +1048,8 @@ const file_till_v1_invoice_service_proto_rawDesc = "" +
 	"\x0eGetInvoiceById\x12\x1e.till.v1.GetInvoiceByIdRequest\x1a\x1f.till.v1.GetInvoiceByIdResponse\"\x03\x90\x02\x01\x12S\n" +
 	"\rLookupInvoice\x12\x1d.till.v1.LookupInvoiceRequest\x1a\x1e.till.v1.LookupInvoiceResponse\"\x03\x90\x02\x01\x12R\n" +
 	"\fWatchInvoice\x12\x1c.till.v1.WatchInvoiceRequest\x1a\x1d.till.v1.WatchInvoiceResponse\"\x03\x90\x02\x010\x01\x12A\n" +
-	"\aGetInfo\x12\x17.till.v1.GetInfoRequest\x1a\x18.till.v1.GetInfoResponse\"\x03\x90\x02\x01B\x85\x01\n" +
-	"\vcom.till.v1B\x13InvoiceServiceProtoP\x01Z$lightning-till-client/till/v1;tillv1\xa2\x02\x03TXX\xaa\x02\aTill.V1\xca\x02\aTill\\V1\xe2\x02\x13Till\\V1\\GPBMetadata\xea\x02\bTill::V1b\x06proto3"
+	"\aGetInfo\x12\x17.till.v1.GetInfoRequest\x1a\x18.till.v1.GetInfoResponse\"\x03\x90\x02\x01B;\n" +
+	"\atill.v1P\x01Z$lightning-till-client/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
 
 var (
 	file_till_v1_invoice_service_proto_rawDescOnce sync.Once

@@ -22,6 +22,79 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Whether an invoice request can be collected, or why it cannot.
+//
+// A payment that Till learns of late turns any other status of a single-use request into USED.
+type InvreqStatus int32
+
+const (
+	// Never sent.
+	InvreqStatus_INVREQ_STATUS_UNSPECIFIED InvreqStatus = 0
+	// It can be collected. A request that is not for a single use stays ACTIVE when it is collected.
+	InvreqStatus_INVREQ_STATUS_ACTIVE InvreqStatus = 1
+	// A payment of it is in flight, or failed less than 70 seconds ago and may be retried.
+	//
+	// While the node is offline, a payment in flight is not seen.
+	InvreqStatus_INVREQ_STATUS_BEING_PAID InvreqStatus = 2
+	// It was for a single use, and was paid. Final.
+	InvreqStatus_INVREQ_STATUS_USED InvreqStatus = 3
+	// It is for a single use, and a payment of it failed. Till disables it, since the node could pay it twice.
+	InvreqStatus_INVREQ_STATUS_FAILED InvreqStatus = 4
+	// It expired, whether or not it was disabled before. Till disables it, since the node does not.
+	InvreqStatus_INVREQ_STATUS_EXPIRED InvreqStatus = 5
+	// It was disabled.
+	InvreqStatus_INVREQ_STATUS_DISABLED InvreqStatus = 6
+)
+
+// Enum value maps for InvreqStatus.
+var (
+	InvreqStatus_name = map[int32]string{
+		0: "INVREQ_STATUS_UNSPECIFIED",
+		1: "INVREQ_STATUS_ACTIVE",
+		2: "INVREQ_STATUS_BEING_PAID",
+		3: "INVREQ_STATUS_USED",
+		4: "INVREQ_STATUS_FAILED",
+		5: "INVREQ_STATUS_EXPIRED",
+		6: "INVREQ_STATUS_DISABLED",
+	}
+	InvreqStatus_value = map[string]int32{
+		"INVREQ_STATUS_UNSPECIFIED": 0,
+		"INVREQ_STATUS_ACTIVE":      1,
+		"INVREQ_STATUS_BEING_PAID":  2,
+		"INVREQ_STATUS_USED":        3,
+		"INVREQ_STATUS_FAILED":      4,
+		"INVREQ_STATUS_EXPIRED":     5,
+		"INVREQ_STATUS_DISABLED":    6,
+	}
+)
+
+func (x InvreqStatus) Enum() *InvreqStatus {
+	p := new(InvreqStatus)
+	*p = x
+	return p
+}
+
+func (x InvreqStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (InvreqStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_till_v1_invreq_proto_enumTypes[0].Descriptor()
+}
+
+func (InvreqStatus) Type() protoreflect.EnumType {
+	return &file_till_v1_invreq_proto_enumTypes[0]
+}
+
+func (x InvreqStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use InvreqStatus.Descriptor instead.
+func (InvreqStatus) EnumDescriptor() ([]byte, []int) {
+	return file_till_v1_invreq_proto_rawDescGZIP(), []int{0}
+}
+
 // An invoice request (BOLT 12): an offer of our node to pay. Whoever has its bolt12 string can collect the amount.
 type Invreq struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -39,20 +112,18 @@ type Invreq struct {
 	Description string `protobuf:"bytes,5,opt,name=description,proto3" json:"description,omitempty"`
 	// Who offers it. Absent: none was given.
 	Issuer *string `protobuf:"bytes,6,opt,name=issuer,proto3,oneof" json:"issuer,omitempty"`
-	// Whether it becomes inactive once it is paid.
+	// Whether it can be collected once only.
 	SingleUse bool `protobuf:"varint,7,opt,name=single_use,json=singleUse,proto3" json:"single_use,omitempty"`
-	// Whether it can be collected now.
-	Active bool `protobuf:"varint,8,opt,name=active,proto3" json:"active,omitempty"`
-	// Whether it was collected.
-	Used bool `protobuf:"varint,9,opt,name=used,proto3" json:"used,omitempty"`
+	// Whether it can be collected, or why it cannot.
+	Status InvreqStatus `protobuf:"varint,8,opt,name=status,proto3,enum=till.v1.InvreqStatus" json:"status,omitempty"`
 	// The string that starts with "lnr1": show it as a QR code to whoever shall collect.
-	Bolt12 string `protobuf:"bytes,10,opt,name=bolt12,proto3" json:"bolt12,omitempty"`
+	Bolt12 string `protobuf:"bytes,9,opt,name=bolt12,proto3" json:"bolt12,omitempty"`
 	// When it was created.
-	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// When it ends to be active. Absent: never.
-	AbsoluteExpiry *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=absolute_expiry,json=absoluteExpiry,proto3" json:"absolute_expiry,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// When the invoice request expires, or did. Absent: never.
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Invreq) Reset() {
@@ -134,18 +205,11 @@ func (x *Invreq) GetSingleUse() bool {
 	return false
 }
 
-func (x *Invreq) GetActive() bool {
+func (x *Invreq) GetStatus() InvreqStatus {
 	if x != nil {
-		return x.Active
+		return x.Status
 	}
-	return false
-}
-
-func (x *Invreq) GetUsed() bool {
-	if x != nil {
-		return x.Used
-	}
-	return false
+	return InvreqStatus_INVREQ_STATUS_UNSPECIFIED
 }
 
 func (x *Invreq) GetBolt12() string {
@@ -162,9 +226,9 @@ func (x *Invreq) GetCreatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *Invreq) GetAbsoluteExpiry() *timestamppb.Timestamp {
+func (x *Invreq) GetExpiresAt() *timestamppb.Timestamp {
 	if x != nil {
-		return x.AbsoluteExpiry
+		return x.ExpiresAt
 	}
 	return nil
 }
@@ -173,7 +237,7 @@ var File_till_v1_invreq_proto protoreflect.FileDescriptor
 
 const file_till_v1_invreq_proto_rawDesc = "" +
 	"\n" +
-	"\x14till/v1/invreq.proto\x12\atill.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x03\n" +
+	"\x14till/v1/invreq.proto\x12\atill.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x03\n" +
 	"\x06Invreq\x12\x1b\n" +
 	"\tinvreq_id\x18\x01 \x01(\tR\binvreqId\x12\x1a\n" +
 	"\busername\x18\x02 \x01(\tR\busername\x12\x19\n" +
@@ -183,17 +247,25 @@ const file_till_v1_invreq_proto_rawDesc = "" +
 	"\vdescription\x18\x05 \x01(\tR\vdescription\x12\x1b\n" +
 	"\x06issuer\x18\x06 \x01(\tH\x01R\x06issuer\x88\x01\x01\x12\x1d\n" +
 	"\n" +
-	"single_use\x18\a \x01(\bR\tsingleUse\x12\x16\n" +
-	"\x06active\x18\b \x01(\bR\x06active\x12\x12\n" +
-	"\x04used\x18\t \x01(\bR\x04used\x12\x16\n" +
-	"\x06bolt12\x18\n" +
-	" \x01(\tR\x06bolt12\x129\n" +
+	"single_use\x18\a \x01(\bR\tsingleUse\x12-\n" +
+	"\x06status\x18\b \x01(\x0e2\x15.till.v1.InvreqStatusR\x06status\x12\x16\n" +
+	"\x06bolt12\x18\t \x01(\tR\x06bolt12\x129\n" +
 	"\n" +
-	"created_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12C\n" +
-	"\x0fabsolute_expiry\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x0eabsoluteExpiryB\b\n" +
+	"created_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"\n" +
+	"expires_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAtB\b\n" +
 	"\x06_labelB\t\n" +
-	"\a_issuerB}\n" +
-	"\vcom.till.v1B\vInvreqProtoP\x01Z$lightning-till-client/till/v1;tillv1\xa2\x02\x03TXX\xaa\x02\aTill.V1\xca\x02\aTill\\V1\xe2\x02\x13Till\\V1\\GPBMetadata\xea\x02\bTill::V1b\x06proto3"
+	"\a_issuer*\xce\x01\n" +
+	"\fInvreqStatus\x12\x1d\n" +
+	"\x19INVREQ_STATUS_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14INVREQ_STATUS_ACTIVE\x10\x01\x12\x1c\n" +
+	"\x18INVREQ_STATUS_BEING_PAID\x10\x02\x12\x16\n" +
+	"\x12INVREQ_STATUS_USED\x10\x03\x12\x18\n" +
+	"\x14INVREQ_STATUS_FAILED\x10\x04\x12\x19\n" +
+	"\x15INVREQ_STATUS_EXPIRED\x10\x05\x12\x1a\n" +
+	"\x16INVREQ_STATUS_DISABLED\x10\x06B;\n" +
+	"\atill.v1P\x01Z$lightning-till-client/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
 
 var (
 	file_till_v1_invreq_proto_rawDescOnce sync.Once
@@ -207,19 +279,22 @@ func file_till_v1_invreq_proto_rawDescGZIP() []byte {
 	return file_till_v1_invreq_proto_rawDescData
 }
 
+var file_till_v1_invreq_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_till_v1_invreq_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_till_v1_invreq_proto_goTypes = []any{
-	(*Invreq)(nil),                // 0: till.v1.Invreq
-	(*timestamppb.Timestamp)(nil), // 1: google.protobuf.Timestamp
+	(InvreqStatus)(0),             // 0: till.v1.InvreqStatus
+	(*Invreq)(nil),                // 1: till.v1.Invreq
+	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
 }
 var file_till_v1_invreq_proto_depIdxs = []int32{
-	1, // 0: till.v1.Invreq.created_at:type_name -> google.protobuf.Timestamp
-	1, // 1: till.v1.Invreq.absolute_expiry:type_name -> google.protobuf.Timestamp
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	0, // 0: till.v1.Invreq.status:type_name -> till.v1.InvreqStatus
+	2, // 1: till.v1.Invreq.created_at:type_name -> google.protobuf.Timestamp
+	2, // 2: till.v1.Invreq.expires_at:type_name -> google.protobuf.Timestamp
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_till_v1_invreq_proto_init() }
@@ -233,13 +308,14 @@ func file_till_v1_invreq_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_till_v1_invreq_proto_rawDesc), len(file_till_v1_invreq_proto_rawDesc)),
-			NumEnums:      0,
+			NumEnums:      1,
 			NumMessages:   1,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_till_v1_invreq_proto_goTypes,
 		DependencyIndexes: file_till_v1_invreq_proto_depIdxs,
+		EnumInfos:         file_till_v1_invreq_proto_enumTypes,
 		MessageInfos:      file_till_v1_invreq_proto_msgTypes,
 	}.Build()
 	File_till_v1_invreq_proto = out.File

@@ -42,10 +42,10 @@ type CreateInvreqRequest struct {
 	//
 	// 1 to 128 bytes of UTF-8 without control characters.
 	Label *string `protobuf:"bytes,4,opt,name=label,proto3,oneof" json:"label,omitempty"`
-	// When it ends to be active. Absent: never. Till disables it then, since the node does not.
+	// When the invoice request expires. Absent: never. Till disables it then, since the node does not.
 	//
 	// In the future; whole seconds.
-	AbsoluteExpiry *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=absolute_expiry,json=absoluteExpiry,proto3" json:"absolute_expiry,omitempty"`
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// Whether it becomes inactive once it is paid. Absent: it does.
 	//
 	// False only where the operator has lifted the limit of payouts a day, which could not be kept.
@@ -112,9 +112,9 @@ func (x *CreateInvreqRequest) GetLabel() string {
 	return ""
 }
 
-func (x *CreateInvreqRequest) GetAbsoluteExpiry() *timestamppb.Timestamp {
+func (x *CreateInvreqRequest) GetExpiresAt() *timestamppb.Timestamp {
 	if x != nil {
-		return x.AbsoluteExpiry
+		return x.ExpiresAt
 	}
 	return nil
 }
@@ -649,14 +649,15 @@ var File_till_v1_invreq_service_proto protoreflect.FileDescriptor
 
 const file_till_v1_invreq_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1ctill/v1/invreq_service.proto\x12\atill.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15till/v1/invoice.proto\x1a\x14till/v1/invreq.proto\"\x9d\x02\n" +
+	"\x1ctill/v1/invreq_service.proto\x12\atill.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15till/v1/invoice.proto\x1a\x14till/v1/invreq.proto\"\x93\x02\n" +
 	"\x13CreateInvreqRequest\x12\x1f\n" +
 	"\vamount_msat\x18\x01 \x01(\x04R\n" +
 	"amountMsat\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x1b\n" +
 	"\x06issuer\x18\x03 \x01(\tH\x00R\x06issuer\x88\x01\x01\x12\x19\n" +
-	"\x05label\x18\x04 \x01(\tH\x01R\x05label\x88\x01\x01\x12C\n" +
-	"\x0fabsolute_expiry\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x0eabsoluteExpiry\x12\"\n" +
+	"\x05label\x18\x04 \x01(\tH\x01R\x05label\x88\x01\x01\x129\n" +
+	"\n" +
+	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\"\n" +
 	"\n" +
 	"single_use\x18\x06 \x01(\bH\x02R\tsingleUse\x88\x01\x01B\t\n" +
 	"\a_issuerB\b\n" +
@@ -700,8 +701,8 @@ const file_till_v1_invreq_service_proto_rawDesc = "" +
 	"\tGetInvreq\x12\x19.till.v1.GetInvreqRequest\x1a\x1a.till.v1.GetInvreqResponse\"\x03\x90\x02\x01\x12M\n" +
 	"\vListInvreqs\x12\x1b.till.v1.ListInvreqsRequest\x1a\x1c.till.v1.ListInvreqsResponse\"\x03\x90\x02\x01\x12N\n" +
 	"\rDisableInvreq\x12\x1d.till.v1.DisableInvreqRequest\x1a\x1e.till.v1.DisableInvreqResponse\x12H\n" +
-	"\vSendInvoice\x12\x1b.till.v1.SendInvoiceRequest\x1a\x1c.till.v1.SendInvoiceResponseB\x84\x01\n" +
-	"\vcom.till.v1B\x12InvreqServiceProtoP\x01Z$lightning-till-client/till/v1;tillv1\xa2\x02\x03TXX\xaa\x02\aTill.V1\xca\x02\aTill\\V1\xe2\x02\x13Till\\V1\\GPBMetadata\xea\x02\bTill::V1b\x06proto3"
+	"\vSendInvoice\x12\x1b.till.v1.SendInvoiceRequest\x1a\x1c.till.v1.SendInvoiceResponseB;\n" +
+	"\atill.v1P\x01Z$lightning-till-client/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
 
 var (
 	file_till_v1_invreq_service_proto_rawDescOnce sync.Once
@@ -733,7 +734,7 @@ var file_till_v1_invreq_service_proto_goTypes = []any{
 	(*Invoice)(nil),               // 13: till.v1.Invoice
 }
 var file_till_v1_invreq_service_proto_depIdxs = []int32{
-	10, // 0: till.v1.CreateInvreqRequest.absolute_expiry:type_name -> google.protobuf.Timestamp
+	10, // 0: till.v1.CreateInvreqRequest.expires_at:type_name -> google.protobuf.Timestamp
 	11, // 1: till.v1.CreateInvreqResponse.invreq:type_name -> till.v1.Invreq
 	11, // 2: till.v1.GetInvreqResponse.invreq:type_name -> till.v1.Invreq
 	11, // 3: till.v1.ListInvreqsResponse.invreqs:type_name -> till.v1.Invreq

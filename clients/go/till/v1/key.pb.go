@@ -102,7 +102,7 @@ type Key struct {
 	Type *string `protobuf:"bytes,4,opt,name=type,proto3,oneof" json:"type,omitempty"`
 	// When it was made.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// When it ends to be good. Absent: never.
+	// When the key expires. Absent: never.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// When it was revoked. Absent: it was not.
 	RevokedAt     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=revoked_at,json=revokedAt,proto3" json:"revoked_at,omitempty"`
@@ -212,8 +212,8 @@ const file_till_v1_key_proto_rawDesc = "" +
 	"\x17KEY_SCOPE_INVOICES_READ\x10\x02\x12\x17\n" +
 	"\x13KEY_SCOPE_INFO_READ\x10\x03\x12\x15\n" +
 	"\x11KEY_SCOPE_PAYOUTS\x10\x04\x12\x13\n" +
-	"\x0fKEY_SCOPE_ADMIN\x10\x05Bz\n" +
-	"\vcom.till.v1B\bKeyProtoP\x01Z$lightning-till-client/till/v1;tillv1\xa2\x02\x03TXX\xaa\x02\aTill.V1\xca\x02\aTill\\V1\xe2\x02\x13Till\\V1\\GPBMetadata\xea\x02\bTill::V1b\x06proto3"
+	"\x0fKEY_SCOPE_ADMIN\x10\x05B;\n" +
+	"\atill.v1P\x01Z$lightning-till-client/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
 
 var (
 	file_till_v1_key_proto_rawDescOnce sync.Once

@@ -35,7 +35,7 @@ type CreateKeyRequest struct {
 	//
 	// 1 to 64 printable characters.
 	Type *string `protobuf:"bytes,3,opt,name=type,proto3,oneof" json:"type,omitempty"`
-	// When it ends to be good. Absent: never.
+	// When the key expires. Absent: never.
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -388,8 +388,8 @@ const file_till_v1_key_service_proto_rawDesc = "" +
 	"KeyService\x12B\n" +
 	"\tCreateKey\x12\x19.till.v1.CreateKeyRequest\x1a\x1a.till.v1.CreateKeyResponse\x12D\n" +
 	"\bListKeys\x12\x18.till.v1.ListKeysRequest\x1a\x19.till.v1.ListKeysResponse\"\x03\x90\x02\x01\x12B\n" +
-	"\tRevokeKey\x12\x19.till.v1.RevokeKeyRequest\x1a\x1a.till.v1.RevokeKeyResponseB\x81\x01\n" +
-	"\vcom.till.v1B\x0fKeyServiceProtoP\x01Z$lightning-till-client/till/v1;tillv1\xa2\x02\x03TXX\xaa\x02\aTill.V1\xca\x02\aTill\\V1\xe2\x02\x13Till\\V1\\GPBMetadata\xea\x02\bTill::V1b\x06proto3"
+	"\tRevokeKey\x12\x19.till.v1.RevokeKeyRequest\x1a\x1a.till.v1.RevokeKeyResponseB;\n" +
+	"\atill.v1P\x01Z$lightning-till-client/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
 
 var (
 	file_till_v1_key_service_proto_rawDescOnce sync.Once

@@ -26,14 +26,14 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from till.v1 import invoice_pb2 as till_dot_v1_dot_invoice__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtill/v1/invoice_service.proto\x12\x07till.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15till/v1/invoice.proto\"\xda\x01\n\x14\x43reateInvoiceRequest\x12\x18\n\x0b\x61mount_msat\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x02 \x01(\tH\x01\x88\x01\x01\x12)\n\x06\x65xpiry\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08metadata\x18\x04 \x01(\t\x12\x12\n\x05label\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x13\n\x0bwatch_token\x18\x06 \x01(\x08\x42\x0e\n\x0c_amount_msatB\x0e\n\x0c_descriptionB\x08\n\x06_label\"d\n\x15\x43reateInvoiceResponse\x12!\n\x07invoice\x18\x01 \x01(\x0b\x32\x10.till.v1.Invoice\x12\x18\n\x0bwatch_token\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_watch_token\"<\n\x11GetInvoiceRequest\x12\x12\n\ninvoice_id\x18\x01 \x01(\t\x12\x13\n\x0bwatch_token\x18\x02 \x01(\x08\"a\n\x12GetInvoiceResponse\x12!\n\x07invoice\x18\x01 \x01(\x0b\x32\x10.till.v1.Invoice\x12\x18\n\x0bwatch_token\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_watch_token\"#\n\x15GetInvoiceByIdRequest\x12\n\n\x02id\x18\x01 \x01(\t\";\n\x16GetInvoiceByIdResponse\x12!\n\x07invoice\x18\x01 \x01(\x0b\x32\x10.till.v1.Invoice\"X\n\x14LookupInvoiceRequest\x12\x0f\n\x05label\x18\x01 \x01(\tH\x00\x12\x16\n\x0cpayment_hash\x18\x02 \x01(\tH\x00\x12\x10\n\x06\x62olt11\x18\x03 \x01(\tH\x00\x42\x05\n\x03key\":\n\x15LookupInvoiceResponse\x12!\n\x07invoice\x18\x01 \x01(\x0b\x32\x10.till.v1.Invoice\")\n\x13WatchInvoiceRequest\x12\x12\n\ninvoice_id\x18\x01 \x01(\t\"9\n\x14WatchInvoiceResponse\x12!\n\x07invoice\x18\x01 \x01(\x0b\x32\x10.till.v1.Invoice\"\x10\n\x0eGetInfoRequest\"~\n\x0fGetInfoResponse\x12\x10\n\x08invoices\x18\x01 \x01(\x04\x12\x13\n\x0bvolume_msat\x18\x02 \x01(\x04\x12\x0e\n\x06online\x18\x03 \x01(\x08\x12\x1b\n\x04node\x18\x04 \x01(\x0b\x32\r.till.v1.Node\x12\x17\n\x0fvolume_out_msat\x18\x05 \x01(\x04\"\xbf\x02\n\x04Node\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\r\n\x05\x63olor\x18\x03 \x01(\t\x12\x11\n\tnum_peers\x18\x04 \x01(\r\x12\x1c\n\x14num_pending_channels\x18\x05 \x01(\r\x12\x1b\n\x13num_active_channels\x18\x06 \x01(\r\x12\x1d\n\x15num_inactive_channels\x18\x07 \x01(\r\x12%\n\x07\x61\x64\x64ress\x18\x08 \x03(\x0b\x32\x14.till.v1.NodeAddress\x12%\n\x07\x62inding\x18\t \x03(\x0b\x32\x14.till.v1.NodeAddress\x12\x0f\n\x07version\x18\n \x01(\t\x12\x13\n\x0b\x62lockheight\x18\x0b \x01(\r\x12\x0f\n\x07network\x18\x0c \x01(\t\x12\x1b\n\x13\x66\x65\x65s_collected_msat\x18\r \x01(\x04\"H\n\x0bNodeAddress\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x11\n\x04port\x18\x03 \x01(\rH\x00\x88\x01\x01\x42\x07\n\x05_port2\xf0\x03\n\x0eInvoiceService\x12N\n\rCreateInvoice\x12\x1d.till.v1.CreateInvoiceRequest\x1a\x1e.till.v1.CreateInvoiceResponse\x12J\n\nGetInvoice\x12\x1a.till.v1.GetInvoiceRequest\x1a\x1b.till.v1.GetInvoiceResponse\"\x03\x90\x02\x01\x12V\n\x0eGetInvoiceById\x12\x1e.till.v1.GetInvoiceByIdRequest\x1a\x1f.till.v1.GetInvoiceByIdResponse\"\x03\x90\x02\x01\x12S\n\rLookupInvoice\x12\x1d.till.v1.LookupInvoiceRequest\x1a\x1e.till.v1.LookupInvoiceResponse\"\x03\x90\x02\x01\x12R\n\x0cWatchInvoice\x12\x1c.till.v1.WatchInvoiceRequest\x1a\x1d.till.v1.WatchInvoiceResponse\"\x03\x90\x02\x01\x30\x01\x12\x41\n\x07GetInfo\x12\x17.till.v1.GetInfoRequest\x1a\x18.till.v1.GetInfoResponse\"\x03\x90\x02\x01\x42\x02P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtill/v1/invoice_service.proto\x12\x07till.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15till/v1/invoice.proto\"\xdf\x01\n\x14\x43reateInvoiceRequest\x12\x18\n\x0b\x61mount_msat\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x02 \x01(\tH\x01\x88\x01\x01\x12)\n\x06\x65xpiry\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08metadata\x18\x04 \x01(\t\x12\x12\n\x05label\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x18\n\x10with_watch_token\x18\x06 \x01(\x08\x42\x0e\n\x0c_amount_msatB\x0e\n\x0c_descriptionB\x08\n\x06_label\"d\n\x15\x43reateInvoiceResponse\x12!\n\x07invoice\x18\x01 \x01(\x0b\x32\x10.till.v1.Invoice\x12\x18\n\x0bwatch_token\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_watch_token\"A\n\x11GetInvoiceRequest\x12\x12\n\ninvoice_id\x18\x01 \x01(\t\x12\x18\n\x10with_watch_token\x18\x02 \x01(\x08\"a\n\x12GetInvoiceResponse\x12!\n\x07invoice\x18\x01 \x01(\x0b\x32\x10.till.v1.Invoice\x12\x18\n\x0bwatch_token\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_watch_token\"#\n\x15GetInvoiceByIdRequest\x12\n\n\x02id\x18\x01 \x01(\t\";\n\x16GetInvoiceByIdResponse\x12!\n\x07invoice\x18\x01 \x01(\x0b\x32\x10.till.v1.Invoice\"X\n\x14LookupInvoiceRequest\x12\x0f\n\x05label\x18\x01 \x01(\tH\x00\x12\x16\n\x0cpayment_hash\x18\x02 \x01(\tH\x00\x12\x10\n\x06\x62olt11\x18\x03 \x01(\tH\x00\x42\x05\n\x03key\":\n\x15LookupInvoiceResponse\x12!\n\x07invoice\x18\x01 \x01(\x0b\x32\x10.till.v1.Invoice\")\n\x13WatchInvoiceRequest\x12\x12\n\ninvoice_id\x18\x01 \x01(\t\"9\n\x14WatchInvoiceResponse\x12!\n\x07invoice\x18\x01 \x01(\x0b\x32\x10.till.v1.Invoice\"\x10\n\x0eGetInfoRequest\"~\n\x0fGetInfoResponse\x12\x10\n\x08invoices\x18\x01 \x01(\x04\x12\x13\n\x0bvolume_msat\x18\x02 \x01(\x04\x12\x0e\n\x06online\x18\x03 \x01(\x08\x12\x1b\n\x04node\x18\x04 \x01(\x0b\x32\r.till.v1.Node\x12\x17\n\x0fvolume_out_msat\x18\x05 \x01(\x04\"\xbf\x02\n\x04Node\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\r\n\x05\x63olor\x18\x03 \x01(\t\x12\x11\n\tnum_peers\x18\x04 \x01(\r\x12\x1c\n\x14num_pending_channels\x18\x05 \x01(\r\x12\x1b\n\x13num_active_channels\x18\x06 \x01(\r\x12\x1d\n\x15num_inactive_channels\x18\x07 \x01(\r\x12%\n\x07\x61\x64\x64ress\x18\x08 \x03(\x0b\x32\x14.till.v1.NodeAddress\x12%\n\x07\x62inding\x18\t \x03(\x0b\x32\x14.till.v1.NodeAddress\x12\x0f\n\x07version\x18\n \x01(\t\x12\x13\n\x0b\x62lockheight\x18\x0b \x01(\r\x12\x0f\n\x07network\x18\x0c \x01(\t\x12\x1b\n\x13\x66\x65\x65s_collected_msat\x18\r \x01(\x04\"H\n\x0bNodeAddress\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x11\n\x04port\x18\x03 \x01(\rH\x00\x88\x01\x01\x42\x07\n\x05_port2\xf0\x03\n\x0eInvoiceService\x12N\n\rCreateInvoice\x12\x1d.till.v1.CreateInvoiceRequest\x1a\x1e.till.v1.CreateInvoiceResponse\x12J\n\nGetInvoice\x12\x1a.till.v1.GetInvoiceRequest\x1a\x1b.till.v1.GetInvoiceResponse\"\x03\x90\x02\x01\x12V\n\x0eGetInvoiceById\x12\x1e.till.v1.GetInvoiceByIdRequest\x1a\x1f.till.v1.GetInvoiceByIdResponse\"\x03\x90\x02\x01\x12S\n\rLookupInvoice\x12\x1d.till.v1.LookupInvoiceRequest\x1a\x1e.till.v1.LookupInvoiceResponse\"\x03\x90\x02\x01\x12R\n\x0cWatchInvoice\x12\x1c.till.v1.WatchInvoiceRequest\x1a\x1d.till.v1.WatchInvoiceResponse\"\x03\x90\x02\x01\x30\x01\x12\x41\n\x07GetInfo\x12\x17.till.v1.GetInfoRequest\x1a\x18.till.v1.GetInfoResponse\"\x03\x90\x02\x01\x42;\n\x07till.v1P\x01Z$lightning-till-client/till/v1;tillv1\xaa\x02\x07Till.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'till.v1.invoice_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
-  _globals['DESCRIPTOR']._serialized_options = b'P\001'
+  _globals['DESCRIPTOR']._serialized_options = b'\n\007till.v1P\001Z$lightning-till-client/till/v1;tillv1\252\002\007Till.V1'
   _globals['_INVOICESERVICE'].methods_by_name['GetInvoice']._loaded_options = None
   _globals['_INVOICESERVICE'].methods_by_name['GetInvoice']._serialized_options = b'\220\002\001'
   _globals['_INVOICESERVICE'].methods_by_name['GetInvoiceById']._loaded_options = None
@@ -45,33 +45,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INVOICESERVICE'].methods_by_name['GetInfo']._loaded_options = None
   _globals['_INVOICESERVICE'].methods_by_name['GetInfo']._serialized_options = b'\220\002\001'
   _globals['_CREATEINVOICEREQUEST']._serialized_start=98
-  _globals['_CREATEINVOICEREQUEST']._serialized_end=316
-  _globals['_CREATEINVOICERESPONSE']._serialized_start=318
-  _globals['_CREATEINVOICERESPONSE']._serialized_end=418
-  _globals['_GETINVOICEREQUEST']._serialized_start=420
-  _globals['_GETINVOICEREQUEST']._serialized_end=480
-  _globals['_GETINVOICERESPONSE']._serialized_start=482
-  _globals['_GETINVOICERESPONSE']._serialized_end=579
-  _globals['_GETINVOICEBYIDREQUEST']._serialized_start=581
-  _globals['_GETINVOICEBYIDREQUEST']._serialized_end=616
-  _globals['_GETINVOICEBYIDRESPONSE']._serialized_start=618
-  _globals['_GETINVOICEBYIDRESPONSE']._serialized_end=677
-  _globals['_LOOKUPINVOICEREQUEST']._serialized_start=679
-  _globals['_LOOKUPINVOICEREQUEST']._serialized_end=767
-  _globals['_LOOKUPINVOICERESPONSE']._serialized_start=769
-  _globals['_LOOKUPINVOICERESPONSE']._serialized_end=827
-  _globals['_WATCHINVOICEREQUEST']._serialized_start=829
-  _globals['_WATCHINVOICEREQUEST']._serialized_end=870
-  _globals['_WATCHINVOICERESPONSE']._serialized_start=872
-  _globals['_WATCHINVOICERESPONSE']._serialized_end=929
-  _globals['_GETINFOREQUEST']._serialized_start=931
-  _globals['_GETINFOREQUEST']._serialized_end=947
-  _globals['_GETINFORESPONSE']._serialized_start=949
-  _globals['_GETINFORESPONSE']._serialized_end=1075
-  _globals['_NODE']._serialized_start=1078
-  _globals['_NODE']._serialized_end=1397
-  _globals['_NODEADDRESS']._serialized_start=1399
-  _globals['_NODEADDRESS']._serialized_end=1471
-  _globals['_INVOICESERVICE']._serialized_start=1474
-  _globals['_INVOICESERVICE']._serialized_end=1970
+  _globals['_CREATEINVOICEREQUEST']._serialized_end=321
+  _globals['_CREATEINVOICERESPONSE']._serialized_start=323
+  _globals['_CREATEINVOICERESPONSE']._serialized_end=423
+  _globals['_GETINVOICEREQUEST']._serialized_start=425
+  _globals['_GETINVOICEREQUEST']._serialized_end=490
+  _globals['_GETINVOICERESPONSE']._serialized_start=492
+  _globals['_GETINVOICERESPONSE']._serialized_end=589
+  _globals['_GETINVOICEBYIDREQUEST']._serialized_start=591
+  _globals['_GETINVOICEBYIDREQUEST']._serialized_end=626
+  _globals['_GETINVOICEBYIDRESPONSE']._serialized_start=628
+  _globals['_GETINVOICEBYIDRESPONSE']._serialized_end=687
+  _globals['_LOOKUPINVOICEREQUEST']._serialized_start=689
+  _globals['_LOOKUPINVOICEREQUEST']._serialized_end=777
+  _globals['_LOOKUPINVOICERESPONSE']._serialized_start=779
+  _globals['_LOOKUPINVOICERESPONSE']._serialized_end=837
+  _globals['_WATCHINVOICEREQUEST']._serialized_start=839
+  _globals['_WATCHINVOICEREQUEST']._serialized_end=880
+  _globals['_WATCHINVOICERESPONSE']._serialized_start=882
+  _globals['_WATCHINVOICERESPONSE']._serialized_end=939
+  _globals['_GETINFOREQUEST']._serialized_start=941
+  _globals['_GETINFOREQUEST']._serialized_end=957
+  _globals['_GETINFORESPONSE']._serialized_start=959
+  _globals['_GETINFORESPONSE']._serialized_end=1085
+  _globals['_NODE']._serialized_start=1088
+  _globals['_NODE']._serialized_end=1407
+  _globals['_NODEADDRESS']._serialized_start=1409
+  _globals['_NODEADDRESS']._serialized_end=1481
+  _globals['_INVOICESERVICE']._serialized_start=1484
+  _globals['_INVOICESERVICE']._serialized_end=1980
 # @@protoc_insertion_point(module_scope)

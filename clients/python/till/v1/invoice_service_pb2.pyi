@@ -11,20 +11,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateInvoiceRequest(_message.Message):
-    __slots__ = ("amount_msat", "description", "expiry", "metadata", "label", "watch_token")
+    __slots__ = ("amount_msat", "description", "expiry", "metadata", "label", "with_watch_token")
     AMOUNT_MSAT_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     EXPIRY_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
-    WATCH_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    WITH_WATCH_TOKEN_FIELD_NUMBER: _ClassVar[int]
     amount_msat: int
     description: str
     expiry: _duration_pb2.Duration
     metadata: str
     label: str
-    watch_token: bool
-    def __init__(self, amount_msat: _Optional[int] = ..., description: _Optional[str] = ..., expiry: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., metadata: _Optional[str] = ..., label: _Optional[str] = ..., watch_token: _Optional[bool] = ...) -> None: ...
+    with_watch_token: bool
+    def __init__(self, amount_msat: _Optional[int] = ..., description: _Optional[str] = ..., expiry: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., metadata: _Optional[str] = ..., label: _Optional[str] = ..., with_watch_token: _Optional[bool] = ...) -> None: ...
 
 class CreateInvoiceResponse(_message.Message):
     __slots__ = ("invoice", "watch_token")
@@ -35,12 +35,12 @@ class CreateInvoiceResponse(_message.Message):
     def __init__(self, invoice: _Optional[_Union[_invoice_pb2.Invoice, _Mapping]] = ..., watch_token: _Optional[str] = ...) -> None: ...
 
 class GetInvoiceRequest(_message.Message):
-    __slots__ = ("invoice_id", "watch_token")
+    __slots__ = ("invoice_id", "with_watch_token")
     INVOICE_ID_FIELD_NUMBER: _ClassVar[int]
-    WATCH_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    WITH_WATCH_TOKEN_FIELD_NUMBER: _ClassVar[int]
     invoice_id: str
-    watch_token: bool
-    def __init__(self, invoice_id: _Optional[str] = ..., watch_token: _Optional[bool] = ...) -> None: ...
+    with_watch_token: bool
+    def __init__(self, invoice_id: _Optional[str] = ..., with_watch_token: _Optional[bool] = ...) -> None: ...
 
 class GetInvoiceResponse(_message.Message):
     __slots__ = ("invoice", "watch_token")

@@ -28,38 +28,38 @@ from till.v1 import invoice_pb2 as till_dot_v1_dot_invoice__pb2
 from till.v1 import invreq_pb2 as till_dot_v1_dot_invreq__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctill/v1/invreq_service.proto\x12\x07till.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15till/v1/invoice.proto\x1a\x14till/v1/invreq.proto\"\xda\x01\n\x13\x43reateInvreqRequest\x12\x13\n\x0b\x61mount_msat\x18\x01 \x01(\x04\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x13\n\x06issuer\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05label\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x33\n\x0f\x61\x62solute_expiry\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\nsingle_use\x18\x06 \x01(\x08H\x02\x88\x01\x01\x42\t\n\x07_issuerB\x08\n\x06_labelB\r\n\x0b_single_use\"7\n\x14\x43reateInvreqResponse\x12\x1f\n\x06invreq\x18\x01 \x01(\x0b\x32\x0f.till.v1.Invreq\"%\n\x10GetInvreqRequest\x12\x11\n\tinvreq_id\x18\x01 \x01(\t\"4\n\x11GetInvreqResponse\x12\x1f\n\x06invreq\x18\x01 \x01(\x0b\x32\x0f.till.v1.Invreq\";\n\x12ListInvreqsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"P\n\x13ListInvreqsResponse\x12 \n\x07invreqs\x18\x01 \x03(\x0b\x32\x0f.till.v1.Invreq\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x14\x44isableInvreqRequest\x12\x11\n\tinvreq_id\x18\x01 \x01(\t\"8\n\x15\x44isableInvreqResponse\x12\x1f\n\x06invreq\x18\x01 \x01(\x0b\x32\x0f.till.v1.Invreq\"\xd1\x01\n\x12SendInvoiceRequest\x12\x0e\n\x06invreq\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x18\n\x0b\x61mount_msat\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12*\n\x07timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\x08quantity\x18\x05 \x01(\x04H\x01\x88\x01\x01\x12\x15\n\x08metadata\x18\x06 \x01(\tH\x02\x88\x01\x01\x42\x0e\n\x0c_amount_msatB\x0b\n\t_quantityB\x0b\n\t_metadata\"\x80\x01\n\x13SendInvoiceResponse\x12!\n\x07invoice\x18\x01 \x01(\x0b\x32\x10.till.v1.Invoice\x12\x18\n\x10payment_preimage\x18\x02 \x01(\t\x12\x15\n\rcreated_index\x18\x03 \x01(\x04\x12\x15\n\rupdated_index\x18\x04 \x01(\x04\x32\x8e\x03\n\rInvreqService\x12K\n\x0c\x43reateInvreq\x12\x1c.till.v1.CreateInvreqRequest\x1a\x1d.till.v1.CreateInvreqResponse\x12G\n\tGetInvreq\x12\x19.till.v1.GetInvreqRequest\x1a\x1a.till.v1.GetInvreqResponse\"\x03\x90\x02\x01\x12M\n\x0bListInvreqs\x12\x1b.till.v1.ListInvreqsRequest\x1a\x1c.till.v1.ListInvreqsResponse\"\x03\x90\x02\x01\x12N\n\rDisableInvreq\x12\x1d.till.v1.DisableInvreqRequest\x1a\x1e.till.v1.DisableInvreqResponse\x12H\n\x0bSendInvoice\x12\x1b.till.v1.SendInvoiceRequest\x1a\x1c.till.v1.SendInvoiceResponseB\x02P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctill/v1/invreq_service.proto\x12\x07till.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15till/v1/invoice.proto\x1a\x14till/v1/invreq.proto\"\xd5\x01\n\x13\x43reateInvreqRequest\x12\x13\n\x0b\x61mount_msat\x18\x01 \x01(\x04\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x13\n\x06issuer\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05label\x18\x04 \x01(\tH\x01\x88\x01\x01\x12.\n\nexpires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\nsingle_use\x18\x06 \x01(\x08H\x02\x88\x01\x01\x42\t\n\x07_issuerB\x08\n\x06_labelB\r\n\x0b_single_use\"7\n\x14\x43reateInvreqResponse\x12\x1f\n\x06invreq\x18\x01 \x01(\x0b\x32\x0f.till.v1.Invreq\"%\n\x10GetInvreqRequest\x12\x11\n\tinvreq_id\x18\x01 \x01(\t\"4\n\x11GetInvreqResponse\x12\x1f\n\x06invreq\x18\x01 \x01(\x0b\x32\x0f.till.v1.Invreq\";\n\x12ListInvreqsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"P\n\x13ListInvreqsResponse\x12 \n\x07invreqs\x18\x01 \x03(\x0b\x32\x0f.till.v1.Invreq\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x14\x44isableInvreqRequest\x12\x11\n\tinvreq_id\x18\x01 \x01(\t\"8\n\x15\x44isableInvreqResponse\x12\x1f\n\x06invreq\x18\x01 \x01(\x0b\x32\x0f.till.v1.Invreq\"\xd1\x01\n\x12SendInvoiceRequest\x12\x0e\n\x06invreq\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x18\n\x0b\x61mount_msat\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12*\n\x07timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\x08quantity\x18\x05 \x01(\x04H\x01\x88\x01\x01\x12\x15\n\x08metadata\x18\x06 \x01(\tH\x02\x88\x01\x01\x42\x0e\n\x0c_amount_msatB\x0b\n\t_quantityB\x0b\n\t_metadata\"\x80\x01\n\x13SendInvoiceResponse\x12!\n\x07invoice\x18\x01 \x01(\x0b\x32\x10.till.v1.Invoice\x12\x18\n\x10payment_preimage\x18\x02 \x01(\t\x12\x15\n\rcreated_index\x18\x03 \x01(\x04\x12\x15\n\rupdated_index\x18\x04 \x01(\x04\x32\x8e\x03\n\rInvreqService\x12K\n\x0c\x43reateInvreq\x12\x1c.till.v1.CreateInvreqRequest\x1a\x1d.till.v1.CreateInvreqResponse\x12G\n\tGetInvreq\x12\x19.till.v1.GetInvreqRequest\x1a\x1a.till.v1.GetInvreqResponse\"\x03\x90\x02\x01\x12M\n\x0bListInvreqs\x12\x1b.till.v1.ListInvreqsRequest\x1a\x1c.till.v1.ListInvreqsResponse\"\x03\x90\x02\x01\x12N\n\rDisableInvreq\x12\x1d.till.v1.DisableInvreqRequest\x1a\x1e.till.v1.DisableInvreqResponse\x12H\n\x0bSendInvoice\x12\x1b.till.v1.SendInvoiceRequest\x1a\x1c.till.v1.SendInvoiceResponseB;\n\x07till.v1P\x01Z$lightning-till-client/till/v1;tillv1\xaa\x02\x07Till.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'till.v1.invreq_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
-  _globals['DESCRIPTOR']._serialized_options = b'P\001'
+  _globals['DESCRIPTOR']._serialized_options = b'\n\007till.v1P\001Z$lightning-till-client/till/v1;tillv1\252\002\007Till.V1'
   _globals['_INVREQSERVICE'].methods_by_name['GetInvreq']._loaded_options = None
   _globals['_INVREQSERVICE'].methods_by_name['GetInvreq']._serialized_options = b'\220\002\001'
   _globals['_INVREQSERVICE'].methods_by_name['ListInvreqs']._loaded_options = None
   _globals['_INVREQSERVICE'].methods_by_name['ListInvreqs']._serialized_options = b'\220\002\001'
   _globals['_CREATEINVREQREQUEST']._serialized_start=152
-  _globals['_CREATEINVREQREQUEST']._serialized_end=370
-  _globals['_CREATEINVREQRESPONSE']._serialized_start=372
-  _globals['_CREATEINVREQRESPONSE']._serialized_end=427
-  _globals['_GETINVREQREQUEST']._serialized_start=429
-  _globals['_GETINVREQREQUEST']._serialized_end=466
-  _globals['_GETINVREQRESPONSE']._serialized_start=468
-  _globals['_GETINVREQRESPONSE']._serialized_end=520
-  _globals['_LISTINVREQSREQUEST']._serialized_start=522
-  _globals['_LISTINVREQSREQUEST']._serialized_end=581
-  _globals['_LISTINVREQSRESPONSE']._serialized_start=583
-  _globals['_LISTINVREQSRESPONSE']._serialized_end=663
-  _globals['_DISABLEINVREQREQUEST']._serialized_start=665
-  _globals['_DISABLEINVREQREQUEST']._serialized_end=706
-  _globals['_DISABLEINVREQRESPONSE']._serialized_start=708
-  _globals['_DISABLEINVREQRESPONSE']._serialized_end=764
-  _globals['_SENDINVOICEREQUEST']._serialized_start=767
-  _globals['_SENDINVOICEREQUEST']._serialized_end=976
-  _globals['_SENDINVOICERESPONSE']._serialized_start=979
-  _globals['_SENDINVOICERESPONSE']._serialized_end=1107
-  _globals['_INVREQSERVICE']._serialized_start=1110
-  _globals['_INVREQSERVICE']._serialized_end=1508
+  _globals['_CREATEINVREQREQUEST']._serialized_end=365
+  _globals['_CREATEINVREQRESPONSE']._serialized_start=367
+  _globals['_CREATEINVREQRESPONSE']._serialized_end=422
+  _globals['_GETINVREQREQUEST']._serialized_start=424
+  _globals['_GETINVREQREQUEST']._serialized_end=461
+  _globals['_GETINVREQRESPONSE']._serialized_start=463
+  _globals['_GETINVREQRESPONSE']._serialized_end=515
+  _globals['_LISTINVREQSREQUEST']._serialized_start=517
+  _globals['_LISTINVREQSREQUEST']._serialized_end=576
+  _globals['_LISTINVREQSRESPONSE']._serialized_start=578
+  _globals['_LISTINVREQSRESPONSE']._serialized_end=658
+  _globals['_DISABLEINVREQREQUEST']._serialized_start=660
+  _globals['_DISABLEINVREQREQUEST']._serialized_end=701
+  _globals['_DISABLEINVREQRESPONSE']._serialized_start=703
+  _globals['_DISABLEINVREQRESPONSE']._serialized_end=759
+  _globals['_SENDINVOICEREQUEST']._serialized_start=762
+  _globals['_SENDINVOICEREQUEST']._serialized_end=971
+  _globals['_SENDINVOICERESPONSE']._serialized_start=974
+  _globals['_SENDINVOICERESPONSE']._serialized_end=1102
+  _globals['_INVREQSERVICE']._serialized_start=1105
+  _globals['_INVREQSERVICE']._serialized_end=1503
 # @@protoc_insertion_point(module_scope)

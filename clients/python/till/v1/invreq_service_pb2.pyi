@@ -13,20 +13,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateInvreqRequest(_message.Message):
-    __slots__ = ("amount_msat", "description", "issuer", "label", "absolute_expiry", "single_use")
+    __slots__ = ("amount_msat", "description", "issuer", "label", "expires_at", "single_use")
     AMOUNT_MSAT_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     ISSUER_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
-    ABSOLUTE_EXPIRY_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     SINGLE_USE_FIELD_NUMBER: _ClassVar[int]
     amount_msat: int
     description: str
     issuer: str
     label: str
-    absolute_expiry: _timestamp_pb2.Timestamp
+    expires_at: _timestamp_pb2.Timestamp
     single_use: bool
-    def __init__(self, amount_msat: _Optional[int] = ..., description: _Optional[str] = ..., issuer: _Optional[str] = ..., label: _Optional[str] = ..., absolute_expiry: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., single_use: _Optional[bool] = ...) -> None: ...
+    def __init__(self, amount_msat: _Optional[int] = ..., description: _Optional[str] = ..., issuer: _Optional[str] = ..., label: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., single_use: _Optional[bool] = ...) -> None: ...
 
 class CreateInvreqResponse(_message.Message):
     __slots__ = ("invreq",)

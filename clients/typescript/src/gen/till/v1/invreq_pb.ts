@@ -2,8 +2,8 @@
 // @generated from file till/v1/invreq.proto (package till.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file till/v1/invreq.proto.
  */
 export const file_till_v1_invreq: GenFile = /*@__PURE__*/
-  fileDesc("ChR0aWxsL3YxL2ludnJlcS5wcm90bxIHdGlsbC52MSK8AgoGSW52cmVxEhEKCWludnJlcV9pZBgBIAEoCRIQCgh1c2VybmFtZRgCIAEoCRISCgVsYWJlbBgDIAEoCUgAiAEBEhMKC2Ftb3VudF9tc2F0GAQgASgEEhMKC2Rlc2NyaXB0aW9uGAUgASgJEhMKBmlzc3VlchgGIAEoCUgBiAEBEhIKCnNpbmdsZV91c2UYByABKAgSDgoGYWN0aXZlGAggASgIEgwKBHVzZWQYCSABKAgSDgoGYm9sdDEyGAogASgJEi4KCmNyZWF0ZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjMKD2Fic29sdXRlX2V4cGlyeRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCCAoGX2xhYmVsQgkKB19pc3N1ZXJCAlABYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChR0aWxsL3YxL2ludnJlcS5wcm90bxIHdGlsbC52MSLAAgoGSW52cmVxEhEKCWludnJlcV9pZBgBIAEoCRIQCgh1c2VybmFtZRgCIAEoCRISCgVsYWJlbBgDIAEoCUgAiAEBEhMKC2Ftb3VudF9tc2F0GAQgASgEEhMKC2Rlc2NyaXB0aW9uGAUgASgJEhMKBmlzc3VlchgGIAEoCUgBiAEBEhIKCnNpbmdsZV91c2UYByABKAgSJQoGc3RhdHVzGAggASgOMhUudGlsbC52MS5JbnZyZXFTdGF0dXMSDgoGYm9sdDEyGAkgASgJEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQggKBl9sYWJlbEIJCgdfaXNzdWVyKs4BCgxJbnZyZXFTdGF0dXMSHQoZSU5WUkVRX1NUQVRVU19VTlNQRUNJRklFRBAAEhgKFElOVlJFUV9TVEFUVVNfQUNUSVZFEAESHAoYSU5WUkVRX1NUQVRVU19CRUlOR19QQUlEEAISFgoSSU5WUkVRX1NUQVRVU19VU0VEEAMSGAoUSU5WUkVRX1NUQVRVU19GQUlMRUQQBBIZChVJTlZSRVFfU1RBVFVTX0VYUElSRUQQBRIaChZJTlZSRVFfU1RBVFVTX0RJU0FCTEVEEAZCOwoHdGlsbC52MVABWiRsaWdodG5pbmctdGlsbC1jbGllbnQvdGlsbC92MTt0aWxsdjGqAgdUaWxsLlYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * An invoice request (BOLT 12): an offer of our node to pay. Whoever has its bolt12 string can collect the amount.
@@ -65,46 +65,39 @@ export type Invreq = Message<"till.v1.Invreq"> & {
   issuer?: string | undefined;
 
   /**
-   * Whether it becomes inactive once it is paid.
+   * Whether it can be collected once only.
    *
    * @generated from field: bool single_use = 7;
    */
   singleUse: boolean;
 
   /**
-   * Whether it can be collected now.
+   * Whether it can be collected, or why it cannot.
    *
-   * @generated from field: bool active = 8;
+   * @generated from field: till.v1.InvreqStatus status = 8;
    */
-  active: boolean;
-
-  /**
-   * Whether it was collected.
-   *
-   * @generated from field: bool used = 9;
-   */
-  used: boolean;
+  status: InvreqStatus;
 
   /**
    * The string that starts with "lnr1": show it as a QR code to whoever shall collect.
    *
-   * @generated from field: string bolt12 = 10;
+   * @generated from field: string bolt12 = 9;
    */
   bolt12: string;
 
   /**
    * When it was created.
    *
-   * @generated from field: google.protobuf.Timestamp created_at = 11;
+   * @generated from field: google.protobuf.Timestamp created_at = 10;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * When it ends to be active. Absent: never.
+   * When the invoice request expires, or did. Absent: never.
    *
-   * @generated from field: google.protobuf.Timestamp absolute_expiry = 12;
+   * @generated from field: google.protobuf.Timestamp expires_at = 11;
    */
-  absoluteExpiry?: Timestamp | undefined;
+  expiresAt?: Timestamp | undefined;
 };
 
 /**
@@ -113,4 +106,70 @@ export type Invreq = Message<"till.v1.Invreq"> & {
  */
 export const InvreqSchema: GenMessage<Invreq> = /*@__PURE__*/
   messageDesc(file_till_v1_invreq, 0);
+
+/**
+ * Whether an invoice request can be collected, or why it cannot.
+ *
+ * A payment that Till learns of late turns any other status of a single-use request into USED.
+ *
+ * @generated from enum till.v1.InvreqStatus
+ */
+export enum InvreqStatus {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: INVREQ_STATUS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It can be collected. A request that is not for a single use stays ACTIVE when it is collected.
+   *
+   * @generated from enum value: INVREQ_STATUS_ACTIVE = 1;
+   */
+  ACTIVE = 1,
+
+  /**
+   * A payment of it is in flight, or failed less than 70 seconds ago and may be retried.
+   *
+   * While the node is offline, a payment in flight is not seen.
+   *
+   * @generated from enum value: INVREQ_STATUS_BEING_PAID = 2;
+   */
+  BEING_PAID = 2,
+
+  /**
+   * It was for a single use, and was paid. Final.
+   *
+   * @generated from enum value: INVREQ_STATUS_USED = 3;
+   */
+  USED = 3,
+
+  /**
+   * It is for a single use, and a payment of it failed. Till disables it, since the node could pay it twice.
+   *
+   * @generated from enum value: INVREQ_STATUS_FAILED = 4;
+   */
+  FAILED = 4,
+
+  /**
+   * It expired, whether or not it was disabled before. Till disables it, since the node does not.
+   *
+   * @generated from enum value: INVREQ_STATUS_EXPIRED = 5;
+   */
+  EXPIRED = 5,
+
+  /**
+   * It was disabled.
+   *
+   * @generated from enum value: INVREQ_STATUS_DISABLED = 6;
+   */
+  DISABLED = 6,
+}
+
+/**
+ * Describes the enum till.v1.InvreqStatus.
+ */
+export const InvreqStatusSchema: GenEnum<InvreqStatus> = /*@__PURE__*/
+  enumDesc(file_till_v1_invreq, 0);
 

@@ -7,13 +7,13 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class RestServiceCreateInvoiceRequest(_message.Message):
+class CreateInvoiceRequest(_message.Message):
     __slots__ = ("raw",)
     RAW_FIELD_NUMBER: _ClassVar[int]
     raw: _httpbody_pb2.HttpBody
     def __init__(self, raw: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
 
-class RestServiceGetInvoiceRequest(_message.Message):
+class GetInvoiceRequest(_message.Message):
     __slots__ = ("invoice_id", "watch_token")
     INVOICE_ID_FIELD_NUMBER: _ClassVar[int]
     WATCH_TOKEN_FIELD_NUMBER: _ClassVar[int]
@@ -21,18 +21,18 @@ class RestServiceGetInvoiceRequest(_message.Message):
     watch_token: bool
     def __init__(self, invoice_id: _Optional[str] = ..., watch_token: _Optional[bool] = ...) -> None: ...
 
-class RestServiceGetInvoiceByIdRequest(_message.Message):
+class GetInvoiceByIdRequest(_message.Message):
     __slots__ = ("id",)
     ID_FIELD_NUMBER: _ClassVar[int]
     id: str
     def __init__(self, id: _Optional[str] = ...) -> None: ...
 
-class RestServiceWatchInvoiceRequest(_message.Message):
+class WatchInvoiceRequest(_message.Message):
     __slots__ = ("invoice_id",)
     INVOICE_ID_FIELD_NUMBER: _ClassVar[int]
     invoice_id: str
     def __init__(self, invoice_id: _Optional[str] = ...) -> None: ...
 
-class RestServiceGetInfoRequest(_message.Message):
+class GetInfoRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

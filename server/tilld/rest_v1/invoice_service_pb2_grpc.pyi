@@ -6,7 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.api import httpbody_pb2 as _httpbody_pb2
 from grpc import aio as _aio
-from till.v1 import rest_service_pb2 as _rest_service_pb2
+from tilld.rest_v1 import invoice_service_pb2 as _invoice_service_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -27,59 +27,59 @@ class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ig
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
-class RestServiceStub:
+class InvoiceServiceStub:
     """The documented JSON REST API, for a proxy that knows google.api.http, such as Envoy or grpc-gateway.
 
     Bodies pass through as they are: the server reads and writes the JSON by itself, since the documented one
-    has amounts as JSON numbers and times with milliseconds. Call InvoiceService from gRPC.
+    has amounts as JSON numbers and times with milliseconds. From gRPC, call till.v1.InvoiceService.
     """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> RestServiceAsyncStub: ...
-    CreateInvoice: _grpc.UnaryUnaryMultiCallable[_rest_service_pb2.RestServiceCreateInvoiceRequest, _httpbody_pb2.HttpBody]
+    def __new__(cls, channel: _aio.Channel) -> InvoiceServiceAsyncStub: ...
+    CreateInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.CreateInvoiceRequest, _httpbody_pb2.HttpBody]
     """POST /lightning/invoice/create"""
-    GetInvoice: _grpc.UnaryUnaryMultiCallable[_rest_service_pb2.RestServiceGetInvoiceRequest, _httpbody_pb2.HttpBody]
+    GetInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInvoiceRequest, _httpbody_pb2.HttpBody]
     """GET /lightning/invoice/{invoiceid}"""
-    GetInvoiceById: _grpc.UnaryUnaryMultiCallable[_rest_service_pb2.RestServiceGetInvoiceByIdRequest, _httpbody_pb2.HttpBody]
+    GetInvoiceById: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInvoiceByIdRequest, _httpbody_pb2.HttpBody]
     """GET /lightning/invoice/i/{id}"""
-    WatchInvoice: _grpc.UnaryStreamMultiCallable[_rest_service_pb2.RestServiceWatchInvoiceRequest, _httpbody_pb2.HttpBody]
+    WatchInvoice: _grpc.UnaryStreamMultiCallable[_invoice_service_pb2.WatchInvoiceRequest, _httpbody_pb2.HttpBody]
     """GET /lightning/invoice/{invoiceid}/watch: server-sent events."""
-    GetInfo: _grpc.UnaryUnaryMultiCallable[_rest_service_pb2.RestServiceGetInfoRequest, _httpbody_pb2.HttpBody]
+    GetInfo: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInfoRequest, _httpbody_pb2.HttpBody]
     """GET /lightning/info"""
 
 @_typing.type_check_only
-class RestServiceAsyncStub(RestServiceStub):
+class InvoiceServiceAsyncStub(InvoiceServiceStub):
     """The documented JSON REST API, for a proxy that knows google.api.http, such as Envoy or grpc-gateway.
 
     Bodies pass through as they are: the server reads and writes the JSON by itself, since the documented one
-    has amounts as JSON numbers and times with milliseconds. Call InvoiceService from gRPC.
+    has amounts as JSON numbers and times with milliseconds. From gRPC, call till.v1.InvoiceService.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    CreateInvoice: _aio.UnaryUnaryMultiCallable[_rest_service_pb2.RestServiceCreateInvoiceRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    CreateInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.CreateInvoiceRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """POST /lightning/invoice/create"""
-    GetInvoice: _aio.UnaryUnaryMultiCallable[_rest_service_pb2.RestServiceGetInvoiceRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    GetInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInvoiceRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """GET /lightning/invoice/{invoiceid}"""
-    GetInvoiceById: _aio.UnaryUnaryMultiCallable[_rest_service_pb2.RestServiceGetInvoiceByIdRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    GetInvoiceById: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInvoiceByIdRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """GET /lightning/invoice/i/{id}"""
-    WatchInvoice: _aio.UnaryStreamMultiCallable[_rest_service_pb2.RestServiceWatchInvoiceRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    WatchInvoice: _aio.UnaryStreamMultiCallable[_invoice_service_pb2.WatchInvoiceRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """GET /lightning/invoice/{invoiceid}/watch: server-sent events."""
-    GetInfo: _aio.UnaryUnaryMultiCallable[_rest_service_pb2.RestServiceGetInfoRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    GetInfo: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInfoRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """GET /lightning/info"""
 
-class RestServiceServicer(metaclass=_abc_1.ABCMeta):
+class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
     """The documented JSON REST API, for a proxy that knows google.api.http, such as Envoy or grpc-gateway.
 
     Bodies pass through as they are: the server reads and writes the JSON by itself, since the documented one
-    has amounts as JSON numbers and times with milliseconds. Call InvoiceService from gRPC.
+    has amounts as JSON numbers and times with milliseconds. From gRPC, call till.v1.InvoiceService.
     """
 
     @_abc_1.abstractmethod
     def CreateInvoice(
         self,
-        request: _rest_service_pb2.RestServiceCreateInvoiceRequest,
+        request: _invoice_service_pb2.CreateInvoiceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
         """POST /lightning/invoice/create"""
@@ -87,7 +87,7 @@ class RestServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def GetInvoice(
         self,
-        request: _rest_service_pb2.RestServiceGetInvoiceRequest,
+        request: _invoice_service_pb2.GetInvoiceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
         """GET /lightning/invoice/{invoiceid}"""
@@ -95,7 +95,7 @@ class RestServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def GetInvoiceById(
         self,
-        request: _rest_service_pb2.RestServiceGetInvoiceByIdRequest,
+        request: _invoice_service_pb2.GetInvoiceByIdRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
         """GET /lightning/invoice/i/{id}"""
@@ -103,7 +103,7 @@ class RestServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def WatchInvoice(
         self,
-        request: _rest_service_pb2.RestServiceWatchInvoiceRequest,
+        request: _invoice_service_pb2.WatchInvoiceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
         """GET /lightning/invoice/{invoiceid}/watch: server-sent events."""
@@ -111,9 +111,9 @@ class RestServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def GetInfo(
         self,
-        request: _rest_service_pb2.RestServiceGetInfoRequest,
+        request: _invoice_service_pb2.GetInfoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
         """GET /lightning/info"""
 
-def add_RestServiceServicer_to_server(servicer: RestServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_InvoiceServiceServicer_to_server(servicer: InvoiceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -7,31 +7,31 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class RestInvreqServiceSendInvoiceRequest(_message.Message):
+class SendInvoiceRequest(_message.Message):
     __slots__ = ("raw",)
     RAW_FIELD_NUMBER: _ClassVar[int]
     raw: _httpbody_pb2.HttpBody
     def __init__(self, raw: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
 
-class RestInvreqServiceCreateInvreqRequest(_message.Message):
+class CreateInvreqRequest(_message.Message):
     __slots__ = ("raw",)
     RAW_FIELD_NUMBER: _ClassVar[int]
     raw: _httpbody_pb2.HttpBody
     def __init__(self, raw: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
 
-class RestInvreqServiceGetInvreqRequest(_message.Message):
+class GetInvreqRequest(_message.Message):
     __slots__ = ("invreq_id",)
     INVREQ_ID_FIELD_NUMBER: _ClassVar[int]
     invreq_id: str
     def __init__(self, invreq_id: _Optional[str] = ...) -> None: ...
 
-class RestInvreqServiceListInvreqsRequest(_message.Message):
+class ListInvreqsRequest(_message.Message):
     __slots__ = ("after",)
     AFTER_FIELD_NUMBER: _ClassVar[int]
     after: str
     def __init__(self, after: _Optional[str] = ...) -> None: ...
 
-class RestInvreqServiceDisableInvreqRequest(_message.Message):
+class DisableInvreqRequest(_message.Message):
     __slots__ = ("invreq_id", "raw")
     INVREQ_ID_FIELD_NUMBER: _ClassVar[int]
     RAW_FIELD_NUMBER: _ClassVar[int]

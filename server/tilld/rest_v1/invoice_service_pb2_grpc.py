@@ -4,7 +4,7 @@ import grpc
 import warnings
 
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
-from till.v1 import rest_invreq_service_pb2 as till_dot_v1_dot_rest__invreq__service__pb2
+from tilld.rest_v1 import invoice_service_pb2 as tilld_dot_rest__v1_dot_invoice__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -19,17 +19,18 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in till/v1/rest_invreq_service_pb2_grpc.py depends on'
+        + ' but the generated code in tilld/rest_v1/invoice_service_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class RestInvreqServiceStub:
-    """Invoice requests (BOLT 12) over JSON REST, as RestService has invoices: names and types are those of the node's own documents.
+class InvoiceServiceStub:
+    """The documented JSON REST API, for a proxy that knows google.api.http, such as Envoy or grpc-gateway.
 
-    Call InvreqService from gRPC.
+    Bodies pass through as they are: the server reads and writes the JSON by itself, since the documented one
+    has amounts as JSON numbers and times with milliseconds. From gRPC, call till.v1.InvoiceService.
     """
 
     def __init__(self, channel):
@@ -38,118 +39,120 @@ class RestInvreqServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.SendInvoice = channel.unary_unary(
-                '/till.v1.RestInvreqService/SendInvoice',
-                request_serializer=till_dot_v1_dot_rest__invreq__service__pb2.RestInvreqServiceSendInvoiceRequest.SerializeToString,
+        self.CreateInvoice = channel.unary_unary(
+                '/till.rest.v1.InvoiceService/CreateInvoice',
+                request_serializer=tilld_dot_rest__v1_dot_invoice__service__pb2.CreateInvoiceRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
-        self.CreateInvreq = channel.unary_unary(
-                '/till.v1.RestInvreqService/CreateInvreq',
-                request_serializer=till_dot_v1_dot_rest__invreq__service__pb2.RestInvreqServiceCreateInvreqRequest.SerializeToString,
+        self.GetInvoice = channel.unary_unary(
+                '/till.rest.v1.InvoiceService/GetInvoice',
+                request_serializer=tilld_dot_rest__v1_dot_invoice__service__pb2.GetInvoiceRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
-        self.GetInvreq = channel.unary_unary(
-                '/till.v1.RestInvreqService/GetInvreq',
-                request_serializer=till_dot_v1_dot_rest__invreq__service__pb2.RestInvreqServiceGetInvreqRequest.SerializeToString,
+        self.GetInvoiceById = channel.unary_unary(
+                '/till.rest.v1.InvoiceService/GetInvoiceById',
+                request_serializer=tilld_dot_rest__v1_dot_invoice__service__pb2.GetInvoiceByIdRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
-        self.ListInvreqs = channel.unary_unary(
-                '/till.v1.RestInvreqService/ListInvreqs',
-                request_serializer=till_dot_v1_dot_rest__invreq__service__pb2.RestInvreqServiceListInvreqsRequest.SerializeToString,
+        self.WatchInvoice = channel.unary_stream(
+                '/till.rest.v1.InvoiceService/WatchInvoice',
+                request_serializer=tilld_dot_rest__v1_dot_invoice__service__pb2.WatchInvoiceRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
-        self.DisableInvreq = channel.unary_unary(
-                '/till.v1.RestInvreqService/DisableInvreq',
-                request_serializer=till_dot_v1_dot_rest__invreq__service__pb2.RestInvreqServiceDisableInvreqRequest.SerializeToString,
+        self.GetInfo = channel.unary_unary(
+                '/till.rest.v1.InvoiceService/GetInfo',
+                request_serializer=tilld_dot_rest__v1_dot_invoice__service__pb2.GetInfoRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
 
 
-class RestInvreqServiceServicer:
-    """Invoice requests (BOLT 12) over JSON REST, as RestService has invoices: names and types are those of the node's own documents.
+class InvoiceServiceServicer:
+    """The documented JSON REST API, for a proxy that knows google.api.http, such as Envoy or grpc-gateway.
 
-    Call InvreqService from gRPC.
+    Bodies pass through as they are: the server reads and writes the JSON by itself, since the documented one
+    has amounts as JSON numbers and times with milliseconds. From gRPC, call till.v1.InvoiceService.
     """
 
-    def SendInvoice(self, request, context):
-        """POST /lightning/invoice/send
+    def CreateInvoice(self, request, context):
+        """POST /lightning/invoice/create
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def CreateInvreq(self, request, context):
-        """POST /lightning/invoicerequest/create
+    def GetInvoice(self, request, context):
+        """GET /lightning/invoice/{invoiceid}
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def GetInvreq(self, request, context):
-        """GET /lightning/invoicerequest/{invreq_id}
+    def GetInvoiceById(self, request, context):
+        """GET /lightning/invoice/i/{id}
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListInvreqs(self, request, context):
-        """GET /lightning/invoicerequests
+    def WatchInvoice(self, request, context):
+        """GET /lightning/invoice/{invoiceid}/watch: server-sent events.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def DisableInvreq(self, request, context):
-        """POST /lightning/invoicerequest/{invreq_id}/disable
+    def GetInfo(self, request, context):
+        """GET /lightning/info
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
 
-def add_RestInvreqServiceServicer_to_server(servicer, server):
+def add_InvoiceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'SendInvoice': grpc.unary_unary_rpc_method_handler(
-                    servicer.SendInvoice,
-                    request_deserializer=till_dot_v1_dot_rest__invreq__service__pb2.RestInvreqServiceSendInvoiceRequest.FromString,
+            'CreateInvoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateInvoice,
+                    request_deserializer=tilld_dot_rest__v1_dot_invoice__service__pb2.CreateInvoiceRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
-            'CreateInvreq': grpc.unary_unary_rpc_method_handler(
-                    servicer.CreateInvreq,
-                    request_deserializer=till_dot_v1_dot_rest__invreq__service__pb2.RestInvreqServiceCreateInvreqRequest.FromString,
+            'GetInvoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetInvoice,
+                    request_deserializer=tilld_dot_rest__v1_dot_invoice__service__pb2.GetInvoiceRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
-            'GetInvreq': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetInvreq,
-                    request_deserializer=till_dot_v1_dot_rest__invreq__service__pb2.RestInvreqServiceGetInvreqRequest.FromString,
+            'GetInvoiceById': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetInvoiceById,
+                    request_deserializer=tilld_dot_rest__v1_dot_invoice__service__pb2.GetInvoiceByIdRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
-            'ListInvreqs': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListInvreqs,
-                    request_deserializer=till_dot_v1_dot_rest__invreq__service__pb2.RestInvreqServiceListInvreqsRequest.FromString,
+            'WatchInvoice': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchInvoice,
+                    request_deserializer=tilld_dot_rest__v1_dot_invoice__service__pb2.WatchInvoiceRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
-            'DisableInvreq': grpc.unary_unary_rpc_method_handler(
-                    servicer.DisableInvreq,
-                    request_deserializer=till_dot_v1_dot_rest__invreq__service__pb2.RestInvreqServiceDisableInvreqRequest.FromString,
+            'GetInfo': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetInfo,
+                    request_deserializer=tilld_dot_rest__v1_dot_invoice__service__pb2.GetInfoRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
-            'till.v1.RestInvreqService', rpc_method_handlers)
+            'till.rest.v1.InvoiceService', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('till.v1.RestInvreqService', rpc_method_handlers)
+    server.add_registered_method_handlers('till.rest.v1.InvoiceService', rpc_method_handlers)
 
 
  # This class is part of an EXPERIMENTAL API.
-class RestInvreqService:
-    """Invoice requests (BOLT 12) over JSON REST, as RestService has invoices: names and types are those of the node's own documents.
+class InvoiceService:
+    """The documented JSON REST API, for a proxy that knows google.api.http, such as Envoy or grpc-gateway.
 
-    Call InvreqService from gRPC.
+    Bodies pass through as they are: the server reads and writes the JSON by itself, since the documented one
+    has amounts as JSON numbers and times with milliseconds. From gRPC, call till.v1.InvoiceService.
     """
 
     @staticmethod
-    def SendInvoice(request,
+    def CreateInvoice(request,
             target,
             options=(),
             channel_credentials=None,
@@ -162,8 +165,8 @@ class RestInvreqService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/till.v1.RestInvreqService/SendInvoice',
-            till_dot_v1_dot_rest__invreq__service__pb2.RestInvreqServiceSendInvoiceRequest.SerializeToString,
+            '/till.rest.v1.InvoiceService/CreateInvoice',
+            tilld_dot_rest__v1_dot_invoice__service__pb2.CreateInvoiceRequest.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,
@@ -176,7 +179,7 @@ class RestInvreqService:
             _registered_method=True)
 
     @staticmethod
-    def CreateInvreq(request,
+    def GetInvoice(request,
             target,
             options=(),
             channel_credentials=None,
@@ -189,8 +192,8 @@ class RestInvreqService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/till.v1.RestInvreqService/CreateInvreq',
-            till_dot_v1_dot_rest__invreq__service__pb2.RestInvreqServiceCreateInvreqRequest.SerializeToString,
+            '/till.rest.v1.InvoiceService/GetInvoice',
+            tilld_dot_rest__v1_dot_invoice__service__pb2.GetInvoiceRequest.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,
@@ -203,7 +206,7 @@ class RestInvreqService:
             _registered_method=True)
 
     @staticmethod
-    def GetInvreq(request,
+    def GetInvoiceById(request,
             target,
             options=(),
             channel_credentials=None,
@@ -216,8 +219,8 @@ class RestInvreqService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/till.v1.RestInvreqService/GetInvreq',
-            till_dot_v1_dot_rest__invreq__service__pb2.RestInvreqServiceGetInvreqRequest.SerializeToString,
+            '/till.rest.v1.InvoiceService/GetInvoiceById',
+            tilld_dot_rest__v1_dot_invoice__service__pb2.GetInvoiceByIdRequest.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,
@@ -230,7 +233,7 @@ class RestInvreqService:
             _registered_method=True)
 
     @staticmethod
-    def ListInvreqs(request,
+    def WatchInvoice(request,
             target,
             options=(),
             channel_credentials=None,
@@ -240,11 +243,11 @@ class RestInvreqService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
-            '/till.v1.RestInvreqService/ListInvreqs',
-            till_dot_v1_dot_rest__invreq__service__pb2.RestInvreqServiceListInvreqsRequest.SerializeToString,
+            '/till.rest.v1.InvoiceService/WatchInvoice',
+            tilld_dot_rest__v1_dot_invoice__service__pb2.WatchInvoiceRequest.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,
@@ -257,7 +260,7 @@ class RestInvreqService:
             _registered_method=True)
 
     @staticmethod
-    def DisableInvreq(request,
+    def GetInfo(request,
             target,
             options=(),
             channel_credentials=None,
@@ -270,8 +273,8 @@ class RestInvreqService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/till.v1.RestInvreqService/DisableInvreq',
-            till_dot_v1_dot_rest__invreq__service__pb2.RestInvreqServiceDisableInvreqRequest.SerializeToString,
+            '/till.rest.v1.InvoiceService/GetInfo',
+            tilld_dot_rest__v1_dot_invoice__service__pb2.GetInfoRequest.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,

@@ -4,7 +4,7 @@ import grpc
 import warnings
 
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
-from till.v1 import rest_service_pb2 as till_dot_v1_dot_rest__service__pb2
+from tilld.rest_v1 import invreq_service_pb2 as tilld_dot_rest__v1_dot_invreq__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -19,18 +19,17 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in till/v1/rest_service_pb2_grpc.py depends on'
+        + ' but the generated code in tilld/rest_v1/invreq_service_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class RestServiceStub:
-    """The documented JSON REST API, for a proxy that knows google.api.http, such as Envoy or grpc-gateway.
+class InvreqServiceStub:
+    """Invoice requests (BOLT 12) over JSON REST, as InvoiceService has invoices: names and types are those of the node's own documents.
 
-    Bodies pass through as they are: the server reads and writes the JSON by itself, since the documented one
-    has amounts as JSON numbers and times with milliseconds. Call InvoiceService from gRPC.
+    From gRPC, call till.v1.InvreqService.
     """
 
     def __init__(self, channel):
@@ -39,120 +38,118 @@ class RestServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.CreateInvoice = channel.unary_unary(
-                '/till.v1.RestService/CreateInvoice',
-                request_serializer=till_dot_v1_dot_rest__service__pb2.RestServiceCreateInvoiceRequest.SerializeToString,
+        self.SendInvoice = channel.unary_unary(
+                '/till.rest.v1.InvreqService/SendInvoice',
+                request_serializer=tilld_dot_rest__v1_dot_invreq__service__pb2.SendInvoiceRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
-        self.GetInvoice = channel.unary_unary(
-                '/till.v1.RestService/GetInvoice',
-                request_serializer=till_dot_v1_dot_rest__service__pb2.RestServiceGetInvoiceRequest.SerializeToString,
+        self.CreateInvreq = channel.unary_unary(
+                '/till.rest.v1.InvreqService/CreateInvreq',
+                request_serializer=tilld_dot_rest__v1_dot_invreq__service__pb2.CreateInvreqRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
-        self.GetInvoiceById = channel.unary_unary(
-                '/till.v1.RestService/GetInvoiceById',
-                request_serializer=till_dot_v1_dot_rest__service__pb2.RestServiceGetInvoiceByIdRequest.SerializeToString,
+        self.GetInvreq = channel.unary_unary(
+                '/till.rest.v1.InvreqService/GetInvreq',
+                request_serializer=tilld_dot_rest__v1_dot_invreq__service__pb2.GetInvreqRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
-        self.WatchInvoice = channel.unary_stream(
-                '/till.v1.RestService/WatchInvoice',
-                request_serializer=till_dot_v1_dot_rest__service__pb2.RestServiceWatchInvoiceRequest.SerializeToString,
+        self.ListInvreqs = channel.unary_unary(
+                '/till.rest.v1.InvreqService/ListInvreqs',
+                request_serializer=tilld_dot_rest__v1_dot_invreq__service__pb2.ListInvreqsRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
-        self.GetInfo = channel.unary_unary(
-                '/till.v1.RestService/GetInfo',
-                request_serializer=till_dot_v1_dot_rest__service__pb2.RestServiceGetInfoRequest.SerializeToString,
+        self.DisableInvreq = channel.unary_unary(
+                '/till.rest.v1.InvreqService/DisableInvreq',
+                request_serializer=tilld_dot_rest__v1_dot_invreq__service__pb2.DisableInvreqRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
 
 
-class RestServiceServicer:
-    """The documented JSON REST API, for a proxy that knows google.api.http, such as Envoy or grpc-gateway.
+class InvreqServiceServicer:
+    """Invoice requests (BOLT 12) over JSON REST, as InvoiceService has invoices: names and types are those of the node's own documents.
 
-    Bodies pass through as they are: the server reads and writes the JSON by itself, since the documented one
-    has amounts as JSON numbers and times with milliseconds. Call InvoiceService from gRPC.
+    From gRPC, call till.v1.InvreqService.
     """
 
-    def CreateInvoice(self, request, context):
-        """POST /lightning/invoice/create
+    def SendInvoice(self, request, context):
+        """POST /lightning/invoice/send
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def GetInvoice(self, request, context):
-        """GET /lightning/invoice/{invoiceid}
+    def CreateInvreq(self, request, context):
+        """POST /lightning/invoicerequest/create
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def GetInvoiceById(self, request, context):
-        """GET /lightning/invoice/i/{id}
+    def GetInvreq(self, request, context):
+        """GET /lightning/invoicerequest/{invreq_id}
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def WatchInvoice(self, request, context):
-        """GET /lightning/invoice/{invoiceid}/watch: server-sent events.
+    def ListInvreqs(self, request, context):
+        """GET /lightning/invoicerequests
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def GetInfo(self, request, context):
-        """GET /lightning/info
+    def DisableInvreq(self, request, context):
+        """POST /lightning/invoicerequest/{invreq_id}/disable
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
 
-def add_RestServiceServicer_to_server(servicer, server):
+def add_InvreqServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'CreateInvoice': grpc.unary_unary_rpc_method_handler(
-                    servicer.CreateInvoice,
-                    request_deserializer=till_dot_v1_dot_rest__service__pb2.RestServiceCreateInvoiceRequest.FromString,
+            'SendInvoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendInvoice,
+                    request_deserializer=tilld_dot_rest__v1_dot_invreq__service__pb2.SendInvoiceRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
-            'GetInvoice': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetInvoice,
-                    request_deserializer=till_dot_v1_dot_rest__service__pb2.RestServiceGetInvoiceRequest.FromString,
+            'CreateInvreq': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateInvreq,
+                    request_deserializer=tilld_dot_rest__v1_dot_invreq__service__pb2.CreateInvreqRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
-            'GetInvoiceById': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetInvoiceById,
-                    request_deserializer=till_dot_v1_dot_rest__service__pb2.RestServiceGetInvoiceByIdRequest.FromString,
+            'GetInvreq': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetInvreq,
+                    request_deserializer=tilld_dot_rest__v1_dot_invreq__service__pb2.GetInvreqRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
-            'WatchInvoice': grpc.unary_stream_rpc_method_handler(
-                    servicer.WatchInvoice,
-                    request_deserializer=till_dot_v1_dot_rest__service__pb2.RestServiceWatchInvoiceRequest.FromString,
+            'ListInvreqs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListInvreqs,
+                    request_deserializer=tilld_dot_rest__v1_dot_invreq__service__pb2.ListInvreqsRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
-            'GetInfo': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetInfo,
-                    request_deserializer=till_dot_v1_dot_rest__service__pb2.RestServiceGetInfoRequest.FromString,
+            'DisableInvreq': grpc.unary_unary_rpc_method_handler(
+                    servicer.DisableInvreq,
+                    request_deserializer=tilld_dot_rest__v1_dot_invreq__service__pb2.DisableInvreqRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
-            'till.v1.RestService', rpc_method_handlers)
+            'till.rest.v1.InvreqService', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('till.v1.RestService', rpc_method_handlers)
+    server.add_registered_method_handlers('till.rest.v1.InvreqService', rpc_method_handlers)
 
 
  # This class is part of an EXPERIMENTAL API.
-class RestService:
-    """The documented JSON REST API, for a proxy that knows google.api.http, such as Envoy or grpc-gateway.
+class InvreqService:
+    """Invoice requests (BOLT 12) over JSON REST, as InvoiceService has invoices: names and types are those of the node's own documents.
 
-    Bodies pass through as they are: the server reads and writes the JSON by itself, since the documented one
-    has amounts as JSON numbers and times with milliseconds. Call InvoiceService from gRPC.
+    From gRPC, call till.v1.InvreqService.
     """
 
     @staticmethod
-    def CreateInvoice(request,
+    def SendInvoice(request,
             target,
             options=(),
             channel_credentials=None,
@@ -165,8 +162,8 @@ class RestService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/till.v1.RestService/CreateInvoice',
-            till_dot_v1_dot_rest__service__pb2.RestServiceCreateInvoiceRequest.SerializeToString,
+            '/till.rest.v1.InvreqService/SendInvoice',
+            tilld_dot_rest__v1_dot_invreq__service__pb2.SendInvoiceRequest.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,
@@ -179,7 +176,7 @@ class RestService:
             _registered_method=True)
 
     @staticmethod
-    def GetInvoice(request,
+    def CreateInvreq(request,
             target,
             options=(),
             channel_credentials=None,
@@ -192,8 +189,8 @@ class RestService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/till.v1.RestService/GetInvoice',
-            till_dot_v1_dot_rest__service__pb2.RestServiceGetInvoiceRequest.SerializeToString,
+            '/till.rest.v1.InvreqService/CreateInvreq',
+            tilld_dot_rest__v1_dot_invreq__service__pb2.CreateInvreqRequest.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,
@@ -206,7 +203,7 @@ class RestService:
             _registered_method=True)
 
     @staticmethod
-    def GetInvoiceById(request,
+    def GetInvreq(request,
             target,
             options=(),
             channel_credentials=None,
@@ -219,8 +216,8 @@ class RestService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/till.v1.RestService/GetInvoiceById',
-            till_dot_v1_dot_rest__service__pb2.RestServiceGetInvoiceByIdRequest.SerializeToString,
+            '/till.rest.v1.InvreqService/GetInvreq',
+            tilld_dot_rest__v1_dot_invreq__service__pb2.GetInvreqRequest.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,
@@ -233,34 +230,7 @@ class RestService:
             _registered_method=True)
 
     @staticmethod
-    def WatchInvoice(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_stream(
-            request,
-            target,
-            '/till.v1.RestService/WatchInvoice',
-            till_dot_v1_dot_rest__service__pb2.RestServiceWatchInvoiceRequest.SerializeToString,
-            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetInfo(request,
+    def ListInvreqs(request,
             target,
             options=(),
             channel_credentials=None,
@@ -273,8 +243,35 @@ class RestService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/till.v1.RestService/GetInfo',
-            till_dot_v1_dot_rest__service__pb2.RestServiceGetInfoRequest.SerializeToString,
+            '/till.rest.v1.InvreqService/ListInvreqs',
+            tilld_dot_rest__v1_dot_invreq__service__pb2.ListInvreqsRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DisableInvreq(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/till.rest.v1.InvreqService/DisableInvreq',
+            tilld_dot_rest__v1_dot_invreq__service__pb2.DisableInvreqRequest.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,
