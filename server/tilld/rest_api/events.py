@@ -14,6 +14,9 @@ HEARTBEAT = ": heartbeat\n\n"
 OPEN_ID = "1"
 FINAL_ID = "2"
 
+# Some readers of lines end one at these, which JSON lets stand in a string.
+_LINE_ENDS = {each: f"\\u{each:04x}" for each in (0x85, 0x2028, 0x2029)}
+
 
 async def events(states: AsyncIterator[Invoice], heartbeat_seconds: float) -> AsyncGenerator[str]:
     """An event for each state, with a heartbeat where nothing else is sent for that long."""
@@ -37,4 +40,4 @@ async def events(states: AsyncIterator[Invoice], heartbeat_seconds: float) -> As
 
 def _event(invoice: Invoice) -> str:
     event_id = FINAL_ID if invoice.is_final else OPEN_ID
-    return f"id: {event_id}\ndata: {render.invoice(invoice)}\n\n"
+    return f"id: {event_id}\ndata: {render.invoice(invoice).translate(_LINE_ENDS)}\n\n"

@@ -41,10 +41,13 @@ class RestServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         self, request: pb.WatchInvoiceRequest, context: Context
     ) -> AsyncIterator[HttpBody]:
         """Follow an invoice until it is final, as server-sent events."""
+        # An EventSource reconnects after every end, unless it is told that there is no more. Its word that it
+        # knows the end is not taken for that.
         if _headers(context).get("last-event-id") == FINAL_ID:
-            # An EventSource reconnects after every end, unless it is told that there is no more.
-            await context.send_initial_metadata((("x-till-no-content", "1"),))
-            return
+            invoice = await self._invoicing.get(caller.get(), request.invoice_id)
+            if invoice.is_final:
+                await context.send_initial_metadata((("x-till-no-content", "1"),))
+                return
         async for event in events(
             self._invoicing.watch(caller.get(), request.invoice_id), self._heartbeat_seconds
         ):
