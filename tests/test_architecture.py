@@ -82,7 +82,7 @@ LAYERS = [
         "tilld.rest_v1",
     },
     {"tilld.tracing"},
-    {"tilld.config", "tilld.logs", "tilld.observer"},
+    {"tilld.config", "tilld.logs", "tilld.observer", "tilld.times"},
     {"tilld.errors"},
 ]
 

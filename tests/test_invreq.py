@@ -67,6 +67,10 @@ def test_what_is_within_the_limits_is_good(fields):
         ({"issuer": "\ud800"}, "^issuer has half"),
         ({"label": ""}, "^label must have 1 to 128 bytes"),
         ({"label": "\ud800"}, "^label must"),
+        (
+            {"absolute_expiry": datetime.max.replace(tzinfo=UTC, microsecond=0)},
+            "^expires_at must be before the year",
+        ),
         ({"absolute_expiry": NOON + timedelta(microseconds=1)}, "^expires_at must be whole seconds"),
     ],
 )

@@ -8,8 +8,10 @@ import uvloop
 from structlog.testing import capture_logs
 
 from tests.samples import NOON
+from tilld.access import INVOICES, Access
 from tilld.database import open_database
-from tilld.errors import InvalidRequest, NotFound, PermissionDenied
+from tilld.errors import InvalidRequest, NotFound, PermissionDenied, Unauthenticated
+from tilld.grpc_api import convert
 from tilld.key import OPERATOR, REMEMBERED_SECONDS, Caller, Scope
 from tilld.key_store import KeyStore
 from tilld.keyring import Keyring
@@ -111,3 +113,32 @@ async def test_a_type_is_what_a_terminal_can_show(keyring, kind):
     """'tilld key list' prints it: no line of its own, and nothing that a terminal obeys."""
     with pytest.raises(InvalidRequest, match="type must have 1 to 64 printable"):
         await keyring.create(ADMIN, username="shop", scopes=(), type=kind, expires_at=None)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        # What an older Till stored for the largest time of .NET and Python: a float rounded it up.
+        "expires_at = 253402300800",
+        "expires_at = 9223372036854775807",
+        "created_at = 253402300800",
+        "scopes = 'invoices:read from:the:future'",
+    ],
+)
+async def test_one_strange_row_leaves_all_keys_listed_and_can_be_revoked(keyring, damage):
+    """The key itself still opens what it did, until it is revoked."""
+    (strange, token), (plain, _) = await made(keyring), await made(keyring)
+    await keyring._keys._store.write(
+        lambda do: do.execute(f"UPDATE keys SET {damage} WHERE id = '{strange.id}'")
+    )
+
+    listed = await keyring.page("", 1)
+    listed += await keyring.page(listed[-1].id, 1)
+
+    assert {key.id for key in listed} == {strange.id, plain.id}
+    assert {key.id: convert.key(key).id for key in listed}.keys() == {strange.id, plain.id}
+    access = Access(keyring._keys._store, lambda: NOON)
+    assert (await access.admit(INVOICES + "GetInvoice", f"Bearer {token}")).key_id == strange.id
+    assert (await keyring.revoke(ADMIN, strange.id)).revoked_at == NOON
+    with pytest.raises(Unauthenticated):
+        await Access(keyring._keys._store).admit(INVOICES + "GetInvoice", f"Bearer {token}")

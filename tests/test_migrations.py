@@ -7,8 +7,9 @@ from playhouse.migrations import Runner
 
 from tests.samples import NODE_ID, paid
 from tilld.database import MIGRATIONS, _connect, close_database, open_database
-from tilld.invoice import Payment, Status, utc
+from tilld.invoice import Payment, Status
 from tilld.store import Store
+from tilld.times import utc
 from tilld.totals import Totals
 
 # Named for their last migration; each has the same rows.

@@ -13,10 +13,11 @@ from tests.samples import NODE_ID, an_order
 from tests.scripted_node import error, result, scripted_node
 from tilld import node as node_module
 from tilld.errors import Internal, NodeOffline, TookTooLong
-from tilld.invoice import Payment, Seen, Status, utc
+from tilld.invoice import Payment, Seen, Status
 from tilld.node import Node, NodeReplaced
 from tilld.node_errors import MayExist
 from tilld.pipeline import Pipeline
+from tilld.times import utc
 
 
 @pytest.fixture(

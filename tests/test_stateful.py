@@ -33,7 +33,7 @@ from tilld.database import open_database
 from tilld.errors import Conflict, NotFound, OperatorError, Unavailable
 from tilld.follower import Follower
 from tilld.hub import Hub
-from tilld.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, Payment, Status, utc
+from tilld.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, Payment, Status
 from tilld.invoicing import Invoicing
 from tilld.limits import Limits
 from tilld.node import Node
@@ -41,6 +41,7 @@ from tilld.order import Order
 from tilld.pipeline import Pipeline
 from tilld.simulator import Simulator
 from tilld.store import Store
+from tilld.times import utc
 from tilld.totals import Totals
 
 # Long for what takes milliseconds: whatever hangs, fails.

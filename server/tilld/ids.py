@@ -7,6 +7,8 @@ import re
 import secrets
 from datetime import datetime
 
+from tilld.times import unix_seconds
+
 MAX_LABEL_BYTES = 128
 
 is_invoice_id = re.compile(r"[A-Za-z0-9_~]{21}").fullmatch
@@ -41,4 +43,4 @@ def _public_id(entropy: bytes) -> str:
 
 def internal_id(created_at: datetime) -> str:
     """A new internal id."""
-    return f"{int(created_at.timestamp()):08x}{secrets.token_hex(8)}"
+    return f"{unix_seconds(created_at):08x}{secrets.token_hex(8)}"

@@ -6,7 +6,7 @@ Money is whole millisatoshi (msat), times are aware UTC.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Self
 
@@ -15,6 +15,7 @@ from tilld.errors import Conflict
 from tilld.ids import derived_public_id, internal_id, is_invoice_id, is_label
 from tilld.order import MAX_AMOUNT_MSAT, Order, type_of
 from tilld.payment_request import BOLT12
+from tilld.times import SECOND
 
 # The node takes a moment to notice that an invoice is over, and to tell.
 NODE_NEEDS_TO_EXPIRE = timedelta(seconds=5)
@@ -234,7 +235,7 @@ class Invoice(NamedTuple):
 
     def by_the_clock(self, now: datetime) -> Self:
         """This invoice as it reads while the node can't be asked."""
-        return self._replace(overdue=not self.is_final and now >= self.expires_at + NODE_NEEDS_TO_EXPIRE)
+        return self._replace(overdue=not self.is_final and now - NODE_NEEDS_TO_EXPIRE >= self.expires_at)
 
     def updated(self, seen: Seen) -> Self:
         """This invoice with what the node says of it. A payment, once seen, stays."""
@@ -251,7 +252,7 @@ class Invoice(NamedTuple):
         ordered: Mapping[str, tuple[object, object]] = {
             "amount": (self.amount_msat, order.amount_msat),
             "description": (self.description, order.description),
-            "expiry": ((self.expires_at - self.created_at).total_seconds(), order.expiry),
+            "expiry": (self.expires_at - self.created_at, order.expiry * SECOND),
         }
         differing = [name for name, (ours, theirs) in ordered.items() if ours != theirs]
         if not strict_json.same(self.metadata, order.metadata):
@@ -259,8 +260,3 @@ class Invoice(NamedTuple):
         if differing:
             raise Conflict(f"label is in use for an invoice with another {' and '.join(differing)}")
         return self
-
-
-def utc(seconds: int) -> datetime:
-    """A time that the node or the store has as whole seconds since 1970."""
-    return datetime.fromtimestamp(seconds, UTC)

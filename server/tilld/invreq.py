@@ -14,6 +14,7 @@ from tilld.errors import Conflict, InvalidRequest
 from tilld.ids import derived_public_id, is_label, new_public_id
 from tilld.invoice import Creator
 from tilld.order import check_amount
+from tilld.times import check_expiry, unix_seconds
 
 MAX_DESCRIPTION_BYTES = 639
 MAX_ISSUER_BYTES = 128
@@ -83,6 +84,8 @@ class InvreqOrder:
             raise InvalidRequest("label must have 1 to 128 bytes and no control characters")
         if absolute_expiry and absolute_expiry.microsecond:
             raise InvalidRequest(f"{expiry_field} must be whole seconds")
+        if absolute_expiry:
+            check_expiry(absolute_expiry, expiry_field)
         is_single = single_use is None or single_use
         return cls(amount_msat, description, issuer or None, label, absolute_expiry, is_single, expiry_field)
 
@@ -201,11 +204,11 @@ class Invreq:
     @property
     def day(self) -> int:
         """The day (UTC, since 1970) on which it counts."""
-        return int(self.created_at.timestamp()) // 86400
+        return unix_seconds(self.created_at) // 86400
 
     def is_retrying(self, now: datetime) -> bool:
         """Whether a payment of it has failed so recently that the node may still try again."""
-        return self.failed_at is not None and now < self.failed_at + STILL_TRYING
+        return self.failed_at is not None and now - STILL_TRYING < self.failed_at
 
     def status_at(self, now: datetime, *, in_flight: bool) -> InvreqStatus:
         """Derive the status from the facts, and from whether the node is paying for it."""

@@ -14,6 +14,7 @@ from typing import Self
 from tilld.errors import InvalidRequest
 from tilld.ids import is_username
 from tilld.invoice import Creator, Invoice
+from tilld.times import check_expiry
 
 ALPHABET = string.ascii_letters + string.digits
 ID_CHARACTERS = 12
@@ -117,7 +118,9 @@ class Key:
         for scope in granted & {Scope.ADMIN, Scope.PAYOUTS} if type is not None else ():
             raise InvalidRequest(f"a key for one type cannot have the scope {scope}: leave one away")
         if expires_at is not None and expires_at <= created_at:
-            raise InvalidRequest("expires must be in the future")
+            raise InvalidRequest("expires_at must be in the future")
+        if expires_at is not None:
+            check_expiry(expires_at, "expires_at")
         new_id = _random(ID_CHARACTERS)
         token = f"till_{new_id}_{_random(SECRET_CHARACTERS)}"
         return cls(new_id, digest(token), username, granted, type, created_at, expires_at), token

@@ -4,11 +4,14 @@ from datetime import datetime
 from typing import Any
 
 import peewee
+import structlog
 
-from tilld.invoice import utc
 from tilld.key import Key, Scope
 from tilld.store import PAGE, Store
 from tilld.tables import Keys, compiled
+from tilld.times import stored_time, unix_seconds
+
+log = structlog.get_logger()
 
 # Of a key that nobody has, and whose digest is that of no token.
 _ROW_OF_NO_KEY = ("", "0" * 64, "nobody", "invoices:create invoices:read", None, 0, None, 0)
@@ -40,7 +43,7 @@ class KeyStore:
 
     async def page(self, after: Key | None = None, limit: int = PAGE) -> list[Key]:
         """A page of all keys there ever were, the oldest first, beyond one."""
-        beyond = (int(after.created_at.timestamp()), after.id) if after else (-1, "")
+        beyond = (unix_seconds(after.created_at), after.id) if after else (-1, "")
         return [_key(row) for row in await self._store.read(self._beyond, *beyond, limit)]
 
     async def is_empty(self) -> bool:
@@ -49,7 +52,7 @@ class KeyStore:
 
     async def revoke(self, key_id: str, revoked_at: datetime) -> Key | None:
         """Revoke a key that is not revoked yet; returns it, or None where there is none."""
-        facts = (int(revoked_at.timestamp()), key_id)
+        facts = (unix_seconds(revoked_at), key_id)
         rows = await self._store.write(lambda do: do.rows(self._revoke, *facts))
         return _key(rows[0]) if rows else None
 
@@ -61,9 +64,9 @@ def _row(key: Key) -> tuple[Any, ...]:
         key.username,
         " ".join(sorted(key.scopes)),
         key.type,
-        int(key.created_at.timestamp()),
-        key.expires_at and int(key.expires_at.timestamp()),
-        key.revoked_at and int(key.revoked_at.timestamp()),
+        unix_seconds(key.created_at),
+        key.expires_at and unix_seconds(key.expires_at),
+        key.revoked_at and unix_seconds(key.revoked_at),
     )
 
 
@@ -73,9 +76,18 @@ def _key(row: tuple[Any, ...]) -> Key:
         id=key_id,
         digest=digest,
         username=username,
-        scopes=frozenset(map(Scope, scopes.split())),
+        scopes=_scopes(key_id, scopes),
         type=kind,
-        created_at=utc(created_at),
-        expires_at=None if expires_at is None else utc(expires_at),
-        revoked_at=None if revoked_at is None else utc(revoked_at),
+        created_at=stored_time(created_at),
+        expires_at=None if expires_at is None else stored_time(expires_at),
+        revoked_at=None if revoked_at is None else stored_time(revoked_at),
     )
+
+
+def _scopes(key_id: str, text: str) -> frozenset[Scope]:
+    """The scopes that this Till knows. Another one grants nothing, and leaves the key readable."""
+    known = set(Scope)
+    unknown = [name for name in text.split() if name not in known]
+    if unknown:
+        log.error("a key has unknown scopes, which grant nothing", key_id=key_id, scopes=" ".join(unknown))
+    return frozenset(Scope(name) for name in text.split() if name in known)

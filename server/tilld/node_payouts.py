@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 import structlog
 
 from tilld import bolt12
-from tilld.invoice import utc
 from tilld.invreq import Invreq, MadeInvreq, PaymentPart
 from tilld.node import PAGE, Node
 from tilld.node_errors import MayExist, errors_translated, msat
 from tilld.strict_json import text, whole
+from tilld.times import unix_seconds, utc
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ class NodePayouts:
             "description": invreq.description,
             "issuer": invreq.issuer,
             "label": invreq.id,
-            "absolute_expiry": expiry and int(expiry.timestamp()),
+            "absolute_expiry": expiry and unix_seconds(expiry),
             "single_use": invreq.single_use,
         }
         with errors_translated(unknown_outcome=MayExist):

@@ -4,9 +4,10 @@ from typing import Any
 
 import structlog
 
-from tilld.invoice import Issued, NodeInvoice, Payment, Seen, Status, utc
+from tilld.invoice import Issued, NodeInvoice, Payment, Seen, Status
 from tilld.node_errors import NONSENSE, msat
 from tilld.strict_json import text, whole
+from tilld.times import utc
 
 log = structlog.get_logger()
 

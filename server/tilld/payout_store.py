@@ -11,6 +11,7 @@ from tilld.invreq import Invreq, MadeInvreq, PaymentPart, PayoutLimits, seconds_
 from tilld.payout_statements import PayoutStatements
 from tilld.payout_tables import invreq_of, row_of_invreq
 from tilld.store import PAGE, Store
+from tilld.times import unix_seconds
 from tilld.totals import MAX_VOLUME_MSAT, Totals
 from tilld.transactions import Transactions
 
@@ -39,7 +40,7 @@ class PayoutStore:
         """A page of a user's, the newest first, beyond one."""
         if after is None:
             return await self._list(self._sql.newest, username, limit)
-        return await self._list(self._sql.older, username, int(after.created_at.timestamp()), after.id, limit)
+        return await self._list(self._sql.older, username, unix_seconds(after.created_at), after.id, limit)
 
     async def intend(self, invreq: Invreq, limits: PayoutLimits) -> tuple[Invreq, bool]:
         """Write down what is to be made, and count it, unless it is there; tells also whether it is new.
@@ -76,15 +77,15 @@ class PayoutStore:
 
     async def begun(self, node_id: str, before: datetime) -> list[Invreq]:
         """Those that were begun before then, and that the node is not known to have; at most 1000."""
-        return await self._list(self._sql.begun, node_id, int(before.timestamp()), PAGE)
+        return await self._list(self._sql.begun, node_id, unix_seconds(before), PAGE)
 
     async def expired(self, node_id: str, now: datetime) -> list[Invreq]:
         """Active ones whose time is over; at most 1000."""
-        return await self._list(self._sql.expired, node_id, int(now.timestamp()), PAGE)
+        return await self._list(self._sql.expired, node_id, unix_seconds(now), PAGE)
 
     async def failed(self, node_id: str, before: datetime) -> list[Invreq]:
         """Active ones for a single use, the last payment of which failed before then; at most 1000."""
-        return await self._list(self._sql.failed, node_id, int(before.timestamp()), PAGE)
+        return await self._list(self._sql.failed, node_id, unix_seconds(before), PAGE)
 
     async def offered_msat(self, key_id: str, day: int) -> int:
         """What a key has offered on a day (UTC, since 1970)."""
@@ -169,7 +170,7 @@ class PayoutTransactions(Transactions):
         """Write down what became of a part of a payment; tells whether it is a payout that was not known."""
         if part.ended_at is None:
             return False
-        ended_at = int(part.ended_at.timestamp())
+        ended_at = unix_seconds(part.ended_at)
         if not part.is_complete:
             self.execute(self.payout_sql.fail, ended_at, invreq.id, ended_at)
             return False

@@ -4,8 +4,8 @@ from typing import Any
 
 from peewee import BigIntegerField, BooleanField, CharField, CompositeKey, Model, TextField
 
-from tilld.invoice import utc
 from tilld.invreq import Invreq
+from tilld.times import stored_time, unix_seconds
 
 
 class Invreqs(Model):
@@ -91,13 +91,13 @@ def row_of_invreq(invreq: Invreq) -> tuple[Any, ...]:
         invreq.description,
         invreq.issuer,
         invreq.single_use,
-        invreq.absolute_expiry and int(invreq.absolute_expiry.timestamp()),
+        invreq.absolute_expiry and unix_seconds(invreq.absolute_expiry),
         invreq.node_id,
         invreq.bolt12,
-        int(invreq.created_at.timestamp()),
+        unix_seconds(invreq.created_at),
         invreq.active,
         invreq.used,
-        invreq.failed_at and int(invreq.failed_at.timestamp()),
+        invreq.failed_at and unix_seconds(invreq.failed_at),
     )
 
 
@@ -107,12 +107,12 @@ def invreq_of(row: tuple[Any, ...]) -> Invreq:
     active, used, failed_at = row[13:]
     facts = (
         bool(single_use),
-        None if expiry is None else utc(expiry),
+        None if expiry is None else stored_time(expiry),
         node_id,
         bolt12,
-        utc(created_at),
+        stored_time(created_at),
         bool(active),
         bool(used),
-        None if failed_at is None else utc(failed_at),
+        None if failed_at is None else stored_time(failed_at),
     )
     return Invreq(*(internal_id, invreq_id or "", *asked, *facts))

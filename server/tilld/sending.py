@@ -22,6 +22,7 @@ from tilld.order import (
     checked_metadata,
     type_of,
 )
+from tilld.times import unix_seconds
 
 DEFAULT_TIMEOUT_SECONDS = 90
 MAX_TIMEOUT_SECONDS = 300
@@ -210,7 +211,7 @@ class Request:
             raise InvalidRequest(
                 "invreq is of this very node: it would pay itself, and nobody else could collect any more"
             )
-        if self.expires_at is not None and now.timestamp() >= self.expires_at:
+        if self.expires_at is not None and unix_seconds(now) >= self.expires_at:
             raise Expired
         if self.has_quantity and order.quantity is None:
             raise InvalidRequest("quantity is missing: the invoice request asks for one")

@@ -4,10 +4,11 @@ from typing import Any
 
 import peewee
 
-from tilld.invoice import Invoice, utc
+from tilld.invoice import Invoice
 from tilld.sending import Sending, State
 from tilld.store import PAGE, Store
 from tilld.tables import Invoices, Sendings, compiled
+from tilld.times import stored_time, unix_seconds
 
 
 class SendingStore:
@@ -83,7 +84,7 @@ def _row(sending: Sending) -> tuple[Any, ...]:
         sending.quantity,
         sending.metadata,
         sending.timeout,
-        int(sending.created_at.timestamp()),
+        unix_seconds(sending.created_at),
         sending.state.value,
         sending.code,
         sending.reason,
@@ -92,4 +93,4 @@ def _row(sending: Sending) -> tuple[Any, ...]:
 
 def _sending(row: tuple[Any, ...]) -> Sending:
     *asked, created_at, state, code, reason = row
-    return Sending(*(*asked, utc(created_at), State(state), code, reason))
+    return Sending(*(*asked, stored_time(created_at), State(state), code, reason))

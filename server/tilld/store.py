@@ -22,6 +22,7 @@ from tilld.node_info import NodeInfo
 from tilld.observer import NOBODY, Observer
 from tilld.recent import Recent
 from tilld.tables import invoice_of
+from tilld.times import unix_seconds
 from tilld.totals import Totals
 from tilld.transactions import Transactions, padded
 
@@ -130,7 +131,7 @@ class Store:
 
     async def overdue(self, node_id: str, expired_before: datetime) -> list[Invoice]:
         """Open invoices of a node whose time was over before then; at most 1000, the oldest first."""
-        rows = await self._read(self._sql.overdue, node_id, int(expired_before.timestamp()), PAGE)
+        rows = await self._read(self._sql.overdue, node_id, unix_seconds(expired_before), PAGE)
         return [invoice_of(row) for row in rows]
 
     async def updated_index(self, node_id: str) -> int:
@@ -140,7 +141,7 @@ class Store:
 
     async def remember_node(self, info: NodeInfo, seen_at: datetime) -> None:
         """Keep what a node says of itself, for when it is offline."""
-        facts = (json.dumps(dataclasses.asdict(info)), int(seen_at.timestamp()))
+        facts = (json.dumps(dataclasses.asdict(info)), unix_seconds(seen_at))
         await self._write(lambda: self._do.remember_node(info.id, *facts))
 
     async def last_node(self) -> NodeInfo | None:

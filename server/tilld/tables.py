@@ -4,7 +4,8 @@ from typing import Any
 
 from peewee import BigIntegerField, BooleanField, CharField, CompositeKey, IntegerField, Model, TextField
 
-from tilld.invoice import Invoice, Payment, utc
+from tilld.invoice import Invoice, Payment
+from tilld.times import stored_time, unix_seconds
 
 
 class Invoices(Model):
@@ -142,20 +143,20 @@ def row_of(invoice: Invoice) -> tuple[Any, ...]:
         invoice.node_id,
         invoice.payment_hash,
         invoice.bolt11,
-        int(invoice.created_at.timestamp()),
-        int(invoice.expires_at.timestamp()),
+        unix_seconds(invoice.created_at),
+        unix_seconds(invoice.expires_at),
         invoice.expired,
         payment and payment.pay_index,
         payment and payment.amount_received_msat,
-        payment and int(payment.paid_at.timestamp()),
+        payment and unix_seconds(payment.paid_at),
     )
 
 
 def invoice_of(row: tuple[Any, ...]) -> Invoice:
     """An invoice from its row."""
     *asked, created_at, expires_at, expired, pay_index, amount_received_msat, paid_at = row
-    payment = None if paid_at is None else Payment(pay_index, amount_received_msat, utc(paid_at))
-    return Invoice(*(*asked, utc(created_at), utc(expires_at), payment, bool(expired)))
+    payment = None if paid_at is None else Payment(pay_index, amount_received_msat, stored_time(paid_at))
+    return Invoice(*(*asked, stored_time(created_at), stored_time(expires_at), payment, bool(expired)))
 
 
 def compiled(query: Any) -> str:

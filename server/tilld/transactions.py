@@ -10,6 +10,7 @@ import peewee
 from tilld.invoice import Creator, Invoice, Seen, Status
 from tilld.statements import Statements
 from tilld.tables import invoice_of, row_of
+from tilld.times import unix_seconds
 from tilld.totals import Totals
 
 Item = TypeVar("Item")
@@ -68,7 +69,7 @@ class Transactions:
                 each.payment_hash,
                 payment.pay_index,
                 payment.amount_received_msat,
-                int(payment.paid_at.timestamp()),
+                unix_seconds(payment.paid_at),
             )
             for each in seen
             if (payment := each.payment)

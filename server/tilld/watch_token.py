@@ -7,7 +7,8 @@ from typing import Self
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
-from tilld.invoice import Invoice, utc
+from tilld.invoice import Invoice
+from tilld.times import unix_seconds, utc
 
 PREFIX = "watch_"
 
@@ -32,7 +33,7 @@ class WatchToken:
 
     def signed(self, secret: bytes) -> str:
         """The token as text, which may be part of a URL."""
-        facts = [self.invoice_id, self.key_id, int(self.expires_at.timestamp())]
+        facts = [self.invoice_id, self.key_id, unix_seconds(self.expires_at)]
         return PREFIX + _serializer(secret).dumps(facts)
 
     @classmethod

@@ -18,10 +18,10 @@ from tests.samples import an_invoice
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_pb2 import INVOICE_STATUS_EXPIRED, INVOICE_STATUS_PAID
 from tilld.database import open_database
-from tilld.invoice import utc
 from tilld.key import ANONYMOUS
 from tilld.simulator.ledger import Created, Event, Expired, Paid
 from tilld.store import Store
+from tilld.times import utc
 
 WATCHERS = 50
 

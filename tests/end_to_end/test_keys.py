@@ -72,6 +72,8 @@ async def test_nobody_else_manages_keys(shop, keys, tmp_path):
         pb.CreateKeyRequest(username="shop", type=""),
         pb.CreateKeyRequest(username="shop", expires_at={"seconds": 1}),
         pb.CreateKeyRequest(username="shop", expires_at={"seconds": 2**60}),
+        pb.CreateKeyRequest(username="shop", expires_at={"seconds": 253_402_300_799, "nanos": 999_999_999}),
+        pb.CreateKeyRequest(username="shop", expires_at={"seconds": 253_370_764_800}),
     ],
 )
 async def test_a_key_that_cannot_be_is_refused(keys, admin, request_):

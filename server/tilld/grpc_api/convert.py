@@ -13,6 +13,7 @@ from tilld.invoicing import Info
 from tilld.key import Key, Scope
 from tilld.node_info import NodeAddress, NodeInfo
 from tilld.order import Order
+from tilld.times import unix_seconds
 
 _STATUS = {
     Status.UNPAID: invoice_pb2.INVOICE_STATUS_UNPAID,
@@ -58,12 +59,12 @@ def invoice(invoice: Invoice) -> invoice_pb2.Invoice:
         status=_STATUS[invoice.status],
     )
     # Messages in it are filled where they are: to make them and have them copied takes half as long again.
-    message.created_at.seconds = int(invoice.created_at.timestamp())
-    message.expires_at.seconds = int(invoice.expires_at.timestamp())
+    message.created_at.seconds = unix_seconds(invoice.created_at)
+    message.expires_at.seconds = unix_seconds(invoice.expires_at)
     if invoice.payment:
         message.payment.pay_index = invoice.payment.pay_index
         message.payment.amount_received_msat = invoice.payment.amount_received_msat
-        message.payment.paid_at.seconds = int(invoice.payment.paid_at.timestamp())
+        message.payment.paid_at.seconds = unix_seconds(invoice.payment.paid_at)
     return message
 
 
@@ -145,4 +146,4 @@ def seconds(duration: Duration) -> float:
 
 
 def _timestamp(time: datetime) -> Timestamp:
-    return Timestamp(seconds=int(time.timestamp()))
+    return Timestamp(seconds=unix_seconds(time))

@@ -5,6 +5,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from till.v1 import invreq_pb2, invreq_service_pb2
 from tilld.grpc_api import convert
 from tilld.invreq import Invreq, InvreqOrder, InvreqStatus
+from tilld.times import unix_seconds
 
 STATUS = {
     InvreqStatus.ACTIVE: invreq_pb2.INVREQ_STATUS_ACTIVE,
@@ -43,6 +44,6 @@ def invreq(invreq: Invreq, status: InvreqStatus) -> invreq_pb2.Invreq:
         single_use=invreq.single_use,
         status=STATUS[status],
         bolt12=invreq.bolt12,
-        created_at=Timestamp(seconds=int(invreq.created_at.timestamp())),
-        expires_at=Timestamp(seconds=int(expiry.timestamp())) if expiry else None,
+        created_at=Timestamp(seconds=unix_seconds(invreq.created_at)),
+        expires_at=Timestamp(seconds=unix_seconds(expiry)) if expiry else None,
     )

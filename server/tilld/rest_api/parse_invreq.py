@@ -5,13 +5,12 @@ from typing import Any
 
 from tilld import amounts
 from tilld.errors import InvalidRequest
-from tilld.invoice import utc
 from tilld.invreq import InvreqOrder
 from tilld.rest_api import parse
+from tilld.times import stored_time
 
 FIELDS = ("amount", "description", "issuer", "label", "absolute_expiry", "single_use")
 # The end of the year 9999: no calendar goes further.
-MAX_SECONDS = 253_402_300_799
 
 
 def invreq_order(body: bytes, idempotency_key: str | None = None) -> InvreqOrder:
@@ -39,6 +38,6 @@ def _time(values: dict[str, Any]) -> datetime | None:
     seconds = parse.whole(values, "absolute_expiry", what)
     if seconds is None:
         return None
-    if not 0 <= seconds <= MAX_SECONDS:
-        raise InvalidRequest(f"absolute_expiry must be {what}, in the years to 9999")
-    return utc(seconds)
+    if seconds < 0:
+        raise InvalidRequest(f"absolute_expiry must be {what}")
+    return stored_time(seconds)

@@ -7,6 +7,7 @@ from tilld import amounts
 from tilld.errors import InvalidRequest
 from tilld.rest_api import parse
 from tilld.sending import SendOrder, Sent
+from tilld.times import unix_seconds
 
 FIELDS = ("invreq", "label", "amount_msat", "timeout", "quantity", "metadata")
 
@@ -44,11 +45,11 @@ def rendered(sent: Sent) -> str:
         "status": invoice.status,
         "pay_index": payment and payment.pay_index,
         "amount_received_msat": payment and payment.amount_received_msat,
-        "paid_at": payment and int(payment.paid_at.timestamp()),
+        "paid_at": payment and unix_seconds(payment.paid_at),
         "payment_preimage": sent.payment_preimage,
         # Required by the schema, though a request may have none.
         "description": invoice.description or "",
-        "expires_at": int(invoice.expires_at.timestamp()),
+        "expires_at": unix_seconds(invoice.expires_at),
         "created_index": sent.created_index,
         "updated_index": sent.updated_index,
         "invoiceid": invoice.invoice_id,

@@ -36,6 +36,8 @@ type CreateKeyRequest struct {
 	// 1 to 64 printable characters.
 	Type *string `protobuf:"bytes,3,opt,name=type,proto3,oneof" json:"type,omitempty"`
 	// When the key expires. Absent: never.
+	//
+	// In the future, and before the year 9999.
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

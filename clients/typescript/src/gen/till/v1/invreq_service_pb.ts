@@ -63,7 +63,7 @@ export type CreateInvreqRequest = Message<"till.v1.CreateInvreqRequest"> & {
   /**
    * When the invoice request expires. Absent: never. Till disables it then, since the node does not.
    *
-   * In the future; whole seconds.
+   * In the future, and before the year 9999; whole seconds.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 5;
    */

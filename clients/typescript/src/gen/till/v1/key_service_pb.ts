@@ -50,6 +50,8 @@ export type CreateKeyRequest = Message<"till.v1.CreateKeyRequest"> & {
   /**
    * When the key expires. Absent: never.
    *
+   * In the future, and before the year 9999.
+   *
    * @generated from field: google.protobuf.Timestamp expires_at = 4;
    */
   expiresAt?: Timestamp | undefined;
