@@ -20,7 +20,7 @@ from tilld.key import Key, Scope
 from tilld.order import MAX_AMOUNT_MSAT
 
 CAPTURES = Path(__file__).parent / "captures"
-LIMITS = PayoutLimits(5000, 10_000)
+LIMITS = PayoutLimits(5000, 10_000, may_disable=True)
 SHOP = Creator("shop", "k" * 12)
 SECOND = timedelta(seconds=1)
 

@@ -16,7 +16,16 @@ from tests.simulator.conftest import Clock
 from tests.simulator.pair import pair_of_nodes
 from tests.simulator.rpc import connected
 from tests.test_node import GETINFO
-from tilld.errors import Conflict, NodeFailed, NodeOffline, NotActive, TooMany, Unavailable
+from tilld.errors import (
+    Conflict,
+    InvalidRequest,
+    NodeFailed,
+    NodeOffline,
+    NotActive,
+    PermissionDenied,
+    TooMany,
+    Unavailable,
+)
 from tilld.invoice import Creator
 from tilld.invreq import InvreqOrder, PaymentPart, PayoutLimits
 from tilld.key import Caller, Scope
@@ -27,13 +36,13 @@ from tilld.spending import Spending
 from tilld.totals import Totals
 
 CASHIER = Caller("cashier", frozenset({Scope.PAYOUTS}), key_id="kkkkkkkkkkkk")
-ANY_SUM = PayoutLimits(10**15, None)
+ANY_SUM = PayoutLimits(10**15, None, may_disable=True)
 
 
 class Till(Parts):
     """A Till that pays out."""
 
-    def __init__(self, directory, database, limits=PayoutLimits(5000, 10_000)):  # noqa: B008
+    def __init__(self, directory, database, limits=PayoutLimits(5000, 10_000, may_disable=True)):  # noqa: B008
         super().__init__(directory, database)
         self.payouts = Payouts(self.store, self.node, Limits(PLENTY), limits, self._now)
 
@@ -144,9 +153,10 @@ async def test_after_a_crash_the_same_label_gives_one_request(till, ours, monkey
         await till.offer(label="prize", amount_msat=999)
     made = await till.offer(label="prize")
 
-    assert {label: each["invreq_id"] for label, each in (await at_node(ours)).items()} == {
-        made.id: made.invreq_id
-    }
+    # What the crash has left there is known to nobody.
+    listed = (await ours.result("listinvoicerequests"))["invoicerequests"]
+    assert [each["label"] for each in listed] == [made.id] * (2 if seam == "after the node" else 1)
+    assert made.invreq_id in {each["invreq_id"] for each in listed}
     assert await till.offer(label="prize") == made
     assert await till.payouts.page(CASHIER, "", 10, "after") == [made]
     assert await till.offered() == 1000
@@ -155,29 +165,25 @@ async def test_after_a_crash_the_same_label_gives_one_request(till, ours, monkey
 @pytest.mark.parametrize("label", ["prize", None])
 @pytest.mark.parametrize("seam", ["before the node", "after the node"])
 async def test_what_a_crash_has_begun_is_swept_up(till, ours, monkeypatch, seam, label):
-    """What the caller can ask for again is completed; what nobody can is ended, and counts no more."""
+    """It counts no more: whatever the node has made of it, nobody knows the string, so nobody collects."""
     await crashed(till, monkeypatch, seam, label)
     [begun] = await till.payouts.store.begun(await till.node.identity(), datetime.max.replace(tzinfo=UTC))
-    at_first = await at_node(ours)
 
     async with till.spending():
         await asyncio.sleep(0.1)
         assert await till.offered() == 1000, "it was young"
         till.late = timedelta(seconds=31)
-        is_kept = label is not None and seam == "after the node"
         async with asyncio.timeout(10):
-            while (found := await till.payouts.store.get_by_id(begun.id)) == begun:
-                await asyncio.sleep(0.01)
-            while len(await at_node(ours)) != is_kept:
+            while await till.payouts.store.get_by_id(begun.id):
                 await asyncio.sleep(0.01)
 
-    assert len(at_first) == (seam == "after the node")
-    assert await till.offered() == 1000 * is_kept
-    assert bool(found and found.invreq_id and found.active) == is_kept
+    assert await till.offered() == 0
+    assert (await till.offer(label=label)).active
 
 
 @pytest.mark.parametrize("heard", [True, False])
-async def test_a_lost_reply_is_looked_up(till, ours, monkeypatch, heard):
+async def test_after_a_lost_reply_the_same_label_gives_one_request(till, monkeypatch, heard):
+    """Whether the node has made one or not: nobody was told of that one. It counts once."""
     create = till.payouts.node.create
 
     async def lose(invreq):
@@ -185,16 +191,89 @@ async def test_a_lost_reply_is_looked_up(till, ours, monkeypatch, heard):
             await create(invreq)
         raise MayExist
 
-    monkeypatch.setattr(till.payouts.node, "create", lose)
-    if heard:
-        made = await till.offer()
-        assert (await at_node(ours))[made.id]["bolt12"] == made.bolt12
-    else:
+    with monkeypatch.context() as patch:
+        patch.setattr(till.payouts.node, "create", lose)
         with pytest.raises(NodeOffline):
-            await till.offer()
-        assert await at_node(ours) == {}
-    # Whether it may come to life yet or not.
+            await till.offer(label="prize")
+
+    made = await till.offer(label="prize")
+
+    assert await till.offer(label="prize") == made
     assert await till.offered() == 1000
+
+
+async def test_no_request_of_the_node_but_ours_is_listed(till, monkeypatch):
+    """lightningd forgets none and has no pages: to list all would stop a node that has thousands."""
+    listed, call = [], till.node.call
+
+    async def watched(method, params, fields):
+        listed.extend([params] if method == "listinvoicerequests" else [])
+        return await call(method, params, fields)
+
+    monkeypatch.setattr(till.node, "call", watched)
+    await crashed(till, monkeypatch, "after the node", "prize")
+    expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    over = await till.offer(absolute_expiry=expiry)
+    await till.offer(label="prize")
+    await crashed(till, monkeypatch, "after the node", "another")
+    till.late = timedelta(hours=1)
+
+    async with till.spending():
+        await till.until(over, active=False)
+        async with asyncio.timeout(10):
+            while await till.payouts.store.get_by_label("cashier", "another"):
+                await asyncio.sleep(0.01)
+
+    assert {each.get("invreq_id") for each in listed} == {over.invreq_id}
+
+
+async def test_a_step_of_the_sweep_that_hangs_holds_up_no_other_one(till, monkeypatch):
+    """A failed request that the node does not answer for; an expired one is ended all the same."""
+    expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    over = await till.offer(absolute_expiry=expiry)
+    till.late = timedelta(hours=1)
+
+    async def hang(*_):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(till.payouts.store, "failed", hang)
+    monkeypatch.setattr(till.payouts.store, "begun", hang)
+
+    async with till.spending():
+        await till.until(over, active=False)
+
+
+async def test_disabling_is_the_operators_decision(tmp_path, database_url, pair, ours):
+    """A payment that begins meanwhile stops lightningd for good: it takes a setting, which errors name."""
+    till = Till(tmp_path, database_url, PayoutLimits(5000, 10_000))
+    offer = await till.offer()
+    expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+
+    with pytest.raises(PermissionDenied, match="TILLD_ALLOW_INVREQ_DISABLE=true"):
+        await till.payouts.disable(CASHIER, offer.invreq_id)
+    with pytest.raises(InvalidRequest, match=r"^expires_at is not allowed.*TILLD_ALLOW_INVREQ_DISABLE=true"):
+        await till.offer(absolute_expiry=expiry)
+
+    assert (await at_node(ours)).keys() == {offer.id}
+    await till.close()
+
+
+async def test_without_the_setting_what_expires_is_left_active(till, tmp_path, database_url, ours, capsys):
+    """Offered while the operator allowed it; the log says once that it can still be collected."""
+    expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    over = await till.offer(absolute_expiry=expiry)
+    strict = Till(tmp_path, database_url, PayoutLimits(5000, 10_000))
+    strict.late = timedelta(hours=2)
+
+    async with strict.spending(), asyncio.timeout(10):
+        while "can still be collected" not in (said := capsys.readouterr().out):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        said += capsys.readouterr().out
+
+    assert said.count("can still be collected") == 1
+    assert over.id in await at_node(ours)
+    await strict.close()
 
 
 async def test_what_the_node_refuses_counts_not(tmp_path, database_url):

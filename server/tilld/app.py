@@ -90,7 +90,9 @@ class Till(parts.Parts):
         allowance = Allowance(config.key_creates_per_second, config.key_open_invoices, config.key_watches)
         limits = Limits(allowance)
         invoicing = Invoicing(store, node, self.hub, limits)
-        payout_limits = PayoutLimits(config.key_payout_msat, config.key_payouts_msat_per_day or None)
+        payout_limits = PayoutLimits(
+            config.key_payout_msat, config.key_payouts_msat_per_day or None, config.allow_invreq_disable
+        )
         payouts = Payouts(store, node, limits, payout_limits)
         collecting = Collecting(store, NodeCollecting(node), self.hub, limits)
         self._parts.push_async_callback(collecting.stop)

@@ -129,6 +129,9 @@ class Config(BaseSettings):
     # What each key may pay out, by one invoice request and by all of a day; 0 for the day: any sum.
     key_payout_msat: int = Field(100_000_000, gt=0)
     key_payouts_msat_per_day: int = Field(1_000_000_000, ge=0, lt=2**63)
+    # Allows to disable invoice requests, and `absolute_expiry`. If a payment begins within the milliseconds
+    # between the last look and the disabling, lightningd v26.06 aborts, and aborts again at each start.
+    allow_invreq_disable: bool = False
     # Heartbeats keep proxies from closing a silent stream; Envoy's limit is 60 s.
     heartbeat_seconds: float = Field(15.0, gt=0)
     # How long calls in flight may go on when Till is told to stop.

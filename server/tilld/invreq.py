@@ -31,10 +31,14 @@ _control_except_tab_and_line_breaks = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]"
 
 @dataclass(frozen=True, slots=True)
 class PayoutLimits:
-    """What each key may offer: by one request, and by all that it makes on one day (UTC); None: any sum."""
+    """What each key may offer: by one request, and by all that it makes on one day (UTC); None: any sum.
+
+    `may_disable`: whether it may disable what it has offered, itself or by `absolute_expiry`.
+    """
 
     single_msat: int = 100_000_000
     day_msat: int | None = 1_000_000_000
+    may_disable: bool = False
 
     @property
     def most_msat(self) -> int:
@@ -97,6 +101,11 @@ class InvreqOrder:
         if self.amount_msat > limits.most_msat:
             raise InvalidRequest(
                 f"the amount must be at most {limits.most_msat} msat: more a key may not pay out at once"
+            )
+        if self.absolute_expiry and not limits.may_disable:
+            raise InvalidRequest(
+                f"{self.expiry_field} is not allowed: this Till disables no invoice requests; omit it, or "
+                "ask the operator, who can set TILLD_ALLOW_INVREQ_DISABLE=true"
             )
         if self.absolute_expiry and self.absolute_expiry <= now:
             raise InvalidRequest(f"{self.expiry_field} must be in the future")

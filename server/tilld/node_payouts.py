@@ -62,12 +62,13 @@ class NodePayouts:
 
     async def find(self, invreq_id: str) -> MadeInvreq | None:
         """Look an invoice request up (lightning-listinvoicerequests(7))."""
-        found = await self._list({"invreq_id": invreq_id})
+        node_id = await self._node.identity()
+        wanted = {"invoicerequests": [_wanted(INVREQ_FIELDS)]}
+        with errors_translated():
+            reply = await self._node.call("listinvoicerequests", {"invreq_id": invreq_id}, wanted)
+            found = [_made(node_id, row) for row in reply["invoicerequests"]]
+        await self._node.check_is(node_id)
         return found[0] if found else None
-
-    async def by_label(self) -> dict[str, MadeInvreq]:
-        """All invoice requests with a label, by that: lightningd can't look for one."""
-        return {made.label: made for made in await self._list({}) if made.label is not None}
 
     async def disable(self, invreq_id: str) -> None:
         """Let nobody collect it any more (lightning-disableinvoicerequest(7)).
@@ -89,15 +90,6 @@ class NodePayouts:
         last = rows[-1][1] if rows else after
         # Deleted rows leave gaps: a page that is not full goes to `upto` even if it ends before.
         return PartUpdates([part for part, _ in rows], last if more else max(last, upto), more)
-
-    async def _list(self, params: dict[str, Any]) -> list[MadeInvreq]:
-        node_id = await self._node.identity()
-        wanted = {"invoicerequests": [_wanted(INVREQ_FIELDS)]}
-        with errors_translated():
-            reply = await self._node.call("listinvoicerequests", params, wanted)
-            found = [_made(node_id, row) for row in reply["invoicerequests"]]
-        await self._node.check_is(node_id)
-        return found
 
     async def _parts(self, params: dict[str, Any]) -> list[tuple[PaymentPart, int]]:
         wanted = {"payments": [_wanted(PART_FIELDS)]}

@@ -42,8 +42,8 @@ class PayoutStore:
             return await self._list(self._sql.newest, username, limit)
         return await self._list(self._sql.older, username, unix_seconds(after.created_at), after.id, limit)
 
-    async def intend(self, invreq: Invreq, limits: PayoutLimits) -> tuple[Invreq, bool]:
-        """Write down what is to be made, and count it, unless it is there; tells also whether it is new.
+    async def intend(self, invreq: Invreq, limits: PayoutLimits) -> Invreq:
+        """Write down what is to be made, and count it, unless it is there; returns what is there.
 
         Raises TooMany where its key has offered too much that day.
         """
@@ -107,12 +107,12 @@ class PayoutTransactions(Transactions):
         super().__init__(database)
         self.payout_sql = PayoutStatements(database)
 
-    def intend(self, invreq: Invreq, limits: PayoutLimits) -> tuple[Invreq, bool]:
+    def intend(self, invreq: Invreq, limits: PayoutLimits) -> Invreq:
         """Insert one and count it, or find the one that is there. Raises TooMany."""
         sql, day_msat = self.payout_sql, limits.day_msat
         with self._database.atomic():
             if not self.rows(sql.intend, *row_of_invreq(invreq)):
-                return invreq_of(self.rows(sql.by_id, invreq.id)[0]), False
+                return invreq_of(self.rows(sql.by_id, invreq.id)[0])
             left = (MAX_VOLUME_MSAT if day_msat is None else day_msat) - invreq.amount_msat
             if not self.rows(sql.reserve, invreq.key_id, invreq.day, invreq.amount_msat, left):
                 raise TooMany(
@@ -120,7 +120,7 @@ class PayoutTransactions(Transactions):
                     "try again tomorrow, or disable what is not needed",
                     seconds_to_midnight(invreq.created_at),
                 )
-        return invreq, True
+        return invreq
 
     def complete(self, internal_id: str, made: MadeInvreq) -> Invreq | None:
         """Fill in what the node has made, if it is not known yet; returns what is there."""

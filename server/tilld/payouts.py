@@ -7,7 +7,16 @@ from datetime import UTC, datetime
 
 import structlog
 
-from tilld.errors import InvalidRequest, NodeFailed, NodeOffline, NotActive, NotFound, TillError, Unavailable
+from tilld.errors import (
+    InvalidRequest,
+    NodeFailed,
+    NodeOffline,
+    NotActive,
+    NotFound,
+    PermissionDenied,
+    TillError,
+    Unavailable,
+)
 from tilld.invreq import Invreq, InvreqOrder, InvreqStatus, MadeInvreq, PayoutLimits, is_invreq_id
 from tilld.key import Caller
 from tilld.limits import Limits
@@ -43,6 +52,7 @@ class Payouts:
         self._secret = store.secret
         self._limits = limits
         self._payout_limits = payout_limits
+        self.may_disable = payout_limits.may_disable
         self._clock = clock
 
     async def create(self, caller: Caller, order: InvreqOrder) -> Invreq:
@@ -58,10 +68,10 @@ class Payouts:
         await self._limits.turn(caller)
         node_id = await self._node.identity()
         wanted = Invreq.intended(caller.creator, order, node_id, self._secret, self._clock())
-        invreq, is_new = await self.store.intend(wanted, self._payout_limits)
+        invreq = await self.store.intend(wanted, self._payout_limits)
         if invreq.answering(order).invreq_id:
             return invreq
-        return await self._make(invreq, is_new=is_new)
+        return await self._make(invreq)
 
     async def get(self, caller: Caller, invreq_id: str) -> Invreq:
         """Read one of the caller's.
@@ -97,9 +107,15 @@ class Payouts:
     async def disable(self, caller: Caller, invreq_id: str) -> Invreq:
         """End one of the caller's, so that nobody can collect it any more.
 
-        Raises NotFound; NotActive; OnItsWay; NodeOffline.
+        Raises NotFound; PermissionDenied where the operator does not allow it; NotActive; OnItsWay;
+        NodeOffline.
         """
         invreq = await self.get(caller, invreq_id)
+        if not self.may_disable:
+            raise PermissionDenied(
+                "disabling invoice requests is not allowed by this Till; ask its operator, who can set "
+                "TILLD_ALLOW_INVREQ_DISABLE=true"
+            )
         if not invreq.active:
             raise NotActive
         return await self.end(invreq, "by its owner")
@@ -131,7 +147,7 @@ class Payouts:
         )
         return ended
 
-    async def complete(self, invreq: Invreq, made: MadeInvreq) -> Invreq:
+    async def _complete(self, invreq: Invreq, made: MadeInvreq) -> Invreq:
         """Write down what the node has made for a begun one; of two that were made, one counts.
 
         Raises Unavailable where it was given up meanwhile.
@@ -139,7 +155,7 @@ class Payouts:
         stored = await self.store.complete(invreq.id, made)
         if stored is None or stored.invreq_id != made.invreq_id:
             # Nobody was told of it, so nobody can have collected it.
-            await self.give_up(made)
+            await self._give_up(made)
         if stored is None:
             raise Unavailable("it took too long; try again")
         if stored.invreq_id == made.invreq_id:
@@ -152,28 +168,27 @@ class Payouts:
             )
         return stored
 
-    async def give_up(self, made: MadeInvreq) -> None:
+    async def _give_up(self, made: MadeInvreq) -> None:
         """Disable one that nobody was told of, if it can be done: nobody can collect it anyway."""
         try:
             await self.node.disable(made.invreq_id)
         except (MayExist, NotActive, NodeFailed, Unavailable):
             log.warning("an invoice request that nobody knows was left at the node", label=made.label)
 
-    async def _make(self, invreq: Invreq, *, is_new: bool) -> Invreq:
-        """Have the node make one that was begun; an earlier try may have come that far."""
-        made = None if is_new else (await self.node.by_label()).get(invreq.id)
-        if made is None:
-            try:
-                made = await self.node.create(invreq)
-            except MayExist:
-                made = (await self.node.by_label()).get(invreq.id)
-                if made is None:
-                    # It may still come; the next try or the sweep will know.
-                    raise NodeOffline from None
-            except NodeFailed:
-                await self.store.forget(invreq)
-                raise
-        return await self.complete(invreq, made)
+    async def _make(self, invreq: Invreq) -> Invreq:
+        """Have the node make one that was begun.
+
+        An earlier try may have come that far too. Nobody was told of what it made, and to look for it would
+        take a listing of all that the node ever made. So another one is made.
+        """
+        try:
+            made = await self.node.create(invreq)
+        except MayExist:
+            raise NodeOffline from None
+        except NodeFailed:
+            await self.store.forget(invreq)
+            raise
+        return await self._complete(invreq, made)
 
     async def _check_quiet(self, invreq: Invreq) -> None:
         """Make sure that no payment of it is on its way: to disable it then kills lightningd when it arrives.

@@ -1,27 +1,33 @@
-"""Follows what the node pays for our invoice requests, and ends those whose time is over."""
+"""Follows what the node pays for our invoice requests, and ends those that have expired or failed."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 
-from tilld.errors import NotActive, TillError
+from tilld.errors import NotActive
 from tilld.invreq import STILL_TRYING, Invreq
 from tilld.node import Node
-from tilld.payouts import Payouts
+from tilld.payouts import OnItsWay, Payouts
 from tilld.persist import persist
 from tilld.progress import Progress
 
 log = structlog.get_logger()
 
 SWEEP_SECONDS = 10.0
+# A step that the node fails is tried again after a pause that grows to this.
+LONGEST_PAUSE_SECONDS = 60.0
 # Whoever began it has had its answer by now, or never will.
 BEGUN_FOR = timedelta(seconds=30)
 
 
 class Spending:
-    """Reads the node's payments from where the store left off, and sweeps up what was begun or is over."""
+    """Reads the node's payments from where the store left off, and sweeps the invoice requests.
+
+    The steps of the sweep are independent: one that fails or hangs delays no other one.
+    """
 
     def __init__(
         self, node: Node, payouts: Payouts, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -30,12 +36,18 @@ class Spending:
         self._payouts = payouts
         self._store = payouts.store
         self._clock = clock
+        self._told = False
 
     async def run(self) -> None:
         """Follow and sweep, and again after every failure, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(persist("following the payments of", self._follow))
-            tasks.create_task(persist("sweeping the invoice requests of", self._sweep))
+            for name, step in {
+                "ending expired invoice requests of": self._end_expired,
+                "ending failed invoice requests of": self._end_failed,
+                "forgetting begun invoice requests of": self._forget_begun,
+            }.items():
+                tasks.create_task(persist(name, partial(self._repeat, step), LONGEST_PAUSE_SECONDS))
 
     async def _follow(self) -> None:
         node_id = await self._node.identity()
@@ -68,33 +80,43 @@ class Spending:
                 progress.at(followed - first)
         return followed
 
-    async def _sweep(self) -> None:
+    async def _repeat(self, step: Callable[[str], Awaitable[None]]) -> None:
         while True:
-            node_id, now = await self._node.identity(), self._clock()
-            await self._finish(await self._store.begun(node_id, now - BEGUN_FOR))
-            for invreq in await self._store.expired(node_id, now):
-                await self._end(invreq, "its time is over")
-            for invreq in await self._store.failed(node_id, now - STILL_TRYING):
-                # lightningd v26.06 would pay it twice: after a failure it forgets to look.
-                await self._end(invreq, "a payment of it has failed")
+            await step(await self._node.identity())
             await asyncio.sleep(SWEEP_SECONDS)
 
-    async def _finish(self, begun: list[Invreq]) -> None:
-        """See what became of those that were begun, and complete or forget them."""
-        made = await self._payouts.node.by_label() if begun else {}
-        for invreq in begun:
-            found = made.get(invreq.id)
-            if found and invreq.label is not None:
-                await self._payouts.complete(invreq, found)
-            elif await self._store.forget(invreq) and found:
-                await self._payouts.give_up(found)
+    async def _end_expired(self, node_id: str) -> None:
+        expired = await self._store.expired(node_id, self._clock())
+        if expired and not self._payouts.may_disable:
+            if not self._told:
+                log.warning(
+                    "expired invoice requests can still be collected: the node disables none by itself, "
+                    "and TILLD_ALLOW_INVREQ_DISABLE is false",
+                    count=len(expired),
+                )
+            self._told = True
+            return
+        for invreq in expired:
+            await self._end(invreq, "expired")
+
+    async def _end_failed(self, node_id: str) -> None:
+        # lightningd v26.06 forgets the single use of a request whose payment has failed. Whoever holds the
+        # string can then be paid twice, or stop the node by two payments: to disable the request is safer.
+        for invreq in await self._store.failed(node_id, self._clock() - STILL_TRYING):
+            await self._end(invreq, "a payment of it has failed")
+
+    async def _forget_begun(self, node_id: str) -> None:
+        # No listing of the node's: that stops lightningd for seconds where there are thousands. If the node
+        # has made a request for this row, nobody knows its string, so nobody can collect it.
+        for invreq in await self._store.begun(node_id, self._clock() - BEGUN_FOR):
+            await self._store.forget(invreq)
 
     async def _end(self, invreq: Invreq, why: str) -> None:
         try:
             await self._payouts.end(invreq, why)
         except NotActive:
             pass
-        except TillError as reason:
+        except OnItsWay as reason:
             log.warning(
                 "an invoice request could not be disabled yet; trying again",
                 invreq_id=invreq.invreq_id,

@@ -78,7 +78,7 @@ async def cashier(request, tmp_path_factory):
     directory = tmp_path_factory.mktemp("payouts")
     database = None if request.param == "sqlite" else new_database(request.getfixturevalue("postgresql"))
     # Nothing here is about the limit of the day.
-    settings = config(directory, database=database, key_payouts_msat_per_day=0)
+    settings = config(directory, database=database, key_payouts_msat_per_day=0, allow_invreq_disable=True)
     async with open_shop(settings) as shop:
         yield await a_cashier(shop, directory, shop.rpc_file, database)
 
@@ -344,7 +344,9 @@ async def test_a_key_needs_the_scope_and_sees_its_users_only(tmp_path):
 
 
 async def test_the_day_has_a_limit_which_what_is_disabled_gives_back(tmp_path):
-    settings = config(tmp_path, key_payout_msat=3000, key_payouts_msat_per_day=5000)
+    settings = config(
+        tmp_path, key_payout_msat=3000, key_payouts_msat_per_day=5000, allow_invreq_disable=True
+    )
     async with open_shop(settings) as shop:
         cashier = await a_cashier(shop, tmp_path, shop.rpc_file)
         first, second = await cashier.create(amount=3000), await cashier.create(amount=2000)
@@ -362,10 +364,32 @@ async def test_the_day_has_a_limit_which_what_is_disabled_gives_back(tmp_path):
         await cashier.create(amount=2000)
 
 
+async def test_disabling_takes_a_setting_of_the_operators(tmp_path):
+    """By REST and gRPC; the error names it."""
+    async with open_shop(config(tmp_path)) as shop:
+        cashier = await a_cashier(shop, tmp_path, shop.rpc_file)
+        made = await cashier.create()
+
+        late = await cashier.post(CREATE, json=GOOD | {"absolute_expiry": int(time.time()) + 60})
+        refused = await cashier.disable(made["invreq_id"])
+        with pytest.raises(grpc.aio.AioRpcError) as over_grpc:
+            await cashier.invreqs.DisableInvreq(
+                pb.DisableInvreqRequest(invreq_id=made["invreq_id"]), metadata=cashier.metadata
+            )
+
+        assert (late.status_code, late.json()["error"]) == (400, "E1")
+        assert late.json()["message"].startswith("absolute_expiry is not allowed")
+        assert (refused.status_code, refused.json()["error"]) == (403, "E4")
+        assert over_grpc.value.code() is grpc.StatusCode.PERMISSION_DENIED
+        messages = (late.json()["message"], refused.json()["message"], over_grpc.value.details())
+        assert all("TILLD_ALLOW_INVREQ_DISABLE=true" in str(each) for each in messages)
+        assert (await cashier.read(made["invreq_id"]))["active"]
+
+
 async def test_what_is_over_is_disabled_also_after_a_restart(tmp_path, monkeypatch):
     """The node does not look at the time, so Till does."""
     monkeypatch.setattr("tilld.spending.SWEEP_SECONDS", 0.05)
-    async with open_shop(config(tmp_path)) as shop:
+    async with open_shop(config(tmp_path, allow_invreq_disable=True)) as shop:
         cashier = await a_cashier(shop, tmp_path, shop.rpc_file)
         here = await cashier.create(absolute_expiry=int(time.time()) + 2)
         async with asyncio.timeout(10):
@@ -373,7 +397,7 @@ async def test_what_is_over_is_disabled_also_after_a_restart(tmp_path, monkeypat
                 await asyncio.sleep(0.02)
         later = await cashier.create(absolute_expiry=int(time.time()) + 2)
 
-    async with open_shop(config(tmp_path)) as shop:
+    async with open_shop(config(tmp_path, allow_invreq_disable=True)) as shop:
         cashier = Cashier(shop, cashier.header, shop.rpc_file)
         async with asyncio.timeout(10):
             while (await cashier.read(later["invreq_id"]))["active"]:
@@ -387,7 +411,7 @@ async def test_while_the_node_is_away_reading_goes_on(tmp_path):
     rpc_file = tmp_path / "node" / "rpc"
     rpc_file.parent.mkdir()
     async with Simulator(rpc_file, tmp_path / "node" / "state"):
-        context = open_shop(config(tmp_path / "till", lightning_rpc=rpc_file))
+        context = open_shop(config(tmp_path / "till", lightning_rpc=rpc_file, allow_invreq_disable=True))
         shop = await context.__aenter__()
         cashier = await a_cashier(shop, tmp_path / "till", rpc_file)
         made = await cashier.create()
@@ -409,7 +433,7 @@ async def test_a_real_node_pays_another_and_itself(tmp_path):
     nodes, till = tmp_path / "nodes", tmp_path / "till"
     async with real_node(nodes) as node:
         collector = nodes / "b" / "regtest" / "lightning-rpc"
-        async with open_shop(config(till, lightning_rpc=node.rpc_file)) as shop:
+        async with open_shop(config(till, lightning_rpc=node.rpc_file, allow_invreq_disable=True)) as shop:
             cashier = await a_cashier(shop, till, collector)
             own = Cashier(shop, cashier.header, node.rpc_file)
             first = await cashier.create(amount="0.00001btc", description="a\tprize ☕", issuer="us")

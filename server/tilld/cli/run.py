@@ -60,7 +60,8 @@ def run(
     Further settings, by environment: TILLD_LOG_LEVEL (debug, info, warning, error),
     TILLD_LOG_FORMAT (text, json), TILLD_HEARTBEAT_SECONDS, TILLD_GRACE_SECONDS; what each key may have:
     TILLD_KEY_CREATES_PER_SECOND, TILLD_KEY_OPEN_INVOICES, TILLD_KEY_WATCHES; what each key with the
-    scope payouts may spend: TILLD_KEY_PAYOUT_MSAT, TILLD_KEY_PAYOUTS_MSAT_PER_DAY (0: any sum). Traces
+    scope payouts may spend: TILLD_KEY_PAYOUT_MSAT, TILLD_KEY_PAYOUTS_MSAT_PER_DAY (0: any sum), and
+    TILLD_ALLOW_INVREQ_DISABLE (true: it may disable invoice requests, which can stop lightningd). Traces
     go to OTEL_EXPORTER_OTLP_ENDPOINT, if it is set.
     """
     if rest and no_rest:

@@ -44,7 +44,8 @@ type CreateInvreqRequest struct {
 	Label *string `protobuf:"bytes,4,opt,name=label,proto3,oneof" json:"label,omitempty"`
 	// When the invoice request expires. Absent: never. Till disables it then, since the node does not.
 	//
-	// In the future, and before the year 9999; whole seconds.
+	// In the future, and before the year 9999; whole seconds. Only where the operator allows disabling, by the setting
+	// TILLD_ALLOW_INVREQ_DISABLE.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// Whether it becomes inactive once it is paid. Absent: it does.
 	//

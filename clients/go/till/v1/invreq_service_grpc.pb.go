@@ -44,7 +44,8 @@ type InvreqServiceClient interface {
 	ListInvreqs(ctx context.Context, in *ListInvreqsRequest, opts ...grpc.CallOption) (*ListInvreqsResponse, error)
 	// Disables an invoice request: from now on nobody can collect it.
 	//
-	// FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
+	// PERMISSION_DENIED unless the operator allows it by TILLD_ALLOW_INVREQ_DISABLE: a payment that begins in the same
+	// milliseconds stops lightningd for good. FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
 	// and may be tried again: try again.
 	DisableInvreq(ctx context.Context, in *DisableInvreqRequest, opts ...grpc.CallOption) (*DisableInvreqResponse, error)
 	// Collects what another node offers: sends it an invoice, and waits until it is paid.
@@ -131,7 +132,8 @@ type InvreqServiceServer interface {
 	ListInvreqs(context.Context, *ListInvreqsRequest) (*ListInvreqsResponse, error)
 	// Disables an invoice request: from now on nobody can collect it.
 	//
-	// FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
+	// PERMISSION_DENIED unless the operator allows it by TILLD_ALLOW_INVREQ_DISABLE: a payment that begins in the same
+	// milliseconds stops lightningd for good. FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
 	// and may be tried again: try again.
 	DisableInvreq(context.Context, *DisableInvreqRequest) (*DisableInvreqResponse, error)
 	// Collects what another node offers: sends it an invoice, and waits until it is paid.

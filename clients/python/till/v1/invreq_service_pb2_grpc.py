@@ -96,7 +96,8 @@ class InvreqServiceServicer:
     def DisableInvreq(self, request, context):
         """Disables an invoice request: from now on nobody can collect it.
 
-        FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
+        PERMISSION_DENIED unless the operator allows it by TILLD_ALLOW_INVREQ_DISABLE: a payment that begins in the same
+        milliseconds stops lightningd for good. FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
         and may be tried again: try again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

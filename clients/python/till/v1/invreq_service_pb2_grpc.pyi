@@ -48,7 +48,8 @@ class InvreqServiceStub:
     DisableInvreq: _grpc.UnaryUnaryMultiCallable[_invreq_service_pb2.DisableInvreqRequest, _invreq_service_pb2.DisableInvreqResponse]
     """Disables an invoice request: from now on nobody can collect it.
 
-    FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
+    PERMISSION_DENIED unless the operator allows it by TILLD_ALLOW_INVREQ_DISABLE: a payment that begins in the same
+    milliseconds stops lightningd for good. FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
     and may be tried again: try again.
     """
     SendInvoice: _grpc.UnaryUnaryMultiCallable[_invreq_service_pb2.SendInvoiceRequest, _invreq_service_pb2.SendInvoiceResponse]
@@ -79,7 +80,8 @@ class InvreqServiceAsyncStub(InvreqServiceStub):
     DisableInvreq: _aio.UnaryUnaryMultiCallable[_invreq_service_pb2.DisableInvreqRequest, _invreq_service_pb2.DisableInvreqResponse]  # type: ignore[assignment]
     """Disables an invoice request: from now on nobody can collect it.
 
-    FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
+    PERMISSION_DENIED unless the operator allows it by TILLD_ALLOW_INVREQ_DISABLE: a payment that begins in the same
+    milliseconds stops lightningd for good. FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
     and may be tried again: try again.
     """
     SendInvoice: _aio.UnaryUnaryMultiCallable[_invreq_service_pb2.SendInvoiceRequest, _invreq_service_pb2.SendInvoiceResponse]  # type: ignore[assignment]
@@ -131,7 +133,8 @@ class InvreqServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_invreq_service_pb2.DisableInvreqResponse, _abc.Awaitable[_invreq_service_pb2.DisableInvreqResponse]]:
         """Disables an invoice request: from now on nobody can collect it.
 
-        FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
+        PERMISSION_DENIED unless the operator allows it by TILLD_ALLOW_INVREQ_DISABLE: a payment that begins in the same
+        milliseconds stops lightningd for good. FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
         and may be tried again: try again.
         """
 

@@ -63,7 +63,8 @@ export type CreateInvreqRequest = Message<"till.v1.CreateInvreqRequest"> & {
   /**
    * When the invoice request expires. Absent: never. Till disables it then, since the node does not.
    *
-   * In the future, and before the year 9999; whole seconds.
+   * In the future, and before the year 9999; whole seconds. Only where the operator allows disabling, by the setting
+   * TILLD_ALLOW_INVREQ_DISABLE.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 5;
    */
@@ -403,7 +404,8 @@ export const InvreqService: GenService<{
   /**
    * Disables an invoice request: from now on nobody can collect it.
    *
-   * FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
+   * PERMISSION_DENIED unless the operator allows it by TILLD_ALLOW_INVREQ_DISABLE: a payment that begins in the same
+   * milliseconds stops lightningd for good. FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
    * and may be tried again: try again.
    *
    * @generated from rpc till.v1.InvreqService.DisableInvreq
