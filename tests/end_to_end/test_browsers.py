@@ -87,6 +87,9 @@ async def test_a_page_of_the_origin_may_ask_first_and_needs_no_key(nobody, origi
     assert items(headers["access-control-allow-headers"]) == {
         "authorization", "content-type", "idempotency-key", "last-event-id",
         "x-grpc-web", "x-user-agent", "grpc-timeout",
+        "traceparent",
+        "tracestate",
+        "baggage",
     }  # fmt: skip
     assert headers["access-control-max-age"] == "86400"
     assert headers.items() >= SECURITY.items()

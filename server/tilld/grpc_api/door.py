@@ -16,6 +16,7 @@ from google.rpc.status_pb2 import Status
 
 from tilld import errors
 from tilld.access import Access, caller
+from tilld.key import Caller
 from tilld.observer import NOBODY, Observer
 
 log = structlog.get_logger()
@@ -48,6 +49,7 @@ STATUS = {
 
 REST = "/till.rest.v1."
 OURS = ("/till.v1.", REST)
+MALFORMED = "x-till-malformed"
 
 # grpc's stubs know the handlers of its synchronous server only.
 Handler = Any
@@ -108,7 +110,7 @@ def _guard(method: str, handler: Handler, access: Access, observer: Observer) ->
     async def call(raw: bytes, context: Context) -> Any:
         try:
             with observer.request(name, context.invocation_metadata):
-                caller.set(await access.admit(method, _authorization(context)))
+                caller.set(await _admitted(access, method, context))
                 return await handler.unary_unary(decoded(raw), context)
         except Exception as reason:
             await _refuse(method, reason, context)
@@ -117,7 +119,7 @@ def _guard(method: str, handler: Handler, access: Access, observer: Observer) ->
     async def stream(_: object, context: Context) -> None:
         try:
             with observer.watch(name, context.invocation_metadata):
-                caller.set(await access.admit(method, _authorization(context)))
+                caller.set(await _admitted(access, method, context))
                 async for response in handler.unary_stream(decoded(await _only_message(context)), context):
                     # The key may have been revoked since.
                     await access.recheck(caller.get())
@@ -132,8 +134,13 @@ def _guard(method: str, handler: Handler, access: Access, observer: Observer) ->
     return grpc.unary_unary_rpc_method_handler(call, None, handler.response_serializer)
 
 
-def _authorization(context: Context) -> Any:
-    return dict(context.invocation_metadata() or ()).get("authorization")
+async def _admitted(access: Access, method: str, context: Context) -> Caller:
+    headers: dict[str, Any] = dict(context.invocation_metadata() or ())
+    admitted = await access.admit(method, headers.get("authorization"))
+    # Envoy drops a header that grpc core cannot parse, and puts its name here.
+    if malformed := headers.get(MALFORMED):
+        raise errors.InvalidRequest(f"the header {malformed} is malformed")
+    return admitted
 
 
 async def _only_message(context: Context) -> bytes:

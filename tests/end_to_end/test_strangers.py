@@ -1,0 +1,189 @@
+"""Strangers and customers share Envoy's connection to tilld: no call of one changes another's answer."""
+
+import asyncio
+import random
+import re
+import struct
+from contextlib import AsyncExitStack
+
+import grpc.aio
+import pytest
+
+from till.v1 import invoice_service_pb2 as pb
+from till.v1.invoice_pb2 import INVOICE_STATUS_PAID, INVOICE_STATUS_UNPAID
+from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
+
+NATIVE, WEB = "application/grpc", "application/grpc-web+proto"
+TYPES = (NATIVE, "application/grpc+proto", WEB, "application/grpc-web-text", "application/json", None)
+EMPTY = struct.pack(">xI", 0)
+# The headers that gRPC reads, and what fails its parsers.
+NAMES = (
+    "grpc-timeout", "grpc-status", "grpc-encoding", "grpc-accept-encoding", "grpc-message",
+    "grpc-previous-rpc-attempts", "grpc-retry-pushback-ms", "grpc-internal-encoding-request",
+    "grpc-tags-bin", "grpc-trace-bin", "grpc-server-stats-bin", "lb-cost-bin", "x-own-bin",
+    "grpc-status-details-bin", "grpc-unheard-of", "te", "content-encoding", "user-agent",
+    "traceparent", "x|odd", "idempotency-key", "last-event-id", "authorization",
+)  # fmt: skip
+VALUES = (
+    "",
+    "x",
+    "1",
+    "123456789",
+    "-1S",
+    "1S",
+    "999999999S",
+    "0n",
+    "é",
+    "=",
+    "AA==",
+    "A",
+    "gzip",
+    "br",
+    "%",
+)
+PATHS = (
+    "/till.v1.InvoiceService/GetInfo",
+    "/till.rest.v1.RestService/GetInfo",
+    "/lightning/info",
+    "/nothing",
+)
+
+
+async def send(address, path, headers=(), body=None):
+    """Send one request on a connection of its own; returns head and body of the answer.
+
+    By HTTP/1.0, whose answer comes in one piece.
+    """
+    method = "GET" if body is None else "POST"
+    lines = [f"{method} {path} HTTP/1.0", "host: till", f"content-length: {len(body or b'')}"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write("\r\n".join([*lines, "", ""]).encode() + (body or b""))
+    async with asyncio.timeout(10):
+        head = await reader.readuntil(b"\r\n\r\n")
+        # After an answer of its own Envoy waits for a second before it closes.
+        length = re.search(rb"content-length: (\d+)", head)
+        body = await (reader.readexactly(int(length[1])) if length else reader.read())
+    writer.close()
+    return head, body
+
+
+async def strangers_call(address, seed):
+    """Send a call of nonsense, the same for one seed."""
+    dice = random.Random(seed)
+    headers = [(dice.choice(NAMES), dice.choice(VALUES)) for _ in range(dice.randint(1, 3))]
+    kind = dice.choice(TYPES)
+    if kind:
+        headers.append(("content-type", kind))
+    await send(address, dice.choice(PATHS), headers, EMPTY if kind else None)
+
+
+def web(message):
+    return struct.pack(">xI", len(message)) + message
+
+
+async def customers_answers(shop, channel, created, round_):
+    """What a customer is told over native gRPC, gRPC-Web and REST, with a deadline that nobody else has."""
+    milliseconds = 9_000 + round_
+    asked = pb.GetInvoiceRequest(invoice_id=created["invoiceid"])
+    native = await InvoiceServiceStub(channel).GetInvoice(asked, timeout=milliseconds / 1000)
+    timeout, envoy = ("grpc-timeout", f"{milliseconds}m"), shop.till.running.rest
+    # Each on a connection of its own: every thread of Envoy has one to tilld.
+    _, rest = await send(envoy, f"/lightning/invoice/{created['invoiceid']}", [timeout])
+    headers = [timeout, ("content-type", WEB), ("x-grpc-web", "1")]
+    path = "/till.v1.InvoiceService/GetInvoice"
+    _, over_web = await send(envoy, path, headers, web(asked.SerializeToString()))
+    return native.SerializeToString(), rest, over_web
+
+
+@pytest.fixture
+async def channels(shop):
+    """A few connections to Envoy, which its threads share."""
+    async with AsyncExitStack() as stack:
+        options = (("grpc.use_local_subchannel_pool", 1),)
+        yield [
+            await stack.enter_async_context(grpc.aio.insecure_channel(str(shop.till.running.rest), options))
+            for _ in range(6)
+        ]
+
+
+@pytest.mark.parametrize("header", ["grpc-timeout", "grpc-status", "grpc-encoding", "grpc-tags-bin", "x-bin"])
+@pytest.mark.parametrize("value", ["", "x"])
+async def test_a_malformed_header_stays_its_callers_own_fault(shop, channels, header, value):
+    """grpc core keeps a parse error with an entry of the HPACK table; the next caller may refer to it."""
+    created = await shop.create()
+    expected = await customers_answers(shop, channels[0], created, 0)
+    headers = [("content-type", NATIVE), (header, value)]
+    path = "/till.v1.InvoiceService/GetInfo"
+
+    await asyncio.gather(*(send(shop.till.running.rest, path, headers, EMPTY) for _ in range(16)))
+    answers = await asyncio.gather(
+        *(customers_answers(shop, channel, created, round_) for round_, channel in enumerate(channels, 1))
+    )
+
+    assert set(answers) == {expected}
+
+
+async def test_no_strangers_call_changes_others_answers(shop, channels):
+    """Nonsense over native gRPC, gRPC-Web and REST, beside customers' calls and watches."""
+    created = await shop.create()
+    expected = await customers_answers(shop, channels[0], created, 0)
+    watches = [
+        InvoiceServiceStub(channel).WatchInvoice(pb.WatchInvoiceRequest(invoice_id=created["invoiceid"]))
+        for channel in channels
+    ]
+    first = [await watch.read() for watch in watches]
+    outcome = asyncio.create_task(shop.outcome(created))
+
+    for round_ in range(10):
+        strangers = [strangers_call(shop.till.running.rest, round_ * 20 + number) for number in range(20)]
+        customers = [
+            customers_answers(shop, channel, created, round_ * 10 + number)
+            for number, channel in enumerate(channels)
+        ]
+        _, *answers = await asyncio.gather(asyncio.gather(*strangers), *customers)
+        assert set(answers) == {expected}
+
+    assert not outcome.done()
+    await shop.pay(created["payreq"])
+    last = [await watch.read() for watch in watches]
+    assert (await outcome)["status"] == "paid"
+    assert {each.invoice.status for each in first} == {INVOICE_STATUS_UNPAID}
+    assert {each.invoice.status for each in last} == {INVOICE_STATUS_PAID}
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("grpc-timeout", ""),
+        ("grpc-timeout", "x"),
+        ("grpc-timeout", "1"),
+        ("grpc-timeout", "123456789S"),
+        ("grpc-encoding", "br"),
+        ("grpc-tags-bin", "no base64!"),
+        ("own-bin", "A"),
+        ("own-bin", "br"),
+        ("own-bin", "AA==,AA=="),
+    ],
+)
+@pytest.mark.parametrize("kind", [NATIVE, WEB])
+async def test_a_malformed_header_is_an_invalid_request(shop, header, value, kind):
+    """Over native gRPC and gRPC-Web through Envoy, and named. grpc core would answer on its own: INTERNAL."""
+    headers = [("content-type", kind), (header, value)]
+
+    head, _ = await send(shop.till.running.rest, "/till.v1.InvoiceService/GetInfo", headers, EMPTY)
+
+    assert head.startswith(b"HTTP/1.0 200 ")
+    assert b"grpc-status: 3\r\n" in head
+    assert b"x-error-code: E1\r\n" in head
+    assert f"grpc-message: the header {header} is malformed\r\n".encode() in head
+
+
+@pytest.mark.parametrize("value", ["", "AA==", "AA", "AAE="])
+async def test_a_binary_header_that_is_base64_passes(shop, value):
+    """Padded or not."""
+    headers = [("content-type", WEB), ("grpc-trace-bin", value), ("own-bin", value)]
+
+    _, body = await send(shop.till.running.rest, "/till.v1.InvoiceService/GetInfo", headers, EMPTY)
+
+    assert b"grpc-status:0\r\n" in body
