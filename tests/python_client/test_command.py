@@ -140,7 +140,7 @@ async def test_a_description_makes_no_lines_of_its_own(run):
     shown = (await run("invoice", "get", created["invoice_id"])).stdout.splitlines()
 
     assert r'description   "a\nstatus  paid"' in shown
-    assert 'metadata      {"type": "b"}' in shown
+    assert 'metadata      {"type":"b"}' in shown
 
 
 async def test_an_error_is_a_line_and_what_to_do_next(run):

@@ -24,7 +24,7 @@ Response = TypeVar("Response")
 class AsyncClient:
     """As Client, for asyncio: make it where a loop runs, and use it there.
 
-    Raises RuntimeError where none runs.
+    Raises RuntimeError where no loop runs, or another one than it was made in.
     """
 
     def __init__(
@@ -37,14 +37,15 @@ class AsyncClient:
         cert: tuple[File, File] | None = None,
         timeout: float = TIMEOUT_SECONDS,
     ) -> None:
-        # grpc would take a loop that never runs.
-        asyncio.get_running_loop()
+        self._loop = _running_loop()
         self._metadata = connection.header(key)
         credentials = connection.credentials(tls, ca, cert)
+        options = connection.options(address)
+        self._proxy = connection.proxy(address)
         self._channel = (
-            grpc.aio.secure_channel(address, credentials, connection.OPTIONS)
+            grpc.aio.secure_channel(address, credentials, options)
             if credentials
-            else grpc.aio.insecure_channel(address, connection.OPTIONS)
+            else grpc.aio.insecure_channel(address, options)
         )
         self._timeout = timeout
         self.invoices = InvoiceServiceStub(self._channel)
@@ -92,6 +93,7 @@ class AsyncClient:
         self, invoice: Invoice | str, *, timeout: float | None = None
     ) -> AsyncGenerator[Invoice, None]:
         """Follow an invoice until it is paid or expired: see Client.watch."""
+        self._check_loop()
         watching = Watching(timeout)
         request = requests.watch(invoice)
         while watching.goes_on:
@@ -103,7 +105,7 @@ class AsyncClient:
                         yield state
                 pause = watching.pause_after_end()
             except grpc.aio.AioRpcError as failed:
-                pause = watching.pause_after(error_of(failed))
+                pause = watching.pause_after(error_of(failed, self._proxy))
             finally:
                 responses.cancel()
             await asyncio.sleep(pause)
@@ -122,18 +124,27 @@ class AsyncClient:
         again: bool = False,
     ) -> Response:
         """Call a method of `invoices`, `invreqs` or `keys` with its message: see Client.call."""
+        self._check_loop()
         seconds = self._timeout if timeout is None else timeout
         attempts = Attempts(seconds, ConnectionLost if again else ())
         while True:
             try:
                 return await method(request, timeout=attempts.seconds_left, metadata=self._metadata)
             except grpc.aio.AioRpcError as failed:
-                pause = attempts.pause_after(error_of(failed))
+                pause = attempts.pause_after(error_of(failed, self._proxy))
             await asyncio.sleep(pause)
 
     async def close(self) -> None:
         """End all calls, and the connection."""
+        self._check_loop()
         await self._channel.close()
+
+    def _check_loop(self) -> None:
+        # grpc's channel waits for its own loop, which does not run here.
+        if _running_loop() is not self._loop:
+            raise RuntimeError(
+                "AsyncClient was made in another event loop; make one in each loop, or use till.Client"
+            )
 
     async def __aenter__(self) -> Self:
         return self
@@ -142,3 +153,13 @@ class AsyncClient:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        # grpc would take a loop that never runs.
+        raise RuntimeError(
+            "AsyncClient needs a running event loop; make it in a coroutine, or use till.Client"
+        ) from None

@@ -50,10 +50,12 @@ class Client:
     ) -> None:
         self._metadata = connection.header(key)
         credentials = connection.credentials(tls, ca, cert)
+        options = connection.options(address)
+        self._proxy = connection.proxy(address)
         self._channel = (
-            grpc.secure_channel(address, credentials, connection.OPTIONS)
+            grpc.secure_channel(address, credentials, options)
             if credentials
-            else grpc.insecure_channel(address, connection.OPTIONS)
+            else grpc.insecure_channel(address, options)
         )
         self._timeout = timeout
         self.invoices = InvoiceServiceStub(self._channel)
@@ -125,7 +127,7 @@ class Client:
                         yield state
                 pause = watching.pause_after_end()
             except grpc.RpcError as failed:
-                pause = watching.pause_after(error_of(failed))
+                pause = watching.pause_after(error_of(failed, self._proxy))
             finally:
                 responses.cancel()
             time.sleep(pause)
@@ -152,7 +154,7 @@ class Client:
             try:
                 return method(request, timeout=attempts.seconds_left, metadata=self._metadata)
             except grpc.RpcError as failed:
-                pause = attempts.pause_after(error_of(failed))
+                pause = attempts.pause_after(error_of(failed, self._proxy))
             time.sleep(pause)
 
     def close(self) -> None:

@@ -1,8 +1,11 @@
 """How Till is reached: the channel's options and credentials, the key; and when to try again."""
 
+import ipaddress
+import os
 import re
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import grpc
 
@@ -28,7 +31,42 @@ OPTIONS = (
     ("grpc.http2.max_pings_without_data", 0),
 )
 
+# The variables that gRPC takes a proxy from; the first one that is set wins.
+PROXY_VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
+NO_PROXY_VARIABLES = ("no_grpc_proxy", "no_proxy")
+
 File = str | Path
+
+
+def options(address: str) -> tuple[tuple[str, int], ...]:
+    """The channel's options. Loopback never goes through a proxy, which could not reach it."""
+    return (*OPTIONS, ("grpc.enable_http_proxy", 0)) if _is_loopback(_host(address)) else OPTIONS
+
+
+def proxy(address: str) -> str | None:
+    """The proxy on the way to an address, such as "http_proxy=HOST:PORT", without its password; or None."""
+    host = _host(address)
+    # gRPC too compares only the ends of names.
+    exceptions = next(filter(None, map(os.environ.get, NO_PROXY_VARIABLES)), "")
+    if _is_loopback(host) or any(host.endswith(end.strip()) for end in exceptions.split(",") if end.strip()):
+        return None
+    for variable in PROXY_VARIABLES:
+        if value := os.environ.get(variable):
+            return f"{variable}={urlsplit(value).netloc.rpartition('@')[2]}"
+    return None
+
+
+def _host(address: str) -> str:
+    # As gRPC takes it: HOST:PORT, [HOST]:PORT, or after a scheme such as dns:/// or ipv4:.
+    target = re.sub("^(dns:(//[^/]*/)?|ipv[46]:)", "", address)
+    return re.sub(r":\d*$", "", target).strip("[]")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def credentials(tls: bool, ca: File | None, cert: tuple[File, File] | None) -> grpc.ChannelCredentials | None:

@@ -157,8 +157,8 @@ WITHOUT_CODE: dict[grpc.StatusCode, type[Error]] = {
 }
 
 
-def error_of(failed: Any) -> Error:
-    """The Error for a grpc.RpcError, of a sync or an async call."""
+def error_of(failed: Any, proxy: str | None = None) -> Error:
+    """The Error for a grpc.RpcError, of a sync or an async call; proxy: what the call went through."""
     status: grpc.StatusCode = failed.code()
     info, retry = ErrorInfo(), RetryInfo()
     for name, value in failed.trailing_metadata() or ():
@@ -171,8 +171,12 @@ def error_of(failed: Any) -> Error:
     code = info.metadata.get("code") if info.domain == "till" else None
     kind = BY_CODE.get(code, Error) if code else WITHOUT_CODE.get(status, Error)
     said = failed.details() or status.name
+    if kind is ConnectionLost:
+        said = f"Till cannot be reached, or was lost: {said}"
+        if proxy:
+            said += f" (through the proxy {proxy}; to go without it, add Till's host to no_proxy)"
     return kind(
-        f"Till cannot be reached, or was lost: {said}" if kind is ConnectionLost else said,
+        said,
         status=status.name,
         code=code,
         reason=info.reason if code else None,

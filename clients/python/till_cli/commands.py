@@ -8,7 +8,7 @@ import typer
 
 from till.client import Client
 from till.results import Invoice, Status
-from till_cli import display
+from till_cli import amount, display
 
 # Where the context remembers that JSON is wanted, for errors too.
 JSON = "till.json"
@@ -25,11 +25,20 @@ def _remember(ctx: typer.Context, wanted: bool) -> bool:
 def _metadata(text: str) -> dict[str, Any]:
     try:
         parsed = json.loads(text)
+        # Raises for NaN, and for numbers that no float can hold.
+        json.dumps(parsed, allow_nan=False)
     except ValueError:
         parsed = None
     if not isinstance(parsed, dict):
         raise typer.BadParameter("give a JSON object, such as '{\"order\": 17}'")
     return parsed
+
+
+def _amount(text: str) -> int:
+    try:
+        return amount.parse(text)
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong)) from None
 
 
 Json = Annotated[
@@ -41,8 +50,8 @@ InvoiceId = Annotated[str, typer.Argument(metavar="ID", help="Its invoice_id.")]
 def create(
     ctx: typer.Context,
     amount_msat: Annotated[
-        int | None,
-        typer.Argument(metavar="AMOUNT", min=1, help="In millisatoshi: 1000 are a satoshi."),
+        Any | None,
+        typer.Argument(metavar="AMOUNT", parser=_amount, help=f"Exact: {amount.FORMS}."),
     ] = None,
     any_amount: Annotated[bool, typer.Option("--any", help="The payer chooses the amount.")] = False,
     type_: Annotated[
@@ -71,7 +80,7 @@ def create(
 ) -> None:
     """Create an invoice; print its payment request, and draw it for the payer."""
     if any_amount == (amount_msat is not None):
-        raise typer.BadParameter("give an amount in millisatoshi, such as 5000, or --any")
+        raise typer.BadParameter(f"give an amount, such as {amount.FORMS}; or --any")
     client: Client = ctx.obj
     about = {"type": "till"} | (metadata or {}) | ({"type": type_} if type_ else {})
     invoice = client.create_invoice(amount_msat, about, description=description, label=label, expiry=expiry)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ def show(result: Invoice | Info, as_json: bool) -> None:
         print_json(result)
         return
     lines = list(_lines(_plain(result)))
+    if isinstance(result, Invoice):
+        lines.append(("metadata", _metadata(result)))
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
         typer.echo(f"{name:{width}}  {value}")
@@ -34,7 +37,10 @@ def show(result: Invoice | Info, as_json: bool) -> None:
 
 def print_json(result: Invoice | Info) -> None:
     """Print a result as a JSON object on one line."""
-    typer.echo(json.dumps(_plain(result)))
+    text = json.dumps(_plain(result))
+    if isinstance(result, Invoice):
+        text = f'{text[:-1]}, "metadata": {_metadata(result)}}}'
+    typer.echo(text)
 
 
 def print_payment_request(invoice: Invoice, with_qr: bool) -> None:
@@ -93,14 +99,19 @@ def _plain(value: Any) -> Any:
         return [_plain(each) for each in value]
     if not is_dataclass(value):
         return value
-    plain = {each.name: _plain(getattr(value, each.name)) for each in fields(value) if each.name != "message"}
-    return plain | ({"metadata": value.metadata} if isinstance(value, Invoice) else {})
+    return {each.name: _plain(getattr(value, each.name)) for each in fields(value) if each.name != "message"}
+
+
+def _metadata(invoice: Invoice) -> str:
+    """Its JSON as it came, on one line of ASCII: parsing would change numbers that no float can hold."""
+    one_line = re.sub(r"[\t\n\r]", " ", invoice.message.metadata)
+    return re.sub("[^ -~]", lambda found: json.dumps(found[0])[1:-1], one_line)
 
 
 def _lines(plain: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Names and values, those within others with dots between; what is absent is left out."""
     for name, value in plain.items():
-        if isinstance(value, dict) and name != "metadata":
+        if isinstance(value, dict):
             yield from _lines(value, f"{prefix}{name}.")
         elif value is not None:
             # A line break in a description could make lines of its own.

@@ -1,0 +1,24 @@
+"""Amounts as people write them."""
+
+import re
+from fractions import Fraction
+
+FORMS = "5000 or 5000msat (millisatoshi), 5sat, 0.00001btc"
+MSAT = {"": 1, "msat": 1, "sat": 1_000, "btc": 100_000_000_000}
+# A limit against numbers that take long to read; Till's own limit has 19 digits.
+NUMBER = re.compile(r"([0-9]{1,30}(?:\.[0-9]{1,30})?) ?(msat|sat|btc|)", re.IGNORECASE)
+MAX_MSAT = 21_000_000 * MSAT["btc"]
+
+
+def parse(text: str) -> int:
+    """Return an amount in millisatoshi. Raises ValueError, which says what is wrong and names the forms."""
+    found = NUMBER.fullmatch(text.strip())
+    if not found:
+        raise ValueError(f"{text!r} is not an amount; give {FORMS}")
+    # A Fraction is exact at any size.
+    msat = Fraction(found[1]) * MSAT[found[2].lower()]
+    if msat.denominator != 1:
+        raise ValueError(f"{text!r} is not a whole number of millisatoshi; give {FORMS}")
+    if not 1 <= msat <= MAX_MSAT:
+        raise ValueError(f"{text!r} is not between 1 msat and 21 million btc; give {FORMS}")
+    return int(msat)

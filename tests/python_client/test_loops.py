@@ -1,0 +1,30 @@
+"""AsyncClient belongs to the event loop that it is made in, and says so."""
+
+import asyncio
+
+import pytest
+
+import till
+
+
+def test_a_client_made_outside_a_loop_says_what_to_do():
+    with pytest.raises(RuntimeError, match="make it in a coroutine, or use till.Client"):
+        till.AsyncClient()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda client: client.info(),
+        lambda client: client.get_invoice("ID"),
+        lambda client: anext(client.watch("ID")),
+        lambda client: client.close(),
+    ],
+)
+async def test_a_client_used_in_another_loop_says_what_to_do(address, use):
+    async def used():
+        return await use(client)
+
+    async with till.AsyncClient(address) as client:
+        with pytest.raises(RuntimeError, match="make one in each loop"):
+            await asyncio.to_thread(asyncio.run, used())
