@@ -10,10 +10,13 @@ from typing import Any
 
 import grpc.aio
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+from benchmarks.http2 import FRAME, PREFACE, Kind
 from tests.conftest import config, eventually, open_shop, talk_to
 from tests.end_to_end.test_access import make_key
 from tests.nodes import simulated_node
@@ -21,6 +24,7 @@ from till.v1 import invoice_service_pb2 as service_pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld.app import Till
 from tilld.grpc_api import health
+from tilld.grpc_api.server import OPTIONS
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -66,6 +70,60 @@ async def test_reflection_shows_the_services(shop):
     # What Envoy calls is the same once more.
     assert not [each for each in services if each.startswith("till.rest.")]
     assert "WatchInvoice" in methods
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+@pytest.mark.parametrize(
+    ("symbol", "file"),
+    [
+        ("till.v1.InvoiceService", "till/v1/invoice_service.proto"),
+        ("till.v1.InvoiceService.CreateInvoice", "till/v1/invoice_service.proto"),
+        ("till.v1.KeyService.ListKeys", "till/v1/key_service.proto"),
+        ("till.v1.Invoice.amount_msat", "till/v1/invoice.proto"),
+        ("till.v1.INVOICE_STATUS_PAID", "till/v1/invoice.proto"),
+        ("grpc.reflection.v1.ServerReflection.ServerReflectionInfo", "grpc_reflection/v1/reflection.proto"),
+        ("grpc.reflection.v1alpha.ServerReflection", "grpc_reflection/v1alpha/reflection.proto"),
+        ("till.v1.InvoiceService.CreateFortune", None),
+        ("till.v1.CreateInvoice", None),
+        ("CreateInvoice", None),
+        ("", None),
+    ],
+)
+async def test_reflection_finds_each_symbol_by_its_name(shop, version, symbol, file):
+    """In both versions, which are the same on the wire; methods too, which grpcurl describes."""
+    call = shop.channel.stream_stream(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo")
+    request = reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
+
+    replies = [each async for each in call(iter([request.SerializeToString()]))]
+
+    (reply,) = map(reflection_pb2.ServerReflectionResponse.FromString, replies)
+    files = [
+        FileDescriptorProto.FromString(each).name
+        for each in reply.file_descriptor_response.file_descriptor_proto
+    ]
+    assert files[:1] == ([file] if file else [])
+    assert reply.error_response.error_code == (0 if file else grpc.StatusCode.NOT_FOUND.value[0])
+
+
+async def test_a_connection_without_calls_may_ping(tmp_path, monkeypatch):
+    """As clients with keepalive do: every 10 s, and here faster, at a limit that is as much lower."""
+    limit = "grpc.http2.min_ping_interval_without_data_ms"
+    assert dict(OPTIONS)[limit] < 10_000
+    monkeypatch.setattr("tilld.grpc_api.server.OPTIONS", tuple((dict(OPTIONS) | {limit: 20}).items()))
+    kinds: list[int] = []
+    async with open_shop(config(tmp_path)) as shop:
+        reader, writer = await asyncio.open_connection(*shop.till.running.grpc)
+        writer.write(PREFACE + FRAME.pack(0, 0, Kind.SETTINGS, 0, 0))
+        for answered in range(1, 7):
+            writer.write(FRAME.pack(0, 8, Kind.PING, 0, 0) + b"8 bytes.")
+            while kinds.count(Kind.PING) < answered and Kind.GOAWAY not in kinds:
+                high, low, kind, _, _ = FRAME.unpack(await reader.readexactly(FRAME.size))
+                await reader.readexactly((high << 16) + low)
+                kinds.append(kind)
+            await asyncio.sleep(0.05)
+        writer.close()
+
+    assert Kind.GOAWAY not in kinds
 
 
 async def test_buf_curl_calls_by_reflection(tmp_path):

@@ -5,7 +5,6 @@ from typing import Any
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from till.v1 import (
     invoice_service_pb2,
@@ -19,6 +18,7 @@ from tilld.access import Access
 from tilld.certificates import CertificateFiles
 from tilld.config import Address
 from tilld.errors import OperatorError
+from tilld.grpc_api import reflection
 from tilld.grpc_api.door import Door
 from tilld.grpc_api.health import HealthServicer
 from tilld.observer import NOBODY, Observer
@@ -55,10 +55,12 @@ OPTIONS = (
     ("grpc.max_allowed_incoming_connections", 18_000),
     # Envoy lets 8 KiB of headers pass, and repeats the path in another.
     ("grpc.max_metadata_size", 32 * 1024),
-    # Dead peers are noticed within a minute and a half; clients may do the same to us.
+    # Dead peers are noticed within a minute and a half.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    # Clients may ping every 10 s, which the network may deliver closer together, also between calls.
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
 )
 
 # Each holds some 20 KiB. More than Envoy lets through, whose health checks are to be answered also then.
@@ -87,9 +89,7 @@ def create(
     rest_invreqs.add_InvreqServiceServicer_to_server(rest_invreq, door)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, door)
     # Not the REST services: a person who asks by reflection is to see each thing once.
-    names = [*TYPED, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
-    add_reflection: Any = reflection_pb2_grpc.add_ServerReflectionServicer_to_server
-    add_reflection(reflection.aio.ReflectionServicer(names), door)
+    reflection.add_to(door, [*TYPED, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name])
     return server
 
 
