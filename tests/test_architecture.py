@@ -51,7 +51,7 @@ LAYERS = [
         "tilld.node_collecting",
         "tilld.key_store",
     },
-    {"tilld.store", "tilld.node", "tilld.hub", "tilld.limits"},
+    {"tilld.store", "tilld.node", "tilld.hub", "tilld.limits", "tilld.turns"},
     {"tilld.transactions", "tilld.node_records"},
     {"tilld.node_errors"},
     {

@@ -544,3 +544,52 @@ async def test_a_key_for_one_type_sends_only_that(till: Parts, pair: Pair) -> No
     assert sent.invoice.metadata == '{"type":"till-1"}'
     with pytest.raises(Conflict, match="^label is in use: give another one$"):
         await till.send(invreq, caller=replace(key, type="till-2"))
+
+
+async def waiting(till: Parts, count: int) -> None:
+    """Wait until so many calls wait for their turn at the node."""
+    async with asyncio.timeout(10):
+        while sum(len(queue) for queue in till.collecting._turns._waiting.values()) != count:
+            await asyncio.sleep(0.01)
+
+
+async def test_one_key_does_not_keep_others_from_collecting(till: Parts, pair: Pair) -> None:
+    """Of a hundred calls of one key and one of another, that one is sent after at most one turn more."""
+    dead = await requested(pair)
+    await of_node(pair, "a", "disableinvoicerequest", invreq_id=await invreq_id_of(pair, dead))
+    flood = [asyncio.create_task(till.send(dead, label=f"{n}", timeout=300)) for n in range(100)]
+    await waiting(till, 97)
+    began = asyncio.get_running_loop().time()
+
+    other = replace(ANOTHER, key_id="another key!")
+    sent = await till.send(await requested(pair), other, timeout=5)
+
+    assert sent.invoice.status is Status.PAID
+    assert asyncio.get_running_loop().time() - began < 2
+    for task in flood:
+        task.cancel()
+    await asyncio.wait(flood)
+
+
+async def test_who_hangs_up_frees_the_place(till: Parts, pair: Pair) -> None:
+    """Those that were not sent yet: nothing is left of them."""
+    dead = await requested(pair)
+    await of_node(pair, "a", "disableinvoicerequest", invreq_id=await invreq_id_of(pair, dead))
+    flood = [asyncio.create_task(till.send(dead, label=f"{n}", timeout=300)) for n in range(30)]
+    await waiting(till, 27)
+
+    for task in flood:
+        task.cancel()
+    await asyncio.wait(flood)
+
+    await waiting(till, 0)
+    sent = await till.send(await requested(pair), label="29", timeout=5)
+    assert sent.invoice.status is Status.PAID
+    async with asyncio.timeout(10):
+        while till.collecting._works:
+            await asyncio.sleep(0.01)
+
+
+async def invreq_id_of(pair: Pair, bolt12: str) -> str:
+    listed = (await of_node(pair, "a", "listinvoicerequests"))["invoicerequests"]
+    return next(str(each["invreq_id"]) for each in listed if each["bolt12"] == bolt12)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import structlog
@@ -16,7 +16,6 @@ from tilld.errors import (
     PermissionDenied,
     TillError,
     TookTooLong,
-    TooMany,
     Unavailable,
 )
 from tilld.hub import Hub
@@ -24,11 +23,11 @@ from tilld.key import Caller
 from tilld.limits import Limits
 from tilld.node_collecting import NodeCollecting, Unknown, parameters
 from tilld.node_errors import MayExist
-from tilld.outcomes import Outcomes, unknown
-from tilld.pacing import Pacing
+from tilld.outcomes import Outcomes, not_sent, unknown
 from tilld.sending import FIRST_ATTEMPT_SECONDS, Sending, SendOrder, Sent, State, attempt_seconds
 from tilld.sending_store import SendingStore
 from tilld.store import Store
+from tilld.turns import Turns
 
 log = structlog.get_logger()
 
@@ -46,6 +45,16 @@ LEAST_SECONDS = 0.5
 GRACE_SECONDS = 5.0
 
 Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Work:
+    """An order that is worked on, how many callers wait for it, and whether it waits for its turn."""
+
+    order: SendOrder
+    task: "asyncio.Task[Sent]"
+    callers: int = 0
+    is_waiting: bool = False
 
 
 class Collecting:
@@ -68,8 +77,8 @@ class Collecting:
         self._limits = limits
         self._first_attempt_seconds = first_attempt_seconds
         self._clock = clock
-        self._pacing = Pacing(BURST, PER_SECOND)
-        self._works: dict[Key, tuple[SendOrder, asyncio.Task[Sent]]] = {}
+        self._turns = Turns(BURST, PER_SECOND)
+        self._works: dict[Key, _Work] = {}
 
     async def send(self, caller: Caller, order: SendOrder, patience: float | None = None) -> Sent:
         """Send an invoice and wait until it is paid, or tell the payment that the label has already.
@@ -88,18 +97,25 @@ class Collecting:
         key = (caller.username, order.label)
         before = self._works.get(key)
         if before:
-            _check_repeats(caller, order, before[0])
-        work = before[1] if before else self._start(key, caller, order, time.monotonic() + seconds)
+            _check_repeats(caller, order, before.order)
+        work = before or self._start(key, caller, order, time.monotonic() + seconds)
+        work.callers += 1
         try:
             async with asyncio.timeout(seconds + GRACE_SECONDS):
                 # Who hangs up does not end it: an invoice that was sent may be paid.
-                return await asyncio.shield(work)
+                return await asyncio.shield(work.task)
         except TimeoutError:
             raise unknown() from None
         except asyncio.CancelledError:
-            if not work.cancelled():
+            if not work.task.cancelled():
                 raise
             raise Unavailable("Till is stopping: ask again with the same label in a moment") from None
+        finally:
+            work.callers -= 1
+            if work.is_waiting and not work.callers:
+                # Nothing was sent yet: its place is for others.
+                del self._works[key]
+                work.task.cancel()
 
     async def run(self) -> None:
         """Find out for ever what became of attempts that nobody waits for."""
@@ -107,25 +123,27 @@ class Collecting:
 
     async def stop(self) -> None:
         """End all work. What became of it is found out at the next start."""
-        works = [work for _, work in self._works.values()]
+        works = [work.task for work in self._works.values()]
         for work in works:
             work.cancel()
         await asyncio.gather(*works, return_exceptions=True)
+        await self._turns.stop()
 
-    def _start(self, key: Key, caller: Caller, order: SendOrder, until: float) -> "asyncio.Task[Sent]":
-        work = asyncio.create_task(self._work(caller, order, until))
-        self._works[key] = (order, work)
+    def _start(self, key: Key, caller: Caller, order: SendOrder, until: float) -> "_Work":
+        task = asyncio.create_task(self._work(key, caller, order, until))
+        work = self._works[key] = _Work(order, task)
 
-        def end(work: "asyncio.Task[Sent]") -> None:
-            del self._works[key]
+        def end(task: "asyncio.Task[Sent]") -> None:
+            if self._works.get(key) is work:
+                del self._works[key]
             # Its callers may have gone; that it failed is in the store.
-            if not work.cancelled():
-                work.exception()
+            if not task.cancelled():
+                task.exception()
 
-        work.add_done_callback(end)
+        task.add_done_callback(end)
         return work
 
-    async def _work(self, caller: Caller, order: SendOrder, until: float) -> Sent:
+    async def _work(self, key: Key, caller: Caller, order: SendOrder, until: float) -> Sent:
         sending = await self._sendings.latest(caller.username, order.label)
         if sending:
             _check_repeats(caller, order, sending)
@@ -144,11 +162,11 @@ class Collecting:
             else:
                 tried += 1
                 number = sending.attempt + 1 if sending else 1
-                sending = await self._attempt(caller, order, number, tried, until)
+                sending = await self._attempt(key, caller, order, number, tried, until)
         return await self._sent(sending)
 
     async def _attempt(
-        self, caller: Caller, order: SendOrder, number: int, tried: int, until: float
+        self, key: Key, caller: Caller, order: SendOrder, number: int, tried: int, until: float
     ) -> Sending:
         """Make an attempt, to its outcome if that can be known. In this call it is the one `tried`."""
         node_id = await self._node.identity()
@@ -166,7 +184,7 @@ class Collecting:
         await self._node.check(parameters(sending))
         await self._limits.turn(caller)
         async with self._limits.creating(caller, lambda: self._store.open_invoices(caller.creator)):
-            await self._wait_for_turn(until - LEAST_SECONDS)
+            await self._wait_for_turn(key, caller, until - LEAST_SECONDS)
             seconds = attempt_seconds(tried, until - time.monotonic(), self._first_attempt_seconds)
             sending = replace(sending, timeout=seconds, created_at=self._clock())
             if not await self._sendings.begin(sending):
@@ -189,12 +207,20 @@ class Collecting:
                 return await self._outcomes.look(sending, failure)
             return await self._outcomes.look(sending)
 
-    async def _wait_for_turn(self, until: float) -> None:
-        patience = until - time.monotonic()
-        wait = self._pacing.take(patience)
-        if wait > patience:
-            raise TooMany(f"the node sends {PER_SECOND:g} invoices a second, and others wait", wait)
-        await asyncio.sleep(wait)
+    async def _wait_for_turn(self, key: Key, caller: Caller, until: float) -> None:
+        work = self._works[key]
+        if not work.callers:
+            raise not_sent()
+        work.is_waiting = True
+        try:
+            await self._turns.take(
+                caller.key_id,
+                until - time.monotonic(),
+                f"the node sends {PER_SECOND:g} invoices a second, shared by all keys, and others of this "
+                "key wait; try again later, or with a longer timeout",
+            )
+        finally:
+            work.is_waiting = False
 
     async def _send(self, sending: Sending) -> None:
         """Have the node send it; meanwhile see to it that it can be watched."""
