@@ -232,9 +232,12 @@ async def test_a_database_that_cannot_be_opened_is_told(tmp_path):
     close_database(open_database(f"sqlite:///{tmp_path / 'short.db'}"))
     os.truncate(tmp_path / "short.db", 10_000)
 
+    for damaged in ("broken.db", "short.db"):
+        line = await fails("run", f"--database=sqlite:///{damaged}", *FREE, cwd=tmp_path)
+        assert f"the database {damaged} is damaged" in line
+        assert f"{damaged}-wal" in line
+
     for url in (
-        "sqlite:///broken.db",
-        "sqlite:///short.db",
         "sqlite:////proc/nowhere/till.db",
         "oracle://scott@host/db",
     ):

@@ -1,6 +1,8 @@
 """The store: one suite for every database."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,10 +10,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.samples import NODE_ID, NOON, an_invoice, expired, paid
+from tilld.config import Config
 from tilld.database import close_database, open_database
 from tilld.errors import Internal, OperatorError, Unavailable
 from tilld.invoice import Creator, Payment, Status
 from tilld.node_info import NodeAddress, NodeInfo
+from tilld.order import MAX_AMOUNT_MSAT
 from tilld.store import Store
 from tilld.totals import Totals
 
@@ -42,7 +46,7 @@ async def store(database_url):
 async def test_an_invoice_comes_back_as_it_was(store):
     """By each of its keys, with all that it has or has not."""
     bare = an_invoice(amount_msat=None)
-    full = an_invoice(label="order-1", amount_msat=21_000_000 * 10**11)._replace(
+    full = an_invoice(label="order-1", amount_msat=MAX_AMOUNT_MSAT)._replace(
         description="é☕\n",
         metadata='{"type":"shop","n":123456789012345678901234567890}',
         payment=Payment(7, 2**62, NOON),
@@ -308,3 +312,60 @@ async def test_a_commit_is_on_disk_before_it_is_told(database_url):
     else:
         assert database.execute_sql("SHOW synchronous_commit").fetchone() == ("on",)
     close_database(database)
+
+
+@pytest.mark.parametrize("name", ["shop #1", "shop?mode=memory", "%41", "a 'quoted' \"one\"", "~x", "@:/é"])
+def test_a_data_directory_may_have_any_name(tmp_path, name):
+    """Two of them have two stores, each in its directory."""
+    directory = tmp_path / name
+    settings = Config.load(data_dir=directory)
+
+    close_database(open_database(settings.database_url))
+
+    assert list(tmp_path.rglob("*.db")) == [directory / "till.db"]
+    assert (directory / "till.db").is_file()
+
+
+def test_a_home_directory_in_a_setting_is_expanded(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TILLD_DATA_DIR", "~/till")
+    monkeypatch.setenv("TILLD_LIGHTNING_RPC", "~/rpc")
+
+    settings = Config.load()
+
+    assert (settings.data_dir, settings.lightning_rpc) == (tmp_path / "till", tmp_path / "rpc")
+
+
+@pytest.mark.parametrize("password", ["PASS/WORD", "PASS#WORD", "PASS?WORD", "PA@SS/WORD"])
+def test_a_password_that_breaks_its_url_is_explained_and_not_shown(password):
+    with pytest.raises(OperatorError, match="%2F") as refused:
+        open_database(f"postgresql://till:{password}@127.0.0.1:1/till")
+    assert "WORD" not in str(refused.value)
+    assert "SS" not in str(refused.value)
+
+
+async def test_a_backup_copied_over_a_database_with_its_old_wal_is_refused(tmp_path):
+    """The old -wal holds pages of another database. The refusal leaves the backup as it is."""
+    path, backup = tmp_path / "till.db", tmp_path / "backup.db"
+    url = f"sqlite:///{path}"
+    store = Store(open_database(url))
+    for _ in range(100):
+        await store.add(an_invoice())
+    with closing(sqlite3.connect(path)) as now, closing(sqlite3.connect(backup)) as then:
+        now.backup(then)
+        then.execute("DELETE FROM invoices WHERE rowid % 2")
+        then.commit()
+        then.execute("VACUUM")
+    killed = (tmp_path / "till.db-wal").read_bytes()
+    await store.close()
+    before = backup.read_bytes()
+    path.write_bytes(before)
+    (tmp_path / "till.db-wal").write_bytes(killed)
+
+    with pytest.raises(OperatorError, match="is damaged .*-wal and .*restore a backup"):
+        open_database(url, check=True)
+
+    assert path.read_bytes() == before
+    for rest in ("-wal", "-shm"):
+        (tmp_path / f"till.db{rest}").unlink(missing_ok=True)
+    close_database(open_database(url, check=True))

@@ -82,7 +82,7 @@ class Till(parts.Parts):
         check_socket(rpc_file)
         metrics = Metrics() if config.metrics else None
         observer = self._observers(metrics)
-        store = Store(open_database(config.database_url), observer)
+        store = Store(open_database(config.database_url, check=True), observer)
         self._parts.push_async_callback(store.close)
         await _check_who_may_call(config, store)
         node = Node(rpc_file, observer=observer)

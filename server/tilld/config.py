@@ -64,12 +64,22 @@ def _endpoint(value: str | None) -> str | None:
     return value
 
 
+def _home_expanded(path: Path) -> Path:
+    # A shell expands ~ in an argument, but not in --flag=~/…, nor in a service's environment.
+    try:
+        return path.expanduser()
+    except RuntimeError as reason:
+        raise ValueError(f"{reason}; give the path without ~") from None
+
+
 AddressSetting = Annotated[Address, NoDecode, BeforeValidator(_address), PlainSerializer(str)]
 AddressesSetting = Annotated[tuple[AddressSetting, ...], NoDecode, BeforeValidator(_list)]
 OriginsSetting = Annotated[
     tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_list)
 ]
 OptionalAddressSetting = Annotated[Address | None, NoDecode, BeforeValidator(_address)]
+PathSetting = Annotated[Path, AfterValidator(_home_expanded)]
+OptionalPathSetting = PathSetting | None
 
 EndpointSetting = Annotated[str | None, AfterValidator(_endpoint)]
 
@@ -98,9 +108,9 @@ class Config(BaseSettings):
         env_prefix="TILLD_", env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
     )
 
-    lightning_rpc: Path | None = None
+    lightning_rpc: OptionalPathSetting = None
     database: str | None = None
-    data_dir: Path = Path(".till")
+    data_dir: PathSetting = Path(".till")
     grpc: AddressSetting = Address("127.0.0.1", 50051)
     rest: AddressSetting = Address("127.0.0.1", 8080)
     no_rest: bool = False
@@ -109,11 +119,11 @@ class Config(BaseSettings):
     # Where `tilld envoy` finds the tilld processes; in the variable, commas between them.
     upstream: AddressesSetting = (Address("127.0.0.1", 50051),)
     # For the gRPC port and for Envoy: both or none, and who must have signed the certificates of clients.
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
-    tls_client_ca: Path | None = None
+    tls_cert: OptionalPathSetting = None
+    tls_key: OptionalPathSetting = None
+    tls_client_ca: OptionalPathSetting = None
     # Makes `tilld envoy` speak TLS to the tilld processes: who must have signed their certificates.
-    upstream_ca: Path | None = None
+    upstream_ca: OptionalPathSetting = None
     # Whose pages in a browser may call; in the variable, commas between them.
     cors_origin: OriginsSetting = ()
     # Where Prometheus asks; None: nowhere.

@@ -1,17 +1,25 @@
 """Opens the database that a URL names, with its schema brought up to date."""
 
+import re
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import peewee
+import structlog
 from playhouse.db_url import parse
 from playhouse.migrations import Runner
 from playhouse.pool import PooledDatabase, PooledPostgresqlDatabase
 
 from tilld.errors import OperatorError
 
+log = structlog.get_logger()
+
+SQLITE = "sqlite:///"
+# The check reads 400 MB a second at least; below this size it is not worth a line.
+LOUD_CHECK_BYTES = 200_000_000
 MIGRATIONS = Path(__file__).parent / "migrations"
 CONNECT_SECONDS = 5
 
@@ -19,13 +27,16 @@ CONNECT_SECONDS = 5
 MIGRATION_LOCK = 0x7469_6C6C
 
 
-def open_database(url: str, *, create: bool = True) -> peewee.Database:
+def open_database(url: str, *, create: bool = True, check: bool = False) -> peewee.Database:
     """Open sqlite:///PATH (four slashes for an absolute path; made if need be and wanted), or postgresql://….
 
+    PATH is taken as it is: no character in it has a meaning. `check` reads a whole SQLite file first.
     Raises OperatorError where that fails, or the database was made by a newer Till.
     """
     name = _without_password(url)
     try:
+        if check and url.startswith(SQLITE):
+            _check_whole(sqlite_file(url))
         database = _connect(url, create=create)
         try:
             _migrate(database, name, create=create)
@@ -73,17 +84,18 @@ def _migrate(database: peewee.Database, name: str, *, create: bool) -> None:
 def _connect(url: str, *, create: bool) -> peewee.Database:
     match urlsplit(url).scheme:
         case "sqlite":
-            path = parse(url)["database"]
-            if path == ":memory:":
-                raise ValueError("its name is missing, and memory would forget every invoice")
-            if not create and not Path(path).exists():
+            path = sqlite_file(url)
+            if not create and not path.exists():
                 raise ValueError("there is no such file")
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             # Reads go on while a batch is written; a reply is sent after its commit has reached the disk.
             # A call waits for a lock twice, after others that do: all must end within the 15 s of Envoy.
             pragmas = {"journal_mode": "wal", "synchronous": "full", "busy_timeout": 1000}
-            return peewee.SqliteDatabase(path, pragmas=pragmas, lock_type="immediate")
+            return peewee.SqliteDatabase(str(path), pragmas=pragmas, lock_type="immediate")
         case "postgresql" | "postgres":
+            # Else the password ends early, and what follows it would be shown as a part of the error.
+            if set("/?#") & set(url.partition("://")[2].rpartition("@")[0]):
+                raise ValueError("write @ : / # ? % in the user or password as %40 %3A %2F %23 %3F %25")
             where = parse(url, unquote_user=True, unquote_password=True)
             database: peewee.Database = PooledPostgresqlDatabase(
                 **{"connect_timeout": CONNECT_SECONDS, "application_name": "tilld"} | where,
@@ -93,6 +105,37 @@ def _connect(url: str, *, create: bool) -> peewee.Database:
             return database
         case _:
             raise ValueError("neither sqlite:///PATH nor postgresql://USER@HOST/NAME")
+
+
+def sqlite_file(url: str) -> Path:
+    """Return the file that sqlite:///PATH names. Raises ValueError where it names none."""
+    path = url.removeprefix(SQLITE)
+    if path == url or path in ("", ":memory:"):
+        raise ValueError("its name is missing, and memory would forget every invoice")
+    return Path(path).expanduser()
+
+
+def _check_whole(path: Path) -> None:
+    """Check a file for damage before anything is written to it. Raises OperatorError, with the way out."""
+    if not path.exists():
+        return
+    size = path.stat().st_size
+    if size > LOUD_CHECK_BYTES:
+        log.info("checking the store for damage", database=str(path), megabytes=size // 10**6)
+    # Read-only: closing the last other connection would write a stale -wal file into this database.
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        try:
+            [(found,)] = connection.execute("PRAGMA quick_check(1)")
+        except sqlite3.OperationalError as reason:
+            raise ValueError(reason) from None
+        except sqlite3.DatabaseError as reason:
+            found = str(reason)
+    if found != "ok":
+        raise OperatorError(
+            f"the database {path} is damaged ({_in_one_line(found)}): move it, {path.name}-wal and "
+            f"{path.name}-shm away, and restore a backup without those two; without a backup, bring back "
+            "what the node has by 'tilld import --lost-store'"
+        )
 
 
 @contextmanager
@@ -109,11 +152,13 @@ def _alone(database: peewee.Database) -> Iterator[None]:
 
 
 def _without_password(url: str) -> str:
-    # A query may have one, too.
-    url, _, _ = url.partition("?")
-    password = urlsplit(url).password
-    return url.replace(f":{password}@", "@", 1) if password else url
+    scheme, is_url, where = url.partition("://")
+    if url.startswith(SQLITE) or not is_url:
+        return url
+    # A password that is not percent-encoded may have any of these, and a query may have a password, too.
+    user, at, host = where.rpartition("@")
+    return f"{scheme}://{re.split('[:/?#]', user)[0]}{at}{host.partition('?')[0]}"
 
 
-def _in_one_line(reason: Exception) -> str:
+def _in_one_line(reason: object) -> str:
     return " ".join(str(reason).split())

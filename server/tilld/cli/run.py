@@ -1,6 +1,7 @@
 """tilld run, tilld envoy: serve until Ctrl-C."""
 
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -145,7 +146,11 @@ def _prepare(config: Config) -> None:
 
 def _announcement(config: Config, running: "Running") -> str:
     is_play_money = config.lightning_rpc is None
-    where = "" if running.rpc_file == Config.load().simulated_rpc_file else f" --rpc-file {running.rpc_file}"
+    where = (
+        ""
+        if running.rpc_file == Config.load().simulated_rpc_file
+        else f" --rpc-file {shlex.quote(str(running.rpc_file))}"
+    )
     lines = ["", "Till is running. Ctrl-C stops it.", ""]
     if running.rest:
         lines.append(_envoys_line(config, running.rest))
@@ -185,4 +190,4 @@ def _url(config: Config, rest: Address) -> str:
 
 
 def _this_program() -> str:
-    return "tilld" if shutil.which("tilld") else os.path.relpath(sys.argv[0])
+    return "tilld" if shutil.which("tilld") else shlex.quote(os.path.relpath(sys.argv[0]))
