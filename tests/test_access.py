@@ -75,7 +75,8 @@ async def test_a_key_tells_who_calls(store, access):
 
     caller = Caller("shop", frozenset(SHOP), "till-1", key.id)
     assert await access.admit(GET, header) == caller
-    assert await access.admit(GET, header.replace("Bearer", "bearer")) == caller
+    for spelling in ("bearer ", "Bearer  ", "BEARER   "):
+        assert await access.admit(GET, header.replace("Bearer ", spelling)) == caller
 
 
 async def test_from_the_first_key_on_every_call_needs_one(store, access):

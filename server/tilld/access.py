@@ -101,6 +101,7 @@ class Access:
         if authorization is None:
             raise Unauthenticated("a key is needed: send it as 'Authorization: Bearer till_...'")
         kind, _, token = authorization.partition(" ")
+        token = token.strip()
         if kind.lower() != "bearer":
             raise Unauthenticated("the header Authorization must be 'Bearer till_...'")
         if token.startswith(watch_token.PREFIX):

@@ -46,7 +46,7 @@ def values(document: bytes | str, name: str) -> dict[str, Any]:
 
 def _read(document: bytes | str, name: str, read: Callable[[str], dict[str, Found]]) -> dict[str, Found]:
     try:
-        text = document if isinstance(document, str) else document.decode()
+        text = document if isinstance(document, str) else document.decode("utf-8-sig")
         found = read(text)
     except UnicodeDecodeError:
         raise InvalidRequest(f"{name} is not UTF-8") from None

@@ -200,7 +200,7 @@ def test_origins_may_be_given_in_a_variable(monkeypatch):
 # What not to do with an answer
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [*ANSWERS, ("HEAD", "/lightning/info", 405)])
+@pytest.mark.parametrize(("method", "path", "status"), [*ANSWERS, ("HEAD", "/lightning/nothing", 404)])
 async def test_every_error_is_to_be_left_alone(nobody, method, path, status):
     reply = await nobody.request(method, path)
 

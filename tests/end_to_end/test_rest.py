@@ -255,7 +255,6 @@ async def _traces(shop):
         "nope",
         "create",
         "%FF",
-        "%00" * 21,
         "x" * 22,
         "x" * 4000,
         "é" * 21,

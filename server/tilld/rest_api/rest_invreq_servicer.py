@@ -9,6 +9,7 @@ from tilld.access import caller
 from tilld.collecting import Collecting
 from tilld.payouts import Payouts
 from tilld.rest_api import parse_invreq, render_invreq
+from tilld.rest_api.idempotency_key import idempotency_key
 from tilld.rest_api.sending_servicer import RestSendingServicer
 from tilld.rest_v1 import invreq_service_pb2 as pb
 
@@ -27,8 +28,7 @@ class RestInvreqServicer(RestSendingServicer):
 
     async def CreateInvreq(self, request: pb.CreateInvreqRequest, context: Context) -> HttpBody:
         """Offer a payment."""
-        headers: dict[str, Any] = dict(context.invocation_metadata() or ())
-        order = parse_invreq.invreq_order(request.raw.data, headers.get("idempotency-key"))
+        order = parse_invreq.invreq_order(request.raw.data, idempotency_key(context))
         return _json(render_invreq.invreq(await self._payouts.create(caller.get(), order)))
 
     async def GetInvreq(self, request: pb.GetInvreqRequest, context: Context) -> HttpBody:

@@ -11,6 +11,7 @@ from tilld.invoice import Invoice
 from tilld.invoicing import Invoicing
 from tilld.rest_api import parse, render
 from tilld.rest_api.events import FINAL_ID, events
+from tilld.rest_api.idempotency_key import idempotency_key
 from tilld.rest_v1 import invoice_service_pb2 as pb
 from tilld.rest_v1 import invoice_service_pb2_grpc
 
@@ -26,7 +27,7 @@ class RestServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
 
     async def CreateInvoice(self, request: pb.CreateInvoiceRequest, context: Context) -> HttpBody:
         """Create an invoice."""
-        asked = parse.create_request(request.raw.data, _headers(context).get("idempotency-key"))
+        asked = parse.create_request(request.raw.data, idempotency_key(context))
         return self._invoice(await self._invoicing.create(caller.get(), asked.order), asked.watch_token)
 
     async def GetInvoice(self, request: pb.GetInvoiceRequest, context: Context) -> HttpBody:

@@ -14,18 +14,22 @@ FIELDS = ("invreq", "label", "amount_msat", "timeout", "quantity", "metadata")
 _text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def order(body: bytes, key_type: str | None) -> SendOrder:
+def order(body: bytes, key_type: str | None, idempotency_key: str | None = None) -> SendOrder:
     """Read a body: invreq and label, and if wanted amount_msat, timeout (seconds), quantity, metadata.
 
-    Raises InvalidRequest or TooLarge, naming the field and the limit.
+    The header Idempotency-Key is another way to give the label. Raises InvalidRequest or TooLarge, naming
+    the field and the limit.
     """
-    members = parse.object_of(body, FIELDS, required=("invreq", "label"))
+    members = parse.object_of(body, FIELDS, required=("invreq",))
     values = {name: member.value for name, member in members.items()}
+    label = parse.label(values, idempotency_key)
+    if label is None:
+        raise InvalidRequest("label is missing")
     if "metadata" in values and not isinstance(values["metadata"], dict):
         raise InvalidRequest("metadata must be an object")
     return SendOrder.checked(
         invreq=parse.text(values, "invreq") or "",
-        label=parse.text(values, "label") or "",
+        label=label,
         amount_msat=amounts.msat(values["amount_msat"], "amount_msat") if "amount_msat" in values else None,
         timeout=parse.seconds(values, "timeout"),
         quantity=parse.whole(values, "quantity"),
