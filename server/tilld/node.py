@@ -23,6 +23,8 @@ log = structlog.get_logger()
 
 PAGE = 1000
 RECENT_SECONDS = 1.0
+# How long one call may take.
+TIMEOUT_SECONDS = 10.0
 # What lightning-wait(7) has indexes of, as far as Till cares.
 Subsystem = Literal["invoices", "sendpays"]
 
@@ -61,7 +63,12 @@ class Node:
     """
 
     def __init__(
-        self, rpc_file: Path, *, timeout: float = 10.0, liveness: float = 15.0, observer: Observer = NOBODY
+        self,
+        rpc_file: Path,
+        *,
+        timeout: float = TIMEOUT_SECONDS,
+        liveness: float = 15.0,
+        observer: Observer = NOBODY,
     ) -> None:
         self._rpc = Pipeline(str(rpc_file), timeout, observer)
         self._liveness = liveness

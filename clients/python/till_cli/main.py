@@ -12,7 +12,7 @@ from typer.core import TyperGroup, TyperOption
 
 from till import errors
 from till.client import Client
-from till.connection import ADDRESS
+from till.connection import ADDRESS, TIMEOUT_SECONDS
 from till_cli import commands
 
 HINTS = {
@@ -104,7 +104,7 @@ def _till(
     cert_key: Annotated[Path | None, _file("The key of --cert (PEM).", "TILL_CERT_KEY")] = None,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, envvar="TILL_TIMEOUT", help="How long a call may take.")
-    ] = 5.0,
+    ] = TIMEOUT_SECONDS,
     json_: commands.Json = False,
     show_version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")

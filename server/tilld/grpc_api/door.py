@@ -3,7 +3,8 @@
 import asyncio
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -27,6 +28,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 MAX_REQUEST_BYTES = 66 * 1024
 # How long a stream's caller may take to say what for; as long as Envoy waits for a request.
 REQUEST_SECONDS = 15.0
+# How long any other call may take: longer than two calls of the node, shorter than Envoy waits.
+CALL_SECONDS = 22.0
+# SendInvoice has a time-out of its own.
+PATIENT = "/SendInvoice"
 
 STATUS = {
     "E0": grpc.StatusCode.INTERNAL,
@@ -110,8 +115,9 @@ def _guard(method: str, handler: Handler, access: Access, observer: Observer) ->
     async def call(raw: bytes, context: Context) -> Any:
         try:
             with observer.request(name, context.invocation_metadata):
-                caller.set(await _admitted(access, method, context))
-                return await handler.unary_unary(decoded(raw), context)
+                async with _at_most(None if method.endswith(PATIENT) else CALL_SECONDS):
+                    caller.set(await _admitted(access, method, context))
+                    return await handler.unary_unary(decoded(raw), context)
         except Exception as reason:
             await _refuse(method, reason, context)
 
@@ -143,16 +149,23 @@ async def _admitted(access: Access, method: str, context: Context) -> Caller:
     return admitted
 
 
+@asynccontextmanager
+async def _at_most(seconds: float | None) -> AsyncIterator[None]:
+    """Raises TookTooLong after so many seconds."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise errors.TookTooLong from None
+
+
 async def _only_message(context: Context) -> bytes:
     """The one message of a stream's caller.
 
     Raises InvalidRequest where there is none; TookTooLong.
     """
-    try:
-        async with asyncio.timeout(REQUEST_SECONDS):
-            message = await context.read()
-    except TimeoutError:
-        raise errors.TookTooLong from None
+    async with _at_most(REQUEST_SECONDS):
+        message = await context.read()
     if isinstance(message, bytes):
         return message
     raise errors.InvalidRequest("the call has no message")

@@ -1,0 +1,131 @@
+"""Time-outs are nested: client > Envoy > tilld > node. docs/reliability.md has the table."""
+
+import asyncio
+import inspect
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import yaml
+
+from tests.conftest import config, open_shop
+from till import AsyncClient, Client
+from till.v1.invoice_service_pb2 import CreateInvoiceRequest
+from till_cli.main import _till as command
+from tilld import collecting, envoy, limits, sending
+from tilld.grpc_api import door
+from tilld.node import TIMEOUT_SECONDS as NODE_SECONDS
+from tilld.node import Node
+
+ENVOY = Path(__file__).parent.parent / "envoy.yaml"
+SHOP = {"msat": 5000, "metadata": {"type": "shop"}}
+
+
+def routes(configuration):
+    manager = configuration["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]
+    [host] = manager["typed_config"]["route_config"]["virtual_hosts"]
+    return manager["typed_config"], [
+        (str(each["match"]), each["route"])
+        for each in host["routes"]
+        if each["route"].get("cluster") == "tilld"
+    ]
+
+
+def seconds(duration):
+    return float(duration.removesuffix("s"))
+
+
+def test_every_time_out_is_longer_than_the_one_behind_it():
+    """Whoever is the last to wait has an answer of who gave up before."""
+    manager, all_routes = routes(yaml.safe_load(ENVOY.read_text()))
+    unary = {match: route for match, route in all_routes if seconds(route["timeout"])}
+    sends = {match: route for match, route in unary.items() if "SendInvoice" in match}
+    others = {match: route for match, route in unary.items() if match not in sends}
+    clients = [
+        inspect.signature(each).parameters["timeout"].default for each in (Client, AsyncClient, command)
+    ]
+
+    # A create waits its turn, asks the node, and looks up what came of it.
+    assert door.CALL_SECONDS > limits.PATIENCE_SECONDS + 2 * NODE_SECONDS
+    assert (len(sends), len(others)) == (1, 3)
+    for route in others.values():
+        assert min(clients) > seconds(route["timeout"]) > door.CALL_SECONDS
+        assert seconds(route["retry_policy"].get("per_try_timeout", "25s")) > door.CALL_SECONDS
+        # The limits of every stream must leave a route its time.
+        for limit in (
+            manager["stream_idle_timeout"],
+            manager["common_http_protocol_options"]["max_stream_duration"],
+        ):
+            assert seconds(limit) > seconds(route["timeout"])
+    [send] = sends.values()
+    longest = sending.MAX_TIMEOUT_SECONDS + collecting.GRACE_SECONDS
+    for limit in (send["timeout"], send["idle_timeout"], send["max_stream_duration"]["max_stream_duration"]):
+        assert seconds(limit) > longest
+    [watch] = [route for match, route in all_routes if "rest.v1.InvoiceService/Watch" in match]
+    assert seconds(watch["idle_timeout"]) > 2 * config(Path(), heartbeat_seconds=15).heartbeat_seconds
+
+
+def test_a_replica_that_hangs_is_found_while_there_is_time_to_ask_another():
+    configuration = yaml.safe_load(ENVOY.read_text())
+    [cluster] = configuration["static_resources"]["clusters"]
+    [options] = cluster["typed_extension_protocol_options"].values()
+    keepalive = options["explicit_http_config"]["http2_protocol_options"]["connection_keepalive"]
+    # Envoy adds up to 15 % to the interval.
+    found = 1.15 * seconds(keepalive["interval"]) + seconds(keepalive["timeout"])
+
+    for _, route in routes(configuration)[1]:
+        assert not seconds(route["timeout"]) or found + 5 < seconds(route["timeout"])
+
+
+@pytest.fixture
+async def slow(tmp_path, monkeypatch):
+    """A Till whose Envoy waits a tenth of its time; and how long its node needs, in the same measure."""
+    whole = envoy.configuration
+
+    def scaled(*arguments: Any, **named: Any) -> dict[str, Any]:
+        made = whole(*arguments, **named)
+        # Some are the same by an anchor.
+        for route in {id(route): route for _, route in routes(made)[1]}.values():
+            for each, name in ((route, "timeout"), (route["retry_policy"], "per_try_timeout")):
+                if name in each:
+                    each[name] = f"{seconds(each[name]) / 10:g}s"
+        return made
+
+    needs = {"seconds": 0.0}
+    create = Node.invoice
+
+    async def invoice(self: Node, *arguments: Any) -> Any:
+        await asyncio.sleep(needs["seconds"] / 10)
+        return await create(self, *arguments)
+
+    monkeypatch.setattr(envoy, "configuration", scaled)
+    monkeypatch.setattr(door, "CALL_SECONDS", door.CALL_SECONDS / 10)
+    monkeypatch.setattr(Node, "invoice", invoice)
+    async with open_shop(config(tmp_path)) as shop:
+        yield shop, needs
+
+
+@pytest.mark.parametrize("headers", [{}, {"idempotency-key": "order-1"}])
+async def test_a_create_succeeds_at_a_node_that_needs_seven_seconds(slow, headers):
+    """With the key that lets Envoy send it again, too: it was never given more than five."""
+    shop, needs = slow
+    needs["seconds"] = 7
+
+    created = await shop.rest.post("/lightning/invoice/create", json=SHOP, headers=headers)
+
+    assert (created.status_code, created.json().get("label")) == (200, headers.get("idempotency-key"))
+
+
+async def test_it_is_till_that_says_that_it_took_too_long(slow):
+    """Not Envoy, which knows no more: so the same is said on both ports."""
+    shop, needs = slow
+    needs["seconds"] = 240
+
+    rest = await shop.rest.post("/lightning/invoice/create", json=SHOP)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await shop.invoices.CreateInvoice(CreateInvoiceRequest(metadata='{"type":"shop"}'))
+
+    assert (rest.status_code, rest.json()["error"]) == (504, "E9")
+    assert refused.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert refused.value.trailing_metadata()["x-error-code"] == "E9"
