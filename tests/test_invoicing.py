@@ -11,6 +11,7 @@ from tests.parts import Parts
 from tests.samples import DAKK, a_bolt11, an_order, paid
 from tests.scripted_node import error, result, scripted_node
 from tests.test_node import GETINFO
+from tilld import invoicing
 from tilld.errors import Conflict, NodeOffline
 from tilld.invoice import Status
 from tilld.totals import Totals
@@ -137,6 +138,57 @@ async def test_after_a_crash_between_node_and_store_a_retry_adopts(till, tmp_pat
         adopted = await till.invoicing.create(DAKK, order)
 
     assert (adopted.invoice_id, adopted.bolt11) == (invoice_id, issued.bolt11)
+
+
+async def test_an_invoice_that_was_deleted_at_the_node_is_not_given_out_as_open(till, tmp_path):
+    """Nobody could pay it. The label keeps it, as expired, and who watches it is told."""
+    order = an_order(label="order-1")
+    async with simulated_node(tmp_path):
+        invoice = await till.invoicing.create(DAKK, order)
+        watch = till.invoicing.watch(DAKK, invoice.invoice_id)
+        assert (await anext(watch)).status is Status.UNPAID
+        assert await till.invoicing.create(DAKK, order) == invoice
+
+        await till.node.call("delinvoice", {"label": invoice.invoice_id, "status": "unpaid"}, {})
+        again = await till.invoicing.create(DAKK, order)
+
+        assert again == invoice._replace(expired=True) == await till.store.get(invoice.invoice_id)
+        assert (await anext(watch)).status is Status.EXPIRED
+        assert await till.invoicing.create(DAKK, order) == again
+
+
+async def test_what_was_paid_meanwhile_is_answered_as_paid(till, tmp_path):
+    """Before the follower has heard of it."""
+    order = an_order(label="order-1")
+    async with simulated_node(tmp_path) as node:
+        invoice = await till.invoicing.create(DAKK, order)
+        await node.pay(invoice.bolt11)
+
+        again = await till.invoicing.create(DAKK, order)
+
+    assert again.status is Status.PAID
+    assert (await till.store.totals()).volume_msat == 5000
+
+
+@pytest.mark.parametrize("other", ["none", "another", "silent"])
+async def test_a_node_that_cannot_say_leaves_an_open_invoice_open(till, tmp_path, monkeypatch, other):
+    """It is away, or another one, or says nothing: the store is all that there is."""
+    order = an_order(label="order-1")
+    async with simulated_node(tmp_path):
+        invoice = await till.invoicing.create(DAKK, order)
+        if other == "silent":
+            monkeypatch.setattr(till.node, "find_by_payment_hash", lambda _: asyncio.Future())
+            monkeypatch.setattr(invoicing, "INFO_SECONDS", 0.05)
+            assert await till.invoicing.create(DAKK, order) == invoice
+            return
+        await till.node.close()
+    if other == "none":
+        assert await till.invoicing.create(DAKK, order) == invoice
+        return
+    (tmp_path / "node.jsonl").unlink()
+    async with simulated_node(tmp_path):
+        await till.node.info()
+        assert await till.invoicing.create(DAKK, order) == invoice
 
 
 async def test_of_two_orders_with_one_label_at_once_one_is_refused(till, tmp_path):

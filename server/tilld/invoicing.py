@@ -1,14 +1,17 @@
 """The use cases: create an invoice, read it, watch it; tell about Till and its node."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import structlog
 
 from tilld import payment_request
 from tilld.errors import Conflict, NodeOffline, NotFound, PermissionDenied, TillError
 from tilld.hub import Hub
 from tilld.ids import is_id, is_invoice_id, is_label, is_payment_hash
-from tilld.invoice import Creator, Invoice, Seen
+from tilld.invoice import Creator, Invoice, Seen, Status
 from tilld.key import Caller, Scope
 from tilld.limits import Limits
 from tilld.node import Node
@@ -19,6 +22,8 @@ from tilld.sending_store import SendingStore
 from tilld.store import Store
 from tilld.totals import Totals
 from tilld.watch_token import WatchToken
+
+log = structlog.get_logger()
 
 # A node that needs longer to tell who it is can't create an invoice either.
 INFO_SECONDS = 2.0
@@ -62,7 +67,7 @@ class Invoicing:
         if order.label is not None:
             earlier = await self._store.get_by_label(caller.username, order.label)
             if earlier:
-                return _answering(caller, order, earlier)
+                return await self._still_there(_answering(caller, order, earlier))
             if await self._sendings.latest(caller.username, order.label):
                 raise Conflict("label is in use for an invoice that was sent")
         await self._limits.turn(caller)
@@ -161,6 +166,29 @@ class Invoicing:
             return Info(totals, online=True, node=await self._node.recent_info(INFO_SECONDS))
         except TillError:
             return Info(totals, online=False, node=self._node.last_info or await self._store.last_node())
+
+    async def _still_there(self, invoice: Invoice) -> Invoice:
+        """An invoice of an earlier order, with the node's word if it is open and the node can be asked.
+
+        One that somebody has deleted at the node cannot be paid: it is expired from then on, and a label is
+        never given a second invoice.
+        """
+        if invoice.is_final or not self._node.is_there(invoice.node_id):
+            return invoice
+        try:
+            async with asyncio.timeout(INFO_SECONDS):
+                found = await self._node.find_by_payment_hash(invoice.payment_hash)
+                # What another node does not know says nothing.
+                await self._node.check_is(invoice.node_id)
+        except (TillError, TimeoutError):
+            return invoice
+        if found is None:
+            log.warning("an open invoice is gone at the node: it is expired", invoice_id=invoice.invoice_id)
+        seen = found.seen if found else Seen(invoice.payment_hash, Status.EXPIRED, None)
+        if seen.status is Status.UNPAID:
+            return invoice
+        self._hub.publish(await self._store.settle(invoice.node_id, [seen]))
+        return await self._store.get(invoice.invoice_id) or invoice
 
     def _read(self, caller: Caller, invoice: Invoice | None) -> Invoice:
         """An invoice as its owner may see it; another's does not exist."""
