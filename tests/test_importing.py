@@ -199,3 +199,4 @@ async def test_what_the_store_cannot_hold_is_passed_over_and_told(till, lightnin
     told = capsys.readouterr().out
     assert "label=order-1" in told
     assert "label=riches" in told
+    assert told.count("its label is in use here") == 1

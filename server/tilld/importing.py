@@ -66,10 +66,12 @@ class Importing:
         wanted = [
             found for found in page if found.issued.payment_hash not in before and self._is_wanted(found)
         ]
-        await self._store.adopt([each for found in wanted if (each := await self._invoice(found))])
+        invoices = [each for found in wanted if (each := await self._invoice(found))]
+        await self._store.adopt(invoices)
+        holdable = {each.payment_hash for each in invoices}
         here = await self._here(hashes)
         for found in wanted:
-            if found.issued.payment_hash not in here:
+            if found.issued.payment_hash in holdable.difference(here):
                 log.warning("an invoice was not imported: its label is in use here", label=found.label)
         # A payment between listing and adding has passed by the follower, which did not know of it.
         added = [each for each in here if each not in before]

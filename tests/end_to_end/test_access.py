@@ -374,7 +374,8 @@ async def test_keys_are_listed_without_their_secrets(tmp_path):
         await making.process.wait()
     _, listed = await output("key", "list", cwd=tmp_path)
 
-    [line] = listed.splitlines()
+    header, line = listed.splitlines()
+    assert header.startswith("ID ")
     assert "shop" in line
     assert "type till-1" in line
     assert "till_" not in line

@@ -77,9 +77,15 @@ def list_(database: Database = None, data_dir: DataDir = None) -> None:
         last = ""
         async with _keyring(database, data_dir, create=False) as keyring:
             while page := await keyring.page(last, PAGE):
+                if not last:
+                    typer.echo("ID            USERNAME  SCOPES  DATES (UTC)")
                 for key in page:
                     typer.echo(_told(key))
                 last = page[-1].id
+        if not last:
+            typer.echo(
+                "there are no keys: anyone who can reach Till may call; make one by 'tilld key create'"
+            )
 
     asyncio.run(tell())
 
