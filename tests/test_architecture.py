@@ -69,7 +69,7 @@ LAYERS = [
     },
     {"tilld.tables", "tilld.payout_tables"},
     {"tilld.key", "tilld.totals", "tilld.watch_token", "tilld.invreq", "tilld.sending"},
-    {"tilld.invoice", "tilld.node_info"},
+    {"tilld.invoice", "tilld.node_info", "tilld.abilities"},
     {"tilld.order"},
     {
         "tilld.ids",

@@ -169,6 +169,8 @@ class Collecting:
         self, key: Key, caller: Caller, order: SendOrder, number: int, tried: int, until: float
     ) -> Sending:
         """Make an attempt, to its outcome if that can be known. In this call it is the one `tried`."""
+        if reason := (await self._node.abilities()).no_collecting:
+            raise Unavailable(reason)
         node_id = await self._node.identity()
         (await self._node.read(order.invreq)).check(order, node_id, self._clock())
         node_label = order.node_label(caller.username, self._store.secret, number)

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import structlog
 
+from tilld.abilities import Abilities
 from tilld.errors import NodeOffline, TillError, TookTooLong
 from tilld.invoice import Issued, NodeInvoice, Seen
 from tilld.node_errors import MayExist, errors_translated
@@ -16,7 +17,7 @@ from tilld.node_info import NodeInfo
 from tilld.node_records import INVOICE_FIELDS, UPDATE_FIELDS, issued, node_invoice, seen_in, usable
 from tilld.observer import NOBODY, Observer
 from tilld.order import MAX_BOLT11_DESCRIPTION_BYTES, Order
-from tilld.pipeline import Pipeline
+from tilld.pipeline import Pipeline, Refused
 from tilld.strict_json import text, whole
 
 log = structlog.get_logger()
@@ -76,6 +77,8 @@ class Node:
         self._last_info_is_of: object = None
         self._last_info_at = -math.inf
         self._asking: asyncio.Task[NodeInfo] | None = None
+        self._abilities = Abilities()
+        self._abilities_are_of: object = None
 
     async def close(self) -> None:
         """Hang up; calls in flight raise NodeOffline."""
@@ -122,6 +125,22 @@ class Node:
         if self.last_info and self.is_there(self.last_info.id):
             return self.last_info.id
         return (await self.info()).id
+
+    async def abilities(self) -> Abilities:
+        """What the node can do, asked for anew on every new connection; the log says what it cannot."""
+        if self._abilities_are_of is not None and self._abilities_are_of is self._rpc.connection:
+            return self._abilities
+        try:
+            with errors_translated(refusals=True):
+                reply = await self._rpc.call("help", filter={"help": [{"command": True}]})
+                abilities = Abilities.from_help(reply)
+        except Refused:
+            # A node without help is not known to lack anything.
+            abilities = Abilities()
+        if abilities.missing and abilities != self._abilities:
+            log.warning("lightningd lacks what Till can use; all else works", missing=abilities.missing)
+        self._abilities, self._abilities_are_of = abilities, self._rpc.connection
+        return abilities
 
     async def invoice(self, invoice_id: str, order: Order) -> Issued:
         """Create an invoice, labelled with its invoice_id (lightning-invoice(7)).

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from pyln.client import RpcError
 
+from tilld.abilities import Abilities
 from tilld.errors import (
     Expired,
     Internal,
@@ -156,6 +157,10 @@ class NodeCollecting:
         except MayExist:
             return False
         return True
+
+    async def abilities(self) -> Abilities:
+        """What the node can do."""
+        return await self._node.abilities()
 
     async def identity(self) -> str:
         """The public key of the node."""

@@ -66,6 +66,8 @@ class Payouts:
                 return earlier
         order.check_against(self._payout_limits, self._clock())
         await self._limits.turn(caller)
+        if reason := (await self._node.abilities()).no_payouts:
+            raise Unavailable(reason)
         node_id = await self._node.identity()
         wanted = Invreq.intended(caller.creator, order, node_id, self._secret, self._clock())
         invreq = await self.store.intend(wanted, self._payout_limits)

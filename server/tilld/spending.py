@@ -17,6 +17,8 @@ from tilld.progress import Progress
 log = structlog.get_logger()
 
 SWEEP_SECONDS = 10.0
+# A node that cannot pay out is looked at so often, in case that another one answers.
+REST_SECONDS = 60.0
 # A step that the node fails is tried again after a pause that grows to this.
 LONGEST_PAUSE_SECONDS = 60.0
 # Whoever began it has had its answer by now, or never will.
@@ -50,6 +52,7 @@ class Spending:
                 tasks.create_task(persist(name, partial(self._repeat, step), LONGEST_PAUSE_SECONDS))
 
     async def _follow(self) -> None:
+        await self._until_able()
         node_id = await self._node.identity()
         followed = await self._store.updated_index(node_id)
         latest = await self._node.latest("updated", "sendpays")
@@ -80,7 +83,14 @@ class Spending:
                 progress.at(followed - first)
         return followed
 
+    async def _until_able(self) -> None:
+        while True:
+            if not (await self._node.abilities()).no_payouts:
+                return
+            await asyncio.sleep(REST_SECONDS)
+
     async def _repeat(self, step: Callable[[str], Awaitable[None]]) -> None:
+        await self._until_able()
         while True:
             await step(await self._node.identity())
             await asyncio.sleep(SWEEP_SECONDS)
