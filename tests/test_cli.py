@@ -16,6 +16,7 @@ import pytest
 from tests.conftest import eventually, new_database
 from tests.nodes import is_running
 from tests.scripted_node import result, scripted_node
+from tilld import play_money
 from tilld.database import close_database, open_database
 from tilld.simulator import Simulator
 
@@ -477,3 +478,41 @@ async def test_no_password_is_in_what_is_said_of_a_database(tmp_path, url):
     assert code == 1
     assert "127.0.0.1:1/till cannot be used" in said
     assert "hush" not in said
+
+
+@pytest.mark.parametrize("output", ["pipe", "/dev/full"])
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+async def test_output_that_cannot_be_written_does_not_end_till(stream, output, tmp_path):
+    """A closed pipe or a full disk loses lines; payments go on, and a stop is clean."""
+    if output == "pipe":
+        reading, broken = os.pipe()
+        os.close(reading)
+    else:
+        broken = os.open(output, os.O_WRONLY)
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        port = probe.getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        *TILLD, "run", "--data-dir=till", "--grpc=127.0.0.1:0", f"--rest=127.0.0.1:{port}",
+        cwd=tmp_path, **{"stdout": asyncio.subprocess.DEVNULL, "stderr": asyncio.subprocess.DEVNULL}
+        | {stream: broken},
+    )  # fmt: skip
+    os.close(broken)
+    try:
+        async with asyncio.timeout(20), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as rest:
+            for _ in range(2):
+                reply = None
+                while reply is None or reply.status_code != 200:
+                    assert process.returncode is None
+                    try:
+                        body = {"msat": 5000, "metadata": {"type": "shop"}}
+                        reply = await rest.post("/lightning/invoice/create", json=body)
+                    except httpx.TransportError:
+                        await asyncio.sleep(0.05)
+                await play_money.pay(tmp_path / "till" / "lightning-rpc", reply.json()["payreq"], None)
+                await rest.get(f"/lightning/invoice/{reply.json()['invoiceid']}/watch")
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

@@ -22,6 +22,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from tilld import logs
 from tilld.config import Address
 from tilld.errors import OperatorError, TillError
 from tilld.follower import Follower
@@ -152,6 +153,9 @@ class _Scraped(Collector):
                 "till_node_last_heard_timestamp_seconds",
                 "When the node answered last; 0: never",
                 self._metrics.node_heard_at,
+            ),
+            CounterMetricFamily(
+                "till_log_lines_lost", "Log lines that could not be written", logs.lost_lines()
             ),
             GaugeMetricFamily(
                 "till_follower_lag", "Updates of the node that are known of and not settled", follower.lag

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Annotated
 
@@ -33,11 +34,17 @@ def main() -> None:
     """Run the command; an error of the operator's is one line."""
     # Whatever is written is nobody else's business, wherever it is.
     os.umask(0o077)
+    # Imported here: every command would wait for structlog.
+    from tilld.logs import drop_unwritten
+
     try:
         app()
     except OperatorError as error:
-        print(f"tilld: {error}", file=sys.stderr)  # noqa: T201
+        with suppress(OSError):
+            print(f"tilld: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
+    finally:
+        drop_unwritten()
 
 
 def _show_version(wanted: bool) -> None:
