@@ -41,7 +41,8 @@ const render = (api) => {
     schema = follow(schema);
     if (schema.anyOf) return [...new Set(schema.anyOf.map(type))].join(" or ");
     if ("const" in schema) return JSON.stringify(schema.const);
-    if (schema.enum) return schema.enum.map((each) => JSON.stringify(each)).join(" or ");
+    const values = schema.enum ?? schema["x-extensible-enum"];
+    if (values) return values.map((each) => JSON.stringify(each)).join(" or ");
     if (schema.type === "array") return "array of " + type(schema.items);
     return [schema.type].flat().join(" or ");
   };
