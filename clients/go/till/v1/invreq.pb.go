@@ -38,9 +38,9 @@ const (
 	InvreqStatus_INVREQ_STATUS_BEING_PAID InvreqStatus = 2
 	// It was for a single use, and was paid. Final.
 	InvreqStatus_INVREQ_STATUS_USED InvreqStatus = 3
-	// It is for a single use, and a payment of it failed. Till disables it, since the node could pay it twice.
+	// It is for a single use, and a payment of it failed. Until it is disabled, the node could still pay it, even twice.
 	InvreqStatus_INVREQ_STATUS_FAILED InvreqStatus = 4
-	// It expired, whether or not it was disabled before. Till disables it, since the node does not.
+	// It expired, whether or not it was disabled before. Until it is disabled, the node still pays it.
 	InvreqStatus_INVREQ_STATUS_EXPIRED InvreqStatus = 5
 	// It was disabled.
 	InvreqStatus_INVREQ_STATUS_DISABLED InvreqStatus = 6

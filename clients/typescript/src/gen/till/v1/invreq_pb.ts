@@ -146,14 +146,14 @@ export enum InvreqStatus {
   USED = 3,
 
   /**
-   * It is for a single use, and a payment of it failed. Till disables it, since the node could pay it twice.
+   * It is for a single use, and a payment of it failed. Until it is disabled, the node could still pay it, even twice.
    *
    * @generated from enum value: INVREQ_STATUS_FAILED = 4;
    */
   FAILED = 4,
 
   /**
-   * It expired, whether or not it was disabled before. Till disables it, since the node does not.
+   * It expired, whether or not it was disabled before. Until it is disabled, the node still pays it.
    *
    * @generated from enum value: INVREQ_STATUS_EXPIRED = 5;
    */
