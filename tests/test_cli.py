@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import sqlite3
@@ -516,3 +517,66 @@ async def test_output_that_cannot_be_written_does_not_end_till(stream, output, t
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def take_a_payment(rest, rpc_file):
+    """Create an invoice at an address, pay it, and see it paid."""
+    async with httpx.AsyncClient(base_url=rest, timeout=10) as shop:
+        body = {"msat": 5000, "metadata": {"type": "shop"}}
+        created = (await shop.post("/lightning/invoice/create", json=body)).json()
+        await play_money.pay(rpc_file, created["payreq"], None)
+        reply = await shop.get(f"/lightning/invoice/{created['invoiceid']}/watch")
+        assert '"status":"paid"' in reply.text
+        return reply
+
+
+async def test_a_log_that_nobody_reads_does_not_end_till(tmp_path):
+    """A line that cannot be written is lost and counted; the next one that gets through says how many."""
+    reader, writer = os.pipe()
+    async with tilld("run", *FREE, "--metrics=127.0.0.1:0", cwd=tmp_path, errors=writer) as till:
+        os.close(writer)
+        rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n  gRPC")
+        metrics = await till.says(r"(http://\S+/metrics)")
+        await take_a_payment(rest, tmp_path / ".till/lightning-rpc")
+        os.close(reader)
+        await take_a_payment(rest, tmp_path / ".till/lightning-rpc")
+        async with httpx.AsyncClient() as prometheus:
+            lost = re.search(r"^till_log_lines_lost_total (\S+)", (await prometheus.get(metrics)).text, re.M)
+        assert lost
+        assert float(lost[1]) >= 2
+        assert await till.end() == 0
+
+
+@pytest.fixture
+def full_disk():
+    """A file on a disk without room."""
+    with open("/dev/full", "wb") as full:
+        yield full
+
+
+async def test_a_result_that_cannot_be_written_is_an_error(tmp_path, full_disk):
+    """A key that nobody saw: the command fails, and says so in a line."""
+    process = await asyncio.create_subprocess_exec(
+        *TILLD,
+        "key",
+        "create",
+        "--username=a",
+        cwd=tmp_path,
+        stdout=full_disk,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    assert process.returncode == 1
+    assert said.decode().splitlines()[-1].startswith("tilld: standard output cannot be written (No space")
+
+
+async def test_a_log_that_cannot_be_written_does_not_fail_a_command(tmp_path):
+    """Also where standard error is closed: the store must not get its number."""
+    command = shlex.join([*TILLD, "key", "create", "--username=a"])
+    process = await asyncio.create_subprocess_shell(
+        f"{command} 2>&-", cwd=tmp_path, stdout=asyncio.subprocess.PIPE
+    )
+    key, _ = await process.communicate()
+    assert process.returncode == 0
+    assert key.startswith(b"till_")
+    assert (tmp_path / ".till/till.db").read_bytes().startswith(b"SQLite format 3")

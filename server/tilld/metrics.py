@@ -22,7 +22,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tilld import logs
+from tilld import output
 from tilld.config import Address
 from tilld.errors import OperatorError, TillError
 from tilld.follower import Follower
@@ -154,11 +154,11 @@ class _Scraped(Collector):
                 "When the node answered last; 0: never",
                 self._metrics.node_heard_at,
             ),
-            CounterMetricFamily(
-                "till_log_lines_lost", "Log lines that could not be written", logs.lost_lines()
-            ),
             GaugeMetricFamily(
                 "till_follower_lag", "Updates of the node that are known of and not settled", follower.lag
+            ),
+            CounterMetricFamily(
+                "till_log_lines_lost", "Log lines that could not be written", output.stderr().lost
             ),
         ]
         try:

@@ -2,12 +2,12 @@
 
 import os
 import sys
-from contextlib import suppress
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
+from tilld import output
 from tilld.cli import key, node
 from tilld.cli.run import envoy, run
 from tilld.cli.upkeep import doctor, import_
@@ -34,17 +34,12 @@ def main() -> None:
     """Run the command; an error of the operator's is one line."""
     # Whatever is written is nobody else's business, wherever it is.
     os.umask(0o077)
-    # Imported here: every command would wait for structlog.
-    from tilld.logs import drop_unwritten
-
+    output.prepare()
     try:
         app()
     except OperatorError as error:
-        with suppress(OSError):
-            print(f"tilld: {error}", file=sys.stderr)  # noqa: T201
+        print(f"tilld: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
-    finally:
-        drop_unwritten()
 
 
 def _show_version(wanted: bool) -> None:

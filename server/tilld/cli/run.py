@@ -4,7 +4,6 @@ import os
 import shlex
 import shutil
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,7 +86,7 @@ def run(
 
     from tilld import app as till
 
-    uvloop.run(till.run(config, lambda running: _announce(_announcement(config, running))))
+    uvloop.run(till.run(config, lambda running: typer.echo(_announcement(config, running))))
 
 
 def envoy(
@@ -134,21 +133,16 @@ def envoy(
 
     from tilld import front
 
-    uvloop.run(front.run(config, lambda rest: _announce(_announcement_of_envoy(config, rest))))
+    uvloop.run(front.run(config, lambda rest: typer.echo(_announcement_of_envoy(config, rest))))
 
 
 def _prepare(config: Config) -> None:
     """Do what must come before tilld.app is loaded, which loads grpc."""
     config.prepare_grpc()
-    from tilld import logs
+    from tilld import logs, output
 
+    output.protect_stdout()
     logs.configure(config.log_level, config.log_format)
-
-
-def _announce(text: str) -> None:
-    # The banner is for a person; without a reader the till serves all the same.
-    with suppress(OSError):
-        typer.echo(text)
 
 
 def _announcement(config: Config, running: "Running") -> str:
