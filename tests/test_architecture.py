@@ -65,6 +65,7 @@ LAYERS = [
         "tilld.persist",
         "tilld.certificates",
         "tilld.unix_socket",
+        "tilld.database_files",
         "tilld.collector",
     },
     {"tilld.tables", "tilld.payout_tables"},
@@ -83,6 +84,7 @@ LAYERS = [
     },
     {"tilld.tracing"},
     {"tilld.config", "tilld.logs", "tilld.observer", "tilld.times"},
+    {"tilld.output"},
     {"tilld.errors"},
 ]
 

@@ -77,8 +77,8 @@ def database(monkeypatch):
     """The open database of the Till that is started next, to do harm to it."""
     opened = []
 
-    def remembered(url):
-        opened.append(open_database(url))
+    def remembered(url, **how):
+        opened.append(open_database(url, **how))
         return opened[-1]
 
     monkeypatch.setattr(app, "open_database", remembered)
@@ -148,8 +148,8 @@ async def test_a_postgresql_that_becomes_read_only_is_told_and_gone_on_from(tmp_
 async def test_a_short_lock_delays_only(tmp_path, monkeypatch):
     """Somebody who writes to the database is waited for, and holds up no reading."""
 
-    def patient(url):
-        database: Any = open_database(url)
+    def patient(url, **how):
+        database: Any = open_database(url, **how)
         # Such a lock would be long on a busy machine, if it were not for this.
         database.pragma("busy_timeout", 30_000, permanent=True)
         return database

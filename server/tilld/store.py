@@ -9,12 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from itertools import compress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import peewee
 import structlog
 
 from tilld.database import close_database, drop_connection
+from tilld.database_files import DatabaseFiles
 from tilld.errors import Internal, TillError, Unavailable
 from tilld.group_commit import GroupCommit
 from tilld.invoice import Creator, Invoice, Seen
@@ -57,6 +59,7 @@ class Store:
         self._readers = None if is_local else ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._adding = GroupCommit(self._insert)
         self._totals = Recent[Totals](TOTALS_SECONDS)
+        self._files = DatabaseFiles(Path(database.database) if is_local else None)
         try:
             [(secret,)] = self._once_more(lambda: self._do.rows(self._sql.secret))
         except peewee.PeeweeException as reason:
@@ -66,7 +69,7 @@ class Store:
     async def close(self) -> None:
         """Finish what is being written, and close."""
         with suppress(Unavailable):
-            await self._write(self._database.close)
+            await self._run(self._writer, self._database.close)
         self._writer.shutdown()
         if self._readers:
             self._readers.shutdown()
@@ -149,6 +152,10 @@ class Store:
         rows = await self._read(self._sql.last_node, 1)
         return NodeInfo.from_json(json.loads(rows[0][0])) if rows else None
 
+    def check_files(self) -> None:
+        """Make sure that the files of the database are still those that were opened. Raises Unavailable."""
+        self._files.check()
+
     async def totals(self, username: str | None = None) -> Totals:
         """The totals of a user, or of all. They are kept, not counted.
 
@@ -212,7 +219,7 @@ class Store:
     async def _write(self, work: Callable[[], Done], operation: str = "write") -> Done:
         with self._observer.store_call(operation):
             try:
-                return await self._run(self._writer, work)
+                return await self._run(self._writer, lambda: self._kept(work))
             finally:
                 # Even a write that fails may have been done.
                 self._totals.forget()
@@ -243,6 +250,13 @@ class Store:
         except peewee.PeeweeException as reason:
             raise _logged(reason) from None
 
+    def _kept(self, work: Callable[[], Done]) -> Done:
+        """Do it, and make sure that it was not written into a file that is gone."""
+        self._files.check()
+        done = work()
+        self._files.check()
+        return done
+
     def _once_more(self, work: Callable[[], Done]) -> Done:
         """Do it, and again on a new connection if the old one is lost or somebody else was in the way.
 
@@ -252,6 +266,7 @@ class Store:
             return work()
         except (peewee.OperationalError, peewee.InterfaceError, peewee.InternalError):
             drop_connection(self._database)
+            self._files.reopened()
             return work()
 
 

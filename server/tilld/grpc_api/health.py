@@ -72,6 +72,7 @@ async def report(
 
 async def _answers(store: Store) -> bool:
     try:
+        store.check_files()
         await store.totals()
     except TillError:
         return False
