@@ -92,6 +92,7 @@ OUTSIDE = {
     "grpc": {"tilld.grpc_api", "tilld.rest_api", "tilld.rest_v1", "tilld.app"},
     "grpc_health": {"tilld.grpc_api", "tilld.app"},
     "till": {"tilld.grpc_api", "tilld.rest_api"},
+    "till_cli": {"tilld.cli"},
     "peewee": {
         "tilld.database",
         "tilld.tables",

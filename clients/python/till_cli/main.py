@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup, TyperOption
+from typer.core import TyperOption
 
 from till import errors
 from till.client import Client
 from till.connection import ADDRESS, TIMEOUT_SECONDS
 from till_cli import commands
+from till_cli.app import App, Group
 
 HINTS = {
     errors.ConnectionLost: "Is Till running at {address}? Name another with --address or TILL_ADDRESS; "
@@ -24,7 +25,7 @@ HINTS = {
 }
 
 
-class Till(TyperGroup):
+class Till(Group):
     """The commands; an error of Till's is one line, which says what to do next."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -60,14 +61,13 @@ class Till(TyperGroup):
             raise typer.Exit(1) from None
 
 
-app = typer.Typer(
+app = App(
     cls=Till,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-invoice = typer.Typer(help="Create and read invoices.", no_args_is_help=True)
+invoice = App(help="Create and read invoices.")
 invoice.command()(commands.create)
 invoice.command()(commands.get)
 app.add_typer(invoice, name="invoice")

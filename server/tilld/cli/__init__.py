@@ -7,16 +7,16 @@ from typing import Annotated
 
 import typer
 
+from till_cli.app import App
 from tilld import output
 from tilld.cli import key, node
 from tilld.cli.run import envoy, run
 from tilld.cli.upkeep import doctor, import_
 from tilld.errors import OperatorError
 
-app = typer.Typer(
+app = App(
     name="tilld",
     help="Till: a cash register for Core Lightning.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",

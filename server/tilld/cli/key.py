@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from till_cli.app import App
 from tilld.cli.options import Database, DataDir
 from tilld.config import Config
 from tilld.errors import NotFound, OperatorError
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 
 PAGE = 1000
 
-app = typer.Typer(
-    no_args_is_help=True,
+app = App(
     help="API keys: who may call, and what for. From the first one on, every call needs one. "
     "Works beside a running Till, at once.",
 )

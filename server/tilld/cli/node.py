@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
+from till_cli.app import App
 from tilld.config import Config
 from tilld.errors import OperatorError
 
-app = typer.Typer(no_args_is_help=True, help="The simulated node: lightningd with play money.")
+app = App(help="The simulated node: lightningd with play money.")
 
 
 @app.command()

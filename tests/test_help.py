@@ -1,0 +1,32 @@
+"""The help of both programs, of every command."""
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from till_cli.main import app as till
+from tilld.cli import app as tilld
+
+PROGRAMS = {"till": till, "tilld": tilld}
+
+
+def commands(group):
+    """The arguments that lead to a group, and to each command within it."""
+    yield ()
+    for name, command in getattr(group, "commands", {}).items():
+        yield from ((name, *rest) for rest in commands(command))
+
+
+COMMANDS = [
+    (program, path) for program, app in PROGRAMS.items() for path in commands(typer.main.get_command(app))
+]
+
+
+@pytest.mark.parametrize(("program", "path"), COMMANDS, ids=lambda value: "-".join(value) or "itself")
+def test_a_flag_has_no_type(program, path):
+    """A flag takes no value, and <bool> looks as if it did."""
+    told = CliRunner().invoke(PROGRAMS[program], [*path, "--help"], env={"COLUMNS": "200"})
+
+    assert told.exit_code == 0
+    assert "--help" in told.stdout
+    assert "bool" not in told.stdout.lower()
