@@ -129,22 +129,22 @@ clean: ## Remove what was installed and generated here, but not .till
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
 	rm -rf clients/*/build clients/*/target clients/*/dist clients/*/node_modules clients/*/build.log clients/*/*.tgz
 
-# --no-deps: the requirements files are complete, each line with its hashes.
 .venv/.run: requirements.txt pyproject.toml clients/python/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 	  "Till needs Python 3.11 or later: make PYTHON=/path/to/python3.11 run")'
 	@echo "Setting up .venv (once) ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
+	@$(BIN)/python scripts/install.py requirements.txt
+	@echo "Installing Till itself ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	  --editable clients/python --editable .
 	@touch $@
 
 .venv/.dev: .venv/.run requirements-dev.txt
 	@echo "Setting up the tools for development (once) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
+	@$(BIN)/python scripts/install.py requirements-dev.txt
 	@touch $@
 
 .venv/.fuzz: .venv/.dev requirements-fuzz.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-fuzz.txt
+	@$(BIN)/python scripts/install.py requirements-fuzz.txt
 	@touch $@
