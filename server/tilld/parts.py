@@ -29,6 +29,7 @@ class Parts:
         )
         self._parts = AsyncExitStack()
         self._lives: dict[asyncio.Task[Any], str] = {}
+        self._envoy: Envoy | None = None
 
     async def __aenter__(self) -> Self:
         try:
@@ -52,6 +53,11 @@ class Parts:
             ended.cancel()
             raise OperatorError(f"{self._lives[done.pop()]}; start it again")
 
+    @property
+    def envoy_restarts(self) -> int:
+        """How often Envoy died and was started again."""
+        return self._envoy.restarts if self._envoy else 0
+
     async def _start(self) -> None:
         raise NotImplementedError
 
@@ -63,9 +69,10 @@ class Parts:
             self._certificates.newest,
             self._config.cors_origin,
         )
+        self._envoy = envoy
         await envoy.start()
         self._parts.push_async_callback(envoy.stop, self._config.grace_seconds)
-        self._watch_over("Envoy", envoy.wait(), envoy.log)
+        self._spawn("Envoy", envoy.keep_up(), envoy.log)
         self._renew_certificates(envoy.use)
         return envoy.rest
 
@@ -74,9 +81,9 @@ class Parts:
         if any(self._certificates.newest):
             self._spawn("the watch over the certificates", self._certificates.follow(use))
 
-    def _spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
+    def _spawn(self, name: str, work: Coroutine[Any, Any, Any], log_file: Path | None = None) -> None:
         """Run a part of ours for as long as everything runs."""
-        task = self._watch_over(name, work, None)
+        task = self._watch_over(name, work, log_file)
         self._parts.push_async_callback(_cancel, task)
 
     def _watch_over(
