@@ -66,6 +66,7 @@ LAYERS = [
         "tilld.certificates",
         "tilld.unix_socket",
         "tilld.database_files",
+        "tilld.listening",
         "tilld.collector",
     },
     {"tilld.tables", "tilld.payout_tables"},

@@ -808,7 +808,7 @@ async def test_a_grpc_web_error_keeps_all_that_it_has(envoy: Envoy) -> None:
 
 
 async def test_the_configuration_is_valid(tmp_path: Path) -> None:
-    config = configuration(Address("::", 8080), [Address("0.0.0.0", 50051)], ADMIN)
+    config = configuration([Address("::", 8080)], [Address("0.0.0.0", 50051)], ADMIN)
     (tmp_path / "envoy.json").write_text(json.dumps(config))
 
     assert await validate(tmp_path / "envoy.json", cwd=tmp_path) == (0, "")
@@ -825,7 +825,7 @@ async def test_envoy_yaml_is_valid_by_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("host", "loopback"), [("0.0.0.0", "127.0.0.1"), ("::", "::1")])
 async def test_a_server_on_every_address_is_reached_on_the_loopback(host: str, loopback: str) -> None:
-    config = configuration(Address("127.0.0.1", 8080), [Address(host, 50051)], ADMIN)
+    config = configuration([Address("127.0.0.1", 8080)], [Address(host, 50051)], ADMIN)
 
     assert f'{{"address": "{loopback}", "port_value": 50051}}' in json.dumps(config)
 

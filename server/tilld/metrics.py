@@ -7,6 +7,7 @@ from functools import cache
 from importlib.metadata import version
 from types import TracebackType
 from typing import NamedTuple
+from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,7 +23,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tilld import output
+from tilld import listening, output
 from tilld.config import Address
 from tilld.errors import OperatorError, TillError
 from tilld.follower import Follower
@@ -109,23 +110,27 @@ class Metrics(Observer):
 
 
 class Serving:
-    """The server of metrics, on a thread of its own."""
+    """The servers of metrics, on all addresses that a host stands for, each on a thread of its own."""
 
     def __init__(self, registry: CollectorRegistry, address: Address) -> None:
-        try:
-            self._server, _ = start_http_server(address.port, address.host, registry)
-        except OSError:
-            raise OperatorError(
-                f"{address} cannot be listened on: stop what uses it, "
-                "or give another with --metrics HOST:PORT"
-            ) from None
-        self.address = address._replace(port=self._server.server_port)
+        self._servers: list[WSGIServer] = []
+        for host, port in listening.free(address, "--metrics"):
+            try:
+                server, _ = start_http_server(port, host, registry)
+            except OSError:
+                raise OperatorError(
+                    f"{address} cannot be listened on: stop what uses it, "
+                    "or give another with --metrics HOST:PORT"
+                ) from None
+            self._servers.append(server)
+            self.address = address._replace(port=port)
 
     async def stop(self) -> None:
         """Stop serving."""
-        # It ends when it looks up next, and whom it serves may wait for this very loop.
-        await asyncio.to_thread(self._server.shutdown)
-        self._server.server_close()
+        for server in self._servers:
+            # It ends when it looks up next, and whom it serves may wait for this very loop.
+            await asyncio.to_thread(server.shutdown)
+            server.server_close()
 
 
 class _Scraped(Collector):

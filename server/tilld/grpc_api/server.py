@@ -14,6 +14,7 @@ from till.v1 import (
     key_service_pb2,
     key_service_pb2_grpc,
 )
+from tilld import listening
 from tilld.access import Access
 from tilld.certificates import CertificateFiles
 from tilld.config import Address
@@ -94,20 +95,23 @@ def create(
 
 
 def listen(server: grpc.aio.Server, address: Address, certificates: CertificateFiles) -> Address:
-    """Bind a server to an address, with TLS if there is a certificate to show.
+    """Bind a server to all addresses that a host stands for, with TLS if there is a certificate to show.
 
-    Returns the address with the port that port 0 has become. Raises OperatorError where it can't be had.
+    Returns the address with the port that port 0 has become. Raises OperatorError where one can't be had.
     """
-    try:
-        if certificates.newest.chain:
-            port = server.add_secure_port(str(address), _credentials(certificates))
-        else:
-            port = server.add_insecure_port(str(address))
-        return address._replace(port=port)
-    except RuntimeError:
-        raise OperatorError(
-            f"{address} cannot be listened on: stop what uses it, or give another with --grpc HOST:PORT"
-        ) from None
+    addresses = listening.free(address, "--grpc")
+    credentials = _credentials(certificates) if certificates.newest.chain else None
+    for each in addresses:
+        try:
+            if credentials:
+                server.add_secure_port(str(each), credentials)
+            else:
+                server.add_insecure_port(str(each))
+        except RuntimeError:
+            raise OperatorError(
+                f"{each} cannot be listened on: stop what uses it, or give another with --grpc HOST:PORT"
+            ) from None
+    return address._replace(port=addresses[0].port)
 
 
 def listen_on_socket(server: grpc.aio.Server, path: str) -> None:
