@@ -54,12 +54,12 @@ LAYERS = [
     {"tilld.store", "tilld.node", "tilld.hub", "tilld.limits", "tilld.turns"},
     {"tilld.transactions", "tilld.node_records"},
     {"tilld.node_errors"},
+    {"tilld.pipeline"},
     {
         "tilld.database",
         "tilld.statements",
         "tilld.payout_statements",
         "tilld.group_commit",
-        "tilld.pipeline",
         "tilld.child",
         "tilld.progress",
         "tilld.persist",

@@ -602,3 +602,11 @@ async def test_a_log_that_cannot_be_written_does_not_fail_a_command(tmp_path):
     assert process.returncode == 0
     assert key.startswith(b"till_")
     assert (tmp_path / ".till/till.db").read_bytes().startswith(b"SQLite format 3")
+
+
+async def test_a_start_that_waits_for_the_node_ends_by_its_signal(tmp_path):
+    async with tilld("run", *FREE, "--wait-for-node", "--lightning-rpc=nowhere", cwd=tmp_path) as till:
+        await till.says(r"(waiting for lightningd to start)")
+        async with asyncio.timeout(10):
+            assert await till.end(signal.SIGTERM) == 0
+    assert "Traceback" not in till.out

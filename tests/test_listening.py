@@ -54,7 +54,7 @@ async def test_all_addresses_of_a_name_are_served(tmp_path):
         assert running.metrics
         for host in HOSTS:
             assert httpx.get(f"http://{host}:{running.rest.port}/docs").status_code == 200
-            assert "till_watchers" in httpx.get(f"http://{host}:{running.metrics.port}/metrics").text
+            assert "till_watches" in httpx.get(f"http://{host}:{running.metrics.port}/metrics").text
             with closing(socket.create_connection((host, running.grpc.port))):
                 pass
 

@@ -35,7 +35,7 @@ from tilld.rest_api.rest_invreq_servicer import RestInvreqServicer
 from tilld.rest_api.rest_servicer import RestServicer
 from tilld.spending import Spending
 from tilld.store import Store
-from tilld.workbench import check_socket, make_directory
+from tilld.workbench import check_socket, make_directory, wait_for_socket
 
 if TYPE_CHECKING:
     from tilld.tracing import Tracing
@@ -79,6 +79,8 @@ class Till(parts.Parts):
         if not config.no_rest and unix_socket.is_served(self._socket_for_envoy()):
             raise OperatorError(f"another Till runs in {config.data_dir}: give another with --data-dir")
         rpc_file = config.lightning_rpc or await self._start_simulated_node()
+        if config.wait_for_node:
+            await wait_for_socket(rpc_file)
         check_socket(rpc_file)
         metrics = Metrics() if config.metrics else None
         observer = self._observers(metrics)

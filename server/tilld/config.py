@@ -90,6 +90,7 @@ FLAGS = {
     "grpc",
     "rest",
     "no_rest",
+    "wait_for_node",
     "upstream",
     "allow_anonymous",
     "tls_cert",
@@ -113,6 +114,8 @@ class Config(BaseSettings):
     data_dir: PathSetting = Path(".till")
     grpc: AddressSetting = Address("127.0.0.1", 50051)
     rest: AddressSetting = Address("127.0.0.1", 8080)
+    # At the start, wait for the socket of lightningd: for boot order.
+    wait_for_node: bool = False
     no_rest: bool = False
     # Lets everybody call who can reach an address that is not on loopback.
     allow_anonymous: bool = False

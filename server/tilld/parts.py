@@ -99,15 +99,27 @@ async def run(parts: Parts, announce: Callable[[], None]) -> None:
 
     Raises OperatorError where they can't start, or one dies.
     """
-    ending = asyncio.Event()
+    loop, starting, ending = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
+
+    def end() -> None:
+        ending.set()
+        # A start may wait for long, for the node or for Envoy.
+        if starting:
+            starting.cancel()
+
     for each in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(each, ending.set)
+        loop.add_signal_handler(each, end)
     _allow_many_connections()
-    async with parts:
-        collector.spare_what_stays()
-        announce()
-        await parts.serve_until(ending)
-        log.info("stopping")
+    try:
+        async with parts:
+            starting = None
+            collector.spare_what_stays()
+            announce()
+            await parts.serve_until(ending)
+            log.info("stopping")
+    except asyncio.CancelledError:
+        if not ending.is_set():
+            raise
 
 
 def _allow_many_connections() -> None:

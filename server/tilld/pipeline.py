@@ -8,11 +8,13 @@ import asyncio
 import itertools
 import json
 from contextvars import Context
+from pathlib import Path
 from typing import Any
 
 import structlog
 from pyln.client import LightningRpc, RpcError
 
+from tilld import unix_socket
 from tilld.observer import NOBODY, NOTHING, Observer
 
 log = structlog.get_logger()
@@ -92,17 +94,30 @@ class Pipeline(LightningRpc):  # type: ignore[misc]
         async with self._connecting:
             if self._connection is None or self._connection.is_lost:
                 try:
-                    reader, writer = await asyncio.open_unix_connection(
-                        self.socket_path, limit=MAX_REPLY_BYTES
-                    )
+                    # uvloop cuts a path that is too long, and connects to another socket, or to none.
+                    with unix_socket.short(Path(self.socket_path).parent) as directory:
+                        reader, writer = await asyncio.open_unix_connection(
+                            f"{directory}/{Path(self.socket_path).name}", limit=MAX_REPLY_BYTES
+                        )
                 except OSError as reason:
-                    if str(reason) != self._told:
-                        self._told = str(reason)
-                        log.warning("lightningd cannot be reached", reason=self._told)
+                    self._tell(reason)
                     raise ConnectionLost(sent=False) from None
                 self._told = ""
                 self._connection = _Connection(reader, writer)
             return self._connection
+
+    def _tell(self, reason: OSError) -> None:
+        if str(reason) == self._told:
+            return
+        self._told = str(reason)
+        if isinstance(reason, PermissionError):
+            log.error(
+                "lightningd's socket may not be used: run Till as a user who may, or see rpc-file-mode in "
+                "lightningd-config(5)",
+                socket=str(self.socket_path),
+            )
+        else:
+            log.warning("lightningd cannot be reached", reason=self._told)
 
 
 class _Connection:

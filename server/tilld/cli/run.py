@@ -35,6 +35,13 @@ def run(
         typer.Option(metavar="HOST:PORT", help="Address for gRPC. [TILLD_GRPC; default: 127.0.0.1:50051]"),
     ] = None,
     rest: Rest = None,
+    wait_for_node: Annotated[
+        bool,
+        typer.Option(
+            "--wait-for-node",
+            help="At the start, wait until lightningd has made its socket. [TILLD_WAIT_FOR_NODE]",
+        ),
+    ] = False,
     no_rest: Annotated[bool, typer.Option("--no-rest", help="Do not start Envoy. [TILLD_NO_REST]")] = False,
     allow_anonymous: Annotated[
         bool,
@@ -74,6 +81,7 @@ def run(
         grpc=grpc,
         rest=rest,
         no_rest=no_rest or None,
+        wait_for_node=wait_for_node or None,
         allow_anonymous=allow_anonymous or None,
         tls_cert=tls_cert,
         tls_key=tls_key,
