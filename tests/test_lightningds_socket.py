@@ -16,7 +16,9 @@ async def test_its_path_may_have_any_length(tmp_path):
     """uvloop cuts what is longer than 107 bytes, and so would find no socket, or another one."""
     directory = tmp_path / ("d" * 120) / ("e" * 120)
     directory.mkdir(parents=True)
-    async with Simulator(directory / "lightning-rpc", directory / "node.jsonl"):
+    async with Simulator(tmp_path / "rpc", tmp_path / "node.jsonl"):
+        # The simulated node takes no such path, and a socket may be moved.
+        (tmp_path / "rpc").rename(directory / "lightning-rpc")
         async with open_shop(config(tmp_path, lightning_rpc=directory / "lightning-rpc")) as shop:
             created = await shop.create()
             assert created["status"] == "unpaid"
@@ -38,9 +40,7 @@ async def test_one_that_may_not_be_used_is_told_with_what_to_do(tmp_path, monkey
     for _ in range(2):
         with pytest.raises(NodeOffline):
             await node.info()
-    assert (
-        capsys.readouterr().out.count("lightningd's socket may not be used: run Till as a user who may") == 1
-    )
+    assert capsys.readouterr().out.count("socket may not be used: run Till as a user who may") == 1
 
 
 async def test_one_that_is_not_there_yet_can_be_waited_for(tmp_path, capsys):
@@ -48,6 +48,7 @@ async def test_one_that_is_not_there_yet_can_be_waited_for(tmp_path, capsys):
     with pytest.raises(OperatorError, match="--wait-for-node"):
         check_socket(path)
     waiting = asyncio.create_task(wait_for_socket(path))
+    await asyncio.sleep(0)
     async with Simulator(path, tmp_path / "node.jsonl"), asyncio.timeout(10):
         await waiting
     assert "waiting for lightningd to start" in capsys.readouterr().out

@@ -52,11 +52,13 @@ async def test_all_addresses_of_a_name_are_served(tmp_path):
         running = shop.till.running
         assert running.rest
         assert running.metrics
-        for host in HOSTS:
-            assert httpx.get(f"http://{host}:{running.rest.port}/docs").status_code == 200
-            assert "till_watches" in httpx.get(f"http://{host}:{running.metrics.port}/metrics").text
-            with closing(socket.create_connection((host, running.grpc.port))):
-                pass
+        async with httpx.AsyncClient() as client:
+            for host in HOSTS:
+                page = await client.get(f"http://{host}:{running.rest.port}/docs")
+                figures = await client.get(f"http://{host}:{running.metrics.port}/metrics")
+                assert page.status_code == 200
+                assert "till_watchers" in figures.text
+                socket.create_connection((host, running.grpc.port)).close()
 
 
 def test_an_address_of_another_machine_is_refused():
