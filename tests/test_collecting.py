@@ -98,7 +98,7 @@ async def check(till: Parts, pair: Pair, *, paid: int = 1) -> None:
     totals = await till.store.totals()
     assert (totals.open_invoices, totals.volume_msat) == (0, paid * 1000)
     report = await Doctor(till.store, till.node).examine(repair=False)
-    assert (report.is_clean, report.unknown) == (True, 0)
+    assert (report.is_clean, report.missing) == (True, [])
 
 
 async def state(till: Parts, label: str = "x") -> tuple[int, State]:

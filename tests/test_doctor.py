@@ -109,15 +109,18 @@ async def test_what_nobody_can_settle_is_told_and_left_alone(till, lightningd):
     assert await till.status(not_paid) is Status.PAID
 
 
-async def test_what_another_till_has_at_the_node_is_counted_and_no_difference(till, lightningd):
-    """It may have a store of its own; an open one may be what a crash has left, for a retry to adopt."""
+async def test_what_was_paid_and_is_missing_here_is_a_difference(till, lightningd):
+    """Of a lost store, or of another Till. An open one may be what a crash has left, for a retry to adopt."""
     orders = [an_order(label="order-1"), an_order(label="order-2")]
     issued = [await till.node.invoice(order.invoice_id("dakk", b"another"), order) for order in orders]
+    assert (await examine(till)).is_clean
     await lightningd.pay(issued[0].bolt11)
 
     report = await examine(till)
 
-    assert (report.is_clean, report.unknown) == (True, 1)
+    assert not report.is_clean
+    assert [each.issued.payment_hash for each in report.missing] == [issued[0].payment_hash]
+    assert report.unpaid == 1
 
 
 async def test_what_the_node_has_deleted_and_other_nodes_is_counted(till, lightningd):

@@ -32,8 +32,9 @@ class Report:
     """What was compared, from where to where, and what differs.
 
     The node's invoices by created index, its updates by updated index; the store's invoices by the time
-    they were created. `deleted` are settled here, and no longer at the node; `unknown` were paid at the
-    node, and are not here though they are labelled as a Till labels its own.
+    they were created. `deleted` are settled here, and no longer at the node; `missing` were paid at the
+    node, and are not here though they are labelled as a Till labels its own. `unpaid` ones of that kind are
+    no difference: a crash between node and store leaves one that nobody was shown, for a retry to adopt.
     """
 
     node_id: str
@@ -45,7 +46,8 @@ class Report:
     last: datetime | None = None
     of_other_nodes: int = 0
     deleted: int = 0
-    unknown: int = 0
+    unpaid: int = 0
+    missing: list[NodeInvoice] = field(default_factory=list)
     settled: list[Invoice] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     totals: Mapping[Creator, Totals] = field(default_factory=dict)
@@ -53,8 +55,8 @@ class Report:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing differs."""
-        return not self.differences and self.totals == self.counted
+        """Whether nothing differs, and nothing is missing here that was paid."""
+        return not (self.differences or self.missing) and self.totals == self.counted
 
 
 class Doctor:
@@ -99,7 +101,11 @@ class Doctor:
                     here = stored.get(found.issued.payment_hash)
                     if here and difference(here, found):
                         suspects.add(here.payment_hash)
-                    report.unknown += not here and found.is_labelled_by_till and bool(found.seen.payment)
+                    if not here and found.is_labelled_by_till:
+                        if found.seen.payment:
+                            report.missing.append(found)
+                        else:
+                            report.unpaid += 1
                 met |= set(map(bytes.fromhex, stored))
                 report.created_index = page.created_index
                 progress.at(page.created_index)

@@ -110,6 +110,10 @@ def _told(report: "Report", *, repaired: bool) -> list[str]:
         for each in report.settled
     ]
     lines += [f"{each.what}: {each.label} (payment_hash {each.payment_hash})" for each in report.differences]
+    lines += [
+        f"PAID AT THE NODE, MISSING HERE: {each.label} (payment_hash {each.issued.payment_hash})"
+        for each in report.missing
+    ]
     for creator in sorted({*report.totals, *report.counted}):
         kept, counted = (totals.get(creator, Totals()) for totals in (report.totals, report.counted))
         if kept != counted:
@@ -126,17 +130,23 @@ def _told(report: "Report", *, repaired: bool) -> list[str]:
         lines.append(f"not compared: {report.deleted} that are settled here and deleted at the node")
     if report.of_other_nodes:
         lines.append(f"not compared: {report.of_other_nodes} of other nodes")
-    if report.unknown:
+    if report.unpaid:
         lines.append(
-            f"not compared: {report.unknown} paid at the node that look like a Till's, and are not here: of "
-            "another Till, or of a store that was lost ('tilld import --lost-store' brings them in)"
+            f"not compared: {report.unpaid} unpaid at the node that a Till labelled, and that are not here: "
+            "a crash leaves such, which nobody was shown"
         )
     if report.settled:
         lines.append(f"settled now: {len(report.settled)}")
     counts = Counter(each.what for each in report.differences)
     lines += [f"differ: {count} {what}" for what, count in counts.items()]
+    if report.missing:
+        lines.append(
+            f"missing: {len(report.missing)} paid at the node that a Till labelled. If the store was lost or "
+            "restored, 'tilld import --lost-store' brings them in. If another Till with a store of its own "
+            "uses this node, they are its own"
+        )
     if report.is_clean:
         lines.append("nothing differs")
-    elif not repaired:
+    elif not repaired and (report.differences or report.totals != report.counted):
         lines.append("'tilld doctor --repair' settles what the node knows, and counts the totals anew")
     return lines
