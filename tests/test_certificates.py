@@ -1,7 +1,9 @@
 """The files of certificates: what is refused, and that what changes in them is noticed."""
 
+import os
 import shutil
-from datetime import datetime
+import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import trustme
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 from structlog.testing import capture_logs
 
 from tests.authority import Authority
+from tilld import certificates
 from tilld.certificates import CertificateFiles, Certificates
 from tilld.errors import OperatorError
 
@@ -84,6 +87,97 @@ def test_an_expired_certificate_is_refused(authority, tmp_path):
     pair = authority.issue(tmp_path, not_after=datetime(2025, 12, 31))  # noqa: DTZ001  (trustme's)
 
     refused(chain=pair.tls_cert, key=pair.tls_key, says="has expired on 2025-12-31")
+
+
+def test_a_certificate_that_is_not_valid_yet_is_refused(authority, tmp_path):
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    pair = authority.issue(tmp_path, not_before=tomorrow.replace(tzinfo=None))
+
+    refused(chain=pair.tls_cert, key=pair.tls_key, says="is not valid before")
+
+
+async def test_a_good_one_is_not_replaced_by_one_that_is_not_valid_yet(authority, tmp_path):
+    pair = authority.issue(tmp_path)
+    files = read(pair)
+    good = files.newest
+    authority.issue(tmp_path, not_before=datetime(2100, 1, 1), not_after=datetime(2101, 1, 1))  # noqa: DTZ001
+
+    await files.look(lambda _: pytest.fail("it is used"))
+
+    assert files.newest is good
+
+
+@pytest.mark.parametrize(
+    ("left", "says"),
+    [
+        (timedelta(days=20), None),
+        (timedelta(days=13), "the TLS certificate expires soon: renew it"),
+        (timedelta(hours=-1), "the TLS certificate has expired: clients cannot connect"),
+    ],
+)
+def test_one_that_expires_soon_or_has_is_told_once_a_day(authority, tmp_path, left, says):
+    pair = authority.issue(tmp_path, not_after=datetime(2030, 1, 1))  # noqa: DTZ001
+    now = datetime.now(UTC)
+    files = CertificateFiles(chain=pair.tls_cert, key=pair.tls_key, clock=lambda: now)
+    now = datetime(2030, 1, 1, tzinfo=UTC) - left
+    with capture_logs() as told:
+        for _ in range(3):
+            files.warn()
+        now += timedelta(days=1)
+        files.warn()
+
+    assert [each["event"] for each in told] == ([says] * 2 if says else [])
+
+
+@pytest.mark.parametrize("name", ["chain", "key", "client_ca"])
+def test_a_byte_order_mark_is_passed_over(authority, tmp_path, name):
+    pair = authority.issue(tmp_path)
+    paths = {"chain": pair.tls_cert, "key": pair.tls_key, "client_ca": authority.write(tmp_path / "ca.pem")}
+    content = paths[name].read_bytes()
+    paths[name].write_bytes(b"\xef\xbb\xbf" + content)
+
+    assert getattr(CertificateFiles(**paths).newest, name) == content
+
+
+def test_der_is_told_to_be_no_pem(authority, tmp_path):
+    pair = authority.issue(tmp_path)
+    pair.tls_cert.write_bytes(pair.certificate)
+
+    refused(chain=pair.tls_cert, key=pair.tls_key, says="convert it with 'openssl x509 -inform der'")
+
+
+def test_a_pipe_or_a_directory_is_refused_without_waiting(authority, tmp_path):
+    """Nobody may ever write into the pipe."""
+    pair = authority.issue(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+
+    refused(chain=tmp_path / "pipe", key=pair.tls_key, says="is no regular file: check --tls-cert")
+    refused(chain=pair.tls_cert, key=tmp_path, says="(Is a directory): check --tls-key")
+
+
+async def test_a_disk_that_hangs_is_given_up_and_read_again(authority, tmp_path, monkeypatch):
+    pair = authority.issue(tmp_path)
+    files = read(pair)
+    answers = threading.Event()
+    usual = files._read
+
+    def slow(name, path):
+        assert answers.wait(20)
+        return usual(name, path)
+
+    monkeypatch.setattr(certificates, "READ_SECONDS", 0.01)
+    monkeypatch.setattr(files, "_read", slow)
+    new = authority.issue(tmp_path).tls_cert.read_bytes()
+    with capture_logs() as told:
+        for _ in range(3):
+            await files.look(lambda _: None)
+        answers.set()
+        monkeypatch.setattr(certificates, "READ_SECONDS", 10)
+        while files.newest.chain != new:
+            await files.look(lambda _: None)
+
+    first, *_ = (each["reason"] for each in told if each["log_level"] == "error")
+    assert first.endswith("check the disk")
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,13 @@ class Till(parts.Parts):
         self._spawn("the watch over what was sent", collecting.run())
         metrics_address = None
         if metrics and config.metrics:
-            sources = Sources(store, self.hub, follower, lambda: self.envoy_restarts)
+            sources = Sources(
+                store,
+                self.hub,
+                follower,
+                envoy_restarts=lambda: self.envoy_restarts,
+                certificate_expires=lambda: self._certificates.expires,
+            )
             serving = metrics.serve(config.metrics, sources)
             self._parts.push_async_callback(serving.stop)
             metrics_address = serving.address

@@ -1,8 +1,12 @@
 """The certificates that Till shows and trusts: read from their files, and again when these have changed."""
 
 import asyncio
+import codecs
+import os
+import stat
+import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +21,9 @@ from tilld.errors import OperatorError
 log = structlog.get_logger()
 
 LOOK_SECONDS = 1.0
+# A disk that answers no sooner hangs.
+READ_SECONDS = 5.0
+WARN_BEFORE = timedelta(days=14)
 
 
 class Certificates(NamedTuple):
@@ -37,23 +44,45 @@ class CertificateFiles:
     Raises OperatorError where they don't.
     """
 
-    def __init__(self, **paths: Path | None) -> None:
+    def __init__(
+        self, clock: Callable[[], datetime] = lambda: datetime.now(UTC), **paths: Path | None
+    ) -> None:
         """Take paths by the names of Certificates."""
+        self._clock = clock
+        self._reader: threading.Thread | None = None
         self._paths = {name: path for name, path in paths.items() if path}
         if ("chain" in self._paths) != ("key" in self._paths):
             raise OperatorError("--tls-cert and --tls-key belong together: give both")
         if "client_ca" in self._paths and "chain" not in self._paths:
             raise OperatorError("--tls-client-ca needs --tls-cert and --tls-key: give them as well")
-        self.newest = self._read()
-        self._check(self.newest)
+        self.newest = self._read_in_time()
+        # When the certificate that is shown expires; None: none is shown.
+        self.expires = self._check(self.newest)
+        self._warned_at: datetime | None = None
         # Why the files can't be used, and how often that was seen.
         self._complaint, self._times = "", 0
 
     async def follow(self, use: Callable[[Certificates], None]) -> None:
         """Look at the files for ever."""
         while True:
+            self.warn()
             await asyncio.sleep(LOOK_SECONDS)
             await self.look(use)
+
+    def warn(self) -> None:
+        """Log that the certificate expires soon, or has expired; once a day."""
+        now = self._clock()
+        if self.expires is None or now < self.expires - WARN_BEFORE:
+            return
+        if self._warned_at and now < self._warned_at + timedelta(days=1):
+            return
+        self._warned_at = now
+        expires, path = self.expires.isoformat(), str(self._paths["chain"])
+        if now < self.expires:
+            left = (self.expires - now).days
+            log.warning("the TLS certificate expires soon: renew it", file=path, expires=expires, days=left)
+        else:
+            log.error("the TLS certificate has expired: clients cannot connect", file=path, expires=expires)
 
     async def look(self, use: Callable[[Certificates], None]) -> None:
         """Call `use` with what is new in the files, if it makes sense.
@@ -62,11 +91,11 @@ class CertificateFiles:
         """
         try:
             # The contents, since a time stamp may stay the same; on a thread, since a disk may hang.
-            found = await asyncio.to_thread(self._read)
+            found = await asyncio.to_thread(self._read_in_time)
             if found != self.newest:
                 expires = self._check(found)
                 use(found)
-                self.newest = found
+                self.newest, self.expires, self._warned_at = found, expires, None
                 log.info("certificates reloaded", expires=expires and expires.isoformat())
             self._complaint, self._times = "", 0
         except OperatorError as error:
@@ -76,16 +105,47 @@ class CertificateFiles:
             if self._times == 2:
                 log.error("certificates not reloaded, the old ones stay", reason=self._complaint)
 
-    def _read(self) -> Certificates:
-        found = {}
-        for name, path in self._paths.items():
+    def _read_in_time(self) -> Certificates:
+        """Read all files.
+
+        Raises OperatorError, also where a disk hangs.
+        """
+        found: list[Certificates | OperatorError] = []
+
+        def work() -> None:
             try:
-                found[name] = path.read_bytes()
-            except OSError as error:
-                raise OperatorError(
-                    f"{path} cannot be read ({error.strerror}): check {_flag(name)}"
-                ) from None
-        return Certificates(**found)
+                found.append(
+                    Certificates(**{name: self._read(name, path) for name, path in self._paths.items()})
+                )
+            except OperatorError as error:
+                found.append(error)
+
+        if self._reader is None:
+            # A daemon, for which the end of the process does not wait.
+            self._reader = threading.Thread(target=work, name="certificates", daemon=True)
+            self._reader.start()
+            self._reader.join(READ_SECONDS)
+        if self._reader.is_alive():
+            files = " or ".join(map(str, self._paths.values()))
+            raise OperatorError(f"{files} cannot be read within {READ_SECONDS:g} s: check the disk")
+        self._reader = None
+        if not found:
+            raise OperatorError("the certificates could not be read when the disk hung: reading them again")
+        if isinstance(found[0], OperatorError):
+            raise found[0]
+        return found[0]
+
+    def _read(self, name: str, path: Path) -> bytes:
+        try:
+            # Not to wait for whoever may write into a pipe.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            with open(descriptor, "rb") as file:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise OperatorError(f"{path} is no regular file: check {_flag(name)}")
+                # Some editors begin a text with a byte order mark.
+                return file.read().removeprefix(codecs.BOM_UTF8)
+        except OSError as error:
+            raise OperatorError(f"{path} cannot be read ({error.strerror}): check {_flag(name)}") from None
 
     def _check(self, found: Certificates) -> datetime | None:
         """Make sure that they can be used; returns when the one that is shown expires."""
@@ -97,7 +157,13 @@ class CertificateFiles:
     def _check_pair(self, found: Certificates) -> datetime:
         certificate = self._certificate("chain", found)
         expires = certificate.not_valid_after_utc
-        if expires < datetime.now(UTC):
+        begins = certificate.not_valid_before_utc
+        if begins > self._clock():
+            raise OperatorError(
+                f"the certificate in {self._paths['chain']} is not valid before {begins:%Y-%m-%d %H:%M} UTC: "
+                "check the clock of this machine, or give another with --tls-cert"
+            )
+        if expires < self._clock():
             raise OperatorError(
                 f"the certificate in {self._paths['chain']} has expired on {expires:%Y-%m-%d}: "
                 "renew it, or give another with --tls-cert"
@@ -130,6 +196,11 @@ class CertificateFiles:
             first, *_ = x509.load_pem_x509_certificates(getattr(found, name))
             first.public_key()
         except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm):
+            # ASN.1: a SEQUENCE with a length of two bytes.
+            if getattr(found, name).startswith(b"\x30\x82"):
+                raise OperatorError(
+                    f"{self._paths[name]} is in DER, not in PEM: convert it with 'openssl x509 -inform der'"
+                ) from None
             raise OperatorError(
                 f"{self._paths[name]} has no certificate in PEM that can be read: check {_flag(name)}"
             ) from None

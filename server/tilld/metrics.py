@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import cache
 from importlib.metadata import version
 from types import TracebackType
@@ -31,6 +32,7 @@ from tilld.hub import Hub
 from tilld.observer import Headers, Observer, Span, code_of
 from tilld.pipeline import Refused
 from tilld.store import Store
+from tilld.times import unix_seconds
 
 # From a read of SQLite to what everybody has given up on.
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -51,6 +53,7 @@ class Sources(NamedTuple):
     hub: Hub
     follower: Follower
     envoy_restarts: Callable[[], int]
+    certificate_expires: Callable[[], datetime | None]
 
 
 class Metrics(Observer):
@@ -151,7 +154,7 @@ class _Scraped(Collector):
             return []
 
     async def _ask(self) -> list[Metric]:
-        store, hub, follower, envoy_restarts = self._sources
+        store, hub, follower, envoy_restarts, certificate_expires = self._sources
         figures: list[Metric] = [
             GaugeMetricFamily("till_watchers", "Watches that go on", hub.watchers),
             GaugeMetricFamily("till_node_up", "Whether the node is followed", follower.is_following),
@@ -170,6 +173,13 @@ class _Scraped(Collector):
                 "till_log_lines_lost", "Log lines that could not be written", output.stderr().lost
             ),
         ]
+        # Without a certificate it has no value, rather than one that looks like an expiry.
+        certificate = GaugeMetricFamily(
+            "till_certificate_expiry_timestamp_seconds", "When the TLS certificate expires"
+        )
+        if expires := certificate_expires():
+            certificate.add_metric((), unix_seconds(expires))
+        figures.append(certificate)
         try:
             totals = await store.totals()
         except TillError:
