@@ -643,3 +643,23 @@ async def test_connections_of_strangers_leave_files_for_the_node(tmp_path):
             for _, writer in silent:
                 writer.close()
             assert await till.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("/till_", "/never_"), "does not exist.*make it with 'createdb'"),
+        (("postgres:", "nobody:"), "role .nobody. does not exist.*createuser"),
+        (("?host=/", "?host=/nowhere/"), "start PostgreSQL, or check its host and port"),
+    ],
+)
+async def test_a_postgresql_that_cannot_be_used_is_told_with_what_to_do(tmp_path, postgresql, change, says):
+    url = new_database(postgresql).replace(*change)
+
+    assert re.search(says, await fails("key", "list", f"--database={url}", cwd=tmp_path))
+
+
+async def test_a_full_disk_is_told_at_the_start(tmp_path):
+    said = await fails("run", "--database=sqlite:////dev/full", *FREE, cwd=tmp_path)
+
+    assert said.endswith("make room on its disk")

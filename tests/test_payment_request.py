@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.samples import a_bolt11, an_order
-from tilld.payment_request import PaymentRequest, read
+from tilld.payment_request import PaymentRequest, pasted, read
 from tilld.simulator.bolt12_messages import Bolt12Invoice, InvoiceRequest
 
 KEY = "11" * 32
@@ -78,3 +78,31 @@ def test_an_invoice_that_was_sent_is_read_as_its_node_wrote_it(description, expi
 def test_what_is_no_invoice_is_a_value_error(data):
     with suppress(ValueError):
         read(f"lni1{data}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lnbc1x",
+        "  LNBC1X\r\n",
+        "\ufefflnbc1x",
+        " \u200blnbc1x",
+        "lightning:lnbc1x",
+        "LIGHTNING:LNBC1X",
+        "lightning://lnbc1x",
+        "lightning: lnbc1x",
+        "bitcoin:bc1qxy?amount=0.00001&lightning=LNBC1X",
+        "BITCOIN:BC1QXY?LIGHTNING=LNBC1X",
+        "bitcoin:?lightning=lnbc1x&label=a%20b",
+        "lnb+c1+\n  x",
+    ],
+)
+def test_a_string_is_read_as_people_paste_it(text):
+    assert pasted(text) == "lnbc1x"
+
+
+@pytest.mark.parametrize(
+    "text", ["bitcoin:bc1qxy", "bitcoin:bc1qxy?lightning=", "", "lightning:", "bitcoin:[?"]
+)
+def test_where_there_is_none_nothing_is_read(text):
+    assert pasted(text) == ""

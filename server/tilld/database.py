@@ -20,6 +20,18 @@ log = structlog.get_logger()
 SQLITE = "sqlite:///"
 # 441 MB (a million invoices) took 0.8 s from memory; from a slow disk it is many times that.
 LOUD_CHECK_BYTES = 200_000_000
+# The first that fits.
+ADVICE = {
+    "password authentication failed|no password supplied": "check user and password in TILLD_DATABASE",
+    "database .* does not exist": "make it with 'createdb', or name another with --database",
+    "role .* does not exist": "make it with 'createuser', or name another user in TILLD_DATABASE",
+    "refused|timeout|timed out|translate host|resolve|unreachable|no such file.*socket|server .*socket": (
+        "start PostgreSQL, or check its host and port in --database"
+    ),
+    "disk is full|no space left|quota": "make room on its disk",
+    "readonly|read-only|permission denied": "make it writable for the user that Till runs as",
+    "locked": "end the program that holds a lock on it",
+}
 MIGRATIONS = Path(__file__).parent / "migrations"
 CONNECT_SECONDS = 5
 
@@ -43,11 +55,17 @@ def open_database(url: str, *, create: bool = True, check: bool = False) -> peew
         finally:
             close_database(database)
     except (OSError, ValueError, peewee.DatabaseError, peewee.InterfaceError) as reason:
-        raise OperatorError(
-            f"the database {name} cannot be used ({_in_one_line(reason)}): check that it is there, whole "
-            "and writable, with space left and no lock on it, or give another with --database"
-        ) from None
+        said = _in_one_line(reason)
+        raise OperatorError(f"the database {name} cannot be used ({said}): {_advice(said)}") from None
     return database
+
+
+def _advice(said: str) -> str:
+    """What to do, by what SQLite, psycopg or the system says."""
+    for words, advice in ADVICE.items():
+        if re.search(words, said, re.IGNORECASE):
+            return advice
+    return "check that it is there, whole and writable, or give another with --database"
 
 
 def close_database(database: peewee.Database) -> None:

@@ -119,7 +119,7 @@ class Invoicing:
 
         Raises NotFound.
         """
-        request = text.strip().lower().removeprefix("lightning:")
+        request = payment_request.pasted(text)
         try:
             payment_hash = payment_request.read(request).payment_hash
         except ValueError:

@@ -5,6 +5,7 @@ from pathlib import Path
 from pyln.client import RpcError
 
 from tilld.errors import OperatorError
+from tilld.payment_request import pasted
 from tilld.pipeline import ConnectionLost, Pipeline
 
 TIMEOUT_SECONDS = 10.0
@@ -21,7 +22,7 @@ async def pay(rpc_file: Path, bolt11: str, amount_msat: int | None) -> int:
         # A real node has the same command, and would spend real money.
         if not (await node.getinfo())["version"].endswith(SIMULATED):
             raise OperatorError(f"{rpc_file} is a real node: tilld pays with play money only")
-        paid = await node.call("xpay", {"invstring": bolt11, "amount_msat": amount_msat})
+        paid = await node.call("xpay", {"invstring": pasted(bolt11), "amount_msat": amount_msat})
         return int(paid["amount_msat"])
     except ConnectionLost:
         raise OperatorError(

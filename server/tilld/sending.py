@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-from tilld import errors, strict_json
+from tilld import errors, payment_request, strict_json
 from tilld.errors import Conflict, Expired, InvalidRequest, TillError
 from tilld.ids import derived_public_id
 from tilld.invoice import Creator, Invoice
@@ -67,7 +67,7 @@ class SendOrder:
         Raises InvalidRequest or TooLarge, naming the field and the limit.
         """
         check_text(invreq, "invreq", MAX_INVREQ_BYTES)
-        request = invreq.strip().lower().removeprefix("lightning:")
+        request = payment_request.pasted(invreq)
         if not request.startswith("lnr1") or not (request.isascii() and request.isalnum()):
             raise InvalidRequest('invreq must be an invoice request, which starts with "lnr1"')
         check_label(label)

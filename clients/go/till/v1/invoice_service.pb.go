@@ -478,7 +478,7 @@ type LookupInvoiceRequest_PaymentHash struct {
 }
 
 type LookupInvoiceRequest_Bolt11 struct {
-	// Payment request, or the BOLT 12 string of an invoice that was sent, in lower or upper case, with or without "lightning:" in front.
+	// Payment request, or the BOLT 12 string of an invoice that was sent, as people and QR codes write it: upper case, "lightning:", "bitcoin:...?lightning=".
 	Bolt11 string `protobuf:"bytes,3,opt,name=bolt11,proto3,oneof"`
 }
 

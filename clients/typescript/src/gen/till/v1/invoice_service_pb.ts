@@ -241,7 +241,7 @@ export type LookupInvoiceRequest = Message<"till.v1.LookupInvoiceRequest"> & {
     case: "paymentHash";
   } | {
     /**
-     * Payment request, or the BOLT 12 string of an invoice that was sent, in lower or upper case, with or without "lightning:" in front.
+     * Payment request, or the BOLT 12 string of an invoice that was sent, as people and QR codes write it: upper case, "lightning:", "bitcoin:...?lightning=".
      *
      * @generated from field: string bolt11 = 3;
      */
