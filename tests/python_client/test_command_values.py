@@ -28,7 +28,8 @@ async def run(address, *arguments):
         ("0.00000000001btc", 1),
         ("0.12345678901btc", 12_345_678_901),
         ("5.0", 5),
-        ("21000000btc", 21 * 10**17),
+        ("1844674407370955161", 1_844_674_407_370_955_161),
+        ("18446744.07370955161btc", 1_844_674_407_370_955_161),
     ],
 )
 def test_an_amount_is_exact(text, msat):
@@ -45,7 +46,8 @@ def test_an_amount_is_exact(text, msat):
         "0sat",
         "0.0001sat",
         "0.000000000001btc",
-        "21000001btc",
+        "1844674407370955162",
+        "21000000btc",
         "5e3",
         "1_000",
         "5,000",
@@ -96,8 +98,39 @@ async def test_metadata_is_printed_as_it_came(address, metadata):
     assert kept == json.loads(metadata, parse_float=str)
 
 
-@pytest.mark.parametrize("metadata", ['{"x": 1E400}', '{"x": NaN}', '{"x": [-Infinity]}'])
-async def test_a_number_that_no_float_holds_is_wrong_usage(address, metadata):
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ('{"x":1E400}', '{"type":"till","x":1E400}'),
+        ('{ "x": 0.10000000000000000000000001}', '{"type":"till","x":0.10000000000000000000000001}'),
+        (' {"type":"shop", "x": 1.0e0} ', '{"type":"shop","x":1.0e0}'),
+        ("{ }", '{"type":"till"}'),
+        ('{"x":' + "9" * 5000 + "}", '{"type":"till","x":' + "9" * 5000 + "}"),
+    ],
+    ids=["large", "exact", "typed", "empty", "long"],
+)
+async def test_metadata_is_sent_as_typed(address, typed, sent):
+    """Till omits white space, and keeps each number as it is."""
+    made = await run(address, "invoice", "create", "5000", "--metadata", typed, "--json")
+
+    assert made.exit_code == 0, made.stderr
+    assert made.stdout.rstrip().endswith(f', "metadata": {sent}}}')
+
+
+async def test_a_type_is_given_once(address):
+    twice = ("--type", "shop", "--metadata", '{"type": "other"}')
+    beside = ("--type", "shop", "--metadata", '{"x": 1}')
+
+    told = await run(address, "invoice", "create", "5000", *twice)
+    made = await run(address, "invoice", "create", "5000", *beside, "--json")
+
+    assert told.exit_code == 2
+    assert "--type" in told.stderr
+    assert json.loads(made.stdout)["metadata"] == {"type": "shop", "x": 1}
+
+
+@pytest.mark.parametrize("metadata", ['{"x": NaN}', '{"x": [-Infinity]}', '{"x": "\udcff"}', "[" * 10**5])
+async def test_what_is_no_json_object_is_wrong_usage(address, metadata):
     told = await run(address, "invoice", "create", "5000", "--metadata", metadata)
 
     assert told.exit_code == 2

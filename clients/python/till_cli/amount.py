@@ -5,9 +5,10 @@ from fractions import Fraction
 
 FORMS = "5000 or 5000msat (millisatoshi), 5sat, 0.00001btc"
 MSAT = {"": 1, "msat": 1, "sat": 1_000, "btc": 100_000_000_000}
-# A limit against numbers that take long to read; Till's own limit has 19 digits.
+# A limit against numbers that take long to read; MAX_MSAT has 19 digits.
 NUMBER = re.compile(r"([0-9]{1,30}(?:\.[0-9]{1,30})?) ?(msat|sat|btc|)", re.IGNORECASE)
-MAX_MSAT = 21_000_000 * MSAT["btc"]
+# Till takes no more: lightningd cannot read a payment request with a larger amount.
+MAX_MSAT = 1_844_674_407_370_955_161
 
 
 def parse(text: str) -> int:
@@ -20,5 +21,5 @@ def parse(text: str) -> int:
     if msat.denominator != 1:
         raise ValueError(f"{text!r} is not a whole number of millisatoshi; give {FORMS}")
     if not 1 <= msat <= MAX_MSAT:
-        raise ValueError(f"{text!r} is not between 1 msat and 21 million btc; give {FORMS}")
+        raise ValueError(f"{text!r} is not between 1 and {MAX_MSAT} msat; give {FORMS}")
     return int(msat)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from till import requests, results
 from till.client import Client
 from till.results import Invoice, Status
 from till_cli import amount, display
@@ -22,16 +23,31 @@ def _remember(ctx: typer.Context, wanted: bool) -> bool:
     return wanted
 
 
-def _metadata(text: str) -> dict[str, Any]:
+def _metadata(text: str) -> str:
+    """Return the text as typed: parsing would change numbers that no float can hold."""
     try:
-        parsed = json.loads(text)
-        # Raises for NaN, and for numbers that no float can hold.
-        json.dumps(parsed, allow_nan=False)
-    except ValueError:
+        text.encode()
+        parsed = json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
         parsed = None
     if not isinstance(parsed, dict):
         raise typer.BadParameter("give a JSON object, such as '{\"order\": 17}'")
-    return parsed
+    return text.strip()
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _with_type(metadata: str, type_: str | None) -> str:
+    """Return metadata with its type. Raises typer.BadParameter where it has one and another is given."""
+    names = json.loads(metadata, parse_int=str, parse_float=str)
+    if "type" not in names:
+        comma = ", " if names else ""
+        return f'{{"type": {json.dumps("till" if type_ is None else type_)}{comma}{metadata[1:].lstrip()}'
+    if type_ is not None:
+        raise typer.BadParameter("give the type by --type or in --metadata, not by both")
+    return metadata
 
 
 def _amount(text: str) -> int:
@@ -82,8 +98,9 @@ def create(
     if any_amount == (amount_msat is not None):
         raise typer.BadParameter(f"give an amount, such as {amount.FORMS}; or --any")
     client: Client = ctx.obj
-    about = {"type": "till"} | (metadata or {}) | ({"type": type_} if type_ else {})
-    invoice = client.create_invoice(amount_msat, about, description=description, label=label, expiry=expiry)
+    request = requests.create(amount_msat, {}, description, label, expiry, with_watch_token=False)
+    request.metadata = _with_type(metadata or "{}", type_)
+    invoice = results.invoice(client.call(client.invoices.CreateInvoice, request, again=True).invoice)
     if json_:
         display.print_json(invoice)
     else:
