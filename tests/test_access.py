@@ -12,7 +12,7 @@ from till.v1 import (
     invreq_service_pb2,
     key_service_pb2,
 )
-from tilld.access import SCOPES, Access
+from tilld.access import INVREQS, KEYS, SCOPES, Access
 from tilld.database import open_database
 from tilld.errors import InvalidRequest, PermissionDenied, Unauthenticated
 from tilld.key import ANONYMOUS, OPERATOR, REMEMBERED_SECONDS, SHOP, Caller, Key, Scope
@@ -314,3 +314,9 @@ def test_a_terminals_key_is_for_taking_money_only():
 def test_a_username_is_a_plain_word(username):
     with pytest.raises(InvalidRequest, match="username"):
         Key.new(username=username, scopes=SHOP, type=None, created_at=NOON, expires_at=None)
+
+
+async def test_what_needs_a_key_says_so_on_a_till_without_keys(store):
+    for method, scope in ((KEYS + "ListKeys", "admin"), (INVREQS + "CreateInvreq", "payouts")):
+        with pytest.raises(PermissionDenied, match=f"make one by 'tilld key create --scope {scope}'"):
+            await Access(store).admit(method, None)

@@ -663,3 +663,28 @@ async def test_a_full_disk_is_told_at_the_start(tmp_path):
     said = await fails("run", "--database=sqlite:////dev/full", *FREE, cwd=tmp_path)
 
     assert said.endswith("make room on its disk")
+
+
+async def test_the_list_of_keys_is_a_table_and_says_where_there_are_none(tmp_path):
+    """On standard error: a script that counts lines counts none."""
+    async with tilld("key", "create", "--username=a", cwd=tmp_path) as made:
+        await made.process.communicate()
+    (tmp_path / "empty").mkdir()
+    async with tilld("run", "--grpc=127.0.0.1:0", "--no-rest", "--data-dir=empty", cwd=tmp_path) as till:
+        await till.says(r"(Till is running)")
+    commands = ("key", "create", "--username=a-long-name", "--scope=admin")
+    async with tilld(*commands, cwd=tmp_path) as made:
+        await made.process.communicate()
+
+    async with tilld("key", "list", cwd=tmp_path, errors=asyncio.subprocess.PIPE) as listed:
+        out, _ = await listed.process.communicate()
+    header, *rows = out.decode().splitlines()
+    assert {line.index(word) for line, word in zip(rows, ("info:read", "admin"), strict=True)} == {
+        header.index("SCOPES")
+    }
+    async with tilld(
+        "key", "list", "--data-dir=empty", cwd=tmp_path, errors=asyncio.subprocess.PIPE
+    ) as listed:
+        out, said = await listed.process.communicate()
+    assert out == b""
+    assert said.decode().startswith("there are no keys")

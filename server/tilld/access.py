@@ -80,6 +80,10 @@ class Access:
         """
         who = self._of_header.get(authorization or "") or await self._identify(authorization)
         if SCOPES[method] not in who.scopes:
+            if who is ANONYMOUS:
+                raise PermissionDenied(
+                    f"this needs a key: make one by 'tilld key create --scope {SCOPES[method]}'"
+                )
             raise PermissionDenied(f"the key has no scope {SCOPES[method]}: ask for one that has")
         return who
 

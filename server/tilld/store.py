@@ -265,6 +265,8 @@ class Store:
         try:
             return work()
         except (peewee.OperationalError, peewee.InterfaceError, peewee.InternalError):
+            # Before another connection makes files in their place.
+            self._files.check()
             drop_connection(self._database)
             self._files.reopened()
             return work()

@@ -77,15 +77,16 @@ def list_(database: Database = None, data_dir: DataDir = None) -> None:
         last = ""
         async with _keyring(database, data_dir, create=False) as keyring:
             while page := await keyring.page(last, PAGE):
+                rows = [_facts(key) for key in page]
                 if not last:
-                    typer.echo("ID            USERNAME  SCOPES  DATES (UTC)")
-                for key in page:
-                    typer.echo(_told(key))
+                    rows.insert(0, ("ID", "USERNAME", "SCOPES", "DATES (UTC)"))
+                widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+                for row in rows:
+                    typer.echo("  ".join(map(str.ljust, row, widths)).rstrip())
                 last = page[-1].id
         if not last:
-            typer.echo(
-                "there are no keys: anyone who can reach Till may call; make one by 'tilld key create'"
-            )
+            advice = "there are no keys: anyone who can reach Till may call; make one by 'tilld key create'"
+            typer.echo(advice, err=True)
 
     asyncio.run(tell())
 
@@ -123,12 +124,15 @@ async def _keyring(database: Database, data_dir: DataDir, *, create: bool) -> As
 
 
 def _told(key: Key) -> str:
-    facts = [key.id, key.username, ",".join(sorted(key.scopes))]
-    if key.type is not None:
-        facts.append(f"type {key.type}")
-    facts.append(f"created {key.created_at:%Y-%m-%d %H:%M}")
+    return "  ".join(_facts(key))
+
+
+def _facts(key: Key) -> tuple[str, str, str, str]:
+    """Id, username, scopes, and all else."""
+    more = [] if key.type is None else [f"type {key.type}"]
+    more.append(f"created {key.created_at:%Y-%m-%d %H:%M}")
     if key.expires_at:
-        facts.append(f"expires {key.expires_at:%Y-%m-%d %H:%M}")
+        more.append(f"expires {key.expires_at:%Y-%m-%d %H:%M}")
     if key.revoked_at:
-        facts.append(f"revoked {key.revoked_at:%Y-%m-%d %H:%M}")
-    return "  ".join(facts)
+        more.append(f"revoked {key.revoked_at:%Y-%m-%d %H:%M}")
+    return key.id, key.username, ",".join(sorted(key.scopes)), "  ".join(more)
