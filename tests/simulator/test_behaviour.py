@@ -66,6 +66,26 @@ async def test_the_timer_follows_the_earliest_expiry(tmp_path: Path) -> None:
             assert statuses == ["unpaid", "unpaid", "expired"]
 
 
+@pytest.mark.parametrize(
+    ("after", "code", "message"),
+    [
+        (1, 203, "Destination said it doesn't know invoice: incorrect_or_unknown_payment_details"),
+        (2, 207, "Invoice expired 1 seconds ago"),
+        (61, 207, "Invoice expired 60 seconds ago"),
+    ],
+)
+async def test_paying_what_has_expired_fails_as_in_xpay_c(
+    node: Simulator, clock: Clock, rpc: Rpc, after: int, code: int, message: str
+) -> None:
+    """lightningd v26.06.6, plugins/xpay/xpay.c: by the payer's clock, in whole seconds."""
+    clock.now = float(int(clock.now))
+    bolt11 = await create(rpc, "expires", expiry=1)
+    clock.now += after
+    node.expire_due()
+
+    assert (await rpc.call("xpay", {"invstring": bolt11}))["error"] == {"code": code, "message": message}
+
+
 async def test_an_expiry_does_not_wake_who_waits_for_payments(
     node: Simulator, clock: Clock, rpc: Rpc
 ) -> None:

@@ -103,6 +103,9 @@ def _payable(node: Node, invstring: str, amount_msat: int | None) -> tuple[Invoi
         raise RpcError(Code.INVALID_PARAMS, "Cannot pay bolt11 invoice with zero amount")
     if amount > _ALL_BITCOIN_MSAT:
         raise RpcError(Code.NO_ROUTE, "Failed: We could not find a usable set of paths.")
+    # In whole seconds: within the one in which it expires the payer still asks, and the payee refuses.
+    if found and (ago := int(node.clock()) - found.issued.expires_at) > 0:
+        raise RpcError(Code.INVOICE_EXPIRED, f"Invoice expired {ago} seconds ago")
     if not found or found.status == "expired":
         raise RpcError(
             Code.DESTINATION_REFUSED,
