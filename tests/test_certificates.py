@@ -13,7 +13,9 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    load_pem_private_key,
 )
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 from structlog.testing import capture_logs
 
 from tests.authority import Authority
@@ -129,6 +131,25 @@ def test_one_that_expires_soon_or_has_is_told_once_a_day(authority, tmp_path, le
     assert [each["event"] for each in told] == ([says] * 2 if says else [])
 
 
+def test_each_step_towards_expiry_is_told_without_waiting_for_the_next_day(authority, tmp_path):
+    """Expiry above all: from then on no client can connect."""
+    expires = datetime(2030, 1, 1, tzinfo=UTC)
+    pair = authority.issue(tmp_path, not_after=expires.replace(tzinfo=None))
+    now = datetime.now(UTC)
+    files = CertificateFiles(chain=pair.tls_cert, key=pair.tls_key, clock=lambda: now)
+    hour = timedelta(hours=1)
+
+    with capture_logs() as told:
+        for left in (timedelta(days=3) + hour, timedelta(days=3) - hour, hour, -hour):
+            now = expires - left
+            for _ in range(2):
+                files.warn()
+
+    assert [each["log_level"] for each in told] == ["warning", "warning", "warning", "error"]
+    assert [each.get("days") for each in told] == [3, 2, 0, None]
+    assert "has expired" in told[-1]["event"]
+
+
 @pytest.mark.parametrize("name", ["chain", "key", "client_ca"])
 def test_a_byte_order_mark_is_passed_over(authority, tmp_path, name):
     pair = authority.issue(tmp_path)
@@ -139,11 +160,23 @@ def test_a_byte_order_mark_is_passed_over(authority, tmp_path, name):
     assert getattr(CertificateFiles(**paths).newest, name) == content
 
 
-def test_der_is_told_to_be_no_pem(authority, tmp_path):
+@pytest.mark.parametrize("name", ["chain", "key", "client_ca"])
+@pytest.mark.parametrize("kind", ["certificate", "key", "pair"])
+def test_der_is_told_to_be_no_pem(authority, tmp_path, name, kind):
+    """Also where it is not what the setting wants, as a PKCS #12 file is."""
     pair = authority.issue(tmp_path)
-    pair.tls_cert.write_bytes(pair.certificate)
+    key = load_pem_private_key(pair.tls_key.read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    binary = {
+        "certificate": pair.certificate,
+        "key": key.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption()),
+        "pair": serialize_key_and_certificates(b"till", key, None, None, NoEncryption()),
+    }
+    paths = {"chain": pair.tls_cert, "key": pair.tls_key, "client_ca": authority.write(tmp_path / "ca.pem")}
+    paths[name] = tmp_path / "binary"
+    paths[name].write_bytes(binary[kind])
 
-    refused(chain=pair.tls_cert, key=pair.tls_key, says="convert it with 'openssl x509 -inform der'")
+    refused(**paths, says=f"{paths[name]} is binary (DER or PKCS #12), not PEM: convert it with openssl")
 
 
 def test_a_pipe_or_a_directory_is_refused_without_waiting(authority, tmp_path):

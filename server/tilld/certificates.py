@@ -23,7 +23,8 @@ log = structlog.get_logger()
 LOOK_SECONDS = 1.0
 # A disk that answers no sooner hangs.
 READ_SECONDS = 5.0
-WARN_BEFORE = timedelta(days=14)
+# Before expiry; each is logged immediately, and then once a day until the next.
+WARN_BEFORE = (timedelta(days=14), timedelta(days=3), timedelta(0))
 
 
 class Certificates(NamedTuple):
@@ -58,7 +59,8 @@ class CertificateFiles:
         self.newest = self._read_in_time()
         # When the certificate that is shown expires; None: none is shown.
         self.expires = self._check(self.newest)
-        self._warned_at: datetime | None = None
+        # The number of steps of WARN_BEFORE that were passed, and when that was logged.
+        self._warned: tuple[int, datetime] | None = None
         # Why the files can't be used, and how often that was seen.
         self._complaint, self._times = "", 0
 
@@ -70,13 +72,16 @@ class CertificateFiles:
             await self.look(use)
 
     def warn(self) -> None:
-        """Log that the certificate expires soon, or has expired; once a day."""
+        """Log that the certificate expires soon or has expired: at each step, and once a day."""
+        if self.expires is None:
+            return
         now = self._clock()
-        if self.expires is None or now < self.expires - WARN_BEFORE:
+        passed = sum(now >= self.expires - before for before in WARN_BEFORE)
+        if not passed:
             return
-        if self._warned_at and now < self._warned_at + timedelta(days=1):
+        if self._warned and passed == self._warned[0] and now < self._warned[1] + timedelta(days=1):
             return
-        self._warned_at = now
+        self._warned = passed, now
         expires, path = self.expires.isoformat(), str(self._paths["chain"])
         if now < self.expires:
             left = (self.expires - now).days
@@ -95,7 +100,7 @@ class CertificateFiles:
             if found != self.newest:
                 expires = self._check(found)
                 use(found)
-                self.newest, self.expires, self._warned_at = found, expires, None
+                self.newest, self.expires, self._warned = found, expires, None
                 log.info("certificates reloaded", expires=expires and expires.isoformat())
             self._complaint, self._times = "", 0
         except OperatorError as error:
@@ -143,9 +148,16 @@ class CertificateFiles:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     raise OperatorError(f"{path} is no regular file: check {_flag(name)}")
                 # Some editors begin a text with a byte order mark.
-                return file.read().removeprefix(codecs.BOM_UTF8)
+                content = file.read().removeprefix(codecs.BOM_UTF8)
         except OSError as error:
             raise OperatorError(f"{path} cannot be read ({error.strerror}): check {_flag(name)}") from None
+        # ASN.1 begins with a SEQUENCE; the text before a PEM block may begin with anything.
+        if content.startswith(b"\x30") and b"-----BEGIN" not in content:
+            raise OperatorError(
+                f"{path} is binary (DER or PKCS #12), not PEM: convert it with openssl, and give the result "
+                f"with {_flag(name)}"
+            )
+        return content
 
     def _check(self, found: Certificates) -> datetime | None:
         """Make sure that they can be used; returns when the one that is shown expires."""
@@ -196,11 +208,6 @@ class CertificateFiles:
             first, *_ = x509.load_pem_x509_certificates(getattr(found, name))
             first.public_key()
         except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm):
-            # ASN.1: a SEQUENCE with a length of two bytes.
-            if getattr(found, name).startswith(b"\x30\x82"):
-                raise OperatorError(
-                    f"{self._paths[name]} is in DER, not in PEM: convert it with 'openssl x509 -inform der'"
-                ) from None
             raise OperatorError(
                 f"{self._paths[name]} has no certificate in PEM that can be read: check {_flag(name)}"
             ) from None
