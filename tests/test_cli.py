@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 import httpx
 import pytest
 
+from benchmarks.http2 import FRAME, PREFACE, Kind
 from tests.conftest import eventually, new_database
 from tests.nodes import is_running
 from tests.scripted_node import result, scripted_node
@@ -622,7 +623,7 @@ LIMITED = (
 
 
 async def test_connections_of_strangers_leave_files_for_the_node(tmp_path):
-    """With few files it says so at the start; 200 silent connections keep it from nothing."""
+    """With few files it says so at the start; 200 who say hello, and no more, keep it from nothing."""
     socket_and_state = (tmp_path / "rpc", tmp_path / "node.jsonl")
     async with AsyncExitStack() as till_ends:
         async with Simulator(*socket_and_state):
@@ -634,6 +635,9 @@ async def test_connections_of_strangers_leave_files_for_the_node(tmp_path):
             port = int(await till.says(r"  gRPC +127\.0\.0\.1:(\d+)\n"))
             await till.says(r"(following the node)")
             silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
+            # Or they would be closed after 5 s, and not after 300.
+            for _, writer in silent:
+                writer.write(PREFACE + FRAME.pack(0, 0, Kind.SETTINGS, 0, 0))
         till.out = ""
         async with Simulator(*socket_and_state), httpx.AsyncClient() as shop:
             await till.says(r"(following the node)")

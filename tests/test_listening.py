@@ -1,13 +1,16 @@
 """A name is listened on as a whole: on all of its addresses, or the start fails and names the one taken."""
 
+import asyncio
 import socket
-from contextlib import closing
+from contextlib import AsyncExitStack, closing, suppress
 
 import httpx
 import pytest
 
+from benchmarks.http2 import FRAME, PREFACE, Kind
 from tests.conftest import config, open_shop
-from tilld import listening
+from tilld import listening, open_files
+from tilld.app import Till
 from tilld.config import Address
 from tilld.errors import OperatorError
 
@@ -59,6 +62,24 @@ async def test_all_addresses_of_a_name_are_served(tmp_path):
                 assert page.status_code == 200
                 assert "till_watchers" in figures.text
                 socket.create_connection((host, running.grpc.port)).close()
+
+
+async def test_all_addresses_of_a_name_share_the_connections(tmp_path, monkeypatch):
+    """Each of them counts by itself: two would take twice the files that there are."""
+    monkeypatch.setattr(open_files, "connections", lambda: 10)
+    settings = config(tmp_path, grpc=Address("localhost", 0), no_rest=True)
+    async with Till(settings) as till, AsyncExitStack() as strangers:
+        served = 0
+        for host in HOSTS:
+            for _ in range(10):
+                reader, writer = await asyncio.open_connection(host, till.running.grpc.port)
+                strangers.callback(writer.close)
+                writer.write(PREFACE + FRAME.pack(0, 0, Kind.SETTINGS, 0, 0))
+                # Who is taken is greeted, and who is not is hung up on.
+                with suppress(ConnectionError):
+                    served += bool(await reader.read(1))
+
+    assert served == 10
 
 
 def test_an_address_of_another_machine_is_refused():

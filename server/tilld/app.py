@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from tilld import child, parts, unix_socket
+from tilld import child, listening, parts, unix_socket
 from tilld.access import Access
 from tilld.collecting import Collecting
 from tilld.config import Address, Config
@@ -173,6 +173,7 @@ class Till(parts.Parts):
         health_servicer = health.HealthServicer()
         rest = RestServicer(invoicing, self._config.heartbeat_seconds)
         keys = KeyServicer(keyring)
+        addresses = listening.free(self._config.grpc, "--grpc")
         grpc = server.create(
             InvoiceServicer(invoicing),
             rest,
@@ -182,13 +183,14 @@ class Till(parts.Parts):
             health_servicer,
             access,
             observer,
+            len(addresses),
         )
-        address = server.listen(grpc, self._config.grpc, self._certificates)
+        server.listen(grpc, addresses, self._certificates)
         if not self._config.no_rest:
             server.listen_on_socket(grpc, self._socket_for_envoy())
         await grpc.start()
         self._parts.push_async_callback(grpc.stop, self._config.grace_seconds)
-        return address, health_servicer
+        return self._config.grpc._replace(port=addresses[0].port), health_servicer
 
     def _socket_for_envoy(self) -> str:
         """The path of the socket that only our Envoy uses, which needs no TLS, whatever the port needs."""

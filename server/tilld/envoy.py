@@ -94,9 +94,12 @@ class Envoy:
                 while not (await asyncio.wait([starting], timeout=TELL_SECONDS))[0]:
                     log.info("waiting for Envoy to start", log=str(self.log))
                 await starting
-        except OSError:
+        except BaseException as reason:
+            # A signal may end the start: no process and no copy of a key may stay behind.
             await self._end()
-            raise OperatorError(f"Envoy did not start: {self.log} says why") from None
+            if isinstance(reason, OSError):
+                raise OperatorError(f"Envoy did not start: {self.log} says why") from None
+            raise
         finally:
             starting.cancel()
 

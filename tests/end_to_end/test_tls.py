@@ -21,6 +21,7 @@ from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld import play_money
 from tilld.app import Till
 from tilld.config import Address
+from tilld.envoy import Envoy
 from tilld.front import Front
 
 PORTS = ("rest", "grpc")
@@ -130,6 +131,27 @@ async def test_the_copy_of_the_key_is_for_its_owner_and_gone_at_the_end(authorit
         assert stat.S_IMODE(copy.stat().st_mode) == 0o600
 
     assert not copy.exists()
+
+
+async def test_a_start_that_is_ended_leaves_no_envoy_and_no_copy_of_the_key(authority, tmp_path, monkeypatch):
+    """As by a signal while Envoy takes long."""
+    started = asyncio.get_running_loop().create_future()
+
+    async def wait_on(envoy, *_):
+        started.set_result(envoy.process)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Envoy, "_until", wait_on)
+    pair = authority.issue(tmp_path)
+    starting = asyncio.create_task(Till(config(tmp_path / "till", **pair.flags())).__aenter__())
+    process = await started
+    assert list((tmp_path / "till" / "envoy").glob("tls-*"))
+
+    starting.cancel()
+    await asyncio.wait([starting])
+
+    assert process.returncode is not None
+    assert not list((tmp_path / "till" / "envoy").glob("tls-*"))
 
 
 # Without a restart

@@ -1,6 +1,7 @@
 """The gRPC server: its services, its limits, where it listens."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import grpc.aio
@@ -14,7 +15,7 @@ from till.v1 import (
     key_service_pb2,
     key_service_pb2_grpc,
 )
-from tilld import listening, open_files
+from tilld import open_files
 from tilld.access import Access
 from tilld.certificates import CertificateFiles
 from tilld.config import Address
@@ -75,9 +76,11 @@ def create(
     health_servicer: HealthServicer,
     access: Access,
     observer: Observer = NOBODY,
+    addresses: int = 1,
 ) -> grpc.aio.Server:
-    """A server with all services, not started."""
-    connections = ("grpc.max_allowed_incoming_connections", open_files.connections())
+    """A server with all services, not started, for so many addresses."""
+    # grpc core counts them for each address by itself, and so leaves the socket for Envoy alone.
+    connections = ("grpc.max_allowed_incoming_connections", open_files.connections() // addresses)
     server = grpc.aio.server(options=(*OPTIONS, connections), maximum_concurrent_rpcs=MAX_CALLS)
     # For grpc's stubs only a server has the two methods that it has.
     door: Any = Door(access, observer)
@@ -93,12 +96,11 @@ def create(
     return server
 
 
-def listen(server: grpc.aio.Server, address: Address, certificates: CertificateFiles) -> Address:
-    """Bind a server to all addresses that a host stands for, with TLS if there is a certificate to show.
+def listen(server: grpc.aio.Server, addresses: Sequence[Address], certificates: CertificateFiles) -> None:
+    """Bind a server to addresses, with TLS if there is a certificate to show.
 
-    Returns the address with the port that port 0 has become. Raises OperatorError where one can't be had.
+    Raises OperatorError where one can't be had.
     """
-    addresses = listening.free(address, "--grpc")
     credentials = _credentials(certificates) if certificates.newest.chain else None
     for each in addresses:
         try:
@@ -110,7 +112,6 @@ def listen(server: grpc.aio.Server, address: Address, certificates: CertificateF
             raise OperatorError(
                 f"{each} cannot be listened on: stop what uses it, or give another with --grpc HOST:PORT"
             ) from None
-    return address._replace(port=addresses[0].port)
 
 
 def listen_on_socket(server: grpc.aio.Server, path: str) -> None:
