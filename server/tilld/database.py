@@ -28,8 +28,8 @@ ADVICE = {
     "refused|timeout|timed out|translate host|resolve|unreachable|no such file.*socket|server .*socket": (
         "start PostgreSQL, or check its host and port in --database"
     ),
-    "disk is full|no space left|quota": "make room on its disk",
-    "readonly|read-only|permission denied": "make it writable for the user that Till runs as",
+    "disk is full|no space left|quota": "make room on its disk, or give another with --database",
+    "readonly|read-only|permission denied": "make it writable, or give another with --database",
     "locked": "end the program that holds a lock on it",
 }
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -153,7 +153,8 @@ class Envoy:
             except OperatorError as reason:
                 log.error("Envoy cannot be started", reason=str(reason))
                 await asyncio.sleep(FULL_DISK_SECONDS)
-        with suppress(OperatorError):
+        # Also where no file or process is to be had: its death is counted then.
+        with suppress(OperatorError, OSError):
             await self._launch()
             log.info("Envoy is back")
 
