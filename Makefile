@@ -6,7 +6,7 @@ REST_PROTOS := $(wildcard proto/till/rest/v1/*.proto)
 # Whose generated code is in the repository, where it is, and the command that generating needs.
 LANGUAGES := python server typescript go
 CODE_python := clients/python/till/v1
-CODE_server := server/tilld/rest_v1
+CODE_server := server/till_rest/v1
 CODE_typescript := clients/typescript/src/gen
 CODE_go := clients/go/till/v1
 NEEDS_typescript := npm
@@ -96,8 +96,8 @@ generate-python: .venv/.dev
 
 # Python finds a module by the path of its proto: the REST services are read as if they were in the server's package.
 generate-server: .venv/.dev
-	@$(call python_code,server) --proto_path=tilld/rest_v1=proto/till/rest/v1 \
-	  $(patsubst proto/till/rest/v1/%,tilld/rest_v1/%,$(REST_PROTOS))
+	@$(call python_code,server) --proto_path=till_rest/v1=proto/till/rest/v1 \
+	  $(patsubst proto/till/rest/v1/%,till_rest/v1/%,$(REST_PROTOS))
 
 generate-typescript: .venv/.dev clients/typescript/node_modules/.package-lock.json
 	$(BIN)/buf generate --template clients/typescript/buf.gen.yaml --output $(INTO)

@@ -21,8 +21,8 @@ from benchmarks.bench import Bench, Workload
 from benchmarks.load import has_h2load
 from benchmarks.processes import Cores, pin
 from benchmarks.workloads import ALL
-from tilld import logs
 from tilld.errors import OperatorError
+from tilld.runtime import logs
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 

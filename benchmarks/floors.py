@@ -18,8 +18,8 @@ from typing import Any
 
 import uvloop
 
-from tilld import collector
 from tilld.config import Config
+from tilld.runtime import gc_pauses
 
 Config.load().prepare_grpc()
 
@@ -77,7 +77,7 @@ async def serve() -> None:
     await server.start()
     ending = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
-    collector.spare_what_stays()
+    gc_pauses.spare_what_stays()
     _say(f"127.0.0.1:{port}")
     await ending.wait()
     await server.stop(0)

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tilld import child
 from tilld.errors import OperatorError
+from tilld.runtime import child_process
 
 TICKS = os.sysconf("SC_CLK_TCK")
 STOP_SECONDS = 20.0
@@ -60,7 +60,7 @@ class Program:
 
     async def stop(self) -> None:
         """Tell it to end, and wait."""
-        await child.stop(self._process, patience=STOP_SECONDS)
+        await child_process.stop(self._process, patience=STOP_SECONDS)
 
 
 @asynccontextmanager
@@ -71,7 +71,7 @@ async def running(
     ours = [f"--unset={name}" for name in os.environ if name.startswith(("TILLD_", "OTEL_"))]
     theirs = [f"{name}={value}" for name, value in (environment or {}).items()]
     with log.open("ab") as errors:
-        process = await child.start("env", *ours, *theirs, *command, output=PIPE, errors=errors)
+        process = await child_process.start("env", *ours, *theirs, *command, output=PIPE, errors=errors)
     if cores:
         os.sched_setaffinity(process.pid, cores)
     program = Program(process, log)

@@ -8,13 +8,13 @@ from random import Random
 import peewee
 
 from benchmarks.stand_in import AMOUNT_MSAT, BOLT11, NODE_ID
-from tilld.database import close_database, open_database
 from tilld.errors import OperatorError
-from tilld.ids import derived_public_id
-from tilld.invoice import Creator, Invoice, Issued, Payment
-from tilld.order import Order
-from tilld.progress import Progress
-from tilld.transactions import Transactions
+from tilld.formats.ids import derived_public_id
+from tilld.invoices.invoice import Creator, Invoice, Issued, Payment
+from tilld.invoices.terms import Order
+from tilld.invoices.transactions import Transactions
+from tilld.runtime.progress import Progress
+from tilld.storage.database import close_database, open_database
 
 METADATA = '{"type":"shop","order":"8f14e45f"}'
 AT_ONCE = 1000

@@ -14,8 +14,8 @@ from benchmarks.load import BUSY, Call, Calls, H2load, Width, frame, grpc_header
 from benchmarks.stand_in import AMOUNT_MSAT
 from benchmarks.till import Till
 from till.v1 import invoice_service_pb2 as pb
+from till_rest.v1 import invoice_service_pb2 as rest_pb
 from tilld.errors import OperatorError
-from tilld.rest_v1 import invoice_service_pb2 as rest_pb
 
 EMPTY = Call(f"/{SERVICE}/Unary", b"")
 

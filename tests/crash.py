@@ -19,19 +19,19 @@ from typing import Any
 import grpc.aio
 from pyln.client import RpcError
 
-from tests.killed import POINTS
-from tests.nodes import KillableNode, RealPair, SimulatedProcess
-from tests.test_cli import Process
+from tests.cli.test_cli import Process
+from tests.support.killed import POINTS
+from tests.support.nodes import KillableNode, RealPair, SimulatedProcess
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_pb2 import INVOICE_STATUS_PAID, Invoice
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
-from tilld import logs
-from tilld.database import open_database
-from tilld.doctor import Doctor
-from tilld.invoice import Status
-from tilld.node import Node
-from tilld.pipeline import ConnectionLost, Pipeline
-from tilld.store import Store
+from tilld.invoices.audit import Doctor
+from tilld.invoices.invoice import Status
+from tilld.invoices.repository import Store
+from tilld.lightningd.node import Node
+from tilld.lightningd.rpc import ConnectionLost, Pipeline
+from tilld.runtime import logs
+from tilld.storage.database import open_database
 
 WORKERS = 8
 # What is killed: at a random moment, or tilld at one of its points.

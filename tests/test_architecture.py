@@ -21,104 +21,121 @@ CLIENT_MODULES = {
 # A layer may use what stands below it, and nothing above or beside it.
 LAYERS = [
     {"tilld.cli"},
-    {"tilld.app", "tilld.front"},
-    {"tilld.parts"},
-    {"tilld.metrics"},
+    {"tilld.app", "tilld.envoy.standalone"},
+    {"tilld.runtime.supervisor"},
+    {"tilld.observability.metrics"},
     {
         "tilld.grpc_api",
         "tilld.rest_api",
-        "tilld.follower",
-        "tilld.spending",
-        "tilld.envoy",
-        "tilld.play_money",
-        "tilld.doctor",
-        "tilld.importing",
-        "tilld.workbench",
+        "tilld.invoices.follower",
+        "tilld.payouts.follower",
+        "tilld.envoy.process",
+        "tilld.lightningd.play_money",
+        "tilld.invoices.audit",
+        "tilld.invoices.importer",
+        "tilld.cli.resources",
     },
     {
-        "tilld.access",
-        "tilld.invoicing",
-        "tilld.collecting",
-        "tilld.keyring",
-        "tilld.payouts",
-        "tilld.envoy_tls",
+        "tilld.auth.access",
+        "tilld.invoices.service",
+        "tilld.sent_invoices.service",
+        "tilld.auth.service",
+        "tilld.payouts.service",
+        "tilld.envoy.tls",
     },
-    {"tilld.outcomes"},
+    {"tilld.sent_invoices.recovery"},
     {
-        "tilld.payout_store",
-        "tilld.node_payouts",
-        "tilld.sending_store",
-        "tilld.node_collecting",
-        "tilld.key_store",
+        "tilld.payouts.repository",
+        "tilld.payouts.lightningd",
+        "tilld.sent_invoices.repository",
+        "tilld.sent_invoices.lightningd",
+        "tilld.auth.repository",
     },
-    {"tilld.store", "tilld.node", "tilld.hub", "tilld.limits", "tilld.turns"},
-    {"tilld.transactions", "tilld.node_records"},
-    {"tilld.node_errors"},
-    {"tilld.pipeline"},
     {
-        "tilld.database",
-        "tilld.statements",
-        "tilld.payout_statements",
-        "tilld.group_commit",
-        "tilld.child",
-        "tilld.progress",
-        "tilld.persist",
-        "tilld.certificates",
-        "tilld.unix_socket",
-        "tilld.database_files",
-        "tilld.open_files",
-        "tilld.listening",
-        "tilld.collector",
+        "tilld.invoices.repository",
+        "tilld.lightningd.node",
+        "tilld.invoices.hub",
+        "tilld.auth.limits",
+        "tilld.auth.turns",
     },
-    {"tilld.tables", "tilld.payout_tables"},
-    {"tilld.key", "tilld.totals", "tilld.watch_token", "tilld.invreq", "tilld.sending"},
-    {"tilld.invoice", "tilld.node_info", "tilld.abilities"},
-    {"tilld.order"},
+    {"tilld.invoices.transactions", "tilld.invoices.lightningd"},
+    {"tilld.lightningd.errors"},
+    {"tilld.lightningd.rpc"},
     {
-        "tilld.ids",
-        "tilld.strict_json",
-        "tilld.payment_request",
-        "tilld.bolt12",
-        "tilld.amounts",
-        "tilld.pacing",
-        "tilld.recent",
-        "tilld.rest_v1",
+        "tilld.storage.database",
+        "tilld.invoices.sql",
+        "tilld.payouts.sql",
+        "tilld.storage.group_commit",
+        "tilld.runtime.child_process",
+        "tilld.runtime.progress",
+        "tilld.runtime.retry",
+        "tilld.runtime.certificates",
+        "tilld.runtime.unix_socket",
+        "tilld.storage.database_files",
+        "tilld.runtime.open_files",
+        "tilld.runtime.listening",
+        "tilld.runtime.gc_pauses",
     },
-    {"tilld.tracing"},
-    {"tilld.config", "tilld.logs", "tilld.observer", "tilld.times"},
-    {"tilld.output"},
+    {"tilld.storage.tables", "tilld.storage.payout_tables"},
+    {
+        "tilld.auth.key",
+        "tilld.invoices.totals",
+        "tilld.auth.watch_token",
+        "tilld.payouts.invreq",
+        "tilld.sent_invoices.attempt",
+    },
+    {"tilld.invoices.invoice", "tilld.lightningd.info", "tilld.lightningd.abilities"},
+    {"tilld.invoices.terms"},
+    {
+        "tilld.formats.ids",
+        "tilld.formats.strict_json",
+        "tilld.formats.bolt11",
+        "tilld.formats.bolt12",
+        "tilld.formats.amounts",
+        "tilld.runtime.token_bucket",
+        "tilld.runtime.ttl_cache",
+        "till_rest.v1",
+    },
+    {"tilld.observability.tracing"},
+    {"tilld.config", "tilld.runtime.logs", "tilld.runtime.observer", "tilld.formats.times"},
+    {"tilld.runtime.output"},
     {"tilld.errors"},
 ]
 
 OUTSIDE = {
-    "grpc": {"tilld.grpc_api", "tilld.rest_api", "tilld.rest_v1", "tilld.app"},
+    "grpc": {"tilld.grpc_api", "tilld.rest_api", "till_rest.v1", "tilld.app"},
     "grpc_health": {"tilld.grpc_api", "tilld.app"},
     "till": {"tilld.grpc_api", "tilld.rest_api"},
     "till_cli": {"tilld.cli"},
     "peewee": {
-        "tilld.database",
-        "tilld.tables",
-        "tilld.statements",
-        "tilld.transactions",
-        "tilld.store",
-        "tilld.payout_tables",
-        "tilld.payout_statements",
-        "tilld.payout_store",
-        "tilld.sending_store",
-        "tilld.key_store",
+        "tilld.storage.database",
+        "tilld.storage.tables",
+        "tilld.invoices.sql",
+        "tilld.invoices.transactions",
+        "tilld.invoices.repository",
+        "tilld.storage.payout_tables",
+        "tilld.payouts.sql",
+        "tilld.payouts.repository",
+        "tilld.sent_invoices.repository",
+        "tilld.auth.repository",
         "tilld.migrations",
     },
-    "playhouse": {"tilld.database", "tilld.migrations"},
-    "pyln": {"tilld.pipeline", "tilld.node_errors", "tilld.node_collecting", "tilld.play_money"},
-    "envoy": {"tilld.envoy"},
-    "cryptography": {"tilld.certificates"},
+    "playhouse": {"tilld.storage.database", "tilld.migrations"},
+    "pyln": {
+        "tilld.lightningd.rpc",
+        "tilld.lightningd.errors",
+        "tilld.sent_invoices.lightningd",
+        "tilld.lightningd.play_money",
+    },
+    "envoy": {"tilld.envoy.process"},
+    "cryptography": {"tilld.runtime.certificates"},
     "pydantic_settings": {"tilld.config"},
     "typer": {"tilld.cli"},
-    "rich": {"tilld.progress"},
-    "bolt11": {"tilld.simulator"},
-    "prometheus_client": {"tilld.metrics"},
-    "opentelemetry": {"tilld.tracing"},
-    "itsdangerous": {"tilld.watch_token"},
+    "rich": {"tilld.runtime.progress"},
+    "bolt11": {"lightningd_simulator"},
+    "prometheus_client": {"tilld.observability.metrics"},
+    "opentelemetry": {"tilld.observability.tracing"},
+    "itsdangerous": {"tilld.auth.watch_token"},
 }
 
 
@@ -132,7 +149,7 @@ def imports(module):
 
 
 def part(name):
-    """The part of Till that a dotted name belongs to: tilld.store, tilld.grpc_api, …"""
+    """The part of Till that a dotted name belongs to: tilld.invoices.repository, tilld.grpc_api, …"""
     return ".".join(name.split(".")[:2])
 
 
@@ -141,7 +158,7 @@ def layer(name):
 
 
 ORDINARY = sorted(
-    module for module in MODULES if part(module) not in {"tilld", "tilld.simulator", "tilld.migrations"}
+    module for module in MODULES if part(module) not in {"tilld", "lightningd_simulator", "tilld.migrations"}
 )
 
 
@@ -149,7 +166,7 @@ ORDINARY = sorted(
 def test_a_module_uses_only_what_stands_below_it(module):
     for name in imports(module):
         if name.startswith("tilld.") and part(name) != part(module):
-            if part(name) == "tilld.simulator":
+            if part(name) == "lightningd_simulator":
                 assert part(module) == "tilld.cli"
             else:
                 assert layer(name) > layer(module), f"{module} must not import {name}"
@@ -170,10 +187,10 @@ def test_only_config_reads_the_environment(module):
     assert module == "tilld.config" or not ("os.environ" in source or "getenv" in source)
 
 
-@pytest.mark.parametrize("module", sorted(name for name in MODULES if part(name) == "tilld.simulator"))
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if part(name) == "lightningd_simulator"))
 def test_the_simulated_node_is_another_program(module):
     """It stands in for lightningd, and knows nothing of Till."""
-    assert {part(name) for name in imports(module) if name.startswith("tilld")} <= {"tilld.simulator"}
+    assert {part(name) for name in imports(module) if name.startswith("tilld")} <= {"lightningd_simulator"}
 
 
 @pytest.mark.parametrize("module", sorted(CLIENT_MODULES))

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.crash import KILLS, Crash
-from tests.nodes import LIGHTNINGD, RealPair, SimulatedProcess
+from tests.support.nodes import LIGHTNINGD, RealPair, SimulatedProcess
 
 
 @pytest.mark.timeout(120)

@@ -13,10 +13,12 @@ from tests.conftest import config, open_shop
 from till import AsyncClient, Client
 from till.v1.invoice_service_pb2 import CreateInvoiceRequest
 from till_cli.main import _till as command
-from tilld import collecting, envoy, limits, sending
-from tilld.grpc_api import door
-from tilld.node import TIMEOUT_SECONDS as NODE_SECONDS
-from tilld.node import Node
+from tilld.auth import limits
+from tilld.envoy import process
+from tilld.grpc_api import dispatcher
+from tilld.lightningd.node import TIMEOUT_SECONDS as NODE_SECONDS
+from tilld.lightningd.node import Node
+from tilld.sent_invoices import attempt, service
 
 ENVOY = Path(__file__).parent.parent / "envoy.yaml"
 SHOP = {"msat": 5000, "metadata": {"type": "shop"}}
@@ -47,11 +49,11 @@ def test_every_time_out_is_longer_than_the_one_behind_it():
     ]
 
     # A create waits its turn, asks the node, and looks up what came of it.
-    assert door.CALL_SECONDS > limits.PATIENCE_SECONDS + 2 * NODE_SECONDS
+    assert dispatcher.CALL_SECONDS > limits.PATIENCE_SECONDS + 2 * NODE_SECONDS
     assert (len(sends), len(others)) == (1, 3)
     for route in others.values():
-        assert min(clients) > seconds(route["timeout"]) > door.CALL_SECONDS
-        assert seconds(route["retry_policy"].get("per_try_timeout", "25s")) > door.CALL_SECONDS
+        assert min(clients) > seconds(route["timeout"]) > dispatcher.CALL_SECONDS
+        assert seconds(route["retry_policy"].get("per_try_timeout", "25s")) > dispatcher.CALL_SECONDS
         # The limits of every stream must leave a route its time.
         for limit in (
             manager["stream_idle_timeout"],
@@ -59,7 +61,7 @@ def test_every_time_out_is_longer_than_the_one_behind_it():
         ):
             assert seconds(limit) > seconds(route["timeout"])
     [send] = sends.values()
-    longest = sending.MAX_TIMEOUT_SECONDS + collecting.GRACE_SECONDS
+    longest = attempt.MAX_TIMEOUT_SECONDS + service.GRACE_SECONDS
     for limit in (send["timeout"], send["idle_timeout"], send["max_stream_duration"]["max_stream_duration"]):
         assert seconds(limit) > longest
     [watch] = [route for match, route in all_routes if "rest.v1.InvoiceService/Watch" in match]
@@ -81,7 +83,7 @@ def test_a_replica_that_hangs_is_found_while_there_is_time_to_ask_another():
 @pytest.fixture
 async def slow(tmp_path, monkeypatch):
     """A Till whose Envoy waits a tenth of its time; and how long its node needs, in the same measure."""
-    whole = envoy.configuration
+    whole = process.configuration
 
     def scaled(*arguments: Any, **named: Any) -> dict[str, Any]:
         made = whole(*arguments, **named)
@@ -99,8 +101,8 @@ async def slow(tmp_path, monkeypatch):
         await asyncio.sleep(needs["seconds"] / 10)
         return await create(self, *arguments)
 
-    monkeypatch.setattr(envoy, "configuration", scaled)
-    monkeypatch.setattr(door, "CALL_SECONDS", door.CALL_SECONDS / 10)
+    monkeypatch.setattr(process, "configuration", scaled)
+    monkeypatch.setattr(dispatcher, "CALL_SECONDS", dispatcher.CALL_SECONDS / 10)
     monkeypatch.setattr(Node, "invoice", invoice)
     async with open_shop(config(tmp_path)) as shop:
         yield shop, needs

@@ -8,37 +8,37 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from tilld import child, listening, parts, unix_socket
-from tilld.access import Access
-from tilld.collecting import Collecting
+from tilld.auth.access import Access
+from tilld.auth.limits import Allowance, Limits
+from tilld.auth.repository import KeyStore
+from tilld.auth.service import Keyring
+from tilld.cli.resources import check_socket, make_directory, wait_for_socket
 from tilld.config import Address, Config
-from tilld.database import open_database
-from tilld.envoy import DIRECTORY, SOCKET
+from tilld.envoy.process import DIRECTORY, SOCKET
 from tilld.errors import OperatorError
-from tilld.follower import Follower
 from tilld.grpc_api import health, server
 from tilld.grpc_api.invoice_servicer import InvoiceServicer
 from tilld.grpc_api.invreq_servicer import InvreqServicer
 from tilld.grpc_api.key_servicer import KeyServicer
-from tilld.hub import Hub
-from tilld.invoicing import Invoicing
-from tilld.invreq import PayoutLimits
-from tilld.key_store import KeyStore
-from tilld.keyring import Keyring
-from tilld.limits import Allowance, Limits
-from tilld.metrics import Metrics, Sources
-from tilld.node import Node
-from tilld.node_collecting import NodeCollecting
-from tilld.observer import NOBODY, Observer, Observers
-from tilld.payouts import Payouts
-from tilld.rest_api.rest_invreq_servicer import RestInvreqServicer
-from tilld.rest_api.rest_servicer import RestServicer
-from tilld.spending import Spending
-from tilld.store import Store
-from tilld.workbench import check_socket, make_directory, wait_for_socket
+from tilld.invoices.follower import Follower
+from tilld.invoices.hub import Hub
+from tilld.invoices.repository import Store
+from tilld.invoices.service import Invoicing
+from tilld.lightningd.node import Node
+from tilld.observability.metrics import Metrics, Sources
+from tilld.payouts.follower import Spending
+from tilld.payouts.invreq import PayoutLimits
+from tilld.payouts.service import Payouts
+from tilld.rest_api.invoice_servicer import RestServicer
+from tilld.rest_api.invreq_servicer import RestInvreqServicer
+from tilld.runtime import child_process, listening, supervisor, unix_socket
+from tilld.runtime.observer import NOBODY, Observer, Observers
+from tilld.sent_invoices.lightningd import NodeCollecting
+from tilld.sent_invoices.service import Collecting
+from tilld.storage.database import open_database
 
 if TYPE_CHECKING:
-    from tilld.tracing import Tracing
+    from tilld.observability.tracing import Tracing
 
 log = structlog.get_logger()
 
@@ -60,10 +60,10 @@ async def run(config: Config, announce: Callable[[Running], None]) -> None:
     Raises OperatorError where it can't start, or a part of it dies.
     """
     till = Till(config)
-    await parts.run(till, lambda: announce(till.running))
+    await supervisor.run(till, lambda: announce(till.running))
 
 
-class Till(parts.Parts):
+class Till(supervisor.Parts):
     """All parts of a Till."""
 
     running: Running
@@ -148,11 +148,11 @@ class Till(parts.Parts):
         state = self._config.data_dir / "node.jsonl"
         log_file = self._config.data_dir / "node.log"
         with log_file.open("wb") as errors:
-            process = await child.start(
+            process = await child_process.start(
                 sys.executable, "-m", "tilld.cli", "node", "simulate",
                 f"--rpc-file={rpc_file}", f"--state={state}", output=PIPE, errors=errors,
             )  # fmt: skip
-        self._parts.push_async_callback(child.stop, process, patience=NODE_STOP_SECONDS)
+        self._parts.push_async_callback(child_process.stop, process, patience=NODE_STOP_SECONDS)
         if not (process.stdout and await process.stdout.readline()):
             said = log_file.read_text().strip().removeprefix("tilld: ")
             # On a full disk it can't even say so.
@@ -222,7 +222,7 @@ async def _check_who_may_call(config: Config, store: Store) -> None:
 def _tracing(endpoint: str) -> "Tracing":
     # Loaded only where it is wanted: it takes time and memory, and may not be installed.
     try:
-        from tilld.tracing import Tracing
+        from tilld.observability.tracing import Tracing
     except ModuleNotFoundError:
         raise OperatorError(
             "OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, which need more than is installed: "

@@ -16,7 +16,7 @@ import pytest
 from tests.clients import agent
 from tests.clients.conftest import built, chosen, left_out
 from tests.conftest import ANY_PORT, config, open_shop
-from tests.nodes import simulated_node
+from tests.support.nodes import simulated_node
 from tilld.config import Address
 
 TYPESCRIPT = agent.CLIENTS / "typescript"

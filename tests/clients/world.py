@@ -11,14 +11,14 @@ from typing import Any
 import grpc.aio
 import httpx
 
-from tests.authority import Authority
+from tests.cli.test_cli import output, tilld
 from tests.conftest import ANY_PORT
-from tests.nodes import SimulatedProcess
-from tests.replica import Replica
-from tests.test_cli import output, tilld
+from tests.support.authority import Authority
+from tests.support.nodes import SimulatedProcess
+from tests.support.replica import Replica
 from till.v1.invoice_service_pb2 import GetInfoRequest
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
-from tilld import play_money
+from tilld.lightningd import play_money
 
 ENDS = {"kill": signal.SIGKILL, "stop": signal.SIGTERM}
 

@@ -7,7 +7,7 @@ import re
 import pytest
 import structlog
 
-from tilld import logs
+from tilld.runtime import logs
 
 # Every key that a test has made.
 KEYS: set[str] = set()

@@ -10,15 +10,15 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
+from tests.cli.test_cli import children, fails, output, tilld
 from tests.conftest import config, open_shop
 from tests.end_to_end.conftest import KEYS
-from tests.test_cli import children, fails, output, tilld
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
-from tilld.database import open_database
-from tilld.key import SHOP, Key, Scope
-from tilld.key_store import KeyStore
-from tilld.store import Store
+from tilld.auth.key import SHOP, Key, Scope
+from tilld.auth.repository import KeyStore
+from tilld.invoices.repository import Store
+from tilld.storage.database import open_database
 
 BODY = {"msat": 5000, "metadata": {"type": "shop"}}
 

@@ -14,10 +14,10 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.conftest import eventually
-from tests.test_envoy import HTTP2_DATA, HTTP2_HEADERS, HTTP2_RESET, HTTP2_SETTINGS, http2_frame
+from tests.envoy.test_process import HTTP2_DATA, HTTP2_HEADERS, HTTP2_RESET, HTTP2_SETTINGS, http2_frame
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
-from tilld.grpc_api import door
+from tilld.grpc_api import dispatcher
 
 CONTINUATION = 9
 CANCEL = struct.pack(">I", 8)
@@ -188,7 +188,7 @@ async def test_a_stream_without_a_request_ends(shop, address):
 
 
 async def test_a_request_that_never_comes_is_waited_for_so_long(shop, monkeypatch):
-    monkeypatch.setattr(door, "REQUEST_SECONDS", 0.05)
+    monkeypatch.setattr(dispatcher, "REQUEST_SECONDS", 0.05)
     call = shop.channel.stream_stream("/till.v1.InvoiceService/WatchInvoice")()
 
     with pytest.raises(grpc.aio.AioRpcError) as refused:

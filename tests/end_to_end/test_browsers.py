@@ -6,11 +6,11 @@ import struct
 import httpx
 import pytest
 
+from tests.cli.test_cli import output
 from tests.conftest import ANY_PORT, config, open_shop
-from tests.test_cli import output
 from till.v1 import invoice_service_pb2 as pb
 from tilld.config import Address, Config
-from tilld.envoy import Envoy
+from tilld.envoy.process import Envoy
 from tilld.errors import OperatorError
 
 ORIGIN = "https://shop.example"

@@ -11,17 +11,17 @@ from datetime import timedelta
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from lightningd_simulator.invoice_ledger import Created, Event, Expired, Paid
 from tests.conftest import config, open_shop
-from tests.nodes import LIGHTNINGD, real_node, simulated_node
-from tests.parts import Parts
-from tests.samples import an_invoice
+from tests.support.nodes import LIGHTNINGD, real_node, simulated_node
+from tests.support.samples import an_invoice
+from tests.support.till import Parts
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_pb2 import INVOICE_STATUS_EXPIRED, INVOICE_STATUS_PAID
-from tilld.database import open_database
-from tilld.key import ANONYMOUS
-from tilld.simulator.ledger import Created, Event, Expired, Paid
-from tilld.store import Store
-from tilld.times import utc
+from tilld.auth.key import ANONYMOUS
+from tilld.formats.times import utc
+from tilld.invoices.repository import Store
+from tilld.storage.database import open_database
 
 WATCHERS = 50
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import config, open_shop
-from tests.samples import an_invoice, paid
-from tests.scripted_node import result, scripted_node
-from tilld.database import open_database
-from tilld.key import SHOP, Key
-from tilld.key_store import KeyStore
-from tilld.store import Store
-from tilld.strict_json import compact
+from tests.support.samples import an_invoice, paid
+from tests.support.scripted_node import result, scripted_node
+from tilld.auth.key import SHOP, Key
+from tilld.auth.repository import KeyStore
+from tilld.formats.strict_json import compact
+from tilld.invoices.repository import Store
+from tilld.storage.database import open_database
 
 DOCUMENT = (Path(__file__).parent.parent / "golden" / "000_a7e52c048fb9dfbe.txt").read_text()
 

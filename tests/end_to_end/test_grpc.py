@@ -11,7 +11,7 @@ from google.rpc.status_pb2 import Status
 from till.v1 import invoice_pb2 as pb
 from till.v1 import invoice_service_pb2 as service_pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
-from tilld.rest_v1 import invoice_service_pb2 as rest_pb
+from till_rest.v1 import invoice_service_pb2 as rest_pb
 
 GOOD: dict[str, Any] = {"amount_msat": 5000, "metadata": '{"type":"shop"}'}
 

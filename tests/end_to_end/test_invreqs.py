@@ -8,16 +8,16 @@ import grpc.aio
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from lightningd_simulator import Simulator
 from tests.conftest import config, new_database, open_shop
 from tests.end_to_end.test_access import make_key
-from tests.nodes import LIGHTNINGD, real_node
-from tests.simulator.rpc import connected
+from tests.lightningd_simulator.rpc import connected
+from tests.support.nodes import LIGHTNINGD, real_node
 from till.v1 import invoice_service_pb2 as invoices_pb
 from till.v1 import invreq_service_pb2 as pb
 from till.v1.invreq_pb2 import INVREQ_STATUS_ACTIVE, INVREQ_STATUS_DISABLED
 from till.v1.invreq_service_pb2_grpc import InvreqServiceStub
-from tilld.amounts import FORMS
-from tilld.simulator import Simulator
+from tilld.formats.amounts import FORMS
 
 CREATE = "/lightning/invoicerequest/create"
 LIST = "/lightning/invoicerequests"
@@ -298,7 +298,7 @@ async def test_a_bad_request_over_grpc_is_refused(cashier, request_):
 
 async def test_pages_follow_each_other(cashier, monkeypatch):
     """The newest first, each once."""
-    monkeypatch.setattr("tilld.rest_api.rest_invreq_servicer.PAGE", 2)
+    monkeypatch.setattr("tilld.rest_api.invreq_servicer.PAGE", 2)
     made = [(await cashier.create())["invreq_id"] for _ in range(3)]
 
     listed, after = [], ""
@@ -388,7 +388,7 @@ async def test_disabling_takes_a_setting_of_the_operators(tmp_path):
 
 async def test_what_is_over_is_disabled_also_after_a_restart(tmp_path, monkeypatch):
     """The node does not look at the time, so Till does."""
-    monkeypatch.setattr("tilld.spending.SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr("tilld.payouts.follower.SWEEP_SECONDS", 0.05)
     async with open_shop(config(tmp_path, allow_invreq_disable=True)) as shop:
         cashier = await a_cashier(shop, tmp_path, shop.rpc_file)
         here = await cashier.create(absolute_expiry=int(time.time()) + 2)

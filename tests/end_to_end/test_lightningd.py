@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.conftest import config, eventually, open_shop
-from tests.nodes import LIGHTNINGD, real_node
+from tests.support.nodes import LIGHTNINGD, real_node
 
 pytestmark = [
     pytest.mark.lightningd,

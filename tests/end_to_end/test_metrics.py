@@ -15,12 +15,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import ANY_PORT, config, open_shop
 from tests.end_to_end.test_access import make_key
-from tests.nodes import simulated_node
-from tests.test_bad_weather import locked
+from tests.invoices.test_bad_weather import locked
+from tests.support.nodes import simulated_node
 from till.v1 import invoice_service_pb2 as pb
-from tilld import metrics
 from tilld.app import Till
-from tilld.pipeline import Pipeline
+from tilld.lightningd.rpc import Pipeline
+from tilld.observability import metrics
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 INVOICES = "till.v1.InvoiceService"

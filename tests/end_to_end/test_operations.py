@@ -19,7 +19,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from benchmarks.http2 import FRAME, PREFACE, Kind
 from tests.conftest import config, eventually, open_shop, talk_to
 from tests.end_to_end.test_access import make_key
-from tests.nodes import simulated_node
+from tests.support.nodes import simulated_node
 from till.v1 import invoice_service_pb2 as service_pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld.app import Till

@@ -11,10 +11,10 @@ import pytest
 
 from tests.conftest import HEARTBEAT_SECONDS, config, eventually, open_shop
 from tests.end_to_end.conftest import KEYS
-from tilld.database import open_database
-from tilld.key import SHOP, Key
-from tilld.key_store import KeyStore
-from tilld.store import Store
+from tilld.auth.key import SHOP, Key
+from tilld.auth.repository import KeyStore
+from tilld.invoices.repository import Store
+from tilld.storage.database import open_database
 
 # Where Debian has programs that are for root.
 PATH = f"{os.environ['PATH']}:/usr/sbin"

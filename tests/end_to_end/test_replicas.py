@@ -9,14 +9,14 @@ import grpc.aio
 import httpx
 import pytest
 
+from tests.cli.test_cli import tilld
 from tests.conftest import ANY_PORT, new_database
-from tests.replica import Replica
-from tests.test_cli import tilld
+from tests.support.replica import Replica
 from till.v1 import invoice_pb2 as pb
 from till.v1 import invoice_service_pb2 as service_pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
-from tilld import play_money
-from tilld.envoy import Envoy
+from tilld.envoy.process import Envoy
+from tilld.lightningd import play_money
 
 CUSTOMERS = 6
 WATCHED = 8

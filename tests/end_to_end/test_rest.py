@@ -7,7 +7,7 @@ import json
 import bolt11
 import pytest
 
-from tilld.pipeline import Pipeline
+from tilld.lightningd.rpc import Pipeline
 
 UNKNOWN = {"error": "E2", "message": "resource not found"}
 GOOD = {"msat": 5000, "metadata": {"type": "shop"}}

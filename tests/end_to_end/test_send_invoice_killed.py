@@ -11,11 +11,11 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from tests.killed import SENDING
-from tests.simulator.conftest import RunningClock
-from tests.simulator.pair import pair_of_nodes
-from tests.simulator.rpc import connected
-from tests.test_cli import Process
+from tests.cli.test_cli import Process
+from tests.lightningd_simulator.conftest import RunningClock
+from tests.lightningd_simulator.pair import pair_of_nodes
+from tests.lightningd_simulator.rpc import connected
+from tests.support.killed import SENDING
 from till.v1 import invoice_service_pb2
 from till.v1 import invreq_service_pb2 as pb
 from till.v1.invoice_pb2 import INVOICE_STATUS_PAID

@@ -12,17 +12,17 @@ import grpc.aio
 import httpx
 import pytest
 
-from tests.authority import Authority, shown, until_shown
+from tests.cli.test_cli import FREE, children, fails, output, tilld
 from tests.conftest import config, eventually
-from tests.nodes import is_running, simulated_node
-from tests.test_cli import FREE, children, fails, output, tilld
+from tests.support.authority import Authority, shown, until_shown
+from tests.support.nodes import is_running, simulated_node
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
-from tilld import play_money
 from tilld.app import Till
 from tilld.config import Address
-from tilld.envoy import Envoy
-from tilld.front import Front
+from tilld.envoy.process import Envoy
+from tilld.envoy.standalone import Front
+from tilld.lightningd import play_money
 
 PORTS = ("rest", "grpc")
 BODY = {"msat": 5000, "metadata": {"type": "shop"}}

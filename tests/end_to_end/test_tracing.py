@@ -9,14 +9,14 @@ import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as otlp
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as otlp_grpc
 
+from tests.cli.test_cli import fails
 from tests.conftest import ANY_PORT, config, open_shop
 from tests.end_to_end.test_access import make_key
 from tests.end_to_end.test_metrics import answered, figures
-from tests.test_cli import fails
 from till.v1 import invoice_service_pb2 as pb
-from tilld import tracing
 from tilld.app import Till
 from tilld.errors import OperatorError
+from tilld.observability import tracing
 
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CALLER = {"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-01"}
@@ -150,7 +150,7 @@ async def test_nothing_of_opentelemetry_is_loaded_where_it_is_not_wanted(tmp_pat
 
 async def test_what_is_missing_for_traces_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
-    monkeypatch.delitem(sys.modules, "tilld.tracing", raising=False)
+    monkeypatch.delitem(sys.modules, "tilld.observability.tracing", raising=False)
 
     with pytest.raises(OperatorError, match=r"pip install 'lightning-till\[otel\]'"):
         async with Till(config(tmp_path, otlp_endpoint="http://127.0.0.1:4317", no_rest=True)):

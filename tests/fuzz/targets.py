@@ -11,14 +11,15 @@ from unittest.mock import patch
 
 from pyln.client import RpcError
 
-from tests.samples import NODE_ID, NOON, an_order
+from tests.support.samples import NODE_ID, NOON, an_order
 from tilld.errors import InvalidRequest, TillError, TooLarge
-from tilld.invoice import Creator, Invoice, Issued
-from tilld.node import Node
-from tilld.node_errors import MayExist
-from tilld.order import MAX_AMOUNT_MSAT, MAX_EXPIRY_SECONDS, Order
-from tilld.pipeline import ConnectionLost
-from tilld.rest_api import parse, render
+from tilld.invoices.invoice import Creator, Invoice, Issued
+from tilld.invoices.terms import MAX_AMOUNT_MSAT, MAX_EXPIRY_SECONDS, Order
+from tilld.lightningd.errors import MayExist
+from tilld.lightningd.node import Node
+from tilld.lightningd.rpc import ConnectionLost
+from tilld.rest_api import body as parse
+from tilld.rest_api import invoice_json
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -82,7 +83,9 @@ def _check_limits(order: Order) -> None:
 def _check_rendered(order: Order, asked: dict[str, Any]) -> None:
     """What is shown of it is one JSON object, with the metadata that came and all in whole numbers."""
     issued = Issued(NODE_ID, "00" * 32, "lnbcrt1", NOON + timedelta(seconds=order.expiry))
-    text = render.invoice(Invoice.opened(order.invoice_id("dakk", b"secret"), Creator("dakk"), order, issued))
+    text = invoice_json.invoice(
+        Invoice.opened(order.invoice_id("dakk", b"secret"), Creator("dakk"), order, issued)
+    )
     shown = _numbers_as_written(text.encode())
     assert shown["metadata"] == asked["metadata"]
     assert shown["msatoshi"] == (None if asked["msat"] == "any" else str(order.amount_msat))

@@ -7,8 +7,9 @@ import structlog
 
 import till
 from tests.conftest import config
-from tilld import logs, play_money
 from tilld.app import Till
+from tilld.lightningd import play_money
+from tilld.runtime import logs
 
 
 class Threaded:

@@ -6,7 +6,7 @@ import pytest
 
 import till
 from tests.conftest import config, eventually
-from tests.nodes import simulated_node
+from tests.support.nodes import simulated_node
 from till.v1.invoice_service_pb2 import CreateInvoiceRequest
 from tilld.app import Till
 

@@ -17,17 +17,21 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from tests.end_to_end import test_golden as golden
-from tests.samples import NOON, an_invoice
-from tilld import errors, ids, invreq, order, sending, strict_json, times
-from tilld.grpc_api.door import STATUS
-from tilld.invoice import Payment, Status
-from tilld.invoicing import Info
-from tilld.node_info import NodeInfo
-from tilld.rest_api import parse, parse_invreq, render, render_invreq, rest_invreq_servicer
-from tilld.rest_api import sending as rest_sending
-from tilld.rest_v1 import invoice_service_pb2, invreq_service_pb2
-from tilld.sending import Sent
-from tilld.totals import Totals
+from tests.support.samples import NOON, an_invoice
+from till_rest.v1 import invoice_service_pb2, invreq_service_pb2
+from tilld import errors
+from tilld.formats import ids, strict_json, times
+from tilld.grpc_api.dispatcher import STATUS
+from tilld.invoices import terms
+from tilld.invoices.invoice import Payment, Status
+from tilld.invoices.service import Info
+from tilld.invoices.totals import Totals
+from tilld.lightningd.info import NodeInfo
+from tilld.payouts import invreq
+from tilld.rest_api import body, invoice_json, invreq_body, invreq_json, invreq_servicer
+from tilld.rest_api import sendinvoice_json as rest_sending
+from tilld.sent_invoices import attempt
+from tilld.sent_invoices.attempt import Sent
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT: Any = json.loads(resources.files("tilld.rest_api").joinpath("openapi.json").read_text())
@@ -116,9 +120,9 @@ def test_generated_clients_read_every_amount_and_every_later_answer():
 @pytest.mark.parametrize(
     ("schema", "fields"),
     [
-        ("CreateInvoice", parse.FIELDS),
+        ("CreateInvoice", body.FIELDS),
         ("SendInvoice", rest_sending.FIELDS),
-        ("CreateInvreq", parse_invreq.FIELDS),
+        ("CreateInvreq", invreq_body.FIELDS),
     ],
 )
 def test_a_body_has_the_fields_that_are_read(schema, fields):
@@ -128,14 +132,14 @@ def test_a_body_has_the_fields_that_are_read(schema, fields):
 @pytest.mark.parametrize(
     ("path", "limit"),
     [
-        ("CreateInvoice/msat/anyOf/0/maximum", order.MAX_AMOUNT_MSAT),
-        ("CreateInvoice/description/maxLength", order.MAX_DESCRIPTION_BYTES),
-        ("CreateInvoice/expiry/maximum", order.MAX_EXPIRY_SECONDS),
-        ("CreateInvoice/expiry/default", order.DEFAULT_EXPIRY_SECONDS),
-        ("SendInvoice/invreq/maxLength", sending.MAX_INVREQ_BYTES),
-        ("SendInvoice/timeout/maximum", sending.MAX_TIMEOUT_SECONDS),
-        ("SendInvoice/timeout/default", sending.DEFAULT_TIMEOUT_SECONDS),
-        ("SendInvoice/quantity/maximum", sending.MAX_QUANTITY),
+        ("CreateInvoice/msat/anyOf/0/maximum", terms.MAX_AMOUNT_MSAT),
+        ("CreateInvoice/description/maxLength", terms.MAX_DESCRIPTION_BYTES),
+        ("CreateInvoice/expiry/maximum", terms.MAX_EXPIRY_SECONDS),
+        ("CreateInvoice/expiry/default", terms.DEFAULT_EXPIRY_SECONDS),
+        ("SendInvoice/invreq/maxLength", attempt.MAX_INVREQ_BYTES),
+        ("SendInvoice/timeout/maximum", attempt.MAX_TIMEOUT_SECONDS),
+        ("SendInvoice/timeout/default", attempt.DEFAULT_TIMEOUT_SECONDS),
+        ("SendInvoice/quantity/maximum", attempt.MAX_QUANTITY),
         ("CreateInvreq/description/maxLength", invreq.MAX_DESCRIPTION_BYTES),
         ("CreateInvreq/issuer/maxLength", invreq.MAX_ISSUER_BYTES),
         ("CreateInvreq/absolute_expiry/maximum", times.unix_seconds(times.EXPIRY_LIMIT) - 1),
@@ -156,13 +160,13 @@ def test_a_limit_is_that_of_the_code(path, limit):
 
 def test_other_limits_are_those_of_the_code():
     assert SCHEMAS["Label"]["maxLength"] == ids.MAX_LABEL_BYTES
-    assert SCHEMAS["Amount"]["anyOf"][0]["maximum"] == order.MAX_AMOUNT_MSAT
+    assert SCHEMAS["Amount"]["anyOf"][0]["maximum"] == terms.MAX_AMOUNT_MSAT
     listed = DOCUMENT["paths"]["/lightning/invoicerequests"]["get"]["responses"]["200"]["content"]
     page = listed["application/json"]["schema"]["properties"]["invoicerequests"]
-    assert page["maxItems"] == rest_invreq_servicer.PAGE
+    assert page["maxItems"] == invreq_servicer.PAGE
     described = DOCUMENT["paths"]["/lightning/invoice/create"]["post"]["description"]
-    assert f"{parse.MAX_BODY_BYTES // 1024} KiB and {strict_json.MAX_LEVELS} levels" in described
-    assert f"{order.MAX_METADATA_BYTES // 1024} KiB" in SCHEMAS["Metadata"]["description"]
+    assert f"{body.MAX_BODY_BYTES // 1024} KiB and {strict_json.MAX_LEVELS} levels" in described
+    assert f"{terms.MAX_METADATA_BYTES // 1024} KiB" in SCHEMAS["Metadata"]["description"]
 
 
 def test_every_error_stands_in_it_with_its_status_and_text():
@@ -243,9 +247,9 @@ INVREQ = invreq.Invreq.intended(
 @pytest.mark.parametrize(
     ("schema", "text"),
     [
-        ("Invoice", render.invoice(PAID, "watch_x")),
-        ("Info", render.info(Info(Totals(), online=True, node=NODE))),
-        ("Invreq", render_invreq.invreq(replace(INVREQ, invreq_id="ab" * 32, bolt12="lnr1qq"))),
+        ("Invoice", invoice_json.invoice(PAID, "watch_x")),
+        ("Info", invoice_json.info(Info(Totals(), online=True, node=NODE))),
+        ("Invreq", invreq_json.invreq(replace(INVREQ, invreq_id="ab" * 32, bolt12="lnr1qq"))),
         ("SentInvoice", rest_sending.rendered(Sent(PAID, 1, 2, "ab" * 32))),
     ],
 )
@@ -260,6 +264,6 @@ def test_an_answer_has_the_fields_that_stand_in_it_and_no_other(schema, text):
 
 
 def test_a_node_that_was_never_seen_is_null():
-    answer = json.loads(render.info(Info(Totals(), online=False, node=None)))
+    answer = json.loads(invoice_json.info(Info(Totals(), online=False, node=None)))
 
     assert_valid(answer, "components", "schemas", "Info")

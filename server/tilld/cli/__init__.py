@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from till_cli.app import App
-from tilld import output
 from tilld.cli import key, node
 from tilld.cli.run import envoy, run
 from tilld.cli.upkeep import doctor, import_
 from tilld.errors import OperatorError
+from tilld.runtime import output
 
 app = App(
     name="tilld",

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from till_cli.app import App
+from tilld.auth.key import OPERATOR, SHOP, TERMINAL, Key, Scope
 from tilld.cli.options import Database, DataDir
 from tilld.config import Config
 from tilld.errors import NotFound, OperatorError
-from tilld.key import OPERATOR, SHOP, TERMINAL, Key, Scope
 
 if TYPE_CHECKING:
-    from tilld.keyring import Keyring
+    from tilld.auth.service import Keyring
 
 PAGE = 1000
 
@@ -113,9 +113,9 @@ def revoke(
 
 @asynccontextmanager
 async def _keyring(database: Database, data_dir: DataDir, *, create: bool) -> AsyncIterator["Keyring"]:
-    from tilld import logs
-    from tilld.keyring import Keyring
-    from tilld.workbench import open_store
+    from tilld.auth.service import Keyring
+    from tilld.cli.resources import open_store
+    from tilld.runtime import logs
 
     config = Config.load(database=database, data_dir=data_dir)
     logs.configure(config.log_level, config.log_format)

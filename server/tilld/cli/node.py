@@ -41,7 +41,7 @@ def simulate(
     """Run the simulated lightningd alone, until Ctrl-C."""
     import uvloop
 
-    from tilld.simulator import NodeAborted, serve
+    from lightningd_simulator import NodeAborted, serve
 
     try:
         uvloop.run(
@@ -66,8 +66,8 @@ def pay(
     ] = None,
 ) -> None:
     """Pay an invoice on the simulated node, with play money."""
-    from tilld import logs
-    from tilld.play_money import pay as pay_on
+    from tilld.lightningd.play_money import pay as pay_on
+    from tilld.runtime import logs
 
     logs.configure("error", "text")
     paid_msat = asyncio.run(pay_on(rpc_file or Config.load().simulated_rpc_file, bolt11, amount_msat))

@@ -139,15 +139,15 @@ def envoy(
     _prepare(config)
     import uvloop
 
-    from tilld import front
+    from tilld.envoy import standalone
 
-    uvloop.run(front.run(config, lambda rest: typer.echo(_announcement_of_envoy(config, rest))))
+    uvloop.run(standalone.run(config, lambda rest: typer.echo(_announcement_of_envoy(config, rest))))
 
 
 def _prepare(config: Config) -> None:
     """Do what must come before tilld.app is loaded, which loads grpc."""
     config.prepare_grpc()
-    from tilld import logs, output
+    from tilld.runtime import logs, output
 
     output.protect_stdout()
     logs.configure(config.log_level, config.log_format)

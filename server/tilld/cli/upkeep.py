@@ -11,7 +11,7 @@ from tilld.config import Config
 from tilld.errors import OperatorError
 
 if TYPE_CHECKING:
-    from tilld.doctor import Report
+    from tilld.invoices.audit import Report
 
 
 def doctor(
@@ -28,8 +28,8 @@ def doctor(
     where to where was compared. The exit code is 0 only where nothing differs. Nothing is changed
     without --repair, which takes the node's word for what became of invoices.
     """
-    from tilld.doctor import Doctor
-    from tilld.workbench import workbench
+    from tilld.cli.resources import workbench
+    from tilld.invoices.audit import Doctor
 
     config = _config(lightning_rpc, database, data_dir)
 
@@ -68,9 +68,9 @@ def import_(
     without one. They are followed from then on like any other; their labels at the node become their labels
     here. What is in the store stays as it is, so this can be stopped at any time, and run again.
     """
-    from tilld.ids import is_username
-    from tilld.importing import Importing
-    from tilld.workbench import workbench
+    from tilld.cli.resources import workbench
+    from tilld.formats.ids import is_username
+    from tilld.invoices.importer import Importing
 
     if not is_username(username) or not kind:
         raise OperatorError("--username must have 1 to 64 letters, digits or . _ @ -, and --type a name")
@@ -92,7 +92,7 @@ def import_(
 
 
 def _config(lightning_rpc: LightningRpc, database: Database, data_dir: DataDir) -> Config:
-    from tilld import logs
+    from tilld.runtime import logs
 
     config = Config.load(lightning_rpc=lightning_rpc, database=database, data_dir=data_dir)
     logs.configure(config.log_level, config.log_format)
@@ -101,7 +101,7 @@ def _config(lightning_rpc: LightningRpc, database: Database, data_dir: DataDir) 
 
 def _told(report: "Report", *, repaired: bool) -> list[str]:
     """A report in lines."""
-    from tilld.totals import Totals
+    from tilld.invoices.totals import Totals
 
     first, last = (each and f"{each:%Y-%m-%d %H:%M:%S}" for each in (report.first, report.last))
     created = f", created from {first} to {last} UTC" if report.invoices else ""

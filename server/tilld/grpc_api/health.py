@@ -12,7 +12,7 @@ from grpc_health.v1 import health
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from tilld.errors import TillError
-from tilld.store import Store
+from tilld.invoices.repository import Store
 
 CHECK_SECONDS = 1.0
 

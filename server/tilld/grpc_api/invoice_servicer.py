@@ -7,11 +7,11 @@ import grpc.aio
 
 from till.v1 import invoice_service_pb2 as pb
 from till.v1 import invoice_service_pb2_grpc
-from tilld.access import caller
+from tilld.auth.access import caller
 from tilld.errors import InvalidRequest
-from tilld.grpc_api import convert
-from tilld.invoice import Invoice
-from tilld.invoicing import Invoicing
+from tilld.grpc_api import messages
+from tilld.invoices.invoice import Invoice
+from tilld.invoices.service import Invoicing
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -28,22 +28,22 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         self, request: pb.CreateInvoiceRequest, context: Context
     ) -> pb.CreateInvoiceResponse:
         """Create an invoice."""
-        invoice = await self._invoicing.create(caller.get(), convert.order(request))
+        invoice = await self._invoicing.create(caller.get(), messages.order(request))
         token = self._invoicing.watch_token(caller.get(), invoice) if request.with_watch_token else None
-        return pb.CreateInvoiceResponse(invoice=convert.invoice(invoice), watch_token=token)
+        return pb.CreateInvoiceResponse(invoice=messages.invoice(invoice), watch_token=token)
 
     async def GetInvoice(self, request: pb.GetInvoiceRequest, context: Context) -> pb.GetInvoiceResponse:
         """Read an invoice by its public id."""
         invoice = await self._invoicing.get(caller.get(), request.invoice_id)
         token = self._invoicing.watch_token(caller.get(), invoice) if request.with_watch_token else None
-        return pb.GetInvoiceResponse(invoice=convert.invoice(invoice), watch_token=token)
+        return pb.GetInvoiceResponse(invoice=messages.invoice(invoice), watch_token=token)
 
     async def GetInvoiceById(
         self, request: pb.GetInvoiceByIdRequest, context: Context
     ) -> pb.GetInvoiceByIdResponse:
         """Read an invoice by its internal id."""
         invoice = await self._invoicing.get_by_id(caller.get(), request.id)
-        return pb.GetInvoiceByIdResponse(invoice=convert.invoice(invoice))
+        return pb.GetInvoiceByIdResponse(invoice=messages.invoice(invoice))
 
     async def LookupInvoice(
         self, request: pb.LookupInvoiceRequest, context: Context
@@ -58,7 +58,7 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
                 invoice = await self._invoicing.get_by_bolt11(caller.get(), request.bolt11)
             case _:
                 raise InvalidRequest("give one of label, payment_hash and bolt11")
-        return pb.LookupInvoiceResponse(invoice=convert.invoice(invoice))
+        return pb.LookupInvoiceResponse(invoice=messages.invoice(invoice))
 
     async def WatchInvoice(
         self, request: pb.WatchInvoiceRequest, context: Context
@@ -73,11 +73,11 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
 
     async def GetInfo(self, request: pb.GetInfoRequest, context: Context) -> pb.GetInfoResponse:
         """Tell about Till and its node."""
-        return convert.info(await self._invoicing.info(caller.get()))
+        return messages.info(await self._invoicing.info(caller.get()))
 
     def _message(self, invoice: Invoice) -> pb.WatchInvoiceResponse:
         """What tells a state; made once for all who watch one invoice, who are told one after the other."""
         if self._last is not invoice:
             self._last = invoice
-            self._last_message = pb.WatchInvoiceResponse(invoice=convert.invoice(invoice))
+            self._last_message = pb.WatchInvoiceResponse(invoice=messages.invoice(invoice))
         return self._last_message

@@ -6,12 +6,12 @@ import grpc.aio
 
 from till.v1 import invreq_pb2
 from till.v1 import invreq_service_pb2 as pb
-from tilld.access import caller
-from tilld.collecting import Collecting
-from tilld.grpc_api import convert, convert_invreq
+from tilld.auth.access import caller
+from tilld.grpc_api import invreq_messages, messages
 from tilld.grpc_api.sending_servicer import SendingServicer
-from tilld.invreq import Invreq
-from tilld.payouts import Payouts
+from tilld.payouts.invreq import Invreq
+from tilld.payouts.service import Payouts
+from tilld.sent_invoices.service import Collecting
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -27,7 +27,7 @@ class InvreqServicer(SendingServicer):
         self, request: pb.CreateInvreqRequest, context: Context
     ) -> pb.CreateInvreqResponse:
         """Offer a payment."""
-        invreq = await self._payouts.create(caller.get(), convert_invreq.order(request))
+        invreq = await self._payouts.create(caller.get(), invreq_messages.order(request))
         return pb.CreateInvreqResponse(invreq=(await self._messages([invreq]))[0])
 
     async def GetInvreq(self, request: pb.GetInvreqRequest, context: Context) -> pb.GetInvreqResponse:
@@ -37,7 +37,7 @@ class InvreqServicer(SendingServicer):
 
     async def ListInvreqs(self, request: pb.ListInvreqsRequest, context: Context) -> pb.ListInvreqsResponse:
         """List invoice requests."""
-        limit = convert.page_size(request.page_size)
+        limit = messages.page_size(request.page_size)
         invreqs = await self._payouts.page(caller.get(), request.page_token, limit, "page_token")
         more = invreqs[-1].invreq_id if len(invreqs) == limit else ""
         return pb.ListInvreqsResponse(invreqs=await self._messages(invreqs), next_page_token=more)
@@ -50,4 +50,4 @@ class InvreqServicer(SendingServicer):
         return pb.DisableInvreqResponse(invreq=(await self._messages([invreq]))[0])
 
     async def _messages(self, invreqs: list[Invreq]) -> list[invreq_pb2.Invreq]:
-        return list(map(convert_invreq.invreq, invreqs, await self._payouts.statuses(invreqs)))
+        return list(map(invreq_messages.invreq, invreqs, await self._payouts.statuses(invreqs)))

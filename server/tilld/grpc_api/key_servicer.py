@@ -6,9 +6,9 @@ import grpc.aio
 
 from till.v1 import key_service_pb2 as pb
 from till.v1 import key_service_pb2_grpc
-from tilld.access import caller
-from tilld.grpc_api import convert
-from tilld.keyring import Keyring
+from tilld.auth.access import caller
+from tilld.auth.service import Keyring
+from tilld.grpc_api import messages
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -24,21 +24,21 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
         key, token = await self._keyring.create(
             caller.get(),
             username=request.username,
-            scopes=convert.scopes(request.scopes),
+            scopes=messages.scopes(request.scopes),
             type=request.type if request.HasField("type") else None,
-            expires_at=convert.time(request.expires_at, "expires_at")
+            expires_at=messages.time(request.expires_at, "expires_at")
             if request.HasField("expires_at")
             else None,
         )
-        return pb.CreateKeyResponse(key=convert.key(key), token=token)
+        return pb.CreateKeyResponse(key=messages.key(key), token=token)
 
     async def ListKeys(self, request: pb.ListKeysRequest, context: Context) -> pb.ListKeysResponse:
         """List keys."""
-        limit = convert.page_size(request.page_size)
+        limit = messages.page_size(request.page_size)
         keys = await self._keyring.page(request.page_token, limit)
         more = keys[-1].id if len(keys) == limit else ""
-        return pb.ListKeysResponse(keys=map(convert.key, keys), next_page_token=more)
+        return pb.ListKeysResponse(keys=map(messages.key, keys), next_page_token=more)
 
     async def RevokeKey(self, request: pb.RevokeKeyRequest, context: Context) -> pb.RevokeKeyResponse:
         """Revoke a key."""
-        return pb.RevokeKeyResponse(key=convert.key(await self._keyring.revoke(caller.get(), request.id)))
+        return pb.RevokeKeyResponse(key=messages.key(await self._keyring.revoke(caller.get(), request.id)))

@@ -6,10 +6,10 @@ import grpc.aio
 
 from till.v1 import invreq_service_pb2 as pb
 from till.v1 import invreq_service_pb2_grpc
-from tilld.access import caller
-from tilld.collecting import Collecting
-from tilld.grpc_api import convert
-from tilld.sending import SendOrder, Sent
+from tilld.auth.access import caller
+from tilld.grpc_api import messages
+from tilld.sent_invoices.attempt import SendOrder, Sent
+from tilld.sent_invoices.service import Collecting
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -31,7 +31,7 @@ def _order(request: pb.SendInvoiceRequest, key_type: str | None) -> SendOrder:
         invreq=request.invreq,
         label=request.label,
         amount_msat=request.amount_msat if request.HasField("amount_msat") else None,
-        timeout=convert.seconds(request.timeout) if request.HasField("timeout") else None,
+        timeout=messages.seconds(request.timeout) if request.HasField("timeout") else None,
         quantity=request.quantity if request.HasField("quantity") else None,
         metadata=request.metadata if request.HasField("metadata") else None,
         key_type=key_type,
@@ -40,7 +40,7 @@ def _order(request: pb.SendInvoiceRequest, key_type: str | None) -> SendOrder:
 
 def _response(sent: Sent) -> pb.SendInvoiceResponse:
     return pb.SendInvoiceResponse(
-        invoice=convert.invoice(sent.invoice),
+        invoice=messages.invoice(sent.invoice),
         payment_preimage=sent.payment_preimage,
         created_index=sent.created_index,
         updated_index=sent.updated_index,

@@ -15,19 +15,19 @@ from till.v1 import (
     key_service_pb2,
     key_service_pb2_grpc,
 )
-from tilld import open_files
-from tilld.access import Access
-from tilld.certificates import CertificateFiles
+from till_rest.v1 import invoice_service_pb2 as rest_invoices_pb2
+from till_rest.v1 import invoice_service_pb2_grpc as rest_invoices
+from till_rest.v1 import invreq_service_pb2 as rest_invreqs_pb2
+from till_rest.v1 import invreq_service_pb2_grpc as rest_invreqs
+from tilld.auth.access import Access
 from tilld.config import Address
 from tilld.errors import OperatorError
 from tilld.grpc_api import reflection
-from tilld.grpc_api.door import Door
+from tilld.grpc_api.dispatcher import Door
 from tilld.grpc_api.health import HealthServicer
-from tilld.observer import NOBODY, Observer
-from tilld.rest_v1 import invoice_service_pb2 as rest_invoices_pb2
-from tilld.rest_v1 import invoice_service_pb2_grpc as rest_invoices
-from tilld.rest_v1 import invreq_service_pb2 as rest_invreqs_pb2
-from tilld.rest_v1 import invreq_service_pb2_grpc as rest_invreqs
+from tilld.runtime import open_files
+from tilld.runtime.certificates import CertificateFiles
+from tilld.runtime.observer import NOBODY, Observer
 
 TYPED = [
     invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"].full_name,

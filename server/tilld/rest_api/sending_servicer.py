@@ -5,12 +5,12 @@ from typing import Any
 import grpc.aio
 from google.api.httpbody_pb2 import HttpBody
 
-from tilld.access import caller
-from tilld.collecting import Collecting
-from tilld.rest_api import sending
+from till_rest.v1 import invreq_service_pb2 as pb
+from till_rest.v1 import invreq_service_pb2_grpc
+from tilld.auth.access import caller
+from tilld.rest_api import sendinvoice_json
 from tilld.rest_api.idempotency_key import idempotency_key
-from tilld.rest_v1 import invreq_service_pb2 as pb
-from tilld.rest_v1 import invreq_service_pb2_grpc
+from tilld.sent_invoices.service import Collecting
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -23,6 +23,6 @@ class RestSendingServicer(invreq_service_pb2_grpc.InvreqServiceServicer):
 
     async def SendInvoice(self, request: pb.SendInvoiceRequest, context: Context) -> HttpBody:
         """Send an invoice, and wait until it is paid."""
-        order = sending.order(request.raw.data, caller.get().type, idempotency_key(context))
+        order = sendinvoice_json.order(request.raw.data, caller.get().type, idempotency_key(context))
         sent = await self._collecting.send(caller.get(), order, context.time_remaining())
-        return HttpBody(content_type="application/json", data=sending.rendered(sent).encode())
+        return HttpBody(content_type="application/json", data=sendinvoice_json.rendered(sent).encode())

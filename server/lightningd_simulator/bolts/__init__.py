@@ -1,0 +1,1 @@
+"""Payment requests, signed: BOLT 11 and BOLT 12."""

@@ -1,0 +1,128 @@
+"""Commands that read invoices and pay them. Payer and payee are the same node, so no money moves."""
+
+from typing import Any
+
+from bolt11 import Bolt11
+
+from lightningd_simulator.bolts import bolt11 as bolt11_invoices
+from lightningd_simulator.bolts.bolt12_messages import Bolt12Invoice, InvoiceRequest
+from lightningd_simulator.invoice_ledger import Invoice, Paid
+from lightningd_simulator.node import Node
+from lightningd_simulator.rpc.answers import Code, Result, RpcError
+from lightningd_simulator.rpc.parameters import BadParameter
+
+# 21 million, in millisatoshi: what no channel has, nobody can pay.
+_ALL_BITCOIN_MSAT = 21_000_000 * 100_000_000_000
+
+
+def decode(node: Node, *, string: str) -> Result:
+    """Tell what an invoice or an invoice request says, also another's."""
+    try:
+        if string.lower().startswith("lnr1"):
+            return InvoiceRequest.read(string).shown()
+        if string.lower().startswith("lni1"):
+            return Bolt12Invoice.read(string).shown()
+        string = string.lower()
+        if not bolt11_invoices.looks_like_one(string):
+            raise ValueError("Unparsable string")
+        invoice = bolt11_invoices.read(string)
+    except ValueError as problem:
+        raise BadParameter("string", str(problem), string) from None
+    return _decoded(invoice)
+
+
+def _decoded(invoice: Bolt11) -> Result:
+    fields = {
+        "type": "bolt11 invoice",
+        "currency": invoice.currency,
+        "created_at": invoice.date,
+        "expiry": invoice.expiry,
+        "payee": invoice.payee,
+        "amount_msat": None if invoice.amount_msat is None else int(invoice.amount_msat),
+        "description": invoice.description,
+        "description_hash": invoice.description_hash,
+        "min_final_cltv_expiry": invoice.min_final_cltv_expiry,
+        "payment_secret": invoice.payment_secret,
+        "features": invoice.features and _hex(invoice.features.data.uint, invoice.features.data.len),
+        "payment_hash": invoice.payment_hash,
+        "signature": bolt11_invoices.der_signature(invoice),
+        "valid": True,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _hex(number: int, bits: int) -> str:
+    return number.to_bytes((bits + 7) // 8).hex()
+
+
+def xpay(node: Node, *, invstring: str, amount_msat: int | None, **_: Any) -> Result:
+    """Pay an invoice of this node, once."""
+    found, amount = _payable(node, invstring, amount_msat)
+    if found.payment:
+        raise RpcError(Code.ALREADY_PAID, "Already paid this invoice successfully")
+    _pay(node, found, amount)
+    return {
+        "payment_preimage": found.issued.payment_preimage,
+        "amount_msat": amount,
+        "amount_sent_msat": amount,
+        "failed_parts": 0,
+        "successful_parts": 1,
+    }
+
+
+def pay(node: Node, *, bolt11: str, amount_msat: int | None, **_: Any) -> Result:
+    """Pay an invoice of this node; a second time changes nothing."""
+    found, amount = _payable(node, bolt11, amount_msat)
+    started_at = round(node.clock(), 6)
+    if found.payment:
+        amount, started_at = found.payment.amount_received_msat, float(found.payment.paid_at)
+    else:
+        _pay(node, found, amount)
+    return {
+        "payment_preimage": found.issued.payment_preimage,
+        "amount_msat": amount,
+        "amount_sent_msat": amount,
+        "parts": 1,
+        "destination": node.id,
+        "payment_hash": found.issued.payment_hash,
+        "status": "complete",
+        "created_at": started_at,
+    }
+
+
+def _payable(node: Node, invstring: str, amount_msat: int | None) -> tuple[Invoice, int]:
+    """Find what is to be paid, and how much: as the real ones do, look at the amount before the invoice."""
+    found = node.ledger.with_bolt11(invstring)
+    asked = found.issued.amount_msat if found else _amount_of_unknown(invstring)
+    if asked is None and amount_msat is None:
+        raise RpcError(Code.INVALID_PARAMS, "amount_msat required")
+    if asked is not None and amount_msat is not None:
+        raise RpcError(Code.INVALID_PARAMS, "amount_msat unnecessary")
+    amount = asked or amount_msat
+    if not amount:
+        raise RpcError(Code.INVALID_PARAMS, "Cannot pay bolt11 invoice with zero amount")
+    if amount > _ALL_BITCOIN_MSAT:
+        raise RpcError(Code.NO_ROUTE, "Failed: We could not find a usable set of paths.")
+    # In whole seconds: within the one in which it expires the payer still asks, and the payee refuses.
+    if found and (ago := int(node.clock()) - found.issued.expires_at) > 0:
+        raise RpcError(Code.INVOICE_EXPIRED, f"Invoice expired {ago} seconds ago")
+    if not found or found.status == "expired":
+        raise RpcError(
+            Code.DESTINATION_REFUSED,
+            "Destination said it doesn't know invoice: incorrect_or_unknown_payment_details",
+        )
+    return found, amount
+
+
+def _amount_of_unknown(invstring: str) -> int | None:
+    try:
+        invoice = bolt11_invoices.read(invstring)
+        if invoice.currency != bolt11_invoices.CURRENCY:
+            raise ValueError(f"Prefix {invoice.currency} is not for regtest")
+    except ValueError as problem:
+        raise RpcError(Code.INVALID_PARAMS, f"Invalid bolt11 invoice: {problem}") from None
+    return invoice.amount_msat
+
+
+def _pay(node: Node, invoice: Invoice, amount_msat: int) -> None:
+    node.record(Paid(invoice.created_index, amount_msat, int(node.clock())))

@@ -1,0 +1,184 @@
+"""What a node has promised to pay, and paid: a state that changes by events alone, without clock or disk.
+
+It has one payment for each invoice, as each of them goes in one part.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from lightningd_simulator.indexes import Index, IndexName
+
+PaymentStatus: TypeAlias = Literal["pending", "complete", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """An invoice request was made."""
+
+    invreq_id: str
+    bolt12: str
+    label: str | None
+    single_use: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Disabled:
+    """An invoice request was withdrawn."""
+
+    invreq_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The payment of an invoice that answers a request is on its way."""
+
+    payment_hash: str
+    bolt12: str
+    invreq_id: str
+    destination: str
+    amount_msat: int
+    groupid: int
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """It arrived."""
+
+    payment_hash: str
+    payment_preimage: str
+    completed_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It came back."""
+
+    payment_hash: str
+    completed_at: int
+
+
+Event: TypeAlias = Requested | Disabled | Started | Completed | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An invoice request as it is now."""
+
+    made: Requested
+    disabled: bool = False
+    used: bool = False
+
+    @property
+    def active(self) -> bool:
+        """Whether it will be paid."""
+        return not self.disabled and not (self.used and self.made.single_use)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """A payment as it is now. An updated_index of 0 says that it never changed."""
+
+    created_index: int
+    started: Started
+    updated_index: int = 0
+    end: Completed | Failed | None = None
+
+    @property
+    def status(self) -> PaymentStatus:
+        """How it stands."""
+        match self.end:
+            case None:
+                return "pending"
+            case Completed():
+                return "complete"
+            case Failed():
+                return "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentChange:
+    """What an event did to a payment, and the number that it got in an index."""
+
+    index: IndexName
+    number: int
+    payment: Spent
+
+
+class Spending:
+    """All requests and payments. Raises KeyError for an event about one that is not there."""
+
+    def __init__(self) -> None:
+        self.counts: dict[IndexName, int] = {"created": 0, "updated": 0, "deleted": 0}
+        self._requests: dict[str, Request] = {}
+        self._payments: dict[str, Spent] = {}
+        self._first_payments: dict[str, str] = {}
+        self._created, self._updated, self._never_updated = Index[str](), Index[str](), Index[str]()
+
+    def request(self, invreq_id: str) -> Request | None:
+        """Find a request."""
+        return self._requests.get(invreq_id)
+
+    def requests(self) -> list[Request]:
+        """List all requests. The real node's database has them by their ids."""
+        return [request for _, request in sorted(self._requests.items())]
+
+    def payment(self, payment_hash: str) -> Spent | None:
+        """Find a payment."""
+        return self._payments.get(payment_hash)
+
+    def created_since(self, start: int) -> Iterator[Spent]:
+        """List payments by created index."""
+        return map(self._payments.__getitem__, self._created.since(start))
+
+    def updated_since(self, start: int) -> Iterator[Spent]:
+        """List payments by updated index; where that starts at 0, those that never changed come first."""
+        if start <= 0:
+            yield from map(self._payments.__getitem__, self._never_updated.since(0))
+        yield from map(self._payments.__getitem__, self._updated.since(start))
+
+    def first_payment(self, invreq_id: str) -> Spent | None:
+        """Find the first payment for a request."""
+        return self._payments.get(self._first_payments.get(invreq_id, ""))
+
+    def pending(self) -> list[Spent]:
+        """List the payments on their way."""
+        return list(map(self._payments.__getitem__, self._never_updated.since(0)))
+
+    def apply(self, event: Event) -> PaymentChange | None:
+        """Let an event happen; tells of what happened to a payment."""
+        match event:
+            case Requested():
+                self._requests[event.invreq_id] = Request(event)
+                return None
+            case Disabled():
+                self._requests[event.invreq_id] = replace(self._requests[event.invreq_id], disabled=True)
+                return None
+            case Started():
+                return self._start(event)
+            case Completed() | Failed():
+                return self._end(event)
+
+    def _start(self, event: Started) -> PaymentChange:
+        number = self._count("created")
+        payment = self._payments[event.payment_hash] = Spent(number, event)
+        self._first_payments.setdefault(event.invreq_id, event.payment_hash)
+        self._created.add(number, event.payment_hash)
+        self._never_updated.add(number, event.payment_hash)
+        return PaymentChange("created", number, payment)
+
+    def _end(self, event: Completed | Failed) -> PaymentChange:
+        payment = self._payments[event.payment_hash]
+        if isinstance(event, Completed):
+            invreq_id = payment.started.invreq_id
+            self._requests[invreq_id] = replace(self._requests[invreq_id], used=True)
+        self._never_updated.remove(payment.created_index)
+        number = self._count("updated")
+        ended = self._payments[event.payment_hash] = replace(payment, updated_index=number, end=event)
+        self._updated.add(number, event.payment_hash)
+        return PaymentChange("updated", number, ended)
+
+    def _count(self, index: IndexName) -> int:
+        self.counts[index] += 1
+        return self.counts[index]

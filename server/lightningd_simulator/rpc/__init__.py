@@ -1,0 +1,1 @@
+"""JSON-RPC as lightningd speaks it: requests, parameters, answers."""

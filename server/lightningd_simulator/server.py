@@ -1,0 +1,247 @@
+"""The socket of a simulated node: who connects, what is read, and when each is answered."""
+
+import asyncio
+import errno
+import json
+import logging
+import os
+import signal
+import socket
+import stat
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+
+from lightningd_simulator import commands
+from lightningd_simulator.commands import payer
+from lightningd_simulator.node import Node
+from lightningd_simulator.rpc import result_filter
+from lightningd_simulator.rpc.answers import Code, NodeAborted, Result, RpcError
+from lightningd_simulator.rpc.requests import Inbox, Malformed, Value, call, request_id, wanted
+
+log = logging.getLogger(__name__)
+
+_BACKLOG = 128
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+class Connection(asyncio.Protocol):
+    """One client. Requests are answered as they get ready, not as they came."""
+
+    _transport: asyncio.Transport
+
+    def __init__(self, node: Node, connections: set["Connection"]) -> None:
+        self._node = node
+        self._connections = connections
+        self._inbox = Inbox()
+        self._deaf = False
+        self._waiting: set[asyncio.Task[None]] = set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Welcome a client."""
+        # uvloop's transports are none of asyncio's classes.
+        self._transport = cast(asyncio.Transport, transport)
+        if self._node.is_closed:
+            # Accepted while the listener was closing.
+            self._transport.abort()
+        else:
+            self._connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Forget a client and what it waited for."""
+        self._connections.discard(self)
+        for task in self._waiting:
+            task.cancel()
+
+    def pause_writing(self) -> None:
+        """Read nothing more from a client that does not take its answers."""
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on reading."""
+        self._transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Answer what has arrived."""
+        if self._deaf:
+            return
+        self._inbox.feed(data)
+        try:
+            for message in self._inbox:
+                self._answer(message)
+                if self._node.ended.done():
+                    return
+        except Malformed as error:
+            self._deaf = True
+            self._send("null", RpcError(Code.INVALID_REQUEST, str(error)))
+
+    def _answer(self, message: Value) -> None:
+        reply_to = "null"
+        try:
+            reply_to = request_id(message)
+            template = result_filter.read(wanted(message))
+            outcome = commands.call(self._node, *call(message))
+        except RpcError as error:
+            self._send(reply_to, error)
+        except NodeAborted as abort:
+            self._node.end(abort)
+        else:
+            if isinstance(outcome, dict):
+                self._send(reply_to, result_filter.apply(template, outcome))
+            else:
+                later = self._answer_later(reply_to, outcome, template)
+                task = asyncio.get_running_loop().create_task(later)
+                self._waiting.add(task)
+                task.add_done_callback(self._waiting.discard)
+
+    async def _answer_later(
+        self, reply_to: str, outcome: Awaitable[Result], template: result_filter.Template
+    ) -> None:
+        try:
+            self._send(reply_to, result_filter.apply(template, await outcome))
+        except RpcError as error:
+            self._send(reply_to, error)
+        except NodeAborted as abort:
+            self._node.end(abort)
+
+    def _send(self, reply_to: str, reply: Result | RpcError) -> None:
+        kind, content = ("error", reply.as_json()) if isinstance(reply, RpcError) else ("result", reply)
+        text = f'{{"jsonrpc":"2.0","id":{reply_to},"{kind}":{_JSON.encode(content)}}}\n\n'
+        # A label may hold half a surrogate pair; its escape is how JSON writes it.
+        self._transport.write(text.encode(errors="backslashreplace"))
+
+    def close(self, *, abruptly: bool) -> None:
+        """Hang up, once the answers are sent or at once."""
+        if abruptly:
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+
+class Simulator:
+    """A simulated lightningd that listens on a unix socket while the context lasts.
+
+    Like a real one it leaves its socket file behind. Entering raises OSError when the socket can't be
+    had (EADDRINUSE: somebody listens there), and what Node raises for its state.
+    """
+
+    def __init__(
+        self,
+        rpc_file: Path,
+        state: Path | None = None,
+        clock: Callable[[], float] = time.time,
+        peers: Sequence[Path] = (),
+        limits_messages: bool = False,
+    ) -> None:
+        """`peers` are sockets of other simulated nodes; `limits_messages` drops what a real one drops."""
+        self.rpc_file = rpc_file
+        self._state = state
+        self._clock = clock
+        self._peers = peers
+        self._limits_messages = limits_messages
+        self._connections: set[Connection] = set()
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        with ExitStack() as resources:
+            listener = resources.enter_context(_listener(self.rpc_file))
+            node = Node(self.rpc_file, self._state, self._clock, self._peers, self._limits_messages)
+            self._node = resources.enter_context(closing(node))
+            options: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+            self._server = await loop.create_unix_server(
+                lambda: Connection(self._node, self._connections), sock=listener, backlog=_BACKLOG, **options
+            )
+            self._resources = resources.pop_all()
+        self._node.ended.add_done_callback(lambda ended: self._close(abruptly=bool(ended.result())))
+        payer.resume(self._node)
+        log.info("simulated lightningd %s listens on %s", self.node_id, self.rpc_file)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._close(abruptly=True)
+        await asyncio.sleep(0)  # lets the connections notice
+
+    @property
+    def node_id(self) -> str:
+        """The public key of the node, in hex."""
+        return self._node.id
+
+    async def ended(self) -> None:
+        """Return when the node was told to stop.
+
+        Raises NodeAborted when it died, as the real one does of certain requests.
+        """
+        if abort := await asyncio.shield(self._node.ended):
+            raise abort
+
+    def expire_due(self) -> None:
+        """Expire what is due by the clock: for those who moved an injected one."""
+        self._node.expire_due()
+
+    def _close(self, *, abruptly: bool) -> None:
+        self._server.close()
+        for connection in list(self._connections):
+            connection.close(abruptly=abruptly)
+        self._resources.close()
+
+
+async def serve(
+    rpc_file: Path,
+    state: Path | None,
+    ready: Callable[[], None],
+    peers: Sequence[Path] = (),
+    limits_messages: bool = False,
+) -> None:
+    """Run a simulated lightningd until SIGTERM, SIGINT or `stop`; `ready` is called once it listens.
+
+    Raises what entering Simulator raises, and SystemExit when the node dies.
+    """
+    loop = asyncio.get_running_loop()
+    async with Simulator(rpc_file, state, peers=peers, limits_messages=limits_messages) as simulator:
+        running = asyncio.ensure_future(simulator.ended())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, running.cancel)
+        ready()
+        try:
+            await asyncio.wait([running])
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+            running.cancel()
+        if not running.cancelled() and (abort := running.exception()):
+            raise SystemExit(f"simulated lightningd aborted: {abort}")
+
+
+def _listener(path: Path) -> socket.socket:
+    """Bind the socket, in the place of one that a killed process left behind."""
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        if path.exists():
+            _remove_abandoned(path)
+        listener.bind(os.fspath(path))
+        path.chmod(0o600)
+    except BaseException as error:
+        listener.close()
+        if isinstance(error, OSError) and error.errno is None:
+            raise OSError(errno.ENAMETOOLONG, "this path is too long for a unix socket", str(path)) from None
+        raise
+    return listener
+
+
+def _remove_abandoned(path: Path) -> None:
+    if not stat.S_ISSOCK(path.stat().st_mode):
+        raise OSError(errno.EEXIST, "this file is in the way, and is no socket", str(path))
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)  # a busy listener would keep us waiting
+        if probe.connect_ex(os.fspath(path)) != errno.ECONNREFUSED:
+            raise OSError(errno.EADDRINUSE, "another process listens on this socket", str(path))
+    path.unlink()

@@ -1,0 +1,1 @@
+"""Who calls, what their key may do, and how much of it."""

@@ -1,0 +1,138 @@
+"""Who may call what: one table of methods, and the gate that holds callers to it."""
+
+import hmac
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from tilld.auth import watch_token
+from tilld.auth.key import ANONYMOUS, REMEMBERED_SECONDS, Caller, Key, Scope, digest, key_id
+from tilld.auth.repository import KeyStore
+from tilld.auth.watch_token import WatchToken
+from tilld.errors import PermissionDenied, Unauthenticated
+from tilld.invoices.repository import Store
+from tilld.runtime.ttl_cache import Recent
+
+INVOICES = "/till.v1.InvoiceService/"
+INVREQS = "/till.v1.InvreqService/"
+KEYS = "/till.v1.KeyService/"
+REST = "/till.rest.v1.InvoiceService/"
+REST_INVREQS = "/till.rest.v1.InvreqService/"
+
+# The scope that each of our methods needs. Health and reflection are for everybody.
+SCOPES = {
+    INVOICES + "CreateInvoice": Scope.CREATE,
+    INVOICES + "GetInvoice": Scope.READ,
+    INVOICES + "GetInvoiceById": Scope.READ,
+    INVOICES + "LookupInvoice": Scope.READ,
+    INVOICES + "WatchInvoice": Scope.READ,
+    INVOICES + "GetInfo": Scope.INFO,
+    INVREQS + "CreateInvreq": Scope.PAYOUTS,
+    INVREQS + "GetInvreq": Scope.PAYOUTS,
+    INVREQS + "ListInvreqs": Scope.PAYOUTS,
+    INVREQS + "DisableInvreq": Scope.PAYOUTS,
+    INVREQS + "SendInvoice": Scope.CREATE,
+    KEYS + "CreateKey": Scope.ADMIN,
+    KEYS + "ListKeys": Scope.ADMIN,
+    KEYS + "RevokeKey": Scope.ADMIN,
+    REST + "CreateInvoice": Scope.CREATE,
+    REST + "GetInvoice": Scope.READ,
+    REST + "GetInvoiceById": Scope.READ,
+    REST + "WatchInvoice": Scope.READ,
+    REST + "GetInfo": Scope.INFO,
+    REST_INVREQS + "CreateInvreq": Scope.PAYOUTS,
+    REST_INVREQS + "GetInvreq": Scope.PAYOUTS,
+    REST_INVREQS + "ListInvreqs": Scope.PAYOUTS,
+    REST_INVREQS + "DisableInvreq": Scope.PAYOUTS,
+    REST_INVREQS + "SendInvoice": Scope.CREATE,
+}
+
+NO_GOOD_KEY = "the key is unknown, expired or revoked"
+
+# Who makes the call that is being served.
+caller: ContextVar[Caller] = ContextVar("caller")
+
+
+class Access:
+    """The gate. Until the first key is made, everybody is the same anonymous caller."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._secret = store.secret
+        self._keys = KeyStore(store)
+        self._clock = clock
+        self._monotonic = monotonic
+        self._is_closed = False
+        self._of_header = Recent[Caller](REMEMBERED_SECONDS, monotonic)
+        # Not together with those: an id is no secret.
+        self._of_id = Recent[Key](REMEMBERED_SECONDS, monotonic)
+
+    async def admit(self, method: str, authorization: str | None) -> Caller:
+        """Tell who calls a method, given the header Authorization: a key, or a watch token.
+
+        Raises Unauthenticated; PermissionDenied.
+        """
+        who = self._of_header.get(authorization or "") or await self._identify(authorization)
+        if SCOPES[method] not in who.scopes:
+            if who is ANONYMOUS:
+                raise PermissionDenied(
+                    f"this needs a key: make one by 'tilld key create --scope {SCOPES[method]}'"
+                )
+            raise PermissionDenied(f"the key has no scope {SCOPES[method]}: ask for one that has")
+        return who
+
+    async def recheck(self, who: Caller) -> None:
+        """Make sure that who was let in earlier may still call.
+
+        Raises Unauthenticated.
+        """
+        if not who.key_id:
+            await self._identify(None)
+        elif not (await self._key(who.key_id)).is_valid(self._clock()):
+            raise Unauthenticated("the key was revoked, or has expired")
+
+    async def _identify(self, authorization: str | None) -> Caller:
+        # Once closed it stays so: keys are revoked, and never deleted.
+        self._is_closed = self._is_closed or not await self._keys.is_empty()
+        if not self._is_closed:
+            return ANONYMOUS
+        if authorization is None:
+            raise Unauthenticated("a key is needed: send it as 'Authorization: Bearer till_...'")
+        kind, _, token = authorization.partition(" ")
+        token = token.strip()
+        if kind.lower() != "bearer":
+            raise Unauthenticated("the header Authorization must be 'Bearer till_...'")
+        if token.startswith(watch_token.PREFIX):
+            return await self._watcher(token)
+        asked_at = self._monotonic()
+        key = await self._keys.get(key_id(token) or "")
+        # Whether it is known or not, it is compared: what is no good key always takes the same way.
+        is_it = hmac.compare_digest(key.digest, digest(token))
+        if not is_it or not key.is_valid(self._clock()):
+            raise Unauthenticated(NO_GOOD_KEY)
+        self._of_header.keep(authorization, key.caller, asked_at)
+        return key.caller
+
+    async def _watcher(self, text: str) -> Caller:
+        now = self._clock()
+        token = WatchToken.read(text, self._secret)
+        if token and now < token.expires_at:
+            key = await self._key(token.key_id)
+            if key.is_valid(now):
+                return replace(key.caller, scopes=frozenset({Scope.READ}), invoice_id=token.invoice_id)
+        raise Unauthenticated("the watch token is unknown or expired: ask for a new one with the invoice")
+
+    async def _key(self, key_id: str) -> Key:
+        """The key with an id, valid or not."""
+        key = self._of_id.get(key_id)
+        if key is None:
+            asked_at = self._monotonic()
+            key = await self._keys.get(key_id)
+            self._of_id.keep(key_id, key, asked_at)
+        return key

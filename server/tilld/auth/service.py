@@ -1,0 +1,79 @@
+"""What admins do with API keys. Each change is an event in the log, for who looks later who did it."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+
+import structlog
+
+from tilld.auth.key import REMEMBERED_SECONDS, Caller, Key, Scope, is_key_id
+from tilld.auth.repository import KeyStore
+from tilld.errors import InvalidRequest, NotFound, PermissionDenied
+from tilld.invoices.repository import Store
+
+log = structlog.get_logger()
+
+
+class Keyring:
+    """The keys of a Till."""
+
+    def __init__(self, store: Store, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._keys = KeyStore(store)
+        self._clock = clock
+
+    async def create(
+        self,
+        by: Caller,
+        *,
+        username: str,
+        scopes: Collection[Scope],
+        type: str | None,  # noqa: A002
+        expires_at: datetime | None,
+    ) -> tuple[Key, str]:
+        """Make a key; returns it, and its token, which is to be shown once. No scopes: those of a shop.
+
+        Raises InvalidRequest; PermissionDenied.
+        """
+        # Else whoever may make keys could pay.
+        if Scope.PAYOUTS in scopes and Scope.PAYOUTS not in by.scopes:
+            raise PermissionDenied(
+                f"only a key with the scope {Scope.PAYOUTS} can give it: use 'tilld key create'"
+            )
+        key, token = Key.new(
+            username=username, scopes=scopes, type=type, created_at=self._clock(), expires_at=expires_at
+        )
+        await self._keys.add(key)
+        log.info(
+            "key created",
+            key_id=key.id,
+            username=key.username,
+            scopes=" ".join(sorted(key.scopes)),
+            type=key.type,
+            expires_at=key.expires_at and key.expires_at.isoformat(),
+            by=by.username,
+            by_key_id=by.key_id,
+        )
+        return key, token
+
+    async def page(self, after: str, limit: int) -> list[Key]:
+        """At most so many keys, the oldest first, beyond the one with the id `after`; empty: of all.
+
+        Raises InvalidRequest.
+        """
+        last = await self._keys.get(after) if is_key_id(after) else None
+        if after and not (last and last.id == after):
+            raise InvalidRequest("page_token must be next_page_token of the page before, or empty")
+        return await self._keys.page(last, limit)
+
+    async def revoke(self, by: Caller, key_id: str) -> Key:
+        """Revoke a key: when this returns, it opens nothing any more.
+
+        Raises NotFound where none is that could be revoked.
+        """
+        key = await self._keys.revoke(key_id, self._clock()) if is_key_id(key_id) else None
+        if key is None:
+            raise NotFound
+        log.info("key revoked", key_id=key.id, username=key.username, by=by.username, by_key_id=by.key_id)
+        # uvloop counts whole milliseconds, and wakes up to one too early.
+        await asyncio.sleep(REMEMBERED_SECONDS + 0.01)
+        return key

@@ -1,0 +1,46 @@
+"""Ids, labels and usernames: their forms, and new ones. Pure."""
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from datetime import datetime
+
+from tilld.formats.times import unix_seconds
+
+MAX_LABEL_BYTES = 128
+
+is_invoice_id = re.compile(r"[A-Za-z0-9_~]{21}").fullmatch
+is_username = re.compile(r"[A-Za-z0-9_.@-]{1,64}").fullmatch
+is_id = re.compile(r"[0-9a-f]{24}").fullmatch
+is_payment_hash = re.compile(r"[0-9a-f]{64}").fullmatch
+
+_control = re.compile(r"[\x00-\x1f]").search
+
+
+def is_label(text: str) -> bool:
+    """Whether a text can be a label: 1 to 128 bytes without control characters."""
+    try:
+        return 1 <= len(text.encode()) <= MAX_LABEL_BYTES and not _control(text)
+    except UnicodeEncodeError:
+        return False
+
+
+def new_public_id() -> str:
+    """A public id that nobody can guess."""
+    return _public_id(secrets.token_bytes(16))
+
+
+def derived_public_id(secret: bytes, *facts: str) -> str:
+    """The public id of these facts: always the same. Nobody without the secret can tell it from them."""
+    return _public_id(hmac.digest(secret, "\0".join(facts).encode(), hashlib.sha256))
+
+
+def _public_id(entropy: bytes) -> str:
+    return base64.urlsafe_b64encode(entropy).decode().replace("-", "~")[:21]
+
+
+def internal_id(created_at: datetime) -> str:
+    """A new internal id."""
+    return f"{unix_seconds(created_at):08x}{secrets.token_hex(8)}"

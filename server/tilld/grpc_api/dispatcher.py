@@ -1,0 +1,201 @@
+"""The one door: callers are let in by it, and errors out: status, google.rpc.ErrorInfo, documented code."""
+
+import asyncio
+import math
+import re
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from tilld import errors
+from tilld.auth.access import Access, caller
+from tilld.auth.key import Caller
+from tilld.runtime.observer import NOBODY, Observer
+
+log = structlog.get_logger()
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+# The documented body may have 64 KiB; its envelope needs some more.
+MAX_REQUEST_BYTES = 66 * 1024
+# How long a stream's caller may take to say what for; as long as Envoy waits for a request.
+REQUEST_SECONDS = 15.0
+# How long any other call may take: longer than two calls of the node, shorter than Envoy waits.
+CALL_SECONDS = 22.0
+# SendInvoice has a time-out of its own.
+PATIENT = "/SendInvoice"
+
+STATUS = {
+    "E0": grpc.StatusCode.INTERNAL,
+    "E1": grpc.StatusCode.INVALID_ARGUMENT,
+    "E2": grpc.StatusCode.NOT_FOUND,
+    "E3": grpc.StatusCode.UNAUTHENTICATED,
+    "E4": grpc.StatusCode.PERMISSION_DENIED,
+    "E5": grpc.StatusCode.ALREADY_EXISTS,
+    "E6": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "E7": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "E8": grpc.StatusCode.UNAVAILABLE,
+    "E9": grpc.StatusCode.DEADLINE_EXCEEDED,
+    "E10": grpc.StatusCode.UNIMPLEMENTED,
+    "E11": grpc.StatusCode.FAILED_PRECONDITION,
+    "E12": grpc.StatusCode.OUT_OF_RANGE,
+    "E13": grpc.StatusCode.UNAVAILABLE,
+    "E14": grpc.StatusCode.ABORTED,
+    "E15": grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+
+REST = "/till.rest.v1."
+OURS = ("/till.v1.", REST)
+MALFORMED = "x-till-malformed"
+
+# grpc's stubs know the handlers of its synchronous server only.
+Handler = Any
+
+
+class Door(grpc.GenericRpcHandler):
+    """Lets in who may call, and turns every exception into a status that tells nothing of the inside.
+
+    It stands where generated code wants a server, and takes its handlers. To grpc it is one handler of all
+    methods: for each that is registered by itself, grpc's loop does more on every call of any of them.
+    Requests are decoded here as well: grpc would answer a bad one with a text of its own.
+    """
+
+    def __init__(self, access: Access, observer: Observer = NOBODY) -> None:
+        self._access = access
+        self._observer = observer
+        self._handlers: dict[str, Handler] = {}
+        self._unknown: Handler = grpc.unary_unary_rpc_method_handler(self._no_such_method)
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
+        """Take a service; the methods of ours are guarded."""
+        for name, handler in handlers.items():
+            method = f"/{service}/{name}"
+            is_ours = method.startswith(OURS)
+            self._handlers[method] = (
+                _guard(method, handler, self._access, self._observer) if is_ours else handler
+            )
+
+    def add_generic_rpc_handlers(self, handlers: Iterable[Handler]) -> None:
+        """Take nothing: they are the same once more."""
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
+        """Find the handler of a method."""
+        method = handler_call_details.method
+        return self._handlers.get(method, self._unknown if method.startswith(OURS) else None)
+
+    async def _no_such_method(self, raw: bytes, context: Context) -> None:
+        try:
+            # Not by its name: callers could invent as many as they like.
+            with self._observer.request("unknown", context.invocation_metadata):
+                raise errors.NoSuchMethod
+        except errors.NoSuchMethod as reason:
+            await _refuse("", reason, context)
+
+
+def _guard(method: str, handler: Handler, access: Access, observer: Observer) -> Handler:
+    name = method.removeprefix("/")
+
+    def decoded(raw: bytes) -> Any:
+        if len(raw) > MAX_REQUEST_BYTES:
+            raise errors.TooLarge(f"the request must have at most {MAX_REQUEST_BYTES} bytes")
+        try:
+            return handler.request_deserializer(raw)
+        except DecodeError:
+            # Of a REST request only the path can be undecodable: an id that is none.
+            raise errors.NotFound if method.startswith(REST) else errors.InvalidRequest from None
+
+    async def call(raw: bytes, context: Context) -> Any:
+        try:
+            with observer.request(name, context.invocation_metadata):
+                async with _at_most(None if method.endswith(PATIENT) else CALL_SECONDS):
+                    caller.set(await _admitted(access, method, context))
+                    return await handler.unary_unary(decoded(raw), context)
+        except Exception as reason:
+            await _refuse(method, reason, context)
+
+    # The request of a stream is read here: grpc would wait for it for ever, and before it asked for a key.
+    async def stream(_: object, context: Context) -> None:
+        try:
+            with observer.watch(name, context.invocation_metadata):
+                caller.set(await _admitted(access, method, context))
+                async for response in handler.unary_stream(decoded(await _only_message(context)), context):
+                    # The key may have been revoked since.
+                    await access.recheck(caller.get())
+                    await context.write(response)
+                    # It goes on for hours, and there are thousands: what was told need not be kept.
+                    del response
+        except Exception as reason:
+            await _refuse(method, reason, context)
+
+    if handler.unary_stream:
+        return grpc.stream_stream_rpc_method_handler(stream, None, handler.response_serializer)
+    return grpc.unary_unary_rpc_method_handler(call, None, handler.response_serializer)
+
+
+async def _admitted(access: Access, method: str, context: Context) -> Caller:
+    headers: dict[str, Any] = dict(context.invocation_metadata() or ())
+    admitted = await access.admit(method, headers.get("authorization"))
+    # Envoy drops a header that grpc core cannot parse, and puts its name here.
+    if malformed := headers.get(MALFORMED):
+        raise errors.InvalidRequest(f"the header {malformed} is malformed")
+    return admitted
+
+
+@asynccontextmanager
+async def _at_most(seconds: float | None) -> AsyncIterator[None]:
+    """Raises TookTooLong after so many seconds."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise errors.TookTooLong from None
+
+
+async def _only_message(context: Context) -> bytes:
+    """The one message of a stream's caller.
+
+    Raises InvalidRequest where there is none; TookTooLong.
+    """
+    async with _at_most(REQUEST_SECONDS):
+        message = await context.read()
+    if isinstance(message, bytes):
+        return message
+    raise errors.InvalidRequest("the call has no message")
+
+
+async def _refuse(method: str, reason: Exception, context: Context) -> NoReturn:
+    if not isinstance(reason, errors.TillError):
+        log.error("call failed", method=method, exc_info=reason)
+        reason = errors.Internal()
+    log.debug("call refused", method=method, code=reason.code, message=reason.message)
+    status = STATUS[reason.code]
+    info = ErrorInfo(
+        reason=_upper_snake(type(reason).__name__), domain="till", metadata={"code": reason.code}
+    )
+    rich = Status(code=status.value[0], message=reason.message)
+    rich.details.add().Pack(info)
+    trailers: list[tuple[str, str | bytes]] = [("x-error-code", reason.code)]
+    if isinstance(reason, errors.TooMany):
+        rich.details.add().Pack(RetryInfo(retry_delay=_duration(reason.retry_seconds)))
+        # RFC 9110 has whole seconds only.
+        trailers.append(("retry-after", str(math.ceil(reason.retry_seconds))))
+    trailers.append(("grpc-status-details-bin", rich.SerializeToString()))
+    await context.abort(status, reason.message, tuple(trailers))
+
+
+def _duration(seconds: float) -> Duration:
+    duration = Duration()
+    duration.FromTimedelta(timedelta(seconds=seconds))
+    return duration
+
+
+def _upper_snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper()

@@ -1,0 +1,170 @@
+"""Holds the store and the node against each other, and settles what the node knows."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tilld.invoices.invoice import Creator, Invoice, NodeInvoice
+from tilld.invoices.repository import Store
+from tilld.invoices.totals import Totals
+from tilld.lightningd.node import Node
+from tilld.runtime.progress import Progress
+
+# What a running Till needs to settle what has just happened.
+SETTLING_SECONDS = 1.0
+# What differs only while somebody looks differs once: it is looked at again.
+LOOKS = 3
+LOOKED_UP_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What differs on an invoice, which has this label at the node."""
+
+    what: str
+    label: str
+    payment_hash: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What was compared, from where to where, and what differs.
+
+    The node's invoices by created index, its updates by updated index; the store's invoices by the time
+    they were created. `deleted` are settled here, and no longer at the node; `missing` were paid at the
+    node, and are not here though they are labelled as a Till labels its own. `unpaid` ones of that kind are
+    no difference: a crash between node and store leaves one that nobody was shown, for a retry to adopt.
+    """
+
+    node_id: str
+    created_index: int = 0
+    updated_index: int = 0
+    followed: int = 0
+    invoices: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    of_other_nodes: int = 0
+    deleted: int = 0
+    unpaid: int = 0
+    missing: list[NodeInvoice] = field(default_factory=list)
+    settled: list[Invoice] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+    totals: Mapping[Creator, Totals] = field(default_factory=dict)
+    counted: Mapping[Creator, Totals] = field(default_factory=dict)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing differs, and nothing is missing here that was paid."""
+        return not (self.differences or self.missing) and self.totals == self.counted
+
+
+class Doctor:
+    """Examines a store and its node, which may both be in use meanwhile."""
+
+    def __init__(self, store: Store, node: Node) -> None:
+        self._store = store
+        self._node = node
+
+    async def examine(self, *, repair: bool) -> Report:
+        """Compare all invoices, and the totals with their sum; `repair` settles what the node knows.
+
+        Raises NodeReplaced, NodeOffline, Unavailable.
+        """
+        report = Report(await self._node.identity())
+        report.updated_index = await self._node.latest("updated")
+        report.followed = await self._store.updated_index(report.node_id)
+        suspects, met = await self._read_node(report)
+        suspects |= await self._read_store(report, met)
+        for _ in range(LOOKS):
+            if suspects:
+                await asyncio.sleep(SETTLING_SECONDS)
+                report.differences = await self._look(report, suspects, repair=repair)
+                suspects = {each.payment_hash for each in report.differences}
+        report.totals, report.counted = await self._store.audit()
+        if repair and report.totals != report.counted:
+            await self._store.recount()
+            report.totals, report.counted = await self._store.audit()
+        return report
+
+    async def _read_node(self, report: Report) -> tuple[set[str], set[bytes]]:
+        """The payment hashes of what seems to differ, and of all that is here too."""
+        suspects, met = set(), set()
+        with Progress("reading the node's invoices", await self._node.latest("created")) as progress:
+            while (
+                page := await self._node.invoices(report.created_index)
+            ).created_index > report.created_index:
+                await self._node.check_is(report.node_id)
+                hashes = [found.issued.payment_hash for found in page.invoices]
+                stored = await self._stored(hashes)
+                for found in page.invoices:
+                    here = stored.get(found.issued.payment_hash)
+                    if here and difference(here, found):
+                        suspects.add(here.payment_hash)
+                    if not here and found.is_labelled_by_till:
+                        if found.seen.payment:
+                            report.missing.append(found)
+                        else:
+                            report.unpaid += 1
+                met |= set(map(bytes.fromhex, stored))
+                report.created_index = page.created_index
+                progress.at(page.created_index)
+        return suspects, met
+
+    async def _read_store(self, report: Report, met: set[bytes]) -> set[str]:
+        """The payment hashes of what the node did not list."""
+        suspects, read, after = set(), 0, ""
+        with Progress("reading the store's invoices", (await self._store.totals()).invoices) as progress:
+            while page := await self._store.page(after):
+                ours = [invoice for invoice in page if invoice.node_id == report.node_id]
+                if ours:
+                    report.first = report.first or ours[0].created_at
+                    report.last = ours[-1].created_at
+                report.invoices += len(ours)
+                report.of_other_nodes += len(page) - len(ours)
+                suspects |= {
+                    each.payment_hash for each in ours if bytes.fromhex(each.payment_hash) not in met
+                }
+                after, read = page[-1].id, read + len(page)
+                progress.at(read)
+        return suspects
+
+    async def _look(self, report: Report, suspects: set[str], *, repair: bool) -> list[Difference]:
+        """Look these up one by one, and tell which of them differ."""
+        differences = []
+        suspected = sorted(suspects)
+        with Progress("looking again at what differs", len(suspected)) as progress:
+            for start in range(0, len(suspected), LOOKED_UP_AT_ONCE):
+                hashes = suspected[start : start + LOOKED_UP_AT_ONCE]
+                looked_up = await asyncio.gather(*map(self._node.find_by_payment_hash, hashes))
+                found = {each.issued.payment_hash: each for each in looked_up if each}
+                await self._node.check_is(report.node_id)
+                if repair:
+                    seen = [each.seen for each in found.values()]
+                    report.settled += await self._store.settle(report.node_id, seen)
+                for payment_hash, here in (await self._stored(hashes)).items():
+                    there = found.get(payment_hash)
+                    report.deleted += here.is_final and not there
+                    if differs := difference(here, there):
+                        differences.append(differs)
+                progress.at(start + len(hashes))
+        return differences
+
+    async def _stored(self, hashes: list[str]) -> dict[str, Invoice]:
+        return {each.payment_hash: each for each in await self._store.get_by_payment_hashes(hashes)}
+
+
+def difference(here: Invoice, there: NodeInvoice | None) -> Difference | None:
+    """Tell what differs between the store's invoice and the node's."""
+    what = ""
+    if there is None:
+        what = "" if here.is_final else "unpaid here, not at the node"
+    elif (here.node_id, here.bolt11, here.amount_msat) != (
+        there.issued.node_id, there.issued.bolt11, there.amount_msat
+    ):  # fmt: skip
+        what = "another payment request at the node"
+    elif here.status != there.seen.status:
+        what = f"{here.status} here, {there.seen.status} at the node"
+    elif here.payment != there.seen.payment:
+        what = "another payment at the node"
+    return Difference(what, here.invoice_id, here.payment_hash) if what else None

@@ -1,0 +1,100 @@
+"""Fan-out of invoice changes to whoever is watching."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Self
+
+from tilld.errors import Unavailable
+from tilld.invoices.invoice import Invoice
+
+
+class Changes:
+    """The changes of one invoice for one watcher, as a context: while it lasts they are told.
+
+    A slow watcher gets only the newest state.
+    """
+
+    __slots__ = ("_closed", "_invoice_id", "_latest", "_waiting", "_watchers")
+
+    def __init__(self, watchers: "defaultdict[str, set[Changes]]", invoice_id: str) -> None:
+        self._watchers = watchers
+        self._invoice_id = invoice_id
+        self._latest: Invoice | None = None
+        self._waiting: asyncio.Future[None] | None = None
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        self._watchers[self._invoice_id].add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        others = self._watchers[self._invoice_id]
+        others.discard(self)
+        if not others:
+            del self._watchers[self._invoice_id]
+
+    async def next(self) -> Invoice:
+        """Wait for a state that was not given yet.
+
+        Raises Unavailable when Till stops.
+        """
+        while self._latest is None:
+            if self._closed:
+                raise Unavailable("Till is stopping; watch again in a moment")
+            self._waiting = asyncio.get_running_loop().create_future()
+            await self._waiting
+        latest, self._latest = self._latest, None
+        return latest
+
+    def put(self, invoice: Invoice) -> None:
+        """Give the watcher a new state."""
+        self._latest = invoice
+        self._wake()
+
+    def close(self) -> None:
+        """Tell the watcher that there will be no more."""
+        self._closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting and not self._waiting.done():
+            self._waiting.set_result(None)
+
+
+class Hub:
+    """Who watches what."""
+
+    def __init__(self) -> None:
+        self._watchers: defaultdict[str, set[Changes]] = defaultdict(set)
+        self._closed = False
+
+    def subscribe(self, invoice_id: str) -> Changes:
+        """Watch an invoice for as long as the context lasts."""
+        changes = Changes(self._watchers, invoice_id)
+        if self._closed:
+            changes.close()
+        return changes
+
+    def publish(self, invoices: Iterable[Invoice]) -> None:
+        """Give the new state of invoices to their watchers."""
+        for invoice in invoices:
+            for changes in self._watchers.get(invoice.invoice_id, ()):
+                changes.put(invoice)
+
+    @property
+    def watched(self) -> list[str]:
+        """The invoices that anybody watches, by invoice_id."""
+        return list(self._watchers)
+
+    @property
+    def watchers(self) -> int:
+        """How many are watching."""
+        return sum(map(len, self._watchers.values()))
+
+    def close(self) -> None:
+        """End all watching: what was published is still given out, then Unavailable is raised."""
+        self._closed = True
+        for watchers in self._watchers.values():
+            for changes in watchers:
+                changes.close()

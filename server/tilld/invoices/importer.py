@@ -1,0 +1,107 @@
+"""Brings invoices that others have made at the node into the store, to be followed like ours."""
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from tilld.formats import bolt11
+from tilld.invoices.invoice import Invoice, NodeInvoice
+from tilld.invoices.repository import Store
+from tilld.invoices.terms import MAX_DESCRIPTION_BYTES
+from tilld.lightningd.node import Node
+from tilld.runtime.progress import Progress
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Imported:
+    """What became of the node's invoices up to a created index, by number.
+
+    `passed_over` are those of offers, those that a Till made, and those that the store can't hold, of which
+    the log tells.
+    """
+
+    created_index: int = 0
+    added: int = 0
+    there_before: int = 0
+    passed_over: int = 0
+
+
+class Importing:
+    """Goes through the node's invoices by pages, each added in one transaction.
+
+    What is there already stays, and is settled if it is over: a run that was cut short is made good by the
+    next one. With `lost_store` those that a Till made are taken too, under their ids; without it they are
+    left to the Till that will ask for them, since it knows whose they are.
+    """
+
+    def __init__(self, store: Store, node: Node, username: str, kind: str, *, lost_store: bool) -> None:
+        self._store = store
+        self._node = node
+        self._username = username
+        self._kind = kind
+        self._lost_store = lost_store
+        self.imported = Imported()
+
+    async def run(self) -> None:
+        """Import all for a user, as metadata of one type; `imported` tells how far it came.
+
+        Raises NodeReplaced, NodeOffline, Unavailable.
+        """
+        node_id = await self._node.identity()
+        told = self.imported
+        with Progress("importing the node's invoices", await self._node.latest("created")) as progress:
+            while (page := await self._node.invoices(told.created_index)).created_index > told.created_index:
+                await self._node.check_is(node_id)
+                await self._import(node_id, page.invoices)
+                told.passed_over += page.passed_over
+                told.created_index = page.created_index
+                progress.at(page.created_index)
+
+    async def _import(self, node_id: str, page: list[NodeInvoice]) -> None:
+        hashes = [found.issued.payment_hash for found in page]
+        before = await self._here(hashes)
+        wanted = [
+            found for found in page if found.issued.payment_hash not in before and self._is_wanted(found)
+        ]
+        invoices = [each for found in wanted if (each := await self._invoice(found))]
+        await self._store.adopt(invoices)
+        holdable = {each.payment_hash for each in invoices}
+        here = await self._here(hashes)
+        for found in wanted:
+            if found.issued.payment_hash in holdable.difference(here):
+                log.warning("an invoice was not imported: its label is in use here", label=found.label)
+        # A payment between listing and adding has passed by the follower, which did not know of it.
+        added = [each for each in here if each not in before]
+        again = await asyncio.gather(*map(self._node.find_by_payment_hash, added))
+        seen = [each.seen for each in (*page, *again) if each]
+        await self._store.settle(node_id, seen)
+        self.imported.there_before += len(before)
+        self.imported.added += len(added)
+        self.imported.passed_over += len(page) - len(here)
+
+    def _is_wanted(self, found: NodeInvoice) -> bool:
+        if found.is_labelled_by_till:
+            return self._lost_store
+        # Those of offers are another's business.
+        return not found.issued.is_bolt12
+
+    async def _here(self, hashes: list[str]) -> list[str]:
+        return [each.payment_hash for each in await self._store.get_by_payment_hashes(hashes)]
+
+    async def _invoice(self, found: NodeInvoice) -> Invoice | None:
+        try:
+            description = await self._description(found)
+            return Invoice.imported(self._username, self._kind, found, description, self._store.secret)
+        except ValueError as reason:
+            log.warning("an invoice cannot be imported", label=found.label, reason=str(reason))
+            return None
+
+    async def _description(self, found: NodeInvoice) -> str | None:
+        asked = bolt11.read(found.issued.bolt11)
+        if asked.description_hash is None:
+            return asked.description
+        description = await self._node.description(found.issued.payment_hash)
+        return description if len((description or "").encode()) <= MAX_DESCRIPTION_BYTES else None

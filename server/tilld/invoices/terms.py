@@ -1,0 +1,116 @@
+"""What a caller asks for: an order of an invoice, and its limits. Pure."""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from tilld.errors import InvalidRequest, TooLarge
+from tilld.formats import strict_json
+from tilld.formats.ids import MAX_LABEL_BYTES, derived_public_id, is_label, new_public_id
+
+# lightningd computes in tenths of a millisatoshi, in 64 bits, and cannot read a bolt11 with a larger amount.
+MAX_AMOUNT_MSAT = 2**64 // 10
+DEFAULT_EXPIRY_SECONDS = 3600
+MAX_EXPIRY_SECONDS = 365 * 24 * 3600
+# BOLT 11: a tagged field holds 1023 groups of 5 bits.
+MAX_BOLT11_DESCRIPTION_BYTES = 639
+MAX_DESCRIPTION_BYTES = 8 * 1024
+MAX_METADATA_BYTES = 16 * 1024
+
+
+# lightningd refuses the \u escapes that JSON has for these.
+_control_except_tab_and_line_breaks = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]").search
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a caller asks for: a request that is known to be good. Its expiry is in seconds."""
+
+    amount_msat: int | None
+    description: str | None
+    expiry: int
+    metadata: str
+    label: str | None
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        amount_msat: int | None,
+        description: str | None,
+        expiry: float | None,
+        metadata: str,
+        label: str | None,
+        amount_field: str = "amount_msat",
+    ) -> Self:
+        """Check a request against the limits.
+
+        `expiry` is in seconds; `amount_field` is what the caller calls the amount. Raises InvalidRequest
+        or TooLarge, naming the field and the limit.
+        """
+        if amount_msat is not None:
+            check_amount(amount_msat, amount_field)
+        if description is not None:
+            check_text(description, "description", MAX_DESCRIPTION_BYTES)
+            if _control_except_tab_and_line_breaks(description):
+                raise InvalidRequest("description must not have control characters")
+        if label is not None:
+            check_label(label)
+        if expiry is None:
+            expiry = DEFAULT_EXPIRY_SECONDS
+        if not isinstance(expiry, int) or not 1 <= expiry <= MAX_EXPIRY_SECONDS:
+            raise InvalidRequest(
+                f"expiry must be whole seconds, at least 1 and at most {MAX_EXPIRY_SECONDS} (365 days)"
+            )
+        return cls(amount_msat, description or None, expiry, checked_metadata(metadata), label)
+
+    @property
+    def type(self) -> str:
+        """The application that it is for."""
+        return type_of(self.metadata)
+
+    def invoice_id(self, username: str, secret: bytes) -> str:
+        """The public id for this order: the same for the same label of the same user, else a new one.
+
+        Nobody without the store's secret can tell an id from a label.
+        """
+        return new_public_id() if self.label is None else derived_public_id(secret, username, self.label)
+
+
+def check_amount(amount_msat: int, name: str) -> None:
+    """Make sure that an amount can be asked for. Raises InvalidRequest."""
+    if not 1 <= amount_msat <= MAX_AMOUNT_MSAT:
+        raise InvalidRequest(f"{name} must be at least 1 and at most {MAX_AMOUNT_MSAT} (millisatoshi)")
+
+
+def check_label(label: str) -> None:
+    """Make sure that a text can be a label. Raises InvalidRequest or TooLarge."""
+    check_text(label, "label", MAX_LABEL_BYTES)
+    if not is_label(label):
+        raise InvalidRequest("label must have 1 to 128 bytes and no control characters")
+
+
+def check_text(text: str, name: str, limit: int) -> None:
+    """Make sure that a text is one, of at most so many bytes. Raises InvalidRequest or TooLarge."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise InvalidRequest(f"{name} has half of a surrogate pair, which is no text") from None
+    if size > limit:
+        raise TooLarge(f"{name} must have at most {limit} bytes, it has {size}")
+
+
+def checked_metadata(text: str) -> str:
+    """Metadata as it is kept. Raises InvalidRequest or TooLarge."""
+    kind = strict_json.values(text, "metadata").get("type")
+    compact = strict_json.compact(text)
+    if len(compact.encode()) > MAX_METADATA_BYTES:
+        raise TooLarge(f"metadata must have at most {MAX_METADATA_BYTES} bytes")
+    if not isinstance(kind, str):
+        raise InvalidRequest('metadata must have a member "type" that is a string')
+    return compact
+
+
+def type_of(metadata: str) -> str:
+    """The application that an invoice with such metadata is for."""
+    return str(strict_json.values(metadata, "metadata")["type"])

@@ -1,0 +1,43 @@
+"""What was created, received and paid out, in sum. Pure."""
+
+from collections.abc import Iterable
+from typing import NamedTuple, Self
+
+from tilld.invoices.invoice import Invoice
+
+# What a database holds. There is not that much money, but a simulated node may say so.
+MAX_VOLUME_MSAT = 2**63 - 1
+
+
+class Totals(NamedTuple):
+    """Number of invoices, of those still open, and the sums of what was received and paid out (msat)."""
+
+    invoices: int = 0
+    open_invoices: int = 0
+    volume_msat: int = 0
+    volume_out_msat: int = 0
+
+    @classmethod
+    def created(cls, invoice: Invoice) -> Self:
+        """What a new invoice adds to the totals."""
+        return cls(1, not invoice.is_final, _received_msat(invoice))
+
+    @classmethod
+    def settled(cls, invoice: Invoice) -> Self:
+        """What an invoice adds that has become paid or expired, even if it is paid after it had expired."""
+        was_open = not (invoice.payment and invoice.expired)
+        return cls(0, -was_open, _received_msat(invoice))
+
+    @classmethod
+    def sum(cls, totals: "Iterable[Totals]") -> Self:
+        """Several totals in one; the volumes stop at the largest number that there is."""
+        invoices, open_invoices, *volumes = map(sum, zip(cls(), *totals, strict=True))
+        return cls(invoices, open_invoices, *(min(volume, MAX_VOLUME_MSAT) for volume in volumes))
+
+    def __str__(self) -> str:
+        received = f"{self.invoices} invoices, {self.open_invoices} open, {self.volume_msat} msat received"
+        return f"{received}, {self.volume_out_msat} msat paid out" if self.volume_out_msat else received
+
+
+def _received_msat(invoice: Invoice) -> int:
+    return invoice.payment.amount_received_msat if invoice.payment else 0

@@ -1,0 +1,135 @@
+"""What the store does to its database, on the calling thread: each wholly, or not at all."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, compress
+from typing import Any, TypeVar
+
+import peewee
+
+from tilld.formats.times import unix_seconds
+from tilld.invoices.invoice import Creator, Invoice, Seen, Status
+from tilld.invoices.sql import Statements
+from tilld.invoices.totals import Totals
+from tilld.storage.tables import invoice_of, row_of
+
+Item = TypeVar("Item")
+
+# More in one statement, and PostgreSQL spends its time on holding each against all.
+SETTLED_AT_ONCE = 64
+
+
+class Transactions:
+    """Transactions on one database. To do one twice does no harm."""
+
+    def __init__(self, database: peewee.Database) -> None:
+        self._database = database
+        self.sql = Statements(database)
+
+    def add(self, invoices: list[Invoice]) -> list[bool]:
+        """Insert many; tells for each whether it is new."""
+        values = [value for invoice in invoices for value in row_of(invoice)]
+        with self._database.atomic():
+            added = {row[0] for row in self.rows(self.sql.add_invoices(len(invoices)), *values)}
+            are_new = [invoice.id in added for invoice in invoices]
+            self._add_to_tallies(Totals.created, compress(invoices, are_new))
+        return are_new
+
+    def adopt(self, invoices: Sequence[Invoice]) -> list[Invoice]:
+        """Insert many with what became of them; returns those that were not there."""
+        with self._database.atomic():
+            statement = self.sql.add_invoices(1)
+            added = [each for each in invoices if self.rows(statement, *row_of(each))]
+            self._add_to_tallies(Totals.created, added)
+        return added
+
+    def add_sent(self, invoice: Invoice, hold: str, free_label: str) -> None:
+        """Add an invoice that is being sent, unless it is there; it gets the label of those that failed."""
+        with self._database.atomic():
+            if not self.rows(hold, invoice.invoice_id):
+                return
+            self.execute(free_label, None, invoice.username, invoice.label, invoice.invoice_id)
+            if self.rows(self.sql.add_invoices(1), *row_of(invoice)):
+                self._add_to_tallies(Totals.created, [invoice])
+
+    def recount(self) -> None:
+        """Set the totals to what is there."""
+        with self._database.atomic():
+            if not isinstance(self._database, peewee.SqliteDatabase):
+                # Who added an invoice before is seen by the next statements, others wait.
+                self.execute("LOCK TABLE tallies IN EXCLUSIVE MODE")
+            self.execute(self.sql.forget_tallies)
+            self.execute(self.sql.recount)
+
+    def settle(self, node_id: str, seen: Sequence[Seen], updated_index: int | None) -> list[Invoice]:
+        """Write down what a node said, and how far it was followed; returns the invoices that it changed."""
+        expired = [(each.payment_hash,) for each in seen if each.status is Status.EXPIRED]
+        paid = [
+            (
+                each.payment_hash,
+                payment.pay_index,
+                payment.amount_received_msat,
+                unix_seconds(payment.paid_at),
+            )
+            for each in seen
+            if (payment := each.payment)
+        ]
+        with self._database.atomic():
+            if updated_index is not None:
+                # First: of several who follow one node, the others wait here, before they lock any invoice.
+                self.execute(self.sql.follow, updated_index, node_id)
+            changed = [
+                *self._changed(self.sql.pay, node_id, paid),
+                *self._changed(self.sql.expire, node_id, expired, True),
+            ]
+            self._add_to_tallies(Totals.settled, changed)
+        return changed
+
+    def _changed(
+        self, statement: Callable[[int], str], node_id: str, facts: Sequence[tuple[Any, ...]], *values: Any
+    ) -> Iterator[Invoice]:
+        """Change the rows that these facts are of, if they are still open; gives those that it changed."""
+        for start in range(0, len(facts), SETTLED_AT_ONCE):
+            batch = padded(facts[start : start + SETTLED_AT_ONCE])
+            hashes = [payment_hash for payment_hash, *_ in batch]
+            rows = self.rows(statement(len(batch)), *chain(*batch), *values, *hashes, node_id)
+            yield from map(invoice_of, rows)
+
+    def _add_to_tallies(self, figures: Callable[[Invoice], Totals], invoices: Iterable[Invoice]) -> None:
+        of_creators: defaultdict[Creator, list[Totals]] = defaultdict(list)
+        for invoice in invoices:
+            of_creators[invoice.creator].append(figures(invoice))
+        # In an order: two transactions that each wait for the other's row would never end.
+        for creator, totals in sorted(of_creators.items()):
+            self.execute(self.sql.add_to_tally, *creator, *Totals.sum(totals))
+
+    def remember_node(self, node_id: str, info: str, seen_at: int) -> None:
+        """Keep a node's getinfo, as JSON."""
+        with self._database.atomic():
+            self.execute(self.sql.add_node, node_id, 0, info, seen_at)
+            self.execute(self.sql.see_node, info, seen_at, node_id)
+
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run a statement; returns its rows."""
+        # Straight at the connection: Peewee's own way adds a third to a read, and translates the
+        # errors of a statement, but not those of reading its rows.
+        try:
+            cursor = self._database.connection().execute(sql, values)  # type: ignore[no-untyped-call]
+            try:
+                rows: list[tuple[Any, ...]] = cursor.fetchall()
+            finally:
+                # Or a read that fails would keep its connection in the past until the failure is forgotten.
+                cursor.close()
+        except Exception:
+            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+                raise
+        return rows
+
+    def execute(self, sql: str, *values: Any) -> Any:
+        """Run a statement; returns its cursor."""
+        return self._database.execute_sql(sql, values)  # type: ignore[no-untyped-call]
+
+
+def padded(items: Sequence[Item]) -> list[Item]:
+    """The items, and the last one again and again: a few lengths only, or each would be another statement."""
+    return [*items, *[items[-1]] * ((1 << (len(items) - 1).bit_length()) - len(items))]

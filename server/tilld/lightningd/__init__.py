@@ -1,0 +1,1 @@
+"""The lightning node: its JSON-RPC, what it is and can do, and its errors."""

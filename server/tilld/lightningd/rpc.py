@@ -1,0 +1,191 @@
+"""lightningd's JSON-RPC over one connection that carries many calls at once.
+
+pyln-client opens a socket for each call, blocks, and waits for ever. This keeps its methods and its
+errors, and replaces the way to the node.
+"""
+
+import asyncio
+import itertools
+import json
+from contextvars import Context
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pyln.client import LightningRpc, RpcError
+
+from tilld.runtime import unix_socket
+from tilld.runtime.observer import NOBODY, NOTHING, Observer
+
+log = structlog.get_logger()
+
+# A reply is one line of any length: descriptions of other users' invoices have no limit.
+MAX_REPLY_BYTES = 256 * 1024 * 1024
+
+# lightningd refuses \u escapes in descriptions, and takes a label as it is written.
+_text = json.JSONEncoder(ensure_ascii=False).encode
+
+
+class ConnectionLost(Exception):
+    """The connection ended, or could not be made. `sent`: the node may have got the call all the same."""
+
+    code = "E8"
+
+    def __init__(self, *, sent: bool) -> None:
+        super().__init__("lightningd is not connected")
+        self.sent = sent
+
+
+class Refused(RpcError):  # type: ignore[misc]
+    """lightningd answered with an error."""
+
+    code = "REFUSED"
+
+
+class Pipeline(LightningRpc):  # type: ignore[misc]
+    """pyln-client's LightningRpc whose methods return awaitables.
+
+    Connects when first called, and again after a loss. Raises ConnectionLost; TimeoutError after
+    `timeout` seconds without a reply, but not for calls that wait for something to happen, which are not
+    told to the observer either; pyln.client.RpcError for an error of lightningd's.
+    """
+
+    WAITING = frozenset({"wait", "sendinvoice"})
+
+    def __init__(self, rpc_file: str, timeout: float, observer: Observer = NOBODY) -> None:
+        super().__init__(rpc_file)
+        self.timeout = timeout
+        self._observer = observer
+        self._connection: _Connection | None = None
+        self._connecting = asyncio.Lock()
+        self._told = ""
+
+    @property
+    def connection(self) -> object:
+        """The connection that stands, None without one: another one may lead to another node."""
+        return None if self._connection is None or self._connection.is_lost else self._connection
+
+    async def call(
+        self,
+        method: str,
+        payload: Any = None,
+        cmdprefix: str | None = None,
+        filter: Any = None,  # noqa: A002
+    ) -> Any:
+        """Call a method of lightningd, as pyln-client does."""
+        params = {name: value for name, value in (payload or {}).items() if value is not None}
+        waits = method in self.WAITING
+        with NOTHING if waits else self._observer.node_call(method):
+            connection = await self._connected()
+            async with asyncio.timeout(None if waits else self.timeout):
+                reply = await connection.request(method, params, filter)
+            if "result" in reply:
+                return reply["result"]
+            raise Refused(method, params, reply["error"])
+
+    async def hang_up(self) -> None:
+        """Close the connection, if there is one; calls in flight raise ConnectionLost."""
+        if self._connection:
+            await self._connection.close()
+
+    async def _connected(self) -> "_Connection":
+        if self._connection and not self._connection.is_lost:
+            return self._connection
+        async with self._connecting:
+            if self._connection is None or self._connection.is_lost:
+                try:
+                    # uvloop cuts a path that is too long, and connects to another socket, or to none.
+                    with unix_socket.short(Path(self.socket_path).parent) as directory:
+                        reader, writer = await asyncio.open_unix_connection(
+                            f"{directory}/{Path(self.socket_path).name}", limit=MAX_REPLY_BYTES
+                        )
+                except OSError as reason:
+                    self._tell(reason)
+                    raise ConnectionLost(sent=False) from None
+                self._told = ""
+                self._connection = _Connection(reader, writer)
+            return self._connection
+
+    def _tell(self, reason: OSError) -> None:
+        if str(reason) == self._told:
+            return
+        self._told = str(reason)
+        if isinstance(reason, PermissionError):
+            log.error(
+                "lightningd's socket may not be used: run Till as a user who may, or see rpc-file-mode in "
+                "lightningd-config(5)",
+                socket=str(self.socket_path),
+            )
+        else:
+            log.warning("lightningd cannot be reached", reason=self._told)
+
+
+class _Connection:
+    """One connection: replies come in any order and are matched by id."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._ids = itertools.count(1)
+        self._pending: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._unsent: list[bytes] = []
+        # In no caller's context: it lasts for longer than the call that began it.
+        self._reading = asyncio.create_task(self._read(), context=Context())
+        # Not by the task itself: it may be cancelled before it begins.
+        self._reading.add_done_callback(self._lose)
+
+    @property
+    def is_lost(self) -> bool:
+        return self._reading.done()
+
+    async def request(self, method: str, params: dict[str, Any], fields: Any) -> dict[str, Any]:
+        request_id = f"till:{method}#{next(self._ids)}"
+        request = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
+        if fields:
+            request["filter"] = fields
+        loop = asyncio.get_running_loop()
+        replied = self._pending[request_id] = loop.create_future()
+        try:
+            self._unsent.append(_text(request).encode())
+            if len(self._unsent) == 1:
+                loop.call_soon(self._send)
+            reply: dict[str, Any] = await replied
+            return reply
+        finally:
+            del self._pending[request_id]
+
+    async def close(self) -> None:
+        self._reading.cancel()
+        await asyncio.wait([self._reading])
+
+    def _send(self) -> None:
+        """Send at once what was asked at the same time: sending costs more than all else of a call."""
+        # uvloop raises on what is closed, a moment before the reading ends and the calls are told.
+        if not (self.is_lost or self._writer.is_closing()):
+            self._writer.write(b"".join(self._unsent))
+        self._unsent.clear()
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                self._take(json.loads(await self._reader.readuntil(b"\n\n")))
+        except (asyncio.IncompleteReadError, OSError):
+            log.warning("lightningd closed the connection")
+        except (ValueError, RecursionError, asyncio.LimitOverrunError) as reason:
+            log.error("lightningd's replies make no sense; connecting anew", reason=str(reason)[:200])
+
+    def _lose(self, reading: asyncio.Task[None]) -> None:
+        self._writer.close()
+        for replied in self._pending.values():
+            if not replied.done():
+                replied.set_exception(ConnectionLost(sent=True))
+
+    def _take(self, reply: Any) -> None:
+        if not isinstance(reply, dict) or not ("result" in reply or isinstance(reply.get("error"), dict)):
+            raise ValueError("neither result nor error")
+        if not isinstance(reply.get("id"), str):
+            # The reply to a request that lightningd could not read, and so to none that can be named.
+            raise ValueError(str(reply.get("error")))
+        replied = self._pending.get(reply["id"])
+        if replied and not replied.done():
+            replied.set_result(reply)

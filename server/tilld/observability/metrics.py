@@ -1,0 +1,211 @@
+"""Figures for Prometheus, on an address of their own: docs/metrics.md tells what each means."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import cache
+from importlib.metadata import version
+from types import TracebackType
+from typing import NamedTuple
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    start_http_server,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tilld.config import Address
+from tilld.errors import OperatorError, TillError
+from tilld.formats.times import unix_seconds
+from tilld.invoices.follower import Follower
+from tilld.invoices.hub import Hub
+from tilld.invoices.repository import Store
+from tilld.lightningd.rpc import Refused
+from tilld.runtime import listening, output
+from tilld.runtime.observer import Headers, Observer, Span, code_of
+
+# From a read of SQLite to what everybody has given up on.
+BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+# Less than Prometheus waits for.
+PATIENCE_SECONDS = 5.0
+
+# When each series was born: nobody asks, and it would be as many series again.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+Series = Callable[[str, str], Histogram]
+
+
+class Sources(NamedTuple):
+    """What is asked at each scrape."""
+
+    store: Store
+    hub: Hub
+    follower: Follower
+    envoy_restarts: Callable[[], int]
+    certificate_expires: Callable[[], datetime | None]
+
+
+class Metrics(Observer):
+    """The metrics of one Till. Labels are its own methods and the documented codes: there are few."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+        build = Info("till_build", "The version of Till", registry=self._registry)
+        build.info({"version": version("lightning-till")})
+        self._requests = self._timing("till_request", "Calls that are answered once", "method")
+        self._node_calls = self._timing("till_node_call", "Calls of lightningd", "method")
+        self._store_calls = self._timing("till_store_call", "What the store does", "operation")
+        self._watches = Counter(
+            "till_watches", "Watches that have ended", ["method", "code"], registry=self._registry
+        )
+        self.node_heard_at = 0.0
+
+    def request(self, method: str, headers: Headers) -> Span:
+        """Time a call."""
+        return _Span(lambda code, seconds: self._requests(method, code).observe(seconds))
+
+    def watch(self, method: str, headers: Headers) -> Span:
+        """Count a watch: its hours would say nothing among the milliseconds of others."""
+        return _Span(lambda code, _: self._watches.labels(method, code).inc())
+
+    def node_call(self, method: str) -> Span:
+        """Time a call of the node, and note when it answers."""
+
+        def end(code: str, seconds: float) -> None:
+            self._node_calls(method, code).observe(seconds)
+            if code in ("OK", Refused.code):
+                self.node_heard_at = time.time()
+
+        return _Span(end)
+
+    def store_call(self, operation: str) -> Span:
+        """Time what the store does."""
+        return _Span(lambda code, seconds: self._store_calls(operation, code).observe(seconds))
+
+    def serve(self, address: Address, sources: Sources) -> "Serving":
+        """Serve GET /metrics. To be called on the event loop that the sources live on.
+
+        Raises OperatorError where the address can't be had.
+        """
+        self._registry.register(_Scraped(self, sources, asyncio.get_running_loop()))
+        return Serving(self._registry, address)
+
+    def _timing(self, name: str, what: str, label: str) -> Series:
+        histogram = Histogram(
+            f"{name}_duration_seconds", what, [label, "code"], buckets=BUCKETS, registry=self._registry
+        )
+        # To find a series anew for each call would take longer than all the rest.
+        return cache(histogram.labels)
+
+
+class Serving:
+    """The servers of metrics, on all addresses that a host stands for, each on a thread of its own."""
+
+    def __init__(self, registry: CollectorRegistry, address: Address) -> None:
+        self._servers: list[WSGIServer] = []
+        for host, port in listening.free(address, "--metrics"):
+            try:
+                server, _ = start_http_server(port, host, registry)
+            except OSError:
+                raise OperatorError(
+                    f"{address} cannot be listened on: stop what uses it, "
+                    "or give another with --metrics HOST:PORT"
+                ) from None
+            self._servers.append(server)
+            self.address = address._replace(port=port)
+
+    async def stop(self) -> None:
+        """Stop serving."""
+        for server in self._servers:
+            # It ends when it looks up next, and whom it serves may wait for this very loop.
+            await asyncio.to_thread(server.shutdown)
+            server.server_close()
+
+
+class _Scraped(Collector):
+    """Asks the sources, on their event loop, when the thread that serves is asked."""
+
+    def __init__(self, metrics: Metrics, sources: Sources, loop: asyncio.AbstractEventLoop) -> None:
+        self._metrics = metrics
+        self._sources = sources
+        self._loop = loop
+
+    def collect(self) -> Iterable[Metric]:
+        asked = asyncio.run_coroutine_threadsafe(self._ask(), self._loop)
+        try:
+            return asked.result(PATIENCE_SECONDS)
+        except TimeoutError:
+            # What the others have counted is worth having all the more.
+            asked.cancel()
+            return []
+
+    async def _ask(self) -> list[Metric]:
+        store, hub, follower, envoy_restarts, certificate_expires = self._sources
+        figures: list[Metric] = [
+            GaugeMetricFamily("till_watchers", "Watches that go on", hub.watchers),
+            GaugeMetricFamily("till_node_up", "Whether the node is followed", follower.is_following),
+            GaugeMetricFamily(
+                "till_node_last_heard_timestamp_seconds",
+                "When the node answered last; 0: never",
+                self._metrics.node_heard_at,
+            ),
+            GaugeMetricFamily(
+                "till_follower_lag", "Updates of the node that are known of and not settled", follower.lag
+            ),
+            CounterMetricFamily(
+                "till_envoy_restarts", "How often Envoy died and was started again", envoy_restarts()
+            ),
+            CounterMetricFamily(
+                "till_log_lines_lost", "Log lines that could not be written", output.stderr().lost
+            ),
+        ]
+        # Without a certificate it has no value, rather than one that looks like an expiry.
+        certificate = GaugeMetricFamily(
+            "till_certificate_expiry_timestamp_seconds", "When the TLS certificate expires"
+        )
+        if expires := certificate_expires():
+            certificate.add_metric((), unix_seconds(expires))
+        figures.append(certificate)
+        try:
+            totals = await store.totals()
+        except TillError:
+            return figures
+        return [
+            *figures,
+            GaugeMetricFamily(
+                "till_open_invoices", "Invoices neither paid nor expired", totals.open_invoices
+            ),
+            CounterMetricFamily("till_invoices", "Invoices created", totals.invoices),
+            CounterMetricFamily("till_received_msat", "Millisatoshi received", totals.volume_msat),
+        ]
+
+
+class _Span:
+    """Tells at its end how it ended, and after how many seconds."""
+
+    __slots__ = ("_began", "_end")
+
+    def __init__(self, end: Callable[[str, float], None]) -> None:
+        self._end = end
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, reason: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._end(code_of(reason), time.perf_counter() - self._began)

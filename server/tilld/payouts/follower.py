@@ -1,0 +1,135 @@
+"""Follows what the node pays for our invoice requests, and ends those that have expired or failed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import structlog
+
+from tilld.errors import NotActive
+from tilld.lightningd.node import Node
+from tilld.payouts.invreq import STILL_TRYING, Invreq
+from tilld.payouts.service import OnItsWay, Payouts
+from tilld.runtime.progress import Progress
+from tilld.runtime.retry import persist
+
+log = structlog.get_logger()
+
+SWEEP_SECONDS = 10.0
+# A node that cannot pay out is looked at so often, in case that another one answers.
+REST_SECONDS = 60.0
+# A step that the node fails is tried again after a pause that grows to this.
+LONGEST_PAUSE_SECONDS = 60.0
+# Whoever began it has had its answer by now, or never will.
+BEGUN_FOR = timedelta(seconds=30)
+
+
+class Spending:
+    """Reads the node's payments from where the store left off, and sweeps the invoice requests.
+
+    The steps of the sweep are independent: one that fails or hangs delays no other one.
+    """
+
+    def __init__(
+        self, node: Node, payouts: Payouts, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._node = node
+        self._payouts = payouts
+        self._store = payouts.store
+        self._clock = clock
+        self._told = False
+
+    async def run(self) -> None:
+        """Follow and sweep, and again after every failure, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(persist("following the payments of", self._follow))
+            for name, step in {
+                "ending expired invoice requests of": self._end_expired,
+                "ending failed invoice requests of": self._end_failed,
+                "forgetting begun invoice requests of": self._forget_begun,
+            }.items():
+                tasks.create_task(persist(name, partial(self._repeat, step), LONGEST_PAUSE_SECONDS))
+
+    async def _follow(self) -> None:
+        await self._until_able()
+        node_id = await self._node.identity()
+        followed = await self._store.updated_index(node_id)
+        latest = await self._node.latest("updated", "sendpays")
+        if latest < followed:
+            log.error("the node has forgotten payments; reading all again", followed=followed, latest=latest)
+            followed = 0
+        while True:
+            followed = await self._read(node_id, followed, latest)
+            latest = await self._node.wait_for_update(node_id, followed, "sendpays")
+
+    async def _read(self, node_id: str, followed: int, latest: int) -> int:
+        """Settle all that was updated after `followed`; returns how far that is."""
+        first, more = followed, True
+        with Progress("catching up with the node's payments", latest - first) as progress:
+            while more:
+                updates = await self._payouts.node.updates(followed, latest)
+                await self._node.check_is(node_id)
+                for invreq, part in await self._store.settle(node_id, updates.parts, updates.updated_index):
+                    log.info(
+                        "payout made",
+                        invreq_id=invreq.invreq_id,
+                        username=invreq.username,
+                        key_id=invreq.key_id,
+                        amount_sent_msat=part.amount_sent_msat,
+                        payment_hash=part.payment_hash,
+                    )
+                followed, more = updates.updated_index, updates.more
+                progress.at(followed - first)
+        return followed
+
+    async def _until_able(self) -> None:
+        while True:
+            if not (await self._node.abilities()).no_payouts:
+                return
+            await asyncio.sleep(REST_SECONDS)
+
+    async def _repeat(self, step: Callable[[str], Awaitable[None]]) -> None:
+        await self._until_able()
+        while True:
+            await step(await self._node.identity())
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    async def _end_expired(self, node_id: str) -> None:
+        expired = await self._store.expired(node_id, self._clock())
+        if expired and not self._payouts.may_disable:
+            if not self._told:
+                log.warning(
+                    "expired invoice requests can still be collected: the node disables none by itself, "
+                    "and TILLD_ALLOW_INVREQ_DISABLE is false",
+                    count=len(expired),
+                )
+            self._told = True
+            return
+        for invreq in expired:
+            await self._end(invreq, "expired")
+
+    async def _end_failed(self, node_id: str) -> None:
+        # lightningd v26.06 forgets the single use of a request whose payment has failed. Whoever holds the
+        # string can then be paid twice, or stop the node by two payments: to disable the request is safer.
+        for invreq in await self._store.failed(node_id, self._clock() - STILL_TRYING):
+            await self._end(invreq, "a payment of it has failed")
+
+    async def _forget_begun(self, node_id: str) -> None:
+        # No listing of the node's: that stops lightningd for seconds where there are thousands. If the node
+        # has made a request for this row, nobody knows its string, so nobody can collect it.
+        for invreq in await self._store.begun(node_id, self._clock() - BEGUN_FOR):
+            await self._store.forget(invreq)
+
+    async def _end(self, invreq: Invreq, why: str) -> None:
+        try:
+            await self._payouts.end(invreq, why)
+        except NotActive:
+            pass
+        except OnItsWay as reason:
+            log.warning(
+                "an invoice request could not be disabled yet; trying again",
+                invreq_id=invreq.invreq_id,
+                why=why,
+                reason=reason.message,
+            )

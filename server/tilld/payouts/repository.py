@@ -1,0 +1,182 @@
+"""What Till remembers of invoice requests and payouts. Speaks domain objects."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import peewee
+
+from tilld.errors import TooMany
+from tilld.formats.times import unix_seconds
+from tilld.invoices.invoice import Creator
+from tilld.invoices.repository import PAGE, Store
+from tilld.invoices.totals import MAX_VOLUME_MSAT, Totals
+from tilld.invoices.transactions import Transactions
+from tilld.payouts.invreq import Invreq, MadeInvreq, PaymentPart, PayoutLimits, seconds_to_midnight
+from tilld.payouts.sql import PayoutStatements
+from tilld.storage.payout_tables import invreq_of, row_of_invreq
+
+
+class PayoutStore:
+    """The payouts of a store. What it returns, and what it was told, is on disk."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._do = PayoutTransactions(store.database)
+        self._sql = self._do.payout_sql
+
+    async def get(self, invreq_id: str) -> Invreq | None:
+        """Find one by the node's id."""
+        return await self._find(self._sql.by_invreq_id, invreq_id)
+
+    async def get_by_id(self, internal_id: str) -> Invreq | None:
+        """Find one by our id, which is its label at the node."""
+        return await self._find(self._sql.by_id, internal_id)
+
+    async def get_by_label(self, username: str, label: str) -> Invreq | None:
+        """Find a user's by its label. The node may not have it yet."""
+        return await self._find(self._sql.by_label, username, label)
+
+    async def page(self, username: str, after: Invreq | None, limit: int) -> list[Invreq]:
+        """A page of a user's, the newest first, beyond one."""
+        if after is None:
+            return await self._list(self._sql.newest, username, limit)
+        return await self._list(self._sql.older, username, unix_seconds(after.created_at), after.id, limit)
+
+    async def intend(self, invreq: Invreq, limits: PayoutLimits) -> Invreq:
+        """Write down what is to be made, and count it, unless it is there; returns what is there.
+
+        Raises TooMany where its key has offered too much that day.
+        """
+        return await self._store.write(lambda _: self._do.intend(invreq, limits))
+
+    async def complete(self, internal_id: str, made: MadeInvreq) -> Invreq | None:
+        """Write down what the node has made, unless it is known already; returns what is there."""
+        return await self._store.write(lambda _: self._do.complete(internal_id, made))
+
+    async def forget(self, invreq: Invreq) -> bool:
+        """Remove one that the node is not known to have made; it counts no more. Tells whether it did."""
+        return await self._store.write(lambda _: self._do.forget(invreq))
+
+    async def end(self, invreq: Invreq, *, used: bool, is_unpaid: bool) -> Invreq | None:
+        """Write down that one is not active any more; if it was surely never paid, it counts no more.
+
+        Returns it as it is then, or None where that was known.
+        """
+        return await self._store.write(lambda _: self._do.end(invreq, used=used, is_unpaid=is_unpaid))
+
+    async def settle(
+        self, node_id: str, parts: Sequence[PaymentPart], updated_index: int
+    ) -> list[tuple[Invreq, PaymentPart]]:
+        """Write down what a node says of its payments, and how far it was followed; returns new payouts."""
+        return await self._store.write(lambda _: self._do.settle_parts(node_id, parts, updated_index))
+
+    async def updated_index(self, node_id: str) -> int:
+        """How far a node's payments were followed; 0 for a node that was never seen."""
+        rows = await self._store.read(self._sql.updated_index, node_id)
+        return rows[0][0] if rows else 0
+
+    async def begun(self, node_id: str, before: datetime) -> list[Invreq]:
+        """Those that were begun before then, and that the node is not known to have; at most 1000."""
+        return await self._list(self._sql.begun, node_id, unix_seconds(before), PAGE)
+
+    async def expired(self, node_id: str, now: datetime) -> list[Invreq]:
+        """Active ones whose time is over; at most 1000."""
+        return await self._list(self._sql.expired, node_id, unix_seconds(now), PAGE)
+
+    async def failed(self, node_id: str, before: datetime) -> list[Invreq]:
+        """Active ones for a single use, the last payment of which failed before then; at most 1000."""
+        return await self._list(self._sql.failed, node_id, unix_seconds(before), PAGE)
+
+    async def offered_msat(self, key_id: str, day: int) -> int:
+        """What a key has offered on a day (UTC, since 1970)."""
+        rows = await self._store.read(self._sql.offered, key_id, day)
+        return rows[0][0] if rows else 0
+
+    async def _find(self, sql: str, *values: str) -> Invreq | None:
+        found = await self._list(sql, *values)
+        return found[0] if found else None
+
+    async def _list(self, sql: str, *values: str | int) -> list[Invreq]:
+        return [invreq_of(row) for row in await self._store.read(sql, *values)]
+
+
+class PayoutTransactions(Transactions):
+    """Transactions on invoice requests and payouts. To do one twice does no harm."""
+
+    def __init__(self, database: peewee.Database) -> None:
+        super().__init__(database)
+        self.payout_sql = PayoutStatements(database)
+
+    def intend(self, invreq: Invreq, limits: PayoutLimits) -> Invreq:
+        """Insert one and count it, or find the one that is there. Raises TooMany."""
+        sql, day_msat = self.payout_sql, limits.day_msat
+        with self._database.atomic():
+            if not self.rows(sql.intend, *row_of_invreq(invreq)):
+                return invreq_of(self.rows(sql.by_id, invreq.id)[0])
+            left = (MAX_VOLUME_MSAT if day_msat is None else day_msat) - invreq.amount_msat
+            if not self.rows(sql.reserve, invreq.key_id, invreq.day, invreq.amount_msat, left):
+                raise TooMany(
+                    f"the key may offer {day_msat} msat a day (UTC), and too little of it is left for this: "
+                    "try again tomorrow, or disable what is not needed",
+                    seconds_to_midnight(invreq.created_at),
+                )
+        return invreq
+
+    def complete(self, internal_id: str, made: MadeInvreq) -> Invreq | None:
+        """Fill in what the node has made, if it is not known yet; returns what is there."""
+        facts = (made.invreq_id, made.node_id, made.bolt12, made.active, made.used)
+        with self._database.atomic():
+            self.execute(self.payout_sql.complete, *facts, internal_id)
+            rows = self.rows(self.payout_sql.by_id, internal_id)
+        return invreq_of(rows[0]) if rows else None
+
+    def forget(self, invreq: Invreq) -> bool:
+        """Delete one that the node is not known to have made, and count it no more."""
+        with self._database.atomic():
+            forgotten = self.rows(self.payout_sql.forget, invreq.id)
+            if forgotten:
+                self._give_back(invreq)
+        return bool(forgotten)
+
+    def end(self, invreq: Invreq, *, used: bool, is_unpaid: bool) -> Invreq | None:
+        """Make one inactive; if it was never paid, count it no more."""
+        with self._database.atomic():
+            ended = self.rows(self.payout_sql.end, False, used, invreq.id)
+            if ended and is_unpaid and not self.rows(self.payout_sql.paid_for, invreq.id, 1):
+                self._give_back(invreq)
+        return invreq_of(ended[0]) if ended else None
+
+    def settle_parts(
+        self, node_id: str, parts: Sequence[PaymentPart], updated_index: int
+    ) -> list[tuple[Invreq, PaymentPart]]:
+        """Write down what became of parts of payments, and how far they were followed."""
+        payouts: list[tuple[Invreq, PaymentPart]] = []
+        with self._database.atomic():
+            # First: of several who follow one node, the others wait here.
+            self.execute(self.payout_sql.follow, node_id, updated_index)
+            for part in parts:
+                rows = part.invreq_id and self.rows(self.payout_sql.by_invreq_id, part.invreq_id)
+                if rows and self._settle(invreq := invreq_of(rows[0]), part):
+                    payouts.append((invreq, part))
+            out: dict[Creator, int] = {}
+            for invreq, part in payouts:
+                out[invreq.creator] = out.get(invreq.creator, 0) + part.amount_sent_msat
+            for creator, msat in sorted(out.items()):
+                volume_out_msat = min(msat, MAX_VOLUME_MSAT)
+                self.execute(self.sql.add_to_tally, *creator, *Totals(volume_out_msat=volume_out_msat))
+        return payouts
+
+    def _settle(self, invreq: Invreq, part: PaymentPart) -> bool:
+        """Write down what became of a part of a payment; tells whether it is a payout that was not known."""
+        if part.ended_at is None:
+            return False
+        ended_at = unix_seconds(part.ended_at)
+        if not part.is_complete:
+            self.execute(self.payout_sql.fail, ended_at, invreq.id, ended_at)
+            return False
+        self.execute(self.payout_sql.pay, False, True, invreq.id)
+        facts = (invreq.id, *invreq.creator, part.amount_sent_msat, ended_at)
+        return bool(self.rows(self.payout_sql.add_payout, part.payment_hash, part.created_index, *facts))
+
+    def _give_back(self, invreq: Invreq) -> None:
+        self.execute(self.payout_sql.give_back, invreq.amount_msat, invreq.key_id, invreq.day)

@@ -1,0 +1,1 @@
+"""What a process needs: tasks and child processes, sockets, certificates, logs, retries."""

@@ -1,0 +1,277 @@
+"""Sending an invoice for another node's invoice request (BOLT 12): what a caller orders, its attempts. Pure.
+
+Money is whole millisatoshi (msat), times are aware UTC.
+"""
+
+import json
+import re
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+from tilld import errors
+from tilld.errors import Conflict, Expired, InvalidRequest, TillError
+from tilld.formats import bolt11, strict_json
+from tilld.formats.ids import derived_public_id
+from tilld.formats.times import unix_seconds
+from tilld.invoices.invoice import Creator, Invoice
+from tilld.invoices.terms import (
+    MAX_AMOUNT_MSAT,
+    check_amount,
+    check_label,
+    check_text,
+    checked_metadata,
+    type_of,
+)
+
+DEFAULT_TIMEOUT_SECONDS = 90
+MAX_TIMEOUT_SECONDS = 300
+MAX_INVREQ_BYTES = 8 * 1024
+MAX_REASON_CHARACTERS = 200
+MAX_QUANTITY = 2**63 - 1
+DEFAULT_TYPE = "sendinvoice"
+
+# A dropped message shows only as silence, so the first attempts are short.
+FIRST_ATTEMPT_SECONDS = 20
+
+_control = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").sub
+# An invoice says more than anybody wants to read, and a caller has it from us.
+_invoices = re.compile(r"(Failed invoice )?ln[ir]1\w+:? *").sub
+
+
+@dataclass(frozen=True, slots=True)
+class SendOrder:
+    """What a caller asks for: a request that is known to be good. Its timeout is in seconds."""
+
+    invreq: str
+    label: str
+    amount_msat: int | None
+    quantity: int | None
+    metadata: str
+    timeout: int
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        invreq: str,
+        label: str,
+        amount_msat: int | None,
+        timeout: float | None,
+        quantity: int | None,
+        metadata: str | None,
+        key_type: str | None,
+    ) -> Self:
+        """Check a request against the limits; `key_type` is the only type that the caller's key is for.
+
+        Raises InvalidRequest or TooLarge, naming the field and the limit.
+        """
+        check_text(invreq, "invreq", MAX_INVREQ_BYTES)
+        request = bolt11.pasted(invreq)
+        if not request.startswith("lnr1") or not (request.isascii() and request.isalnum()):
+            raise InvalidRequest('invreq must be an invoice request, which starts with "lnr1"')
+        check_label(label)
+        if amount_msat is not None:
+            check_amount(amount_msat, "amount_msat")
+        if timeout is None:
+            timeout = DEFAULT_TIMEOUT_SECONDS
+        if not isinstance(timeout, int) or not 1 <= timeout <= MAX_TIMEOUT_SECONDS:
+            raise InvalidRequest(
+                f"timeout must be whole seconds, at least 1 and at most {MAX_TIMEOUT_SECONDS} (5 minutes)"
+            )
+        if quantity is not None and not 1 <= quantity <= MAX_QUANTITY:
+            raise InvalidRequest(f"quantity must be at least 1 and at most {MAX_QUANTITY}")
+        if metadata is None:
+            metadata = json.dumps({"type": key_type or DEFAULT_TYPE}, ensure_ascii=False)
+        return cls(request, label, amount_msat, quantity, checked_metadata(metadata), timeout)
+
+    @property
+    def type(self) -> str:
+        """The application that it is for."""
+        return type_of(self.metadata)
+
+    def check_repeats(self, earlier: "SendOrder | Sending") -> None:
+        """Make sure that this is the same order as an earlier one. How long to wait is no part of it.
+
+        Raises Conflict, naming what differs.
+        """
+        names = ("invreq", "amount_msat", "quantity")
+        differing = [name for name in names if getattr(self, name) != getattr(earlier, name)]
+        if not strict_json.same(self.metadata, earlier.metadata):
+            differing.append("metadata")
+        if differing:
+            raise Conflict(f"label is in use for sending an invoice with another {' and '.join(differing)}")
+
+    def node_label(self, username: str, secret: bytes, attempt: int) -> str:
+        """The label of an attempt at the node, and the public id of its invoice.
+
+        That of the first is the one that an ordinary invoice with this label has: the two can't share it.
+        """
+        return derived_public_id(secret, username, self.label, *([str(attempt)] if attempt > 1 else []))
+
+
+class State(StrEnum):
+    """What became of an attempt. Of one that is `sending` it is not known yet."""
+
+    SENDING = "sending"
+    PAID = "paid"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """An attempt to send an invoice, counted from 1 for each label. One that failed can't be paid any more.
+
+    Its timeout is in seconds; `code` and `reason` say why it failed.
+    """
+
+    username: str
+    key_id: str
+    label: str
+    attempt: int
+    node_id: str
+    node_label: str
+    invreq: str
+    amount_msat: int | None
+    quantity: int | None
+    metadata: str
+    timeout: int
+    created_at: datetime
+    state: State = State.SENDING
+    code: str = ""
+    reason: str = ""
+
+    @classmethod
+    def begun(
+        cls,
+        creator: Creator,
+        order: SendOrder,
+        *,
+        attempt: int,
+        node_id: str,
+        node_label: str,
+        timeout: int,
+        created_at: datetime,
+    ) -> Self:
+        """An attempt that is about to be made."""
+        return cls(
+            username=creator.username,
+            key_id=creator.key_id,
+            label=order.label,
+            attempt=attempt,
+            node_id=node_id,
+            node_label=node_label,
+            invreq=order.invreq,
+            amount_msat=order.amount_msat,
+            quantity=order.quantity,
+            metadata=order.metadata,
+            timeout=timeout,
+            created_at=created_at,
+        )
+
+    @property
+    def type(self) -> str:
+        """The application that it is for."""
+        return type_of(self.metadata)
+
+    @property
+    def creator(self) -> Creator:
+        """Who makes it."""
+        return Creator(self.username, self.key_id)
+
+    def failed(self, failure: TillError) -> Self:
+        """This attempt as one that failed."""
+        return replace(self, state=State.FAILED, code=failure.code, reason=failure.message)
+
+    def paid(self) -> Self:
+        """This attempt as one that was paid."""
+        return replace(self, state=State.PAID)
+
+    @property
+    def failure(self) -> TillError:
+        """Why it failed, for the caller."""
+        return _BY_CODE.get(self.code, errors.Internal)(self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What an invoice request says, as the node reads it. None: it does not say."""
+
+    payer_id: str
+    amount_msat: int | None
+    has_quantity: bool
+    expires_at: int | None
+
+    def check(self, order: SendOrder, node_id: str, now: datetime) -> None:
+        """Make sure that an order fits the request, and that it is not our own node's.
+
+        Raises InvalidRequest; Expired.
+        """
+        if self.payer_id == node_id:
+            raise InvalidRequest(
+                "invreq is of this very node: it would pay itself, and nobody else could collect any more"
+            )
+        if self.expires_at is not None and unix_seconds(now) >= self.expires_at:
+            raise Expired
+        if self.has_quantity and order.quantity is None:
+            raise InvalidRequest("quantity is missing: the invoice request asks for one")
+        if order.quantity is not None and not self.has_quantity:
+            raise InvalidRequest("quantity is not allowed: the invoice request has none")
+        if self.amount_msat is None:
+            if order.amount_msat is None:
+                raise InvalidRequest("amount_msat is missing: the invoice request has no amount")
+            return
+        most = self.amount_msat * (order.quantity or 1)
+        if order.amount_msat is not None and order.amount_msat > most:
+            raise InvalidRequest(f"amount_msat is more than the invoice request offers: at most {most}")
+        if order.amount_msat is None and not 1 <= most <= MAX_AMOUNT_MSAT:
+            raise InvalidRequest(f"invreq offers {most} msat: 1 to {MAX_AMOUNT_MSAT} can be collected")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An invoice that was sent and paid, with what only the node knows of it."""
+
+    invoice: Invoice
+    created_index: int
+    updated_index: int | None
+    # Never stored nor logged.
+    payment_preimage: str = field(repr=False)
+
+
+def attempt_seconds(number: int, left: float, first: float) -> int:
+    """How many of the seconds left an attempt may take, counted from 1: each twice as many as the one before.
+
+    The last one takes all, since a payment may be slow.
+    """
+    share = first * 2 ** (number - 1)
+    return max(round(share if left >= 3 * share else left), 1)
+
+
+def harmless(text: str) -> str:
+    """A text of another node's, fit for every database and terminal."""
+    return _control(" ", text)
+
+
+def cleaned(text: str) -> str:
+    """What another node says, fit for a message of ours: one short line, without invoices."""
+    printable = "".join(each if each.isprintable() else " " for each in _invoices("", text))
+    plain = " ".join(printable.split())
+    return plain if len(plain) <= MAX_REASON_CHARACTERS else plain[: MAX_REASON_CHARACTERS - 1] + "…"
+
+
+_BY_CODE = {
+    each.code: each
+    for each in (
+        errors.NodeFailed,
+        errors.InvalidRequest,
+        errors.Conflict,
+        errors.Unavailable,
+        errors.NotActive,
+        errors.Expired,
+        errors.Unreachable,
+        errors.Refused,
+        errors.NotPaid,
+    )
+}

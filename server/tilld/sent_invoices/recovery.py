@@ -1,0 +1,151 @@
+"""What became of invoices that were sent: asked of the node, written down, told to watchers."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import structlog
+
+from tilld.errors import NodeOffline, NotPaid, TillError, TookTooLong, Unavailable
+from tilld.invoices.hub import Hub
+from tilld.invoices.invoice import Invoice, Seen, Status
+from tilld.invoices.repository import Store
+from tilld.runtime.retry import persist
+from tilld.sent_invoices.attempt import Sending, State, harmless
+from tilld.sent_invoices.lightningd import AGAIN, Found, NodeCollecting
+from tilld.sent_invoices.repository import SendingStore
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 5.0
+# As long an attempt of another process on this store is left alone before its label is taken from it.
+YOUNG = timedelta(seconds=3)
+
+
+class Outcomes:
+    """Finds out what became of attempts. To do it twice does no harm, nor does doing it in two processes."""
+
+    def __init__(
+        self,
+        store: Store,
+        node: NodeCollecting,
+        hub: Hub,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = store
+        self._sendings = SendingStore(store)
+        self._node = node
+        self._hub = hub
+        self._clock = clock
+
+    async def resolve(self, is_worked_on: Callable[[Sending], bool]) -> None:
+        """Find out for ever what became of attempts that nobody works on: a crash left them, or a node."""
+        await persist("looking for invoices that were sent by", partial(self._resolve, is_worked_on))
+
+    async def look(self, sending: Sending, failure: TillError | None = None) -> Sending:
+        """Ask the node of an attempt, and write down what is known then; returns it as it is now.
+
+        `failure` is what the node said of it: then it shall not be paid any more. Raises Unavailable.
+        """
+        try:
+            if await self._node.identity() != sending.node_id:
+                raise NodeOffline
+            found = await self._node.find(sending.node_label)
+            if found is None and failure is None:
+                return await self._nothing_there(sending)
+            if found is None or not found.invoice.issued.is_bolt12:
+                return await self.end(sending.failed(failure or not_sent()))
+            seen = found.invoice.seen
+            if seen.status is Status.UNPAID and failure:
+                if not await self._node.withdraw(sending.node_label):
+                    # It was paid or has expired just now.
+                    return await self.look(sending, failure)
+                return await self.end(sending.failed(failure))
+        except (NodeOffline, TookTooLong):
+            raise unknown(sending.node_label) from None
+        if seen.status is Status.EXPIRED:
+            return await self.end(sending.failed(failure or NotPaid()))
+        await self._keep(sending, found)
+        if seen.status is Status.UNPAID:
+            return sending
+        await self._settle(sending, seen)
+        return await self.end(sending.paid())
+
+    async def keep_if_there(self, sending: Sending) -> bool:
+        """Make an invoice known that is on its way; tells whether it is."""
+        try:
+            found = await self._node.find(sending.node_label)
+            if found:
+                await self._keep(sending, found)
+        except TillError:
+            return False
+        return bool(found)
+
+    async def end(self, sending: Sending) -> Sending:
+        """Write down an outcome; returns it."""
+        if sending.state is State.FAILED:
+            # Settled first: the invoice of the next attempt takes its label.
+            kept = await self._store.get(sending.node_label)
+            if kept and kept.is_bolt12:
+                await self._settle(sending, Seen(kept.payment_hash, Status.EXPIRED, None))
+        await self._sendings.end(sending)
+        log.info(
+            "sending an invoice has ended",
+            invoice_id=sending.node_label,
+            state=sending.state,
+            code=sending.code,
+        )
+        return sending
+
+    async def _resolve(self, is_worked_on: Callable[[Sending], bool]) -> None:
+        while True:
+            for sending in await self._sendings.under_way(await self._node.identity()):
+                if not is_worked_on(sending):
+                    await self.look(sending)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _nothing_there(self, sending: Sending) -> Sending:
+        """See to it that the node never has any of it, even if the call is still on its way."""
+        is_young = self._clock() < sending.created_at + YOUNG
+        if is_young or not await self._node.use_up(sending.node_label):
+            return sending
+        return await self.end(sending.failed(not_sent()))
+
+    async def _keep(self, sending: Sending, found: Found) -> None:
+        """Give an invoice that was sent its place in the store."""
+        issued = found.invoice.issued
+        await self._sendings.add(
+            Invoice.sent(
+                sending.node_label,
+                sending.creator,
+                label=sending.label,
+                amount_msat=found.invoice.amount_msat,
+                description=harmless(found.description or "") or None,
+                metadata=sending.metadata,
+                issued=issued,
+                created_at=issued.expires_at - timedelta(seconds=sending.timeout),
+            )
+        )
+
+    async def _settle(self, sending: Sending, seen: Seen) -> None:
+        changed = await self._store.settle(sending.node_id, [seen])
+        self._hub.publish(changed)
+        for invoice in changed:
+            log.info(
+                f"invoice {invoice.status}",
+                invoice_id=invoice.invoice_id,
+                username=invoice.username,
+                amount_received_msat=invoice.payment and invoice.payment.amount_received_msat,
+            )
+
+
+def unknown(invoice_id: str = "") -> Unavailable:
+    """That an invoice may be paid, or not."""
+    look = f", or read invoice {invoice_id}" if invoice_id else ""
+    return Unavailable(f"whether the invoice is paid is not known yet: ask again with the same label{look}")
+
+
+def not_sent() -> Unavailable:
+    """That an invoice can't be paid: the node has never sent it."""
+    return Unavailable(f"the invoice was not sent; {AGAIN}")

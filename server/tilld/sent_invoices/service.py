@@ -1,0 +1,275 @@
+"""The use case of collecting: to send an invoice for an invoice request, once, whatever happens meanwhile."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import structlog
+
+from tilld.auth.key import Caller
+from tilld.auth.limits import Limits
+from tilld.auth.turns import Turns
+from tilld.errors import (
+    Conflict,
+    NodeOffline,
+    NotPaid,
+    PermissionDenied,
+    TillError,
+    TookTooLong,
+    Unavailable,
+)
+from tilld.invoices.hub import Hub
+from tilld.invoices.repository import Store
+from tilld.lightningd.errors import MayExist
+from tilld.sent_invoices.attempt import (
+    FIRST_ATTEMPT_SECONDS,
+    Sending,
+    SendOrder,
+    Sent,
+    State,
+    attempt_seconds,
+)
+from tilld.sent_invoices.lightningd import NodeCollecting, Unknown, parameters
+from tilld.sent_invoices.recovery import Outcomes, not_sent, unknown
+from tilld.sent_invoices.repository import SendingStore
+
+log = structlog.get_logger()
+
+# Of each peer lightningd reads four onion messages at once and then four a second; more are dropped. One
+# less: they do not arrive as evenly as they are sent.
+BURST, PER_SECOND = 3, 3.0
+
+# After this long an invoice that is not paid yet gets its place in the store, to be watched.
+SOON_SECONDS = 1.0
+# The follower tells what becomes of an invoice, but not of one that is not in the store yet.
+LOOK_SECONDS = 1.0
+# With less there is no use in an attempt: the node counts whole seconds.
+LEAST_SECONDS = 0.5
+# The work of a call ends in time by itself, but for a node or a database that hangs.
+GRACE_SECONDS = 5.0
+
+Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Work:
+    """An order that is worked on, how many callers wait for it, and whether it waits for its turn."""
+
+    order: SendOrder
+    task: "asyncio.Task[Sent]"
+    callers: int = 0
+    is_waiting: bool = False
+
+
+class Collecting:
+    """Sends invoices. Of all attempts under one label of a user, at most one can be paid at any time."""
+
+    def __init__(
+        self,
+        store: Store,
+        node: NodeCollecting,
+        hub: Hub,
+        limits: Limits,
+        first_attempt_seconds: float = FIRST_ATTEMPT_SECONDS,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = store
+        self._sendings = SendingStore(store)
+        self._node = node
+        self._outcomes = Outcomes(store, node, hub, clock)
+        self._hub = hub
+        self._limits = limits
+        self._first_attempt_seconds = first_attempt_seconds
+        self._clock = clock
+        self._turns = Turns(BURST, PER_SECOND)
+        self._works: dict[Key, _Work] = {}
+
+    async def send(self, caller: Caller, order: SendOrder, patience: float | None = None) -> Sent:
+        """Send an invoice and wait until it is paid, or tell the payment that the label has already.
+
+        `patience` is how many seconds the caller waits at most, if that is less than the order's timeout.
+        Raises Conflict where the label belongs to another order; PermissionDenied for a type that is not
+        the caller's; InvalidRequest, NotActive, Expired, Unreachable, Refused, NotPaid where there was no
+        payment, and will be none; Unavailable where that is not known yet; TooMany.
+        """
+        if caller.type not in (None, order.type):
+            raise PermissionDenied(f'this key is for metadata of type "{caller.type}" only')
+        seconds: float = order.timeout
+        if patience is not None:
+            # The answer is to be there in time.
+            seconds = min(seconds, patience - LEAST_SECONDS)
+        key = (caller.username, order.label)
+        before = self._works.get(key)
+        if before:
+            _check_repeats(caller, order, before.order)
+        work = before or self._start(key, caller, order, time.monotonic() + seconds)
+        work.callers += 1
+        try:
+            async with asyncio.timeout(seconds + GRACE_SECONDS):
+                # Who hangs up does not end it: an invoice that was sent may be paid.
+                return await asyncio.shield(work.task)
+        except TimeoutError:
+            raise unknown() from None
+        except asyncio.CancelledError:
+            if not work.task.cancelled():
+                raise
+            raise Unavailable("Till is stopping: ask again with the same label in a moment") from None
+        finally:
+            work.callers -= 1
+            if work.is_waiting and not work.callers:
+                # Nothing was sent yet: its place is for others.
+                del self._works[key]
+                work.task.cancel()
+
+    async def run(self) -> None:
+        """Find out for ever what became of attempts that nobody waits for."""
+        await self._outcomes.resolve(lambda sending: (sending.username, sending.label) in self._works)
+
+    async def stop(self) -> None:
+        """End all work. What became of it is found out at the next start."""
+        works = [work.task for work in self._works.values()]
+        for work in works:
+            work.cancel()
+        await asyncio.gather(*works, return_exceptions=True)
+        await self._turns.stop()
+
+    def _start(self, key: Key, caller: Caller, order: SendOrder, until: float) -> "_Work":
+        task = asyncio.create_task(self._work(key, caller, order, until))
+        work = self._works[key] = _Work(order, task)
+
+        def end(task: "asyncio.Task[Sent]") -> None:
+            if self._works.get(key) is work:
+                del self._works[key]
+            # Its callers may have gone; that it failed is in the store.
+            if not task.cancelled():
+                task.exception()
+
+        task.add_done_callback(end)
+        return work
+
+    async def _work(self, key: Key, caller: Caller, order: SendOrder, until: float) -> Sent:
+        sending = await self._sendings.latest(caller.username, order.label)
+        if sending:
+            _check_repeats(caller, order, sending)
+        invoice = await self._store.get_by_label(caller.username, order.label)
+        if invoice and not invoice.is_bolt12:
+            raise Conflict("label is in use for an invoice that was created")
+        tried = 0
+        while not (sending and sending.state is State.PAID):
+            left = until - time.monotonic()
+            if sending and sending.state is State.SENDING:
+                sending = await self._follow(sending, left)
+            elif sending and tried and sending.code != NotPaid.code:
+                raise sending.failure
+            elif left < LEAST_SECONDS:
+                raise sending.failure if sending else TookTooLong()
+            else:
+                tried += 1
+                number = sending.attempt + 1 if sending else 1
+                sending = await self._attempt(key, caller, order, number, tried, until)
+        return await self._sent(sending)
+
+    async def _attempt(
+        self, key: Key, caller: Caller, order: SendOrder, number: int, tried: int, until: float
+    ) -> Sending:
+        """Make an attempt, to its outcome if that can be known. In this call it is the one `tried`."""
+        if reason := (await self._node.abilities()).no_collecting:
+            raise Unavailable(reason)
+        node_id = await self._node.identity()
+        (await self._node.read(order.invreq)).check(order, node_id, self._clock())
+        node_label = order.node_label(caller.username, self._store.secret, number)
+        sending = Sending.begun(
+            caller.creator,
+            order,
+            attempt=number,
+            node_id=node_id,
+            node_label=node_label,
+            timeout=0,
+            created_at=self._clock(),
+        )
+        await self._node.check(parameters(sending))
+        await self._limits.turn(caller)
+        async with self._limits.creating(caller, lambda: self._store.open_invoices(caller.creator)):
+            await self._wait_for_turn(key, caller, until - LEAST_SECONDS)
+            seconds = attempt_seconds(tried, until - time.monotonic(), self._first_attempt_seconds)
+            sending = replace(sending, timeout=seconds, created_at=self._clock())
+            if not await self._sendings.begin(sending):
+                # Another process on this store was first.
+                return await self._sendings.latest(caller.username, order.label) or sending
+            log.info(
+                "sending an invoice",
+                invoice_id=node_label,
+                username=sending.username,
+                key_id=sending.key_id,
+                attempt=sending.attempt,
+            )
+            try:
+                await self._send(sending)
+            except (Unknown, MayExist):
+                return await self._outcomes.look(sending)
+            except NodeOffline as failure:
+                return await self._outcomes.end(sending.failed(failure))
+            except TillError as failure:
+                return await self._outcomes.look(sending, failure)
+            return await self._outcomes.look(sending)
+
+    async def _wait_for_turn(self, key: Key, caller: Caller, until: float) -> None:
+        work = self._works[key]
+        if not work.callers:
+            raise not_sent()
+        work.is_waiting = True
+        try:
+            await self._turns.take(
+                caller.key_id,
+                until - time.monotonic(),
+                f"the node sends {PER_SECOND:g} invoices a second, shared by all keys, and others of this "
+                "key wait; try again later, or with a longer timeout",
+            )
+        finally:
+            work.is_waiting = False
+
+    async def _send(self, sending: Sending) -> None:
+        """Have the node send it; meanwhile see to it that it can be watched."""
+        call = asyncio.create_task(self._node.send(sending))
+        try:
+            is_kept = False
+            while not (await asyncio.wait([call], timeout=None if is_kept else SOON_SECONDS))[0]:
+                is_kept = await self._outcomes.keep_if_there(sending)
+            await call
+        finally:
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+
+    async def _follow(self, sending: Sending, left: float) -> Sending:
+        """Wait for the outcome of an attempt that others began, or that a crash left behind."""
+        with self._hub.subscribe(sending.node_label) as changes:
+            looked = await self._outcomes.look(sending)
+            if looked.state is State.SENDING:
+                if left <= 0:
+                    raise unknown(sending.node_label)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, LOOK_SECONDS)):
+                        await changes.next()
+        return await self._sendings.latest(sending.username, sending.label) or looked
+
+    async def _sent(self, sending: Sending) -> Sent:
+        """A paid invoice, with the proof of payment that only the node keeps."""
+        invoice = await self._store.get(sending.node_label)
+        if await self._node.identity() != sending.node_id:
+            raise NodeOffline
+        found = await self._node.find(sending.node_label)
+        if not (invoice and found and found.payment_preimage):
+            raise Unavailable(
+                f"the lightning node has no proof of payment any more: read invoice {sending.node_label}"
+            )
+        return Sent(invoice, found.invoice.created_index, found.updated_index, found.payment_preimage)
+
+
+def _check_repeats(caller: Caller, order: SendOrder, earlier: SendOrder | Sending) -> None:
+    # What differs would tell a key of one type about invoices of others.
+    if caller.type not in (None, earlier.type):
+        raise Conflict("label is in use: give another one")
+    order.check_repeats(earlier)

@@ -1,9 +1,0 @@
-"""A stand-in for lightningd: its JSON-RPC on a unix socket, real signed invoices, payments on command.
-
-It answers as the real v26.06.6 was seen to answer, and knows nothing of the rest of tilld.
-"""
-
-from tilld.simulator.answers import NodeAborted
-from tilld.simulator.server import Simulator, serve
-
-__all__ = ["NodeAborted", "Simulator", "serve"]

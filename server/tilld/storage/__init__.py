@@ -1,0 +1,1 @@
+"""SQLite and PostgreSQL: the tables, threads that read and write, migrations."""

@@ -1,0 +1,322 @@
+"""Who may call what: the gate, and the table of scopes."""
+
+import hmac
+from datetime import UTC, datetime, timedelta
+from unittest.mock import Mock
+
+import pytest
+
+from tests.support.samples import NOON, an_invoice
+from till.v1 import (
+    invoice_service_pb2,
+    invreq_service_pb2,
+    key_service_pb2,
+)
+from till_rest.v1 import invoice_service_pb2 as rest_invoices
+from till_rest.v1 import invreq_service_pb2 as rest_invreqs
+from tilld.auth.access import INVREQS, KEYS, SCOPES, Access
+from tilld.auth.key import ANONYMOUS, OPERATOR, REMEMBERED_SECONDS, SHOP, Caller, Key, Scope
+from tilld.auth.repository import KeyStore
+from tilld.auth.service import Keyring
+from tilld.auth.watch_token import WatchToken
+from tilld.errors import InvalidRequest, PermissionDenied, Unauthenticated
+from tilld.invoices.repository import Store
+from tilld.storage.database import open_database
+
+GET = "/till.v1.InvoiceService/GetInvoice"
+CREATE = "/till.v1.InvoiceService/CreateInvoice"
+
+
+@pytest.fixture
+async def store(database_url):
+    store = Store(open_database(database_url))
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def access(store):
+    return Access(store, lambda: NOON)
+
+
+async def new_key(store, username="shop", scopes=SHOP, kind=None, expires_at=None):
+    """Make a key; returns it and the header that carries it."""
+    made = datetime(2026, 1, 1, tzinfo=UTC)
+    key, token = Key.new(username=username, scopes=scopes, type=kind, created_at=made, expires_at=expires_at)
+    await KeyStore(store).add(key)
+    return key, f"Bearer {token}"
+
+
+def test_every_method_has_a_scope():
+    """So that none is open by oversight."""
+    methods = {
+        f"/{service.full_name}/{method.name}"
+        for file in (
+            invoice_service_pb2,
+            invreq_service_pb2,
+            key_service_pb2,
+            rest_invoices,
+            rest_invreqs,
+        )
+        for service in file.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+    }
+
+    assert set(SCOPES) == methods
+
+
+async def test_without_any_key_everybody_is_the_same_caller(access):
+    assert await access.admit(GET, None) == ANONYMOUS
+    assert await access.admit(GET, "Bearer whatever") == ANONYMOUS
+
+
+async def test_a_key_tells_who_calls(store, access):
+    key, header = await new_key(store, kind="till-1")
+
+    caller = Caller("shop", frozenset(SHOP), "till-1", key.id)
+    assert await access.admit(GET, header) == caller
+    for spelling in ("bearer ", "Bearer  ", "BEARER   "):
+        assert await access.admit(GET, header.replace("Bearer ", spelling)) == caller
+
+
+async def test_from_the_first_key_on_every_call_needs_one(store, access):
+    """At once, and also when all keys are revoked."""
+    await access.admit(GET, None)
+    key, header = await new_key(store)
+
+    with pytest.raises(Unauthenticated, match="a key is needed"):
+        await access.admit(GET, None)
+    await KeyStore(store).revoke(key.id, NOON)
+    with pytest.raises(Unauthenticated, match="revoked"):
+        await access.admit(GET, header)
+    with pytest.raises(Unauthenticated):
+        await access.admit(GET, None)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "", "Bearer", "Bearer ", "Basic c2hvcDpzaG9w", "Bearer till_", "Bearer nonsense", "Bearer till_é_ü",
+        "Bearer till_aaaaaaaaaaaa_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "Bearer till_AAAAAAAAAAAA_" + "a" * 33, "till_AAAAAAAAAAAA_" + "a" * 32,
+    ],
+)  # fmt: skip
+async def test_what_is_no_key_opens_nothing(store, access, header):
+    await new_key(store)
+
+    with pytest.raises(Unauthenticated):
+        await access.admit(GET, header)
+
+
+async def test_the_id_of_a_key_is_not_enough(store, access):
+    """It is no secret."""
+    key, _ = await new_key(store)
+
+    with pytest.raises(Unauthenticated):
+        await access.admit(GET, f"Bearer till_{key.id}_{'a' * 32}")
+
+
+async def test_an_expired_key_opens_nothing(store, access):
+    _, good = await new_key(store, expires_at=NOON + timedelta(seconds=1))
+    _, over = await new_key(store, expires_at=NOON)
+
+    assert (await access.admit(GET, good)).username == "shop"
+    with pytest.raises(Unauthenticated, match="expired"):
+        await access.admit(GET, over)
+
+
+@pytest.mark.parametrize("case", ["unknown", "wrong secret", "revoked", "expired"])
+async def test_every_refused_key_costs_the_same(store, access, monkeypatch, case):
+    """Each time a look-up and a comparison of whole digests, so that time tells nothing of what there is."""
+    key, header = await new_key(store, expires_at=NOON if case == "expired" else None)
+    if case == "revoked":
+        await KeyStore(store).revoke(key.id, NOON)
+    header = {
+        "unknown": f"Bearer till_{'A' * 12}_{'a' * 32}",
+        "wrong secret": f"Bearer till_{key.id}_{'a' * 32}",
+    }.get(case, header)
+    await access.admit(GET, (await new_key(store))[1])
+    look_up, compare = Mock(wraps=KeyStore(store).get), Mock(wraps=hmac.compare_digest)
+    monkeypatch.setattr(KeyStore, "get", look_up)
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+
+    for _ in range(2):
+        with pytest.raises(Unauthenticated, match="the key is unknown, expired or revoked"):
+            await access.admit(GET, header)
+
+    assert [len(call.args[0]) for call in look_up.call_args_list] == [12, 12]
+    assert [list(map(len, call.args)) for call in compare.call_args_list] == [[64, 64], [64, 64]]
+
+
+async def test_the_id_of_a_key_opens_nothing(store, access):
+    """Neither does it while the key of a watch is remembered by it."""
+    key, header = await new_key(store)
+    await access.recheck(await access.admit(GET, header))
+
+    for header in (key.id, f"Bearer {key.id}"):
+        with pytest.raises(Unauthenticated):
+            await access.admit(GET, header)
+
+
+async def test_a_key_does_what_its_scopes_say(store, access):
+    """Nothing is implied."""
+    _, reader = await new_key(store, scopes=[Scope.READ])
+    _, admin = await new_key(store, scopes=[Scope.ADMIN, Scope.PAYOUTS])
+
+    assert await access.admit(GET, reader)
+    for header in (reader, admin):
+        with pytest.raises(PermissionDenied, match="invoices:create"):
+            await access.admit(CREATE, header)
+
+
+async def test_a_watch_token_is_its_key_for_one_invoice_only(store, access):
+    """It reads, and does nothing else; it goes with its key, and after a while."""
+    key, _ = await new_key(store, kind="shop")
+    invoice = an_invoice("shop")
+
+    def header(now):
+        return f"Bearer {WatchToken.of(invoice, key.id, now).signed(store.secret)}"
+
+    good, over = header(NOON), header(NOON - timedelta(days=1))
+    who = await access.admit(GET, good)
+    assert who.may_see(invoice)
+    assert not who.may_see(an_invoice("shop"))
+    with pytest.raises(PermissionDenied):
+        await access.admit(CREATE, good)
+    for bad in (over, good[:-1], good.replace("watch_", "watch_x"), "Bearer watch_"):
+        with pytest.raises(Unauthenticated, match="watch token"):
+            await access.admit(GET, bad)
+    await Keyring(store).revoke(OPERATOR, key.id)
+    with pytest.raises(Unauthenticated, match="watch token"):
+        await access.admit(GET, good)
+
+
+async def test_a_revoked_key_opens_nothing_once_that_is_answered(store, access):
+    """Not even where it was used a moment before, nor for a watch that goes on."""
+    key, header = await new_key(store)
+    caller = await access.admit(GET, header)
+    await access.recheck(caller)
+
+    await Keyring(store).revoke(OPERATOR, key.id)
+
+    with pytest.raises(Unauthenticated):
+        await access.admit(GET, header)
+    with pytest.raises(Unauthenticated):
+        await access.recheck(caller)
+
+
+async def test_a_busy_key_is_looked_up_once_in_a_while(store, monkeypatch):
+    now = 1.0
+    access = Access(store, lambda: NOON, lambda: now)
+    _, header = await new_key(store)
+    look_up = Mock(wraps=KeyStore(store).get)
+    monkeypatch.setattr(KeyStore, "get", look_up)
+
+    for _ in range(3):
+        await access.admit(GET, header)
+    now += REMEMBERED_SECONDS
+    await access.admit(GET, header)
+
+    assert look_up.call_count == 2
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_key_is_as_it_was_when_its_look_up_began(store, monkeypatch, again):
+    """However long that took: who revokes it meanwhile waits only for so long."""
+    now = 1.0
+    access = Access(store, lambda: NOON, lambda: now)
+    key, header = await new_key(store)
+    get = KeyStore.get
+
+    async def slow(keys, key_id):
+        nonlocal now
+        found = await get(keys, key_id)
+        now += REMEMBERED_SECONDS
+        return found
+
+    async def ask():
+        await (access.recheck(key.caller) if again else access.admit(GET, header))
+
+    monkeypatch.setattr(KeyStore, "get", slow)
+    await ask()
+    await KeyStore(store).revoke(key.id, NOON)
+
+    with pytest.raises(Unauthenticated):
+        await ask()
+
+
+async def test_a_watch_token_is_not_remembered_beyond_its_key(store):
+    now = 1.0
+    access = Access(store, lambda: NOON, lambda: now)
+    key, _ = await new_key(store)
+    token = f"Bearer {WatchToken.of(an_invoice('shop'), key.id, NOON).signed(store.secret)}"
+    await access.recheck(key.caller)
+    now += 0.8 * REMEMBERED_SECONDS
+    await access.admit(GET, token)
+    await KeyStore(store).revoke(key.id, NOON)
+    now += 0.4 * REMEMBERED_SECONDS
+
+    with pytest.raises(Unauthenticated):
+        await access.admit(GET, token)
+
+
+async def test_a_watch_token_from_before_the_first_key_is_none_afterwards(store, access):
+    token = WatchToken.of(an_invoice("anonymous"), "", NOON).signed(store.secret)
+    assert await access.admit(GET, f"Bearer {token}") == ANONYMOUS
+
+    await new_key(store)
+
+    with pytest.raises(Unauthenticated, match="watch token"):
+        await access.admit(GET, f"Bearer {token}")
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "good_for"),
+    [(timedelta(hours=-2), 10), (timedelta(hours=1), 70), (timedelta(days=365), 24 * 60)],
+)
+def test_a_watch_token_is_good_until_after_the_end_and_for_a_day_at_most(expires_in, good_for):
+    invoice = an_invoice(expires_at=NOON + expires_in)
+
+    assert WatchToken.of(invoice, "", NOON).expires_at == NOON + timedelta(minutes=good_for)
+
+
+async def test_a_revoked_key_is_revoked_once(store):
+    key, _ = await new_key(store)
+
+    revoked = await KeyStore(store).revoke(key.id, NOON)
+
+    assert revoked
+    assert revoked.revoked_at == NOON
+    assert await KeyStore(store).revoke(key.id, NOON) is None
+    assert await KeyStore(store).revoke("unknown", NOON) is None
+    assert await KeyStore(store).page() == [revoked]
+
+
+async def test_the_key_itself_is_not_kept(store):
+    key, header = await new_key(store)
+
+    [row] = store._do.rows("SELECT * FROM keys")
+
+    assert header.rpartition("_")[2] not in str(row)
+    assert await KeyStore(store).get(key.id) == key
+
+
+def test_a_terminals_key_is_for_taking_money_only():
+    """The shop's totals are none of its business, and it makes no keys."""
+    key, _ = Key.new(username="shop", scopes=(), type="till-1", created_at=NOON, expires_at=None)
+
+    assert key.scopes == {Scope.CREATE, Scope.READ}
+    with pytest.raises(InvalidRequest, match="admin"):
+        Key.new(username="shop", scopes=[Scope.ADMIN], type="till-1", created_at=NOON, expires_at=None)
+
+
+@pytest.mark.parametrize("username", ["", "a b", "é", "a" * 65, "a\n"])
+def test_a_username_is_a_plain_word(username):
+    with pytest.raises(InvalidRequest, match="username"):
+        Key.new(username=username, scopes=SHOP, type=None, created_at=NOON, expires_at=None)
+
+
+async def test_what_needs_a_key_says_so_on_a_till_without_keys(store):
+    for method, scope in ((KEYS + "ListKeys", "admin"), (INVREQS + "CreateInvreq", "payouts")):
+        with pytest.raises(PermissionDenied, match=f"make one by 'tilld key create --scope {scope}'"):
+            await Access(store).admit(method, None)

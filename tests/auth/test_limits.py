@@ -1,0 +1,237 @@
+"""What each key may have: no other key suffers from one that takes all it can."""
+
+import asyncio
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+
+from tests.support.nodes import simulated_node
+from tests.support.samples import ANOTHER, DAKK, PLENTY, an_order
+from tests.support.till import Parts
+from tilld.auth.limits import COUNTED_SECONDS, WATCHES_OF_A_TOKEN, Limits
+from tilld.errors import TooMany
+from tilld.invoices.totals import Totals
+
+GREEDY = replace(DAKK, key_id="greedy")
+MODEST = replace(ANOTHER, key_id="modest")
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+    async def sleep(self, seconds):
+        self.now += seconds
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def limits_of(clock, **allowance):
+    return Limits(replace(PLENTY, **allowance), clock, clock.sleep)
+
+
+async def waits(limits, clock, caller):
+    """How long each create waits until its turn, until one is refused."""
+    waited: list[float] = []
+    while True:
+        before = clock.now
+        turn = limits.turn(caller)
+        try:
+            await turn
+        except TooMany:
+            return waited
+        waited.append(clock.now - before)
+        # They come at once.
+        clock.now = before
+
+
+@pytest.mark.parametrize(("rate", "at_once", "pause"), [(4, 4, 0.25), (1, 1, 1), (0.5, 1, 2)])
+async def test_creates_of_a_second_pass_at_once_and_then_one_by_one(clock, rate, at_once, pause):
+    """Who would have to wait for more than a second is refused; a pause saves no more than a second's."""
+    limits = limits_of(clock, creates_per_second=rate)
+    in_turn = [each for number in range(1, 9) if (each := number * pause) <= 1]
+
+    assert await waits(limits, clock, GREEDY) == [0] * at_once + in_turn
+    assert await waits(limits, clock, MODEST) == [0] * at_once + in_turn
+    clock.now += 3600
+    assert await waits(limits, clock, GREEDY) == [0] * at_once + in_turn
+
+
+async def test_who_waits_as_long_as_it_was_told_gets_through(clock):
+    limits = limits_of(clock, creates_per_second=0.5)
+    await limits.turn(GREEDY)
+    with pytest.raises(TooMany) as refused:
+        await limits.turn(GREEDY)
+
+    clock.now += refused.value.retry_seconds
+
+    await limits.turn(GREEDY)
+
+
+async def test_refusals_come_one_by_one(clock):
+    """A flood of them would cost others more than what is refused."""
+    limits = limits_of(clock, creates_per_second=0.01)
+    await limits.turn(GREEDY)
+    began, waited = clock.now, []
+
+    for _ in range(3):
+        clock.now = began
+        with pytest.raises(TooMany):
+            await limits.turn(GREEDY)
+        waited.append(round(clock.now - began, 3))
+
+    assert waited == [0.01, 0.02, 0.03]
+
+
+async def test_a_flood_of_refusals_holds_few_calls_and_leaves_nothing_behind(clock):
+    """Each that waits is a call that others need; and the next refusal does not wait for those long told."""
+    limits = limits_of(clock, creates_per_second=0.01)
+    await limits.turn(GREEDY)
+    began, waited = clock.now, []
+
+    for _ in range(5000):
+        clock.now = began
+        with pytest.raises(TooMany):
+            await limits.turn(GREEDY)
+        waited.append(clock.now - began)
+    began = clock.now = began + 20
+    with pytest.raises(TooMany):
+        await limits.turn(GREEDY)
+
+    assert sum(each > 0 for each in waited) <= 1000
+    assert clock.now - began < 1
+
+
+def counted(open_invoices):
+    async def count():
+        return open_invoices
+
+    return count
+
+
+async def creates(limits, caller, open_invoices):
+    async with limits.creating(caller, counted(open_invoices)):
+        pass
+
+
+async def test_open_invoices_and_those_on_their_way_are_counted_together(clock):
+    limits = limits_of(clock, open_invoices=3)
+
+    async with limits.creating(GREEDY, counted(1)), limits.creating(GREEDY, counted(1)):
+        with pytest.raises(TooMany, match="3 of the key's invoices are open"):
+            await creates(limits, GREEDY, 1)
+        await creates(limits, MODEST, 2)
+    await creates(limits, GREEDY, 2)
+    with pytest.raises(TooMany):
+        await creates(limits, GREEDY, 3)
+
+
+async def test_open_invoices_are_counted_once_in_a_while(clock):
+    """Between, each new one counts."""
+    limits = limits_of(clock, open_invoices=100)
+    counts = 0
+
+    async def count():
+        nonlocal counts
+        counts += 1
+        return 10
+
+    for _ in range(90):
+        async with limits.creating(GREEDY, count):
+            pass
+    assert counts == 1
+    await clock.sleep(COUNTED_SECONDS)
+    async with limits.creating(GREEDY, count):
+        pass
+    assert counts == 2
+
+
+async def test_what_is_over_makes_room_at_once(clock):
+    """Where the count would refuse, it is made anew."""
+    limits = limits_of(clock, open_invoices=3)
+    for open_invoices in range(3):
+        await creates(limits, GREEDY, open_invoices)
+
+    await creates(limits, GREEDY, 2)
+
+
+async def test_watches_are_counted_for_each_key_and_token(clock):
+    limits = limits_of(clock, watches=30)
+    token = replace(GREEDY, invoice_id="x" * 21)
+
+    async def watch(caller):
+        await limits.may_watch(caller)
+        open_watches.enter_context(limits.watching(caller))
+
+    with ExitStack() as open_watches:
+        for _ in range(WATCHES_OF_A_TOKEN):
+            await watch(token)
+        with pytest.raises(TooMany, match="by this token"):
+            await watch(token)
+        for _ in range(30 - WATCHES_OF_A_TOKEN):
+            await watch(GREEDY)
+        with pytest.raises(TooMany, match="30 of the key's watches"):
+            await watch(GREEDY)
+        await watch(MODEST)
+        open_watches.close()
+        await watch(token)
+    assert not limits._watches
+
+
+@pytest.fixture
+async def lightningd(tmp_path):
+    async with simulated_node(tmp_path) as node:
+        yield node
+
+
+@pytest.fixture
+async def till(tmp_path, database_url, lightningd):
+    parts = Parts(tmp_path, database_url, allowance=replace(PLENTY, creates_per_second=20, open_invoices=5))
+    yield parts
+    await parts.close()
+
+
+async def test_a_greedy_key_gets_its_share_and_no_other_suffers(till):
+    """The modest one's invoices are made while the flood waits; of it, a few reach the node and the store."""
+    flood = [asyncio.create_task(till.invoicing.create(GREEDY, an_order())) for _ in range(100)]
+
+    for _ in range(5):
+        await till.invoicing.create(MODEST, an_order())
+
+    assert sum(not each.done() for each in flood) >= 50
+    refused = [each for each in await asyncio.gather(*flood, return_exceptions=True) if is_too_many(each)]
+    assert len(refused) == 95
+    assert await till.node.latest("created") == 10
+    assert await till.store.totals() == Totals(10, 10, 0)
+
+
+def is_too_many(outcome):
+    return isinstance(outcome, TooMany)
+
+
+async def test_what_is_paid_makes_room(till, lightningd):
+    async with till.following():
+        first, *_ = [await till.invoicing.create(GREEDY, an_order()) for _ in range(5)]
+        with pytest.raises(TooMany):
+            await till.invoicing.create(GREEDY, an_order())
+
+        await lightningd.pay(first.bolt11)
+        await till.followed(await till.node.identity(), 1)
+
+        await till.invoicing.create(GREEDY, an_order())
+
+
+async def test_the_retry_of_an_order_is_no_new_one(till):
+    orders = [an_order(label=f"order-{number}") for number in range(5)]
+    made = [await till.invoicing.create(GREEDY, order) for order in orders]
+
+    again = [await till.invoicing.create(GREEDY, order) for order in orders]
+
+    assert again == made

@@ -1,0 +1,88 @@
+"""Turns at a paced resource: each key gets its share, and who goes away frees the place."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tilld.auth.turns import Turns
+from tilld.errors import TooMany
+
+
+@pytest.fixture
+async def turns() -> AsyncIterator[Turns]:
+    """One turn at once, then a hundred a second."""
+    turns = Turns(1, 100)
+    yield turns
+    await turns.stop()
+
+
+async def start(turns: Turns, key: str, calls: int, served: list[str]) -> list[asyncio.Task[None]]:
+    """Begin calls of a key; each is noted down when it gets its turn."""
+
+    async def call() -> None:
+        await turns.take(key, 60, "wait")
+        served.append(key)
+
+    tasks = [asyncio.create_task(call()) for _ in range(calls)]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_each_key_gets_its_share(turns: Turns) -> None:
+    """Whoever came first with 400 calls, another key is served second."""
+    served: list[str] = []
+    greedy = await start(turns, "greedy", 400, served)
+    modest = await start(turns, "modest", 2, served) + await start(turns, "third", 1, served)
+
+    await asyncio.gather(*modest)
+
+    assert served.count("greedy") <= 4
+    for task in greedy:
+        task.cancel()
+    await asyncio.wait(greedy)
+
+
+async def test_who_would_wait_too_long_is_refused_for_its_own_calls_only(turns: Turns) -> None:
+    served: list[str] = []
+    greedy = await start(turns, "greedy", 400, served)
+
+    with pytest.raises(TooMany, match=r"^slow down$") as refused:
+        await turns.take("greedy", 2, "slow down")
+    await turns.take("modest", 2, "slow down")
+
+    assert 3 < refused.value.retry_seconds < 5
+    for task in greedy:
+        task.cancel()
+    await asyncio.wait(greedy)
+
+
+async def test_who_goes_away_frees_the_place(turns: Turns) -> None:
+    served: list[str] = []
+    gone = await start(turns, "greedy", 400, served)
+    for task in gone:
+        task.cancel()
+    await asyncio.wait(gone)
+
+    await turns.take("greedy", 0.1, "slow down")
+
+    assert not turns._waiting
+    assert "greedy" not in served[1:]
+
+
+async def test_a_turn_that_does_not_come_in_time_is_refused(turns: Turns) -> None:
+    """Others came in between: more keys than there were when it began to wait."""
+    sleeps: list[asyncio.Event] = []
+
+    async def never(_seconds: float) -> None:
+        sleeps.append(asyncio.Event())
+        await sleeps[-1].wait()
+
+    slow = Turns(1, 100, sleep=never)
+    await slow.take("key", 1, "slow down")
+
+    with pytest.raises(TooMany, match="slow down"):
+        await slow.take("key", 0.05, "slow down")
+
+    assert not slow._waiting
+    await slow.stop()

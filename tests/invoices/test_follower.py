@@ -1,0 +1,270 @@
+"""Following the node: nothing that it says of our invoices is missed."""
+
+import asyncio
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.conftest import eventually
+from tests.lightningd.test_node import OTHER_ID, replacing
+from tests.support.nodes import simulated_node
+from tests.support.samples import DAKK, NODE_ID, an_invoice, an_order, paid
+from tests.support.scripted_node import result, scripted_node
+from tests.support.till import Parts
+from tilld.invoices import follower as follower_module
+from tilld.invoices.invoice import Invoice, Status
+
+
+@pytest.fixture
+async def till(tmp_path):
+    till = Parts(tmp_path)
+    yield till
+    await till.close()
+
+
+async def test_a_payment_reaches_the_store_and_the_watcher(till, tmp_path):
+    """In this order: who is told can read it."""
+    async with simulated_node(tmp_path) as lightningd, till.following():
+        invoice = await till.create()
+        with till.hub.subscribe(invoice.invoice_id) as changes:
+            await lightningd.pay(invoice.bolt11)
+            changed = await changes.next()
+
+        assert changed == await till.store.get(invoice.invoice_id)
+        assert changed.payment.amount_received_msat == 5000
+
+
+async def test_what_happened_while_nobody_followed_is_caught_up(till, tmp_path, monkeypatch):
+    """Payments and expiries, in pages, after a stop of ours."""
+    monkeypatch.setattr("tilld.lightningd.node.PAGE", 3)
+    async with simulated_node(tmp_path) as lightningd:
+        async with till.following():
+            early = await till.create()
+            with till.hub.subscribe(early.invoice_id) as changes:
+                await lightningd.pay(early.bolt11)
+                await changes.next()
+        invoices = [await till.create() for _ in range(10)]
+        short = await till.create(expiry=1)
+        for invoice in invoices[:7]:
+            await lightningd.pay(invoice.bolt11)
+        latest = await till.node.wait_for_update(early.node_id, 8)
+
+        async with till.following():
+            await till.followed(early.node_id, latest)
+
+            assert await till.status(short) is Status.EXPIRED
+            assert [await till.status(invoice) for invoice in invoices] == [Status.PAID] * 7 + [
+                Status.UNPAID
+            ] * 3
+            assert await till.status(early) is Status.PAID
+            assert (await till.store.totals()).volume_msat == 8 * 5000
+
+
+async def test_it_goes_on_when_the_node_comes_back(till, tmp_path):
+    """Nothing has to be restarted, and an expiry that passed meanwhile is applied."""
+    async with till.following() as follower:
+        async with simulated_node(tmp_path) as lightningd:
+            await eventually(lambda: follower.is_following)
+            invoice = await till.create()
+            short = await till.create(expiry=1)
+        await eventually(lambda: not follower.is_following)
+
+        async with simulated_node(tmp_path) as lightningd:
+            with (
+                till.hub.subscribe(invoice.invoice_id) as changes,
+                till.hub.subscribe(short.invoice_id) as over,
+            ):
+                await lightningd.pay(invoice.bolt11)
+
+                assert (await changes.next()).status is Status.PAID
+                assert (await over.next()).status is Status.EXPIRED
+            assert follower.is_following
+
+
+async def test_another_node_has_a_cursor_of_its_own(till, tmp_path, capsys):
+    """It says nothing of the first one's invoices, and that it is another is said loudly."""
+    async with till.following() as follower:
+        async with simulated_node(tmp_path) as lightningd:
+            first = [await till.create() for _ in range(3)]
+            await eventually(lambda: follower.is_following)
+            for invoice in first[:2]:
+                with till.hub.subscribe(invoice.invoice_id) as changes:
+                    await lightningd.pay(invoice.bolt11)
+                    await changes.next()
+        (tmp_path / "node.jsonl").rename(tmp_path / "first.jsonl")
+        await eventually(lambda: not follower.is_following)
+
+        async with simulated_node(tmp_path) as lightningd:
+            second = await till.create()
+            with till.hub.subscribe(second.invoice_id) as changes:
+                await lightningd.pay(second.bolt11)
+                assert (await changes.next()).status is Status.PAID
+            assert await till.status(first[2]) is Status.UNPAID
+            assert await till.store.updated_index(second.node_id) == 1
+            assert await till.store.updated_index(first[0].node_id) == 2
+    [told] = [line for line in capsys.readouterr().out.splitlines() if "[error" in line]
+    assert "another node answers than before" in told
+    assert f"before={first[0].node_id}" in told
+    assert f"node_id={second.node_id}" in told
+
+
+async def test_what_another_till_settled_before_we_followed_is_told(till, tmp_path):
+    """Who watches here already hears of it when we begin: the update that told of it is behind us."""
+    async with simulated_node(tmp_path) as lightningd:
+        invoice = await till.create()
+        await lightningd.pay(invoice.bolt11)
+        with till.hub.subscribe(invoice.invoice_id) as changes:
+            await till.store.remember_node(await till.node.info(), datetime.now(UTC))
+            await till.store.settle(invoice.node_id, [paid(invoice)], 1)
+
+            async with till.following():
+                assert (await changes.next()).status is Status.PAID
+
+
+async def test_what_the_doctor_has_settled_is_told(till, tmp_path, monkeypatch):
+    """In another process, beside us."""
+    monkeypatch.setattr(follower_module, "SWEEP_SECONDS", 0.05)
+    async with simulated_node(tmp_path), till.following() as follower:
+        invoice = await till.create()
+        await eventually(lambda: follower.is_following)
+        with till.hub.subscribe(invoice.invoice_id) as changes:
+            await till.store.settle(invoice.node_id, [paid(invoice)])
+
+            assert (await changes.next()).status is Status.PAID
+
+
+async def test_what_another_node_says_is_not_settled(till, tmp_path):
+    """Not even where it took the socket between two calls: it knows nothing of the first one's invoices."""
+    invoice = await till.store.add(an_invoice())
+    row = {
+        "payment_hash": invoice.payment_hash, "status": "paid", "pay_index": 1, "amount_received_msat": 5000,
+        "paid_at": 1, "updated_index": 1,
+    }  # fmt: skip
+    latest = replacing(wait=lambda request: result(request, {"updated": 1}))
+
+    async def answer(request):
+        if request["method"] == "listinvoices":
+            return result(request, {"invoices": [row]})
+        return await latest(request) if request["params"].get("nextvalue", 0) == 0 else None
+
+    async with scripted_node(tmp_path / "rpc", answer), till.following():
+        await till.followed(OTHER_ID, 1)
+
+    assert await till.status(invoice) is Status.UNPAID
+    assert await till.store.updated_index(NODE_ID) == 0
+
+
+async def test_a_node_that_has_forgotten_updates_is_read_from_the_start(till, tmp_path):
+    """Restored from an old backup: its next updates have numbers that were followed already."""
+    async with simulated_node(tmp_path) as lightningd:
+        info = await till.node.info()
+        await till.store.remember_node(info, datetime.now(UTC))
+        await till.store.settle(info.id, [], 100)
+        invoice = await till.create()
+
+        async with till.following():
+            with till.hub.subscribe(invoice.invoice_id) as changes:
+                await lightningd.pay(invoice.bolt11)
+                assert (await changes.next()).status is Status.PAID
+
+
+async def test_an_expiry_that_came_before_its_invoice_is_swept_up(till, tmp_path, monkeypatch):
+    """The update passed by when the store did not have it yet."""
+    monkeypatch.setattr(follower_module, "SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr(follower_module, "NODE_NEEDS_TO_EXPIRE", timedelta(0))
+    async with simulated_node(tmp_path), till.following():
+        order = an_order(expiry=1)
+        invoice_id = order.invoice_id("dakk", till.store.secret)
+        issued = await till.node.invoice(invoice_id, order)
+        await till.node.wait_for_update(await till.node.identity(), 0)
+        await till.followed(issued.node_id, 1)
+
+        with till.hub.subscribe(invoice_id) as changes:
+            await till.store.add(Invoice.opened(invoice_id, DAKK.creator, order, issued))
+
+            assert (await changes.next()).status is Status.EXPIRED
+
+
+async def test_an_open_invoice_that_the_node_has_lost_is_taken_as_expired(till, tmp_path, monkeypatch):
+    """But only when its time is over."""
+    monkeypatch.setattr(follower_module, "SWEEP_SECONDS", 0.05)
+    async with simulated_node(tmp_path):
+        invoice = await till.create()
+        await till.node._rpc.delinvoice(invoice.invoice_id, "unpaid")
+        async with till.following():
+            with till.hub.subscribe(invoice.invoice_id) as changes:
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.2):
+                        await changes.next()
+                till.late = timedelta(hours=2)
+
+                assert (await changes.next()).status is Status.EXPIRED
+
+
+async def test_a_failure_does_not_end_the_following(till, tmp_path, monkeypatch):
+    """Whatever it was."""
+    failures = [RuntimeError("no idea what that was")]
+    settle = till.store.settle
+
+    async def failing(*arguments):
+        if failures:
+            raise failures.pop()
+        return await settle(*arguments)
+
+    monkeypatch.setattr(till.store, "settle", failing)
+    async with simulated_node(tmp_path) as lightningd, till.following():
+        invoice = await till.create()
+        with till.hub.subscribe(invoice.invoice_id) as changes:
+            await lightningd.pay(invoice.bolt11)
+
+            assert (await changes.next()).status is Status.PAID
+
+
+async def test_catching_up_that_takes_long_tells_how_far_it_is(till, tmp_path, monkeypatch, capsys):
+    """With a rate."""
+    monkeypatch.setattr("tilld.lightningd.node.PAGE", 2)
+    monkeypatch.setattr("tilld.runtime.progress.QUIET_SECONDS", 0)
+    async with simulated_node(tmp_path) as lightningd:
+        invoices = [await till.create() for _ in range(5)]
+        for invoice in invoices:
+            await lightningd.pay(invoice.bolt11)
+
+        async with till.following():
+            await till.followed(invoices[0].node_id, 5)
+
+    told = [line for line in capsys.readouterr().out.splitlines() if "catching up" in line]
+    assert len(told) == 2
+    assert "done=2" in told[0]
+    assert "of=5" in told[0]
+    assert "per_second=" in told[0]
+
+
+async def test_while_what_is_watched_is_looked_up_others_have_their_turn(till, tmp_path, monkeypatch):
+    """Ten thousand watchers held everybody up for 0.17 s, every ten seconds."""
+    turns, looked_up = 0, []
+    get_many = till.store.get_many
+
+    async def others():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def recorded(invoice_ids):
+        looked_up.append((len(invoice_ids), turns))
+        return await get_many(invoice_ids)
+
+    monkeypatch.setattr(till.store, "get_many", recorded)
+    task = asyncio.create_task(others())
+    with ExitStack() as watching:
+        for number in range(1000):
+            watching.enter_context(till.hub.subscribe(f"{number:021}"))
+        async with simulated_node(tmp_path), till.following() as follower:
+            await eventually(lambda: follower.is_following)
+    task.cancel()
+
+    sizes, at = zip(*looked_up, strict=True)
+    assert sum(sizes) == 1000
+    assert max(sizes) <= 100
+    assert len(set(at)) == len(at)

@@ -1,0 +1,202 @@
+"""Importing: invoices that were at the node before Till are brought in, once, and followed."""
+
+import pytest
+
+from tests.support.nodes import simulated_node
+from tests.support.samples import DAKK, an_order
+from tests.support.till import Parts
+from tilld.errors import NodeOffline
+from tilld.formats.ids import is_invoice_id
+from tilld.invoices.importer import Imported, Importing
+from tilld.invoices.invoice import Status
+from tilld.invoices.totals import Totals
+from tilld.lightningd import node as node_module
+from tilld.lightningd.rpc import Pipeline
+
+
+@pytest.fixture
+async def till(tmp_path, database_url, monkeypatch):
+    monkeypatch.setattr(node_module, "PAGE", 3)
+    till = Parts(tmp_path, database_url)
+    yield till
+    await till.close()
+
+
+@pytest.fixture
+async def lightningd(tmp_path):
+    async with simulated_node(tmp_path) as lightningd:
+        yield lightningd
+
+
+@pytest.fixture
+async def rpc(lightningd):
+    """The node as another program uses it."""
+    rpc = Pipeline(str(lightningd.rpc_file), 10)
+    yield rpc
+    await rpc.hang_up()
+
+
+def importing(till, *, lost_store=False):
+    return Importing(till.store, till.node, "dakk", "imported", lost_store=lost_store)
+
+
+async def imported(till, *, lost_store=False):
+    """Import everything; returns what was done."""
+    work = importing(till, lost_store=lost_store)
+    await work.run()
+    return work.imported
+
+
+async def test_what_others_have_made_becomes_ours(till, lightningd, rpc):
+    """With its label, its times, its amount, and what became of it."""
+    unpaid = await rpc.invoice(1000, "order/1", "a coffee", 600)
+    any_amount = await rpc.invoice("any", "order/2", "")
+    await rpc.invoice(5, "order/3", "é" * 400, deschashonly=True)
+    await lightningd.pay(any_amount["bolt11"], 1234)
+
+    done = await imported(till)
+
+    assert done == Imported(created_index=3, added=3, there_before=0, passed_over=0)
+    first, second, third = [await till.store.get_by_label("dakk", f"order/{n}") for n in (1, 2, 3)]
+    assert (first.bolt11, first.payment_hash) == (unpaid["bolt11"], unpaid["payment_hash"])
+    assert (first.amount_msat, first.description, first.metadata) == (1000, "a coffee", '{"type":"imported"}')
+    assert (first.expires_at - first.created_at).total_seconds() == 600
+    assert first.expires_at.timestamp() == unpaid["expires_at"]
+    assert (first.status, second.status) == (Status.UNPAID, Status.PAID)
+    assert (second.amount_msat, second.payment.amount_received_msat, second.description) == (None, 1234, None)
+    assert third.description == "é" * 400
+    assert is_invoice_id(first.invoice_id)
+    assert await till.store.totals() == Totals(3, 2, 1234)
+
+
+async def test_a_second_time_changes_nothing(till, lightningd, rpc):
+    """Nor does it touch what Till has made itself."""
+    ours = await till.create(label="order-1")
+    for number in range(5):
+        await lightningd.pay((await rpc.invoice(1000, f"foreign-{number}", ""))["bolt11"])
+    await imported(till)
+    before = await till.store.page(""), await till.store.totals()
+
+    done = await imported(till)
+
+    assert done == Imported(created_index=6, added=0, there_before=6, passed_over=0)
+    assert (await till.store.page(""), await till.store.totals()) == before
+    assert await till.store.get(ours.invoice_id) == ours
+
+
+async def test_what_was_cut_short_is_taken_up(till, lightningd, rpc, monkeypatch):
+    """A page is in the store wholly or not at all."""
+    for number in range(8):
+        await rpc.invoice(1000, f"foreign-{number}", "")
+    adopt = till.store.adopt
+    pages = []
+
+    async def failing(invoices):
+        pages.append(invoices)
+        if len(pages) == 2:
+            raise NodeOffline
+        return await adopt(invoices)
+
+    monkeypatch.setattr(till.store, "adopt", failing)
+    work = importing(till)
+    with pytest.raises(NodeOffline):
+        await work.run()
+    monkeypatch.undo()
+    monkeypatch.setattr(node_module, "PAGE", 3)
+    assert work.imported == Imported(created_index=3, added=3)
+
+    assert await imported(till) == Imported(created_index=8, added=5, there_before=3)
+
+
+async def test_what_a_crash_has_left_is_for_the_retry(till, lightningd):
+    """The order knows whose it is: an import in between does not take it away."""
+    order = an_order(label="order-1")
+    issued = await till.node.invoice(order.invoice_id("dakk", till.store.secret), order)
+
+    await imported(till)
+    invoice = await till.invoicing.create(DAKK, order)
+
+    assert (invoice.bolt11, invoice.label, invoice.username) == (issued.bolt11, "order-1", "dakk")
+
+
+async def test_what_was_cut_short_before_it_was_settled_is_settled_by_the_next_run(
+    till, lightningd, rpc, monkeypatch
+):
+    """A payment had passed by the follower, and nobody else would look before its time is over."""
+    foreign = await rpc.invoice(1000, "foreign", "")
+    adopt = till.store.adopt
+
+    async def paid_and_killed(invoices):
+        await lightningd.pay(foreign["bolt11"])
+        await adopt(invoices)
+        raise NodeOffline
+
+    monkeypatch.setattr(till.store, "adopt", paid_and_killed)
+    with pytest.raises(NodeOffline):
+        await imported(till)
+    monkeypatch.setattr(till.store, "adopt", adopt)
+
+    await imported(till)
+
+    assert (await till.store.get_by_label("dakk", "foreign")).status is Status.PAID
+
+
+async def test_what_is_imported_is_followed(till, lightningd, rpc):
+    """A payment reaches store and watcher like any other."""
+    foreign = await rpc.invoice(1000, "foreign", "")
+    await imported(till)
+    invoice = await till.store.get_by_payment_hash(foreign["payment_hash"])
+
+    async with till.following():
+        with till.hub.subscribe(invoice.invoice_id) as changes:
+            await lightningd.pay(foreign["bolt11"])
+
+            assert (await changes.next()).status is Status.PAID
+
+
+async def test_a_payment_in_the_middle_is_not_lost(till, lightningd, rpc, monkeypatch):
+    """It comes after the listing and passes by the follower before the invoice is in the store."""
+    foreign = await rpc.invoice(1000, "foreign", "")
+    adopt = till.store.adopt
+
+    async def paid_before(invoices):
+        async with till.following():
+            await lightningd.pay(foreign["bolt11"])
+            await till.followed(await till.node.identity(), 1)
+        return await adopt(invoices)
+
+    monkeypatch.setattr(till.store, "adopt", paid_before)
+    await imported(till)
+
+    assert (await till.store.get_by_label("dakk", "foreign")).status is Status.PAID
+    assert await till.store.totals() == Totals(1, 0, 1000)
+
+
+async def test_a_lost_store_gets_its_invoices_back_under_their_ids(till, lightningd):
+    """Callers hold on to these; what else the store knew is gone."""
+    order = an_order(label="order-1", description="a coffee")
+    invoice_id = order.invoice_id("dakk", b"the secret of the store that was lost")
+    issued = await till.node.invoice(invoice_id, order)
+
+    assert (await imported(till)).passed_over == 1
+    assert (await imported(till, lost_store=True)).added == 1
+
+    invoice = await till.store.get(invoice_id)
+    assert (invoice.bolt11, invoice.description, invoice.label) == (issued.bolt11, "a coffee", None)
+
+
+async def test_what_the_store_cannot_hold_is_passed_over_and_told(till, lightningd, rpc, capsys):
+    """A label that is in use here, more money than there is, an expiry beyond the calendar."""
+    await till.create(label="order-1")
+    await rpc.invoice(1000, "order-1", "")
+    await rpc.invoice(2**63, "riches", "")
+    await rpc.invoice(1000, "patience", "", 2**50)
+    await rpc.invoice(1000, "control\ncharacter", "")
+
+    done = await imported(till)
+
+    assert (done.added, done.there_before, done.passed_over) == (1, 1, 3)
+    told = capsys.readouterr().out
+    assert "label=order-1" in told
+    assert "label=riches" in told
+    assert told.count("its label is in use here") == 1

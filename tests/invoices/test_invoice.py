@@ -1,0 +1,209 @@
+"""The domain: what an order may be, and what becomes of an invoice."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.support.samples import DAKK, NOON, a_bolt11, an_invoice, an_order, expired, paid
+from tilld.errors import Conflict, InvalidRequest, TooLarge
+from tilld.formats.ids import is_id, is_invoice_id
+from tilld.invoices.invoice import Invoice, Issued, NodeInvoice, Seen, Status
+
+BTC = 100_000_000_000
+
+
+@pytest.mark.parametrize("amount_msat", [None, 1, 5000, 18_446_744 * BTC, 2**64 // 10])
+def test_amounts_that_the_node_can_ask_for(amount_msat):
+    assert an_order(amount_msat=amount_msat).amount_msat == amount_msat
+
+
+@pytest.mark.parametrize("amount_msat", [0, -1, 2**64 // 10 + 1, 18_446_745 * BTC, 21_000_000 * BTC, 2**64])
+def test_other_amounts_are_refused(amount_msat):
+    """Above 2^64 / 10 lightningd cannot read its own bolt11, not even one of whole bitcoin."""
+    with pytest.raises(InvalidRequest, match="^msat "):
+        an_order(amount_msat=amount_msat, amount_field="msat")
+
+
+def test_a_type_is_read_beside_any_number():
+    """Python's json refuses to read integers of more than 4,300 digits."""
+    assert an_order(metadata='{"type":"shop","n":%s}' % ("9" * 5000)).type == "shop"
+
+
+@pytest.mark.parametrize("expiry", [0, -1, 365 * 86400 + 1, 2**60, 1.5, float("inf")])
+def test_an_expiry_of_less_than_a_second_or_more_than_a_year_is_refused(expiry):
+    with pytest.raises(InvalidRequest, match="^expiry "):
+        an_order(expiry=expiry)
+
+
+@pytest.mark.parametrize(("expiry", "seconds"), [(None, 3600), (1, 1), (365 * 86400, 365 * 86400)])
+def test_an_expiry_is_one_hour_if_none_is_given(expiry, seconds):
+    assert an_order(expiry=expiry).expiry == seconds
+
+
+@pytest.mark.parametrize("description", ["a\tb\r\nc", "é☕😀", "x" * 8192, "\x7f"])
+def test_descriptions_that_are_taken(description):
+    assert an_order(description=description).description == description
+
+
+@pytest.mark.parametrize("description", ["a\0b", "\x1b[31m", "\x08"])
+def test_control_characters_in_a_description_are_refused(description):
+    """lightningd takes no \\u escapes, which they would need."""
+    with pytest.raises(InvalidRequest, match="^description "):
+        an_order(description=description)
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [("description", "é" * 4097), ("label", "é" * 65), ("metadata", '{"type":"' + "x" * 16_384 + '"}')],
+)
+def test_what_has_too_many_bytes_is_too_large(field, text):
+    """Limits are in bytes of UTF-8."""
+    with pytest.raises(TooLarge, match=f"^{field} "):
+        an_order(**{field: text})
+
+
+@pytest.mark.parametrize("label", ["", "a\nb", "\0"])
+def test_a_label_is_a_line_of_text(label):
+    with pytest.raises(InvalidRequest, match="^label "):
+        an_order(label=label)
+
+
+@pytest.mark.parametrize("field", ["description", "label"])
+def test_half_a_surrogate_pair_is_no_text(field):
+    with pytest.raises(InvalidRequest, match=f"^{field} "):
+        an_order(**{field: "\ud800"})
+
+
+@pytest.mark.parametrize("metadata", ["", "{}", "[]", "5", '{"type":1}', '{"type":null}', '{"typ":"shop"}'])
+def test_metadata_is_an_object_with_a_type(metadata):
+    with pytest.raises(InvalidRequest, match="^metadata "):
+        an_order(metadata=metadata)
+
+
+def test_an_empty_description_is_none():
+    assert an_order(description="").description is None
+
+
+def test_ids_have_the_documented_form():
+    """And they differ."""
+    one, other = an_invoice(), an_invoice()
+
+    assert is_invoice_id(one.invoice_id)
+    assert is_id(one.id)
+    assert one.invoice_id != other.invoice_id
+    assert one.id != other.id
+
+
+def test_an_id_begins_with_its_time():
+    """As the documented one does: 5ca4b225… is 2019-04-03."""
+    invoice = an_invoice()
+
+    assert int(invoice.id[:8], 16) == int(invoice.created_at.timestamp())
+
+
+def test_the_same_label_of_the_same_user_is_the_same_invoice_id():
+    """So a retry finds what the first try has made, and nobody else can tell which label it was."""
+    order = an_order(label="order-1")
+    first = order.invoice_id("dakk", b"secret")
+
+    assert is_invoice_id(first)
+    assert order.invoice_id("dakk", b"secret") == first
+    assert order.invoice_id("pino", b"secret") != first
+    assert order.invoice_id("dakk", b"other secret") != first
+    assert an_order(label="order-2").invoice_id("dakk", b"secret") != first
+
+
+def test_times_are_the_nodes():
+    """created_at is told by its clock, not by ours."""
+    invoice = Invoice.opened("x" * 21, DAKK.creator, an_order(expiry=60), Issued("02", "00", "lnbcrt1", NOON))
+
+    assert invoice.expires_at == NOON
+    assert invoice.created_at == NOON - timedelta(seconds=60)
+
+
+def test_status_follows_the_facts():
+    """Seen late, a payment is still a payment; once seen, it stays."""
+    invoice = an_invoice()
+
+    assert invoice.status is Status.UNPAID
+    assert not invoice.is_final
+    assert invoice.updated(expired(invoice)).status is Status.EXPIRED
+    assert invoice.updated(expired(invoice)).updated(paid(invoice)).status is Status.PAID
+    assert invoice.updated(paid(invoice)).updated(expired(invoice)).status is Status.PAID
+    assert invoice.updated(paid(invoice)).is_final
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"amount_msat": 1}, "amount"),
+        ({"amount_msat": None}, "amount"),
+        ({"description": "tea"}, "description"),
+        ({"expiry": 60}, "expiry"),
+        ({"metadata": '{"type":"bar"}'}, "metadata"),
+    ],
+)
+def test_another_order_with_the_label_is_a_conflict(changed, named):
+    """The caller learns what differs."""
+    invoice = an_invoice(label="order-1")
+
+    with pytest.raises(Conflict, match=f"another {named}$"):
+        invoice.answering(an_order(label="order-1", **changed))
+
+
+def test_the_same_order_with_the_label_is_answered():
+    """White space in the metadata makes no other order."""
+    invoice = an_invoice(label="order-1")
+
+    assert invoice.answering(an_order(label="order-1", metadata='{ "type": "shop" }')) == invoice
+
+
+def at_the_node(order, invoice_id):
+    """What the node has of an order."""
+    issued = Issued("02", "00", a_bolt11(order), NOON)
+    return NodeInvoice(invoice_id, 1, order.amount_msat, issued, Seen("00", Status.UNPAID, None))
+
+
+@pytest.mark.parametrize("description", [None, "a coffee", "é" * 400])
+def test_what_an_earlier_try_left_at_the_node_is_adopted(description):
+    """With its times: they are not those of the second try."""
+    order = an_order(label="order-1", description=description, expiry=120)
+    invoice_id = order.invoice_id("dakk", b"secret")
+    found = at_the_node(order, invoice_id)
+
+    adopted = Invoice.adopted(DAKK.creator, order, found)
+
+    assert (adopted.invoice_id, adopted.bolt11, adopted.description) == (
+        invoice_id, found.issued.bolt11, description
+    )  # fmt: skip
+    assert (adopted.created_at, adopted.expires_at) == (NOON - timedelta(seconds=120), NOON)
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"amount_msat": 1}, "amount"),
+        ({"description": "tea"}, "description"),
+        ({"description": "é" * 400}, "description"),
+        ({"expiry": 60}, "expiry"),
+    ],
+)
+def test_what_another_order_left_at_the_node_is_not_adopted(fields, what):
+    """Whatever differs, the caller is told what."""
+    order = an_order(label="order-1")
+    for first, second in ((order, replace(order, **fields)), (replace(order, **fields), order)):
+        with pytest.raises(Conflict, match=f"another {what}$"):
+            Invoice.adopted(DAKK.creator, second, at_the_node(first, "~" * 21))
+
+
+def test_while_the_node_is_away_the_clock_tells_what_it_can():
+    """It can tell that the time is over, but not that nobody paid in the last second."""
+    invoice = an_invoice()
+
+    late = invoice.by_the_clock(NOON + timedelta(minutes=1))
+
+    assert invoice.by_the_clock(NOON) == invoice
+    assert (late.status, late.is_final) == (Status.EXPIRED, False)
+    assert late.updated(paid(invoice)).status is Status.PAID
+    assert invoice.updated(paid(invoice)).by_the_clock(NOON + timedelta(minutes=1)).status is Status.PAID

@@ -1,0 +1,217 @@
+"""The use cases, on a store and a node: what only a test that holds both can show."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.lightningd.test_node import GETINFO
+from tests.support.nodes import simulated_node
+from tests.support.samples import DAKK, a_bolt11, an_order, paid
+from tests.support.scripted_node import error, result, scripted_node
+from tests.support.till import Parts
+from tilld.errors import Conflict, NodeOffline
+from tilld.invoices import service
+from tilld.invoices.invoice import Status
+from tilld.invoices.totals import Totals
+
+
+@pytest.fixture
+async def till(tmp_path):
+    till = Parts(tmp_path, timeout=0.2)
+    yield till
+    await till.close()
+
+
+async def test_the_nodes_word_on_expiry_counts_where_it_can_be_had(till, tmp_path):
+    """While it is away a read tells what our clock can know; a watch waits for the node's word."""
+    async with simulated_node(tmp_path):
+        invoice = await till.invoicing.create(DAKK, an_order())
+        till.late = timedelta(hours=2)
+        assert (await till.invoicing.get(DAKK, invoice.invoice_id)).status is Status.UNPAID
+        await till.node.close()
+
+    watch = till.invoicing.watch(DAKK, invoice.invoice_id)
+    assert (await anext(watch)).status is Status.UNPAID
+    assert (await till.invoicing.get(DAKK, invoice.invoice_id)).status is Status.EXPIRED
+    assert (await till.invoicing.get_by_id(DAKK, invoice.id)).status is Status.EXPIRED
+    till.hub.publish(await till.store.settle(invoice.node_id, [paid(invoice)]))
+    assert (await anext(watch)).status is Status.PAID
+    with pytest.raises(StopAsyncIteration):
+        await anext(watch)
+
+
+async def test_another_nodes_word_on_expiry_does_not_count(till, tmp_path):
+    """It knows nothing of the invoice: what our clock can know is all that there is."""
+    async with simulated_node(tmp_path):
+        invoice = await till.invoicing.create(DAKK, an_order())
+        await till.node.close()
+    (tmp_path / "node.jsonl").unlink()
+    till.late = timedelta(hours=2)
+
+    async with simulated_node(tmp_path):
+        assert (await till.node.info()).id != invoice.node_id
+        assert (await till.invoicing.get(DAKK, invoice.invoice_id)).status is Status.EXPIRED
+
+
+async def test_a_payment_between_subscribing_and_reading_is_delivered(till, tmp_path, monkeypatch):
+    """It is in what is read, or it comes after; it is never lost."""
+    async with simulated_node(tmp_path):
+        invoice = await till.invoicing.create(DAKK, an_order())
+        read = till.store.get
+
+        async def paid_meanwhile(invoice_id):
+            found = await read(invoice_id)
+            till.hub.publish(await till.store.settle(invoice.node_id, [paid(invoice)]))
+            return found
+
+        monkeypatch.setattr(till.store, "get", paid_meanwhile)
+        watch = till.invoicing.watch(DAKK, invoice.invoice_id)
+        assert (await anext(watch)).status is Status.UNPAID
+        monkeypatch.undo()
+
+        assert (await anext(watch)).status is Status.PAID
+
+
+@pytest.mark.parametrize("heard", [True, False])
+async def test_a_lost_reply_is_looked_up_before_anything_is_said(till, tmp_path, heard):
+    """What the node has made is adopted; what it never heard of is ordered once more."""
+    issued: dict[str, dict[str, Any]] = {}
+    bolt11 = a_bolt11(an_order())
+
+    async def answer(request):
+        params = request["params"]
+        match request["method"]:
+            case "getinfo":
+                return result(request, GETINFO)
+            case "invoice" if params["label"] in issued:
+                return error(request, 900, "Duplicate label")
+            case "invoice":
+                first = not issued and not lost
+                lost.append(params["label"])
+                if heard or not first:
+                    issued[params["label"]] = {
+                        "label": params["label"], "payment_hash": "ab" * 32, "bolt11": bolt11,
+                        "amount_msat": 5000, "status": "unpaid", "expires_at": 2_000_000_000,
+                        "created_index": 1,
+                    }  # fmt: skip
+                return None if first else result(request, issued[params["label"]])
+            case "listinvoices":
+                found = issued.get(params["label"])
+                return result(request, {"invoices": [found] if found else []})
+        return None
+
+    lost: list[str] = []
+    async with scripted_node(tmp_path / "rpc", answer):
+        invoice = await till.invoicing.create(DAKK, an_order())
+
+    assert invoice.bolt11 == bolt11
+    assert await till.store.get(invoice.invoice_id) == invoice
+    assert lost == [invoice.invoice_id] * (1 if heard else 2)
+
+
+async def test_a_node_that_never_answers_makes_no_invoice(till, tmp_path):
+    """And the store none."""
+
+    async def answer(request):
+        if request["method"] == "getinfo":
+            return result(request, GETINFO)
+        return result(request, {"invoices": []}) if request["method"] == "listinvoices" else None
+
+    async with scripted_node(tmp_path / "rpc", answer):
+        with pytest.raises(NodeOffline):
+            await till.invoicing.create(DAKK, an_order())
+
+    assert (await till.store.totals()).invoices == 0
+
+
+async def test_after_a_crash_between_node_and_store_a_retry_adopts(till, tmp_path):
+    """The node has the invoice, the store has not: nobody was told of it."""
+    order = an_order(label="order-1", description="tea")
+    invoice_id = order.invoice_id("dakk", till.store.secret)
+    async with simulated_node(tmp_path):
+        issued = await till.node.invoice(invoice_id, order)
+
+        with pytest.raises(Conflict, match="another description$"):
+            await till.invoicing.create(DAKK, an_order(label="order-1"))
+        adopted = await till.invoicing.create(DAKK, order)
+
+    assert (adopted.invoice_id, adopted.bolt11) == (invoice_id, issued.bolt11)
+
+
+async def test_an_invoice_that_was_deleted_at_the_node_is_not_given_out_as_open(till, tmp_path):
+    """Nobody could pay it. The label keeps it, as expired, and who watches it is told."""
+    order = an_order(label="order-1")
+    async with simulated_node(tmp_path):
+        invoice = await till.invoicing.create(DAKK, order)
+        watch = till.invoicing.watch(DAKK, invoice.invoice_id)
+        assert (await anext(watch)).status is Status.UNPAID
+        assert await till.invoicing.create(DAKK, order) == invoice
+
+        await till.node.call("delinvoice", {"label": invoice.invoice_id, "status": "unpaid"}, {})
+        again = await till.invoicing.create(DAKK, order)
+
+        assert again == invoice._replace(expired=True) == await till.store.get(invoice.invoice_id)
+        assert (await anext(watch)).status is Status.EXPIRED
+        assert await till.invoicing.create(DAKK, order) == again
+
+
+async def test_what_was_paid_meanwhile_is_answered_as_paid(till, tmp_path):
+    """Before the follower has heard of it."""
+    order = an_order(label="order-1")
+    async with simulated_node(tmp_path) as node:
+        invoice = await till.invoicing.create(DAKK, order)
+        await node.pay(invoice.bolt11)
+
+        again = await till.invoicing.create(DAKK, order)
+
+    assert again.status is Status.PAID
+    assert (await till.store.totals()).volume_msat == 5000
+
+
+@pytest.mark.parametrize("other", ["none", "another", "silent"])
+async def test_a_node_that_cannot_say_leaves_an_open_invoice_open(till, tmp_path, monkeypatch, other):
+    """It is away, or another one, or says nothing: the store is all that there is."""
+    order = an_order(label="order-1")
+    async with simulated_node(tmp_path):
+        invoice = await till.invoicing.create(DAKK, order)
+        if other == "silent":
+            monkeypatch.setattr(till.node, "find_by_payment_hash", lambda _: asyncio.Future())
+            monkeypatch.setattr(service, "INFO_SECONDS", 0.05)
+            assert await till.invoicing.create(DAKK, order) == invoice
+            return
+        await till.node.close()
+    if other == "none":
+        assert await till.invoicing.create(DAKK, order) == invoice
+        return
+    (tmp_path / "node.jsonl").unlink()
+    async with simulated_node(tmp_path):
+        await till.node.info()
+        assert await till.invoicing.create(DAKK, order) == invoice
+
+
+async def test_of_two_orders_with_one_label_at_once_one_is_refused(till, tmp_path):
+    """Whichever came first."""
+    orders = [an_order(label="order-1", metadata=f'{{"type":"{name}"}}') for name in ("shop", "bar")]
+    async with simulated_node(tmp_path):
+        results = await asyncio.gather(
+            *(till.invoicing.create(DAKK, order) for order in orders), return_exceptions=True
+        )
+
+    assert sorted(type(each).__name__ for each in results) == ["Conflict", "Invoice"]
+    assert (await till.store.totals()).invoices == 1
+
+
+async def test_what_became_of_an_adopted_invoice_is_settled_with_it(till, tmp_path):
+    """The follower passed over it, since the store did not have it; and it counts."""
+    order = an_order(label="order-1")
+    async with simulated_node(tmp_path) as lightningd:
+        issued = await till.node.invoice(order.invoice_id("dakk", till.store.secret), order)
+        await lightningd.pay(issued.bolt11)
+
+        adopted = await till.invoicing.create(DAKK, order)
+
+    assert adopted.status is Status.PAID
+    assert await till.store.get(adopted.invoice_id) == adopted
+    assert await till.store.totals() == Totals(1, 0, 5000)

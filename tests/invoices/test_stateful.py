@@ -1,0 +1,638 @@
+"""Till against a model of what its callers were told: create, pay, expire, look up, watch, crash, restart.
+
+Longer, and another way every time: pytest tests/invoices/test_stateful.py --hypothesis-profile=long
+"""
+
+import asyncio
+import re
+import tempfile
+from collections.abc import Callable, Container, Coroutine
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from lightningd_simulator import Simulator
+from tests.conftest import eventually, new_database
+from tests.support.samples import ANOTHER, DAKK, PLENTY, an_order
+from tilld.auth.limits import Limits
+from tilld.errors import Conflict, NotFound, OperatorError, Unavailable
+from tilld.formats.times import utc
+from tilld.invoices import follower as follower_module
+from tilld.invoices.follower import Follower
+from tilld.invoices.hub import Hub
+from tilld.invoices.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, Payment, Status
+from tilld.invoices.repository import Store
+from tilld.invoices.service import Invoicing
+from tilld.invoices.terms import Order
+from tilld.invoices.totals import Totals
+from tilld.lightningd import play_money
+from tilld.lightningd.node import Node
+from tilld.lightningd.rpc import Pipeline
+from tilld.storage.database import open_database
+
+# Long for what takes milliseconds: whatever hangs, fails.
+SECONDS = 20
+
+SOON_OVER, LONG = 60, 3600
+LABELS = ["tea", "coffee"]
+ORDER = {
+    "amount_msat": st.sampled_from([None, 1000, 5000]),
+    "description": st.sampled_from([None, "tea"]),
+    "expiry": st.sampled_from([SOON_OVER, LONG]),
+    "metadata": st.sampled_from(['{"type":"shop"}', '{"type":"bar"}']),
+}
+told = st.runner().flatmap(lambda machine: st.sampled_from([invoice for invoice, _ in machine.told.values()]))
+an_amount = st.integers(1, 10_000)
+orders = st.builds(an_order, label=st.none() | st.sampled_from(LABELS), **ORDER)
+changes = st.one_of(
+    st.fixed_dictionaries({}), *(st.fixed_dictionaries({name: ORDER[name]}) for name in ORDER)
+)
+# After so many statements of its store Till dies.
+deaths = st.integers(0, 3)
+# More often it lives.
+may_die = st.sampled_from([None, None, None, None, 0, 1, 2, 3])
+fates: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    st.just({}),
+    st.fixed_dictionaries({"dies_after": deaths}),
+    st.just({"dies_unanswered": True}),
+    st.fixed_dictionaries(
+        {"losing": st.lists(st.sampled_from(["request", "reply"]), min_size=1, max_size=3)}
+    ),
+)
+
+WAITING = re.compile(rb'"id": "(till:wait#\d+)"[^{]+{[^}]+"nextvalue": (\d+)}')
+WAITED = re.compile(rb'"id":"(till:wait#\d+)"')
+
+RANKS = [Status.UNPAID, Status.EXPIRED, Status.PAID]
+
+
+class Death(BaseException):
+    """The process ends here."""
+
+
+class MortalStore(Store):
+    """A store that can be waited for, and whose process can die at any statement or behind any commit."""
+
+    def __init__(self, url: str) -> None:
+        database = open_database(url)
+        self._execute_sql = database.execute_sql
+        self._loop = asyncio.get_running_loop()
+        self.statements_left: int | None = None
+        self.dies_unanswered = False
+        self.died = asyncio.Event()
+        self.settled = asyncio.Event()
+        self.adding = asyncio.Event()
+        self.may_add = asyncio.Event()
+        self.may_add.set()
+        super().__init__(database)
+        database.execute_sql = self._execute_or_die  # type: ignore[method-assign]
+
+    def _execute_or_die(self, *arguments: Any, **options: Any) -> Any:
+        if self.statements_left == 0:
+            self._loop.call_soon_threadsafe(self.died.set)
+            raise Death
+        if self.statements_left is not None:
+            self.statements_left -= 1
+        return self._execute_sql(*arguments, **options)
+
+    async def add(self, invoice: Invoice) -> Invoice:
+        self.adding.set()
+        await self.may_add.wait()
+        added = await super().add(invoice)
+        if self.dies_unanswered:
+            self.died.set()
+            raise Death
+        return added
+
+    async def settle(self, *arguments: Any) -> list[Invoice]:
+        changed = await super().settle(*arguments)
+        self.settled.set()
+        return changed
+
+
+class Wire:
+    """Between Till and its node: knows what Till waits for, and breaks where something is to be lost."""
+
+    def __init__(self, rpc_file: Path, node_rpc_file: Path) -> None:
+        self._rpc_file = rpc_file
+        self._node_rpc_file = node_rpc_file
+        self._carrying: set[asyncio.Task[None]] = set()
+        # Whether to lose the next request for an invoice, or the reply to it.
+        self.losing: list[str] = []
+        # The updated indexes that are waited for, by connection and request.
+        self._awaited: dict[tuple[object, bytes], int] = {}
+        self._changed = asyncio.Event()
+
+    async def up(self) -> None:
+        self._server = await asyncio.start_unix_server(self._serve, self._rpc_file)
+
+    async def down(self) -> None:
+        self._server.close()
+        # A task that is cancelled before it began would not close its connections.
+        await asyncio.sleep(0)
+        await ended(*self._carrying)
+
+    async def until_awaited(self, updated_index: int) -> None:
+        """Wait until Till waits for an update with this index, and so has settled all before."""
+        while updated_index not in self._awaited.values():
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._connect(reader, writer))
+        self._carrying.add(task)
+        task.add_done_callback(self._carrying.discard)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers = [writer]
+        ways: list[asyncio.Task[None]] = []
+        try:
+            node_reader, node_writer = await asyncio.open_unix_connection(self._node_rpc_file)
+            writers.append(node_writer)
+            ways.append(asyncio.create_task(self._carry("request", reader, node_writer, writer)))
+            ways.append(asyncio.create_task(self._carry("reply", node_reader, writer, writer)))
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._awaited = {key: index for key, index in self._awaited.items() if key[0] is not writer}
+            for each in writers:
+                each.close()
+            await ended(*ways)
+
+    async def _carry(
+        self, kind: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: object
+    ) -> None:
+        while data := await reader.read(2**16):
+            if self.losing and self.losing[0] == kind and b"till:invoice#" in data:
+                self.losing.pop(0)
+                return
+            writer.write(data)
+            for request_id, updated_index in WAITING.findall(data):
+                self._awaited[connection, request_id] = int(updated_index)
+            for request_id in WAITED.findall(data):
+                self._awaited.pop((connection, request_id), None)
+            self._changed.set()
+
+
+class Watch:
+    """A caller who watches an invoice, and what the caller was told."""
+
+    def __init__(self, invoicing: Invoicing, invoice_id: str, paid: Container[str]) -> None:
+        self.invoice_id = invoice_id
+        self.states: list[Invoice] = []
+        self._paid = paid
+        self.task = asyncio.create_task(self._follow(invoicing))
+
+    async def _follow(self, invoicing: Invoicing) -> None:
+        async for state in invoicing.watch(DAKK, self.invoice_id):
+            assert not state.payment or state.payment_hash in self._paid
+            self.states.append(state)
+
+
+class Till:
+    """A running Till, as its process would have it."""
+
+    def __init__(self, url: str, rpc_file: Path, now: Callable[[], datetime]) -> None:
+        self.now = now
+        self.rpc_file = rpc_file
+        self.store = MortalStore(url)
+        self.node = Node(rpc_file)
+        self.hub = Hub()
+        self.invoicing = Invoicing(self.store, self.node, self.hub, Limits(PLENTY), now)
+        self.follower = Follower(self.node, self.store, self.hub, now)
+        self.following = asyncio.create_task(self.follower.run())
+        self.watches: list[Watch] = []
+
+    async def do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Do something as long as it lives. Raises Death."""
+        doing, dying = asyncio.create_task(work), asyncio.create_task(self.store.died.wait())
+        await asyncio.wait([doing, dying], return_when=asyncio.FIRST_COMPLETED)
+        await ended(dying, *([doing] if self.store.died.is_set() else []))
+        if self.store.died.is_set():
+            raise Death
+        return await doing
+
+    async def sweep(self, node_id: str) -> None:
+        """Sweep until nothing is overdue, without the pauses."""
+        node = Node(self.rpc_file)
+        with patch.object(follower_module, "SWEEP_SECONDS", 0):
+            sweeping = asyncio.create_task(Follower(node, self.store, self.hub, self.now).run())
+            while await self.store.overdue(node_id, self.now() - NODE_NEEDS_TO_EXPIRE):
+                self.store.settled.clear()
+                await self.store.settled.wait()
+            await ended(sweeping)
+        await node.close()
+
+    async def stop(self) -> None:
+        """End as it should; watchers are told."""
+        self.hub.close()
+        outcomes = await asyncio.gather(*(watch.task for watch in self.watches), return_exceptions=True)
+        assert all(isinstance(each, Unavailable | None) for each in outcomes), outcomes
+        await self.vanish()
+        await self.store.close()
+
+    async def vanish(self) -> None:
+        """End as a killed process does: nothing is finished, and nobody is told."""
+        await ended(self.following, *(watch.task for watch in self.watches))
+        await self.node.close()
+
+
+async def ended(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def as_issued(invoice: Invoice) -> Invoice:
+    return invoice._replace(payment=None, expired=False, overdue=False)
+
+
+def conflicts(order: Order, other: Order) -> list[str]:
+    """What may be said of an order whose label another has; of an adopted one nobody knows the metadata."""
+    differing = [name for name in ORDER if getattr(order, name) != getattr(other, name)]
+    known = [name for name in differing if name != "metadata"]
+    names = [" and ".join(each).replace("amount_msat", "amount") for each in (differing, known) if each]
+    return [f"label is in use for an invoice with another {each}" for each in names]
+
+
+class Machine(RuleBasedStateMachine):
+    """Callers, payers and operators, and what they know."""
+
+    def __init__(self, database: str | None = None) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        # What a dead Till leaves undone is no news.
+        self.runner.get_loop().set_exception_handler(lambda loop, context: None)
+        self.directory = tempfile.TemporaryDirectory()
+        self.path = Path(self.directory.name)
+        self.url = database or f"sqlite:///{self.path / 'till.db'}"
+        self.clock = 1_795_217_785.0
+        self.told: dict[str, tuple[Invoice, Order]] = {}
+        # Orders whose callers got no answer: the node and the store may have them or not.
+        self.unanswered: list[Order] = []
+        # By payment hash, in millisatoshi.
+        self.paid: dict[str, int] = {}
+        self.last_seen: dict[str, Status] = {}
+        self.killed: list[Till] = []
+        self.lightningd: Simulator | None = None
+        self._till: Till | None = None
+        self.wire = Wire(self.path / "rpc", self.path / "node")
+        self.run(self.begin())
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        async def in_time() -> Any:
+            async with asyncio.timeout(SECONDS):
+                return await work
+
+        return self.runner.run(in_time())
+
+    @property
+    def till(self) -> Till:
+        """The Till that lives; rules that need it come only when there is one."""
+        assert self._till
+        return self._till
+
+    async def begin(self) -> None:
+        await self.start_node()
+        await self.start_till()
+
+    def teardown(self) -> None:
+        self.run(self.end())
+        self.runner.close()
+        self.directory.cleanup()
+
+    async def end(self) -> None:
+        if self._till:
+            await self.till.stop()
+        if self.lightningd:
+            await self.stop_node()
+        for till in self.killed:
+            await till.store.close()
+        # Lets the connections notice.
+        await asyncio.sleep(0)
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.clock, UTC)
+
+    def turn_clock(self, seconds: float) -> None:
+        self.clock += seconds
+        if self.lightningd:
+            self.lightningd.expire_due()
+
+    async def start_node(self) -> None:
+        self.lightningd = Simulator(self.path / "node", self.path / "node.jsonl", lambda: self.clock)
+        await self.lightningd.__aenter__()
+        self.node_id = self.lightningd.node_id
+        await self.wire.up()
+        await self.until_caught_up()
+
+    async def stop_node(self) -> None:
+        assert self.lightningd
+        await self.lightningd.__aexit__(None, None, None)
+        self.lightningd = None
+        await self.wire.down()
+        if till := self._till:
+            await eventually(lambda: not till.follower.is_following and not till.node.is_connected)
+
+    async def start_till(self) -> None:
+        self._till = Till(self.url, self.path / "rpc", self.now)
+        await self.until_caught_up()
+
+    async def kill_till(self) -> None:
+        await self.till.vanish()
+        self.killed.append(self.till)
+        self._till = None
+
+    async def ask_node(self, method: str, **params: Any) -> Any:
+        pipeline = Pipeline(str(self.path / "node"), SECONDS)
+        try:
+            return await pipeline.call(method, params)
+        finally:
+            await pipeline.hang_up()
+
+    async def until_caught_up(self) -> None:
+        """Wait until Till has followed the node to where it is now, if both are there."""
+        if self._till and self.lightningd:
+            now = await self.ask_node("wait", subsystem="invoices", indexname="updated", nextvalue=0)
+            await self.till.do(self.wire.until_awaited(now["updated"] + 1))
+
+    async def catch_up_and_die(self, dies_after: int | None) -> None:
+        """Till dies while it catches up, or then at the latest; with None it lives on."""
+        with suppress(Death):
+            await self.until_caught_up()
+        if self._till and dies_after is not None:
+            await self.kill_till()
+
+    async def pay_at_node(self, invoice: Invoice, amount_msat: int) -> None:
+        """Pay, which the node takes once and in time only."""
+        payable = invoice.payment_hash not in self.paid and self.now() < invoice.expires_at
+        if payable:
+            self.paid[invoice.payment_hash] = invoice.amount_msat or amount_msat
+        chosen = None if invoice.amount_msat else amount_msat
+        try:
+            await play_money.pay(self.path / "node", invoice.bolt11, chosen)
+        except OperatorError:
+            assert not payable
+        else:
+            assert payable
+
+    def hold_against_what_was_told(self, order: Order, outcome: Invoice | Conflict) -> None:
+        first = next(
+            (each for each in self.told.values() if order.label and each[1].label == order.label), None
+        )
+        others = [each for each in self.unanswered if order.label and each.label == order.label]
+        if isinstance(outcome, Conflict):
+            known = [first[1]] if first else others
+            expected = [each for other in known for each in conflicts(order, other)[: 1 if first else 2]]
+            assert outcome.message in expected
+            return
+        issued = as_issued(outcome)
+        assert all(
+            getattr(issued, name) == getattr(order, name) for name in (*ORDER, "label") if name != "expiry"
+        )
+        assert (issued.expires_at - issued.created_at).total_seconds() == order.expiry
+        assert issued == first[0] if first else issued.invoice_id not in self.told
+        self.told[issued.invoice_id] = (issued, order)
+        self.unanswered = [each for each in self.unanswered if each not in others]
+
+    @rule(order=orders, fate=fates)
+    @precondition(lambda self: self._till)
+    def create(self, order, fate):
+        """With requests and replies that get lost, and Till dying on the way."""
+        self.run(self._create(order, **fate))
+
+    @rule(data=st.data(), change=changes, seconds=st.sampled_from([0, LONG]))
+    @precondition(lambda self: self._till and self.labelled())
+    def create_again(self, data, change, seconds):
+        """The same order, or another with the same label, at once or when the first is over."""
+        order = data.draw(st.sampled_from(self.labelled()))
+        self.run(self._wait(seconds, None))
+        self.run(self._create(replace(order, **change)))
+
+    def labelled(self) -> list[Order]:
+        return [
+            order for order in [*self.unanswered, *(order for _, order in self.told.values())] if order.label
+        ]
+
+    async def _create(self, order, losing=(), dies_after=None, dies_unanswered=False):
+        till = self.till
+        self.wire.losing = list(losing)
+        till.store.statements_left = dies_after
+        till.store.dies_unanswered = dies_unanswered
+        try:
+            outcome = await till.do(till.invoicing.create(DAKK, order))
+        except Death:
+            self.unanswered.append(order)
+            await self.kill_till()
+        except Conflict as conflict:
+            self.hold_against_what_was_told(order, conflict)
+        except Unavailable:
+            # Of a lost reply nobody hears, and neither of one lost request.
+            assert not self.lightningd or losing[:2] == ["request", "request"]
+            self.unanswered.append(order)
+        else:
+            self.hold_against_what_was_told(order, outcome)
+            await self._watch(outcome)
+        self.wire.losing.clear()
+        till.store.statements_left, till.store.dies_unanswered = None, False
+        await self.until_caught_up()
+
+    @rule(order=orders.map(lambda order: replace(order, label=None)))
+    @precondition(lambda self: self._till and self.lightningd)
+    def create_so_slowly_that_its_end_is_missed(self, order):
+        """The node's update comes before the store has the invoice; a sweep finds it."""
+        self.run(self._create_slowly(order))
+
+    async def _create_slowly(self, order):
+        store = self.till.store
+        store.adding.clear()
+        store.may_add.clear()
+        creating = asyncio.create_task(self.till.invoicing.create(DAKK, order))
+        await store.adding.wait()
+        self.turn_clock(order.expiry)
+        await self.until_caught_up()
+        store.may_add.set()
+        self.hold_against_what_was_told(order, await creating)
+        self.turn_clock(NODE_NEEDS_TO_EXPIRE.total_seconds() + 1)
+        await self.till.sweep(self.node_id)
+
+    @rule(invoice=told, amount_msat=an_amount, in_the_last_second=st.booleans(), dies_after=may_die)
+    @precondition(lambda self: self.told and self.lightningd)
+    def pay(self, invoice, amount_msat, in_the_last_second, dies_after):
+        self.run(self._pay(invoice, amount_msat, in_the_last_second, dies_after))
+
+    async def _pay(self, invoice, amount_msat, in_the_last_second, dies_after):
+        if in_the_last_second:
+            self.turn_clock(max(0, invoice.expires_at.timestamp() - 1 - self.clock))
+            await self.until_caught_up()
+        if self._till:
+            self.till.store.statements_left = dies_after
+        await self.pay_at_node(invoice, amount_msat)
+        await self.catch_up_and_die(dies_after)
+
+    @rule(seconds=st.sampled_from([1, 1, SOON_OVER, LONG]), dies_after=may_die)
+    def wait(self, seconds, dies_after):
+        self.run(self._wait(seconds, dies_after))
+
+    async def _wait(self, seconds, dies_after):
+        if self._till:
+            self.till.store.statements_left = dies_after
+        self.turn_clock(seconds)
+        await self.catch_up_and_die(dies_after)
+
+    @rule()
+    def stop_or_start_node(self):
+        self.run(self.stop_node() if self.lightningd else self.start_node())
+
+    @rule(nicely=st.booleans())
+    @precondition(lambda self: self._till)
+    def end_till(self, nicely):
+        self.run(self._stop_till() if nicely else self.kill_till())
+
+    async def _stop_till(self):
+        await self.till.stop()
+        self._till = None
+
+    @rule()
+    @precondition(lambda self: not self._till)
+    def begin_till(self):
+        self.run(self.start_till())
+
+    @rule(invoice=told, amount_msat=an_amount)
+    @precondition(lambda self: self.told and self.lightningd)
+    def the_node_forgets_for_a_while(self, invoice, amount_msat):
+        """Restored from an old backup, and then from the right one: what it was paid before, it was paid."""
+        self.run(self._forget(invoice, amount_msat))
+
+    async def _forget(self, invoice, amount_msat):
+        if self._till:
+            await self.kill_till()
+        await self.pay_at_node(invoice, amount_msat)
+        await self.stop_node()
+        journal = self.path / "node.jsonl"
+        all_of_it = journal.read_bytes()
+        journal.write_bytes(all_of_it.splitlines(keepends=True)[0])
+        self.turn_clock(LONG + NODE_NEEDS_TO_EXPIRE.total_seconds() + 1)
+        await self.start_node()
+        await self.start_till()
+        await self.till.sweep(self.node_id)
+        await self.stop_node()
+        journal.write_bytes(all_of_it)
+        await self.start_node()
+
+    @rule(invoice=told)
+    @precondition(lambda self: self._till and self.told)
+    def look_up(self, invoice):
+        self.run(self._look_up(invoice))
+
+    async def _look_up(self, invoice):
+        invoicing = self.till.invoicing
+        stored = await self.till.store.get(invoice.invoice_id)
+        assert stored
+        expected = stored if self.lightningd else stored.by_the_clock(self.now())
+        assert await invoicing.get(DAKK, invoice.invoice_id) == expected
+        assert await invoicing.get_by_id(DAKK, invoice.id) == expected
+        assert await invoicing.get_by_payment_hash(DAKK, invoice.payment_hash) == expected
+        assert await invoicing.get_by_bolt11(DAKK, f"LIGHTNING:{invoice.bolt11.upper()}") == expected
+        if invoice.label:
+            assert await invoicing.get_by_label(DAKK, invoice.label) == expected
+        with pytest.raises(NotFound):
+            await invoicing.get_by_label(ANOTHER, invoice.label or "tea")
+        assert RANKS.index(expected.status) >= RANKS.index(
+            self.last_seen.get(invoice.invoice_id, Status.UNPAID)
+        )
+        self.last_seen[invoice.invoice_id] = expected.status
+
+    @rule(invoice=told)
+    @precondition(lambda self: self._till and self.told)
+    def watch(self, invoice):
+        self.run(self._watch(invoice))
+
+    async def _watch(self, invoice):
+        self.till.watches.append(Watch(self.till.invoicing, invoice.invoice_id, self.paid))
+
+    @invariant()
+    def the_store_is_as_the_node(self):
+        if self._till and self.lightningd:
+            self.run(self._audit())
+
+    async def _audit(self):
+        await self.until_caught_up()
+        rows = (await self.ask_node("listinvoices"))["invoices"]
+        found = {
+            row["payment_hash"]: await self.till.store.get_by_payment_hash(row["payment_hash"])
+            for row in rows
+        }
+        for row in rows:
+            if invoice := found[row["payment_hash"]]:
+                assert (invoice.status, invoice.bolt11) == (row["status"], row["bolt11"])
+                assert invoice.payment == payment_in(row)
+                assert self.paid.get(invoice.payment_hash) == row.get("amount_received_msat")
+        for invoice, _ in self.told.values():
+            stored = found[invoice.payment_hash]
+            assert stored
+            assert as_issued(stored) == invoice
+        ours = [each for each in found.values() if each]
+        received = [each.payment.amount_received_msat for each in ours if each.payment]
+        still_open = sum(not each.is_final for each in ours)
+        assert await self.till.store.totals() == Totals(len(ours), still_open, sum(received))
+        nobody_knows = [each for each in self.unanswered if not each.label]
+        assert len(rows) <= len(self.told) + len(nobody_knows) + len(
+            {each.label for each in self.unanswered if each.label}
+        )
+        for watch in self.till.watches:
+            await self._check_watch(watch)
+
+    async def _check_watch(self, watch):
+        stored = await self.till.store.get(watch.invoice_id)
+        if stored and stored.is_final:
+            await watch.task
+            assert watch.states[-1].is_final
+        assert [state.status for state in watch.states[:-1]] in ([], [Status.UNPAID])
+
+
+def payment_in(row):
+    """What the node says of a payment, if there was one."""
+    if row["status"] != "paid":
+        return None
+    return Payment(row["pay_index"], row["amount_received_msat"], utc(row["paid_at"]))
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    """Whoever sweeps here is told when."""
+    monkeypatch.setattr("tilld.runtime.retry.FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("tilld.runtime.retry.LONGEST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(follower_module, "SWEEP_SECONDS", 3600)
+
+
+def some(examples):
+    """So many examples, always the same; in the long profile what that says."""
+    if settings.get_current_profile_name() == "long":
+        return settings()
+    return settings(max_examples=examples, stateful_step_count=25, derandomize=True, database=None)
+
+
+def test_whatever_happens_the_store_is_as_the_node():
+    run_state_machine_as_test(Machine, settings=some(15))
+
+
+def test_whatever_happens_postgresql_is_as_the_node(postgresql):
+    class OnPostgresql(Machine):
+        def __init__(self):
+            super().__init__(new_database(postgresql))
+
+    run_state_machine_as_test(OnPostgresql, settings=some(2))

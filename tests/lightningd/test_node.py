@@ -1,0 +1,428 @@
+"""The node: one suite for the simulated lightningd and the real one."""
+
+import asyncio
+import hashlib
+import time
+
+import bolt11
+import pytest
+
+from tests.conftest import eventually
+from tests.support.nodes import LIGHTNINGD, real_node, simulated_node
+from tests.support.samples import NODE_ID, an_order
+from tests.support.scripted_node import error, result, scripted_node
+from tilld.errors import Internal, NodeOffline, TookTooLong
+from tilld.formats.times import utc
+from tilld.invoices.invoice import Payment, Seen, Status
+from tilld.invoices.terms import MAX_AMOUNT_MSAT
+from tilld.lightningd import node as node_module
+from tilld.lightningd.errors import MayExist
+from tilld.lightningd.node import Node, NodeReplaced
+from tilld.lightningd.rpc import Pipeline
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "simulated",
+        pytest.param(
+            "real",
+            marks=[
+                pytest.mark.lightningd,
+                pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD names no real lightningd"),
+            ],
+        ),
+    ],
+)
+async def lightningd(request, tmp_path_factory):
+    start = {"simulated": simulated_node, "real": real_node}[request.param]
+    async with start(tmp_path_factory.mktemp("node")) as lightningd:
+        yield lightningd
+
+
+@pytest.fixture
+async def node(lightningd):
+    node = Node(lightningd.rpc_file)
+    yield node
+    await node.close()
+
+
+@pytest.fixture
+def new_id():
+    """Ids that no other test has used."""
+    number = time.time_ns()
+
+    def next_id():
+        nonlocal number
+        number += 1
+        return f"{number:~>21}"
+
+    return next_id
+
+
+async def test_info_tells_who_it_is(node):
+    info = await node.info()
+
+    assert len(info.id) == 66
+    assert info.network == "regtest"
+    assert info.version.startswith("v2")
+    assert await node.identity() == info.id
+
+
+@pytest.mark.parametrize(
+    ("fields", "amount_msat", "description"),
+    [
+        ({"description": "a coffee"}, 5000, "a coffee"),
+        ({"amount_msat": None}, None, ""),
+        ({"amount_msat": 1}, 1, ""),
+        ({"amount_msat": 2**64 // 10}, 2**64 // 10, ""),
+        ({"amount_msat": MAX_AMOUNT_MSAT}, MAX_AMOUNT_MSAT, ""),
+        ({"description": 'é☕😀 "quoted" \\ back\tslash\nline'}, 5000, 'é☕😀 "quoted" \\ back\tslash\nline'),
+        ({"description": "\x7f"}, 5000, "\x7f"),
+        ({"description": "é" * 319 + "x"}, 5000, "é" * 319 + "x"),
+        ({"expiry": 365 * 86400}, 5000, ""),
+    ],
+)
+async def test_an_invoice_asks_for_what_was_ordered(node, new_id, fields, amount_msat, description):
+    """The bolt11 is the node's, signed by it, and says what the order says."""
+    order = an_order(**fields)
+    invoice_id = new_id()
+
+    issued = await node.invoice(invoice_id, order)
+
+    decoded = bolt11.decode(issued.bolt11)
+    assert decoded.amount_msat == amount_msat
+    assert (decoded.description or "") == description
+    assert decoded.expiry == order.expiry
+    assert decoded.payment_hash == issued.payment_hash
+    assert decoded.payee == issued.node_id == await node.identity()
+    # lightningd reads its clock once for the bolt11 and once for the expiry.
+    assert issued.expires_at.timestamp() - (decoded.date + order.expiry) in (0, 1)
+
+
+async def test_of_a_long_description_the_hash_is_in_the_invoice(node, new_id):
+    """And the node remembers it whole."""
+    invoice_id = new_id()
+
+    issued = await node.invoice(invoice_id, an_order(description="é" * 320))
+
+    decoded = bolt11.decode(issued.bolt11)
+    assert decoded.description_hash == hashlib.sha256(("é" * 320).encode()).hexdigest()
+    assert await node.description(issued.payment_hash) == "é" * 320
+
+
+async def test_a_label_in_use_may_exist_and_is_found(node, new_id):
+    """So a retry adopts what the first try has made."""
+    invoice_id = new_id()
+    order = an_order(description="a coffee")
+    issued = await node.invoice(invoice_id, order)
+
+    with pytest.raises(MayExist):
+        await node.invoice(invoice_id, order)
+    found = await node.find(invoice_id)
+
+    assert found.issued == issued
+    assert (found.label, found.amount_msat) == (invoice_id, 5000)
+    assert (found.seen.payment_hash, found.seen.status) == (issued.payment_hash, Status.UNPAID)
+    assert await node.find_by_payment_hash(issued.payment_hash) == found
+    assert await node.find(new_id()) is None
+
+
+async def test_a_payment_is_an_update(node, new_id, lightningd):
+    """With what was received and when."""
+    invoice_id = new_id()
+    issued = await node.invoice(invoice_id, an_order(amount_msat=None))
+    before = await node.latest("updated")
+    waiting = asyncio.create_task(node.wait_for_update(await node.identity(), before))
+    await node.latest("updated")
+
+    await lightningd.pay(issued.bolt11, 1234)
+    latest = await waiting
+    updates = await node.updates(before, latest)
+
+    assert (updates.updated_index, updates.more) == (latest, False)
+    [seen] = updates.seen
+    assert (seen.payment_hash, seen.status) == (issued.payment_hash, Status.PAID)
+    assert seen.payment.amount_received_msat == 1234
+    assert abs(seen.payment.paid_at.timestamp() - time.time()) < 60
+
+
+async def test_an_expiry_is_an_update(node, new_id):
+    after = await node.latest("updated")
+    issued = await node.invoice(new_id(), an_order(expiry=1))
+
+    seen: dict[str, Seen] = {}
+    while issued.payment_hash not in seen:
+        latest = await node.wait_for_update(await node.identity(), after)
+        updates = await node.updates(after, latest)
+        seen |= {each.payment_hash: each for each in updates.seen}
+        after = updates.updated_index
+
+    assert (seen[issued.payment_hash].status, seen[issued.payment_hash].payment) == (Status.EXPIRED, None)
+
+
+async def test_other_users_of_the_node_do_not_confuse(node, new_id, lightningd):
+    """Their invoices are told of like ours, and rows that were deleted leave a gap."""
+    before = await node.latest("updated")
+    rpc = Pipeline(str(lightningd.rpc_file), 10)
+    foreign = await rpc.invoice(1000, f"foreign-{new_id()}", "not ours")
+    deleted = new_id()
+    gone = await node.invoice(deleted, an_order())
+    issued = await node.invoice(new_id(), an_order())
+    for request in (foreign["bolt11"], issued.bolt11, gone.bolt11):
+        await lightningd.pay(request)
+    await rpc.delinvoice(deleted, "paid")
+    await rpc.hang_up()
+
+    latest = await node.latest("updated")
+    updates = await node.updates(before, latest)
+
+    assert latest == before + 3
+    assert [seen.payment_hash for seen in updates.seen] == [foreign["payment_hash"], issued.payment_hash]
+    assert (updates.updated_index, updates.more) == (latest, False)
+
+
+async def test_all_invoices_are_listed_in_pages(node, new_id, lightningd, monkeypatch):
+    """Those of others too, each with what became of it."""
+    monkeypatch.setattr(node_module, "PAGE", 2)
+    before = await node.latest("created")
+    rpc = Pipeline(str(lightningd.rpc_file), 10)
+    foreign = await rpc.invoice(1000, f"foreign-{new_id()}", "not ours")
+    await rpc.hang_up()
+    issued = [await node.invoice(new_id(), an_order(amount_msat=None)) for _ in range(2)]
+    await lightningd.pay(issued[1].bolt11, 1234)
+
+    listed = [await node.invoices(before)]
+    while (await node.invoices(listed[-1].created_index)).invoices:
+        listed.append(await node.invoices(listed[-1].created_index))
+
+    found = [each for page in listed for each in page.invoices]
+    assert [each.issued.payment_hash for each in found] == [
+        foreign["payment_hash"], *(each.payment_hash for each in issued)
+    ]  # fmt: skip
+    assert [each.amount_msat for each in found] == [1000, None, None]
+    assert [each.seen.status for each in found] == [Status.UNPAID, Status.UNPAID, Status.PAID]
+    assert [each.is_labelled_by_till for each in found] == [False, True, True]
+    assert found[2].seen.payment.amount_received_msat == 1234
+    assert listed[-1].created_index == await node.latest("created")
+
+
+async def test_updates_come_in_pages(node, new_id, lightningd, monkeypatch):
+    """A page that is full says that there is more."""
+    monkeypatch.setattr(node_module, "PAGE", 2)
+    before = await node.latest("updated")
+    issued = [await node.invoice(new_id(), an_order()) for _ in range(5)]
+    for each in issued:
+        await lightningd.pay(each.bolt11)
+    latest = await node.latest("updated")
+
+    seen, more, after = [], True, before
+    while more:
+        updates = await node.updates(after, latest)
+        seen += [each.payment_hash for each in updates.seen]
+        more, after = updates.more, updates.updated_index
+
+    assert seen == [each.payment_hash for each in issued]
+    assert after == latest
+
+
+async def test_a_node_that_is_not_there_is_offline_at_once(tmp_path):
+    node = Node(tmp_path / "rpc")
+
+    for call in (node.info(), node.invoice("~" * 21, an_order()), node.find("x"), node.updates(0, 1)):
+        with pytest.raises(NodeOffline):
+            await call
+
+
+async def test_a_node_that_goes_takes_what_waits_with_it_and_is_found_again(tmp_path):
+    async with simulated_node(tmp_path):
+        node = Node(tmp_path / "rpc")
+        identity = await node.identity()
+        waiting = asyncio.create_task(node.wait_for_update(await node.identity(), 0))
+        await node.latest("updated")
+    with pytest.raises(NodeOffline):
+        await waiting
+    with pytest.raises(NodeOffline):
+        await node.info()
+    async with simulated_node(tmp_path):
+        assert await node.identity() == identity
+        await node.close()
+
+
+OTHER_ID = "03" + "cd" * 32
+GETINFO = {
+    "id": NODE_ID, "alias": "scripted", "color": "02abab", "num_peers": 0, "num_pending_channels": 0,
+    "num_active_channels": 0, "num_inactive_channels": 0, "version": "v26", "blockheight": 0,
+    "network": "regtest", "fees_collected_msat": 0,
+}  # fmt: skip
+
+
+def answering(**answers):
+    """Answers by method; a method that has none is never answered."""
+
+    async def answer(request):
+        answer = {"getinfo": lambda request: result(request, GETINFO)} | answers
+        return answer[request["method"]](request) if request["method"] in answer else None
+
+    return answer
+
+
+async def test_a_lost_reply_may_exist(tmp_path):
+    """The node has heard the call, and then there is no reply: nothing may be said before a look."""
+    async with scripted_node(tmp_path / "rpc", answering()):
+        node = Node(tmp_path / "rpc", timeout=0.1)
+        with pytest.raises(MayExist):
+            await node.invoice("~" * 21, an_order())
+        await node.close()
+
+
+PAID = {
+    "label": "~" * 21, "bolt11": "lnbcrt1", "payment_hash": "ab" * 32, "expires_at": 2_000_000_000,
+    "created_index": 1, "status": "paid", "pay_index": 1, "amount_received_msat": "5000msat",
+    "paid_at": 1_900_000_000,
+}  # fmt: skip
+
+
+async def test_a_payment_is_read_in_the_words_of_older_versions_too(tmp_path):
+    async with scripted_node(
+        tmp_path / "rpc", answering(listinvoices=lambda request: result(request, {"invoices": [PAID]}))
+    ):
+        node = Node(tmp_path / "rpc")
+        found = await node.find("~" * 21)
+        await node.close()
+    assert found
+    assert found.seen.payment == Payment(1, 5000, utc(1_900_000_000))
+
+
+@pytest.mark.parametrize(
+    ("reply", "raised"),
+    [
+        (lambda request: error(request, -32602, "LIGHTNING_DIR/secret"), Internal),
+        (lambda request: error(request, -1, "whatever"), Internal),
+        (lambda request: result(request, {}), Internal),
+        (lambda request: result(request, {"invoices": "none"}), Internal),
+        (lambda request: result(request, {"invoices": [{"label": "~" * 21}]}), Internal),
+        (lambda request: result(request, None), Internal),
+        (lambda request: result(request, {"invoices": [PAID | {"pay_index": True}]}), Internal),
+        (lambda request: result(request, {"invoices": [PAID | {"payment_hash": 1}]}), Internal),
+        (lambda request: result(request, {"invoices": [PAID | {"label": "\ud800"}]}), Internal),
+        (lambda request: result(request, {"invoices": [PAID | {"amount_received_msat": 1.0}]}), Internal),
+        (lambda request: result(request, {"invoices": [PAID | {"amount_received_msat": 2**63}]}), Internal),
+        (
+            lambda request: result(request, {"invoices": [PAID | {"amount_received_msat": "1e9999999msat"}]}),
+            Internal,
+        ),
+        # What lightningd itself answers to the longest expiry that it takes.
+        (
+            lambda request: result(request, {"invoices": [PAID | {"expires_at": 2**60 + 1_795_217_785}]}),
+            Internal,
+        ),
+        (lambda request: None, TookTooLong),
+    ],
+)
+async def test_what_a_node_should_not_say_is_our_fault_and_told_to_nobody(tmp_path, reply, raised):
+    async with scripted_node(tmp_path / "rpc", answering(listinvoices=reply)):
+        node = Node(tmp_path / "rpc", timeout=0.1)
+        with pytest.raises(raised) as told:
+            await node.find("~" * 21)
+        await node.close()
+    assert "secret" not in told.value.message
+
+
+async def test_a_node_that_hangs_ends_the_waiting(tmp_path):
+    """It would go on for ever."""
+    hangs = asyncio.Event()
+
+    def getinfo(request):
+        return None if hangs.is_set() else result(request, GETINFO)
+
+    async with scripted_node(tmp_path / "rpc", answering(getinfo=getinfo)):
+        node = Node(tmp_path / "rpc", timeout=0.1, liveness=0.05)
+        await node.info()
+        waiting = asyncio.create_task(node.wait_for_update(await node.identity(), 0))
+        hangs.set()
+        with pytest.raises(TookTooLong):
+            await waiting
+        assert not node.is_connected
+        await node.close()
+
+
+def replacing(**answers):
+    """Answers of a node that is replaced once it has answered one of these."""
+    replaced = asyncio.Event()
+
+    def last(method):
+        def answer(request):
+            replaced.set()
+            # What makes no sense ends the connection.
+            return answers[method](request) + b"bye\n\n"
+
+        return answer
+
+    def getinfo(request):
+        return result(request, GETINFO | {"id": OTHER_ID} if replaced.is_set() else GETINFO)
+
+    return answering(**{method: last(method) for method in answers}, getinfo=getinfo)
+
+
+async def test_an_invoice_of_a_node_that_was_replaced_is_looked_up(tmp_path):
+    """Nobody can tell which of the two has made it."""
+    issued = {"payment_hash": "ab" * 32, "expires_at": 2_000_000_000, "bolt11": "lnbcrt1"}
+    async with scripted_node(tmp_path / "rpc", replacing(invoice=lambda request: result(request, issued))):
+        node = Node(tmp_path / "rpc")
+        with pytest.raises(MayExist):
+            await node.invoice("~" * 21, an_order())
+        await node.close()
+
+
+async def test_nobody_waits_for_the_updates_of_another_node(tmp_path):
+    """Its index may be far behind, and the wait would not end."""
+    latest = replacing(wait=lambda request: result(request, {"updated": 7}))
+
+    async def answer(request):
+        return await latest(request) if request["params"].get("nextvalue", 0) == 0 else None
+
+    async with scripted_node(tmp_path / "rpc", answer):
+        node = Node(tmp_path / "rpc")
+        node_id = await node.identity()
+        assert await node.latest("updated") == 7
+        with pytest.raises(NodeReplaced):
+            await node.wait_for_update(node_id, 7)
+        await node.close()
+
+
+async def test_a_node_that_hangs_is_not_waited_for(tmp_path):
+    """Not even for what is asked with the command that waits."""
+    async with scripted_node(tmp_path / "rpc", answering()):
+        node = Node(tmp_path / "rpc", timeout=0.1)
+        with pytest.raises(TookTooLong):
+            await node.latest("updated")
+        await node.close()
+
+
+async def test_those_who_ask_about_the_node_share_its_answer_for_a_second(tmp_path, monkeypatch):
+    """One who gives up disturbs no other. Later it is asked again, and also on a new connection."""
+    asked, may_answer = 0, asyncio.Event()
+
+    async def answer(request):
+        nonlocal asked
+        asked += 1
+        await may_answer.wait()
+        return result(request, GETINFO | {"num_peers": asked})
+
+    async with scripted_node(tmp_path / "rpc", answer):
+        node = Node(tmp_path / "rpc")
+        asking = [asyncio.create_task(node.recent_info(10)) for _ in range(3)]
+        await eventually(lambda: asked == 1)
+        asking[0].cancel()
+        may_answer.set()
+        told = await asyncio.gather(*asking[1:], node.recent_info(10))
+        assert [info.num_peers for info in told] == [1, 1, 1]
+
+        await node.close()
+        assert (await node.recent_info(10)).num_peers == 2
+        monkeypatch.setattr(node_module, "RECENT_SECONDS", 0)
+        assert (await node.recent_info(10)).num_peers == 3
+    with pytest.raises(NodeOffline):
+        await node.recent_info(10)
+    await node.close()

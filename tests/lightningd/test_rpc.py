@@ -1,0 +1,205 @@
+"""Many calls over one connection: what a real node may do to it."""
+
+import asyncio
+import gc
+from typing import Any
+
+import pytest
+import uvloop
+from pyln.client import RpcError
+
+from tests.support.scripted_node import error, result, scripted_node
+from tilld.lightningd.rpc import ConnectionLost, Pipeline
+
+
+@pytest.fixture
+def rpc_file(tmp_path):
+    return tmp_path / "rpc"
+
+
+@pytest.fixture
+async def pipeline(rpc_file):
+    pipeline = Pipeline(str(rpc_file), timeout=10)
+    yield pipeline
+    await pipeline.hang_up()
+
+
+async def test_replies_find_their_calls_in_any_order(pipeline, rpc_file):
+    """lightningd answers when it can, and a call that waits holds up no other."""
+    second_is_answered = asyncio.Event()
+
+    async def answer(request):
+        if request["method"] == "getinfo":
+            await second_is_answered.wait()
+        return result(request, request["method"])
+
+    async with scripted_node(rpc_file, answer):
+        first = asyncio.create_task(pipeline.getinfo())
+        assert await pipeline.listpeers() == "listpeers"
+        second_is_answered.set()
+        assert await first == "getinfo"
+
+
+async def test_an_error_is_pyln_clients(pipeline, rpc_file):
+    async def answer(request):
+        return error(request, 900, "Duplicate label")
+
+    async with scripted_node(rpc_file, answer):
+        with pytest.raises(RpcError) as refused:
+            await pipeline.invoice(1, "label", "é")
+
+    assert refused.value.error == {"code": 900, "message": "Duplicate label"}
+    assert refused.value.payload == {"amount_msat": 1, "label": "label", "description": "é"}
+
+
+async def test_a_node_that_is_not_there_is_told_at_once(pipeline):
+    with pytest.raises(ConnectionLost) as lost:
+        await pipeline.getinfo()
+
+    assert not lost.value.sent
+
+
+async def test_a_call_without_a_reply_times_out_and_disturbs_no_other(pipeline, rpc_file):
+    """Its late reply is dropped."""
+    late = asyncio.Event()
+
+    async def answer(request):
+        if request["method"] == "getinfo":
+            await late.wait()
+        return result(request, request["method"])
+
+    async with scripted_node(rpc_file, answer):
+        pipeline.timeout = 0.2
+        with pytest.raises(TimeoutError):
+            await pipeline.getinfo()
+        pipeline.timeout = 10
+        late.set()
+        assert await pipeline.listpeers() == "listpeers"
+
+
+async def test_waiting_has_no_time_out(pipeline, rpc_file):
+    """It takes as long as nothing happens."""
+    pipeline.timeout = 0.2
+
+    async def answer(request):
+        await asyncio.sleep(2 * pipeline.timeout)
+        return result(request, {"updated": 1})
+
+    async with scripted_node(rpc_file, answer):
+        assert await pipeline.call("wait", {"nextvalue": 1}) == {"updated": 1}
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"{]\n\n",
+        b"\xff\xfe\n\n",
+        b"[]\n\n",
+        b'"text"\n\n',
+        b'{"jsonrpc":"2.0"}\n\n',
+        b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"No id"}}\n\n',
+        b'{"jsonrpc":"2.0","id":null,"result":{}}\n\n',
+        b'{"jsonrpc":"2.0","id":[1],"result":{}}\n\n',
+        b'{"jsonrpc":"2.0","id":"till:getinfo#1","error":"no"}\n\n',
+        b"[" * 100_000 + b"\n\n",
+    ],
+)
+async def test_after_garbage_the_connection_is_made_anew(pipeline, rpc_file, garbage, caplog, capsys):
+    """Nothing that comes behind it can be trusted. The operator is told in one line."""
+    replies = [garbage]
+
+    async def answer(request):
+        return replies.pop() if replies else result(request, "good")
+
+    async with scripted_node(rpc_file, answer):
+        with pytest.raises(ConnectionLost) as lost:
+            await pipeline.getinfo()
+        assert lost.value.sent
+        assert await pipeline.getinfo() == "good"
+    gc.collect()
+    assert capsys.readouterr().out.count("lightningd's replies make no sense") == 1
+    assert "never retrieved" not in caplog.text
+
+
+async def test_half_a_reply_and_then_the_end_is_a_loss(pipeline, rpc_file):
+    """The call may have been heard."""
+    half_sent = asyncio.Event()
+
+    async def answer(request):
+        half_sent.set()
+        return b'{"jsonrpc":"2.0",'
+
+    async with scripted_node(rpc_file, answer):
+        call = asyncio.create_task(pipeline.call("wait", {}))
+        await half_sent.wait()
+        await pipeline.hang_up()
+        with pytest.raises(ConnectionLost) as lost:
+            await call
+    assert lost.value.sent
+
+
+async def test_hanging_up_on_a_connection_just_made_ends_its_calls(pipeline, rpc_file):
+    """Even before the connection was read from once."""
+
+    async def answer(request):
+        return None
+
+    async with scripted_node(rpc_file, answer):
+        call = asyncio.create_task(pipeline.call("wait", {}))
+        while pipeline.connection is None:
+            await asyncio.sleep(0)
+        await pipeline.hang_up()
+        with pytest.raises(ConnectionLost):
+            async with asyncio.timeout(5):
+                await call
+
+
+def test_a_call_in_the_moment_of_a_loss_is_told_so_and_nothing_else_is_said(rpc_file):
+    """In the loop of a running Till, which is stricter than asyncio's own."""
+    said = []
+
+    async def answer(request):
+        return result(request, "good")
+
+    async def lose():
+        asyncio.get_running_loop().set_exception_handler(lambda _, problem: said.append(problem))
+        pipeline = Pipeline(str(rpc_file), timeout=10)
+        async with scripted_node(rpc_file, answer):
+            await pipeline.getinfo()
+            call = asyncio.create_task(pipeline.getinfo())
+            connection: Any = pipeline.connection
+            connection._writer.transport.abort()
+            with pytest.raises(ConnectionLost):
+                await call
+            assert await pipeline.getinfo() == "good"
+            await pipeline.hang_up()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(lose())
+
+    assert not said
+
+
+async def test_a_reply_of_megabytes_is_read(pipeline, rpc_file):
+    """Descriptions of other users' invoices have no limit."""
+
+    async def answer(request):
+        return result(request, "x" * 5_000_000)
+
+    pipeline.timeout = 10
+    async with scripted_node(rpc_file, answer):
+        assert len(await pipeline.getinfo()) == 5_000_000
+
+
+async def test_a_node_that_comes_back_is_found_again(pipeline, rpc_file):
+    async def answer(request):
+        return result(request, "here")
+
+    async with scripted_node(rpc_file, answer):
+        assert await pipeline.getinfo() == "here"
+        await pipeline.hang_up()
+    rpc_file.unlink(missing_ok=True)
+    with pytest.raises(ConnectionLost):
+        await pipeline.getinfo()
+    async with scripted_node(rpc_file, answer):
+        assert await pipeline.getinfo() == "here"

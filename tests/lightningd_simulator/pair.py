@@ -1,0 +1,103 @@
+"""Two simulated nodes, each of which knows the way to the other, and what goes between them can be held."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from pathlib import Path
+
+from lightningd_simulator import Simulator
+from tests.lightningd_simulator.conftest import Clock
+
+
+class Way:
+    """A socket that leads to a node; a request of a method that is held goes on when it is released."""
+
+    def __init__(self, rpc_file: Path) -> None:
+        self.rpc_file = rpc_file
+        self.held: str | None = None
+        self.waiting = asyncio.Semaphore(0)
+        self._released = asyncio.Event()
+
+    def hold(self, method: str) -> None:
+        self.held = method
+        self._released.clear()
+
+    def release(self) -> None:
+        self.held = None
+        self._released.set()
+
+    async def lead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A payment that was sent arrives, also when its sender is no more.
+        request = await reader.readuntil(b"}}")
+        if json.loads(request)["method"] == self.held:
+            self.waiting.release()
+            await self._released.wait()
+        with closing(writer), suppress(OSError, EOFError):
+            replies, requests = await asyncio.open_unix_connection(self.rpc_file)
+            with closing(requests):
+                requests.write(request)
+                writer.write(await replies.readuntil(b"\n\n"))
+
+
+class Pair:
+    """Node a makes the requests, node b answers them."""
+
+    def __init__(self, directory: Path, clock: Clock, *, limits_messages: bool = False) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._limits_messages = limits_messages
+        self._running: dict[str, AsyncExitStack] = {}
+        self.ways = {name: Way(self.rpc_file(name)) for name in "ab"}
+        self.nodes: dict[str, Simulator] = {}
+
+    def rpc_file(self, name: str) -> Path:
+        return self._directory / name
+
+    def way_to(self, name: str) -> Path:
+        return self._directory / f"to-{name}"
+
+    async def start(self, name: str) -> None:
+        other = {"a": "b", "b": "a"}[name]
+        stack = self._running[name] = AsyncExitStack()
+        self.nodes[name] = await stack.enter_async_context(
+            Simulator(
+                self.rpc_file(name),
+                self._directory / f"{name}.jsonl",
+                self._clock,
+                peers=[self.way_to(other)],
+                limits_messages=self._limits_messages,
+            )
+        )
+
+    async def kill(self, name: str) -> None:
+        await self._running.pop(name).aclose()
+
+    def pass_time(self, seconds: float) -> None:
+        self._clock.now += seconds
+        for name in self._running:
+            self.nodes[name].expire_due()
+
+    async def close(self) -> None:
+        for name in list(self._running):
+            await self.kill(name)
+
+
+@asynccontextmanager
+async def pair_of_nodes(
+    directory: Path, clock: Clock, *, limits_messages: bool = False
+) -> AsyncIterator[Pair]:
+    pair = Pair(directory, clock, limits_messages=limits_messages)
+    servers = [
+        await asyncio.start_unix_server(way.lead, pair.way_to(name)) for name, way in pair.ways.items()
+    ]
+    try:
+        for name in "ab":
+            await pair.start(name)
+        yield pair
+    finally:
+        await pair.close()
+        for way in pair.ways.values():
+            way.release()
+        for server in servers:
+            server.close()

@@ -1,0 +1,230 @@
+"""How requests are cut out of a stream, and what is read in them."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightningd_simulator import Simulator
+from lightningd_simulator.rpc import values
+from lightningd_simulator.rpc.requests import Inbox, Object, Value, as_written
+from tests.lightningd_simulator.rpc import Rpc, connected
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=8,
+)
+
+
+@given(st.lists(st.dictionaries(st.text(), JSON), max_size=4), st.booleans(), st.data())
+def test_messages_survive_any_cut(messages: list[dict[str, Any]], ascii_only: bool, data: Any) -> None:
+    """Several messages, cut into pieces anywhere, come out whole and as they were."""
+    texts = [json.dumps({**message, "jsonrpc": "2.0"}, ensure_ascii=ascii_only) for message in messages]
+    stream = data.draw(st.sampled_from(["", " ", "\n\n"])).join(texts).encode(errors="replace")
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=5)))
+
+    inbox, found = Inbox(), list[Value]()
+    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        inbox.feed(stream[start:end])
+        found += inbox
+
+    expected = [json.loads(text.encode(errors="replace")) for text in texts]
+    assert [json.loads(as_written(message)) for message in found] == expected
+
+
+async def test_one_byte_at_a_time(rpc: Rpc) -> None:
+    """A request may arrive in as many pieces as it has bytes."""
+    description = 'a\\"b}{\\\\ \\n é'
+    text = (
+        '{"jsonrpc":"2.0","id":1,"method":"invoice","params":'
+        f'{{"amount_msat":1,"label":"x","description":"{description}"}}}}'
+    )
+    for byte in text.encode():
+        rpc.write(bytes([byte]))
+
+    assert (await rpc.next_reply())["result"]["created_index"] == 1
+    listed = await rpc.result("listinvoices")
+    assert listed["invoices"][0]["description"] == 'a"b}{\\ \n é'
+
+
+async def test_replies_come_as_they_get_ready(rpc: Rpc) -> None:
+    """A request that blocks does not hold up those behind it."""
+    waiting = rpc.send("waitanyinvoice", {"lastpay_index": 0})
+    making = rpc.send("invoice", {"amount_msat": 1, "label": "x", "description": "d"})
+
+    made = await rpc.next_reply()
+    assert made["id"] == making
+    paying = rpc.send("xpay", {"invstring": made["result"]["bolt11"]})
+
+    assert [(await rpc.next_reply())["id"] for _ in range(2)] == [paying, waiting]
+
+
+async def test_a_request_of_16_mib(rpc: Rpc) -> None:
+    """Large requests are read whole."""
+    params = {"amount_msat": 1, "label": "x", "description": "é" * 2**23, "deschashonly": True}
+
+    assert await rpc.call("invoice", params)
+    assert (await rpc.result("listinvoices"))["invoices"][0]["description"] == params["description"]
+
+
+async def test_a_thousand_requests_in_one_write(rpc: Rpc) -> None:
+    """All are answered, also when the client reads only later."""
+    numbers = [rpc.send("getinfo") for _ in range(1000)]
+
+    assert [(await rpc.next_reply())["id"] for _ in numbers] == numbers
+
+
+async def test_nothing_more_is_read_after_nonsense(node: Simulator, rpc: Rpc) -> None:
+    """One error without an id, then silence on this connection; others are not affected."""
+    rpc.write(b'}{"jsonrpc":"2.0","id":1,"method":"getinfo","params":{}}')
+
+    reply = await rpc.next_reply()
+    assert (reply["id"], reply["error"]["code"]) == (None, -32600)
+    rpc.send("stop")
+    async with connected(node.rpc_file) as other:
+        assert await other.result("getinfo")
+
+
+@pytest.mark.parametrize("written", ["7", "-7", '"a/1"', '"\\u00e9"', "null", "true", "1e3"])
+async def test_an_id_comes_back_as_it_was_written(written: str, rpc: Rpc) -> None:
+    """Strings and primitives are ids."""
+    rpc.write(f'{{"jsonrpc":"2.0","id":{written},"method":"getinfo","params":[]}}'.encode())
+
+    assert (await rpc.next_reply())["id"] == json.loads(written)
+
+
+async def test_half_a_surrogate_in_a_label(rpc: Rpc) -> None:
+    """What is no character can be a label, and is shown as it came."""
+    rpc.write(
+        b'{"jsonrpc":"2.0","id":0,"method":"invoice",'
+        b'"params":{"amount_msat":1,"label":"a\\ud800","description":"d"}}'
+    )
+    assert "result" in await rpc.next_reply()
+
+    assert (await rpc.result("listinvoices"))["invoices"][0]["label"] == "a\ud800"
+
+
+@pytest.mark.parametrize(
+    ("params", "problem"),
+    [
+        ([1000, "x", "d", 60, [], "00", "more", 1, True, None], "too many parameters: got 10, expected 9"),
+        ([1000, "x", "d", None, None, "00"], "preimage: should be 64 hex digits: invalid token (see logs"),
+        ({"amount_msat": 1, "label": "x", "description": "d", "cltv": -1}, "cltv: should be an integer"),
+        ({"amount_msat": 1, "label": "x", "description": "d", "deschashonly": "true"}, "should be 'true' or"),
+        ({"amount_msat": 1, "label": "x", "description": "d", "exposeprivatechannels": 7}, "of form NxNxN"),
+        ({"amount_msat": 1, "label": "x", "description": "d", "fallbacks": "bcrt1"}, "should be an array"),
+    ],
+)
+async def test_wrong_parameters(params: Any, problem: str, rpc: Rpc) -> None:
+    """They are named, with what they should be."""
+    error = (await rpc.call("invoice", params))["error"]
+
+    assert error["code"] == -32602
+    assert problem in error["message"]
+
+
+async def test_check_tells_without_doing(rpc: Rpc) -> None:
+    """check names the command and does nothing."""
+    params = {"command_to_check": "invoice", "amount_msat": 1, "label": "x", "description": "d"}
+
+    assert await rpc.result("check", **params) == {"command_to_check": "invoice"}
+    assert await rpc.result("listinvoices") == {"invoices": []}
+    missing = await rpc.call("check", ["invoice", 1])
+    assert missing["error"]["message"] == "missing required parameter: label"
+
+
+@pytest.mark.parametrize(
+    ("written", "amount_msat"),
+    [
+        ("1", 1),
+        ("18446744073709551615", 2**64 - 1),
+        ("18446744073709551616", None),
+        ("7sat", 7000),
+        ("0.1sat", None),
+        ("0.00000000001btc", 1),
+        ("0.000000000001btc", None),
+        ("123456.78901234567btc", 12345678901234567),
+        ("21000000btc", 21 * 10**17),
+        ("btc", None),
+        ("1e3", None),
+        ("1.0", None),
+        ("0x10", None),
+        ("9" * 5000, None),
+    ],
+)
+def test_amounts_are_exact(written: str, amount_msat: int | None) -> None:
+    """Every form of an amount is read to the last millisatoshi, or refused."""
+    if amount_msat is None:
+        with pytest.raises(ValueError, match="should be a millisatoshi amount"):
+            values.msat(written)
+    else:
+        assert values.msat(written) == amount_msat
+
+
+def test_of_two_members_with_one_name_both_are_seen() -> None:
+    """A duplicate parameter can be refused because it is not lost."""
+    inbox = Inbox()
+    inbox.feed(b'{"jsonrpc":"2.0","a":1,"a":2}')
+
+    [message] = inbox
+    assert isinstance(message, Object)
+    assert message.pairs == [("jsonrpc", "2.0"), ("a", "1"), ("a", "2")]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given"),
+    [
+        ({}, "all"),
+        ({"invoices": True}, "all"),
+        ({"invoices": [{}]}, {}),
+        ({"invoices": [True]}, {}),
+        (
+            {"invoices": [{"status": True, "no_such": True, "label": True}]},
+            {"label": "x", "status": "unpaid"},
+        ),
+        ({"invoices": [{"label": {"deeper": True}}]}, {"label": "x"}),
+        ({"invoices": [[True]]}, {}),
+        ({"invoices": {"label": True}}, None),
+    ],
+)
+async def test_a_filter_names_what_is_wanted(wanted: Any, given: Any, rpc: Rpc) -> None:
+    """The rest is left out, and what the filter takes for something else is empty."""
+    await rpc.result("invoice", amount_msat=1, label="x", description="é" * 1_000_000, deschashonly=True)
+    [whole] = (await rpc.result("listinvoices"))["invoices"]
+
+    request = {"jsonrpc": "2.0", "id": "f", "method": "listinvoices", "params": {}, "filter": wanted}
+    rpc.write(json.dumps(request).encode())
+
+    found = (await rpc.next_reply())["result"]["invoices"]
+    assert found == ([] if given is None else [whole if given == "all" else given])
+
+
+async def test_what_is_waited_for_is_filtered_too(rpc: Rpc) -> None:
+    """Other fields and other members of the result are left out."""
+    request = {"jsonrpc": "2.0", "id": 0, "method": "waitanyinvoice", "params": {}}
+    rpc.write(json.dumps(request | {"filter": {"status": True, "bolt11": False}}).encode())
+    assert "value must be true" in (await rpc.next_reply())["error"]["message"]
+    rpc.write(json.dumps(request | {"filter": {"status": True}}).encode())
+    made = await rpc.result("invoice", amount_msat=1, label="x", description="d")
+
+    await rpc.result("xpay", invstring=made["bolt11"])
+
+    assert (await rpc.reply_to(0))["result"] == {"status": "paid"}
+
+
+@pytest.mark.parametrize(
+    "wrong", [True, None, "invoices", {"invoices": 1}, {"invoices": []}, {"a": [{}, {}]}]
+)
+async def test_a_filter_that_is_none_is_refused(wrong: Any, rpc: Rpc) -> None:
+    rpc.write(
+        json.dumps({"jsonrpc": "2.0", "id": 0, "method": "stop", "params": {}, "filter": wrong}).encode()
+    )
+
+    error = (await rpc.next_reply())["error"]
+    assert error["code"] == -32602
+    assert re.fullmatch(r"filter: .*: invalid token '.*'", error["message"])
+    assert "id" in await rpc.result("getinfo")

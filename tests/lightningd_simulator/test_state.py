@@ -1,0 +1,291 @@
+"""What outlives a restart, a kill, and a damaged file; and who may have the socket."""
+
+# ruff: noqa: ASYNC240 - the files are small, and nobody else is served meanwhile
+
+import asyncio
+import contextlib
+import errno
+import itertools
+import resource
+import signal
+import socket
+import stat
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from lightningd_simulator import Simulator
+from tests.lightningd_simulator.conftest import Clock
+from tests.lightningd_simulator.rpc import Reply, Rpc, connected
+
+PROGRAM = """
+import asyncio, pathlib, sys
+from tilld.simulator import serve
+paths = map(pathlib.Path, sys.argv[1:])
+asyncio.run(serve(*paths, ready=lambda: print("ready", flush=True)))
+"""
+
+
+async def create(rpc: Rpc, label: str, **more: object) -> Reply:
+    return await rpc.call("invoice", {"amount_msat": 1000, "label": label, "description": "d", **more})
+
+
+async def pay(rpc: Rpc, label: str) -> None:
+    [invoice] = (await rpc.result("listinvoices", label=label))["invoices"]
+    await rpc.result("xpay", invstring=invoice["bolt11"])
+
+
+@contextlib.asynccontextmanager
+async def process(rpc_file: Path, state: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A simulated node in a process of its own, that listens."""
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", PROGRAM, rpc_file, state),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert running.stdout
+    try:
+        assert await running.stdout.readline() == b"ready\n"
+        yield running
+    finally:
+        if running.returncode is None:
+            running.kill()
+        await running.communicate()
+
+
+async def test_everything_is_there_after_a_restart(tmp_path: Path, clock: Clock) -> None:
+    """Key, invoices, indexes and counters are the same, and go on from where they were."""
+    rpc_file, state = tmp_path / "rpc", tmp_path / "state"
+    indexes = ("created", "updated", "deleted")
+    counters = [{"subsystem": "invoices", "indexname": index, "nextvalue": 0} for index in indexes]
+    async with Simulator(rpc_file, state, clock) as node, connected(rpc_file) as rpc:
+        for label in ("paid", "deleted", "unpaid", "undescribed", "caf\\u00e9"):
+            await create(rpc, label)
+        await create(rpc, "expired", expiry=1)
+        for label in ("deleted", "paid"):
+            await pay(rpc, label)
+        await rpc.result("delinvoice", label="deleted", status="paid")
+        await rpc.result("delinvoice", label="undescribed", status="unpaid", desconly=True)
+        clock.now += 2
+        node.expire_due()
+        before = [await rpc.result("getinfo"), await rpc.result("listinvoices")]
+        before += [await rpc.result("wait", **counter) for counter in counters]
+
+    async with Simulator(rpc_file, state, clock), connected(rpc_file) as rpc:
+        after = [await rpc.result("getinfo"), await rpc.result("listinvoices")]
+        after += [await rpc.result("wait", **counter) for counter in counters]
+        assert after == before
+        assert (await create(rpc, "paid"))["error"]["code"] == 900
+        assert (await create(rpc, "next"))["result"]["created_index"] == 7
+        await pay(rpc, "next")
+        assert (await rpc.result("waitanyinvoice", lastpay_index=2))["pay_index"] == 3
+
+
+async def test_without_state_nothing_is_kept(tmp_path: Path) -> None:
+    """A node in memory starts anew, with another key."""
+    rpc_file = tmp_path / "rpc"
+    async with Simulator(rpc_file) as node, connected(rpc_file) as rpc:
+        await create(rpc, "x")
+        first_id = node.node_id
+
+    async with Simulator(rpc_file) as node, connected(rpc_file) as rpc:
+        assert await rpc.result("listinvoices") == {"invoices": []}
+        assert node.node_id != first_id
+    assert [path.name for path in tmp_path.iterdir()] == ["rpc"]
+
+
+async def test_an_expiry_while_it_was_down(tmp_path: Path, clock: Clock) -> None:
+    """It is applied on start, once."""
+    rpc_file, state = tmp_path / "rpc", tmp_path / "state"
+    async with Simulator(rpc_file, state, clock), connected(rpc_file) as rpc:
+        await create(rpc, "x", expiry=10)
+
+    clock.now += 10
+    for _ in range(2):
+        async with Simulator(rpc_file, state, clock), connected(rpc_file) as rpc:
+            [invoice] = (await rpc.result("listinvoices"))["invoices"]
+            assert (invoice["status"], invoice["updated_index"]) == ("expired", 1)
+
+
+async def test_a_kill_loses_no_answer(tmp_path: Path) -> None:
+    """Whatever was answered before SIGKILL is there after it; the socket left behind is replaced."""
+    rpc_file, state = tmp_path / "rpc", tmp_path / "state"
+    invoices, payments = list[str](), list[str]()
+    for turn in range(3):
+        async with process(rpc_file, state) as running, connected(rpc_file) as rpc:
+            asyncio.get_running_loop().call_later(0.1, running.kill)
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                for number in itertools.count():
+                    label = f"{turn}-{number}"
+                    await create(rpc, label)
+                    invoices.append(label)
+                    await pay(rpc, label)
+                    payments.append(label)
+
+    async with Simulator(rpc_file, state), connected(rpc_file) as rpc:
+        listed = (await rpc.result("listinvoices"))["invoices"]
+    assert invoices
+    assert set(invoices) <= {invoice["label"] for invoice in listed}
+    assert set(payments) <= {invoice["label"] for invoice in listed if invoice["status"] == "paid"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_the_process_well(number: signal.Signals, tmp_path: Path) -> None:
+    """What waits sees the end of the connection; the exit status is 0 and nothing is said."""
+    async with process(tmp_path / "rpc", tmp_path / "state") as running:
+        async with connected(tmp_path / "rpc") as rpc:
+            waiting = await rpc.start("waitanyinvoice")
+
+            running.send_signal(number)
+
+            with pytest.raises(asyncio.IncompleteReadError):
+                await rpc.reply_to(waiting)
+        assert await running.communicate() == (b"", b"")
+        assert running.returncode == 0
+
+
+async def test_a_process_that_dies_says_so(tmp_path: Path) -> None:
+    """The exit status is an error, with one line that says of what."""
+    async with process(tmp_path / "rpc", tmp_path / "state") as running:
+        async with connected(tmp_path / "rpc") as rpc:
+            with pytest.raises(asyncio.IncompleteReadError):
+                await create(rpc, "x", expiry=-1)
+        _, said = await running.communicate()
+
+    assert running.returncode == 1
+    assert said == b"simulated lightningd aborted: an expiry of 2**60 seconds or more\n"
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> Path:
+    """The state of a node that made invoices a and b and was paid for a."""
+    state = tmp_path / "state"
+    async with Simulator(tmp_path / "rpc", state), connected(tmp_path / "rpc") as rpc:
+        await create(rpc, "a")
+        await create(rpc, "b")
+        await pay(rpc, "a")
+    return state
+
+
+async def labels(tmp_path: Path, state: Path) -> list[str]:
+    async with Simulator(tmp_path / "rpc", state), connected(tmp_path / "rpc") as rpc:
+        return [invoice["label"] for invoice in (await rpc.result("listinvoices"))["invoices"]]
+
+
+async def test_a_line_cut_short_by_a_kill_is_dropped(tmp_path: Path, journal: Path) -> None:
+    """Wherever the last line ends, the lines before it count, and new ones follow them."""
+    whole = journal.read_bytes()
+    *kept, last = whole.splitlines(keepends=True)
+
+    for cut in range(1, len(last), 7):
+        journal.write_bytes(b"".join(kept) + last[:cut])
+        assert await labels(tmp_path, journal) == ["a", "b"]
+        assert journal.read_bytes() == b"".join(kept)
+
+    journal.write_bytes(whole[:-1])
+    async with Simulator(tmp_path / "rpc", journal), connected(tmp_path / "rpc") as rpc:
+        await create(rpc, "c")
+    assert await labels(tmp_path, journal) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"?", b"[]", b'{"event":"stolen"}', b'{"event":"paid"}'])
+async def test_a_damaged_line_is_named(damage: bytes, tmp_path: Path, journal: Path) -> None:
+    """A file that is damaged before its end is refused, and left as it is."""
+    lines = journal.read_bytes().splitlines()
+    journal.write_bytes(b"\n".join([*lines[:2], damage, *lines[3:], b""]))
+    damaged = journal.read_bytes()
+
+    with pytest.raises(ValueError, match=rf"{journal}, line 3: "):
+        await labels(tmp_path, journal)
+
+    assert journal.read_bytes() == damaged
+
+
+@pytest.mark.parametrize("content", [b"hello", b"hello\n", b'{"a":1}\n', b"\x00\xff", b"SQLite format 3\0\n"])
+async def test_a_file_that_is_not_ours_is_left_alone(content: bytes, tmp_path: Path) -> None:
+    """It is refused by name, and not changed."""
+    state = tmp_path / "state"
+    state.write_bytes(content)
+
+    with pytest.raises(ValueError, match=rf"{state}, line 1: this is not the state of a simulated node"):
+        await labels(tmp_path, state)
+
+    assert state.read_bytes() == content
+
+
+async def test_the_key_is_for_the_owner_alone(journal: Path) -> None:
+    """Nobody else may read the state file, nor talk to the node."""
+    assert stat.S_IMODE(journal.stat().st_mode) == 0o600
+    assert stat.S_IMODE((journal.parent / "rpc").stat().st_mode) == 0o600
+
+
+async def test_two_nodes_can_not_share_a_state(tmp_path: Path) -> None:
+    """The second one is refused, whatever its socket."""
+    async with Simulator(tmp_path / "rpc", tmp_path / "state"):
+        with pytest.raises(OSError, match="another simulated node uses this state"):
+            async with Simulator(tmp_path / "rpc-2", tmp_path / "state"):
+                pass
+
+
+async def test_a_socket_in_use_is_not_taken(node: Simulator, rpc: Rpc) -> None:
+    """The second node is refused, the first goes on."""
+    with pytest.raises(OSError, match="another process listens") as refused:
+        async with Simulator(node.rpc_file):
+            pass
+
+    assert refused.value.errno == errno.EADDRINUSE
+    assert await rpc.result("getinfo")
+
+
+async def test_an_abandoned_socket_is_replaced(tmp_path: Path) -> None:
+    """As it is left by a process that was killed."""
+    with socket.socket(socket.AF_UNIX) as abandoned:
+        abandoned.bind(str(tmp_path / "rpc"))
+
+    async with Simulator(tmp_path / "rpc"), connected(tmp_path / "rpc") as rpc:
+        assert await rpc.result("getinfo")
+
+
+async def test_a_file_in_the_way_is_kept(tmp_path: Path) -> None:
+    """Only a socket is ever replaced."""
+    (tmp_path / "rpc").write_text("precious")
+
+    with pytest.raises(FileExistsError, match="is no socket"):
+        async with Simulator(tmp_path / "rpc"):
+            pass
+
+    assert (tmp_path / "rpc").read_text() == "precious"
+
+
+async def test_a_path_that_is_too_long(tmp_path: Path) -> None:
+    """The error says so."""
+    with pytest.raises(OSError, match="too long for a unix socket") as refused:
+        async with Simulator(tmp_path / ("x" * 120)):
+            pass
+
+    assert refused.value.errno == errno.ENAMETOOLONG
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux sets the limits of another process")
+async def test_a_full_disk_ends_the_node_and_loses_nothing(tmp_path: Path) -> None:
+    """Like a real one, whose database fails: what it could not write, it never said."""
+    rpc_file, state = tmp_path / "rpc", tmp_path / "state"
+    async with process(rpc_file, state) as node, connected(rpc_file) as rpc:
+        made = [await create(rpc, f"{number}") for number in range(3)]
+        limit = state.stat().st_size + 100
+        resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+        with pytest.raises(asyncio.IncompleteReadError):
+            await create(rpc, "too much")
+
+        _, told = await node.communicate()
+        assert told.decode().count("\n") == 1
+        assert "its state cannot be written (File too large): make room" in told.decode()
+    async with process(rpc_file, state), connected(rpc_file) as rpc:
+        assert (await create(rpc, "too much"))["result"]["created_index"] == 4
+        await pay(rpc, "1")
+        listed = (await rpc.result("listinvoices"))["invoices"]
+        assert [each["bolt11"] for each in listed[:3]] == [each["result"]["bolt11"] for each in made]
+        assert [each["status"] for each in listed] == ["unpaid", "paid", "unpaid", "unpaid"]

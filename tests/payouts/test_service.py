@@ -1,0 +1,531 @@
+"""Paying out, on a store and nodes: nothing is offered twice, nothing is spent beyond the limits."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.lightningd.test_node import GETINFO
+from tests.lightningd_simulator.conftest import Clock
+from tests.lightningd_simulator.pair import pair_of_nodes
+from tests.lightningd_simulator.rpc import connected
+from tests.support.samples import NOON, PLENTY
+from tests.support.scripted_node import error, result, scripted_node
+from tests.support.till import Parts
+from tilld.auth.key import Caller, Scope
+from tilld.auth.limits import Limits
+from tilld.errors import (
+    Conflict,
+    InvalidRequest,
+    NodeFailed,
+    NodeOffline,
+    NotActive,
+    PermissionDenied,
+    TooMany,
+    Unavailable,
+)
+from tilld.invoices.invoice import Creator
+from tilld.invoices.totals import Totals
+from tilld.lightningd.errors import MayExist
+from tilld.payouts.follower import Spending
+from tilld.payouts.invreq import InvreqOrder, PaymentPart, PayoutLimits
+from tilld.payouts.service import OnItsWay, Payouts
+
+CASHIER = Caller("cashier", frozenset({Scope.PAYOUTS}), key_id="kkkkkkkkkkkk")
+ANY_SUM = PayoutLimits(10**15, None, may_disable=True)
+
+
+class Till(Parts):
+    """A Till that pays out."""
+
+    def __init__(self, directory, database, limits=PayoutLimits(5000, 10_000, may_disable=True)):  # noqa: B008
+        super().__init__(directory, database)
+        self.payouts = Payouts(self.store, self.node, Limits(PLENTY), limits, self._now)
+
+    async def offer(self, **fields):
+        """Make an invoice request."""
+        return await self.payouts.create(CASHIER, an_offer(**fields))
+
+    async def read(self, invreq):
+        return await self.payouts.get(CASHIER, invreq.invreq_id)
+
+    async def offered(self):
+        """What the key has offered today."""
+        today = int(self._now().timestamp()) // 86400
+        return await self.payouts.store.offered_msat(CASHIER.key_id, today)
+
+    @asynccontextmanager
+    async def spending(self):
+        task = asyncio.create_task(Spending(self.node, self.payouts, self._now).run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def statuses(self, *invreqs):
+        """What these are now."""
+        return await self.payouts.statuses([await self.read(each) for each in invreqs])
+
+    async def until(self, invreq, **facts):
+        """Wait until a request reads like this."""
+        async with asyncio.timeout(10):
+            while (now := await self.read(invreq)) != replace(now, **facts):
+                await asyncio.sleep(0.01)
+
+
+def an_offer(**fields):
+    """An order of an offer of 1000 msat, but for what is given."""
+    good: dict[str, Any] = {
+        "amount_msat": 1000, "description": "d", "issuer": None, "label": None, "absolute_expiry": None,
+        "single_use": None,
+    }  # fmt: skip
+    return InvreqOrder.checked(**(good | fields))
+
+
+@pytest.fixture(autouse=True)
+def fast_sweeps(monkeypatch):
+    monkeypatch.setattr("tilld.payouts.follower.SWEEP_SECONDS", 0.02)
+
+
+@pytest.fixture
+async def pair(tmp_path):
+    """Two nodes: Till's own, and another one that collects."""
+    clock = Clock()
+    clock.now = time.time()
+    async with pair_of_nodes(tmp_path, clock) as both:
+        (tmp_path / "rpc").symlink_to(both.rpc_file("a"))
+        yield both
+
+
+@pytest.fixture
+async def ours(pair):
+    async with connected(pair.rpc_file("a")) as rpc:
+        yield rpc
+
+
+@pytest.fixture
+async def theirs(pair):
+    async with connected(pair.rpc_file("b")) as rpc:
+        yield rpc
+
+
+@pytest.fixture
+async def till(tmp_path, database_url, pair):
+    till = Till(tmp_path, database_url)
+    yield till
+    await till.close()
+
+
+async def at_node(rpc):
+    """The active requests at a node, by their label there."""
+    listed = await rpc.result("listinvoicerequests", active_only=True)
+    return {each["label"]: each for each in listed["invoicerequests"]}
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+async def crashed(till, monkeypatch, seam, label):
+    """Begin a request, and end before the node is asked, or between node and store."""
+
+    async def crash(*_):
+        raise Crash
+
+    before_node, after_node = (till.payouts.node, "create"), (till.payouts.store, "complete")
+    with monkeypatch.context() as patch:
+        patch.setattr(*before_node if seam == "before the node" else after_node, crash)
+        with pytest.raises(Crash):
+            await till.offer(label=label)
+
+
+@pytest.mark.parametrize("seam", ["before the node", "after the node"])
+async def test_after_a_crash_the_same_label_gives_one_request(till, ours, monkeypatch, seam):
+    """Whatever was known of it; and it counts once."""
+    await crashed(till, monkeypatch, seam, "prize")
+
+    with pytest.raises(Conflict, match="another amount$"):
+        await till.offer(label="prize", amount_msat=999)
+    made = await till.offer(label="prize")
+
+    # What the crash has left there is known to nobody.
+    listed = (await ours.result("listinvoicerequests"))["invoicerequests"]
+    assert [each["label"] for each in listed] == [made.id] * (2 if seam == "after the node" else 1)
+    assert made.invreq_id in {each["invreq_id"] for each in listed}
+    assert await till.offer(label="prize") == made
+    assert await till.payouts.page(CASHIER, "", 10, "after") == [made]
+    assert await till.offered() == 1000
+
+
+@pytest.mark.parametrize("label", ["prize", None])
+@pytest.mark.parametrize("seam", ["before the node", "after the node"])
+async def test_what_a_crash_has_begun_is_swept_up(till, ours, monkeypatch, seam, label):
+    """It counts no more: whatever the node has made of it, nobody knows the string, so nobody collects."""
+    await crashed(till, monkeypatch, seam, label)
+    [begun] = await till.payouts.store.begun(await till.node.identity(), datetime.max.replace(tzinfo=UTC))
+
+    async with till.spending():
+        await asyncio.sleep(0.1)
+        assert await till.offered() == 1000, "it was young"
+        till.late = timedelta(seconds=31)
+        async with asyncio.timeout(10):
+            while await till.payouts.store.get_by_id(begun.id):
+                await asyncio.sleep(0.01)
+
+    assert await till.offered() == 0
+    assert (await till.offer(label=label)).active
+
+
+@pytest.mark.parametrize("heard", [True, False])
+async def test_after_a_lost_reply_the_same_label_gives_one_request(till, monkeypatch, heard):
+    """Whether the node has made one or not: nobody was told of that one. It counts once."""
+    create = till.payouts.node.create
+
+    async def lose(invreq):
+        if heard:
+            await create(invreq)
+        raise MayExist
+
+    with monkeypatch.context() as patch:
+        patch.setattr(till.payouts.node, "create", lose)
+        with pytest.raises(NodeOffline):
+            await till.offer(label="prize")
+
+    made = await till.offer(label="prize")
+
+    assert await till.offer(label="prize") == made
+    assert await till.offered() == 1000
+
+
+async def test_no_request_of_the_node_but_ours_is_listed(till, monkeypatch):
+    """lightningd forgets none and has no pages: to list all would stop a node that has thousands."""
+    listed, call = [], till.node.call
+
+    async def watched(method, params, fields):
+        listed.extend([params] if method == "listinvoicerequests" else [])
+        return await call(method, params, fields)
+
+    monkeypatch.setattr(till.node, "call", watched)
+    await crashed(till, monkeypatch, "after the node", "prize")
+    expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    over = await till.offer(absolute_expiry=expiry)
+    await till.offer(label="prize")
+    await crashed(till, monkeypatch, "after the node", "another")
+    till.late = timedelta(hours=1)
+
+    async with till.spending():
+        await till.until(over, active=False)
+        async with asyncio.timeout(10):
+            while await till.payouts.store.get_by_label("cashier", "another"):
+                await asyncio.sleep(0.01)
+
+    assert {each.get("invreq_id") for each in listed} == {over.invreq_id}
+
+
+async def test_a_step_of_the_sweep_that_hangs_holds_up_no_other_one(till, monkeypatch):
+    """A failed request that the node does not answer for; an expired one is ended all the same."""
+    expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    over = await till.offer(absolute_expiry=expiry)
+    till.late = timedelta(hours=1)
+
+    async def hang(*_):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(till.payouts.store, "failed", hang)
+    monkeypatch.setattr(till.payouts.store, "begun", hang)
+
+    async with till.spending():
+        await till.until(over, active=False)
+
+
+async def test_disabling_is_the_operators_decision(tmp_path, database_url, pair, ours):
+    """A payment that begins meanwhile stops lightningd for good: it takes a setting, which errors name."""
+    till = Till(tmp_path, database_url, PayoutLimits(5000, 10_000))
+    offer = await till.offer()
+    expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+
+    with pytest.raises(PermissionDenied, match="TILLD_ALLOW_INVREQ_DISABLE=true"):
+        await till.payouts.disable(CASHIER, offer.invreq_id)
+    with pytest.raises(InvalidRequest, match=r"^expires_at is not allowed.*TILLD_ALLOW_INVREQ_DISABLE=true"):
+        await till.offer(absolute_expiry=expiry)
+
+    assert (await at_node(ours)).keys() == {offer.id}
+    await till.close()
+
+
+async def test_without_the_setting_what_expires_is_left_active(till, tmp_path, database_url, ours, capsys):
+    """Offered while the operator allowed it; the log says once that it can still be collected."""
+    expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    over = await till.offer(absolute_expiry=expiry)
+    strict = Till(tmp_path, database_url, PayoutLimits(5000, 10_000))
+    strict.late = timedelta(hours=2)
+
+    async with strict.spending(), asyncio.timeout(10):
+        while "can still be collected" not in (said := capsys.readouterr().out):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        said += capsys.readouterr().out
+
+    assert said.count("can still be collected") == 1
+    assert over.id in await at_node(ours)
+    await strict.close()
+
+
+async def test_what_the_node_refuses_counts_not(tmp_path, database_url):
+    async def answer(request):
+        if request["method"] == "getinfo":
+            return result(request, GETINFO)
+        return error(request, -1, "no more")
+
+    till = Till(tmp_path, database_url)
+    async with scripted_node(tmp_path / "rpc", answer):
+        with pytest.raises(NodeFailed, match="could not do this"):
+            await till.offer(label="prize")
+
+    assert await till.offered() == 0
+    assert await till.payouts.store.get_by_label("cashier", "prize") is None
+    await till.close()
+
+
+async def test_many_at_once_never_exceed_the_limit_of_the_day(till, tmp_path, database_url, ours):
+    """Not even by several Tills; and other keys have their own."""
+    others = [Till(tmp_path, database_url) for _ in range(2)]
+    offers = [each.offer() for each in (till, *others) for _ in range(10)]
+
+    results = await asyncio.gather(*offers, return_exceptions=True)
+
+    refused = [each for each in results if isinstance(each, TooMany)]
+    assert (len(refused), len(await at_node(ours))) == (20, 10)
+    assert 0 < refused[0].retry_seconds <= 86400
+    assert await till.offered() == 10_000
+    await till.payouts.create(replace(CASHIER, key_id="another key!"), an_offer())
+    till.late = timedelta(days=1)
+    await till.offer()
+    for each in others:
+        await each.close()
+
+
+async def test_many_with_one_label_at_once_get_one_request(till, tmp_path, database_url, ours):
+    """From several Tills; what the node has made beyond it is disabled."""
+    another = Till(tmp_path, database_url)
+    offers = [each.offer(label="prize") for each in (till, another) for _ in range(5)]
+
+    made = await asyncio.gather(*offers)
+
+    assert len({each.invreq_id for each in made}) == 1
+    [left] = (await at_node(ours)).values()
+    assert left["invreq_id"] == made[0].invreq_id
+    assert await till.offered() == 1000
+    await another.close()
+
+
+async def test_what_is_collected_is_settled_with_its_volume(till, theirs):
+    """While somebody follows, and what was missed before; once, however often it is read."""
+    early = await till.offer(amount_msat=3000)
+    await theirs.result("sendinvoice", invreq=early.bolt12, label="early")
+    async with till.spending():
+        await till.until(early, used=True, active=False)
+        late = await till.offer()
+        await theirs.result("sendinvoice", invreq=late.bolt12, label="late", amount_msat=700)
+        await till.until(late, used=True, active=False)
+    node_id = early.node_id
+    again = await till.payouts.node.updates(0, 0)
+
+    assert await till.payouts.store.settle(node_id, again.parts, again.updated_index) == []
+    assert await till.store.totals("cashier") == Totals(0, 0, 0, 3700)
+    assert await till.store.totals("another") == Totals()
+    kept, counted = await till.store.audit()
+    assert kept == counted == {Creator("cashier", CASHIER.key_id): Totals(0, 0, 0, 3700)}
+    await till.store.recount()
+    assert await till.store.totals() == Totals(0, 0, 0, 3700)
+    assert await till.payouts.store.updated_index(node_id) == 2
+    assert await till.offered() == 4000
+
+
+async def test_a_request_for_many_is_paid_many_times(tmp_path, database_url, pair, theirs):
+    till = Till(tmp_path, database_url, ANY_SUM)
+    async with till.spending():
+        offer = await till.offer(single_use=False)
+        for number in range(3):
+            await theirs.result("sendinvoice", invreq=offer.bolt12, label=f"{number}")
+        async with asyncio.timeout(10):
+            while (await till.store.totals()).volume_out_msat < 3000:
+                await asyncio.sleep(0.01)
+        await till.until(offer, used=True, active=True)
+
+        ended = await till.payouts.disable(CASHIER, offer.invreq_id)
+
+    assert (ended.used, ended.active) == (True, False)
+    # What was paid for it is spent.
+    assert await till.offered() == 1000
+    await till.close()
+
+
+async def test_other_payments_of_the_node_are_left_alone(till, ours, theirs):
+    made = await ours.result("invoicerequest", amount=1000, description="another's", label="x")
+    async with till.spending():
+        await theirs.result("sendinvoice", invreq=made["bolt12"], label="another's")
+        mine = await till.offer()
+        await theirs.result("sendinvoice", invreq=mine.bolt12, label="mine")
+        await till.until(mine, used=True)
+
+    assert await till.store.totals() == Totals(0, 0, 0, 1000)
+
+
+async def start_and_hold(pair, theirs, invreq, label, seconds=90):
+    """Begin a payment, which stays on its way until it is released."""
+    pair.ways["b"].hold("dev-htlc")
+    sending = await theirs.start("sendinvoice", invreq=invreq.bolt12, label=label, timeout=seconds)
+    await pair.ways["b"].waiting.acquire()
+    return sending
+
+
+async def test_a_request_is_not_disabled_while_a_payment_is_on_its_way(till, pair, ours, theirs):
+    """That would be the end of the node, for good. Neither by its owner, nor since its time is over."""
+    expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    offer = await till.offer(absolute_expiry=expiry)
+    other = await till.offer()
+    async with till.spending():
+        sending = await start_and_hold(pair, theirs, offer, "held")
+        till.late = timedelta(hours=2)
+
+        with pytest.raises(OnItsWay, match="on its way"):
+            await till.payouts.disable(CASHIER, offer.invreq_id)
+        await till.payouts.disable(CASHIER, other.invreq_id)
+        await asyncio.sleep(0.1)
+        assert (await till.read(offer)).active
+        assert await till.statuses(offer, other) == ["being_paid", "disabled"]
+        pair.ways["b"].release()
+
+        assert (await theirs.reply_to(sending))["result"]["status"] == "paid"
+        await till.until(offer, used=True, active=False)
+    assert await till.statuses(offer) == ["used"]
+    assert (await ours.result("getinfo"))["id"] == offer.node_id
+    with pytest.raises(NotActive):
+        await till.payouts.disable(CASHIER, offer.invreq_id)
+
+
+async def test_what_ended_unread_counts_as_on_its_way(till, pair, theirs):
+    """A payment that nobody has settled yet: it may have failed, and be tried again."""
+    offer = await till.offer()
+    await theirs.result("sendinvoice", invreq=offer.bolt12, label="x")
+    async with asyncio.timeout(10):
+        while await till.node.latest("updated", "sendpays") < 1:
+            await asyncio.sleep(0.01)
+
+    with pytest.raises(OnItsWay):
+        await till.payouts.disable(CASHIER, offer.invreq_id)
+
+
+async def test_after_a_failed_payment_a_request_for_one_is_ended(till, pair, ours, theirs):
+    """Since the node would pay it twice from then on; not before it has given up, and it counts no more."""
+    offer = await till.offer()
+    async with till.spending():
+        sending = await start_and_hold(pair, theirs, offer, "too late", seconds=2)
+        pair.pass_time(3)
+        pair.ways["b"].release()
+        assert "error" in await theirs.reply_to(sending)
+        async with asyncio.timeout(10):
+            while (await till.read(offer)).failed_at is None:
+                await asyncio.sleep(0.01)
+        with pytest.raises(Unavailable, match="has just failed"):
+            await till.payouts.disable(CASHIER, offer.invreq_id)
+        assert (await till.read(offer)).active
+        assert await till.statuses(offer) == ["being_paid"]
+
+        till.late = timedelta(seconds=80)
+        await till.until(offer, active=False, used=False)
+        assert await till.statuses(offer) == ["failed"]
+
+    assert await at_node(ours) == {}
+    assert await till.offered() == 0
+
+
+async def test_what_is_over_is_disabled_when_a_till_comes_back(till, ours):
+    """And what was never paid counts no more."""
+    expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    over, still = await till.offer(absolute_expiry=expiry), await till.offer()
+    till.late = timedelta(hours=1)
+    day = over.day
+
+    async with till.spending():
+        await till.until(over, active=False)
+        assert await till.statuses(over, still) == ["expired", "active"]
+
+    assert set(await at_node(ours)) == {still.id}
+    assert await till.payouts.store.offered_msat(CASHIER.key_id, day) == 1000
+
+
+async def test_what_somebody_has_disabled_at_the_node_is_not_active(till, ours):
+    offer = await till.offer()
+    await ours.result("disableinvoicerequest", invreq_id=offer.invreq_id)
+
+    with pytest.raises(NotActive):
+        await till.payouts.disable(CASHIER, offer.invreq_id)
+
+    assert not (await till.read(offer)).active
+    assert await till.offered() == 0
+
+
+async def test_a_request_of_another_node_is_left_to_that_one(till, pair, tmp_path):
+    offer = await till.offer()
+    await till.node.close()
+    (tmp_path / "rpc").unlink()
+    (tmp_path / "rpc").symlink_to(pair.rpc_file("b"))
+
+    with pytest.raises(NodeOffline, match="another lightning node"):
+        await till.payouts.disable(CASHIER, offer.invreq_id)
+
+    assert (await till.read(offer)).active
+
+
+async def test_a_node_that_has_forgotten_payments_is_read_from_the_start(till, theirs):
+    """Restored from an old backup: its next payments have numbers that were followed already."""
+    offer = await till.offer()
+    await till.payouts.store.settle(offer.node_id, [], 100)
+
+    async with till.spending():
+        await theirs.result("sendinvoice", invreq=offer.bolt12, label="x")
+        await till.until(offer, used=True)
+
+    assert await till.payouts.store.updated_index(offer.node_id) == 1
+
+
+def test_the_amount_of_one_request_has_a_limit():
+    """The smaller of the two."""
+    assert PayoutLimits(5000, 3000).most_msat == 3000
+    assert PayoutLimits(5000, None).most_msat == 5000
+    an_offer(amount_msat=5000).check_against(PayoutLimits(5000, None), NOON)
+
+
+async def test_what_is_paid_while_it_is_disabled_still_counts(till, monkeypatch):
+    """The payment begins just before, and arrives while Till looks what became of it."""
+    offered, node, is_on_its_way = await till.offer(), till.payouts.node, True
+    find, disable = node.find, node.disable
+
+    def seen():
+        nonlocal is_on_its_way
+        was, is_on_its_way = is_on_its_way, False
+        return was
+
+    async def found(invreq_id):
+        return replace(await find(invreq_id), used=not seen())
+
+    async def pending():
+        return [PaymentPart(offered.invreq_id, "ab" * 32, 1, "pending", 0, None)] if seen() else []
+
+    async def disabled(invreq_id):
+        await disable(invreq_id)
+        monkeypatch.setattr(node, "find", found)
+        monkeypatch.setattr(node, "pending", pending)
+
+    monkeypatch.setattr(node, "disable", disabled)
+
+    await till.payouts.disable(CASHIER, offered.invreq_id)
+
+    assert await till.offered() == 1000

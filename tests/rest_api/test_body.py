@@ -1,0 +1,63 @@
+"""The documented request, whatever it is."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.formats.test_strict_json import json_values
+from tilld.errors import InvalidRequest, TooLarge
+from tilld.formats.ids import is_invoice_id
+from tilld.invoices.terms import MAX_AMOUNT_MSAT, Order
+from tilld.rest_api.body import FIELDS, create_request
+
+text = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=40)
+metadata = st.dictionaries(text, json_values, max_size=4).map(lambda fields: fields | {"type": "shop"})
+good = st.fixed_dictionaries(
+    {"msat": st.integers(1, 2**60) | st.just("any"), "metadata": metadata},
+    optional={
+        "description": text,
+        "expiry": st.integers(1, 31_536_000),
+        "label": text,
+        "watch_token": st.booleans(),
+    },
+)
+bad_values = st.dictionaries(st.sampled_from(FIELDS) | text, json_values)
+
+
+@given(good, st.sampled_from([None, 1, "\t"]), st.booleans())
+def test_a_good_body_is_the_order_that_it_says(body, indent, ascii_only):
+    """However it is written; what is left out has its default."""
+    written = json.dumps(body, indent=indent, ensure_ascii=ascii_only)
+
+    asked = create_request(written.encode(errors="surrogatepass") if ascii_only else written.encode())
+    ordered = asked.order
+
+    assert asked.watch_token == body.get("watch_token", False)
+    assert ordered.amount_msat == (None if body["msat"] == "any" else body["msat"])
+    assert ordered.description == body.get("description")
+    assert ordered.expiry == body.get("expiry", 3600)
+    assert ordered.label == body.get("label")
+    assert json.loads(ordered.metadata) == body["metadata"]
+    assert is_invoice_id(ordered.invoice_id("dakk", b"secret"))
+
+
+@given(bad_values | good.flatmap(lambda body: bad_values.map(lambda bad: body | bad)))
+def test_any_object_is_an_order_or_a_refusal_that_names_what_is_wrong(body):
+    """Nothing else ever comes of it, and what gets through is within the limits."""
+    try:
+        ordered = create_request(json.dumps(body).encode()).order
+    except (InvalidRequest, TooLarge) as refused:
+        assert any(name in refused.message for name in (*FIELDS, "unknown field", "the body"))
+        assert len(refused.message) < 300
+    else:
+        assert isinstance(ordered, Order)
+        assert ordered.amount_msat is None or 1 <= ordered.amount_msat <= MAX_AMOUNT_MSAT
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_refused_or_an_order(raw):
+    try:
+        create_request(raw)
+    except (InvalidRequest, TooLarge) as refused:
+        assert refused.message

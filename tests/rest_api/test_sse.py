@@ -1,0 +1,93 @@
+"""An invoice's states as server-sent events."""
+
+import asyncio
+import gc
+import weakref
+
+import pytest
+
+from tests.support.samples import an_invoice
+from tilld.errors import NotFound, Unavailable
+from tilld.rest_api import invoice_json
+from tilld.rest_api.sse import events
+
+
+async def test_a_state_after_a_long_silence_is_not_lost():
+    """Heartbeats do not disturb what is awaited."""
+    invoice = an_invoice()
+    paid = invoice._replace(expired=True)
+    go_on = asyncio.Event()
+
+    async def states():
+        yield invoice
+        await go_on.wait()
+        yield paid
+
+    told = events(states(), 0.001)
+
+    assert await anext(told) == f"retry: 2000\n\nid: 1\ndata: {invoice_json.invoice(invoice)}\n\n"
+    assert [await anext(told) for _ in range(3)] == [": heartbeat\n\n"] * 3
+    go_on.set()
+    rest = [event async for event in told if event != ": heartbeat\n\n"]
+    assert rest == [f"id: 2\ndata: {invoice_json.invoice(paid)}\n\n"]
+
+
+async def test_an_error_before_the_first_state_is_an_error():
+    """It is still time for an HTTP status."""
+
+    async def states():
+        raise NotFound
+        yield
+
+    with pytest.raises(NotFound):
+        await anext(events(states(), 1))
+
+
+async def test_when_till_stops_the_stream_just_ends():
+    """An EventSource comes back by itself."""
+
+    async def states():
+        yield an_invoice()
+        raise Unavailable
+
+    assert len([event async for event in events(states(), 1)]) == 1
+
+
+async def test_what_has_ended_leaves_nothing_to_the_garbage_collector():
+    """It spares what has lived for long, as watches have, and would never free it."""
+
+    async def states():
+        yield an_invoice()
+
+    watching = states()
+    gone = weakref.ref(watching)
+    gc.disable()
+    try:
+        told = [event async for event in events(watching, 1)]
+        del watching
+        # The loop has still hold of what it did last.
+        await asyncio.sleep(0)
+        assert len(told) == 1
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+async def test_who_leaves_ends_the_watching():
+    """What was awaited for him is given up."""
+    ended = asyncio.Event()
+
+    async def states():
+        yield an_invoice()
+        try:
+            await asyncio.Future()
+        finally:
+            ended.set()
+
+    told = events(states(), 0.001)
+    await anext(told)
+    await anext(told)
+    await told.aclose()
+
+    async with asyncio.timeout(1):
+        await ended.wait()

@@ -1,0 +1,314 @@
+"""The files of certificates: what is refused, and that what changes in them is noticed."""
+
+import os
+import shutil
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
+from structlog.testing import capture_logs
+
+from tests.support.authority import Authority
+from tilld.errors import OperatorError
+from tilld.runtime import certificates
+from tilld.runtime.certificates import CertificateFiles, Certificates
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return Authority()
+
+
+def read(pair, **others):
+    return CertificateFiles(chain=pair.tls_cert, key=pair.tls_key, **others)
+
+
+def refused(*, says, **paths):
+    with pytest.raises(OperatorError) as told:
+        CertificateFiles(**paths)
+    assert says in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_a_good_pair_is_read_as_it_is(authority, tmp_path):
+    pair = authority.issue(tmp_path)
+
+    newest = read(pair, client_ca=authority.write(tmp_path / "ca.pem")).newest
+
+    assert (newest.chain, newest.key) == (pair.tls_cert.read_bytes(), pair.tls_key.read_bytes())
+    assert newest.client_ca == authority.pem
+
+
+def test_what_belongs_together_must_be_given_together(authority, tmp_path):
+    pair = authority.issue(tmp_path)
+
+    refused(chain=pair.tls_cert, says="--tls-key")
+    refused(key=pair.tls_key, says="--tls-cert")
+    refused(client_ca=authority.write(tmp_path / "ca.pem"), says="--tls-cert")
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"), [("chain", "--tls-cert"), ("key", "--tls-key"), ("client_ca", "--tls-client-ca")]
+)
+@pytest.mark.parametrize("content", [None, b"", b"\xff nonsense"])
+def test_a_file_that_is_none_is_told_with_its_flag(authority, tmp_path, name, flag, content):
+    pair = authority.issue(tmp_path)
+    paths = {"chain": pair.tls_cert, "key": pair.tls_key, "client_ca": authority.write(tmp_path / "ca.pem")}
+    paths[name] = tmp_path / "wrong"
+    if content is not None:
+        paths[name].write_bytes(content)
+
+    refused(**paths, says=f"check {flag}")
+    refused(**paths, says=str(tmp_path / "wrong"))
+
+
+def test_a_key_of_another_certificate_is_refused(authority, tmp_path):
+    one, other = authority.issue(tmp_path / "one"), authority.issue(tmp_path / "other")
+
+    refused(chain=one.tls_cert, key=other.tls_key, says="is not that of the first certificate in")
+
+
+def test_the_certificate_must_come_before_its_authoritys(authority, tmp_path):
+    pair = authority.issue(tmp_path)
+    pair.tls_cert.write_bytes(authority.pem + pair.tls_cert.read_bytes())
+
+    refused(chain=pair.tls_cert, key=pair.tls_key, says="first certificate")
+
+
+def test_an_expired_certificate_is_refused(authority, tmp_path):
+    pair = authority.issue(tmp_path, not_after=datetime(2025, 12, 31))  # noqa: DTZ001  (trustme's)
+
+    refused(chain=pair.tls_cert, key=pair.tls_key, says="has expired on 2025-12-31")
+
+
+def test_a_certificate_that_is_not_valid_yet_is_refused(authority, tmp_path):
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    pair = authority.issue(tmp_path, not_before=tomorrow.replace(tzinfo=None))
+
+    refused(chain=pair.tls_cert, key=pair.tls_key, says="is not valid before")
+
+
+async def test_a_good_one_is_not_replaced_by_one_that_is_not_valid_yet(authority, tmp_path):
+    pair = authority.issue(tmp_path)
+    files = read(pair)
+    good = files.newest
+    authority.issue(tmp_path, not_before=datetime(2100, 1, 1), not_after=datetime(2101, 1, 1))  # noqa: DTZ001
+
+    await files.look(lambda _: pytest.fail("it is used"))
+
+    assert files.newest is good
+
+
+@pytest.mark.parametrize(
+    ("left", "says"),
+    [
+        (timedelta(days=20), None),
+        (timedelta(days=13), "the TLS certificate expires soon: renew it"),
+        (timedelta(hours=-1), "the TLS certificate has expired: clients cannot connect"),
+    ],
+)
+def test_one_that_expires_soon_or_has_is_told_once_a_day(authority, tmp_path, left, says):
+    pair = authority.issue(tmp_path, not_after=datetime(2030, 1, 1))  # noqa: DTZ001
+    now = datetime.now(UTC)
+    files = CertificateFiles(chain=pair.tls_cert, key=pair.tls_key, clock=lambda: now)
+    now = datetime(2030, 1, 1, tzinfo=UTC) - left
+    with capture_logs() as told:
+        for _ in range(3):
+            files.warn()
+        now += timedelta(days=1)
+        files.warn()
+
+    assert [each["event"] for each in told] == ([says] * 2 if says else [])
+
+
+def test_each_step_towards_expiry_is_told_without_waiting_for_the_next_day(authority, tmp_path):
+    """Expiry above all: from then on no client can connect."""
+    expires = datetime(2030, 1, 1, tzinfo=UTC)
+    pair = authority.issue(tmp_path, not_after=expires.replace(tzinfo=None))
+    now = datetime.now(UTC)
+    files = CertificateFiles(chain=pair.tls_cert, key=pair.tls_key, clock=lambda: now)
+    hour = timedelta(hours=1)
+
+    with capture_logs() as told:
+        for left in (timedelta(days=3) + hour, timedelta(days=3) - hour, hour, -hour):
+            now = expires - left
+            for _ in range(2):
+                files.warn()
+
+    assert [each["log_level"] for each in told] == ["warning", "warning", "warning", "error"]
+    assert [each.get("days") for each in told] == [3, 2, 0, None]
+    assert "has expired" in told[-1]["event"]
+
+
+@pytest.mark.parametrize("name", ["chain", "key", "client_ca"])
+def test_a_byte_order_mark_is_passed_over(authority, tmp_path, name):
+    pair = authority.issue(tmp_path)
+    paths = {"chain": pair.tls_cert, "key": pair.tls_key, "client_ca": authority.write(tmp_path / "ca.pem")}
+    content = paths[name].read_bytes()
+    paths[name].write_bytes(b"\xef\xbb\xbf" + content)
+
+    assert getattr(CertificateFiles(**paths).newest, name) == content
+
+
+@pytest.mark.parametrize("name", ["chain", "key", "client_ca"])
+@pytest.mark.parametrize("kind", ["certificate", "key", "pair"])
+def test_der_is_told_to_be_no_pem(authority, tmp_path, name, kind):
+    """Also where it is not what the setting wants, as a PKCS #12 file is."""
+    pair = authority.issue(tmp_path)
+    key = load_pem_private_key(pair.tls_key.read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    binary = {
+        "certificate": pair.certificate,
+        "key": key.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption()),
+        "pair": serialize_key_and_certificates(b"till", key, None, None, NoEncryption()),
+    }
+    paths = {"chain": pair.tls_cert, "key": pair.tls_key, "client_ca": authority.write(tmp_path / "ca.pem")}
+    paths[name] = tmp_path / "binary"
+    paths[name].write_bytes(binary[kind])
+
+    refused(**paths, says=f"{paths[name]} is binary (DER or PKCS #12), not PEM: convert it with openssl")
+
+
+def test_a_pipe_or_a_directory_is_refused_without_waiting(authority, tmp_path):
+    """Nobody may ever write into the pipe."""
+    pair = authority.issue(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+
+    refused(chain=tmp_path / "pipe", key=pair.tls_key, says="is no regular file: check --tls-cert")
+    refused(chain=pair.tls_cert, key=tmp_path, says="(Is a directory): check --tls-key")
+
+
+async def test_a_disk_that_hangs_is_given_up_and_read_again(authority, tmp_path, monkeypatch):
+    pair = authority.issue(tmp_path)
+    files = read(pair)
+    answers = threading.Event()
+    usual = files._read
+
+    def slow(name, path):
+        assert answers.wait(20)
+        return usual(name, path)
+
+    monkeypatch.setattr(certificates, "READ_SECONDS", 0.01)
+    monkeypatch.setattr(files, "_read", slow)
+    new = authority.issue(tmp_path).tls_cert.read_bytes()
+    with capture_logs() as told:
+        for _ in range(3):
+            await files.look(lambda _: None)
+        answers.set()
+        monkeypatch.setattr(certificates, "READ_SECONDS", 10)
+        while files.newest.chain != new:
+            await files.look(lambda _: None)
+
+    first, *_ = (each["reason"] for each in told if each["log_level"] == "error")
+    assert first.endswith("check the disk")
+
+
+@pytest.mark.parametrize(
+    ("key", "encryption", "says"),
+    [
+        (ec.generate_private_key(ec.SECP256R1()), BestAvailableEncryption(b"secret"), "passphrase"),
+        (ed25519.Ed25519PrivateKey.generate(), NoEncryption(), "P-256"),
+        (ec.generate_private_key(ec.SECP256K1()), NoEncryption(), "P-256"),
+    ],
+)
+def test_a_key_that_cannot_be_served_is_refused(authority, tmp_path, key, encryption, says):
+    pair = authority.issue(tmp_path)
+    pair.tls_key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
+
+    refused(chain=pair.tls_cert, key=pair.tls_key, says=says)
+
+
+@pytest.mark.parametrize("key_type", trustme.KeyType)
+def test_certificate_and_key_may_be_in_one_file_of_either_kind(authority, tmp_path, key_type):
+    pair = authority.issue(tmp_path, key_type=key_type)
+    both = tmp_path / "both.pem"
+    both.write_bytes(pair.tls_key.read_bytes() + pair.tls_cert.read_bytes())
+
+    assert CertificateFiles(chain=both, key=both).newest.chain == both.read_bytes()
+
+
+# As they change
+
+
+@pytest.fixture
+def logs():
+    with capture_logs() as logs:
+        yield logs
+
+
+async def test_a_new_pair_is_used_and_told_with_its_end(authority, tmp_path, logs):
+    pair = authority.issue(tmp_path)
+    files = read(pair)
+    used: list[Certificates] = []
+
+    authority.issue(tmp_path, not_after=datetime(2035, 1, 1))  # noqa: DTZ001  (trustme's)
+    for _ in range(3):
+        await files.look(used.append)
+
+    assert used == [files.newest]
+    assert files.newest.chain == pair.tls_cert.read_bytes()
+    assert logs == [
+        {"event": "certificates reloaded", "log_level": "info", "expires": "2035-01-01T00:00:00+00:00"}
+    ]
+
+
+async def test_a_pair_may_be_replaced_one_after_the_other(authority, tmp_path, logs):
+    """Between the two nothing is used, and nothing is said."""
+    pair, new = authority.issue(tmp_path / "pair"), authority.issue(tmp_path / "new")
+    files = read(pair)
+    used: list[Certificates] = []
+
+    shutil.copy(new.tls_cert, pair.tls_cert)
+    await files.look(used.append)
+    assert (used, logs) == ([], [])
+    shutil.copy(new.tls_key, pair.tls_key)
+    await files.look(used.append)
+
+    assert used == [files.newest]
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_a_bad_pair_is_told_once_and_the_old_one_kept(authority, tmp_path, logs, is_gone):
+    """Until there is a good one."""
+    pair, other = authority.issue(tmp_path / "pair"), authority.issue(tmp_path / "other")
+    files = read(pair)
+    old = files.newest
+    used: list[Certificates] = []
+
+    pair.tls_key.unlink() if is_gone else shutil.copy(other.tls_key, pair.tls_key)
+    for _ in range(5):
+        await files.look(used.append)
+    assert (used, files.newest) == ([], old)
+    authority.issue(tmp_path / "pair")
+    await files.look(used.append)
+
+    assert used == [files.newest]
+    assert [each["log_level"] for each in logs] == ["error", "info"]
+    assert str(pair.tls_key) in logs[0]["reason"]
+
+
+async def test_what_could_not_be_used_is_tried_again(authority, tmp_path, logs):
+    files = read(authority.issue(tmp_path))
+    used: list[Certificates] = []
+
+    def use(certificates):
+        used.append(certificates)
+        if len(used) < 3:
+            raise OperatorError("the disk is full")
+
+    authority.issue(tmp_path)
+    for _ in range(4):
+        await files.look(use)
+
+    assert used == [files.newest] * 3
+    assert [each["log_level"] for each in logs] == ["error", "info"]

@@ -1,0 +1,62 @@
+"""The garbage collector, and what is spared."""
+
+import gc
+import time
+import weakref
+
+import pytest
+
+from tilld.runtime import gc_pauses
+
+
+@pytest.fixture(autouse=True)
+def _as_before():
+    callbacks = list(gc.callbacks)
+    yield
+    gc.callbacks[:] = callbacks
+    gc.unfreeze()
+
+
+class Thing:
+    pass
+
+
+def test_what_takes_the_collector_long_is_looked_at_once(monkeypatch):
+    gc_pauses.spare_what_stays()
+    things = [Thing() for _ in range(1000)]
+
+    monkeypatch.setattr(gc_pauses, "LONG_SECONDS", 0.0)
+    gc.collect()
+
+    assert not any(each is things[0] for each in gc.get_objects())
+
+
+def test_what_takes_it_no_time_is_looked_at_again(monkeypatch):
+    monkeypatch.setattr(gc_pauses, "LONG_SECONDS", 60.0)
+    gc_pauses.spare_what_stays()
+    thing = Thing()
+
+    gc.collect()
+
+    assert any(each is thing for each in gc.get_objects())
+
+
+def test_what_a_busy_machine_holds_up_did_not_take_long():
+    """Cycles of what was spared are never freed: only what is worth it is spared."""
+    gc_pauses.spare_what_stays()
+    thing = Thing()
+    gc.callbacks.append(lambda *_: time.sleep(2 * gc_pauses.LONG_SECONDS))
+
+    gc.collect()
+
+    assert any(each is thing for each in gc.get_objects())
+
+
+def test_what_is_spared_is_freed_when_nothing_refers_to_it():
+    thing = Thing()
+    gc_pauses.spare_what_stays()
+    gone = weakref.ref(thing)
+
+    del thing
+
+    assert gone() is None

@@ -1,0 +1,51 @@
+"""Output that cannot be written is lost, and holds nobody up."""
+
+import os
+import time
+
+import pytest
+
+from tilld.runtime.output import PATIENCE_SECONDS, Output
+
+
+@pytest.fixture
+def pipe():
+    reader, writer = os.pipe()
+    yield reader, writer
+    os.close(reader)
+    os.close(writer)
+
+
+def test_lines_of_any_length_are_written_whole(pipe):
+    reader, writer = pipe
+    output = Output(writer)
+    for line in (b"short\n", b"x" * 20_000 + b"\n"):
+        assert output.write(line) == len(line)
+        assert os.read(reader, 65536) == line
+    assert output.lost == 0
+
+
+def test_a_pipe_that_nobody_reads_is_waited_for_once(pipe):
+    """Then lines are lost without waiting, until there is room again."""
+    reader, writer = pipe
+    output = Output(writer)
+    began = time.monotonic()
+    while not output.lost:
+        output.write(b"x" * 99 + b"\n")
+    first = time.monotonic()
+    for _ in range(100):
+        output.write(b"lost\n")
+    assert output.untold == 101
+    assert time.monotonic() - first < PATIENCE_SECONDS <= first - began
+    os.read(reader, 65536)
+    output.write(b"there\n")
+    assert os.read(reader, 65536) == b"there\n"
+    assert (output.lost, output.untold) == (101, 0)
+
+
+def test_a_full_disk_loses_what_is_written():
+    descriptor = os.open("/dev/full", os.O_WRONLY)
+    output = Output(descriptor)
+    output.write(b"lost\n")
+    assert output.lost == 1
+    os.close(descriptor)

@@ -1,0 +1,87 @@
+"""A name is listened on as a whole: on all of its addresses, or the start fails and names the one taken."""
+
+import asyncio
+import socket
+from contextlib import AsyncExitStack, closing, suppress
+
+import httpx
+import pytest
+
+from benchmarks.http2 import FRAME, PREFACE, Kind
+from tests.conftest import config, open_shop
+from tilld.app import Till
+from tilld.config import Address
+from tilld.errors import OperatorError
+from tilld.runtime import listening, open_files
+
+HOSTS = ("127.0.0.1", "127.0.0.2")
+
+
+@pytest.fixture(autouse=True)
+def two_addresses(monkeypatch):
+    """Let localhost have two, as where it is IPv6 as well, which not each machine has."""
+    resolve = socket.getaddrinfo
+
+    def both(host, port, *args, **how):
+        hosts = HOSTS if host == "localhost" else (host,)
+        return [found for each in hosts for found in resolve(each, port, *args, **how)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+
+
+def taken(host):
+    """A socket that listens on a port of a host."""
+    return closing(socket.create_server((host, 0)))
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("setting", ["grpc", "rest", "metrics"])
+async def test_one_address_that_is_taken_refuses_the_name(setting, host, tmp_path):
+    with taken(host) as listener:
+        port = listener.getsockname()[1]
+        settings = {setting: Address("localhost", port)}
+        with pytest.raises(OperatorError) as refused:
+            async with open_shop(config(tmp_path, no_rest=setting != "rest", **settings)):
+                pass
+
+    assert str(Address(host, port)) in str(refused.value)
+    assert f"--{setting}" in str(refused.value)
+
+
+async def test_all_addresses_of_a_name_are_served(tmp_path):
+    """With port 0 they have one port."""
+    name = Address("localhost", 0)
+    async with open_shop(config(tmp_path, grpc=name, rest=name, metrics=name)) as shop:
+        running = shop.till.running
+        assert running.rest
+        assert running.metrics
+        async with httpx.AsyncClient() as client:
+            for host in HOSTS:
+                page = await client.get(f"http://{host}:{running.rest.port}/docs")
+                figures = await client.get(f"http://{host}:{running.metrics.port}/metrics")
+                assert page.status_code == 200
+                assert "till_watchers" in figures.text
+                socket.create_connection((host, running.grpc.port)).close()
+
+
+async def test_all_addresses_of_a_name_share_the_connections(tmp_path, monkeypatch):
+    """Each of them counts by itself: two would take twice the files that there are."""
+    monkeypatch.setattr(open_files, "connections", lambda: 10)
+    settings = config(tmp_path, grpc=Address("localhost", 0), no_rest=True)
+    async with Till(settings) as till, AsyncExitStack() as strangers:
+        served = 0
+        for host in HOSTS:
+            for _ in range(10):
+                reader, writer = await asyncio.open_connection(host, till.running.grpc.port)
+                strangers.callback(writer.close)
+                writer.write(PREFACE + FRAME.pack(0, 0, Kind.SETTINGS, 0, 0))
+                # Who is taken is greeted, and who is not is hung up on.
+                with suppress(ConnectionError):
+                    served += bool(await reader.read(1))
+
+    assert served == 10
+
+
+def test_an_address_of_another_machine_is_refused():
+    with pytest.raises(OperatorError, match=r"192\.0\.2\.1:1 \(no address of this machine\).*--grpc"):
+        listening.free(Address("192.0.2.1", 1), "--grpc")

@@ -1,0 +1,57 @@
+"""Answers that are remembered for a moment."""
+
+import pytest
+
+from tilld.runtime.ttl_cache import Recent
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def recent(clock):
+    return Recent[str](2.0, clock)
+
+
+def test_an_answer_is_good_for_a_while_from_when_it_was_asked_for(recent, clock):
+    asked_at = clock()
+    clock.now += 1.5
+    recent.keep("who", "me", asked_at)
+
+    assert recent.get("who") == "me"
+    assert recent.get("whose") is None
+
+    clock.now += 0.5
+    assert recent.get("who") is None
+
+
+def test_what_was_asked_before_it_changed_is_not_kept(recent, clock):
+    asked_at = clock()
+    recent.keep("who", "me", asked_at)
+    clock.now += 0.1
+    recent.forget()
+    for too_early in (asked_at, clock()):
+        recent.keep("who", "me", too_early)
+        assert recent.get("who") is None
+
+    clock.now += 0.1
+    recent.keep("who", "you", clock())
+    assert recent.get("who") == "you"
+
+
+def test_what_is_too_old_is_dropped_when_others_are_kept(recent, clock):
+    """It may be a secret, and there may be many."""
+    for number in range(1000):
+        recent.keep(f"who {number}", "me", clock())
+        clock.now += 0.1
+
+    assert len(recent) < 50

@@ -1,0 +1,166 @@
+"""What may be sent, how long an attempt takes, and what becomes of a stranger's words."""
+
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.support.samples import DAKK, an_order
+from tilld.errors import Conflict, Expired, InvalidRequest, NodeFailed, NotPaid, TooLarge
+from tilld.invoices.terms import MAX_AMOUNT_MSAT
+from tilld.sent_invoices.attempt import Request, Sending, SendOrder, attempt_seconds, cleaned, harmless
+
+US, THEM = "02" + "ab" * 32, "03" + "cd" * 32
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def ordered(**fields):
+    good = {"invreq": "lnr1qqqq", "label": "x", "amount_msat": None, "timeout": None, "quantity": None}
+    return SendOrder.checked(**(good | {"metadata": None, "key_type": None} | fields))
+
+
+def requested(**fields):
+    good: dict[str, Any] = {"payer_id": THEM, "amount_msat": 1000, "has_quantity": False, "expires_at": None}
+    return Request(**(good | fields))
+
+
+def test_what_is_not_said_has_a_default():
+    order = ordered()
+
+    assert (order.timeout, order.type, order.amount_msat) == (90, "sendinvoice", None)
+    assert ordered(key_type="till-1").type == "till-1"
+
+
+def test_a_string_is_taken_as_people_and_qr_codes_write_it():
+    assert ordered(invreq=" LIGHTNING:LNR1QQQQ\n").invreq == "lnr1qqqq"
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ({"invreq": "lno1qqqq"}, InvalidRequest, "lnr1"),
+        ({"invreq": "lnr1qq\nqq"}, InvalidRequest, "lnr1"),
+        ({"invreq": "lnr1" + "q" * 8192}, TooLarge, "8192"),
+        ({"label": ""}, InvalidRequest, "label"),
+        ({"label": "é" * 65}, TooLarge, "128"),
+        ({"amount_msat": 0}, InvalidRequest, "at least 1"),
+        ({"amount_msat": MAX_AMOUNT_MSAT + 1}, InvalidRequest, "at most 1844674407370955161"),
+        ({"timeout": 0}, InvalidRequest, "timeout"),
+        ({"timeout": 301}, InvalidRequest, "5 minutes"),
+        ({"timeout": 1.5}, InvalidRequest, "whole seconds"),
+        ({"quantity": 0}, InvalidRequest, "quantity"),
+        ({"quantity": 2**63}, InvalidRequest, "quantity"),
+        ({"metadata": "{}"}, InvalidRequest, "type"),
+    ],
+)
+def test_what_is_beyond_a_limit_is_refused(fields, error, message):
+    with pytest.raises(error, match=message):
+        ordered(**fields)
+
+
+@pytest.mark.parametrize(
+    ("request_", "order", "error"),
+    [
+        ({"payer_id": US}, {}, InvalidRequest),
+        ({"expires_at": int(NOW.timestamp())}, {}, Expired),
+        ({"has_quantity": True}, {}, InvalidRequest),
+        ({}, {"quantity": 1}, InvalidRequest),
+        ({}, {"amount_msat": 1001}, InvalidRequest),
+        ({"amount_msat": None}, {}, InvalidRequest),
+        ({"amount_msat": 0}, {}, InvalidRequest),
+        ({"amount_msat": 2**64 - 1}, {}, InvalidRequest),
+        ({"has_quantity": True}, {"quantity": 2, "amount_msat": 2001}, InvalidRequest),
+    ],
+)
+def test_what_does_not_fit_the_request_is_refused(request_, order, error):
+    with pytest.raises(error):
+        requested(**request_).check(ordered(**order), US, NOW)
+
+
+@pytest.mark.parametrize(
+    ("request_", "order"),
+    [
+        ({}, {}),
+        ({"expires_at": int(NOW.timestamp()) + 1}, {"amount_msat": 1}),
+        ({"has_quantity": True}, {"quantity": 2, "amount_msat": 2000}),
+        ({"amount_msat": None}, {"amount_msat": 5}),
+        ({"amount_msat": 2**64 - 1}, {"amount_msat": 5}),
+    ],
+)
+def test_what_fits_the_request_is_good(request_, order):
+    """Less than is offered may be collected."""
+    requested(**request_).check(ordered(**order), US, NOW)
+
+
+def test_how_long_to_wait_is_no_part_of_an_order():
+    ordered(timeout=5).check_repeats(ordered(timeout=6))
+    with pytest.raises(Conflict, match="another amount_msat and metadata"):
+        ordered().check_repeats(ordered(amount_msat=5, metadata='{"type":"b"}'))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "is_same"),
+    [
+        ('{"n":1.0,"type":"a","m":{"y":[2],"x":null}}', True),
+        ('{"m":{"x":null,"y":[2e0]},"type":"\\u0061","n":1}', True),
+        ('{"type":"a","n":1,"m":{"x":null,"y":[true]}}', False),
+        ('{"type":"a","n":1,"m":{"x":false,"y":[2]}}', False),
+    ],
+)
+def test_metadata_is_the_same_by_its_value(metadata, is_same):
+    first = ordered(metadata='{"type":"a","n":1,"m":{"x":null,"y":[2]}}')
+
+    with nullcontext() if is_same else pytest.raises(Conflict, match="another metadata"):
+        ordered(metadata=metadata).check_repeats(first)
+
+
+def test_each_attempt_has_a_label_of_its_own_that_nobody_can_tell():
+    """The first has that of an ordinary invoice with the label, so that there can't be both."""
+    labels = [ordered().node_label("dakk", b"secret", attempt) for attempt in (1, 2, 3)]
+
+    assert labels[0] == an_order(label="x").invoice_id("dakk", b"secret")
+    assert len({*labels, ordered().node_label("dakk", b"another", 2)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("timeout", "attempts"), [(1, [1]), (59, [59]), (90, [20, 70]), (300, [20, 40, 240])]
+)
+def test_attempts_share_the_time(timeout, attempts):
+    """The first are short, since a dropped message shows only as silence; all are taken."""
+    shares: list[int] = []
+    left = timeout
+    while left:
+        # Some of it has passed already.
+        shares.append(attempt_seconds(len(shares) + 1, left - 0.01, 20))
+        left -= shares[-1]
+
+    assert shares == attempts
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Failed invoice lni1qqqqzz: invoice amount is too large", "invoice amount is too large"),
+        ("a\nb\x1b[31m\u202ec \x00 d", "a b [31m c d"),
+        ("x" * 300, "x" * 199 + "…"),
+        ("", ""),
+    ],
+)
+def test_what_a_stranger_says_is_cleaned(said, told):
+    assert cleaned(said) == told
+
+
+def test_a_strangers_description_has_nothing_that_a_database_refuses():
+    assert harmless("a\x00b\n\tc\x7f") == "a b\n\tc "
+
+
+@pytest.mark.parametrize("failure", [NotPaid("not in time"), NodeFailed("it could not")], ids=repr)
+def test_a_failure_is_told_again_as_it_was(failure):
+    sending = Sending.begun(
+        DAKK.creator, ordered(), attempt=1, node_id=US, node_label="", timeout=20, created_at=NOW
+    )
+
+    again = sending.failed(failure).failure
+
+    assert (type(again), again.message) == (type(failure), failure.message)

@@ -1,0 +1,595 @@
+"""Collecting from another node: one payment for each label whatever happens, or a clear word why none."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyln.client import RpcError
+
+from tests.lightningd_simulator.conftest import RunningClock
+from tests.lightningd_simulator.pair import Pair, pair_of_nodes
+from tests.lightningd_simulator.rpc import connected
+from tests.support.samples import ANOTHER, DAKK, NODE_ID, NOON, an_invoice
+from tests.support.till import Parts
+from tilld.auth.key import Caller, Scope
+from tilld.errors import (
+    Conflict,
+    Expired,
+    NodeFailed,
+    NodeOffline,
+    NotActive,
+    NotPaid,
+    PermissionDenied,
+    Refused,
+    TillError,
+    Unavailable,
+    Unreachable,
+)
+from tilld.invoices.audit import Doctor
+from tilld.invoices.importer import Importing
+from tilld.invoices.invoice import Status
+from tilld.sent_invoices import recovery
+from tilld.sent_invoices.attempt import FIRST_ATTEMPT_SECONDS, State
+
+
+@pytest.fixture
+async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
+    """Node a has made the requests, and pays; node b is Till's."""
+    async with pair_of_nodes(tmp_path, RunningClock()) as both:
+        yield both
+
+
+@asynccontextmanager
+async def a_till(pair: Pair, database_url: str, *, is_resolving: bool = True) -> AsyncIterator[Parts]:
+    """The parts of a Till at node b, which follow it."""
+    till = Parts(pair.rpc_file("b").parent, database_url, rpc="b")
+    resolving = asyncio.create_task(till.collecting.run() if is_resolving else asyncio.sleep(0))
+    try:
+        async with till.following():
+            yield till
+    finally:
+        resolving.cancel()
+        await asyncio.wait([resolving])
+        await till.close()
+
+
+@pytest.fixture
+async def till(pair: Pair, database_url: str) -> AsyncIterator[Parts]:
+    async with a_till(pair, database_url) as parts:
+        yield parts
+
+
+@pytest.fixture
+def patient(till: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first attempt lasts as long as for users: on a slow machine one of 2 s would be over too soon."""
+    monkeypatch.setattr(till.collecting, "_first_attempt_seconds", FIRST_ATTEMPT_SECONDS)
+
+
+async def requested(pair: Pair, amount: int = 1000, **more: Any) -> str:
+    """A new invoice request of node a."""
+    async with connected(pair.rpc_file("a")) as a:
+        made = await a.result("invoicerequest", amount=amount, description="a refund", **more)
+    invreq: str = made["bolt12"]
+    return invreq
+
+
+async def of_node(pair: Pair, name: str, method: str, **params: Any) -> Any:
+    async with connected(pair.rpc_file(name)) as rpc:
+        return await rpc.result(method, **params)
+
+
+async def payments(pair: Pair) -> int:
+    """How many payments node a has made, and wait until none is on its way."""
+    async with asyncio.timeout(10):
+        while (await of_node(pair, "a", "listpays", status="pending"))["pays"]:
+            await asyncio.sleep(0.01)
+    return len((await of_node(pair, "a", "listpays", status="complete"))["pays"])
+
+
+async def check(till: Parts, pair: Pair, *, paid: int = 1) -> None:
+    """Node a has paid as often as the store says, and the store is in order."""
+    assert await payments(pair) == paid
+    totals = await till.store.totals()
+    assert (totals.open_invoices, totals.volume_msat) == (0, paid * 1000)
+    report = await Doctor(till.store, till.node).examine(repair=False)
+    assert (report.is_clean, report.missing) == (True, [])
+
+
+async def state(till: Parts, label: str = "x") -> tuple[int, State]:
+    """The number of the last attempt under a label, and its state."""
+    latest = await till.collecting._sendings.latest("dakk", label)
+    assert latest
+    return latest.attempt, latest.state
+
+
+async def test_an_invoice_that_was_sent_is_an_invoice(till: Parts, pair: Pair) -> None:
+    """Reading, watching and the totals know it; the proof of payment is told, and not kept."""
+    sent = await till.send(await requested(pair), label="refund-1", metadata='{"type": "shop"}')
+
+    invoice = sent.invoice
+    assert hashlib.sha256(bytes.fromhex(sent.payment_preimage)).hexdigest() == invoice.payment_hash
+    assert (invoice.status, invoice.label, invoice.description) == (Status.PAID, "refund-1", "a refund")
+    assert (invoice.amount_msat, invoice.metadata) == (1000, '{"type":"shop"}')
+    assert invoice.is_bolt12
+    assert invoice.expires_at - invoice.created_at == timedelta(seconds=2)
+    assert await till.invoicing.get(DAKK, invoice.invoice_id) == invoice
+    assert await till.invoicing.get_by_label(DAKK, "refund-1") == invoice
+    assert [each async for each in till.invoicing.watch(DAKK, invoice.invoice_id)] == [invoice]
+    assert (await till.invoicing.info(DAKK)).totals.volume_msat == 1000
+    assert sent.payment_preimage not in repr(sent)
+    await check(till, pair)
+
+
+async def test_the_same_again_is_the_same_payment(till: Parts, pair: Pair) -> None:
+    invreq = await requested(pair, single_use=False)
+    first = await till.send(invreq)
+
+    again = await till.send(f" lightning:{invreq.upper()} ", timeout=5)
+    at_once = await asyncio.gather(*(till.send(invreq, label="y") for _ in range(5)))
+
+    assert again == first
+    assert len({each.invoice.invoice_id for each in at_once}) == 1
+    assert (await till.send(invreq, caller=ANOTHER)).invoice.invoice_id != first.invoice.invoice_id
+    await check(till, pair, paid=3)
+
+
+async def test_a_label_is_for_one_thing(till: Parts, pair: Pair) -> None:
+    """Of what is sent and what is created, whatever came first keeps it; nothing is sent."""
+    invreq, other = await requested(pair), await requested(pair)
+    await till.send(invreq)
+    await till.create(label="created")
+
+    with pytest.raises(Conflict, match="another invreq"):
+        await till.send(other)
+    with pytest.raises(Conflict, match="another amount_msat and metadata"):
+        await till.send(invreq, amount_msat=999, metadata='{"type":"b"}')
+    with pytest.raises(Conflict, match="was created"):
+        await till.send(other, label="created")
+    with pytest.raises(Conflict, match="was sent"):
+        await till.create(label="x")
+
+    assert await payments(pair) == 1
+
+
+async def test_the_label_of_what_failed_is_used_up_for_creating(till: Parts, pair: Pair) -> None:
+    invreq = await requested(pair)
+    await pair.kill("a")
+    with pytest.raises(Unreachable):
+        await till.send(invreq)
+
+    with pytest.raises(Conflict, match="was sent"):
+        await till.create(label="x")
+
+
+async def test_what_was_collected_before_is_refused(till: Parts, pair: Pair) -> None:
+    invreq = await requested(pair)
+    await till.send(invreq)
+
+    with pytest.raises(NotActive, match="collected before"):
+        await till.send(invreq, label="y")
+
+    assert (await of_node(pair, "b", "listinvoices"))["invoices"][1:] == []
+    await check(till, pair)
+
+
+async def test_the_other_nodes_reason_is_told(till: Parts, pair: Pair) -> None:
+    """Without the invoice that it repeats; and later the same label is good for another try."""
+    invreq = await requested(pair)
+    pair.ways["b"].hold("dev-htlc")
+    first = asyncio.create_task(till.send(invreq, timeout=60))
+    await pair.ways["b"].waiting.acquire()
+
+    with pytest.raises(Refused) as refused:
+        await till.send(invreq, label="y")
+
+    assert "Single-use invoice_request already in progress with" in refused.value.message
+    assert "lni1" not in refused.value.message
+    pair.ways["b"].release()
+    await first
+    with pytest.raises(NotActive):
+        await till.send(invreq, label="y")
+    assert await state(till, "y") == (2, State.FAILED)
+    await check(till, pair)
+
+
+@pytest.mark.parametrize(
+    ("code", "failure"),
+    [(-1, NodeFailed), (1001, NotActive), (1002, Expired), (1003, Unreachable), (1004, Refused)],
+)
+async def test_each_error_of_the_node_has_its_own(
+    code: int, failure: type[TillError], till: Parts, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = till.node._rpc.call
+
+    async def refusing(method: str, *given: Any, **more: Any) -> Any:
+        if method == "sendinvoice":
+            raise RpcError(method, {}, {"code": code, "message": "LIGHTNING_DIR/secret"})
+        return await call(method, *given, **more)
+
+    monkeypatch.setattr(till.node._rpc, "call", refusing)
+
+    with pytest.raises(TillError) as told:
+        await till.send(await requested(pair), timeout=1)
+
+    assert type(told.value) is failure
+    assert "secret" not in told.value.message
+    assert (await state(till))[1] is State.FAILED
+    await check(till, pair, paid=0)
+
+
+async def test_a_node_that_cannot_be_reached_can_be_tried_again(till: Parts, pair: Pair) -> None:
+    """Meanwhile nothing is left that could be paid."""
+    invreq = await requested(pair)
+    await pair.kill("a")
+
+    with pytest.raises(Unreachable, match="same label"):
+        await till.send(invreq)
+
+    assert (await of_node(pair, "b", "listinvoices"))["invoices"] == []
+    await pair.start("a")
+    assert (await till.send(invreq)).invoice.status is Status.PAID
+    assert await state(till) == (2, State.PAID)
+    await check(till, pair)
+
+
+async def test_messages_are_paced(tmp_path: Path, database_url: str) -> None:
+    """As many at once as the other side would drop half of: each is paid by its first attempt."""
+    async with pair_of_nodes(tmp_path, RunningClock(), limits_messages=True) as pair:
+        async with a_till(pair, database_url) as till:
+            invreqs = [await requested(pair) for _ in range(8)]
+
+            sent = await asyncio.gather(
+                *(till.send(each, label=f"{number}", timeout=30) for number, each in enumerate(invreqs))
+            )
+
+            assert {each.invoice.status for each in sent} == {Status.PAID}
+            assert await till.store.read("SELECT MAX(attempt) FROM sendings") == [(1,)]
+            await check(till, pair, paid=8)
+
+
+async def test_a_dropped_message_is_sent_again(tmp_path: Path, database_url: str) -> None:
+    """Others have used up what the other side reads: the first attempt is lost, the second is paid."""
+    async with pair_of_nodes(tmp_path, RunningClock(), limits_messages=True) as pair:
+        async with a_till(pair, database_url) as till:
+            for number in range(4):
+                await of_node(pair, "b", "sendinvoice", invreq=await requested(pair, 1), label=f"{number}")
+
+            sent = await till.send(await requested(pair))
+
+            assert sent.invoice.status is Status.PAID
+            assert await state(till) == (2, State.PAID)
+            assert (await till.store.totals()).volume_msat == 1000
+            watched = await till.invoicing.get_by_label(DAKK, "x")
+            assert watched == sent.invoice
+
+
+async def test_what_is_not_paid_in_time_is_never_paid(till: Parts, pair: Pair) -> None:
+    """A payment that comes after all is not taken; the label can be tried again, and is paid once."""
+    invreq = await requested(pair)
+    pair.ways["b"].hold("dev-htlc")
+
+    with pytest.raises(NotPaid, match="same label"):
+        await till.send(invreq, timeout=1)
+
+    pair.ways["b"].release()
+    assert await payments(pair) == 0
+    assert (await till.send(invreq)).invoice.status is Status.PAID
+    await check(till, pair)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_reply_that_is_lost_leaves_nothing_open(
+    till: Parts, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A known invoice is withdrawn, but nobody hears of that: the next one takes its place all the same."""
+    monkeypatch.setattr(recovery, "YOUNG", timedelta(0))
+    withdraw = till.collecting._node.withdraw
+
+    async def unheard(label: str) -> bool:
+        assert await withdraw(label)
+        raise NodeOffline
+
+    # The first payment fails, for want of a way back, after the invoice has become known.
+    invreq = await requested(pair, single_use=False)
+    pair.ways["b"].hold("getinfo")
+    with monkeypatch.context() as patch:
+        patch.setattr(till.collecting._node, "withdraw", unheard)
+        sending = asyncio.create_task(till.send(invreq))
+        async with asyncio.timeout(10):
+            while not await till.store.get_by_label("dakk", "x"):
+                await asyncio.sleep(0.01)
+        pair.ways["b"].rpc_file, way = pair.rpc_file("nowhere"), pair.ways["b"].rpc_file
+        pair.ways["b"].release()
+        with pytest.raises(Unavailable, match="not known yet"):
+            await sending
+    pair.ways["b"].rpc_file = way
+
+    sent = await till.send(invreq)
+
+    assert await till.store.get_by_label("dakk", "x") == sent.invoice
+    await check(till, pair)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_while_it_is_on_its_way_it_can_be_watched(till: Parts, pair: Pair) -> None:
+    pair.ways["b"].hold("dev-htlc")
+    sending = asyncio.create_task(till.send(await requested(pair), timeout=60))
+    async with asyncio.timeout(10):
+        while not (invoice := await till.store.get_by_label("dakk", "x")):
+            await asyncio.sleep(0.01)
+    watch = till.invoicing.watch(DAKK, invoice.invoice_id)
+    first = await anext(watch)
+
+    pair.ways["b"].release()
+
+    assert first.status is Status.UNPAID
+    assert (await anext(watch)).status is Status.PAID
+    assert (await sending).invoice.status is Status.PAID
+    await check(till, pair)
+
+
+async def test_who_hangs_up_does_not_stop_it(pair: Pair, database_url: str) -> None:
+    """What became of it is written down all the same."""
+    invreq = await requested(pair)
+    async with a_till(pair, database_url, is_resolving=False) as till:
+        till.collecting._first_attempt_seconds = FIRST_ATTEMPT_SECONDS
+        pair.ways["b"].hold("dev-htlc")
+        sending = asyncio.create_task(till.send(invreq, timeout=60))
+        await pair.ways["b"].waiting.acquire()
+        sending.cancel()
+        await asyncio.wait([sending])
+
+        pair.ways["b"].release()
+
+        async with asyncio.timeout(10):
+            while await state(till) != (1, State.PAID):
+                await asyncio.sleep(0.01)
+        await check(till, pair)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_node_that_dies_leaves_the_outcome_unknown(till: Parts, pair: Pair) -> None:
+    """Until it is back: then it is found out, also if nobody asks."""
+    pair.ways["b"].hold("dev-htlc")
+    sending = asyncio.create_task(till.send(await requested(pair), timeout=60))
+    await pair.ways["b"].waiting.acquire()
+    await pair.kill("b")
+    with pytest.raises(Unavailable, match="not known yet"):
+        await sending
+    assert await state(till) == (1, State.SENDING)
+
+    await pair.start("b")
+    pair.ways["b"].release()
+
+    async with asyncio.timeout(20):
+        while await state(till) != (1, State.PAID):
+            await asyncio.sleep(0.05)
+    await check(till, pair)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_one_that_cannot_be_known_keeps_no_other_waiting(
+    till: Parts, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older one was sent by a node that is not there any more."""
+    monkeypatch.setattr(recovery, "LOOK_SECONDS", 0.1)
+    pair.ways["b"].hold("dev-htlc")
+    sending = asyncio.create_task(till.send(await requested(pair), timeout=60))
+    await pair.ways["b"].waiting.acquire()
+    sendings = till.collecting._sendings
+    ours = await sendings.latest("dakk", "x")
+    assert ours
+    lost = replace(ours, label="lost", node_id=NODE_ID, node_label="~" * 21, created_at=NOON)
+    assert await sendings.begin(lost)
+    await till.collecting.stop()
+    with pytest.raises(Unavailable):
+        await sending
+
+    pair.ways["b"].release()
+
+    async with asyncio.timeout(10):
+        while await state(till) != (1, State.PAID):
+            await asyncio.sleep(0.01)
+    await check(till, pair)
+
+
+# Where a Till can die: the owner of a method, the method, and whether it is before or after its work.
+POINTS = {
+    "before it is written down": ("_sendings", "begin", True),
+    "before the node is asked": ("_sendings", "begin", False),
+    "after the node has answered": ("_node", "send", False),
+    "before the invoice is in the store": ("_outcomes", "_keep", True),
+    "before it is settled": ("_outcomes", "_settle", True),
+    "before the outcome is written down": ("_outcomes", "end", True),
+    "before the reply": ("_outcomes", "end", False),
+}
+
+
+def die_at(till: Parts, point: str) -> asyncio.Event:
+    """Get no further than a point; tells when it is reached."""
+    name, method, is_before = POINTS[point]
+    owner = getattr(till.collecting, name)
+    work, reached = getattr(owner, method), asyncio.Event()
+
+    async def dying(*arguments: Any) -> None:
+        if not is_before:
+            with suppress(TillError):
+                await work(*arguments)
+        reached.set()
+        await asyncio.Event().wait()
+
+    setattr(owner, method, dying)
+    return reached
+
+
+@pytest.mark.parametrize("outcome", ["paid", "refused"])
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_till_may_die_anywhere(
+    point: str, outcome: str, pair: Pair, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked again, with the same label, the next one gives the one payment, or the reason for none."""
+    monkeypatch.setattr(recovery, "YOUNG", timedelta(0))
+    invreq = await requested(pair)
+    if outcome == "refused":
+        async with connected(pair.rpc_file("a")) as a:
+            [made] = (await a.result("listinvoicerequests"))["invoicerequests"]
+            await a.result("disableinvoicerequest", invreq_id=made["invreq_id"])
+    async with a_till(pair, database_url, is_resolving=False) as first:
+        reached = die_at(first, point)
+        sending = asyncio.create_task(first.send(invreq, timeout=5))
+        if outcome == "refused" and POINTS[point][1] in ("_keep", "_settle"):
+            # It was never known to anybody.
+            with pytest.raises(NotActive):
+                await sending
+        else:
+            await reached.wait()
+    with suppress(Unavailable, NotActive):
+        await sending
+
+    async with a_till(pair, database_url) as second:
+        if outcome == "paid":
+            assert (await second.send(invreq)).invoice.status is Status.PAID
+            await check(second, pair)
+        else:
+            with pytest.raises(NotActive):
+                await second.send(invreq)
+            await check(second, pair, paid=0)
+
+
+async def test_a_till_that_is_late_does_not_send(
+    pair: Pair, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One stops for a while before it asks the node; another on the same store has gone on meanwhile."""
+    monkeypatch.setattr(recovery, "YOUNG", timedelta(0))
+    invreq = await requested(pair, single_use=False)
+    async with a_till(pair, database_url, is_resolving=False) as slow, a_till(pair, database_url) as other:
+        go_on, reached = asyncio.Event(), asyncio.Event()
+        send = slow.collecting._node.send
+
+        async def late(sending: Any) -> None:
+            reached.set()
+            await go_on.wait()
+            await send(sending)
+
+        monkeypatch.setattr(slow.collecting._node, "send", late)
+        sending = asyncio.create_task(slow.send(invreq))
+        await reached.wait()
+
+        done = await other.send(invreq)
+        go_on.set()
+
+        with suppress(Unavailable):
+            assert (await sending).invoice == done.invoice
+        assert (await slow.send(invreq)).invoice == done.invoice
+        await check(other, pair)
+
+
+async def test_an_invoice_that_is_added_too_late_takes_no_label(till: Parts, pair: Pair) -> None:
+    """Another process looked at the first attempt, and stopped before it wrote down what it saw."""
+    invreq = await requested(pair)
+    invoice = an_invoice(label="x")._replace(bolt11="lni1qqqq", expires_at=datetime.now(UTC))
+    await pair.kill("a")
+    with pytest.raises(Unreachable):
+        await till.send(invreq)
+    await pair.start("a")
+    failed = await till.collecting._sendings.latest("dakk", "x")
+    assert failed
+
+    await till.collecting._sendings.add(invoice._replace(invoice_id=failed.node_label))
+
+    assert (await till.send(invreq)).invoice.status is Status.PAID
+    await check(till, pair)
+
+
+async def test_two_tills_share_a_label(pair: Pair, database_url: str) -> None:
+    """Asked at the same time, both tell of the one payment."""
+    invreq = await requested(pair, single_use=False)
+    async with a_till(pair, database_url) as one, a_till(pair, database_url) as two:
+        sent = await asyncio.gather(*(each.send(invreq) for each in (one, two, one, two)))
+
+        assert len({each.invoice.payment_hash for each in sent}) == 1
+        await check(one, pair)
+
+
+async def test_a_lost_store_gets_back_what_was_sent(till: Parts, pair: Pair, tmp_path: Path) -> None:
+    """Under its id, as other invoices; without --lost-store it is another Till's business."""
+    sent = await till.send(await requested(pair))
+    new = Parts(tmp_path, f"sqlite:///{tmp_path / 'new.db'}", rpc="b")
+
+    for lost_store in (False, True):
+        await Importing(new.store, new.node, "dakk", "imported", lost_store=lost_store).run()
+        assert (await new.store.totals()).volume_msat == (1000 if lost_store else 0)
+
+    found = await new.store.get(sent.invoice.invoice_id)
+    assert found
+    assert (found.bolt11, found.payment) == (sent.invoice.bolt11, sent.invoice.payment)
+    assert (found.description, found.created_at) == ("a refund", sent.invoice.created_at)
+    await new.close()
+
+
+async def test_a_key_for_one_type_sends_only_that(till: Parts, pair: Pair) -> None:
+    key = Caller("dakk", frozenset(Scope), type="till-1")
+    invreq = await requested(pair)
+
+    with pytest.raises(PermissionDenied):
+        await till.send(invreq, caller=key, metadata='{"type":"till-2"}')
+    sent = await till.send(invreq, caller=key)
+
+    assert sent.invoice.metadata == '{"type":"till-1"}'
+    with pytest.raises(Conflict, match="^label is in use: give another one$"):
+        await till.send(invreq, caller=replace(key, type="till-2"))
+
+
+async def waiting(till: Parts, count: int) -> None:
+    """Wait until so many calls wait for their turn at the node."""
+    async with asyncio.timeout(10):
+        while sum(len(queue) for queue in till.collecting._turns._waiting.values()) != count:
+            await asyncio.sleep(0.01)
+
+
+async def test_one_key_does_not_keep_others_from_collecting(till: Parts, pair: Pair) -> None:
+    """Of a hundred calls of one key and one of another, that one is sent after at most one turn more."""
+    dead = await requested(pair)
+    await of_node(pair, "a", "disableinvoicerequest", invreq_id=await invreq_id_of(pair, dead))
+    flood = [asyncio.create_task(till.send(dead, label=f"{n}", timeout=300)) for n in range(100)]
+    await waiting(till, 97)
+    began = asyncio.get_running_loop().time()
+
+    other = replace(ANOTHER, key_id="another key!")
+    sent = await till.send(await requested(pair), other, timeout=5)
+
+    assert sent.invoice.status is Status.PAID
+    assert asyncio.get_running_loop().time() - began < 2
+    for task in flood:
+        task.cancel()
+    await asyncio.wait(flood)
+
+
+async def test_who_hangs_up_frees_the_place(till: Parts, pair: Pair) -> None:
+    """Those that were not sent yet: nothing is left of them."""
+    dead = await requested(pair)
+    await of_node(pair, "a", "disableinvoicerequest", invreq_id=await invreq_id_of(pair, dead))
+    flood = [asyncio.create_task(till.send(dead, label=f"{n}", timeout=300)) for n in range(30)]
+    await waiting(till, 27)
+
+    for task in flood:
+        task.cancel()
+    await asyncio.wait(flood)
+
+    await waiting(till, 0)
+    sent = await till.send(await requested(pair), label="29", timeout=5)
+    assert sent.invoice.status is Status.PAID
+    async with asyncio.timeout(10):
+        while till.collecting._works:
+            await asyncio.sleep(0.01)
+
+
+async def invreq_id_of(pair: Pair, bolt12: str) -> str:
+    listed = (await of_node(pair, "a", "listinvoicerequests"))["invoicerequests"]
+    return next(str(each["invreq_id"]) for each in listed if each["bolt12"] == bolt12)

@@ -1,0 +1,106 @@
+"""A store whose files are removed or replaced takes nothing more, and says so."""
+
+import shutil
+from typing import Any
+
+import httpx
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from tests.conftest import config, open_shop
+from tests.support.samples import an_invoice
+from tilld.errors import Unavailable
+from tilld.invoices.repository import Store
+from tilld.storage.database import open_database
+
+
+def removed(path):
+    path.unlink()
+
+
+def replaced(path):
+    shutil.copy(path, path.with_name("backup"))
+    path.with_name("backup").rename(path)
+
+
+def log_removed(path):
+    path.with_name(path.name + "-wal").unlink()
+
+
+def log_replaced(path):
+    replaced(path.with_name(path.name + "-wal"))
+
+
+LOSSES = [removed, replaced, log_removed, log_replaced]
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+async def test_what_would_be_lost_is_not_written(lose, tmp_path, capsys):
+    """The first write after it fails, and all others; what is open can still be read."""
+    path = tmp_path / "till.db"
+    store = Store(open_database(f"sqlite:///{path}"))
+    before = await store.add(an_invoice())
+    lose(path)
+
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="ask the operator"):
+            await store.add(an_invoice())
+    with pytest.raises(Unavailable):
+        store.check_files()
+
+    assert await store.get(before.invoice_id) == before
+    assert capsys.readouterr().out.count("the store's files were removed or replaced") == 1
+    await store.close()
+
+
+async def test_a_file_that_comes_back_is_not_trusted(tmp_path):
+    """Meanwhile another process may have begun anew: only a restart looks."""
+    path = tmp_path / "till.db"
+    store = Store(open_database(f"sqlite:///{path}"))
+    await store.add(an_invoice())
+    path.rename(tmp_path / "away")
+    with pytest.raises(Unavailable):
+        store.check_files()
+    (tmp_path / "away").rename(path)
+
+    with pytest.raises(Unavailable):
+        await store.add(an_invoice())
+
+    await store.close()
+    reopened = Store(open_database(f"sqlite:///{path}"))
+    await reopened.add(an_invoice())
+    await reopened.close()
+
+
+async def test_other_programs_may_use_the_files(tmp_path):
+    """A command that opens and closes the store, or checkpoints it, is no loss; nor is an idle store."""
+    url = f"sqlite:///{tmp_path / 'till.db'}"
+    store = Store(open_database(url))
+    store.check_files()
+    for _ in range(2):
+        other = Store(open_database(url))
+        await other.add(an_invoice())
+        await other.close()
+        store.check_files()
+        await store.add(an_invoice())
+    open_database(url).execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    await store.add(an_invoice())
+    store.check_files()
+    await store.close()
+
+
+async def test_a_running_till_says_so_within_a_second_or_two(tmp_path):
+    async with open_shop(config(tmp_path, no_rest=False)) as shop:
+        await shop.create()
+        stub: Any = HealthStub(shop.channel)
+        health = stub.Watch(HealthCheckRequest())
+        assert (await health.read()).status == HealthCheckResponse.SERVING
+        (tmp_path / "till.db-wal").unlink()
+
+        refused = await shop.rest.post(
+            "/lightning/invoice/create", json={"msat": 5000, "metadata": {"type": "shop"}}
+        )
+        assert (refused.status_code, refused.json()["error"]) == (httpx.codes.SERVICE_UNAVAILABLE, "E8")
+        assert (await health.read()).status == HealthCheckResponse.NOT_SERVING
+        health.cancel()

@@ -1,0 +1,64 @@
+"""Databases of every schema that there was, with invoices in them, become those of today."""
+
+from pathlib import Path
+
+import pytest
+from playhouse.migrations import Runner
+
+from tests.support.samples import NODE_ID, paid
+from tilld.formats.times import utc
+from tilld.invoices.invoice import Payment, Status
+from tilld.invoices.repository import Store
+from tilld.invoices.totals import Totals
+from tilld.storage.database import MIGRATIONS, _connect, close_database, open_database
+
+# Named for their last migration; each has the same rows.
+SCHEMAS = sorted(path.stem for path in MIGRATIONS.glob("[0-9]*.py"))
+ROWS = Path(__file__).parent / "schemas"
+MADE, OVER = utc(1795262400), utc(1795266000)
+
+
+@pytest.fixture(params=SCHEMAS)
+async def store(request, database_url):
+    """A database as it was when this migration was the newest, opened by the Till of today."""
+    database = _connect(database_url, create=True)
+    Runner(database, str(MIGRATIONS)).up(request.param)
+    with database.atomic():
+        for statement in (ROWS / f"{request.param}.sql").read_text().splitlines():
+            database.execute_sql(statement)
+    close_database(database)
+    store = Store(open_database(database_url))
+    yield store
+    await store.close()
+
+
+async def test_every_row_is_kept(store):
+    """Invoices in each state, what was received, the totals, the node and how far it was followed."""
+    by_label = await store.get_by_label("anonymous", "order-1")
+    invoices = [await store.get("aaaaaaaaaaaaaaaaaaaa" + str(number)) for number in (1, 2, 3, 4)]
+
+    assert by_label == invoices[0]
+    assert [each.status for each in invoices] == [Status.PAID, Status.PAID, Status.EXPIRED, Status.UNPAID]
+    assert [each.amount_msat for each in invoices] == [5000, None, 2_100_000_000_000_000_000, 1]
+    assert [each.payment for each in invoices] == [
+        Payment(1, 5000, utc(1795262460)), Payment(2, 1234, OVER), None, None
+    ]  # fmt: skip
+    assert {(each.created_at, each.expires_at, each.node_id) for each in invoices} == {(MADE, OVER, NODE_ID)}
+    assert (invoices[0].description, invoices[0].metadata) == (
+        "a coffee ☕", '{"type":"shop","n":12345678901234567890}'
+    )  # fmt: skip
+    assert await store.totals() == Totals(4, 1, 6234)
+    kept, counted = await store.audit()
+    assert kept == counted
+    assert (await store.last_node()).alias == "kit-a"
+    assert await store.updated_index(NODE_ID) == 3
+    assert store.secret.hex() == "5ec4e7" * 10 + "5ec4"
+
+
+async def test_what_was_open_is_settled_afterwards(store):
+    opened = await store.get("aaaaaaaaaaaaaaaaaaaa4")
+
+    [changed] = await store.settle(NODE_ID, [paid(opened, amount_msat=1)], 4)
+
+    assert changed.status is Status.PAID
+    assert await store.totals() == Totals(4, 0, 6235)

@@ -1,0 +1,68 @@
+"""A tilld that is killed at a chosen point: python -m tests.killed POINT PASSES run …
+
+It ends like by SIGKILL when it comes to that point for the PASSES-th time.
+"""
+
+import functools
+import inspect
+import itertools
+import os
+import signal
+import sys
+
+from tilld.cli import main
+from tilld.invoices.repository import Store
+from tilld.invoices.transactions import Transactions
+from tilld.lightningd.node import Node
+from tilld.sent_invoices.lightningd import NodeCollecting
+from tilld.sent_invoices.repository import SendingStore
+
+# Each a method, and whether it is before or after its work.
+POINTS = {
+    "before the node call": (Node, "invoice", True),
+    "between node and store": (Node, "invoice", False),
+    "between store and reply": (Store, "add", False),
+    "within a batch": (Transactions, "_add_to_tallies", True),
+    "between settling and telling": (Store, "settle", False),
+}
+# The same of sending invoices.
+SENDING = {
+    "before an attempt is written down": (SendingStore, "begin", True),
+    "before the node is told to send": (NodeCollecting, "send", True),
+    "when an invoice was sent and paid": (NodeCollecting, "send", False),
+    "before what was sent is in the store": (SendingStore, "add", True),
+    "between the invoice and its outcome": (SendingStore, "end", True),
+    "between the outcome and the reply": (SendingStore, "end", False),
+}
+
+
+def kill_at(point: str, passes: int) -> None:
+    """From now on, be killed there."""
+    owner, name, is_before = (POINTS | SENDING)[point]
+    method = getattr(owner, name)
+    count = itertools.count(1)
+
+    def arrive() -> None:
+        if next(count) == passes:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @functools.wraps(method)
+    def killing(*arguments, **named):
+        if is_before:
+            arrive()
+        return method(*arguments, **named)
+
+    @functools.wraps(method)
+    async def killing_after(*arguments, **named):
+        done = await method(*arguments, **named)
+        arrive()
+        return done
+
+    assert is_before or inspect.iscoroutinefunction(method)
+    setattr(owner, name, killing if is_before else killing_after)
+
+
+if __name__ == "__main__":
+    _, chosen, number, *sys.argv[1:] = sys.argv
+    kill_at(chosen, int(number))
+    main()

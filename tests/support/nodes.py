@@ -1,0 +1,179 @@
+"""Nodes to test against: the simulated lightningd and, where LIGHTNINGD names one, a real one."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from lightningd_simulator import Simulator
+from tests.conftest import eventually
+from tilld.lightningd import play_money
+from tilld.lightningd.rpc import Pipeline
+
+KIT = Path(__file__).parent / "regtest" / "regtest.py"
+LIGHTNINGD = os.environ.get("LIGHTNINGD")
+
+
+class PayableNode(Protocol):
+    """A node, and somebody who pays its invoices."""
+
+    rpc_file: Path
+
+    async def pay(self, bolt11: str, amount_msat: int | None = None) -> None:
+        """Pay one of its invoices."""
+
+
+@dataclass(frozen=True)
+class SimulatedNode:
+    """The simulated lightningd pays its own invoices."""
+
+    rpc_file: Path
+
+    async def pay(self, bolt11: str, amount_msat: int | None = None) -> None:
+        """Pay one of its invoices."""
+        await play_money.pay(self.rpc_file, bolt11, amount_msat)
+
+
+@dataclass(frozen=True)
+class RealNode:
+    """A real lightningd, with another one behind a channel that pays."""
+
+    rpc_file: Path
+    directory: Path
+
+    async def pay(self, bolt11: str, amount_msat: int | None = None) -> None:
+        """Pay one of its invoices."""
+        await _kit(self.directory, "pay", bolt11, *([] if amount_msat is None else [str(amount_msat)]))
+
+    async def restart(self) -> None:
+        """Stop the node and start it again; returns when it can be paid."""
+        await _kit(self.directory, "--fast", "restart", "a")
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and not only what is left of it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class KillableNode(Protocol):
+    """A node as a process, and the socket of who pays its invoices."""
+
+    rpc_file: Path
+    payer: Path
+
+    async def start(self) -> None:
+        """Start it, or start it again; returns when it can be paid."""
+
+    async def kill(self) -> None:
+        """End it by SIGKILL."""
+
+    async def calm(self) -> None:
+        """Wait until no payment is on its way."""
+
+    async def stop(self) -> None:
+        """End all."""
+
+
+class SimulatedProcess:
+    """The simulated lightningd as a process; it pays its own invoices."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.rpc_file = self.payer = directory / "rpc"
+
+    async def start(self) -> None:
+        """Start it, or start it again."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tilld.cli", "node", "simulate",
+            f"--rpc-file={self.rpc_file}", f"--state={self._directory / 'node.jsonl'}",
+            start_new_session=True, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert self._process.stdout
+        assert await self._process.stdout.readline()
+
+    async def kill(self) -> None:
+        """End it by SIGKILL."""
+        self._process.kill()
+        await self._process.communicate()
+
+    def freeze(self) -> None:
+        """Let it hang: what it is told waits."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._process.send_signal(signal.SIGCONT)
+
+    async def calm(self) -> None:
+        """It pays at once."""
+
+    async def stop(self) -> None:
+        """End it."""
+        await self.kill()
+
+
+class RealPair:
+    """Two real lightningd with a channel; the first is the one that is killed, the second pays."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.rpc_file, self.payer = (directory / node / "regtest" / "lightning-rpc" for node in "ab")
+
+    async def start(self) -> None:
+        """Start them, or the one again that was killed."""
+        await _kit(self._directory, "--fast", "up")
+
+    async def kill(self) -> None:
+        """End the first by SIGKILL."""
+        pid = json.loads((self._directory / "state.json").read_text())["pids"]["a"]
+        os.kill(pid, signal.SIGKILL)
+        # It is not our child, and as long as it holds its lock there can be no other.
+        await eventually(lambda: not is_running(pid))
+
+    async def calm(self) -> None:
+        """Wait until no payment is on its way."""
+        payer = Pipeline(str(self.payer), 10)
+        async with asyncio.timeout(120):
+            while (await payer.call("listpays", {"status": "pending"}))["pays"]:
+                await asyncio.sleep(0.1)
+        await payer.hang_up()
+
+    async def stop(self) -> None:
+        """End both."""
+        await _kit(self._directory, "down")
+
+
+@asynccontextmanager
+async def simulated_node(directory: Path) -> AsyncIterator[SimulatedNode]:
+    """Run a simulated lightningd that keeps its state in a directory."""
+    async with Simulator(directory / "rpc", directory / "node.jsonl"):
+        yield SimulatedNode(directory / "rpc")
+
+
+@asynccontextmanager
+async def real_node(directory: Path) -> AsyncIterator[RealNode]:
+    """Run two real nodes with a channel between them; the first is given."""
+    try:
+        status = json.loads(await _kit(directory, "--fast", "up"))
+        yield RealNode(Path(status["nodes"]["a"]["rpc"]), directory)
+    finally:
+        await _kit(directory, "down")
+
+
+async def _kit(directory: Path, *arguments: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(KIT), f"--dir={directory}", *arguments,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return out.decode()

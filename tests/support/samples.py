@@ -1,0 +1,66 @@
+"""Orders and invoices to test with."""
+
+import itertools
+from datetime import UTC, datetime
+from typing import Any
+
+from lightningd_simulator.bolts import bolt11
+from tilld.auth.key import SHOP, Caller
+from tilld.auth.limits import Allowance
+from tilld.invoices.invoice import Creator, Invoice, Issued, Payment, Seen, Status
+from tilld.invoices.terms import MAX_BOLT11_DESCRIPTION_BYTES, Order
+
+NODE_ID = "02" + "ab" * 32
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+DAKK = Caller("dakk", frozenset(SHOP))
+ANOTHER = Caller("another", frozenset(SHOP))
+
+PLENTY = Allowance(creates_per_second=1_000_000, open_invoices=1_000_000, watches=1_000_000)
+
+_numbers = itertools.count(1)
+
+
+def an_order(**fields: Any) -> Order:
+    """An order of 5000 msat by a shop, but for what is given."""
+    good = {
+        "amount_msat": 5000,
+        "description": None,
+        "expiry": None,
+        "metadata": '{"type":"shop"}',
+        "label": None,
+    }
+    return Order.checked(**(good | fields))
+
+
+def an_invoice(username: str = "dakk", node_id: str = NODE_ID, **fields: Any) -> Invoice:
+    """A new open invoice unlike all others, that expires at noon."""
+    order = an_order(**{name: fields.pop(name) for name in ("label", "amount_msat") if name in fields})
+    issued = Issued(node_id, f"{next(_numbers):064x}", "lnbcrt50n1", NOON)
+    invoice = Invoice.opened(order.invoice_id(username, b"secret"), Creator(username), order, issued)
+    return invoice._replace(**fields)
+
+
+def a_bolt11(order: Order, expires_at: datetime = NOON) -> str:
+    """A signed payment request for an order."""
+    description = order.description or ""
+    return bolt11.sign(
+        f"{next(_numbers):064x}",
+        created_at=int(expires_at.timestamp()) - order.expiry,
+        payment_preimage="ab" * 32,
+        amount_msat=order.amount_msat,
+        description=description,
+        hash_only=len(description.encode()) > MAX_BOLT11_DESCRIPTION_BYTES,
+        expiry=order.expiry,
+        cltv=10,
+    )
+
+
+def paid(invoice: Invoice, amount_msat: int = 5000, pay_index: int = 1) -> Seen:
+    """The node's word that an invoice is paid."""
+    return Seen(invoice.payment_hash, Status.PAID, Payment(pay_index, amount_msat, NOON))
+
+
+def expired(invoice: Invoice) -> Seen:
+    """The node's word that an invoice is expired."""
+    return Seen(invoice.payment_hash, Status.EXPIRED, None)

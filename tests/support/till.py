@@ -1,0 +1,85 @@
+"""The parts of a Till without its servers: store, node, hub, and what works with them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.support.samples import DAKK, PLENTY, an_order
+from tilld.auth.key import Caller
+from tilld.auth.limits import Allowance, Limits
+from tilld.invoices.follower import Follower
+from tilld.invoices.hub import Hub
+from tilld.invoices.invoice import Invoice, Status
+from tilld.invoices.repository import Store
+from tilld.invoices.service import Invoicing
+from tilld.lightningd.node import Node
+from tilld.sent_invoices.attempt import SendOrder, Sent
+from tilld.sent_invoices.lightningd import NodeCollecting
+from tilld.sent_invoices.service import Collecting
+from tilld.storage.database import open_database
+
+
+class Parts:
+    """A store and a way to the node with a socket in a directory; `late` turns the clock."""
+
+    def __init__(
+        self,
+        directory: Path,
+        database: str | None = None,
+        timeout: float = 10,
+        allowance: Allowance = PLENTY,
+        rpc: str = "rpc",
+    ) -> None:
+        self.store = Store(open_database(database or f"sqlite:///{directory / 'till.db'}"))
+        self.node = Node(directory / rpc, timeout=timeout)
+        self.hub = Hub()
+        self.late = timedelta(0)
+        limits = Limits(allowance)
+        self.invoicing = Invoicing(self.store, self.node, self.hub, limits, self._now)
+        # A tenth of what is usual: nobody waits for it.
+        self.collecting = Collecting(self.store, NodeCollecting(self.node), self.hub, limits, 2, self._now)
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC) + self.late
+
+    async def create(self, **fields: Any) -> Invoice:
+        """Create an invoice."""
+        return await self.invoicing.create(DAKK, an_order(**fields))
+
+    async def send(self, invreq: str, caller: Caller = DAKK, **fields: Any) -> Sent:
+        """Send an invoice for an invoice request."""
+        order = {"label": "x", "amount_msat": None, "timeout": None, "quantity": None, "metadata": None}
+        given = {"invreq": invreq, "key_type": caller.type} | order | fields
+        return await self.collecting.send(caller, SendOrder.checked(**given))
+
+    async def status(self, invoice: Invoice) -> Status:
+        """What the store has of an invoice."""
+        found = await self.store.get(invoice.invoice_id)
+        assert found
+        return found.status
+
+    @asynccontextmanager
+    async def following(self) -> AsyncIterator[Follower]:
+        """Follow for as long as the context lasts."""
+        follower = Follower(self.node, self.store, self.hub, self._now)
+        task = asyncio.create_task(follower.run())
+        try:
+            yield follower
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def followed(self, node_id: str, updated_index: int) -> None:
+        """Wait until the store says that a node was followed that far."""
+        async with asyncio.timeout(10):
+            while await self.store.updated_index(node_id) < updated_index:
+                await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        """Let go of node and store."""
+        await self.collecting.stop()
+        await self.node.close()
+        await self.store.close()
