@@ -8,17 +8,18 @@ from random import Random
 import peewee
 
 from benchmarks.stand_in import AMOUNT_MSAT, BOLT11, NODE_ID
+from tilld.auth.caller import Creator
 from tilld.errors import OperatorError
 from tilld.formats.ids import derived_public_id
-from tilld.invoices.invoice import Creator, Invoice, Issued, Payment
-from tilld.invoices.terms import Order
+from tilld.invoices.invoice import Invoice, IssuedInvoice, Payment
+from tilld.invoices.terms import InvoiceTerms
 from tilld.invoices.transactions import Transactions
 from tilld.runtime.progress import Progress
 from tilld.storage.database import close_database, open_database
 
 METADATA = '{"type":"shop","order":"8f14e45f"}'
 AT_ONCE = 1000
-ORDER = Order(AMOUNT_MSAT, "a coffee", 30 * 86400, METADATA, None)
+ORDER = InvoiceTerms(AMOUNT_MSAT, "a coffee", 30 * 86400, METADATA, None)
 
 
 def fill(url: str, creator: Creator, count: int, are_open: int) -> None:
@@ -65,6 +66,6 @@ def many(count: int) -> Sequence[int]:
 
 def _invoice(creator: Creator, number: int, *, is_paid: bool) -> Invoice:
     now = datetime.now(UTC).replace(microsecond=0)
-    issued = Issued(NODE_ID, payment_hash(number), BOLT11, now + timedelta(seconds=ORDER.expiry))
+    issued = IssuedInvoice(NODE_ID, payment_hash(number), BOLT11, now + timedelta(seconds=ORDER.expiry))
     invoice = Invoice.opened(invoice_id(number), creator, ORDER, issued)
     return invoice._replace(payment=Payment(number + 1, AMOUNT_MSAT, now)) if is_paid else invoice

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from benchmarks import stores
 from benchmarks.processes import Cores, Program, children, pin, python, running
+from tilld.auth.caller import Creator
 from tilld.auth.key import key_id
-from tilld.invoices.invoice import Creator
 
 USERNAME = "shop"
 SCOPES = ("invoices:create", "invoices:read", "info:read")

@@ -12,7 +12,6 @@ from tilld.auth.access import Access
 from tilld.auth.limits import Allowance, Limits
 from tilld.auth.repository import KeyStore
 from tilld.auth.service import Keyring
-from tilld.cli.resources import check_socket, make_directory, wait_for_socket
 from tilld.config import Address, Config
 from tilld.envoy.process import DIRECTORY, SOCKET
 from tilld.errors import OperatorError
@@ -23,18 +22,19 @@ from tilld.grpc_api.key_servicer import KeyServicer
 from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.repository import Store
-from tilld.invoices.service import Invoicing
+from tilld.invoices.service import Invoices
 from tilld.lightningd.node import Node
 from tilld.observability.metrics import Metrics, Sources
-from tilld.payouts.follower import Spending
+from tilld.payouts.follower import PaymentFollower
 from tilld.payouts.invreq import PayoutLimits
 from tilld.payouts.service import Payouts
-from tilld.rest_api.invoice_servicer import RestServicer
+from tilld.rest_api.invoice_servicer import RestInvoiceServicer
 from tilld.rest_api.invreq_servicer import RestInvreqServicer
-from tilld.runtime import child_process, listening, supervisor, unix_socket
+from tilld.runtime import child_process, preflight, supervisor, unix_socket
 from tilld.runtime.observer import NOBODY, Observer, Observers
-from tilld.sent_invoices.lightningd import NodeCollecting
-from tilld.sent_invoices.service import Collecting
+from tilld.runtime.preflight import check_socket, make_directory, wait_for_socket
+from tilld.sent_invoices.lightningd import SentInvoiceNode
+from tilld.sent_invoices.service import SentInvoices
 from tilld.storage.database import open_database
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ async def run(config: Config, announce: Callable[[Running], None]) -> None:
     await supervisor.run(till, lambda: announce(till.running))
 
 
-class Till(supervisor.Parts):
+class Till(supervisor.Supervisor):
     """All parts of a Till."""
 
     running: Running
@@ -91,16 +91,16 @@ class Till(supervisor.Parts):
         self._parts.push_async_callback(node.close)
         allowance = Allowance(config.key_creates_per_second, config.key_open_invoices, config.key_watches)
         limits = Limits(allowance)
-        invoicing = Invoicing(store, node, self.hub, limits)
+        invoicing = Invoices(store, node, self.hub, limits)
         payout_limits = PayoutLimits(
             config.key_payout_msat, config.key_payouts_msat_per_day or None, config.allow_invreq_disable
         )
         payouts = Payouts(store, node, limits, payout_limits)
-        collecting = Collecting(store, NodeCollecting(node), self.hub, limits)
+        collecting = SentInvoices(store, SentInvoiceNode(node), self.hub, limits)
         self._parts.push_async_callback(collecting.stop)
         follower = Follower(node, store, self.hub)
         self._spawn("the follower", follower.run())
-        self._spawn("the follower of payouts", Spending(node, payouts).run())
+        self._spawn("the follower of payouts", PaymentFollower(node, payouts).run())
         self._spawn("the watch over what was sent", collecting.run())
         metrics_address = None
         if metrics and config.metrics:
@@ -163,17 +163,17 @@ class Till(supervisor.Parts):
 
     async def _start_server(
         self,
-        invoicing: Invoicing,
+        invoicing: Invoices,
         payouts: Payouts,
-        collecting: Collecting,
+        collecting: SentInvoices,
         keyring: Keyring,
         access: Access,
         observer: Observer,
     ) -> tuple[Address, health.HealthServicer]:
         health_servicer = health.HealthServicer()
-        rest = RestServicer(invoicing, self._config.heartbeat_seconds)
+        rest = RestInvoiceServicer(invoicing, self._config.heartbeat_seconds)
         keys = KeyServicer(keyring)
-        addresses = listening.free(self._config.grpc, "--grpc")
+        addresses = preflight.free(self._config.grpc, "--grpc")
         grpc = server.create(
             InvoiceServicer(invoicing),
             rest,

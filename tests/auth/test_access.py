@@ -15,7 +15,8 @@ from till.v1 import (
 from till_rest.v1 import invoice_service_pb2 as rest_invoices
 from till_rest.v1 import invreq_service_pb2 as rest_invreqs
 from tilld.auth.access import INVREQS, KEYS, SCOPES, Access
-from tilld.auth.key import ANONYMOUS, OPERATOR, REMEMBERED_SECONDS, SHOP, Caller, Key, Scope
+from tilld.auth.caller import ANONYMOUS, OPERATOR, SHOP, Caller, Scope
+from tilld.auth.key import REMEMBERED_SECONDS, Key
 from tilld.auth.repository import KeyStore
 from tilld.auth.service import Keyring
 from tilld.auth.watch_token import WatchToken
@@ -66,31 +67,31 @@ def test_every_method_has_a_scope():
 
 
 async def test_without_any_key_everybody_is_the_same_caller(access):
-    assert await access.admit(GET, None) == ANONYMOUS
-    assert await access.admit(GET, "Bearer whatever") == ANONYMOUS
+    assert await access.authorize(GET, None) == ANONYMOUS
+    assert await access.authorize(GET, "Bearer whatever") == ANONYMOUS
 
 
 async def test_a_key_tells_who_calls(store, access):
     key, header = await new_key(store, kind="till-1")
 
     caller = Caller("shop", frozenset(SHOP), "till-1", key.id)
-    assert await access.admit(GET, header) == caller
+    assert await access.authorize(GET, header) == caller
     for spelling in ("bearer ", "Bearer  ", "BEARER   "):
-        assert await access.admit(GET, header.replace("Bearer ", spelling)) == caller
+        assert await access.authorize(GET, header.replace("Bearer ", spelling)) == caller
 
 
 async def test_from_the_first_key_on_every_call_needs_one(store, access):
     """At once, and also when all keys are revoked."""
-    await access.admit(GET, None)
+    await access.authorize(GET, None)
     key, header = await new_key(store)
 
     with pytest.raises(Unauthenticated, match="a key is needed"):
-        await access.admit(GET, None)
+        await access.authorize(GET, None)
     await KeyStore(store).revoke(key.id, NOON)
     with pytest.raises(Unauthenticated, match="revoked"):
-        await access.admit(GET, header)
+        await access.authorize(GET, header)
     with pytest.raises(Unauthenticated):
-        await access.admit(GET, None)
+        await access.authorize(GET, None)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ async def test_what_is_no_key_opens_nothing(store, access, header):
     await new_key(store)
 
     with pytest.raises(Unauthenticated):
-        await access.admit(GET, header)
+        await access.authorize(GET, header)
 
 
 async def test_the_id_of_a_key_is_not_enough(store, access):
@@ -113,16 +114,16 @@ async def test_the_id_of_a_key_is_not_enough(store, access):
     key, _ = await new_key(store)
 
     with pytest.raises(Unauthenticated):
-        await access.admit(GET, f"Bearer till_{key.id}_{'a' * 32}")
+        await access.authorize(GET, f"Bearer till_{key.id}_{'a' * 32}")
 
 
 async def test_an_expired_key_opens_nothing(store, access):
     _, good = await new_key(store, expires_at=NOON + timedelta(seconds=1))
     _, over = await new_key(store, expires_at=NOON)
 
-    assert (await access.admit(GET, good)).username == "shop"
+    assert (await access.authorize(GET, good)).username == "shop"
     with pytest.raises(Unauthenticated, match="expired"):
-        await access.admit(GET, over)
+        await access.authorize(GET, over)
 
 
 @pytest.mark.parametrize("case", ["unknown", "wrong secret", "revoked", "expired"])
@@ -135,14 +136,14 @@ async def test_every_refused_key_costs_the_same(store, access, monkeypatch, case
         "unknown": f"Bearer till_{'A' * 12}_{'a' * 32}",
         "wrong secret": f"Bearer till_{key.id}_{'a' * 32}",
     }.get(case, header)
-    await access.admit(GET, (await new_key(store))[1])
+    await access.authorize(GET, (await new_key(store))[1])
     look_up, compare = Mock(wraps=KeyStore(store).get), Mock(wraps=hmac.compare_digest)
     monkeypatch.setattr(KeyStore, "get", look_up)
     monkeypatch.setattr(hmac, "compare_digest", compare)
 
     for _ in range(2):
         with pytest.raises(Unauthenticated, match="the key is unknown, expired or revoked"):
-            await access.admit(GET, header)
+            await access.authorize(GET, header)
 
     assert [len(call.args[0]) for call in look_up.call_args_list] == [12, 12]
     assert [list(map(len, call.args)) for call in compare.call_args_list] == [[64, 64], [64, 64]]
@@ -151,11 +152,11 @@ async def test_every_refused_key_costs_the_same(store, access, monkeypatch, case
 async def test_the_id_of_a_key_opens_nothing(store, access):
     """Neither does it while the key of a watch is remembered by it."""
     key, header = await new_key(store)
-    await access.recheck(await access.admit(GET, header))
+    await access.recheck(await access.authorize(GET, header))
 
     for header in (key.id, f"Bearer {key.id}"):
         with pytest.raises(Unauthenticated):
-            await access.admit(GET, header)
+            await access.authorize(GET, header)
 
 
 async def test_a_key_does_what_its_scopes_say(store, access):
@@ -163,10 +164,10 @@ async def test_a_key_does_what_its_scopes_say(store, access):
     _, reader = await new_key(store, scopes=[Scope.READ])
     _, admin = await new_key(store, scopes=[Scope.ADMIN, Scope.PAYOUTS])
 
-    assert await access.admit(GET, reader)
+    assert await access.authorize(GET, reader)
     for header in (reader, admin):
         with pytest.raises(PermissionDenied, match="invoices:create"):
-            await access.admit(CREATE, header)
+            await access.authorize(CREATE, header)
 
 
 async def test_a_watch_token_is_its_key_for_one_invoice_only(store, access):
@@ -178,29 +179,29 @@ async def test_a_watch_token_is_its_key_for_one_invoice_only(store, access):
         return f"Bearer {WatchToken.of(invoice, key.id, now).signed(store.secret)}"
 
     good, over = header(NOON), header(NOON - timedelta(days=1))
-    who = await access.admit(GET, good)
+    who = await access.authorize(GET, good)
     assert who.may_see(invoice)
     assert not who.may_see(an_invoice("shop"))
     with pytest.raises(PermissionDenied):
-        await access.admit(CREATE, good)
+        await access.authorize(CREATE, good)
     for bad in (over, good[:-1], good.replace("watch_", "watch_x"), "Bearer watch_"):
         with pytest.raises(Unauthenticated, match="watch token"):
-            await access.admit(GET, bad)
+            await access.authorize(GET, bad)
     await Keyring(store).revoke(OPERATOR, key.id)
     with pytest.raises(Unauthenticated, match="watch token"):
-        await access.admit(GET, good)
+        await access.authorize(GET, good)
 
 
 async def test_a_revoked_key_opens_nothing_once_that_is_answered(store, access):
     """Not even where it was used a moment before, nor for a watch that goes on."""
     key, header = await new_key(store)
-    caller = await access.admit(GET, header)
+    caller = await access.authorize(GET, header)
     await access.recheck(caller)
 
     await Keyring(store).revoke(OPERATOR, key.id)
 
     with pytest.raises(Unauthenticated):
-        await access.admit(GET, header)
+        await access.authorize(GET, header)
     with pytest.raises(Unauthenticated):
         await access.recheck(caller)
 
@@ -213,9 +214,9 @@ async def test_a_busy_key_is_looked_up_once_in_a_while(store, monkeypatch):
     monkeypatch.setattr(KeyStore, "get", look_up)
 
     for _ in range(3):
-        await access.admit(GET, header)
+        await access.authorize(GET, header)
     now += REMEMBERED_SECONDS
-    await access.admit(GET, header)
+    await access.authorize(GET, header)
 
     assert look_up.call_count == 2
 
@@ -235,7 +236,7 @@ async def test_a_key_is_as_it_was_when_its_look_up_began(store, monkeypatch, aga
         return found
 
     async def ask():
-        await (access.recheck(key.caller) if again else access.admit(GET, header))
+        await (access.recheck(key.caller) if again else access.authorize(GET, header))
 
     monkeypatch.setattr(KeyStore, "get", slow)
     await ask()
@@ -252,22 +253,22 @@ async def test_a_watch_token_is_not_remembered_beyond_its_key(store):
     token = f"Bearer {WatchToken.of(an_invoice('shop'), key.id, NOON).signed(store.secret)}"
     await access.recheck(key.caller)
     now += 0.8 * REMEMBERED_SECONDS
-    await access.admit(GET, token)
+    await access.authorize(GET, token)
     await KeyStore(store).revoke(key.id, NOON)
     now += 0.4 * REMEMBERED_SECONDS
 
     with pytest.raises(Unauthenticated):
-        await access.admit(GET, token)
+        await access.authorize(GET, token)
 
 
 async def test_a_watch_token_from_before_the_first_key_is_none_afterwards(store, access):
     token = WatchToken.of(an_invoice("anonymous"), "", NOON).signed(store.secret)
-    assert await access.admit(GET, f"Bearer {token}") == ANONYMOUS
+    assert await access.authorize(GET, f"Bearer {token}") == ANONYMOUS
 
     await new_key(store)
 
     with pytest.raises(Unauthenticated, match="watch token"):
-        await access.admit(GET, f"Bearer {token}")
+        await access.authorize(GET, f"Bearer {token}")
 
 
 @pytest.mark.parametrize(
@@ -319,4 +320,4 @@ def test_a_username_is_a_plain_word(username):
 async def test_what_needs_a_key_says_so_on_a_till_without_keys(store):
     for method, scope in ((KEYS + "ListKeys", "admin"), (INVREQS + "CreateInvreq", "payouts")):
         with pytest.raises(PermissionDenied, match=f"make one by 'tilld key create --scope {scope}'"):
-            await Access(store).admit(method, None)
+            await Access(store).authorize(method, None)

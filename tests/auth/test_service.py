@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 
 from tests.support.samples import NOON
 from tilld.auth.access import INVOICES, Access
-from tilld.auth.key import OPERATOR, REMEMBERED_SECONDS, Caller, Scope
+from tilld.auth.caller import OPERATOR, Caller, Scope
+from tilld.auth.key import REMEMBERED_SECONDS
 from tilld.auth.repository import KeyStore
 from tilld.auth.service import Keyring
 from tilld.errors import InvalidRequest, NotFound, PermissionDenied, Unauthenticated
@@ -138,7 +139,7 @@ async def test_one_strange_row_leaves_all_keys_listed_and_can_be_revoked(keyring
     assert {key.id for key in listed} == {strange.id, plain.id}
     assert {key.id: messages.key(key).id for key in listed}.keys() == {strange.id, plain.id}
     access = Access(keyring._keys._store, lambda: NOON)
-    assert (await access.admit(INVOICES + "GetInvoice", f"Bearer {token}")).key_id == strange.id
+    assert (await access.authorize(INVOICES + "GetInvoice", f"Bearer {token}")).key_id == strange.id
     assert (await keyring.revoke(ADMIN, strange.id)).revoked_at == NOON
     with pytest.raises(Unauthenticated):
-        await Access(keyring._keys._store).admit(INVOICES + "GetInvoice", f"Bearer {token}")
+        await Access(keyring._keys._store).authorize(INVOICES + "GetInvoice", f"Bearer {token}")

@@ -15,7 +15,8 @@ from tests.conftest import config, open_shop
 from tests.end_to_end.conftest import KEYS
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
-from tilld.auth.key import SHOP, Key, Scope
+from tilld.auth.caller import SHOP, Scope
+from tilld.auth.key import Key
 from tilld.auth.repository import KeyStore
 from tilld.invoices.repository import Store
 from tilld.storage.database import open_database

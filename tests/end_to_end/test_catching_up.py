@@ -18,7 +18,7 @@ from tests.support.samples import an_invoice
 from tests.support.till import Parts
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_pb2 import INVOICE_STATUS_EXPIRED, INVOICE_STATUS_PAID
-from tilld.auth.key import ANONYMOUS
+from tilld.auth.caller import ANONYMOUS
 from tilld.formats.times import utc
 from tilld.invoices.repository import Store
 from tilld.storage.database import open_database

@@ -11,7 +11,8 @@ import pytest
 from tests.conftest import config, open_shop
 from tests.support.samples import an_invoice, paid
 from tests.support.scripted_node import result, scripted_node
-from tilld.auth.key import SHOP, Key
+from tilld.auth.caller import SHOP
+from tilld.auth.key import Key
 from tilld.auth.repository import KeyStore
 from tilld.formats.strict_json import compact
 from tilld.invoices.repository import Store

@@ -11,7 +11,8 @@ import pytest
 
 from tests.conftest import HEARTBEAT_SECONDS, config, eventually, open_shop
 from tests.end_to_end.conftest import KEYS
-from tilld.auth.key import SHOP, Key
+from tilld.auth.caller import SHOP
+from tilld.auth.key import Key
 from tilld.auth.repository import KeyStore
 from tilld.invoices.repository import Store
 from tilld.storage.database import open_database

@@ -12,9 +12,11 @@ from unittest.mock import patch
 from pyln.client import RpcError
 
 from tests.support.samples import NODE_ID, NOON, an_order
+from tilld.auth.caller import Creator
 from tilld.errors import InvalidRequest, TillError, TooLarge
-from tilld.invoices.invoice import Creator, Invoice, Issued
-from tilld.invoices.terms import MAX_AMOUNT_MSAT, MAX_EXPIRY_SECONDS, Order
+from tilld.formats.amounts import MAX_AMOUNT_MSAT
+from tilld.invoices.invoice import Invoice, IssuedInvoice
+from tilld.invoices.terms import MAX_EXPIRY_SECONDS, InvoiceTerms
 from tilld.lightningd.errors import MayExist
 from tilld.lightningd.node import Node
 from tilld.lightningd.rpc import ConnectionLost
@@ -69,7 +71,7 @@ def body(raw: bytes) -> None:
     _check_rendered(order, asked)
 
 
-def _check_limits(order: Order) -> None:
+def _check_limits(order: InvoiceTerms) -> None:
     assert order.amount_msat is None or type(order.amount_msat) is int
     assert order.amount_msat is None or 1 <= order.amount_msat <= MAX_AMOUNT_MSAT
     assert type(order.expiry) is int
@@ -80,9 +82,9 @@ def _check_limits(order: Order) -> None:
     assert isinstance(json.loads(order.metadata, parse_int=str)["type"], str)
 
 
-def _check_rendered(order: Order, asked: dict[str, Any]) -> None:
+def _check_rendered(order: InvoiceTerms, asked: dict[str, Any]) -> None:
     """What is shown of it is one JSON object, with the metadata that came and all in whole numbers."""
-    issued = Issued(NODE_ID, "00" * 32, "lnbcrt1", NOON + timedelta(seconds=order.expiry))
+    issued = IssuedInvoice(NODE_ID, "00" * 32, "lnbcrt1", NOON + timedelta(seconds=order.expiry))
     text = invoice_json.invoice(
         Invoice.opened(order.invoice_id("dakk", b"secret"), Creator("dakk"), order, issued)
     )

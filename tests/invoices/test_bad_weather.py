@@ -25,7 +25,7 @@ from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import Status
 from tilld.invoices.repository import Store
-from tilld.invoices.service import Invoicing
+from tilld.invoices.service import Invoices
 from tilld.invoices.totals import Totals
 from tilld.lightningd.node import Node
 from tilld.lightningd.rpc import Pipeline
@@ -363,7 +363,7 @@ class Parts:
         self.store = Store(open_database(f"sqlite:///{directory / 'till.db'}"))
         self.node = Node(directory / "rpc")
         self.hub = Hub()
-        self.invoicing = Invoicing(self.store, self.node, self.hub, Limits(PLENTY), self.now)
+        self.invoicing = Invoices(self.store, self.node, self.hub, Limits(PLENTY), self.now)
         self.follower = Follower(self.node, self.store, self.hub, self.now)
 
     def now(self):

@@ -8,7 +8,7 @@ import pytest
 from tests.support.samples import DAKK, NOON, a_bolt11, an_invoice, an_order, expired, paid
 from tilld.errors import Conflict, InvalidRequest, TooLarge
 from tilld.formats.ids import is_id, is_invoice_id
-from tilld.invoices.invoice import Invoice, Issued, NodeInvoice, Seen, Status
+from tilld.invoices.invoice import Invoice, InvoiceUpdate, IssuedInvoice, NodeInvoice, Status
 
 BTC = 100_000_000_000
 
@@ -116,7 +116,9 @@ def test_the_same_label_of_the_same_user_is_the_same_invoice_id():
 
 def test_times_are_the_nodes():
     """created_at is told by its clock, not by ours."""
-    invoice = Invoice.opened("x" * 21, DAKK.creator, an_order(expiry=60), Issued("02", "00", "lnbcrt1", NOON))
+    invoice = Invoice.opened(
+        "x" * 21, DAKK.creator, an_order(expiry=60), IssuedInvoice("02", "00", "lnbcrt1", NOON)
+    )
 
     assert invoice.expires_at == NOON
     assert invoice.created_at == NOON - timedelta(seconds=60)
@@ -161,8 +163,8 @@ def test_the_same_order_with_the_label_is_answered():
 
 def at_the_node(order, invoice_id):
     """What the node has of an order."""
-    issued = Issued("02", "00", a_bolt11(order), NOON)
-    return NodeInvoice(invoice_id, 1, order.amount_msat, issued, Seen("00", Status.UNPAID, None))
+    issued = IssuedInvoice("02", "00", a_bolt11(order), NOON)
+    return NodeInvoice(invoice_id, 1, order.amount_msat, issued, InvoiceUpdate("00", Status.UNPAID, None))
 
 
 @pytest.mark.parametrize("description", [None, "a coffee", "é" * 400])

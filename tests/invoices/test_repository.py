@@ -10,11 +10,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.support.samples import NODE_ID, NOON, an_invoice, expired, paid
+from tilld.auth.caller import Creator
 from tilld.config import Config
 from tilld.errors import Internal, OperatorError, Unavailable
-from tilld.invoices.invoice import Creator, Payment, Status
+from tilld.formats.amounts import MAX_AMOUNT_MSAT
+from tilld.invoices.invoice import Payment, Status
 from tilld.invoices.repository import Store
-from tilld.invoices.terms import MAX_AMOUNT_MSAT
 from tilld.invoices.totals import Totals
 from tilld.lightningd.info import NodeAddress, NodeInfo
 from tilld.storage.database import close_database, open_database

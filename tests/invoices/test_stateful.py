@@ -36,8 +36,8 @@ from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, Payment, Status
 from tilld.invoices.repository import Store
-from tilld.invoices.service import Invoicing
-from tilld.invoices.terms import Order
+from tilld.invoices.service import Invoices
+from tilld.invoices.terms import InvoiceTerms
 from tilld.invoices.totals import Totals
 from tilld.lightningd import play_money
 from tilld.lightningd.node import Node
@@ -190,13 +190,13 @@ class Wire:
 class Watch:
     """A caller who watches an invoice, and what the caller was told."""
 
-    def __init__(self, invoicing: Invoicing, invoice_id: str, paid: Container[str]) -> None:
+    def __init__(self, invoicing: Invoices, invoice_id: str, paid: Container[str]) -> None:
         self.invoice_id = invoice_id
         self.states: list[Invoice] = []
         self._paid = paid
         self.task = asyncio.create_task(self._follow(invoicing))
 
-    async def _follow(self, invoicing: Invoicing) -> None:
+    async def _follow(self, invoicing: Invoices) -> None:
         async for state in invoicing.watch(DAKK, self.invoice_id):
             assert not state.payment or state.payment_hash in self._paid
             self.states.append(state)
@@ -211,7 +211,7 @@ class Till:
         self.store = MortalStore(url)
         self.node = Node(rpc_file)
         self.hub = Hub()
-        self.invoicing = Invoicing(self.store, self.node, self.hub, Limits(PLENTY), now)
+        self.invoicing = Invoices(self.store, self.node, self.hub, Limits(PLENTY), now)
         self.follower = Follower(self.node, self.store, self.hub, now)
         self.following = asyncio.create_task(self.follower.run())
         self.watches: list[Watch] = []
@@ -260,7 +260,7 @@ def as_issued(invoice: Invoice) -> Invoice:
     return invoice._replace(payment=None, expired=False, overdue=False)
 
 
-def conflicts(order: Order, other: Order) -> list[str]:
+def conflicts(order: InvoiceTerms, other: InvoiceTerms) -> list[str]:
     """What may be said of an order whose label another has; of an adopted one nobody knows the metadata."""
     differing = [name for name in ORDER if getattr(order, name) != getattr(other, name)]
     known = [name for name in differing if name != "metadata"]
@@ -280,9 +280,9 @@ class Machine(RuleBasedStateMachine):
         self.path = Path(self.directory.name)
         self.url = database or f"sqlite:///{self.path / 'till.db'}"
         self.clock = 1_795_217_785.0
-        self.told: dict[str, tuple[Invoice, Order]] = {}
+        self.told: dict[str, tuple[Invoice, InvoiceTerms]] = {}
         # Orders whose callers got no answer: the node and the store may have them or not.
-        self.unanswered: list[Order] = []
+        self.unanswered: list[InvoiceTerms] = []
         # By payment hash, in millisatoshi.
         self.paid: dict[str, int] = {}
         self.last_seen: dict[str, Status] = {}
@@ -389,7 +389,7 @@ class Machine(RuleBasedStateMachine):
         else:
             assert payable
 
-    def hold_against_what_was_told(self, order: Order, outcome: Invoice | Conflict) -> None:
+    def hold_against_what_was_told(self, order: InvoiceTerms, outcome: Invoice | Conflict) -> None:
         first = next(
             (each for each in self.told.values() if order.label and each[1].label == order.label), None
         )
@@ -422,7 +422,7 @@ class Machine(RuleBasedStateMachine):
         self.run(self._wait(seconds, None))
         self.run(self._create(replace(order, **change)))
 
-    def labelled(self) -> list[Order]:
+    def labelled(self) -> list[InvoiceTerms]:
         return [
             order for order in [*self.unanswered, *(order for _, order in self.told.values())] if order.label
         ]

@@ -12,8 +12,8 @@ from tests.support.till import Parts
 from tilld.auth.limits import Limits
 from tilld.errors import Unavailable
 from tilld.lightningd.abilities import NO_BOLT12, NO_PAYMENTS, Abilities
-from tilld.payouts.follower import Spending
-from tilld.payouts.invreq import InvreqOrder, PayoutLimits
+from tilld.payouts.follower import PaymentFollower
+from tilld.payouts.invreq import InvreqTerms, PayoutLimits
 from tilld.payouts.service import Payouts
 
 VERSIONS = Path(__file__).parents[1] / "captures" / "versions"
@@ -70,11 +70,11 @@ async def test_on_v23_08_what_is_missing_is_said_once_and_not_tried(tmp_path, ca
 
     till = Parts(tmp_path)
     payouts = Payouts(till.store, till.node, Limits(PLENTY), PayoutLimits())
-    order = InvreqOrder.checked(
+    order = InvreqTerms.checked(
         amount_msat=1000, description="d", issuer=None, label="x", absolute_expiry=None, single_use=None
     )
     async with scripted_node(tmp_path / "rpc", answer):
-        spending = asyncio.create_task(Spending(till.node, payouts).run())
+        spending = asyncio.create_task(PaymentFollower(till.node, payouts).run())
         with pytest.raises(
             Unavailable, match="experimental-offers" if started == PLAIN else "v23.11 or later"
         ):

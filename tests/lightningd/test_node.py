@@ -12,9 +12,9 @@ from tests.support.nodes import LIGHTNINGD, real_node, simulated_node
 from tests.support.samples import NODE_ID, an_order
 from tests.support.scripted_node import error, result, scripted_node
 from tilld.errors import Internal, NodeOffline, TookTooLong
+from tilld.formats.amounts import MAX_AMOUNT_MSAT
 from tilld.formats.times import utc
-from tilld.invoices.invoice import Payment, Seen, Status
-from tilld.invoices.terms import MAX_AMOUNT_MSAT
+from tilld.invoices.invoice import InvoiceUpdate, Payment, Status
 from tilld.lightningd import node as node_module
 from tilld.lightningd.errors import MayExist
 from tilld.lightningd.node import Node, NodeReplaced
@@ -151,7 +151,7 @@ async def test_an_expiry_is_an_update(node, new_id):
     after = await node.latest("updated")
     issued = await node.invoice(new_id(), an_order(expiry=1))
 
-    seen: dict[str, Seen] = {}
+    seen: dict[str, InvoiceUpdate] = {}
     while issued.payment_hash not in seen:
         latest = await node.wait_for_update(await node.identity(), after)
         updates = await node.updates(after, latest)

@@ -7,9 +7,9 @@ import pytest
 
 from lightningd_simulator import Simulator
 from tests.conftest import config, open_shop
-from tilld.cli.resources import check_socket, wait_for_socket
 from tilld.errors import NodeOffline, OperatorError
 from tilld.lightningd.node import Node
+from tilld.runtime.preflight import check_socket, wait_for_socket
 
 
 async def test_its_path_may_have_any_length(tmp_path):

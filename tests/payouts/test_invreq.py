@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.samples import NODE_ID, NOON
-from tilld.auth.key import Key, Scope
+from tilld.auth.caller import Creator, Scope
+from tilld.auth.key import Key
 from tilld.errors import Conflict, InvalidRequest
 from tilld.formats import bolt12
-from tilld.invoices.invoice import Creator
-from tilld.invoices.terms import MAX_AMOUNT_MSAT
-from tilld.payouts.invreq import STILL_TRYING, Invreq, InvreqOrder, PayoutLimits, seconds_to_midnight
+from tilld.formats.amounts import MAX_AMOUNT_MSAT
+from tilld.payouts.invreq import STILL_TRYING, Invreq, InvreqTerms, PayoutLimits, seconds_to_midnight
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 LIMITS = PayoutLimits(5000, 10_000, may_disable=True)
@@ -30,7 +30,7 @@ def an_order(**fields):
         "amount_msat": 1000, "description": "d", "issuer": None, "label": None, "absolute_expiry": None,
         "single_use": None,
     }  # fmt: skip
-    return InvreqOrder.checked(**(good | fields))
+    return InvreqTerms.checked(**(good | fields))
 
 
 def test_what_is_not_said_is_as_the_manual_page_says():

@@ -16,7 +16,7 @@ from tests.lightningd_simulator.rpc import connected
 from tests.support.samples import NOON, PLENTY
 from tests.support.scripted_node import error, result, scripted_node
 from tests.support.till import Parts
-from tilld.auth.key import Caller, Scope
+from tilld.auth.caller import Caller, Creator, Scope
 from tilld.auth.limits import Limits
 from tilld.errors import (
     Conflict,
@@ -28,11 +28,10 @@ from tilld.errors import (
     TooMany,
     Unavailable,
 )
-from tilld.invoices.invoice import Creator
 from tilld.invoices.totals import Totals
 from tilld.lightningd.errors import MayExist
-from tilld.payouts.follower import Spending
-from tilld.payouts.invreq import InvreqOrder, PaymentPart, PayoutLimits
+from tilld.payouts.follower import PaymentFollower
+from tilld.payouts.invreq import InvreqTerms, PaymentPart, PayoutLimits
 from tilld.payouts.service import OnItsWay, Payouts
 
 CASHIER = Caller("cashier", frozenset({Scope.PAYOUTS}), key_id="kkkkkkkkkkkk")
@@ -60,7 +59,7 @@ class Till(Parts):
 
     @asynccontextmanager
     async def spending(self):
-        task = asyncio.create_task(Spending(self.node, self.payouts, self._now).run())
+        task = asyncio.create_task(PaymentFollower(self.node, self.payouts, self._now).run())
         try:
             yield
         finally:
@@ -84,7 +83,7 @@ def an_offer(**fields):
         "amount_msat": 1000, "description": "d", "issuer": None, "label": None, "absolute_expiry": None,
         "single_use": None,
     }  # fmt: skip
-    return InvreqOrder.checked(**(good | fields))
+    return InvreqTerms.checked(**(good | fields))
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from tests.formats.test_strict_json import json_values
 from tilld.errors import InvalidRequest, TooLarge
+from tilld.formats.amounts import MAX_AMOUNT_MSAT
 from tilld.formats.ids import is_invoice_id
-from tilld.invoices.terms import MAX_AMOUNT_MSAT, Order
+from tilld.invoices.terms import InvoiceTerms
 from tilld.rest_api.body import FIELDS, create_request
 
 text = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=40)
@@ -51,7 +52,7 @@ def test_any_object_is_an_order_or_a_refusal_that_names_what_is_wrong(body):
         assert any(name in refused.message for name in (*FIELDS, "unknown field", "the body"))
         assert len(refused.message) < 300
     else:
-        assert isinstance(ordered, Order)
+        assert isinstance(ordered, InvoiceTerms)
         assert ordered.amount_msat is None or 1 <= ordered.amount_msat <= MAX_AMOUNT_MSAT
 
 

@@ -20,7 +20,7 @@ from tests.end_to_end import test_golden as golden
 from tests.support.samples import NOON, an_invoice
 from till_rest.v1 import invoice_service_pb2, invreq_service_pb2
 from tilld import errors
-from tilld.formats import ids, strict_json, times
+from tilld.formats import amounts, ids, strict_json, times
 from tilld.grpc_api.dispatcher import STATUS
 from tilld.invoices import terms
 from tilld.invoices.invoice import Payment, Status
@@ -132,7 +132,7 @@ def test_a_body_has_the_fields_that_are_read(schema, fields):
 @pytest.mark.parametrize(
     ("path", "limit"),
     [
-        ("CreateInvoice/msat/anyOf/0/maximum", terms.MAX_AMOUNT_MSAT),
+        ("CreateInvoice/msat/anyOf/0/maximum", amounts.MAX_AMOUNT_MSAT),
         ("CreateInvoice/description/maxLength", terms.MAX_DESCRIPTION_BYTES),
         ("CreateInvoice/expiry/maximum", terms.MAX_EXPIRY_SECONDS),
         ("CreateInvoice/expiry/default", terms.DEFAULT_EXPIRY_SECONDS),
@@ -160,7 +160,7 @@ def test_a_limit_is_that_of_the_code(path, limit):
 
 def test_other_limits_are_those_of_the_code():
     assert SCHEMAS["Label"]["maxLength"] == ids.MAX_LABEL_BYTES
-    assert SCHEMAS["Amount"]["anyOf"][0]["maximum"] == terms.MAX_AMOUNT_MSAT
+    assert SCHEMAS["Amount"]["anyOf"][0]["maximum"] == amounts.MAX_AMOUNT_MSAT
     listed = DOCUMENT["paths"]["/lightning/invoicerequests"]["get"]["responses"]["200"]["content"]
     page = listed["application/json"]["schema"]["properties"]["invoicerequests"]
     assert page["maxItems"] == invreq_servicer.PAGE
@@ -237,7 +237,7 @@ PAID = an_invoice()._replace(description="d", label="l", payment=Payment(1, 5000
 NODE = NodeInfo.from_json(json.loads(golden.INFO)["nodeinfo"] | {"fees_collected_msat": 0})
 INVREQ = invreq.Invreq.intended(
     PAID.creator,
-    invreq.InvreqOrder(1000, "d", label="l"),
+    invreq.InvreqTerms(1000, "d", label="l"),
     node_id=PAID.node_id,
     secret=b"",
     now=NOON,

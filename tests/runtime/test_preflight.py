@@ -12,7 +12,7 @@ from tests.conftest import config, open_shop
 from tilld.app import Till
 from tilld.config import Address
 from tilld.errors import OperatorError
-from tilld.runtime import listening, open_files
+from tilld.runtime import open_files, preflight
 
 HOSTS = ("127.0.0.1", "127.0.0.2")
 
@@ -84,4 +84,4 @@ async def test_all_addresses_of_a_name_share_the_connections(tmp_path, monkeypat
 
 def test_an_address_of_another_machine_is_refused():
     with pytest.raises(OperatorError, match=r"192\.0\.2\.1:1 \(no address of this machine\).*--grpc"):
-        listening.free(Address("192.0.2.1", 1), "--grpc")
+        preflight.free(Address("192.0.2.1", 1), "--grpc")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tilld.runtime.ttl_cache import Recent
+from tilld.runtime.ttl_cache import TTLCache
 
 
 class Clock:
@@ -19,7 +19,7 @@ def clock():
 
 @pytest.fixture
 def recent(clock):
-    return Recent[str](2.0, clock)
+    return TTLCache[str](2.0, clock)
 
 
 def test_an_answer_is_good_for_a_while_from_when_it_was_asked_for(recent, clock):

@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.samples import DAKK, an_order
 from tilld.errors import Conflict, Expired, InvalidRequest, NodeFailed, NotPaid, TooLarge
-from tilld.invoices.terms import MAX_AMOUNT_MSAT
-from tilld.sent_invoices.attempt import Request, Sending, SendOrder, attempt_seconds, cleaned, harmless
+from tilld.formats.amounts import MAX_AMOUNT_MSAT
+from tilld.sent_invoices.attempt import Request, SendAttempt, SendTerms, attempt_seconds, cleaned, harmless
 
 US, THEM = "02" + "ab" * 32, "03" + "cd" * 32
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -17,7 +17,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 def ordered(**fields):
     good = {"invreq": "lnr1qqqq", "label": "x", "amount_msat": None, "timeout": None, "quantity": None}
-    return SendOrder.checked(**(good | {"metadata": None, "key_type": None} | fields))
+    return SendTerms.checked(**(good | {"metadata": None, "key_type": None} | fields))
 
 
 def requested(**fields):
@@ -157,7 +157,7 @@ def test_a_strangers_description_has_nothing_that_a_database_refuses():
 
 @pytest.mark.parametrize("failure", [NotPaid("not in time"), NodeFailed("it could not")], ids=repr)
 def test_a_failure_is_told_again_as_it_was(failure):
-    sending = Sending.begun(
+    sending = SendAttempt.begun(
         DAKK.creator, ordered(), attempt=1, node_id=US, node_label="", timeout=20, created_at=NOW
     )
 

@@ -17,7 +17,7 @@ from tests.lightningd_simulator.pair import Pair, pair_of_nodes
 from tests.lightningd_simulator.rpc import connected
 from tests.support.samples import ANOTHER, DAKK, NODE_ID, NOON, an_invoice
 from tests.support.till import Parts
-from tilld.auth.key import Caller, Scope
+from tilld.auth.caller import Caller, Scope
 from tilld.errors import (
     Conflict,
     Expired,

@@ -14,8 +14,8 @@ from tilld.cli import main
 from tilld.invoices.repository import Store
 from tilld.invoices.transactions import Transactions
 from tilld.lightningd.node import Node
-from tilld.sent_invoices.lightningd import NodeCollecting
-from tilld.sent_invoices.repository import SendingStore
+from tilld.sent_invoices.lightningd import SentInvoiceNode
+from tilld.sent_invoices.repository import AttemptStore
 
 # Each a method, and whether it is before or after its work.
 POINTS = {
@@ -27,12 +27,12 @@ POINTS = {
 }
 # The same of sending invoices.
 SENDING = {
-    "before an attempt is written down": (SendingStore, "begin", True),
-    "before the node is told to send": (NodeCollecting, "send", True),
-    "when an invoice was sent and paid": (NodeCollecting, "send", False),
-    "before what was sent is in the store": (SendingStore, "add", True),
-    "between the invoice and its outcome": (SendingStore, "end", True),
-    "between the outcome and the reply": (SendingStore, "end", False),
+    "before an attempt is written down": (AttemptStore, "begin", True),
+    "before the node is told to send": (SentInvoiceNode, "send", True),
+    "when an invoice was sent and paid": (SentInvoiceNode, "send", False),
+    "before what was sent is in the store": (AttemptStore, "add", True),
+    "between the invoice and its outcome": (AttemptStore, "end", True),
+    "between the outcome and the reply": (AttemptStore, "end", False),
 }
 
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lightningd_simulator.bolts import bolt11
-from tilld.auth.key import SHOP, Caller
+from tilld.auth.caller import SHOP, Caller, Creator
 from tilld.auth.limits import Allowance
-from tilld.invoices.invoice import Creator, Invoice, Issued, Payment, Seen, Status
-from tilld.invoices.terms import MAX_BOLT11_DESCRIPTION_BYTES, Order
+from tilld.invoices.invoice import Invoice, InvoiceUpdate, IssuedInvoice, Payment, Status
+from tilld.invoices.terms import MAX_BOLT11_DESCRIPTION_BYTES, InvoiceTerms
 
 NODE_ID = "02" + "ab" * 32
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -21,7 +21,7 @@ PLENTY = Allowance(creates_per_second=1_000_000, open_invoices=1_000_000, watche
 _numbers = itertools.count(1)
 
 
-def an_order(**fields: Any) -> Order:
+def an_order(**fields: Any) -> InvoiceTerms:
     """An order of 5000 msat by a shop, but for what is given."""
     good = {
         "amount_msat": 5000,
@@ -30,18 +30,18 @@ def an_order(**fields: Any) -> Order:
         "metadata": '{"type":"shop"}',
         "label": None,
     }
-    return Order.checked(**(good | fields))
+    return InvoiceTerms.checked(**(good | fields))
 
 
 def an_invoice(username: str = "dakk", node_id: str = NODE_ID, **fields: Any) -> Invoice:
     """A new open invoice unlike all others, that expires at noon."""
     order = an_order(**{name: fields.pop(name) for name in ("label", "amount_msat") if name in fields})
-    issued = Issued(node_id, f"{next(_numbers):064x}", "lnbcrt50n1", NOON)
+    issued = IssuedInvoice(node_id, f"{next(_numbers):064x}", "lnbcrt50n1", NOON)
     invoice = Invoice.opened(order.invoice_id(username, b"secret"), Creator(username), order, issued)
     return invoice._replace(**fields)
 
 
-def a_bolt11(order: Order, expires_at: datetime = NOON) -> str:
+def a_bolt11(order: InvoiceTerms, expires_at: datetime = NOON) -> str:
     """A signed payment request for an order."""
     description = order.description or ""
     return bolt11.sign(
@@ -56,11 +56,11 @@ def a_bolt11(order: Order, expires_at: datetime = NOON) -> str:
     )
 
 
-def paid(invoice: Invoice, amount_msat: int = 5000, pay_index: int = 1) -> Seen:
+def paid(invoice: Invoice, amount_msat: int = 5000, pay_index: int = 1) -> InvoiceUpdate:
     """The node's word that an invoice is paid."""
-    return Seen(invoice.payment_hash, Status.PAID, Payment(pay_index, amount_msat, NOON))
+    return InvoiceUpdate(invoice.payment_hash, Status.PAID, Payment(pay_index, amount_msat, NOON))
 
 
-def expired(invoice: Invoice) -> Seen:
+def expired(invoice: Invoice) -> InvoiceUpdate:
     """The node's word that an invoice is expired."""
-    return Seen(invoice.payment_hash, Status.EXPIRED, None)
+    return InvoiceUpdate(invoice.payment_hash, Status.EXPIRED, None)

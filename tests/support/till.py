@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.samples import DAKK, PLENTY, an_order
-from tilld.auth.key import Caller
+from tilld.auth.caller import Caller
 from tilld.auth.limits import Allowance, Limits
 from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import Invoice, Status
 from tilld.invoices.repository import Store
-from tilld.invoices.service import Invoicing
+from tilld.invoices.service import Invoices
 from tilld.lightningd.node import Node
-from tilld.sent_invoices.attempt import SendOrder, Sent
-from tilld.sent_invoices.lightningd import NodeCollecting
-from tilld.sent_invoices.service import Collecting
+from tilld.sent_invoices.attempt import SendTerms, Sent
+from tilld.sent_invoices.lightningd import SentInvoiceNode
+from tilld.sent_invoices.service import SentInvoices
 from tilld.storage.database import open_database
 
 
@@ -38,9 +38,9 @@ class Parts:
         self.hub = Hub()
         self.late = timedelta(0)
         limits = Limits(allowance)
-        self.invoicing = Invoicing(self.store, self.node, self.hub, limits, self._now)
+        self.invoicing = Invoices(self.store, self.node, self.hub, limits, self._now)
         # A tenth of what is usual: nobody waits for it.
-        self.collecting = Collecting(self.store, NodeCollecting(self.node), self.hub, limits, 2, self._now)
+        self.collecting = SentInvoices(self.store, SentInvoiceNode(self.node), self.hub, limits, 2, self._now)
 
     def _now(self) -> datetime:
         return datetime.now(UTC) + self.late
@@ -53,7 +53,7 @@ class Parts:
         """Send an invoice for an invoice request."""
         order = {"label": "x", "amount_msat": None, "timeout": None, "quantity": None, "metadata": None}
         given = {"invreq": invreq, "key_type": caller.type} | order | fields
-        return await self.collecting.send(caller, SendOrder.checked(**given))
+        return await self.collecting.send(caller, SendTerms.checked(**given))
 
     async def status(self, invoice: Invoice) -> Status:
         """What the store has of an invoice."""

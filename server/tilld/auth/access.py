@@ -8,12 +8,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from tilld.auth import watch_token
-from tilld.auth.key import ANONYMOUS, REMEMBERED_SECONDS, Caller, Key, Scope, digest, key_id
+from tilld.auth.caller import ANONYMOUS, Caller, Scope
+from tilld.auth.key import REMEMBERED_SECONDS, Key, digest, key_id
 from tilld.auth.repository import KeyStore
 from tilld.auth.watch_token import WatchToken
 from tilld.errors import PermissionDenied, Unauthenticated
 from tilld.invoices.repository import Store
-from tilld.runtime.ttl_cache import Recent
+from tilld.runtime.ttl_cache import TTLCache
 
 INVOICES = "/till.v1.InvoiceService/"
 INVREQS = "/till.v1.InvreqService/"
@@ -69,11 +70,11 @@ class Access:
         self._clock = clock
         self._monotonic = monotonic
         self._is_closed = False
-        self._of_header = Recent[Caller](REMEMBERED_SECONDS, monotonic)
+        self._of_header = TTLCache[Caller](REMEMBERED_SECONDS, monotonic)
         # Not together with those: an id is no secret.
-        self._of_id = Recent[Key](REMEMBERED_SECONDS, monotonic)
+        self._of_id = TTLCache[Key](REMEMBERED_SECONDS, monotonic)
 
-    async def admit(self, method: str, authorization: str | None) -> Caller:
+    async def authorize(self, method: str, authorization: str | None) -> Caller:
         """Tell who calls a method, given the header Authorization: a key, or a watch token.
 
         Raises Unauthenticated; PermissionDenied.

@@ -7,14 +7,13 @@ import string
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from functools import lru_cache
 from typing import Self
 
+from tilld.auth.caller import SHOP, TERMINAL, Caller, Scope
 from tilld.errors import InvalidRequest
 from tilld.formats.ids import is_username
 from tilld.formats.times import check_expiry
-from tilld.invoices.invoice import Creator, Invoice
 
 ALPHABET = string.ascii_letters + string.digits
 ID_CHARACTERS = 12
@@ -29,57 +28,6 @@ MAX_TYPE_CHARACTERS = 64
 # To look a key up for each call would be a third of a read. Who revokes one waits for longer: then nobody,
 # in this process or another, lets it in any more.
 REMEMBERED_SECONDS = 0.05
-
-
-class Scope(StrEnum):
-    """What a key may do."""
-
-    CREATE = "invoices:create"
-    READ = "invoices:read"
-    INFO = "info:read"
-    # Whatever makes our node pay. Never implied by another.
-    PAYOUTS = "payouts"
-    ADMIN = "admin"
-
-
-SHOP = (Scope.CREATE, Scope.READ, Scope.INFO)
-# What one terminal of a shop needs: the totals are none of its business.
-TERMINAL = (Scope.CREATE, Scope.READ)
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who calls, by which key; its id is empty without one.
-
-    With a `type`, only invoices whose metadata has that type exist for it; with an `invoice_id`, which a
-    watch token has, only that one.
-    """
-
-    username: str
-    scopes: frozenset[Scope]
-    type: str | None = None
-    key_id: str = ""
-    invoice_id: str | None = None
-
-    @property
-    def creator(self) -> Creator:
-        """Who creates what it creates."""
-        return Creator(self.username, self.key_id)
-
-    def may_see(self, invoice: Invoice) -> bool:
-        """Whether an invoice is the caller's own."""
-        return (
-            invoice.username == self.username
-            and (self.type is None or self.type == invoice.type)
-            and self.invoice_id in (None, invoice.invoice_id)
-        )
-
-
-# Who calls a till that has no keys.
-ANONYMOUS = Caller("anonymous", frozenset(SHOP))
-
-# Who has the database, and so everything.
-OPERATOR = Caller("operator", frozenset(Scope))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
-from tilld.auth.key import Caller
+from tilld.auth.caller import Caller
 from tilld.errors import TooMany
-from tilld.runtime.token_bucket import Pacing
+from tilld.runtime.token_bucket import TokenBucket
 
 # Whatever is open may end at any time.
 RETRY_SECONDS = 10.0
@@ -52,7 +52,7 @@ class Limits:
         self._clock = clock
         self._sleep = sleep
         rate = allowance.creates_per_second
-        self._creating = defaultdict[str, Pacing](lambda: Pacing(max(rate, 1.0), rate, clock))
+        self._creating = defaultdict[str, TokenBucket](lambda: TokenBucket(max(rate, 1.0), rate, clock))
         self._next_refusal: dict[str, float] = {}
         self._open: dict[str, tuple[float, int]] = {}
         self._creates: Counter[str] = Counter()

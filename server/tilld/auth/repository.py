@@ -6,10 +6,12 @@ from typing import Any
 import peewee
 import structlog
 
-from tilld.auth.key import Key, Scope
+from tilld.auth.caller import Scope
+from tilld.auth.key import Key
 from tilld.formats.times import stored_time, unix_seconds
 from tilld.invoices.repository import PAGE, Store
-from tilld.storage.tables import Keys, compiled
+from tilld.storage.statements import compiled
+from tilld.storage.tables import KeyTable
 
 log = structlog.get_logger()
 
@@ -22,15 +24,15 @@ class KeyStore:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        with store.database.bind_ctx([Keys]):
-            keys = Keys.select()
-            self._by_id = compiled(keys.where(Keys.id == ""))
-            beyond = peewee.Tuple(Keys.created_at, Keys.id) > peewee.Tuple(0, "")
-            self._beyond = compiled(keys.where(beyond).order_by(Keys.created_at, Keys.id).limit(1))
-            self._any = compiled(Keys.select(Keys.id).limit(1))
-            self._add = compiled(Keys.insert(dict.fromkeys(Keys._meta.sorted_fields, 0)))
-            revoke = Keys.update(revoked_at=0).where(Keys.id == "", Keys.revoked_at.is_null())
-            self._revoke = compiled(revoke.returning(Keys))
+        with store.database.bind_ctx([KeyTable]):
+            keys = KeyTable.select()
+            self._by_id = compiled(keys.where(KeyTable.id == ""))
+            beyond = peewee.Tuple(KeyTable.created_at, KeyTable.id) > peewee.Tuple(0, "")
+            self._beyond = compiled(keys.where(beyond).order_by(KeyTable.created_at, KeyTable.id).limit(1))
+            self._any = compiled(KeyTable.select(KeyTable.id).limit(1))
+            self._add = compiled(KeyTable.insert(dict.fromkeys(KeyTable._meta.sorted_fields, 0)))
+            revoke = KeyTable.update(revoked_at=0).where(KeyTable.id == "", KeyTable.revoked_at.is_null())
+            self._revoke = compiled(revoke.returning(KeyTable))
 
     async def add(self, key: Key) -> None:
         """Add a key."""

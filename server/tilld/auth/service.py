@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import structlog
 
-from tilld.auth.key import REMEMBERED_SECONDS, Caller, Key, Scope, is_key_id
+from tilld.auth.caller import Caller, Scope
+from tilld.auth.key import REMEMBERED_SECONDS, Key, is_key_id
 from tilld.auth.repository import KeyStore
 from tilld.errors import InvalidRequest, NotFound, PermissionDenied
 from tilld.invoices.repository import Store

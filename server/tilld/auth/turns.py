@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from tilld.errors import TooMany
-from tilld.runtime.token_bucket import Pacing
+from tilld.runtime.token_bucket import TokenBucket
 
 Queue = deque[asyncio.Future[None]]
 
@@ -17,7 +17,7 @@ class Turns:
     def __init__(
         self, burst: float, per_second: float, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     ) -> None:
-        self._pacing = Pacing(burst, per_second)
+        self._pacing = TokenBucket(burst, per_second)
         self._per_second = per_second
         self._sleep = sleep
         # The key whose turn is next comes first.

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from till_cli.app import App
-from tilld.auth.key import OPERATOR, SHOP, TERMINAL, Key, Scope
+from tilld.auth.caller import OPERATOR, SHOP, TERMINAL, Scope
+from tilld.auth.key import Key
 from tilld.cli.options import Database, DataDir
 from tilld.config import Config
 from tilld.errors import NotFound, OperatorError

@@ -21,7 +21,7 @@ from till_rest.v1 import invoice_service_pb2, invreq_service_pb2
 from tilld.config import Address
 from tilld.envoy import tls
 from tilld.errors import OperatorError
-from tilld.runtime import child_process, listening, open_files, unix_socket
+from tilld.runtime import child_process, open_files, preflight, unix_socket
 from tilld.runtime.certificates import Certificates
 
 log = structlog.get_logger()
@@ -73,7 +73,7 @@ class Envoy:
 
         Raises OperatorError when it can't listen there, or ends, or takes too long.
         """
-        self._listening = await asyncio.to_thread(listening.free, self.rest, "--rest")
+        self._listening = await asyncio.to_thread(preflight.free, self.rest, "--rest")
         self.rest = self._listening[0]
         with suppress(OSError):
             await self._admin("GET", "/ready")

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from tilld.cli.resources import make_directory
 from tilld.config import Address, Config
 from tilld.runtime import supervisor
+from tilld.runtime.preflight import make_directory
 
 
 async def run(config: Config, announce: Callable[[Address], None]) -> None:
@@ -16,7 +16,7 @@ async def run(config: Config, announce: Callable[[Address], None]) -> None:
     await supervisor.run(front, lambda: announce(front.rest))
 
 
-class Front(supervisor.Parts):
+class Front(supervisor.Supervisor):
     """The parts of it: Envoy."""
 
     rest: Address

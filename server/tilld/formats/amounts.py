@@ -38,3 +38,13 @@ def msat(value: Any, name: str) -> int:
             return int(match["sats"] + match["msat"])
         case _:
             return int(match["btc"] + match["part"].ljust(11, "0"))
+
+
+# lightningd computes in tenths of a millisatoshi, in 64 bits, and cannot read a bolt11 with a larger amount.
+MAX_AMOUNT_MSAT = 2**64 // 10
+
+
+def check_amount(amount_msat: int, name: str) -> None:
+    """Make sure that an amount can be asked for. Raises InvalidRequest."""
+    if not 1 <= amount_msat <= MAX_AMOUNT_MSAT:
+        raise InvalidRequest(f"{name} must be at least 1 and at most {MAX_AMOUNT_MSAT} (millisatoshi)")

@@ -17,7 +17,7 @@ from google.rpc.status_pb2 import Status
 
 from tilld import errors
 from tilld.auth.access import Access, caller
-from tilld.auth.key import Caller
+from tilld.auth.caller import Caller
 from tilld.runtime.observer import NOBODY, Observer
 
 log = structlog.get_logger()
@@ -60,7 +60,7 @@ MALFORMED = "x-till-malformed"
 Handler = Any
 
 
-class Door(grpc.GenericRpcHandler):
+class Dispatcher(grpc.GenericRpcHandler):
     """Lets in who may call, and turns every exception into a status that tells nothing of the inside.
 
     It stands where generated code wants a server, and takes its handlers. To grpc it is one handler of all
@@ -142,7 +142,7 @@ def _guard(method: str, handler: Handler, access: Access, observer: Observer) ->
 
 async def _admitted(access: Access, method: str, context: Context) -> Caller:
     headers: dict[str, Any] = dict(context.invocation_metadata() or ())
-    admitted = await access.admit(method, headers.get("authorization"))
+    admitted = await access.authorize(method, headers.get("authorization"))
     # Envoy drops a header that grpc core cannot parse, and puts its name here.
     if malformed := headers.get(MALFORMED):
         raise errors.InvalidRequest(f"the header {malformed} is malformed")

@@ -11,7 +11,7 @@ from tilld.auth.access import caller
 from tilld.errors import InvalidRequest
 from tilld.grpc_api import messages
 from tilld.invoices.invoice import Invoice
-from tilld.invoices.service import Invoicing
+from tilld.invoices.service import Invoices
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -19,7 +19,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
     """The typed API."""
 
-    def __init__(self, invoicing: Invoicing) -> None:
+    def __init__(self, invoicing: Invoices) -> None:
         self._invoicing = invoicing
         self._last: Invoice | None = None
         self._last_message = pb.WatchInvoiceResponse()

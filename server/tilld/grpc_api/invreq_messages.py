@@ -5,7 +5,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from till.v1 import invreq_pb2, invreq_service_pb2
 from tilld.formats.times import unix_seconds
 from tilld.grpc_api import messages
-from tilld.payouts.invreq import Invreq, InvreqOrder, InvreqStatus
+from tilld.payouts.invreq import Invreq, InvreqStatus, InvreqTerms
 
 STATUS = {
     InvreqStatus.ACTIVE: invreq_pb2.INVREQ_STATUS_ACTIVE,
@@ -17,9 +17,9 @@ STATUS = {
 }
 
 
-def order(request: invreq_service_pb2.CreateInvreqRequest) -> InvreqOrder:
+def order(request: invreq_service_pb2.CreateInvreqRequest) -> InvreqTerms:
     """Read an order from a request. Raises InvalidRequest, naming the field and the limit."""
-    return InvreqOrder.checked(
+    return InvreqTerms.checked(
         amount_msat=request.amount_msat,
         description=request.description,
         issuer=request.issuer if request.HasField("issuer") else None,

@@ -11,7 +11,7 @@ from tilld.grpc_api import invreq_messages, messages
 from tilld.grpc_api.sending_servicer import SendingServicer
 from tilld.payouts.invreq import Invreq
 from tilld.payouts.service import Payouts
-from tilld.sent_invoices.service import Collecting
+from tilld.sent_invoices.service import SentInvoices
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -19,7 +19,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class InvreqServicer(SendingServicer):
     """The typed API of invoice requests."""
 
-    def __init__(self, payouts: Payouts, collecting: Collecting) -> None:
+    def __init__(self, payouts: Payouts, collecting: SentInvoices) -> None:
         super().__init__(collecting)
         self._payouts = payouts
 

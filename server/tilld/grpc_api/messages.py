@@ -7,12 +7,13 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from till.v1 import invoice_pb2, invoice_service_pb2, key_pb2
-from tilld.auth.key import Key, Scope
+from tilld.auth.caller import Scope
+from tilld.auth.key import Key
 from tilld.errors import InvalidRequest
 from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, Status
 from tilld.invoices.service import Info
-from tilld.invoices.terms import Order
+from tilld.invoices.terms import InvoiceTerms
 from tilld.lightningd.info import NodeAddress, NodeInfo
 
 _STATUS = {
@@ -32,9 +33,9 @@ _SCOPES = {
 MAX_PAGE_SIZE = 1000
 
 
-def order(request: invoice_service_pb2.CreateInvoiceRequest) -> Order:
+def order(request: invoice_service_pb2.CreateInvoiceRequest) -> InvoiceTerms:
     """Read an order from a request. Raises InvalidRequest or TooLarge, naming the field and the limit."""
-    return Order.checked(
+    return InvoiceTerms.checked(
         amount_msat=request.amount_msat if request.HasField("amount_msat") else None,
         description=request.description if request.HasField("description") else None,
         expiry=seconds(request.expiry) if request.HasField("expiry") else None,

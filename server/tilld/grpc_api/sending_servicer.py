@@ -8,8 +8,8 @@ from till.v1 import invreq_service_pb2 as pb
 from till.v1 import invreq_service_pb2_grpc
 from tilld.auth.access import caller
 from tilld.grpc_api import messages
-from tilld.sent_invoices.attempt import SendOrder, Sent
-from tilld.sent_invoices.service import Collecting
+from tilld.sent_invoices.attempt import SendTerms, Sent
+from tilld.sent_invoices.service import SentInvoices
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -17,7 +17,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class SendingServicer(invreq_service_pb2_grpc.InvreqServiceServicer):
     """The part of InvreqService that collects."""
 
-    def __init__(self, collecting: Collecting) -> None:
+    def __init__(self, collecting: SentInvoices) -> None:
         self._collecting = collecting
 
     async def SendInvoice(self, request: pb.SendInvoiceRequest, context: Context) -> pb.SendInvoiceResponse:
@@ -26,8 +26,8 @@ class SendingServicer(invreq_service_pb2_grpc.InvreqServiceServicer):
         return _response(await self._collecting.send(caller.get(), order, context.time_remaining()))
 
 
-def _order(request: pb.SendInvoiceRequest, key_type: str | None) -> SendOrder:
-    return SendOrder.checked(
+def _order(request: pb.SendInvoiceRequest, key_type: str | None) -> SendTerms:
+    return SendTerms.checked(
         invreq=request.invreq,
         label=request.label,
         amount_msat=request.amount_msat if request.HasField("amount_msat") else None,

@@ -23,7 +23,7 @@ from tilld.auth.access import Access
 from tilld.config import Address
 from tilld.errors import OperatorError
 from tilld.grpc_api import reflection
-from tilld.grpc_api.dispatcher import Door
+from tilld.grpc_api.dispatcher import Dispatcher
 from tilld.grpc_api.health import HealthServicer
 from tilld.runtime import open_files
 from tilld.runtime.certificates import CertificateFiles
@@ -83,7 +83,7 @@ def create(
     connections = ("grpc.max_allowed_incoming_connections", open_files.connections() // addresses)
     server = grpc.aio.server(options=(*OPTIONS, connections), maximum_concurrent_rpcs=MAX_CALLS)
     # For grpc's stubs only a server has the two methods that it has.
-    door: Any = Door(access, observer)
+    door: Any = Dispatcher(access, observer)
     server.add_generic_rpc_handlers((door,))
     invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(invoices, door)
     rest_invoices.add_InvoiceServiceServicer_to_server(rest, door)

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tilld.invoices.invoice import Creator, Invoice, NodeInvoice
+from tilld.auth.caller import Creator
+from tilld.invoices.invoice import Invoice, NodeInvoice
 from tilld.invoices.repository import Store
 from tilld.invoices.totals import Totals
 from tilld.lightningd.node import Node

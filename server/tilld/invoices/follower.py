@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import structlog
 
 from tilld.invoices.hub import Hub
-from tilld.invoices.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, Seen, Status
+from tilld.invoices.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, InvoiceUpdate, Status
 from tilld.invoices.repository import Store
 from tilld.lightningd.node import Node
 from tilld.runtime.progress import Progress
-from tilld.runtime.retry import persist
+from tilld.runtime.retry import retry_forever
 
 log = structlog.get_logger()
 
@@ -42,8 +42,8 @@ class Follower:
     async def run(self) -> None:
         """Follow, and again after every failure, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(persist("following", self._follow))
-            tasks.create_task(persist("sweeping", self._sweep))
+            tasks.create_task(retry_forever("following", self._follow))
+            tasks.create_task(retry_forever("sweeping", self._sweep))
 
     async def _follow(self) -> None:
         info = await self._node.info()
@@ -96,16 +96,18 @@ class Follower:
             await self._settle(node_id, [each for each in seen if each.status is not Status.UNPAID])
             await self._tell_what_is_over()
 
-    async def _look_up(self, invoice: Invoice) -> Seen:
+    async def _look_up(self, invoice: Invoice) -> InvoiceUpdate:
         found = await self._node.find_by_payment_hash(invoice.payment_hash)
         if found:
             return found.seen
         log.warning(
             "the node has lost an open invoice: it is taken as expired", invoice_id=invoice.invoice_id
         )
-        return Seen(invoice.payment_hash, Status.EXPIRED, None)
+        return InvoiceUpdate(invoice.payment_hash, Status.EXPIRED, None)
 
-    async def _settle(self, node_id: str, seen: Sequence[Seen], updated_index: int | None = None) -> None:
+    async def _settle(
+        self, node_id: str, seen: Sequence[InvoiceUpdate], updated_index: int | None = None
+    ) -> None:
         changed = await self._store.settle(node_id, seen, updated_index)
         self._hub.publish(changed)
         # Another process on this store may have been first, and has told its own watchers only.

@@ -9,7 +9,7 @@ from tilld.errors import Unavailable
 from tilld.invoices.invoice import Invoice
 
 
-class Changes:
+class Subscription:
     """The changes of one invoice for one watcher, as a context: while it lasts they are told.
 
     A slow watcher gets only the newest state.
@@ -17,7 +17,7 @@ class Changes:
 
     __slots__ = ("_closed", "_invoice_id", "_latest", "_waiting", "_watchers")
 
-    def __init__(self, watchers: "defaultdict[str, set[Changes]]", invoice_id: str) -> None:
+    def __init__(self, watchers: "defaultdict[str, set[Subscription]]", invoice_id: str) -> None:
         self._watchers = watchers
         self._invoice_id = invoice_id
         self._latest: Invoice | None = None
@@ -66,12 +66,12 @@ class Hub:
     """Who watches what."""
 
     def __init__(self) -> None:
-        self._watchers: defaultdict[str, set[Changes]] = defaultdict(set)
+        self._watchers: defaultdict[str, set[Subscription]] = defaultdict(set)
         self._closed = False
 
-    def subscribe(self, invoice_id: str) -> Changes:
+    def subscribe(self, invoice_id: str) -> Subscription:
         """Watch an invoice for as long as the context lasts."""
-        changes = Changes(self._watchers, invoice_id)
+        changes = Subscription(self._watchers, invoice_id)
         if self._closed:
             changes.close()
         return changes

@@ -10,26 +10,18 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Self
 
+from tilld.auth.caller import Creator
 from tilld.errors import Conflict
 from tilld.formats import bolt11 as payment_request
 from tilld.formats import strict_json
+from tilld.formats.amounts import MAX_AMOUNT_MSAT
 from tilld.formats.bolt11 import BOLT12
 from tilld.formats.ids import derived_public_id, internal_id, is_invoice_id, is_label
 from tilld.formats.times import SECOND
-from tilld.invoices.terms import MAX_AMOUNT_MSAT, Order, type_of
+from tilld.invoices.terms import InvoiceTerms, type_of
 
 # The node takes a moment to notice that an invoice is over, and to tell.
 NODE_NEEDS_TO_EXPIRE = timedelta(seconds=5)
-
-
-class Creator(NamedTuple):
-    """Who creates invoices: a user, by a key. The id of no key is empty."""
-
-    username: str
-    key_id: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.username} (key {self.key_id})" if self.key_id else self.username
 
 
 class Status(StrEnum):
@@ -49,7 +41,7 @@ class Payment(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Issued:
+class IssuedInvoice:
     """What the node answers to a new invoice. Of one that was sent, `bolt11` is a BOLT 12 string."""
 
     node_id: str
@@ -64,7 +56,7 @@ class Issued:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class InvoiceUpdate:
     """What the node says became of an invoice."""
 
     payment_hash: str
@@ -79,8 +71,8 @@ class NodeInvoice:
     label: str
     created_index: int
     amount_msat: int | None
-    issued: Issued
-    seen: Seen
+    issued: IssuedInvoice
+    seen: InvoiceUpdate
 
     @property
     def is_labelled_by_till(self) -> bool:
@@ -116,7 +108,7 @@ class Invoice(NamedTuple):
     overdue: bool = False
 
     @classmethod
-    def opened(cls, invoice_id: str, creator: Creator, order: Order, issued: Issued) -> Self:
+    def opened(cls, invoice_id: str, creator: Creator, order: InvoiceTerms, issued: IssuedInvoice) -> Self:
         """A new invoice. Both of its times are the node's, which counts whole seconds."""
         created_at = issued.expires_at - timedelta(seconds=order.expiry)
         return cls(
@@ -145,7 +137,7 @@ class Invoice(NamedTuple):
         amount_msat: int | None,
         description: str | None,
         metadata: str,
-        issued: Issued,
+        issued: IssuedInvoice,
         created_at: datetime,
     ) -> Self:
         """An invoice that was sent for an invoice request. Still to be settled."""
@@ -166,7 +158,7 @@ class Invoice(NamedTuple):
         )
 
     @classmethod
-    def adopted(cls, creator: Creator, order: Order, found: NodeInvoice) -> Self:
+    def adopted(cls, creator: Creator, order: InvoiceTerms, found: NodeInvoice) -> Self:
         """An invoice that the node has from an earlier try of the same order. Still to be settled.
 
         Raises Conflict if that was another order.
@@ -195,7 +187,7 @@ class Invoice(NamedTuple):
         """
         if found.amount_msat is not None and found.amount_msat > MAX_AMOUNT_MSAT:
             raise ValueError(f"{found.amount_msat} msat are more than an invoice may have: {MAX_AMOUNT_MSAT}")
-        order = Order(
+        order = InvoiceTerms(
             amount_msat=found.amount_msat,
             description=description or None,
             expiry=payment_request.read(found.issued.bolt11).expiry,
@@ -238,12 +230,12 @@ class Invoice(NamedTuple):
         """This invoice as it reads while the node can't be asked."""
         return self._replace(overdue=not self.is_final and now - NODE_NEEDS_TO_EXPIRE >= self.expires_at)
 
-    def updated(self, seen: Seen) -> Self:
+    def updated(self, seen: InvoiceUpdate) -> Self:
         """This invoice with what the node says of it. A payment, once seen, stays."""
         expired = self.expired or seen.status is Status.EXPIRED
         return self._replace(payment=self.payment or seen.payment, expired=expired)
 
-    def answering(self, order: Order) -> Self:
+    def answering(self, order: InvoiceTerms) -> Self:
         """This invoice, if it is the answer to the order with its label.
 
         Raises Conflict, naming what differs.

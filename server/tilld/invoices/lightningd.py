@@ -6,8 +6,8 @@ import structlog
 
 from tilld.formats.strict_json import text, whole
 from tilld.formats.times import utc
-from tilld.invoices.invoice import Issued, NodeInvoice, Payment, Seen, Status
-from tilld.lightningd.errors import NONSENSE, msat
+from tilld.invoices.invoice import InvoiceUpdate, IssuedInvoice, NodeInvoice, Payment, Status
+from tilld.lightningd.errors import MALFORMED_REPLY, msat
 
 log = structlog.get_logger()
 
@@ -17,11 +17,11 @@ UPDATE_FIELDS = (*SEEN_FIELDS, "updated_index")
 INVOICE_FIELDS = (*SEEN_FIELDS, "label", "bolt11", "bolt12", "amount_msat", "expires_at", "created_index")
 
 
-def issued(node_id: str, reply: dict[str, Any]) -> Issued:
+def issued(node_id: str, reply: dict[str, Any]) -> IssuedInvoice:
     """What was issued."""
     expires_at = utc(whole(reply["expires_at"]))
     bolt11 = reply["bolt11" if "bolt11" in reply else "bolt12"]
-    return Issued(node_id, text(reply["payment_hash"]), text(bolt11), expires_at)
+    return IssuedInvoice(node_id, text(reply["payment_hash"]), text(bolt11), expires_at)
 
 
 def node_invoice(node_id: str, row: dict[str, Any]) -> NodeInvoice:
@@ -42,16 +42,16 @@ def usable(node_id: str, row: dict[str, Any]) -> NodeInvoice | None:
         return None
     try:
         return node_invoice(node_id, row)
-    except NONSENSE as reason:
+    except MALFORMED_REPLY as reason:
         log.warning("an invoice of the node is passed over", label=row.get("label"), reason=str(reason))
         return None
 
 
-def seen_in(row: dict[str, Any]) -> Seen:
+def seen_in(row: dict[str, Any]) -> InvoiceUpdate:
     """What became of it: a row with SEEN_FIELDS."""
     status = Status(row["status"])
     payment = None
     if status is Status.PAID:
         paid_at = utc(whole(row["paid_at"]))
         payment = Payment(whole(row["pay_index"]), msat(row["amount_received_msat"]), paid_at)
-    return Seen(text(row["payment_hash"]), status, payment)
+    return InvoiceUpdate(text(row["payment_hash"]), status, payment)

@@ -15,18 +15,20 @@ from typing import Any, TypeVar
 import peewee
 import structlog
 
+from tilld.auth.caller import Creator
 from tilld.errors import Internal, TillError, Unavailable
 from tilld.formats.times import unix_seconds
-from tilld.invoices.invoice import Creator, Invoice, Seen
+from tilld.invoices.invoice import Invoice, InvoiceUpdate
+from tilld.invoices.sql import invoice_of
 from tilld.invoices.totals import Totals
-from tilld.invoices.transactions import Transactions, padded
+from tilld.invoices.transactions import Transactions
 from tilld.lightningd.info import NodeInfo
 from tilld.runtime.observer import NOBODY, Observer
-from tilld.runtime.ttl_cache import Recent
+from tilld.runtime.ttl_cache import TTLCache
 from tilld.storage.database import close_database, drop_connection
 from tilld.storage.database_files import DatabaseFiles
 from tilld.storage.group_commit import GroupCommit
-from tilld.storage.tables import invoice_of
+from tilld.storage.statements import padded
 
 log = structlog.get_logger()
 
@@ -58,7 +60,7 @@ class Store:
         is_local = isinstance(database, peewee.SqliteDatabase)
         self._readers = None if is_local else ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._adding = GroupCommit(self._insert)
-        self._totals = Recent[Totals](TOTALS_SECONDS)
+        self._totals = TTLCache[Totals](TOTALS_SECONDS)
         self._files = DatabaseFiles(Path(database.database) if is_local else None)
         try:
             [(secret,)] = self._once_more(lambda: self._do.rows(self._sql.secret))
@@ -124,7 +126,7 @@ class Store:
         return await self._write(lambda: self._do.adopt(invoices))
 
     async def settle(
-        self, node_id: str, seen: Sequence[Seen], updated_index: int | None = None
+        self, node_id: str, seen: Sequence[InvoiceUpdate], updated_index: int | None = None
     ) -> list[Invoice]:
         """Write down what a node says of invoices and, if given, how far its updates were followed.
 

@@ -7,21 +7,21 @@ from datetime import UTC, datetime
 
 import structlog
 
-from tilld.auth.key import Caller, Scope
+from tilld.auth.caller import Caller, Creator, Scope
 from tilld.auth.limits import Limits
 from tilld.auth.watch_token import WatchToken
 from tilld.errors import Conflict, NodeOffline, NotFound, PermissionDenied, TillError
 from tilld.formats import bolt11
 from tilld.formats.ids import is_id, is_invoice_id, is_label, is_payment_hash
 from tilld.invoices.hub import Hub
-from tilld.invoices.invoice import Creator, Invoice, Seen, Status
+from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
 from tilld.invoices.repository import Store
-from tilld.invoices.terms import Order
+from tilld.invoices.terms import InvoiceTerms
 from tilld.invoices.totals import Totals
 from tilld.lightningd.errors import MayExist
 from tilld.lightningd.info import NodeInfo
 from tilld.lightningd.node import Node
-from tilld.sent_invoices.repository import SendingStore
+from tilld.sent_invoices.repository import AttemptStore
 
 log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ class Info:
     node: NodeInfo | None
 
 
-class Invoicing:
+class Invoices:
     """What callers can do with invoices."""
 
     def __init__(
@@ -50,13 +50,13 @@ class Invoicing:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
-        self._sendings = SendingStore(store)
+        self._sendings = AttemptStore(store)
         self._node = node
         self._hub = hub
         self._limits = limits
         self._clock = clock
 
-    async def create(self, caller: Caller, order: Order) -> Invoice:
+    async def create(self, caller: Caller, order: InvoiceTerms) -> Invoice:
         """Create an invoice, or find the one that the same order with the same label created before.
 
         Raises Conflict where the label belongs to another order; PermissionDenied for a type that is not
@@ -184,7 +184,7 @@ class Invoicing:
             return invoice
         if found is None:
             log.warning("an open invoice is gone at the node: it is expired", invoice_id=invoice.invoice_id)
-        seen = found.seen if found else Seen(invoice.payment_hash, Status.EXPIRED, None)
+        seen = found.seen if found else InvoiceUpdate(invoice.payment_hash, Status.EXPIRED, None)
         if seen.status is Status.UNPAID:
             return invoice
         self._hub.publish(await self._store.settle(invoice.node_id, [seen]))
@@ -198,7 +198,7 @@ class Invoicing:
         is_there = self._node.is_there(invoice.node_id)
         return invoice if is_there else invoice.by_the_clock(self._clock())
 
-    async def _issue(self, creator: Creator, order: Order) -> tuple[Invoice, Seen | None]:
+    async def _issue(self, creator: Creator, order: InvoiceTerms) -> tuple[Invoice, InvoiceUpdate | None]:
         """Have the node issue an invoice, or adopt one of an earlier try, with what became of it since."""
         invoice_id = order.invoice_id(creator.username, self._store.secret)
         # Once more where the node never heard of it: a label can't be used twice.
@@ -213,7 +213,7 @@ class Invoicing:
         raise NodeOffline
 
 
-def _answering(caller: Caller, order: Order, invoice: Invoice) -> Invoice:
+def _answering(caller: Caller, order: InvoiceTerms, invoice: Invoice) -> Invoice:
     """The invoice that has the label of an order already, if it is the answer to it.
 
     Raises Conflict.

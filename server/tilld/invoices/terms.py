@@ -6,10 +6,10 @@ from typing import Self
 
 from tilld.errors import InvalidRequest, TooLarge
 from tilld.formats import strict_json
-from tilld.formats.ids import MAX_LABEL_BYTES, derived_public_id, is_label, new_public_id
+from tilld.formats.amounts import check_amount
+from tilld.formats.ids import derived_public_id, new_public_id
+from tilld.formats.text import check_label, check_text
 
-# lightningd computes in tenths of a millisatoshi, in 64 bits, and cannot read a bolt11 with a larger amount.
-MAX_AMOUNT_MSAT = 2**64 // 10
 DEFAULT_EXPIRY_SECONDS = 3600
 MAX_EXPIRY_SECONDS = 365 * 24 * 3600
 # BOLT 11: a tagged field holds 1023 groups of 5 bits.
@@ -23,7 +23,7 @@ _control_except_tab_and_line_breaks = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]"
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class InvoiceTerms:
     """What a caller asks for: a request that is known to be good. Its expiry is in seconds."""
 
     amount_msat: int | None
@@ -75,29 +75,6 @@ class Order:
         Nobody without the store's secret can tell an id from a label.
         """
         return new_public_id() if self.label is None else derived_public_id(secret, username, self.label)
-
-
-def check_amount(amount_msat: int, name: str) -> None:
-    """Make sure that an amount can be asked for. Raises InvalidRequest."""
-    if not 1 <= amount_msat <= MAX_AMOUNT_MSAT:
-        raise InvalidRequest(f"{name} must be at least 1 and at most {MAX_AMOUNT_MSAT} (millisatoshi)")
-
-
-def check_label(label: str) -> None:
-    """Make sure that a text can be a label. Raises InvalidRequest or TooLarge."""
-    check_text(label, "label", MAX_LABEL_BYTES)
-    if not is_label(label):
-        raise InvalidRequest("label must have 1 to 128 bytes and no control characters")
-
-
-def check_text(text: str, name: str, limit: int) -> None:
-    """Make sure that a text is one, of at most so many bytes. Raises InvalidRequest or TooLarge."""
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        raise InvalidRequest(f"{name} has half of a surrogate pair, which is no text") from None
-    if size > limit:
-        raise TooLarge(f"{name} must have at most {limit} bytes, it has {size}")
 
 
 def checked_metadata(text: str) -> str:

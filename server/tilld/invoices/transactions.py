@@ -3,17 +3,16 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, compress
-from typing import Any, TypeVar
+from typing import Any
 
 import peewee
 
+from tilld.auth.caller import Creator
 from tilld.formats.times import unix_seconds
-from tilld.invoices.invoice import Creator, Invoice, Seen, Status
-from tilld.invoices.sql import Statements
+from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
+from tilld.invoices.sql import InvoiceSQL, invoice_of, row_of
 from tilld.invoices.totals import Totals
-from tilld.storage.tables import invoice_of, row_of
-
-Item = TypeVar("Item")
+from tilld.storage.statements import padded
 
 # More in one statement, and PostgreSQL spends its time on holding each against all.
 SETTLED_AT_ONCE = 64
@@ -24,7 +23,7 @@ class Transactions:
 
     def __init__(self, database: peewee.Database) -> None:
         self._database = database
-        self.sql = Statements(database)
+        self.sql = InvoiceSQL(database)
 
     def add(self, invoices: list[Invoice]) -> list[bool]:
         """Insert many; tells for each whether it is new."""
@@ -61,7 +60,7 @@ class Transactions:
             self.execute(self.sql.forget_tallies)
             self.execute(self.sql.recount)
 
-    def settle(self, node_id: str, seen: Sequence[Seen], updated_index: int | None) -> list[Invoice]:
+    def settle(self, node_id: str, seen: Sequence[InvoiceUpdate], updated_index: int | None) -> list[Invoice]:
         """Write down what a node said, and how far it was followed; returns the invoices that it changed."""
         expired = [(each.payment_hash,) for each in seen if each.status is Status.EXPIRED]
         paid = [
@@ -128,8 +127,3 @@ class Transactions:
     def execute(self, sql: str, *values: Any) -> Any:
         """Run a statement; returns its cursor."""
         return self._database.execute_sql(sql, values)  # type: ignore[no-untyped-call]
-
-
-def padded(items: Sequence[Item]) -> list[Item]:
-    """The items, and the last one again and again: a few lengths only, or each would be another statement."""
-    return [*items, *[items[-1]] * ((1 << (len(items) - 1).bit_length()) - len(items))]

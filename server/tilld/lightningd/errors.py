@@ -19,7 +19,7 @@ DUPLICATE_LABEL = 900
 ERRORS: dict[object, type[TillError]] = {-1: NodeFailed, 1001: NotActive}
 
 # What reading an answer raises that is not as it should be.
-NONSENSE = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
+MALFORMED_REPLY = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
 
 
 class MayExist(Exception):
@@ -53,7 +53,7 @@ def errors_translated(
             raise unknown_outcome from None
         log.error("lightningd refused a call", method=refused.method, code=code, message=message)
         raise ERRORS.get(code, Internal) from None
-    except NONSENSE as reason:
+    except MALFORMED_REPLY as reason:
         log.error("lightningd's answer makes no sense", reason=repr(reason))
         if unknown_outcome:
             raise unknown_outcome from None

@@ -11,9 +11,9 @@ import structlog
 
 from tilld.errors import NodeOffline, TillError, TookTooLong
 from tilld.formats.strict_json import text, whole
-from tilld.invoices.invoice import Issued, NodeInvoice, Seen
+from tilld.invoices.invoice import InvoiceUpdate, IssuedInvoice, NodeInvoice
 from tilld.invoices.lightningd import INVOICE_FIELDS, UPDATE_FIELDS, issued, node_invoice, seen_in, usable
-from tilld.invoices.terms import MAX_BOLT11_DESCRIPTION_BYTES, Order
+from tilld.invoices.terms import MAX_BOLT11_DESCRIPTION_BYTES, InvoiceTerms
 from tilld.lightningd.abilities import Abilities
 from tilld.lightningd.errors import MayExist, errors_translated
 from tilld.lightningd.info import NodeInfo
@@ -39,7 +39,7 @@ class NodeReplaced(NodeOffline):
 class Updates(NamedTuple):
     """What changed at the node, up to an updated index, and whether there is more."""
 
-    seen: list[Seen]
+    seen: list[InvoiceUpdate]
     updated_index: int
     more: bool
 
@@ -142,7 +142,7 @@ class Node:
         self._abilities, self._abilities_are_of = abilities, self._rpc.connection
         return abilities
 
-    async def invoice(self, invoice_id: str, order: Order) -> Issued:
+    async def invoice(self, invoice_id: str, order: InvoiceTerms) -> IssuedInvoice:
         """Create an invoice, labelled with its invoice_id (lightning-invoice(7)).
 
         Raises MayExist where only a look at the node can tell what became of it.

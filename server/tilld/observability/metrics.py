@@ -31,7 +31,7 @@ from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.repository import Store
 from tilld.lightningd.rpc import Refused
-from tilld.runtime import listening, output
+from tilld.runtime import output, preflight
 from tilld.runtime.observer import Headers, Observer, Span, code_of
 
 # From a read of SQLite to what everybody has given up on.
@@ -117,7 +117,7 @@ class Serving:
 
     def __init__(self, registry: CollectorRegistry, address: Address) -> None:
         self._servers: list[WSGIServer] = []
-        for host, port in listening.free(address, "--metrics"):
+        for host, port in preflight.free(address, "--metrics"):
             try:
                 server, _ = start_http_server(port, host, registry)
             except OSError:

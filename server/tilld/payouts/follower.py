@@ -12,7 +12,7 @@ from tilld.lightningd.node import Node
 from tilld.payouts.invreq import STILL_TRYING, Invreq
 from tilld.payouts.service import OnItsWay, Payouts
 from tilld.runtime.progress import Progress
-from tilld.runtime.retry import persist
+from tilld.runtime.retry import retry_forever
 
 log = structlog.get_logger()
 
@@ -25,7 +25,7 @@ LONGEST_PAUSE_SECONDS = 60.0
 BEGUN_FOR = timedelta(seconds=30)
 
 
-class Spending:
+class PaymentFollower:
     """Reads the node's payments from where the store left off, and sweeps the invoice requests.
 
     The steps of the sweep are independent: one that fails or hangs delays no other one.
@@ -43,13 +43,13 @@ class Spending:
     async def run(self) -> None:
         """Follow and sweep, and again after every failure, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(persist("following the payments of", self._follow))
+            tasks.create_task(retry_forever("following the payments of", self._follow))
             for name, step in {
                 "ending expired invoice requests of": self._end_expired,
                 "ending failed invoice requests of": self._end_failed,
                 "forgetting begun invoice requests of": self._forget_begun,
             }.items():
-                tasks.create_task(persist(name, partial(self._repeat, step), LONGEST_PAUSE_SECONDS))
+                tasks.create_task(retry_forever(name, partial(self._repeat, step), LONGEST_PAUSE_SECONDS))
 
     async def _follow(self) -> None:
         await self._until_able()

@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
+from tilld.auth.caller import Creator
 from tilld.errors import Conflict, InvalidRequest
+from tilld.formats.amounts import check_amount
 from tilld.formats.ids import derived_public_id, is_label, new_public_id
 from tilld.formats.times import check_expiry, unix_seconds
-from tilld.invoices.invoice import Creator
-from tilld.invoices.terms import check_amount
 
 MAX_DESCRIPTION_BYTES = 639
 MAX_ISSUER_BYTES = 128
@@ -47,7 +47,7 @@ class PayoutLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class InvreqOrder:
+class InvreqTerms:
     """What a caller asks for: known to be good, but for its time and the caller's limits."""
 
     amount_msat: int
@@ -127,7 +127,7 @@ class InvreqStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class MadeInvreq:
+class NodeInvreq:
     """An invoice request as the node has it."""
 
     node_id: str
@@ -184,7 +184,7 @@ class Invreq:
 
     @classmethod
     def intended(
-        cls, creator: Creator, order: InvreqOrder, node_id: str, secret: bytes, now: datetime
+        cls, creator: Creator, order: InvreqTerms, node_id: str, secret: bytes, now: datetime
     ) -> Self:
         """A new one, for a node that has not heard of it. The same label of a user has the same id."""
         return cls(
@@ -231,7 +231,7 @@ class Invreq:
             return InvreqStatus.EXPIRED
         return InvreqStatus.ACTIVE if self.active else InvreqStatus.DISABLED
 
-    def answering(self, order: InvreqOrder) -> Self:
+    def answering(self, order: InvreqTerms) -> Self:
         """This one, if it is the answer to the order with its label.
 
         Raises Conflict, naming what differs.

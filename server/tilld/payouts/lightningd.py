@@ -9,7 +9,7 @@ from tilld.formats.strict_json import text, whole
 from tilld.formats.times import unix_seconds, utc
 from tilld.lightningd.errors import MayExist, errors_translated, msat
 from tilld.lightningd.node import PAGE, Node
-from tilld.payouts.invreq import Invreq, MadeInvreq, PaymentPart
+from tilld.payouts.invreq import Invreq, NodeInvreq, PaymentPart
 
 log = structlog.get_logger()
 
@@ -33,13 +33,13 @@ class PartUpdates(NamedTuple):
     more: bool
 
 
-class NodePayouts:
+class InvreqNode:
     """The spending side of a node. Raises what Node does."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
 
-    async def create(self, invreq: Invreq) -> MadeInvreq:
+    async def create(self, invreq: Invreq) -> NodeInvreq:
         """Make an invoice request, labelled with our id (lightning-invoicerequest(7)).
 
         Raises MayExist where only a look at the node can tell what became of it; NodeFailed.
@@ -60,7 +60,7 @@ class NodePayouts:
             raise MayExist
         return made
 
-    async def find(self, invreq_id: str) -> MadeInvreq | None:
+    async def find(self, invreq_id: str) -> NodeInvreq | None:
         """Look an invoice request up (lightning-listinvoicerequests(7))."""
         node_id = await self._node.identity()
         wanted = {"invoicerequests": [_wanted(INVREQ_FIELDS)]}
@@ -102,9 +102,9 @@ def _wanted(fields: tuple[str, ...]) -> dict[str, bool]:
     return dict.fromkeys(fields, True)
 
 
-def _made(node_id: str, row: dict[str, Any]) -> MadeInvreq:
+def _made(node_id: str, row: dict[str, Any]) -> NodeInvreq:
     label = row.get("label")
-    return MadeInvreq(
+    return NodeInvreq(
         node_id=node_id,
         invreq_id=text(row["invreq_id"]),
         bolt12=text(row["bolt12"]),

@@ -5,15 +5,14 @@ from datetime import datetime
 
 import peewee
 
+from tilld.auth.caller import Creator
 from tilld.errors import TooMany
 from tilld.formats.times import unix_seconds
-from tilld.invoices.invoice import Creator
 from tilld.invoices.repository import PAGE, Store
 from tilld.invoices.totals import MAX_VOLUME_MSAT, Totals
 from tilld.invoices.transactions import Transactions
-from tilld.payouts.invreq import Invreq, MadeInvreq, PaymentPart, PayoutLimits, seconds_to_midnight
-from tilld.payouts.sql import PayoutStatements
-from tilld.storage.payout_tables import invreq_of, row_of_invreq
+from tilld.payouts.invreq import Invreq, NodeInvreq, PaymentPart, PayoutLimits, seconds_to_midnight
+from tilld.payouts.sql import PayoutSQL, invreq_of, row_of
 
 
 class PayoutStore:
@@ -49,7 +48,7 @@ class PayoutStore:
         """
         return await self._store.write(lambda _: self._do.intend(invreq, limits))
 
-    async def complete(self, internal_id: str, made: MadeInvreq) -> Invreq | None:
+    async def complete(self, internal_id: str, made: NodeInvreq) -> Invreq | None:
         """Write down what the node has made, unless it is known already; returns what is there."""
         return await self._store.write(lambda _: self._do.complete(internal_id, made))
 
@@ -105,13 +104,13 @@ class PayoutTransactions(Transactions):
 
     def __init__(self, database: peewee.Database) -> None:
         super().__init__(database)
-        self.payout_sql = PayoutStatements(database)
+        self.payout_sql = PayoutSQL(database)
 
     def intend(self, invreq: Invreq, limits: PayoutLimits) -> Invreq:
         """Insert one and count it, or find the one that is there. Raises TooMany."""
         sql, day_msat = self.payout_sql, limits.day_msat
         with self._database.atomic():
-            if not self.rows(sql.intend, *row_of_invreq(invreq)):
+            if not self.rows(sql.intend, *row_of(invreq)):
                 return invreq_of(self.rows(sql.by_id, invreq.id)[0])
             left = (MAX_VOLUME_MSAT if day_msat is None else day_msat) - invreq.amount_msat
             if not self.rows(sql.reserve, invreq.key_id, invreq.day, invreq.amount_msat, left):
@@ -122,7 +121,7 @@ class PayoutTransactions(Transactions):
                 )
         return invreq
 
-    def complete(self, internal_id: str, made: MadeInvreq) -> Invreq | None:
+    def complete(self, internal_id: str, made: NodeInvreq) -> Invreq | None:
         """Fill in what the node has made, if it is not known yet; returns what is there."""
         facts = (made.invreq_id, made.node_id, made.bolt12, made.active, made.used)
         with self._database.atomic():

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from tilld.auth.key import Caller
+from tilld.auth.caller import Caller
 from tilld.auth.limits import Limits
 from tilld.errors import (
     InvalidRequest,
@@ -22,8 +22,8 @@ from tilld.errors import (
 from tilld.invoices.repository import Store
 from tilld.lightningd.errors import MayExist
 from tilld.lightningd.node import Node
-from tilld.payouts.invreq import Invreq, InvreqOrder, InvreqStatus, MadeInvreq, PayoutLimits, is_invreq_id
-from tilld.payouts.lightningd import NodePayouts
+from tilld.payouts.invreq import Invreq, InvreqStatus, InvreqTerms, NodeInvreq, PayoutLimits, is_invreq_id
+from tilld.payouts.lightningd import InvreqNode
 from tilld.payouts.repository import PayoutStore
 
 log = structlog.get_logger()
@@ -47,7 +47,7 @@ class Payouts:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.store = PayoutStore(store)
-        self.node = NodePayouts(node)
+        self.node = InvreqNode(node)
         self._node = node
         self._secret = store.secret
         self._limits = limits
@@ -55,7 +55,7 @@ class Payouts:
         self.may_disable = payout_limits.may_disable
         self._clock = clock
 
-    async def create(self, caller: Caller, order: InvreqOrder) -> Invreq:
+    async def create(self, caller: Caller, order: InvreqTerms) -> Invreq:
         """Make an invoice request, or find the one that the same order with the same label made before.
 
         Raises InvalidRequest; Conflict where the label belongs to another order; TooMany; NodeOffline.
@@ -149,7 +149,7 @@ class Payouts:
         )
         return ended
 
-    async def _complete(self, invreq: Invreq, made: MadeInvreq) -> Invreq:
+    async def _complete(self, invreq: Invreq, made: NodeInvreq) -> Invreq:
         """Write down what the node has made for a begun one; of two that were made, one counts.
 
         Raises Unavailable where it was given up meanwhile.
@@ -170,7 +170,7 @@ class Payouts:
             )
         return stored
 
-    async def _give_up(self, made: MadeInvreq) -> None:
+    async def _give_up(self, made: NodeInvreq) -> None:
         """Disable one that nobody was told of, if it can be done: nobody can collect it anyway."""
         try:
             await self.node.disable(made.invreq_id)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from tilld.errors import InvalidRequest, TooLarge
 from tilld.formats import strict_json
 from tilld.formats.strict_json import Member
-from tilld.invoices.terms import Order
+from tilld.invoices.terms import InvoiceTerms
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -17,7 +17,7 @@ FIELDS = ("msat", "metadata", "description", "expiry", "label", "watch_token")
 class CreateRequest(NamedTuple):
     """What a body asks for: an invoice, and whether it shall come with a watch token."""
 
-    order: Order
+    order: InvoiceTerms
     watch_token: bool
 
 
@@ -31,7 +31,7 @@ def create_request(body: bytes, idempotency_key: str | None = None) -> CreateReq
     values = {name: member.value for name, member in members.items()}
     if not isinstance(values["metadata"], dict):
         raise InvalidRequest("metadata must be an object")
-    order = Order.checked(
+    order = InvoiceTerms.checked(
         amount_msat=_amount(values["msat"]),
         description=text(values, "description"),
         expiry=seconds(values, "expiry"),

@@ -10,7 +10,7 @@ from till_rest.v1 import invoice_service_pb2 as pb
 from till_rest.v1 import invoice_service_pb2_grpc
 from tilld.auth.access import caller
 from tilld.invoices.invoice import Invoice
-from tilld.invoices.service import Invoicing
+from tilld.invoices.service import Invoices
 from tilld.rest_api import body, invoice_json
 from tilld.rest_api.idempotency_key import idempotency_key
 from tilld.rest_api.sse import FINAL_ID, events
@@ -18,10 +18,10 @@ from tilld.rest_api.sse import FINAL_ID, events
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class RestServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
+class RestInvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
     """The documented API."""
 
-    def __init__(self, invoicing: Invoicing, heartbeat_seconds: float) -> None:
+    def __init__(self, invoicing: Invoices, heartbeat_seconds: float) -> None:
         self._invoicing = invoicing
         self._heartbeat_seconds = heartbeat_seconds
 

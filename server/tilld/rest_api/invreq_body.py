@@ -6,14 +6,14 @@ from typing import Any
 from tilld.errors import InvalidRequest
 from tilld.formats import amounts
 from tilld.formats.times import stored_time
-from tilld.payouts.invreq import InvreqOrder
+from tilld.payouts.invreq import InvreqTerms
 from tilld.rest_api import body as parse
 
 FIELDS = ("amount", "description", "issuer", "label", "absolute_expiry", "single_use")
 # The end of the year 9999: no calendar goes further.
 
 
-def invreq_order(body: bytes, idempotency_key: str | None = None) -> InvreqOrder:
+def invreq_order(body: bytes, idempotency_key: str | None = None) -> InvreqTerms:
     """Read a body: amount and description, and if wanted issuer, label, absolute_expiry, single_use.
 
     The header Idempotency-Key is another way to give the label. Raises InvalidRequest or TooLarge, naming
@@ -21,7 +21,7 @@ def invreq_order(body: bytes, idempotency_key: str | None = None) -> InvreqOrder
     """
     members = parse.object_of(body, FIELDS, required=("amount", "description"))
     values = {name: member.value for name, member in members.items()}
-    return InvreqOrder.checked(
+    return InvreqTerms.checked(
         amount_msat=amounts.msat(values["amount"], "amount"),
         description=parse.text(values, "description") or "",
         issuer=parse.text(values, "issuer"),

@@ -11,7 +11,7 @@ from tilld.payouts.service import Payouts
 from tilld.rest_api import invreq_body, invreq_json
 from tilld.rest_api.idempotency_key import idempotency_key
 from tilld.rest_api.sending_servicer import RestSendingServicer
-from tilld.sent_invoices.service import Collecting
+from tilld.sent_invoices.service import SentInvoices
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -22,7 +22,7 @@ PAGE = 100
 class RestInvreqServicer(RestSendingServicer):
     """The documented API of invoice requests."""
 
-    def __init__(self, payouts: Payouts, collecting: Collecting) -> None:
+    def __init__(self, payouts: Payouts, collecting: SentInvoices) -> None:
         super().__init__(collecting)
         self._payouts = payouts
 

@@ -10,7 +10,7 @@ from till_rest.v1 import invreq_service_pb2_grpc
 from tilld.auth.access import caller
 from tilld.rest_api import sendinvoice_json
 from tilld.rest_api.idempotency_key import idempotency_key
-from tilld.sent_invoices.service import Collecting
+from tilld.sent_invoices.service import SentInvoices
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -18,7 +18,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class RestSendingServicer(invreq_service_pb2_grpc.InvreqServiceServicer):
     """The part of till.rest.v1.InvreqService that collects."""
 
-    def __init__(self, collecting: Collecting) -> None:
+    def __init__(self, collecting: SentInvoices) -> None:
         self._collecting = collecting
 
     async def SendInvoice(self, request: pb.SendInvoiceRequest, context: Context) -> HttpBody:

@@ -7,14 +7,14 @@ from tilld.errors import InvalidRequest
 from tilld.formats import amounts
 from tilld.formats.times import unix_seconds
 from tilld.rest_api import body as parse
-from tilld.sent_invoices.attempt import SendOrder, Sent
+from tilld.sent_invoices.attempt import SendTerms, Sent
 
 FIELDS = ("invreq", "label", "amount_msat", "timeout", "quantity", "metadata")
 
 _text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def order(body: bytes, key_type: str | None, idempotency_key: str | None = None) -> SendOrder:
+def order(body: bytes, key_type: str | None, idempotency_key: str | None = None) -> SendTerms:
     """Read a body: invreq and label, and if wanted amount_msat, timeout (seconds), quantity, metadata.
 
     The header Idempotency-Key is another way to give the label. Raises InvalidRequest or TooLarge, naming
@@ -27,7 +27,7 @@ def order(body: bytes, key_type: str | None, idempotency_key: str | None = None)
         raise InvalidRequest("label is missing")
     if "metadata" in values and not isinstance(values["metadata"], dict):
         raise InvalidRequest("metadata must be an object")
-    return SendOrder.checked(
+    return SendTerms.checked(
         invreq=parse.text(values, "invreq") or "",
         label=label,
         amount_msat=amounts.msat(values["amount_msat"], "amount_msat") if "amount_msat" in values else None,

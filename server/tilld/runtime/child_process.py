@@ -1,7 +1,7 @@
 """Runs another program that ends when this one does, even when this one is killed.
 
-As a program, `python -m tilld.runtime.child_process COMMAND …` asks the kernel for a signal at its parent's death and
-becomes COMMAND. Linux only; elsewhere the program has to be stopped.
+As a program, `python -m tilld.runtime.child_process COMMAND …` asks the kernel for a signal at its parent's
+death and becomes COMMAND. Linux only; elsewhere the program has to be stopped.
 """
 
 import asyncio

@@ -16,7 +16,7 @@ LONGEST_PAUSE_SECONDS = 2.0
 TIME_OUT_SECONDS = 30.0
 
 
-async def persist(
+async def retry_forever(
     name: str, work: Callable[[], Awaitable[None]], longest_pause: float = LONGEST_PAUSE_SECONDS
 ) -> None:
     """Do it, and again after every failure, until cancelled; `name` is what the log calls it.

@@ -18,7 +18,7 @@ from tilld.runtime.certificates import CertificateFiles, Certificates
 log = structlog.get_logger()
 
 
-class Parts:
+class Supervisor:
     """What runs together: started on entry, stopped on exit, and ended by the death of one."""
 
     def __init__(self, config: Config, upstream_ca: Path | None = None) -> None:
@@ -93,7 +93,7 @@ class Parts:
         return task
 
 
-async def run(parts: Parts, announce: Callable[[], None]) -> None:
+async def run(parts: Supervisor, announce: Callable[[], None]) -> None:
     """Run them until SIGINT or SIGTERM; `announce` is called when all have started.
 
     Raises OperatorError where they can't start, or one dies.

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-class Pacing:
+class TokenBucket:
     """A token bucket that tells each how long to wait for its turn, in seconds."""
 
     def __init__(self, burst: float, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 
-class Recent(Generic[Value]):
+class TTLCache(Generic[Value]):
     """Answers by name, good for some seconds from when they were asked for; then the next one drops them."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:

@@ -11,19 +11,15 @@ from enum import StrEnum
 from typing import Self
 
 from tilld import errors
+from tilld.auth.caller import Creator
 from tilld.errors import Conflict, Expired, InvalidRequest, TillError
 from tilld.formats import bolt11, strict_json
+from tilld.formats.amounts import MAX_AMOUNT_MSAT, check_amount
 from tilld.formats.ids import derived_public_id
+from tilld.formats.text import check_label, check_text
 from tilld.formats.times import unix_seconds
-from tilld.invoices.invoice import Creator, Invoice
-from tilld.invoices.terms import (
-    MAX_AMOUNT_MSAT,
-    check_amount,
-    check_label,
-    check_text,
-    checked_metadata,
-    type_of,
-)
+from tilld.invoices.invoice import Invoice
+from tilld.invoices.terms import checked_metadata, type_of
 
 DEFAULT_TIMEOUT_SECONDS = 90
 MAX_TIMEOUT_SECONDS = 300
@@ -41,7 +37,7 @@ _invoices = re.compile(r"(Failed invoice )?ln[ir]1\w+:? *").sub
 
 
 @dataclass(frozen=True, slots=True)
-class SendOrder:
+class SendTerms:
     """What a caller asks for: a request that is known to be good. Its timeout is in seconds."""
 
     invreq: str
@@ -91,7 +87,7 @@ class SendOrder:
         """The application that it is for."""
         return type_of(self.metadata)
 
-    def check_repeats(self, earlier: "SendOrder | Sending") -> None:
+    def check_repeats(self, earlier: "SendTerms | SendAttempt") -> None:
         """Make sure that this is the same order as an earlier one. How long to wait is no part of it.
 
         Raises Conflict, naming what differs.
@@ -120,7 +116,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
+class SendAttempt:
     """An attempt to send an invoice, counted from 1 for each label. One that failed can't be paid any more.
 
     Its timeout is in seconds; `code` and `reason` say why it failed.
@@ -146,7 +142,7 @@ class Sending:
     def begun(
         cls,
         creator: Creator,
-        order: SendOrder,
+        order: SendTerms,
         *,
         attempt: int,
         node_id: str,
@@ -203,7 +199,7 @@ class Request:
     has_quantity: bool
     expires_at: int | None
 
-    def check(self, order: SendOrder, node_id: str, now: datetime) -> None:
+    def check(self, order: SendTerms, node_id: str, now: datetime) -> None:
         """Make sure that an order fits the request, and that it is not our own node's.
 
         Raises InvalidRequest; Expired.

@@ -23,12 +23,12 @@ from tilld.errors import (
 from tilld.formats.strict_json import text, whole
 from tilld.invoices.invoice import NodeInvoice
 from tilld.invoices.lightningd import INVOICE_FIELDS, node_invoice
-from tilld.invoices.terms import Order
+from tilld.invoices.terms import InvoiceTerms
 from tilld.lightningd.abilities import Abilities
 from tilld.lightningd.errors import DUPLICATE_LABEL, MayExist, errors_translated
 from tilld.lightningd.node import Node
 from tilld.lightningd.rpc import ConnectionLost
-from tilld.sent_invoices.attempt import Request, Sending, cleaned
+from tilld.sent_invoices.attempt import Request, SendAttempt, cleaned
 
 log = structlog.get_logger()
 
@@ -54,7 +54,7 @@ GRACE_SECONDS = 10.0
 AGAIN = "ask again with the same label to try once more"
 
 # Nobody ever sees it, and it is over at once.
-_FENCE = Order(amount_msat=None, description=None, expiry=1, metadata='{"type":""}', label=None)
+_FENCE = InvoiceTerms(amount_msat=None, description=None, expiry=1, metadata='{"type":""}', label=None)
 
 
 class Unknown(Exception):
@@ -71,7 +71,7 @@ class Found:
     payment_preimage: str | None
 
 
-class NodeCollecting:
+class SentInvoiceNode:
     """The node, as `tilld.lightningd.node.Node` is, for those who collect."""
 
     def __init__(self, node: Node) -> None:
@@ -108,7 +108,7 @@ class NodeCollecting:
         except RpcError as refused:
             raise _invalid(refused.error) from None
 
-    async def send(self, sending: Sending) -> None:
+    async def send(self, sending: SendAttempt) -> None:
         """Send an invoice and wait until it is paid (lightning-sendinvoice(7)).
 
         Raises NodeOffline, InvalidRequest where nothing was sent; Unknown where it may have been; else what
@@ -167,7 +167,7 @@ class NodeCollecting:
         return await self._node.identity()
 
 
-def parameters(sending: Sending) -> dict[str, Any]:
+def parameters(sending: SendAttempt) -> dict[str, Any]:
     """What an attempt gives to sendinvoice. lightningd v26.06.6 knows no quantity, and says so."""
     return {
         "invreq": sending.invreq,

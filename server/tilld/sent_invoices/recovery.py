@@ -9,12 +9,12 @@ import structlog
 
 from tilld.errors import NodeOffline, NotPaid, TillError, TookTooLong, Unavailable
 from tilld.invoices.hub import Hub
-from tilld.invoices.invoice import Invoice, Seen, Status
+from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
 from tilld.invoices.repository import Store
-from tilld.runtime.retry import persist
-from tilld.sent_invoices.attempt import Sending, State, harmless
-from tilld.sent_invoices.lightningd import AGAIN, Found, NodeCollecting
-from tilld.sent_invoices.repository import SendingStore
+from tilld.runtime.retry import retry_forever
+from tilld.sent_invoices.attempt import SendAttempt, State, harmless
+from tilld.sent_invoices.lightningd import AGAIN, Found, SentInvoiceNode
+from tilld.sent_invoices.repository import AttemptStore
 
 log = structlog.get_logger()
 
@@ -23,27 +23,27 @@ LOOK_SECONDS = 5.0
 YOUNG = timedelta(seconds=3)
 
 
-class Outcomes:
+class Recovery:
     """Finds out what became of attempts. To do it twice does no harm, nor does doing it in two processes."""
 
     def __init__(
         self,
         store: Store,
-        node: NodeCollecting,
+        node: SentInvoiceNode,
         hub: Hub,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
-        self._sendings = SendingStore(store)
+        self._sendings = AttemptStore(store)
         self._node = node
         self._hub = hub
         self._clock = clock
 
-    async def resolve(self, is_worked_on: Callable[[Sending], bool]) -> None:
+    async def resolve(self, is_worked_on: Callable[[SendAttempt], bool]) -> None:
         """Find out for ever what became of attempts that nobody works on: a crash left them, or a node."""
-        await persist("looking for invoices that were sent by", partial(self._resolve, is_worked_on))
+        await retry_forever("looking for invoices that were sent by", partial(self._resolve, is_worked_on))
 
-    async def look(self, sending: Sending, failure: TillError | None = None) -> Sending:
+    async def look(self, sending: SendAttempt, failure: TillError | None = None) -> SendAttempt:
         """Ask the node of an attempt, and write down what is known then; returns it as it is now.
 
         `failure` is what the node said of it: then it shall not be paid any more. Raises Unavailable.
@@ -72,7 +72,7 @@ class Outcomes:
         await self._settle(sending, seen)
         return await self.end(sending.paid())
 
-    async def keep_if_there(self, sending: Sending) -> bool:
+    async def keep_if_there(self, sending: SendAttempt) -> bool:
         """Make an invoice known that is on its way; tells whether it is."""
         try:
             found = await self._node.find(sending.node_label)
@@ -82,13 +82,13 @@ class Outcomes:
             return False
         return bool(found)
 
-    async def end(self, sending: Sending) -> Sending:
+    async def end(self, sending: SendAttempt) -> SendAttempt:
         """Write down an outcome; returns it."""
         if sending.state is State.FAILED:
             # Settled first: the invoice of the next attempt takes its label.
             kept = await self._store.get(sending.node_label)
             if kept and kept.is_bolt12:
-                await self._settle(sending, Seen(kept.payment_hash, Status.EXPIRED, None))
+                await self._settle(sending, InvoiceUpdate(kept.payment_hash, Status.EXPIRED, None))
         await self._sendings.end(sending)
         log.info(
             "sending an invoice has ended",
@@ -98,21 +98,21 @@ class Outcomes:
         )
         return sending
 
-    async def _resolve(self, is_worked_on: Callable[[Sending], bool]) -> None:
+    async def _resolve(self, is_worked_on: Callable[[SendAttempt], bool]) -> None:
         while True:
             for sending in await self._sendings.under_way(await self._node.identity()):
                 if not is_worked_on(sending):
                     await self.look(sending)
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _nothing_there(self, sending: Sending) -> Sending:
+    async def _nothing_there(self, sending: SendAttempt) -> SendAttempt:
         """See to it that the node never has any of it, even if the call is still on its way."""
         is_young = self._clock() < sending.created_at + YOUNG
         if is_young or not await self._node.use_up(sending.node_label):
             return sending
         return await self.end(sending.failed(not_sent()))
 
-    async def _keep(self, sending: Sending, found: Found) -> None:
+    async def _keep(self, sending: SendAttempt, found: Found) -> None:
         """Give an invoice that was sent its place in the store."""
         issued = found.invoice.issued
         await self._sendings.add(
@@ -128,7 +128,7 @@ class Outcomes:
             )
         )
 
-    async def _settle(self, sending: Sending, seen: Seen) -> None:
+    async def _settle(self, sending: SendAttempt, seen: InvoiceUpdate) -> None:
         changed = await self._store.settle(sending.node_id, [seen])
         self._hub.publish(changed)
         for invoice in changed:

@@ -7,49 +7,50 @@ import peewee
 from tilld.formats.times import stored_time, unix_seconds
 from tilld.invoices.invoice import Invoice
 from tilld.invoices.repository import PAGE, Store
-from tilld.sent_invoices.attempt import Sending, State
-from tilld.storage.tables import Invoices, Sendings, compiled
+from tilld.sent_invoices.attempt import SendAttempt, State
+from tilld.storage.statements import compiled
+from tilld.storage.tables import AttemptTable, InvoiceTable
 
 
-class SendingStore:
+class AttemptStore:
     """Attempts, in the database of a store, which raises what it raises there."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        with store.database.bind_ctx([Invoices, Sendings]):
-            attempts = Sendings.select()
-            of_label = attempts.where(Sendings.username == "", Sendings.label == "")
-            self._latest = compiled(of_label.order_by(Sendings.attempt.desc()).limit(1))
-            is_sending = Sendings.state == peewee.SQL("'sending'")
-            under_way = attempts.where(is_sending, Sendings.node_id == "")
-            self._under_way = compiled(under_way.order_by(Sendings.created_at).limit(1))
-            new = Sendings.insert(dict.fromkeys(Sendings._meta.sorted_fields, 0))
-            self._begin = compiled(new.on_conflict_ignore().returning(Sendings.node_label))
-            outcome = Sendings.update(state="", code="", reason="")
-            self._end = compiled(outcome.where(Sendings.node_label == "", Sendings.state == ""))
+        with store.database.bind_ctx([InvoiceTable, AttemptTable]):
+            attempts = AttemptTable.select()
+            of_label = attempts.where(AttemptTable.username == "", AttemptTable.label == "")
+            self._latest = compiled(of_label.order_by(AttemptTable.attempt.desc()).limit(1))
+            is_sending = AttemptTable.state == peewee.SQL("'sending'")
+            under_way = attempts.where(is_sending, AttemptTable.node_id == "")
+            self._under_way = compiled(under_way.order_by(AttemptTable.created_at).limit(1))
+            new = AttemptTable.insert(dict.fromkeys(AttemptTable._meta.sorted_fields, 0))
+            self._begin = compiled(new.on_conflict_ignore().returning(AttemptTable.node_label))
+            outcome = AttemptTable.update(state="", code="", reason="")
+            self._end = compiled(outcome.where(AttemptTable.node_label == "", AttemptTable.state == ""))
             # Changes nothing, and keeps others from ending it meanwhile.
-            held = Sendings.update(node_label=Sendings.node_label)
+            held = AttemptTable.update(node_label=AttemptTable.node_label)
             self._hold = compiled(
-                held.where(Sendings.node_label == "", is_sending).returning(Sendings.attempt)
+                held.where(AttemptTable.node_label == "", is_sending).returning(AttemptTable.attempt)
             )
-            free = Invoices.update(label=None).where(
-                Invoices.username == "",
-                Invoices.label == "",
-                Invoices.invoice_id != "",
-                Invoices.pay_index.is_null(),
+            free = InvoiceTable.update(label=None).where(
+                InvoiceTable.username == "",
+                InvoiceTable.label == "",
+                InvoiceTable.invoice_id != "",
+                InvoiceTable.pay_index.is_null(),
             )
             self._free_label = compiled(free)
 
-    async def latest(self, username: str, label: str) -> Sending | None:
+    async def latest(self, username: str, label: str) -> SendAttempt | None:
         """The last attempt of a user under a label."""
         rows = await self._store.read(self._latest, username, label, 1)
         return _sending(rows[0]) if rows else None
 
-    async def under_way(self, node_id: str) -> list[Sending]:
+    async def under_way(self, node_id: str) -> list[SendAttempt]:
         """Attempts of a node whose outcome is not known, the oldest first; at most 1000."""
         return [_sending(row) for row in await self._store.read(self._under_way, node_id, PAGE)]
 
-    async def begin(self, sending: Sending) -> bool:
+    async def begin(self, sending: SendAttempt) -> bool:
         """Write down that an attempt will be made; tells whether it is ours to make.
 
         It is not where another process has begun the same one.
@@ -57,7 +58,7 @@ class SendingStore:
         # Done twice after a lost connection, it is not ours: then it is looked up at the node, as any other.
         return bool(await self._store.write(lambda do: do.rows(self._begin, *_row(sending))))
 
-    async def end(self, sending: Sending) -> None:
+    async def end(self, sending: SendAttempt) -> None:
         """Write down the outcome of an attempt, unless that is there already."""
         outcome = (sending.state.value, sending.code, sending.reason)
         values = (*outcome, sending.node_label, State.SENDING.value)
@@ -71,7 +72,7 @@ class SendingStore:
         await self._store.write(lambda do: do.add_sent(invoice, self._hold, self._free_label))
 
 
-def _row(sending: Sending) -> tuple[Any, ...]:
+def _row(sending: SendAttempt) -> tuple[Any, ...]:
     return (
         sending.username,
         sending.key_id,
@@ -91,6 +92,6 @@ def _row(sending: Sending) -> tuple[Any, ...]:
     )
 
 
-def _sending(row: tuple[Any, ...]) -> Sending:
+def _sending(row: tuple[Any, ...]) -> SendAttempt:
     *asked, created_at, state, code, reason = row
-    return Sending(*(*asked, stored_time(created_at), State(state), code, reason))
+    return SendAttempt(*(*asked, stored_time(created_at), State(state), code, reason))

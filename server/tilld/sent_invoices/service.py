@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from tilld.auth.key import Caller
+from tilld.auth.caller import Caller
 from tilld.auth.limits import Limits
 from tilld.auth.turns import Turns
 from tilld.errors import (
@@ -26,15 +26,15 @@ from tilld.invoices.repository import Store
 from tilld.lightningd.errors import MayExist
 from tilld.sent_invoices.attempt import (
     FIRST_ATTEMPT_SECONDS,
-    Sending,
-    SendOrder,
+    SendAttempt,
+    SendTerms,
     Sent,
     State,
     attempt_seconds,
 )
-from tilld.sent_invoices.lightningd import NodeCollecting, Unknown, parameters
-from tilld.sent_invoices.recovery import Outcomes, not_sent, unknown
-from tilld.sent_invoices.repository import SendingStore
+from tilld.sent_invoices.lightningd import SentInvoiceNode, Unknown, parameters
+from tilld.sent_invoices.recovery import Recovery, not_sent, unknown
+from tilld.sent_invoices.repository import AttemptStore
 
 log = structlog.get_logger()
 
@@ -58,28 +58,28 @@ Key = tuple[str, str]
 class _Work:
     """An order that is worked on, how many callers wait for it, and whether it waits for its turn."""
 
-    order: SendOrder
+    order: SendTerms
     task: "asyncio.Task[Sent]"
     callers: int = 0
     is_waiting: bool = False
 
 
-class Collecting:
+class SentInvoices:
     """Sends invoices. Of all attempts under one label of a user, at most one can be paid at any time."""
 
     def __init__(
         self,
         store: Store,
-        node: NodeCollecting,
+        node: SentInvoiceNode,
         hub: Hub,
         limits: Limits,
         first_attempt_seconds: float = FIRST_ATTEMPT_SECONDS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
-        self._sendings = SendingStore(store)
+        self._sendings = AttemptStore(store)
         self._node = node
-        self._outcomes = Outcomes(store, node, hub, clock)
+        self._outcomes = Recovery(store, node, hub, clock)
         self._hub = hub
         self._limits = limits
         self._first_attempt_seconds = first_attempt_seconds
@@ -87,7 +87,7 @@ class Collecting:
         self._turns = Turns(BURST, PER_SECOND)
         self._works: dict[Key, _Work] = {}
 
-    async def send(self, caller: Caller, order: SendOrder, patience: float | None = None) -> Sent:
+    async def send(self, caller: Caller, order: SendTerms, patience: float | None = None) -> Sent:
         """Send an invoice and wait until it is paid, or tell the payment that the label has already.
 
         `patience` is how many seconds the caller waits at most, if that is less than the order's timeout.
@@ -136,7 +136,7 @@ class Collecting:
         await asyncio.gather(*works, return_exceptions=True)
         await self._turns.stop()
 
-    def _start(self, key: Key, caller: Caller, order: SendOrder, until: float) -> "_Work":
+    def _start(self, key: Key, caller: Caller, order: SendTerms, until: float) -> "_Work":
         task = asyncio.create_task(self._work(key, caller, order, until))
         work = self._works[key] = _Work(order, task)
 
@@ -150,7 +150,7 @@ class Collecting:
         task.add_done_callback(end)
         return work
 
-    async def _work(self, key: Key, caller: Caller, order: SendOrder, until: float) -> Sent:
+    async def _work(self, key: Key, caller: Caller, order: SendTerms, until: float) -> Sent:
         sending = await self._sendings.latest(caller.username, order.label)
         if sending:
             _check_repeats(caller, order, sending)
@@ -173,15 +173,15 @@ class Collecting:
         return await self._sent(sending)
 
     async def _attempt(
-        self, key: Key, caller: Caller, order: SendOrder, number: int, tried: int, until: float
-    ) -> Sending:
+        self, key: Key, caller: Caller, order: SendTerms, number: int, tried: int, until: float
+    ) -> SendAttempt:
         """Make an attempt, to its outcome if that can be known. In this call it is the one `tried`."""
         if reason := (await self._node.abilities()).no_collecting:
             raise Unavailable(reason)
         node_id = await self._node.identity()
         (await self._node.read(order.invreq)).check(order, node_id, self._clock())
         node_label = order.node_label(caller.username, self._store.secret, number)
-        sending = Sending.begun(
+        sending = SendAttempt.begun(
             caller.creator,
             order,
             attempt=number,
@@ -231,7 +231,7 @@ class Collecting:
         finally:
             work.is_waiting = False
 
-    async def _send(self, sending: Sending) -> None:
+    async def _send(self, sending: SendAttempt) -> None:
         """Have the node send it; meanwhile see to it that it can be watched."""
         call = asyncio.create_task(self._node.send(sending))
         try:
@@ -243,7 +243,7 @@ class Collecting:
             call.cancel()
             await asyncio.gather(call, return_exceptions=True)
 
-    async def _follow(self, sending: Sending, left: float) -> Sending:
+    async def _follow(self, sending: SendAttempt, left: float) -> SendAttempt:
         """Wait for the outcome of an attempt that others began, or that a crash left behind."""
         with self._hub.subscribe(sending.node_label) as changes:
             looked = await self._outcomes.look(sending)
@@ -255,7 +255,7 @@ class Collecting:
                         await changes.next()
         return await self._sendings.latest(sending.username, sending.label) or looked
 
-    async def _sent(self, sending: Sending) -> Sent:
+    async def _sent(self, sending: SendAttempt) -> Sent:
         """A paid invoice, with the proof of payment that only the node keeps."""
         invoice = await self._store.get(sending.node_label)
         if await self._node.identity() != sending.node_id:
@@ -268,7 +268,7 @@ class Collecting:
         return Sent(invoice, found.invoice.created_index, found.updated_index, found.payment_preimage)
 
 
-def _check_repeats(caller: Caller, order: SendOrder, earlier: SendOrder | Sending) -> None:
+def _check_repeats(caller: Caller, order: SendTerms, earlier: SendTerms | SendAttempt) -> None:
     # What differs would tell a key of one type about invoices of others.
     if caller.type not in (None, earlier.type):
         raise Conflict("label is in use: give another one")

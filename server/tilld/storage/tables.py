@@ -1,14 +1,9 @@
 """The tables, as Peewee models, and invoices as rows. Only the store reads and writes them."""
 
-from typing import Any
-
 from peewee import BigIntegerField, BooleanField, CharField, CompositeKey, IntegerField, Model, TextField
 
-from tilld.formats.times import stored_time, unix_seconds
-from tilld.invoices.invoice import Invoice, Payment
 
-
-class Invoices(Model):
+class InvoiceTable(Model):
     """A row for each invoice. Times are seconds since 1970; a paid one has the last three columns."""
 
     id = CharField(24, primary_key=True)
@@ -36,7 +31,7 @@ class Invoices(Model):
         indexes = ((("username", "label"), True),)
 
 
-class Nodes(Model):
+class NodeTable(Model):
     """A row for each node ever seen: how far its updates were followed, and its last getinfo."""
 
     id = CharField(66, primary_key=True)
@@ -50,7 +45,7 @@ class Nodes(Model):
         table_name = "nodes"
 
 
-class Keys(Model):
+class KeyTable(Model):
     """A row for each API key ever made; of the key itself only a hash. Scopes have spaces between them."""
 
     id = CharField(12, primary_key=True)
@@ -68,7 +63,7 @@ class Keys(Model):
         table_name = "keys"
 
 
-class Tallies(Model):
+class TallyTable(Model):
     """A row for each key that did anything: its totals, kept in the transactions that change them."""
 
     username = CharField()
@@ -85,7 +80,7 @@ class Tallies(Model):
         primary_key = CompositeKey("username", "key_id")
 
 
-class Sendings(Model):
+class AttemptTable(Model):
     """A row for each attempt to send an invoice; `node_label` is the invoice_id of what came of it."""
 
     username = CharField()
@@ -111,7 +106,7 @@ class Sendings(Model):
         primary_key = CompositeKey("username", "label", "attempt")
 
 
-class Till(Model):
+class TillTable(Model):
     """One row: the secret behind derived ids."""
 
     secret = CharField(64)
@@ -123,43 +118,77 @@ class Till(Model):
 
 
 # The open ones, which are few.
-Invoices.add_index(Invoices.expires_at, where=Invoices.paid_at.is_null() & ~Invoices.expired)
+InvoiceTable.add_index(InvoiceTable.expires_at, where=InvoiceTable.paid_at.is_null() & ~InvoiceTable.expired)
 # Those of which the outcome is not known yet, which are few.
-Sendings.add_index(Sendings.created_at, where=Sendings.state == "sending")
+AttemptTable.add_index(AttemptTable.created_at, where=AttemptTable.state == "sending")
 
 
-def row_of(invoice: Invoice) -> tuple[Any, ...]:
-    """An invoice in the order of the table's columns."""
-    payment = invoice.payment
-    return (
-        invoice.id,
-        invoice.invoice_id,
-        invoice.username,
-        invoice.key_id,
-        invoice.label,
-        invoice.amount_msat,
-        invoice.description,
-        invoice.metadata,
-        invoice.node_id,
-        invoice.payment_hash,
-        invoice.bolt11,
-        unix_seconds(invoice.created_at),
-        unix_seconds(invoice.expires_at),
-        invoice.expired,
-        payment and payment.pay_index,
-        payment and payment.amount_received_msat,
-        payment and unix_seconds(payment.paid_at),
-    )
+class InvreqTable(Model):
+    """A row for each invoice request. One that the node is not known to have has no invreq_id."""
+
+    id = CharField(21, primary_key=True)
+    invreq_id = CharField(64, null=True, unique=True)
+    username = CharField()
+    key_id = CharField(12)
+    label = CharField(null=True)
+    amount_msat = BigIntegerField()
+    description = TextField()
+    issuer = TextField(null=True)
+    single_use = BooleanField()
+    absolute_expiry = BigIntegerField(null=True)
+    node_id = CharField(66)
+    bolt12 = TextField()
+    created_at = BigIntegerField()
+    active = BooleanField()
+    used = BooleanField()
+    failed_at = BigIntegerField(null=True)
+
+    class Meta:
+        """A label is unique for each user; rows without one do not collide."""
+
+        table_name = "invreqs"
+        indexes = ((("username", "label"), True), (("username", "created_at", "id"), False))
 
 
-def invoice_of(row: tuple[Any, ...]) -> Invoice:
-    """An invoice from its row."""
-    *asked, created_at, expires_at, expired, pay_index, amount_received_msat, paid_at = row
-    payment = None if paid_at is None else Payment(pay_index, amount_received_msat, stored_time(paid_at))
-    return Invoice(*(*asked, stored_time(created_at), stored_time(expires_at), payment, bool(expired)))
+class PayoutTable(Model):
+    """A row for each part of a payment that was made for an invoice request; the sum is with its fee."""
+
+    payment_hash = CharField(64)
+    created_index = BigIntegerField()
+    invreq = CharField(21)
+    username = CharField()
+    key_id = CharField(12)
+    amount_sent_msat = BigIntegerField()
+    paid_at = BigIntegerField()
+
+    class Meta:
+        """The node's index tells the parts apart."""
+
+        table_name = "payouts"
+        primary_key = CompositeKey("payment_hash", "created_index")
 
 
-def compiled(query: Any) -> str:
-    """The SQL of a query; its parameters come in the order in which it names columns."""
-    text: str = query.sql()[0]
-    return text
+class BudgetTable(Model):
+    """A row for each key and day (since 1970) with the sum of what it has offered."""
+
+    key_id = CharField(12)
+    day = BigIntegerField()
+    msat = BigIntegerField()
+
+    class Meta:
+        """Its name."""
+
+        table_name = "budgets"
+        primary_key = CompositeKey("key_id", "day")
+
+
+class PaymentCursorTable(Model):
+    """A row for each node: how far the updates of its payments were followed."""
+
+    node_id = CharField(66, primary_key=True)
+    updated_index = BigIntegerField()
+
+    class Meta:
+        """Its name."""
+
+        table_name = "payment_cursors"

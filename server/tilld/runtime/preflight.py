@@ -1,14 +1,84 @@
-"""Where to listen: all addresses that a name stands for, or none of them."""
+"""What has to be there before Till starts: a directory, a socket, addresses to listen on."""
 
+import asyncio
 import errno
+import os
 import socket
 from contextlib import ExitStack
+from pathlib import Path
+
+import structlog
 
 from tilld.config import Address
 from tilld.errors import OperatorError
 
+log = structlog.get_logger()
+
+SOCKET_SECONDS = 0.2
+
+
+class NoSocket(OperatorError):
+    """No lightningd has been started there yet."""
+
+
+def check_socket(rpc_file: Path) -> None:
+    """Make sure that there is a socket that may be used.
+
+    Raises OperatorError, with what to do.
+    """
+    try:
+        found = rpc_file.is_socket()
+        if found and not os.access(rpc_file, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as reason:
+        raise OperatorError(
+            f"{rpc_file} cannot be reached ({reason.strerror}): run Till as a user who may, "
+            "or check --lightning-rpc"
+        ) from None
+    if not found:
+        raise NoSocket(
+            f"there is no socket of a lightningd at {rpc_file}: start it, check --lightning-rpc, or let Till "
+            "wait for it with --wait-for-node"
+        )
+
+
+async def wait_for_socket(rpc_file: Path) -> None:
+    """Wait until there is a socket, for as long as it takes.
+
+    Raises OperatorError where it may not be used.
+    """
+    is_told = False
+    while True:
+        try:
+            return check_socket(rpc_file)
+        except NoSocket:
+            if not is_told:
+                log.info("waiting for lightningd to start", socket=str(rpc_file))
+            is_told = True
+            await asyncio.sleep(SOCKET_SECONDS)
+
+
+def make_directory(path: Path) -> None:
+    """Make the data directory, if it is not there.
+
+    Raises OperatorError.
+    """
+    try:
+        # What is in it is nobody else's business.
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as reason:
+        raise OperatorError(
+            f"the data directory {path} cannot be made ({reason.strerror}): give another with --data-dir"
+        ) from None
+    if not os.access(path, os.W_OK):
+        raise OperatorError(
+            f"the data directory {path} is read-only: make it writable, or give another with --data-dir"
+        )
+
+
 # What a name stands for may not be on this machine: ::1 is not where IPv6 is off.
 NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+
 
 TRIES = 10
 
