@@ -14,7 +14,7 @@ NEEDS_go := go
 # Where to write generated code.
 INTO := .
 
-.PHONY: help run test test-clients crash fuzz bench bench-compare check format lint types proto proto-baseline generated generate $(LANGUAGES:%=generate-%) lock clean
+.PHONY: help run test test-clients crash fuzz bench bench-compare check format lint imports types proto proto-baseline generated generate $(LANGUAGES:%=generate-%) lock clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -52,13 +52,16 @@ NEW ?= .bench/latest.json
 bench-compare: .venv/.dev ## Hold a run of bench against an earlier one: BASE=FILE
 	@$(BIN)/python -m benchmarks.compare $(BASE) $(NEW)
 
-check: format lint types proto generated test ## All that a change needs, but for test-clients
+check: format lint imports types proto generated test ## All that a change needs, but for test-clients
 
 format: .venv/.dev ## Check the format of the Python code
 	$(BIN)/ruff format --check
 
 lint: .venv/.dev ## Look for mistakes in the Python code
 	$(BIN)/ruff check
+
+imports: .venv/.dev ## Check that imports go one way, and that each library stays where it belongs
+	$(BIN)/lint-imports --no-cache --no-logo
 
 types: .venv/.dev ## Check the types
 	$(BIN)/mypy

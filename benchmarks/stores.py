@@ -13,7 +13,7 @@ from tilld.errors import OperatorError
 from tilld.formats.ids import derived_public_id
 from tilld.invoices.invoice import Invoice, IssuedInvoice, Payment
 from tilld.invoices.terms import InvoiceTerms
-from tilld.invoices.transactions import Transactions
+from tilld.invoices.transactions import InvoiceTransactions
 from tilld.runtime.progress import Progress
 from tilld.storage.database import close_database, open_database
 
@@ -29,7 +29,7 @@ def fill(url: str, creator: Creator, count: int, are_open: int) -> None:
     """
     database = open_database(url)
     try:
-        transactions = Transactions(database)
+        transactions = InvoiceTransactions(database)
         if transactions.rows(transactions.sql.after_id, "", 1):
             raise OperatorError("the benchmark fills a store itself: give it an empty database")
         if isinstance(database, peewee.SqliteDatabase):

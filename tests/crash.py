@@ -27,8 +27,8 @@ from till.v1.invoice_pb2 import INVOICE_STATUS_PAID, Invoice
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld.invoices.audit import Doctor
 from tilld.invoices.invoice import Status
+from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
-from tilld.lightningd.node import Node
 from tilld.lightningd.rpc import ConnectionLost, Pipeline
 from tilld.runtime import logs
 from tilld.storage.database import open_database
@@ -152,7 +152,7 @@ class Crash:
 
     async def _caught_up(self) -> float:
         """Wait until the store has followed all that the node has; returns how long that took."""
-        node, store = Node(self.node.rpc_file), Store(open_database(self.database))
+        node, store = InvoiceNode(self.node.rpc_file), Store(open_database(self.database))
         started = time.monotonic()
         async with asyncio.timeout(30):
             while await store.updated_index(await node.identity()) < await node.latest("updated"):
@@ -162,7 +162,7 @@ class Crash:
         return time.monotonic() - started
 
     async def _check(self) -> str:
-        node, store = Node(self.node.rpc_file), Store(open_database(self.database))
+        node, store = InvoiceNode(self.node.rpc_file), Store(open_database(self.database))
         paid = 0
         for invoice_id, told in self.told.items():
             stored, found = await store.get(invoice_id), await node.find(invoice_id)

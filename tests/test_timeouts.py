@@ -14,10 +14,11 @@ from till import AsyncClient, Client
 from till.v1.invoice_service_pb2 import CreateInvoiceRequest
 from till_cli.main import _till as command
 from tilld.auth import limits
+from tilld.envoy import config as envoy_config
 from tilld.envoy import process
 from tilld.grpc_api import dispatcher
+from tilld.invoices.lightningd import InvoiceNode
 from tilld.lightningd.node import TIMEOUT_SECONDS as NODE_SECONDS
-from tilld.lightningd.node import Node
 from tilld.sent_invoices import attempt, service
 
 ENVOY = Path(__file__).parent.parent / "envoy.yaml"
@@ -83,7 +84,7 @@ def test_a_replica_that_hangs_is_found_while_there_is_time_to_ask_another():
 @pytest.fixture
 async def slow(tmp_path, monkeypatch):
     """A Till whose Envoy waits a tenth of its time; and how long its node needs, in the same measure."""
-    whole = process.configuration
+    whole = envoy_config.configuration
 
     def scaled(*arguments: Any, **named: Any) -> dict[str, Any]:
         made = whole(*arguments, **named)
@@ -95,15 +96,15 @@ async def slow(tmp_path, monkeypatch):
         return made
 
     needs = {"seconds": 0.0}
-    create = Node.invoice
+    create = InvoiceNode.invoice
 
-    async def invoice(self: Node, *arguments: Any) -> Any:
+    async def invoice(self: InvoiceNode, *arguments: Any) -> Any:
         await asyncio.sleep(needs["seconds"] / 10)
         return await create(self, *arguments)
 
     monkeypatch.setattr(process, "configuration", scaled)
     monkeypatch.setattr(dispatcher, "CALL_SECONDS", dispatcher.CALL_SECONDS / 10)
-    monkeypatch.setattr(Node, "invoice", invoice)
+    monkeypatch.setattr(InvoiceNode, "invoice", invoice)
     async with open_shop(config(tmp_path)) as shop:
         yield shop, needs
 

@@ -13,6 +13,7 @@ from tilld.auth.limits import Allowance, Limits
 from tilld.auth.repository import KeyStore
 from tilld.auth.service import Keyring
 from tilld.config import Address, Config
+from tilld.envoy.front import Front
 from tilld.envoy.process import DIRECTORY, SOCKET
 from tilld.errors import OperatorError
 from tilld.grpc_api import health, server
@@ -21,9 +22,9 @@ from tilld.grpc_api.invreq_servicer import InvreqServicer
 from tilld.grpc_api.key_servicer import KeyServicer
 from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
+from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
 from tilld.invoices.service import Invoices
-from tilld.lightningd.node import Node
 from tilld.observability.metrics import Metrics, Sources
 from tilld.payouts.follower import PaymentFollower
 from tilld.payouts.invreq import PayoutLimits
@@ -34,6 +35,7 @@ from tilld.runtime import child_process, preflight, supervisor, unix_socket
 from tilld.runtime.observer import NOBODY, Observer, Observers
 from tilld.runtime.preflight import check_socket, make_directory, wait_for_socket
 from tilld.sent_invoices.lightningd import SentInvoiceNode
+from tilld.sent_invoices.repository import AttemptStore
 from tilld.sent_invoices.service import SentInvoices
 from tilld.storage.database import open_database
 
@@ -63,7 +65,7 @@ async def run(config: Config, announce: Callable[[Running], None]) -> None:
     await supervisor.run(till, lambda: announce(till.running))
 
 
-class Till(supervisor.Supervisor):
+class Till(Front):
     """All parts of a Till."""
 
     running: Running
@@ -87,11 +89,11 @@ class Till(supervisor.Supervisor):
         store = Store(open_database(config.database_url, check=True), observer)
         self._parts.push_async_callback(store.close)
         await _check_who_may_call(config, store)
-        node = Node(rpc_file, observer=observer)
+        node = InvoiceNode(rpc_file, observer=observer)
         self._parts.push_async_callback(node.close)
         allowance = Allowance(config.key_creates_per_second, config.key_open_invoices, config.key_watches)
         limits = Limits(allowance)
-        invoicing = Invoices(store, node, self.hub, limits)
+        invoicing = Invoices(store, node, self.hub, limits, AttemptStore(store).has_label)
         payout_limits = PayoutLimits(
             config.key_payout_msat, config.key_payouts_msat_per_day or None, config.allow_invreq_disable
         )

@@ -21,7 +21,7 @@ from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld.app import Till
 from tilld.config import Address
 from tilld.envoy.process import Envoy
-from tilld.envoy.standalone import Front
+from tilld.envoy.standalone import Standalone
 from tilld.lightningd import play_money
 
 PORTS = ("rest", "grpc")
@@ -277,7 +277,7 @@ async def test_another_authority_of_clients_is_taken_without_a_restart(authority
 
 @asynccontextmanager
 async def front(directory, till, **settings):
-    async with Front(config(directory, upstream=(till.running.grpc,), **settings)) as front:
+    async with Standalone(config(directory, upstream=(till.running.grpc,), **settings)) as front:
         yield front
 
 

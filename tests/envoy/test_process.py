@@ -29,7 +29,8 @@ from till_rest.v1 import invoice_service_pb2 as rest
 from till_rest.v1 import invoice_service_pb2_grpc as rest_grpc
 from tilld import errors
 from tilld.config import Address
-from tilld.envoy.process import ADMIN, Envoy, configuration
+from tilld.envoy.config import configuration
+from tilld.envoy.process import ADMIN, Envoy
 from tilld.errors import OperatorError
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

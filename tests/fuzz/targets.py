@@ -16,9 +16,9 @@ from tilld.auth.caller import Creator
 from tilld.errors import InvalidRequest, TillError, TooLarge
 from tilld.formats.amounts import MAX_AMOUNT_MSAT
 from tilld.invoices.invoice import Invoice, IssuedInvoice
+from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.terms import MAX_EXPIRY_SECONDS, InvoiceTerms
 from tilld.lightningd.errors import MayExist
-from tilld.lightningd.node import Node
 from tilld.lightningd.rpc import ConnectionLost
 from tilld.rest_api import body as parse
 from tilld.rest_api import invoice_json
@@ -33,7 +33,7 @@ WHO = json.loads(GETINFO)["result"]["id"]
 ORDER = an_order(description="tea")
 INVOICE_ID = "PDxIkt9La2h1iG~VTIEcz"
 # Each way to ask a node, and the method of lightningd's whose reply it reads.
-QUESTIONS: list[tuple[str, Callable[[Node], Awaitable[object]]]] = [
+QUESTIONS: list[tuple[str, Callable[[InvoiceNode], Awaitable[object]]]] = [
     ("getinfo", lambda node: node.info()),
     ("invoice", lambda node: node.invoice(INVOICE_ID, ORDER)),
     ("listinvoices", lambda node: node.find(INVOICE_ID)),
@@ -131,10 +131,10 @@ async def _ask_everything(raw: bytes) -> None:
         return reader, _NodesEnd(reader, method, raw)
 
     with patch("asyncio.open_unix_connection", connect):
-        await asyncio.gather(*(_ask(Node(Path(method)), ask) for method, ask in QUESTIONS))
+        await asyncio.gather(*(_ask(InvoiceNode(Path(method)), ask) for method, ask in QUESTIONS))
 
 
-async def _ask(node: Node, ask: Callable[[Node], Awaitable[object]]) -> None:
+async def _ask(node: InvoiceNode, ask: Callable[[InvoiceNode], Awaitable[object]]) -> None:
     try:
         _check_types(await ask(node))
     except (TillError, MayExist):

@@ -96,7 +96,7 @@ async def test_what_nobody_can_settle_is_told_and_left_alone(till, lightningd):
     """Money that is not there; an invoice that is gone, or another."""
     not_paid, gone, other = [await till.create() for _ in range(3)]
     await till.store.settle(not_paid.node_id, [paid(not_paid)])
-    await till.node._rpc.delinvoice(gone.invoice_id, "unpaid")
+    await till.node.rpc.delinvoice(gone.invoice_id, "unpaid")
     damage(till, f"UPDATE invoices SET amount_msat = 1 WHERE invoice_id = '{other.invoice_id}'")
 
     report = await examine(till, repair=True)
@@ -129,7 +129,7 @@ async def test_what_the_node_has_deleted_and_other_nodes_is_counted(till, lightn
     async with till.following():
         await lightningd.pay(deleted.bolt11)
         await till.followed(kept.node_id, 1)
-    await till.node._rpc.delinvoice(deleted.invoice_id, "paid")
+    await till.node.rpc.delinvoice(deleted.invoice_id, "paid")
     await till.store.add(an_invoice())
 
     report = await examine(till)

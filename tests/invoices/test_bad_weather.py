@@ -24,11 +24,12 @@ from tilld.invoices import follower as follower_module
 from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import Status
+from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
 from tilld.invoices.service import Invoices
 from tilld.invoices.totals import Totals
-from tilld.lightningd.node import Node
 from tilld.lightningd.rpc import Pipeline
+from tilld.sent_invoices.repository import AttemptStore
 from tilld.storage.database import open_database
 
 # Too large for what is left of any page.
@@ -232,7 +233,7 @@ async def ask(rpc_file, request):
 async def shop_behind(tmp_path, monkeypatch, spoilt):
     """A Till whose node's replies all pass through `spoilt(request, reply)`, and that has little patience."""
     (tmp_path / "node").mkdir()
-    monkeypatch.setattr(app, "Node", functools.partial(Node, timeout=0.5, liveness=0.5))
+    monkeypatch.setattr(app, "Node", functools.partial(InvoiceNode, timeout=0.5, liveness=0.5))
 
     async def answer(request):
         reply = await ask(tmp_path / "node" / "rpc", request)
@@ -361,9 +362,11 @@ class Parts:
         self.directory = directory
         self.ahead, self.node_ahead = timedelta(0), timedelta(0)
         self.store = Store(open_database(f"sqlite:///{directory / 'till.db'}"))
-        self.node = Node(directory / "rpc")
+        self.node = InvoiceNode(directory / "rpc")
         self.hub = Hub()
-        self.invoicing = Invoices(self.store, self.node, self.hub, Limits(PLENTY), self.now)
+        self.invoicing = Invoices(
+            self.store, self.node, self.hub, Limits(PLENTY), AttemptStore(self.store).has_label, self.now
+        )
         self.follower = Follower(self.node, self.store, self.hub, self.now)
 
     def now(self):

@@ -191,7 +191,7 @@ async def test_an_open_invoice_that_the_node_has_lost_is_taken_as_expired(till, 
     monkeypatch.setattr(follower_module, "SWEEP_SECONDS", 0.05)
     async with simulated_node(tmp_path):
         invoice = await till.create()
-        await till.node._rpc.delinvoice(invoice.invoice_id, "unpaid")
+        await till.node.rpc.delinvoice(invoice.invoice_id, "unpaid")
         async with till.following():
             with till.hub.subscribe(invoice.invoice_id) as changes:
                 with pytest.raises(TimeoutError):

@@ -35,13 +35,14 @@ from tilld.invoices import follower as follower_module
 from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, Payment, Status
+from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
 from tilld.invoices.service import Invoices
 from tilld.invoices.terms import InvoiceTerms
 from tilld.invoices.totals import Totals
 from tilld.lightningd import play_money
-from tilld.lightningd.node import Node
 from tilld.lightningd.rpc import Pipeline
+from tilld.sent_invoices.repository import AttemptStore
 from tilld.storage.database import open_database
 
 # Long for what takes milliseconds: whatever hangs, fails.
@@ -209,9 +210,11 @@ class Till:
         self.now = now
         self.rpc_file = rpc_file
         self.store = MortalStore(url)
-        self.node = Node(rpc_file)
+        self.node = InvoiceNode(rpc_file)
         self.hub = Hub()
-        self.invoicing = Invoices(self.store, self.node, self.hub, Limits(PLENTY), now)
+        self.invoicing = Invoices(
+            self.store, self.node, self.hub, Limits(PLENTY), AttemptStore(self.store).has_label, now
+        )
         self.follower = Follower(self.node, self.store, self.hub, now)
         self.following = asyncio.create_task(self.follower.run())
         self.watches: list[Watch] = []
@@ -227,7 +230,7 @@ class Till:
 
     async def sweep(self, node_id: str) -> None:
         """Sweep until nothing is overdue, without the pauses."""
-        node = Node(self.rpc_file)
+        node = InvoiceNode(self.rpc_file)
         with patch.object(follower_module, "SWEEP_SECONDS", 0):
             sweeping = asyncio.create_task(Follower(node, self.store, self.hub, self.now).run())
             while await self.store.overdue(node_id, self.now() - NODE_NEEDS_TO_EXPIRE):

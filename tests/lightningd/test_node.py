@@ -15,9 +15,10 @@ from tilld.errors import Internal, NodeOffline, TookTooLong
 from tilld.formats.amounts import MAX_AMOUNT_MSAT
 from tilld.formats.times import utc
 from tilld.invoices.invoice import InvoiceUpdate, Payment, Status
+from tilld.invoices.lightningd import InvoiceNode
 from tilld.lightningd import node as node_module
 from tilld.lightningd.errors import MayExist
-from tilld.lightningd.node import Node, NodeReplaced
+from tilld.lightningd.node import NodeReplaced
 from tilld.lightningd.rpc import Pipeline
 
 
@@ -42,7 +43,7 @@ async def lightningd(request, tmp_path_factory):
 
 @pytest.fixture
 async def node(lightningd):
-    node = Node(lightningd.rpc_file)
+    node = InvoiceNode(lightningd.rpc_file)
     yield node
     await node.close()
 
@@ -227,7 +228,7 @@ async def test_updates_come_in_pages(node, new_id, lightningd, monkeypatch):
 
 
 async def test_a_node_that_is_not_there_is_offline_at_once(tmp_path):
-    node = Node(tmp_path / "rpc")
+    node = InvoiceNode(tmp_path / "rpc")
 
     for call in (node.info(), node.invoice("~" * 21, an_order()), node.find("x"), node.updates(0, 1)):
         with pytest.raises(NodeOffline):
@@ -236,7 +237,7 @@ async def test_a_node_that_is_not_there_is_offline_at_once(tmp_path):
 
 async def test_a_node_that_goes_takes_what_waits_with_it_and_is_found_again(tmp_path):
     async with simulated_node(tmp_path):
-        node = Node(tmp_path / "rpc")
+        node = InvoiceNode(tmp_path / "rpc")
         identity = await node.identity()
         waiting = asyncio.create_task(node.wait_for_update(await node.identity(), 0))
         await node.latest("updated")
@@ -270,7 +271,7 @@ def answering(**answers):
 async def test_a_lost_reply_may_exist(tmp_path):
     """The node has heard the call, and then there is no reply: nothing may be said before a look."""
     async with scripted_node(tmp_path / "rpc", answering()):
-        node = Node(tmp_path / "rpc", timeout=0.1)
+        node = InvoiceNode(tmp_path / "rpc", timeout=0.1)
         with pytest.raises(MayExist):
             await node.invoice("~" * 21, an_order())
         await node.close()
@@ -287,7 +288,7 @@ async def test_a_payment_is_read_in_the_words_of_older_versions_too(tmp_path):
     async with scripted_node(
         tmp_path / "rpc", answering(listinvoices=lambda request: result(request, {"invoices": [PAID]}))
     ):
-        node = Node(tmp_path / "rpc")
+        node = InvoiceNode(tmp_path / "rpc")
         found = await node.find("~" * 21)
         await node.close()
     assert found
@@ -322,7 +323,7 @@ async def test_a_payment_is_read_in_the_words_of_older_versions_too(tmp_path):
 )
 async def test_what_a_node_should_not_say_is_our_fault_and_told_to_nobody(tmp_path, reply, raised):
     async with scripted_node(tmp_path / "rpc", answering(listinvoices=reply)):
-        node = Node(tmp_path / "rpc", timeout=0.1)
+        node = InvoiceNode(tmp_path / "rpc", timeout=0.1)
         with pytest.raises(raised) as told:
             await node.find("~" * 21)
         await node.close()
@@ -337,7 +338,7 @@ async def test_a_node_that_hangs_ends_the_waiting(tmp_path):
         return None if hangs.is_set() else result(request, GETINFO)
 
     async with scripted_node(tmp_path / "rpc", answering(getinfo=getinfo)):
-        node = Node(tmp_path / "rpc", timeout=0.1, liveness=0.05)
+        node = InvoiceNode(tmp_path / "rpc", timeout=0.1, liveness=0.05)
         await node.info()
         waiting = asyncio.create_task(node.wait_for_update(await node.identity(), 0))
         hangs.set()
@@ -369,7 +370,7 @@ async def test_an_invoice_of_a_node_that_was_replaced_is_looked_up(tmp_path):
     """Nobody can tell which of the two has made it."""
     issued = {"payment_hash": "ab" * 32, "expires_at": 2_000_000_000, "bolt11": "lnbcrt1"}
     async with scripted_node(tmp_path / "rpc", replacing(invoice=lambda request: result(request, issued))):
-        node = Node(tmp_path / "rpc")
+        node = InvoiceNode(tmp_path / "rpc")
         with pytest.raises(MayExist):
             await node.invoice("~" * 21, an_order())
         await node.close()
@@ -383,7 +384,7 @@ async def test_nobody_waits_for_the_updates_of_another_node(tmp_path):
         return await latest(request) if request["params"].get("nextvalue", 0) == 0 else None
 
     async with scripted_node(tmp_path / "rpc", answer):
-        node = Node(tmp_path / "rpc")
+        node = InvoiceNode(tmp_path / "rpc")
         node_id = await node.identity()
         assert await node.latest("updated") == 7
         with pytest.raises(NodeReplaced):
@@ -394,7 +395,7 @@ async def test_nobody_waits_for_the_updates_of_another_node(tmp_path):
 async def test_a_node_that_hangs_is_not_waited_for(tmp_path):
     """Not even for what is asked with the command that waits."""
     async with scripted_node(tmp_path / "rpc", answering()):
-        node = Node(tmp_path / "rpc", timeout=0.1)
+        node = InvoiceNode(tmp_path / "rpc", timeout=0.1)
         with pytest.raises(TookTooLong):
             await node.latest("updated")
         await node.close()
@@ -411,7 +412,7 @@ async def test_those_who_ask_about_the_node_share_its_answer_for_a_second(tmp_pa
         return result(request, GETINFO | {"num_peers": asked})
 
     async with scripted_node(tmp_path / "rpc", answer):
-        node = Node(tmp_path / "rpc")
+        node = InvoiceNode(tmp_path / "rpc")
         asking = [asyncio.create_task(node.recent_info(10)) for _ in range(3)]
         await eventually(lambda: asked == 1)
         asking[0].cancel()

@@ -8,7 +8,7 @@ import pytest
 from lightningd_simulator import Simulator
 from tests.conftest import config, open_shop
 from tilld.errors import NodeOffline, OperatorError
-from tilld.lightningd.node import Node
+from tilld.invoices.lightningd import InvoiceNode
 from tilld.runtime.preflight import check_socket, wait_for_socket
 
 
@@ -36,7 +36,7 @@ async def test_one_that_may_not_be_used_is_told_with_what_to_do(tmp_path, monkey
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(asyncio, "open_unix_connection", refused)
-    node = Node(path)
+    node = InvoiceNode(path)
     for _ in range(2):
         with pytest.raises(NodeOffline):
             await node.info()

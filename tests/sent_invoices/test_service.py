@@ -205,14 +205,14 @@ async def test_the_other_nodes_reason_is_told(till: Parts, pair: Pair) -> None:
 async def test_each_error_of_the_node_has_its_own(
     code: int, failure: type[TillError], till: Parts, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    call = till.node._rpc.call
+    call = till.node.rpc.call
 
     async def refusing(method: str, *given: Any, **more: Any) -> Any:
         if method == "sendinvoice":
             raise RpcError(method, {}, {"code": code, "message": "LIGHTNING_DIR/secret"})
         return await call(method, *given, **more)
 
-    monkeypatch.setattr(till.node._rpc, "call", refusing)
+    monkeypatch.setattr(till.node.rpc, "call", refusing)
 
     with pytest.raises(TillError) as told:
         await till.send(await requested(pair), timeout=1)

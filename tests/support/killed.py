@@ -11,18 +11,18 @@ import signal
 import sys
 
 from tilld.cli import main
+from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
-from tilld.invoices.transactions import Transactions
-from tilld.lightningd.node import Node
+from tilld.invoices.transactions import InvoiceTransactions
 from tilld.sent_invoices.lightningd import SentInvoiceNode
 from tilld.sent_invoices.repository import AttemptStore
 
 # Each a method, and whether it is before or after its work.
 POINTS = {
-    "before the node call": (Node, "invoice", True),
-    "between node and store": (Node, "invoice", False),
+    "before the node call": (InvoiceNode, "invoice", True),
+    "between node and store": (InvoiceNode, "invoice", False),
     "between store and reply": (Store, "add", False),
-    "within a batch": (Transactions, "_add_to_tallies", True),
+    "within a batch": (InvoiceTransactions, "add_to_totals", True),
     "between settling and telling": (Store, "settle", False),
 }
 # The same of sending invoices.

@@ -13,11 +13,12 @@ from tilld.auth.limits import Allowance, Limits
 from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import Invoice, Status
+from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
 from tilld.invoices.service import Invoices
-from tilld.lightningd.node import Node
 from tilld.sent_invoices.attempt import SendTerms, Sent
 from tilld.sent_invoices.lightningd import SentInvoiceNode
+from tilld.sent_invoices.repository import AttemptStore
 from tilld.sent_invoices.service import SentInvoices
 from tilld.storage.database import open_database
 
@@ -34,11 +35,13 @@ class Parts:
         rpc: str = "rpc",
     ) -> None:
         self.store = Store(open_database(database or f"sqlite:///{directory / 'till.db'}"))
-        self.node = Node(directory / rpc, timeout=timeout)
+        self.node = InvoiceNode(directory / rpc, timeout=timeout)
         self.hub = Hub()
         self.late = timedelta(0)
         limits = Limits(allowance)
-        self.invoicing = Invoices(self.store, self.node, self.hub, limits, self._now)
+        self.invoicing = Invoices(
+            self.store, self.node, self.hub, limits, AttemptStore(self.store).has_label, self._now
+        )
         # A tenth of what is usual: nobody waits for it.
         self.collecting = SentInvoices(self.store, SentInvoiceNode(self.node), self.hub, limits, 2, self._now)
 

@@ -13,8 +13,8 @@ from tilld.auth.key import REMEMBERED_SECONDS, Key, digest, key_id
 from tilld.auth.repository import KeyStore
 from tilld.auth.watch_token import WatchToken
 from tilld.errors import PermissionDenied, Unauthenticated
-from tilld.invoices.repository import Store
 from tilld.runtime.ttl_cache import TTLCache
+from tilld.storage.executor import Executor
 
 INVOICES = "/till.v1.InvoiceService/"
 INVREQS = "/till.v1.InvreqService/"
@@ -61,7 +61,7 @@ class Access:
 
     def __init__(
         self,
-        store: Store,
+        store: Executor,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from tilld.invoices.invoice import Invoice
+
+class Creator(NamedTuple):
+    """Who creates invoices: a user, by a key. The id of no key is empty."""
+
+    username: str
+    key_id: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.username} (key {self.key_id})" if self.key_id else self.username
 
 
 class Scope(StrEnum):
@@ -19,8 +27,6 @@ class Scope(StrEnum):
 
 
 SHOP = (Scope.CREATE, Scope.READ, Scope.INFO)
-
-
 # What one terminal of a shop needs: the totals are none of its business.
 TERMINAL = (Scope.CREATE, Scope.READ)
 
@@ -44,28 +50,9 @@ class Caller:
         """Who creates what it creates."""
         return Creator(self.username, self.key_id)
 
-    def may_see(self, invoice: Invoice) -> bool:
-        """Whether an invoice is the caller's own."""
-        return (
-            invoice.username == self.username
-            and (self.type is None or self.type == invoice.type)
-            and self.invoice_id in (None, invoice.invoice_id)
-        )
-
 
 # Who calls a till that has no keys.
 ANONYMOUS = Caller("anonymous", frozenset(SHOP))
 
-
 # Who has the database, and so everything.
 OPERATOR = Caller("operator", frozenset(Scope))
-
-
-class Creator(NamedTuple):
-    """Who creates invoices: a user, by a key. The id of no key is empty."""
-
-    username: str
-    key_id: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.username} (key {self.key_id})" if self.key_id else self.username

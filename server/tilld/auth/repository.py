@@ -9,7 +9,7 @@ import structlog
 from tilld.auth.caller import Scope
 from tilld.auth.key import Key
 from tilld.formats.times import stored_time, unix_seconds
-from tilld.invoices.repository import PAGE, Store
+from tilld.storage.executor import PAGE, Executor
 from tilld.storage.statements import compiled
 from tilld.storage.tables import KeyTable
 
@@ -22,7 +22,7 @@ _ROW_OF_NO_KEY = ("", "0" * 64, "nobody", "invoices:create invoices:read", None,
 class KeyStore:
     """API keys, in the database of a store, which raises what it raises there. None is ever deleted."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Executor) -> None:
         self._store = store
         with store.database.bind_ctx([KeyTable]):
             keys = KeyTable.select()

@@ -10,7 +10,7 @@ from tilld.auth.caller import Caller, Scope
 from tilld.auth.key import REMEMBERED_SECONDS, Key, is_key_id
 from tilld.auth.repository import KeyStore
 from tilld.errors import InvalidRequest, NotFound, PermissionDenied
-from tilld.invoices.repository import Store
+from tilld.storage.executor import Executor
 
 log = structlog.get_logger()
 
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 class Keyring:
     """The keys of a Till."""
 
-    def __init__(self, store: Store, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, store: Executor, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._keys = KeyStore(store)
         self._clock = clock
 

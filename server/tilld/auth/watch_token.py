@@ -8,7 +8,6 @@ from typing import Self
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from tilld.formats.times import unix_seconds, utc
-from tilld.invoices.invoice import Invoice
 
 PREFIX = "watch_"
 
@@ -26,10 +25,10 @@ class WatchToken:
     expires_at: datetime
 
     @classmethod
-    def of(cls, invoice: Invoice, key_id: str, now: datetime) -> Self:
+    def of(cls, invoice_id: str, ending: datetime, key_id: str, now: datetime) -> Self:
         """A token until after an invoice's end, for a day at most."""
-        expires_at = min(max(invoice.expires_at, now) + AFTERWARDS, now + LONGEST)
-        return cls(invoice.invoice_id, key_id, expires_at)
+        expires_at = min(max(ending, now) + AFTERWARDS, now + LONGEST)
+        return cls(invoice_id, key_id, expires_at)
 
     def signed(self, secret: bytes) -> str:
         """The token as text, which may be part of a URL."""

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from tilld.config import Config
 from tilld.errors import OperatorError, TillError
+from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
-from tilld.lightningd.node import Node
 from tilld.runtime.preflight import check_socket, make_directory
 from tilld.storage.database import open_database
 
@@ -16,7 +16,7 @@ class Workbench(NamedTuple):
     """What there is to work with."""
 
     store: Store
-    node: Node
+    node: InvoiceNode
 
 
 @asynccontextmanager
@@ -29,7 +29,7 @@ async def workbench(config: Config, *, create: bool) -> AsyncIterator[Workbench]
     rpc_file = config.lightning_rpc or config.simulated_rpc_file
     check_socket(rpc_file)
     async with open_store(config, create=create) as store:
-        node = Node(rpc_file)
+        node = InvoiceNode(rpc_file)
         try:
             yield Workbench(store, node)
         finally:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from tilld.config import Address, Config
+from tilld.envoy.front import Front
 from tilld.runtime import supervisor
 from tilld.runtime.preflight import make_directory
 
@@ -12,12 +13,12 @@ async def run(config: Config, announce: Callable[[Address], None]) -> None:
 
     Raises OperatorError where it can't start, or dies.
     """
-    front = Front(config)
-    await supervisor.run(front, lambda: announce(front.rest))
+    standalone = Standalone(config)
+    await supervisor.run(standalone, lambda: announce(standalone.rest))
 
 
-class Front(supervisor.Supervisor):
-    """The parts of it: Envoy."""
+class Standalone(Front):
+    """Envoy, and nothing behind it."""
 
     rest: Address
 

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from tilld.auth.caller import Creator
 from tilld.invoices.invoice import Invoice, NodeInvoice
+from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
 from tilld.invoices.totals import Totals
-from tilld.lightningd.node import Node
 from tilld.runtime.progress import Progress
 
 # What a running Till needs to settle what has just happened.
@@ -63,7 +63,7 @@ class Report:
 class Doctor:
     """Examines a store and its node, which may both be in use meanwhile."""
 
-    def __init__(self, store: Store, node: Node) -> None:
+    def __init__(self, store: Store, node: InvoiceNode) -> None:
         self._store = store
         self._node = node
 

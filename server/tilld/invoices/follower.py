@@ -8,8 +8,8 @@ import structlog
 
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, InvoiceUpdate, Status
+from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
-from tilld.lightningd.node import Node
 from tilld.runtime.progress import Progress
 from tilld.runtime.retry import retry_forever
 
@@ -28,7 +28,11 @@ class Follower:
     """
 
     def __init__(
-        self, node: Node, store: Store, hub: Hub, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        node: InvoiceNode,
+        store: Store,
+        hub: Hub,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._node = node
         self._store = store

@@ -7,9 +7,9 @@ import structlog
 
 from tilld.formats import bolt11
 from tilld.invoices.invoice import Invoice, NodeInvoice
+from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
 from tilld.invoices.terms import MAX_DESCRIPTION_BYTES
-from tilld.lightningd.node import Node
 from tilld.runtime.progress import Progress
 
 log = structlog.get_logger()
@@ -37,7 +37,9 @@ class Importing:
     left to the Till that will ask for them, since it knows whose they are.
     """
 
-    def __init__(self, store: Store, node: Node, username: str, kind: str, *, lost_store: bool) -> None:
+    def __init__(
+        self, store: Store, node: InvoiceNode, username: str, kind: str, *, lost_store: bool
+    ) -> None:
         self._store = store
         self._node = node
         self._username = username

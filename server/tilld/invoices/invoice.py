@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Self
 
-from tilld.auth.caller import Creator
+from tilld.auth.caller import Caller, Creator
 from tilld.errors import Conflict
 from tilld.formats import bolt11 as payment_request
 from tilld.formats import strict_json
@@ -225,6 +225,14 @@ class Invoice(NamedTuple):
     def is_final(self) -> bool:
         """Whether the node has said the last word on it."""
         return bool(self.payment or self.expired)
+
+    def is_visible_to(self, caller: Caller) -> bool:
+        """Whether it exists for a caller: it is their own, and of the type that their key is for."""
+        return (
+            self.username == caller.username
+            and (caller.type is None or caller.type == self.type)
+            and caller.invoice_id in (None, self.invoice_id)
+        )
 
     def by_the_clock(self, now: datetime) -> Self:
         """This invoice as it reads while the node can't be asked."""

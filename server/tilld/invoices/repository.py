@@ -1,81 +1,48 @@
 """What Till remembers: invoices, the nodes it followed, the totals. Speaks domain objects."""
 
-import asyncio
 import dataclasses
 import json
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import compress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import peewee
 import structlog
 
 from tilld.auth.caller import Creator
-from tilld.errors import Internal, TillError, Unavailable
+from tilld.errors import Internal
 from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, InvoiceUpdate
 from tilld.invoices.sql import invoice_of
 from tilld.invoices.totals import Totals
-from tilld.invoices.transactions import Transactions
+from tilld.invoices.transactions import InvoiceTransactions
 from tilld.lightningd.info import NodeInfo
 from tilld.runtime.observer import NOBODY, Observer
 from tilld.runtime.ttl_cache import TTLCache
-from tilld.storage.database import close_database, drop_connection
-from tilld.storage.database_files import DatabaseFiles
+from tilld.storage.executor import PAGE, Executor
 from tilld.storage.group_commit import GroupCommit
-from tilld.storage.statements import padded
+from tilld.storage.statements import Transactions, padded
 
 log = structlog.get_logger()
 
 Done = TypeVar("Done")
 
-# As many reads of PostgreSQL at once; more would wait for its processors, not for us.
-READERS = 8
-
-PAGE = 1000
-
 # What others write is seen so much later at most. To read the totals is half of what GetInfo does.
 TOTALS_SECONDS = 0.05
 
 
-class Store:
-    """The store in one database. What it returns, and what it was told, is on disk.
-
-    Writes run one at a time on a thread of their own. Reads of SQLite run where they are called, which
-    is faster than any hand-over; those of PostgreSQL on threads, each with a connection. Raises
-    Unavailable where the database fails, and works again when it is back.
-    """
+class Store(Executor):
+    """The invoices of a database, which other repositories share."""
 
     def __init__(self, database: peewee.Database, observer: Observer = NOBODY) -> None:
-        self._database = database
-        self._observer = observer
-        self._do = Transactions(database)
+        super().__init__(database, observer)
+        self._do = InvoiceTransactions(database)
         self._sql = self._do.sql
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
-        is_local = isinstance(database, peewee.SqliteDatabase)
-        self._readers = None if is_local else ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._adding = GroupCommit(self._insert)
         self._totals = TTLCache[Totals](TOTALS_SECONDS)
-        self._files = DatabaseFiles(Path(database.database) if is_local else None)
-        try:
-            [(secret,)] = self._once_more(lambda: self._do.rows(self._sql.secret))
-        except peewee.PeeweeException as reason:
-            raise _logged(reason) from None
-        self.secret = bytes.fromhex(secret)
-
-    async def close(self) -> None:
-        """Finish what is being written, and close."""
-        with suppress(Unavailable):
-            await self._run(self._writer, self._database.close)
-        self._writer.shutdown()
-        if self._readers:
-            self._readers.shutdown()
-        close_database(self._database)
 
     def expecting(self) -> AbstractContextManager[None]:
         """Tell, for as long as the context lasts, that an invoice is about to be added."""
@@ -119,11 +86,11 @@ class Store:
 
     async def page(self, after_id: str) -> list[Invoice]:
         """At most 1000 invoices, by internal id, of those beyond one."""
-        return [invoice_of(row) for row in await self._read(self._sql.after_id, after_id, PAGE)]
+        return [invoice_of(row) for row in await self.read(self._sql.after_id, after_id, PAGE)]
 
     async def adopt(self, invoices: Sequence[Invoice]) -> list[Invoice]:
         """Add invoices with what became of them, unless they are there already. Returns those added."""
-        return await self._write(lambda: self._do.adopt(invoices))
+        return await self.write(lambda _: self._do.adopt(invoices))
 
     async def settle(
         self, node_id: str, seen: Sequence[InvoiceUpdate], updated_index: int | None = None
@@ -132,31 +99,27 @@ class Store:
 
         Invoices that are not ours, or are settled already, stay as they are. Returns those that changed.
         """
-        return await self._write(lambda: self._do.settle(node_id, seen, updated_index))
+        return await self.write(lambda _: self._do.settle(node_id, seen, updated_index))
 
     async def overdue(self, node_id: str, expired_before: datetime) -> list[Invoice]:
         """Open invoices of a node whose time was over before then; at most 1000, the oldest first."""
-        rows = await self._read(self._sql.overdue, node_id, unix_seconds(expired_before), PAGE)
+        rows = await self.read(self._sql.overdue, node_id, unix_seconds(expired_before), PAGE)
         return [invoice_of(row) for row in rows]
 
     async def updated_index(self, node_id: str) -> int:
         """How far a node's updates were followed; 0 for a node that was never seen."""
-        rows = await self._read(self._sql.updated_index, node_id)
+        rows = await self.read(self._sql.updated_index, node_id)
         return rows[0][0] if rows else 0
 
     async def remember_node(self, info: NodeInfo, seen_at: datetime) -> None:
         """Keep what a node says of itself, for when it is offline."""
         facts = (json.dumps(dataclasses.asdict(info)), unix_seconds(seen_at))
-        await self._write(lambda: self._do.remember_node(info.id, *facts))
+        await self.write(lambda _: self._do.remember_node(info.id, *facts))
 
     async def last_node(self) -> NodeInfo | None:
         """The node that was seen last, as it was then."""
-        rows = await self._read(self._sql.last_node, 1)
+        rows = await self.read(self._sql.last_node, 1)
         return NodeInfo.from_json(json.loads(rows[0][0])) if rows else None
-
-    def check_files(self) -> None:
-        """Make sure that the files of the database are still those that were opened. Raises Unavailable."""
-        self._files.check()
 
     async def totals(self, username: str | None = None) -> Totals:
         """The totals of a user, or of all. They are kept, not counted.
@@ -169,43 +132,38 @@ class Store:
             return totals
         asked_at = time.monotonic()
         of_user = (self._sql.tallies_of_user, username)
-        rows = await (self._read(self._sql.tallies) if username is None else self._read(*of_user))
+        rows = await (self.read(self._sql.tallies) if username is None else self.read(*of_user))
         totals = Totals.sum(Totals(*row) for row in rows)
         self._totals.keep(name, totals, asked_at)
         return totals
 
     async def open_invoices(self, creator: Creator) -> int:
         """How many invoices of theirs are neither paid nor expired."""
-        rows = await self._read(self._sql.open_invoices, *creator)
+        rows = await self.read(self._sql.open_invoices, *creator)
         return rows[0][0] if rows else 0
 
     async def audit(self) -> tuple[dict[Creator, Totals], dict[Creator, Totals]]:
         """The totals as they are kept, and as they are if all invoices are counted now."""
         kept: dict[Creator, Totals] = {}
         counted: dict[Creator, Totals] = {}
-        for username, key_id, *figures, is_counted in await self._read(self._sql.audit):
+        for username, key_id, *figures, is_counted in await self.read(self._sql.audit):
             (counted if is_counted else kept)[Creator(username, key_id)] = Totals(*map(int, figures))
         return kept, counted
 
     async def recount(self) -> None:
         """Count all invoices, and keep that as the totals."""
-        await self._write(self._do.recount)
+        await self.write(lambda _: self._do.recount())
 
-    @property
-    def database(self) -> peewee.Database:
-        """The database, for those who compile statements for it."""
-        return self._database
-
-    async def read(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Run a statement that changes nothing; returns its rows."""
-        return await self._read(sql, *values)
-
-    async def write(self, work: Callable[[Transactions], Done]) -> Done:
+    async def write(self, work: Callable[[Transactions], Done], operation: str = "write") -> Done:
         """Run what changes something, and does no harm when it is done twice."""
-        return await self._write(lambda: work(self._do))
+        try:
+            return await super().write(work, operation)
+        finally:
+            # Even a write that fails may have been done.
+            self._totals.forget()
 
     async def _insert(self, invoices: list[Invoice]) -> list[bool]:
-        are_new = await self._write(lambda: self._do.add(invoices), "batch")
+        are_new = await self.write(lambda _: self._do.add(invoices), "batch")
         # Here, since whoever asked for one may have hung up meanwhile.
         for invoice in compress(invoices, are_new):
             log.info(
@@ -218,73 +176,12 @@ class Store:
             )
         return are_new
 
-    async def _write(self, work: Callable[[], Done], operation: str = "write") -> Done:
-        with self._observer.store_call(operation):
-            try:
-                return await self._run(self._writer, lambda: self._kept(work))
-            finally:
-                # Even a write that fails may have been done.
-                self._totals.forget()
-
     async def _find(self, sql: str, *values: Any) -> Invoice | None:
-        rows = await self._read(sql, *values)
+        rows = await self.read(sql, *values)
         return invoice_of(rows[0]) if rows else None
 
     async def _find_many(self, statement: Callable[[int], str], keys: Sequence[str]) -> list[Invoice]:
         if not keys:
             return []
         values = padded(keys)
-        return [invoice_of(row) for row in await self._read(statement(len(values)), *values)]
-
-    async def _read(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        with self._observer.store_call("read"):
-            if self._readers:
-                return await self._run(self._readers, lambda: self._do.rows(sql, *values))
-            try:
-                return self._do.rows(sql, *values)
-            except peewee.PeeweeException as reason:
-                raise _logged(reason) from None
-
-    async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], Done]) -> Done:
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(threads, lambda: self._once_more(work))
-        except peewee.PeeweeException as reason:
-            raise _logged(reason) from None
-
-    def _kept(self, work: Callable[[], Done]) -> Done:
-        """Do it, and make sure that it was not written into a file that is gone."""
-        self._files.check()
-        done = work()
-        self._files.check()
-        return done
-
-    def _once_more(self, work: Callable[[], Done]) -> Done:
-        """Do it, and again on a new connection if the old one is lost or somebody else was in the way.
-
-        Nothing here does harm when it is done twice.
-        """
-        try:
-            return work()
-        except (peewee.OperationalError, peewee.InterfaceError, peewee.InternalError):
-            # Before another connection makes files in their place.
-            self._files.check()
-            drop_connection(self._database)
-            self._files.reopened()
-            return work()
-
-
-def _logged(reason: peewee.PeeweeException) -> TillError:
-    """Log why the database failed; returns what a caller hears, which is only that it did."""
-    if isinstance(reason, peewee.DataError | peewee.IntegrityError):
-        log.error("store refused a row", reason=str(reason))
-        return Internal()
-    log.error("store failed", reason=_first_cause(reason))
-    return Unavailable("the store is unavailable; try again later")
-
-
-def _first_cause(reason: BaseException) -> str:
-    """What went wrong first: of a full disk SQLite rolls back by itself, and a second time fails."""
-    while reason.__context__:
-        reason = reason.__context__
-    return str(reason)
+        return [invoice_of(row) for row in await self.read(statement(len(values)), *values)]

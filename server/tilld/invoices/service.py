@@ -1,7 +1,7 @@
 """The use cases: create an invoice, read it, watch it; tell about Till and its node."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,13 +15,12 @@ from tilld.formats import bolt11
 from tilld.formats.ids import is_id, is_invoice_id, is_label, is_payment_hash
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
+from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
 from tilld.invoices.terms import InvoiceTerms
 from tilld.invoices.totals import Totals
 from tilld.lightningd.errors import MayExist
 from tilld.lightningd.info import NodeInfo
-from tilld.lightningd.node import Node
-from tilld.sent_invoices.repository import AttemptStore
 
 log = structlog.get_logger()
 
@@ -38,22 +37,27 @@ class Info:
     node: NodeInfo | None
 
 
+# Whether a label of a user is in use for something else than an invoice that they created.
+LabelCheck = Callable[[str, str], Awaitable[bool]]
+
+
 class Invoices:
     """What callers can do with invoices."""
 
     def __init__(
         self,
         store: Store,
-        node: Node,
+        node: InvoiceNode,
         hub: Hub,
         limits: Limits,
+        is_sent: LabelCheck,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
-        self._sendings = AttemptStore(store)
         self._node = node
         self._hub = hub
         self._limits = limits
+        self._is_sent = is_sent
         self._clock = clock
 
     async def create(self, caller: Caller, order: InvoiceTerms) -> Invoice:
@@ -68,7 +72,7 @@ class Invoices:
             earlier = await self._store.get_by_label(caller.username, order.label)
             if earlier:
                 return await self._still_there(_answering(caller, order, earlier))
-            if await self._sendings.latest(caller.username, order.label):
+            if await self._is_sent(caller.username, order.label):
                 raise Conflict("label is in use for an invoice that was sent")
         await self._limits.turn(caller)
         async with self._limits.creating(caller, lambda: self._store.open_invoices(caller.creator)):
@@ -136,7 +140,7 @@ class Invoices:
         # Subscribe before reading: a payment between the two would be lost.
         with self._limits.watching(caller), self._hub.subscribe(invoice_id) as changes:
             invoice = await self._store.get(invoice_id) if is_invoice_id(invoice_id) else None
-            if invoice is None or not caller.may_see(invoice):
+            if invoice is None or not invoice.is_visible_to(caller):
                 raise NotFound
             # As the node said: what the clock can know is not the last word.
             while True:
@@ -154,7 +158,9 @@ class Invoices:
         """
         if caller.invoice_id:
             raise PermissionDenied("a watch token gives no further ones: ask with a key")
-        return WatchToken.of(invoice, caller.key_id, self._clock()).signed(self._store.secret)
+        return WatchToken.of(invoice.invoice_id, invoice.expires_at, caller.key_id, self._clock()).signed(
+            self._store.secret
+        )
 
     async def info(self, caller: Caller) -> Info:
         """Tell about the node and the caller's invoices; an admin is told of all.
@@ -192,7 +198,7 @@ class Invoices:
 
     def _read(self, caller: Caller, invoice: Invoice | None) -> Invoice:
         """An invoice as its owner may see it; another's does not exist."""
-        if invoice is None or not caller.may_see(invoice):
+        if invoice is None or not invoice.is_visible_to(caller):
             raise NotFound
         # The node's word counts, where it can be had.
         is_there = self._node.is_there(invoice.node_id)
@@ -219,6 +225,6 @@ def _answering(caller: Caller, order: InvoiceTerms, invoice: Invoice) -> Invoice
     Raises Conflict.
     """
     # What differs would tell a key of one type about invoices of others.
-    if not caller.may_see(invoice):
+    if not invoice.is_visible_to(caller):
         raise Conflict("label is in use: give another one")
     return invoice.answering(order)

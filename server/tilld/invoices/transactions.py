@@ -12,17 +12,17 @@ from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
 from tilld.invoices.sql import InvoiceSQL, invoice_of, row_of
 from tilld.invoices.totals import Totals
-from tilld.storage.statements import padded
+from tilld.storage.statements import Transactions, padded
 
 # More in one statement, and PostgreSQL spends its time on holding each against all.
 SETTLED_AT_ONCE = 64
 
 
-class Transactions:
-    """Transactions on one database. To do one twice does no harm."""
+class InvoiceTransactions(Transactions):
+    """Transactions on invoices. To do one twice does no harm."""
 
     def __init__(self, database: peewee.Database) -> None:
-        self._database = database
+        super().__init__(database)
         self.sql = InvoiceSQL(database)
 
     def add(self, invoices: list[Invoice]) -> list[bool]:
@@ -31,7 +31,7 @@ class Transactions:
         with self._database.atomic():
             added = {row[0] for row in self.rows(self.sql.add_invoices(len(invoices)), *values)}
             are_new = [invoice.id in added for invoice in invoices]
-            self._add_to_tallies(Totals.created, compress(invoices, are_new))
+            self.add_to_totals(Totals.created, compress(invoices, are_new))
         return are_new
 
     def adopt(self, invoices: Sequence[Invoice]) -> list[Invoice]:
@@ -39,17 +39,8 @@ class Transactions:
         with self._database.atomic():
             statement = self.sql.add_invoices(1)
             added = [each for each in invoices if self.rows(statement, *row_of(each))]
-            self._add_to_tallies(Totals.created, added)
+            self.add_to_totals(Totals.created, added)
         return added
-
-    def add_sent(self, invoice: Invoice, hold: str, free_label: str) -> None:
-        """Add an invoice that is being sent, unless it is there; it gets the label of those that failed."""
-        with self._database.atomic():
-            if not self.rows(hold, invoice.invoice_id):
-                return
-            self.execute(free_label, None, invoice.username, invoice.label, invoice.invoice_id)
-            if self.rows(self.sql.add_invoices(1), *row_of(invoice)):
-                self._add_to_tallies(Totals.created, [invoice])
 
     def recount(self) -> None:
         """Set the totals to what is there."""
@@ -81,7 +72,7 @@ class Transactions:
                 *self._changed(self.sql.pay, node_id, paid),
                 *self._changed(self.sql.expire, node_id, expired, True),
             ]
-            self._add_to_tallies(Totals.settled, changed)
+            self.add_to_totals(Totals.settled, changed)
         return changed
 
     def _changed(
@@ -94,7 +85,8 @@ class Transactions:
             rows = self.rows(statement(len(batch)), *chain(*batch), *values, *hashes, node_id)
             yield from map(invoice_of, rows)
 
-    def _add_to_tallies(self, figures: Callable[[Invoice], Totals], invoices: Iterable[Invoice]) -> None:
+    def add_to_totals(self, figures: Callable[[Invoice], Totals], invoices: Iterable[Invoice]) -> None:
+        """Count what was done with invoices, in the transaction that does it."""
         of_creators: defaultdict[Creator, list[Totals]] = defaultdict(list)
         for invoice in invoices:
             of_creators[invoice.creator].append(figures(invoice))
@@ -107,23 +99,3 @@ class Transactions:
         with self._database.atomic():
             self.execute(self.sql.add_node, node_id, 0, info, seen_at)
             self.execute(self.sql.see_node, info, seen_at, node_id)
-
-    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Run a statement; returns its rows."""
-        # Straight at the connection: Peewee's own way adds a third to a read, and translates the
-        # errors of a statement, but not those of reading its rows.
-        try:
-            cursor = self._database.connection().execute(sql, values)  # type: ignore[no-untyped-call]
-            try:
-                rows: list[tuple[Any, ...]] = cursor.fetchall()
-            finally:
-                # Or a read that fails would keep its connection in the past until the failure is forgotten.
-                cursor.close()
-        except Exception:
-            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
-                raise
-        return rows
-
-    def execute(self, sql: str, *values: Any) -> Any:
-        """Run a statement; returns its cursor."""
-        return self._database.execute_sql(sql, values)  # type: ignore[no-untyped-call]

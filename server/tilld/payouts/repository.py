@@ -8,17 +8,17 @@ import peewee
 from tilld.auth.caller import Creator
 from tilld.errors import TooMany
 from tilld.formats.times import unix_seconds
-from tilld.invoices.repository import PAGE, Store
 from tilld.invoices.totals import MAX_VOLUME_MSAT, Totals
-from tilld.invoices.transactions import Transactions
+from tilld.invoices.transactions import InvoiceTransactions
 from tilld.payouts.invreq import Invreq, NodeInvreq, PaymentPart, PayoutLimits, seconds_to_midnight
 from tilld.payouts.sql import PayoutSQL, invreq_of, row_of
+from tilld.storage.executor import PAGE, Executor
 
 
 class PayoutStore:
     """The payouts of a store. What it returns, and what it was told, is on disk."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Executor) -> None:
         self._store = store
         self._do = PayoutTransactions(store.database)
         self._sql = self._do.payout_sql
@@ -99,7 +99,7 @@ class PayoutStore:
         return [invreq_of(row) for row in await self._store.read(sql, *values)]
 
 
-class PayoutTransactions(Transactions):
+class PayoutTransactions(InvoiceTransactions):
     """Transactions on invoice requests and payouts. To do one twice does no harm."""
 
     def __init__(self, database: peewee.Database) -> None:

@@ -1,19 +1,16 @@
-"""What runs together until it is told to stop, or one of it dies."""
+"""Tasks and processes that run together until they are told to stop, or one of them dies."""
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Self
 
 import structlog
 
-from tilld.config import Address, Config
-from tilld.envoy.process import Envoy
 from tilld.errors import OperatorError
 from tilld.runtime import gc_pauses, open_files
-from tilld.runtime.certificates import CertificateFiles, Certificates
 
 log = structlog.get_logger()
 
@@ -21,14 +18,9 @@ log = structlog.get_logger()
 class Supervisor:
     """What runs together: started on entry, stopped on exit, and ended by the death of one."""
 
-    def __init__(self, config: Config, upstream_ca: Path | None = None) -> None:
-        self._config = config
-        self._certificates = CertificateFiles(
-            chain=config.tls_cert, key=config.tls_key, client_ca=config.tls_client_ca, upstream_ca=upstream_ca
-        )
+    def __init__(self) -> None:
         self._parts = AsyncExitStack()
         self._lives: dict[asyncio.Task[Any], str] = {}
-        self._envoy: Envoy | None = None
 
     async def __aenter__(self) -> Self:
         try:
@@ -52,33 +44,8 @@ class Supervisor:
             ended.cancel()
             raise OperatorError(f"{self._lives[done.pop()]}; start it again")
 
-    @property
-    def envoy_restarts(self) -> int:
-        """How often Envoy died and was started again."""
-        return self._envoy.restarts if self._envoy else 0
-
     async def _start(self) -> None:
         raise NotImplementedError
-
-    async def _start_envoy(self, upstream: Sequence[Address | Path]) -> Address:
-        envoy = Envoy(
-            self._config.rest,
-            upstream,
-            self._config.data_dir,
-            self._certificates.newest,
-            self._config.cors_origin,
-        )
-        self._envoy = envoy
-        await envoy.start()
-        self._parts.push_async_callback(envoy.stop, self._config.grace_seconds)
-        self._spawn("Envoy", envoy.keep_up(), envoy.log)
-        self._renew_certificates(envoy.use)
-        return envoy.rest
-
-    def _renew_certificates(self, use: Callable[[Certificates], None] = lambda _: None) -> None:
-        """Notice from now on that the files of certificates have changed, and call `use` then."""
-        if any(self._certificates.newest):
-            self._spawn("the watch over the certificates", self._certificates.follow(use))
 
     def _spawn(self, name: str, work: Coroutine[Any, Any, Any], log_file: Path | None = None) -> None:
         """Run a part of ours for as long as everything runs."""
@@ -93,7 +60,7 @@ class Supervisor:
         return task
 
 
-async def run(parts: Supervisor, announce: Callable[[], None]) -> None:
+async def run(supervisor: Supervisor, announce: Callable[[], None]) -> None:
     """Run them until SIGINT or SIGTERM; `announce` is called when all have started.
 
     Raises OperatorError where they can't start, or one dies.
@@ -110,11 +77,11 @@ async def run(parts: Supervisor, announce: Callable[[], None]) -> None:
         loop.add_signal_handler(each, end)
     open_files.raise_limit()
     try:
-        async with parts:
+        async with supervisor:
             starting = None
             gc_pauses.spare_what_stays()
             announce()
-            await parts.serve_until(ending)
+            await supervisor.serve_until(ending)
             log.info("stopping")
     except asyncio.CancelledError:
         if not ending.is_set():

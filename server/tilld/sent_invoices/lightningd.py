@@ -22,11 +22,10 @@ from tilld.errors import (
 )
 from tilld.formats.strict_json import text, whole
 from tilld.invoices.invoice import NodeInvoice
-from tilld.invoices.lightningd import INVOICE_FIELDS, node_invoice
+from tilld.invoices.lightningd import INVOICE_FIELDS, InvoiceNode, node_invoice
 from tilld.invoices.terms import InvoiceTerms
 from tilld.lightningd.abilities import Abilities
 from tilld.lightningd.errors import DUPLICATE_LABEL, MayExist, errors_translated
-from tilld.lightningd.node import Node
 from tilld.lightningd.rpc import ConnectionLost
 from tilld.sent_invoices.attempt import Request, SendAttempt, cleaned
 
@@ -72,11 +71,10 @@ class Found:
 
 
 class SentInvoiceNode:
-    """The node, as `tilld.lightningd.node.Node` is, for those who collect."""
+    """The node, as `tilld.invoices.lightningd.InvoiceNode` is, for those who collect."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: InvoiceNode) -> None:
         self._node = node
-        self._rpc = node._rpc
 
     async def read(self, invreq: str) -> Request:
         """Read an invoice request (lightning-decode(7)).
@@ -85,7 +83,7 @@ class SentInvoiceNode:
         """
         try:
             with errors_translated(refusals=True):
-                said = await self._rpc.call("decode", {"string": invreq})
+                said = await self._node.call("decode", {"string": invreq})
                 if said.get("type") != "bolt12 invoice_request" or not said.get("valid"):
                     raise InvalidRequest("invreq is damaged: its signature is missing or wrong")
                 return Request(
@@ -104,7 +102,7 @@ class SentInvoiceNode:
         """
         try:
             with errors_translated(refusals=True):
-                await self._rpc.call("check", {"command_to_check": "sendinvoice", **order})
+                await self._node.call("check", {"command_to_check": "sendinvoice", **order})
         except RpcError as refused:
             raise _invalid(refused.error) from None
 
@@ -117,7 +115,7 @@ class SentInvoiceNode:
         params = {**parameters(sending), "timeout": sending.timeout}
         try:
             async with asyncio.timeout(sending.timeout + GRACE_SECONDS):
-                await self._rpc.call("sendinvoice", params)
+                await self._node.call("sendinvoice", params)
         except ConnectionLost as lost:
             if lost.sent:
                 raise Unknown from None
@@ -133,16 +131,14 @@ class SentInvoiceNode:
         wanted = (*INVOICE_FIELDS, "description", "updated_index", "payment_preimage")
         with errors_translated():
             filtered = {"invoices": [dict.fromkeys(wanted, True)]}
-            rows = (await self._rpc.call("listinvoices", {"label": label}, filter=filtered))["invoices"]
+            rows = (await self._node.call("listinvoices", {"label": label}, filtered))["invoices"]
             return next((_found(node_id, row) for row in rows), None)
 
     async def withdraw(self, label: str) -> bool:
         """Delete an invoice that is unpaid; tells whether it was (lightning-delinvoice(7))."""
         try:
             with errors_translated(refusals=True):
-                await self._rpc.call(
-                    "delinvoice", {"label": label, "status": "unpaid"}, filter={"status": True}
-                )
+                await self._node.call("delinvoice", {"label": label, "status": "unpaid"}, {"status": True})
         except RpcError as refused:
             if refused.error.get("code") in (Code.UNEXPECTED_STATUS, Code.UNKNOWN_INVOICE):
                 return False

@@ -6,8 +6,11 @@ import peewee
 
 from tilld.formats.times import stored_time, unix_seconds
 from tilld.invoices.invoice import Invoice
-from tilld.invoices.repository import PAGE, Store
+from tilld.invoices.sql import row_of
+from tilld.invoices.totals import Totals
+from tilld.invoices.transactions import InvoiceTransactions
 from tilld.sent_invoices.attempt import SendAttempt, State
+from tilld.storage.executor import PAGE, Executor
 from tilld.storage.statements import compiled
 from tilld.storage.tables import AttemptTable, InvoiceTable
 
@@ -15,8 +18,9 @@ from tilld.storage.tables import AttemptTable, InvoiceTable
 class AttemptStore:
     """Attempts, in the database of a store, which raises what it raises there."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Executor) -> None:
         self._store = store
+        self._do = AttemptTransactions(store.database)
         with store.database.bind_ctx([InvoiceTable, AttemptTable]):
             attempts = AttemptTable.select()
             of_label = attempts.where(AttemptTable.username == "", AttemptTable.label == "")
@@ -46,6 +50,10 @@ class AttemptStore:
         rows = await self._store.read(self._latest, username, label, 1)
         return _sending(rows[0]) if rows else None
 
+    async def has_label(self, username: str, label: str) -> bool:
+        """Whether a label of a user is that of an invoice that was sent."""
+        return await self.latest(username, label) is not None
+
     async def under_way(self, node_id: str) -> list[SendAttempt]:
         """Attempts of a node whose outcome is not known, the oldest first; at most 1000."""
         return [_sending(row) for row in await self._store.read(self._under_way, node_id, PAGE)]
@@ -69,7 +77,20 @@ class AttemptStore:
 
         Nothing is added once the attempt has ended: who was slow to look would take the label from the next.
         """
-        await self._store.write(lambda do: do.add_sent(invoice, self._hold, self._free_label))
+        await self._store.write(lambda _: self._do.add_sent(invoice, self._hold, self._free_label))
+
+
+class AttemptTransactions(InvoiceTransactions):
+    """Transactions on invoices that are being sent. To do one twice does no harm."""
+
+    def add_sent(self, invoice: Invoice, hold: str, free_label: str) -> None:
+        """Add an invoice that is being sent, unless it is there; it gets the label of those that failed."""
+        with self._database.atomic():
+            if not self.rows(hold, invoice.invoice_id):
+                return
+            self.execute(free_label, None, invoice.username, invoice.label, invoice.invoice_id)
+            if self.rows(self.sql.add_invoices(1), *row_of(invoice)):
+                self.add_to_totals(Totals.created, [invoice])
 
 
 def _row(sending: SendAttempt) -> tuple[Any, ...]:

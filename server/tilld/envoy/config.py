@@ -1,0 +1,98 @@
+"""Envoy's configuration: envoy.yaml, with the addresses, certificates and descriptors filled in."""
+
+import base64
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from till_rest.v1 import invoice_service_pb2, invreq_service_pb2
+from tilld.config import Address
+from tilld.envoy import tls
+from tilld.runtime import open_files
+from tilld.runtime.certificates import Certificates
+
+NO_CERTIFICATES = Certificates()
+
+
+def configuration(
+    rest: Sequence[Address],
+    upstream: Sequence[Address | Path],
+    admin: str,
+    certificates: Certificates = NO_CERTIFICATES,
+    cors_origins: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Envoy's configuration: envoy.yaml with these settings, and with the descriptors built in.
+
+    `upstream` is where each tilld listens for gRPC: addresses, or paths of sockets. These, and `admin`, are
+    from Envoy's working directory.
+    """
+    config: dict[str, Any] = yaml.safe_load(resources.files("tilld.envoy").joinpath("envoy.yaml").read_text())
+    config["admin"]["address"]["pipe"]["path"] = admin
+    for monitor in config["overload_manager"]["resource_monitors"]:
+        if "max_active_downstream_connections" in monitor["typed_config"]:
+            monitor["typed_config"]["max_active_downstream_connections"] = open_files.connections()
+    [listener] = config["static_resources"]["listeners"]
+    listener["address"], *more = map(_socket_address, rest)
+    listener["additional_addresses"] = [{"address": each} for each in more]
+    [chain] = listener["filter_chains"]
+    if certificates.chain:
+        chain["transport_socket"] = tls.listening(certificates)
+    http = chain["filters"][0]["typed_config"]
+    [host] = http["route_config"]["virtual_hosts"]
+    for reply in http["local_reply_config"]["mappers"]:
+        name = Path(reply["body"]["filename"]).name
+        reply["body"]["filename"] = str(resources.files("tilld.rest_api") / name)
+    cors = host["typed_per_filter_config"]["envoy.filters.http.cors"]
+    cors["allow_origin_string_match"] = [{"exact": origin} for origin in cors_origins]
+    transcoder = next(f["typed_config"] for f in http["http_filters"] if "transcoder" in f["name"])
+    del transcoder["proto_descriptor"]
+    transcoder["proto_descriptor_bin"] = base64.b64encode(_descriptors().SerializeToString()).decode()
+    [cluster] = config["static_resources"]["clusters"]
+    [endpoints] = cluster["load_assignment"]["endpoints"]
+    endpoints["lb_endpoints"] = [{"endpoint": {"address": _upstream_address(each)}} for each in upstream]
+    if any(isinstance(each, Path) for each in upstream):
+        cluster["type"] = "STATIC"  # which no address with a name can be
+    if certificates.upstream_ca:
+        cluster["transport_socket"] = tls.calling(certificates)
+    return config
+
+
+def _upstream_address(upstream: Address | Path) -> dict[str, Any]:
+    if isinstance(upstream, Path):
+        return {"pipe": {"path": str(upstream)}}
+    return _socket_address(dialled(upstream))
+
+
+def dialled(address: Address) -> Address:
+    """Where to call who listens on an address."""
+    # Who listens on every address is to be found on the loopback.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)
+    return address._replace(host=host)
+
+
+def _socket_address(address: Address) -> dict[str, Any]:
+    # Listening on ::, Envoy takes IPv4 as well only if told so.
+    dual = {"ipv4_compat": True} if address.host == "::" else {}
+    return {"socket_address": {"address": address.host, "port_value": address.port, **dual}}
+
+
+def _descriptors() -> FileDescriptorSet:
+    """The files of the REST services and all that they import."""
+    descriptors = FileDescriptorSet()
+    seen = set()
+
+    def add(file: FileDescriptor) -> None:
+        if file.name not in seen:
+            seen.add(file.name)
+            for dependency in file.dependencies:
+                add(dependency)
+            file.CopyToProto(descriptors.file.add())
+
+    add(invoice_service_pb2.DESCRIPTOR)
+    add(invreq_service_pb2.DESCRIPTOR)
+    return descriptors

@@ -1,0 +1,46 @@
+"""What runs behind an Envoy of its own, with certificates that are followed."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tilld.config import Address, Config
+from tilld.envoy.process import Envoy
+from tilld.runtime.certificates import CertificateFiles, Certificates
+from tilld.runtime.supervisor import Supervisor
+
+
+class Front(Supervisor):
+    """A supervisor that starts Envoy, and hands on certificates as they change."""
+
+    def __init__(self, config: Config, upstream_ca: Path | None = None) -> None:
+        super().__init__()
+        self._config = config
+        self._certificates = CertificateFiles(
+            chain=config.tls_cert, key=config.tls_key, client_ca=config.tls_client_ca, upstream_ca=upstream_ca
+        )
+        self._envoy: Envoy | None = None
+
+    @property
+    def envoy_restarts(self) -> int:
+        """How often Envoy died and was started again."""
+        return self._envoy.restarts if self._envoy else 0
+
+    async def _start_envoy(self, upstream: Sequence[Address | Path]) -> Address:
+        envoy = Envoy(
+            self._config.rest,
+            upstream,
+            self._config.data_dir,
+            self._certificates.newest,
+            self._config.cors_origin,
+        )
+        self._envoy = envoy
+        await envoy.start()
+        self._parts.push_async_callback(envoy.stop, self._config.grace_seconds)
+        self._spawn("Envoy", envoy.keep_up(), envoy.log)
+        self._renew_certificates(envoy.use)
+        return envoy.rest
+
+    def _renew_certificates(self, use: Callable[[Certificates], None] = lambda _: None) -> None:
+        """Notice from now on that the files of certificates have changed, and call `use` then."""
+        if any(self._certificates.newest):
+            self._spawn("the watch over the certificates", self._certificates.follow(use))
