@@ -28,7 +28,7 @@ async def a_till(
     rpc_file: Path, database: str, point: str | None
 ) -> AsyncIterator[tuple[Process, grpc.aio.Channel]]:
     """A tilld as a process, which is killed when it comes to a point."""
-    program = ("tests.killed", point, "1") if point else ("tilld.cli",)
+    program = ("tests.support.killed", point, "1") if point else ("tilld.cli",)
     process = Process(
         await asyncio.create_subprocess_exec(
             sys.executable,

@@ -6,11 +6,11 @@ from tests.support.nodes import simulated_node
 from tests.support.samples import DAKK, an_invoice, an_order, expired, paid
 from tests.support.till import Parts
 from tilld.invoices import audit as doctor_module
+from tilld.invoices import lightningd as node_module
 from tilld.invoices import repository as store_module
 from tilld.invoices.audit import Doctor
 from tilld.invoices.invoice import Invoice, Status
 from tilld.invoices.totals import Totals
-from tilld.lightningd import node as node_module
 from tilld.lightningd.rpc import Pipeline
 
 
@@ -37,7 +37,7 @@ async def examine(till, *, repair=False):
 
 def damage(till, statement):
     """Do what no program should."""
-    with till.store._database.atomic():
+    with till.store.database.atomic():
         till.store._do.execute(statement)
 
 

@@ -233,7 +233,7 @@ async def ask(rpc_file, request):
 async def shop_behind(tmp_path, monkeypatch, spoilt):
     """A Till whose node's replies all pass through `spoilt(request, reply)`, and that has little patience."""
     (tmp_path / "node").mkdir()
-    monkeypatch.setattr(app, "Node", functools.partial(InvoiceNode, timeout=0.5, liveness=0.5))
+    monkeypatch.setattr(app, "InvoiceNode", functools.partial(InvoiceNode, timeout=0.5, liveness=0.5))
 
     async def answer(request):
         reply = await ask(tmp_path / "node" / "rpc", request)

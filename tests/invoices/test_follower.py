@@ -37,7 +37,7 @@ async def test_a_payment_reaches_the_store_and_the_watcher(till, tmp_path):
 
 async def test_what_happened_while_nobody_followed_is_caught_up(till, tmp_path, monkeypatch):
     """Payments and expiries, in pages, after a stop of ours."""
-    monkeypatch.setattr("tilld.lightningd.node.PAGE", 3)
+    monkeypatch.setattr("tilld.invoices.lightningd.PAGE", 3)
     async with simulated_node(tmp_path) as lightningd:
         async with till.following():
             early = await till.create()
@@ -223,7 +223,7 @@ async def test_a_failure_does_not_end_the_following(till, tmp_path, monkeypatch)
 
 async def test_catching_up_that_takes_long_tells_how_far_it_is(till, tmp_path, monkeypatch, capsys):
     """With a rate."""
-    monkeypatch.setattr("tilld.lightningd.node.PAGE", 2)
+    monkeypatch.setattr("tilld.invoices.lightningd.PAGE", 2)
     monkeypatch.setattr("tilld.runtime.progress.QUIET_SECONDS", 0)
     async with simulated_node(tmp_path) as lightningd:
         invoices = [await till.create() for _ in range(5)]

@@ -7,10 +7,10 @@ from tests.support.samples import DAKK, an_order
 from tests.support.till import Parts
 from tilld.errors import NodeOffline
 from tilld.formats.ids import is_invoice_id
+from tilld.invoices import lightningd as node_module
 from tilld.invoices.importer import Imported, Importing
 from tilld.invoices.invoice import Status
 from tilld.invoices.totals import Totals
-from tilld.lightningd import node as node_module
 from tilld.lightningd.rpc import Pipeline
 
 

@@ -14,9 +14,10 @@ from tests.support.scripted_node import error, result, scripted_node
 from tilld.errors import Internal, NodeOffline, TookTooLong
 from tilld.formats.amounts import MAX_AMOUNT_MSAT
 from tilld.formats.times import utc
+from tilld.invoices import lightningd as node_module
 from tilld.invoices.invoice import InvoiceUpdate, Payment, Status
 from tilld.invoices.lightningd import InvoiceNode
-from tilld.lightningd import node as node_module
+from tilld.lightningd import node as base_module
 from tilld.lightningd.errors import MayExist
 from tilld.lightningd.node import NodeReplaced
 from tilld.lightningd.rpc import Pipeline
@@ -422,7 +423,7 @@ async def test_those_who_ask_about_the_node_share_its_answer_for_a_second(tmp_pa
 
         await node.close()
         assert (await node.recent_info(10)).num_peers == 2
-        monkeypatch.setattr(node_module, "RECENT_SECONDS", 0)
+        monkeypatch.setattr(base_module, "RECENT_SECONDS", 0)
         assert (await node.recent_info(10)).num_peers == 3
     with pytest.raises(NodeOffline):
         await node.recent_info(10)

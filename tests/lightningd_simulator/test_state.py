@@ -22,7 +22,7 @@ from tests.lightningd_simulator.rpc import Reply, Rpc, connected
 
 PROGRAM = """
 import asyncio, pathlib, sys
-from tilld.simulator import serve
+from lightningd_simulator import serve
 paths = map(pathlib.Path, sys.argv[1:])
 asyncio.run(serve(*paths, ready=lambda: print("ready", flush=True)))
 """
