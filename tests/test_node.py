@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import time
 
-import bolt11
 import pytest
 
 from tests.conftest import eventually
@@ -18,6 +17,7 @@ from tilld.node import Node, NodeReplaced
 from tilld.node_errors import MayExist
 from tilld.order import MAX_AMOUNT_MSAT
 from tilld.pipeline import Pipeline
+from tilld.simulator import bolt11_invoices
 from tilld.times import utc
 
 
@@ -90,14 +90,14 @@ async def test_an_invoice_asks_for_what_was_ordered(node, new_id, fields, amount
 
     issued = await node.invoice(invoice_id, order)
 
-    decoded = bolt11.decode(issued.bolt11)
+    decoded = bolt11_invoices.read(issued.bolt11)
     assert decoded.amount_msat == amount_msat
     assert (decoded.description or "") == description
     assert decoded.expiry == order.expiry
     assert decoded.payment_hash == issued.payment_hash
     assert decoded.payee == issued.node_id == await node.identity()
     # lightningd reads its clock once for the bolt11 and once for the expiry.
-    assert issued.expires_at.timestamp() - (decoded.date + order.expiry) in (0, 1)
+    assert issued.expires_at.timestamp() - (decoded.created_at + order.expiry) in (0, 1)
 
 
 async def test_of_a_long_description_the_hash_is_in_the_invoice(node, new_id):
@@ -106,7 +106,7 @@ async def test_of_a_long_description_the_hash_is_in_the_invoice(node, new_id):
 
     issued = await node.invoice(invoice_id, an_order(description="é" * 320))
 
-    decoded = bolt11.decode(issued.bolt11)
+    decoded = bolt11_invoices.read(issued.bolt11)
     assert decoded.description_hash == hashlib.sha256(("é" * 320).encode()).hexdigest()
     assert await node.description(issued.payment_hash) == "é" * 320
 
