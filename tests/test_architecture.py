@@ -82,6 +82,7 @@ LAYERS = [
         "tilld.amounts",
         "tilld.pacing",
         "tilld.recent",
+        "tilld.rows",
         "tilld.rest_v1",
     },
     {"tilld.tracing"},
@@ -97,6 +98,7 @@ OUTSIDE = {
     "till_cli": {"tilld.cli"},
     "peewee": {
         "tilld.database",
+        "tilld.rows",
         "tilld.tables",
         "tilld.statements",
         "tilld.transactions",

@@ -186,15 +186,16 @@ async def test_what_is_paid_while_it_is_looked_at_is_no_difference(till, lightni
                 await till.followed(invoices[0].node_id, 1)
         return await stored(hashes)
 
-    page = till.store.page
+    pages = till.store.pages
 
-    async def ordered_meanwhile(after):
+    async def ordered_meanwhile():
         if len(invoices) == 1:
             invoices.append(await till.create())
             pays.append(invoices[1])
-        return await page(after)
+        async for page in pages():
+            yield page
 
-    monkeypatch.setattr(till.store, "page", ordered_meanwhile)
+    monkeypatch.setattr(till.store, "pages", ordered_meanwhile)
     monkeypatch.setattr(till.store, "get_by_payment_hashes", paid_meanwhile)
 
     report = await examine(till, repair=repair)

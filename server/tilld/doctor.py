@@ -47,6 +47,7 @@ class Report:
     of_other_nodes: int = 0
     deleted: int = 0
     unpaid: int = 0
+    unreadable: int = 0
     missing: list[NodeInvoice] = field(default_factory=list)
     settled: list[Invoice] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
@@ -55,8 +56,8 @@ class Report:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing differs, and nothing is missing here that was paid."""
-        return not (self.differences or self.missing) and self.totals == self.counted
+        """Whether nothing differs, nothing is missing here that was paid, and all could be read."""
+        return not (self.differences or self.missing or self.unreadable) and self.totals == self.counted
 
 
 class Doctor:
@@ -113,9 +114,10 @@ class Doctor:
 
     async def _read_store(self, report: Report, met: set[bytes]) -> set[str]:
         """The payment hashes of what the node did not list."""
-        suspects, read, after = set(), 0, ""
+        suspects, read = set(), 0
         with Progress("reading the store's invoices", (await self._store.totals()).invoices) as progress:
-            while page := await self._store.page(after):
+            async for page, unreadable in self._store.pages():
+                report.unreadable += unreadable
                 ours = [invoice for invoice in page if invoice.node_id == report.node_id]
                 if ours:
                     report.first = report.first or ours[0].created_at
@@ -125,7 +127,7 @@ class Doctor:
                 suspects |= {
                     each.payment_hash for each in ours if bytes.fromhex(each.payment_hash) not in met
                 }
-                after, read = page[-1].id, read + len(page)
+                read += len(page) + unreadable
                 progress.at(read)
         return suspects
 

@@ -31,6 +31,7 @@ from tilld.follower import Follower
 from tilld.hub import Hub
 from tilld.observer import Headers, Observer, Span, code_of
 from tilld.pipeline import Refused
+from tilld.rows import Rows
 from tilld.store import Store
 from tilld.times import unix_seconds
 
@@ -171,6 +172,9 @@ class _Scraped(Collector):
             ),
             CounterMetricFamily(
                 "till_log_lines_lost", "Log lines that could not be written", output.stderr().lost
+            ),
+            CounterMetricFamily(
+                "till_unreadable_rows", "Rows of the database that could not be read", Rows.unreadable
             ),
         ]
         # Without a certificate it has no value, rather than one that looks like an expiry.

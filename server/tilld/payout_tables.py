@@ -5,6 +5,7 @@ from typing import Any
 from peewee import BigIntegerField, BooleanField, CharField, CompositeKey, Model, TextField
 
 from tilld.invreq import Invreq
+from tilld.rows import Rows
 from tilld.times import stored_time, unix_seconds
 
 
@@ -101,6 +102,11 @@ def row_of_invreq(invreq: Invreq) -> tuple[Any, ...]:
     )
 
 
+def place_of(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return what a user's list is sorted by, of a row that may be unreadable."""
+    return row[12], row[0]
+
+
 def invreq_of(row: tuple[Any, ...]) -> Invreq:
     """An invoice request from its row."""
     internal_id, invreq_id, *asked, single_use, expiry, node_id, bolt12, created_at = row[:13]
@@ -116,3 +122,6 @@ def invreq_of(row: tuple[Any, ...]) -> Invreq:
         None if failed_at is None else stored_time(failed_at),
     )
     return Invreq(*(internal_id, invreq_id or "", *asked, *facts))
+
+
+INVREQS = Rows(Invreqs.id, invreq_of)

@@ -5,6 +5,7 @@ from typing import Any
 import peewee
 
 from tilld.invoice import Invoice
+from tilld.rows import Rows
 from tilld.sending import Sending, State
 from tilld.store import PAGE, Store
 from tilld.tables import Invoices, Sendings, compiled
@@ -42,12 +43,11 @@ class SendingStore:
 
     async def latest(self, username: str, label: str) -> Sending | None:
         """The last attempt of a user under a label."""
-        rows = await self._store.read(self._latest, username, label, 1)
-        return _sending(rows[0]) if rows else None
+        return SENDINGS.first(await self._store.read(self._latest, username, label, 1))
 
     async def under_way(self, node_id: str) -> list[Sending]:
         """Attempts of a node whose outcome is not known, the oldest first; at most 1000."""
-        return [_sending(row) for row in await self._store.read(self._under_way, node_id, PAGE)]
+        return SENDINGS.all(await self._store.read(self._under_way, node_id, PAGE))
 
     async def begin(self, sending: Sending) -> bool:
         """Write down that an attempt will be made; tells whether it is ours to make.
@@ -94,3 +94,6 @@ def _row(sending: Sending) -> tuple[Any, ...]:
 def _sending(row: tuple[Any, ...]) -> Sending:
     *asked, created_at, state, code, reason = row
     return Sending(*(*asked, stored_time(created_at), State(state), code, reason))
+
+
+SENDINGS = Rows(Sendings.node_label, _sending, lambda sending: sending.type)

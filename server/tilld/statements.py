@@ -47,7 +47,7 @@ class Statements:
             self.recount = compiled(Tallies.insert_from(_counted(), Tallies._meta.sorted_fields))
             self.updated_index = compiled(Nodes.select(Nodes.updated_index).where(Nodes.id == ""))
             self.follow = compiled(Nodes.update(updated_index=0).where(Nodes.id == ""))
-            self.last_node = compiled(Nodes.select(Nodes.info).order_by(Nodes.seen_at.desc()).limit(1))
+            self.last_node = compiled(Nodes.select().order_by(Nodes.seen_at.desc()).limit(1))
             self.add_node = compiled(
                 Nodes.insert(id="", updated_index=0, info="", seen_at=0).on_conflict_ignore()
             )

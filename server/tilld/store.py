@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime
@@ -15,15 +15,15 @@ from typing import Any, TypeVar
 import peewee
 import structlog
 
-from tilld.database import close_database, drop_connection
+from tilld.database import close_database, drop_connection, logged
 from tilld.database_files import DatabaseFiles
-from tilld.errors import Internal, TillError, Unavailable
+from tilld.errors import Internal, Unavailable
 from tilld.group_commit import GroupCommit
 from tilld.invoice import Creator, Invoice, Seen
 from tilld.node_info import NodeInfo
 from tilld.observer import NOBODY, Observer
 from tilld.recent import Recent
-from tilld.tables import invoice_of
+from tilld.tables import INVOICES, NODES
 from tilld.times import unix_seconds
 from tilld.totals import Totals
 from tilld.transactions import Transactions, padded
@@ -63,7 +63,7 @@ class Store:
         try:
             [(secret,)] = self._once_more(lambda: self._do.rows(self._sql.secret))
         except peewee.PeeweeException as reason:
-            raise _logged(reason) from None
+            raise logged(reason) from None
         self.secret = bytes.fromhex(secret)
 
     async def close(self) -> None:
@@ -115,9 +115,13 @@ class Store:
         """Find those that are there of at most 1000 invoices, in any order."""
         return await self._find_many(self._sql.by_payment_hashes, payment_hashes)
 
-    async def page(self, after_id: str) -> list[Invoice]:
-        """At most 1000 invoices, by internal id, of those beyond one."""
-        return [invoice_of(row) for row in await self._read(self._sql.after_id, after_id, PAGE)]
+    async def pages(self) -> AsyncIterator[tuple[list[Invoice], int]]:
+        """Yield all invoices by internal id, at most 1000 at a time, and how many rows were unreadable."""
+        after_id = ""
+        while rows := await self._read(self._sql.after_id, after_id, PAGE):
+            invoices = INVOICES.all(rows)
+            yield invoices, len(rows) - len(invoices)
+            after_id = rows[-1][0]
 
     async def adopt(self, invoices: Sequence[Invoice]) -> list[Invoice]:
         """Add invoices with what became of them, unless they are there already. Returns those added."""
@@ -135,7 +139,7 @@ class Store:
     async def overdue(self, node_id: str, expired_before: datetime) -> list[Invoice]:
         """Open invoices of a node whose time was over before then; at most 1000, the oldest first."""
         rows = await self._read(self._sql.overdue, node_id, unix_seconds(expired_before), PAGE)
-        return [invoice_of(row) for row in rows]
+        return INVOICES.all(rows)
 
     async def updated_index(self, node_id: str) -> int:
         """How far a node's updates were followed; 0 for a node that was never seen."""
@@ -148,9 +152,8 @@ class Store:
         await self._write(lambda: self._do.remember_node(info.id, *facts))
 
     async def last_node(self) -> NodeInfo | None:
-        """The node that was seen last, as it was then."""
-        rows = await self._read(self._sql.last_node, 1)
-        return NodeInfo.from_json(json.loads(rows[0][0])) if rows else None
+        """The node that was seen last, as it was then; None where that cannot be read."""
+        return next(iter(NODES.all(await self._read(self._sql.last_node, 1))), None)
 
     def check_files(self) -> None:
         """Make sure that the files of the database are still those that were opened. Raises Unavailable."""
@@ -225,14 +228,13 @@ class Store:
                 self._totals.forget()
 
     async def _find(self, sql: str, *values: Any) -> Invoice | None:
-        rows = await self._read(sql, *values)
-        return invoice_of(rows[0]) if rows else None
+        return INVOICES.first(await self._read(sql, *values))
 
     async def _find_many(self, statement: Callable[[int], str], keys: Sequence[str]) -> list[Invoice]:
         if not keys:
             return []
         values = padded(keys)
-        return [invoice_of(row) for row in await self._read(statement(len(values)), *values)]
+        return INVOICES.all(await self._read(statement(len(values)), *values))
 
     async def _read(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._observer.store_call("read"):
@@ -241,14 +243,14 @@ class Store:
             try:
                 return self._do.rows(sql, *values)
             except peewee.PeeweeException as reason:
-                raise _logged(reason) from None
+                raise logged(reason) from None
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], Done]) -> Done:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(threads, lambda: self._once_more(work))
         except peewee.PeeweeException as reason:
-            raise _logged(reason) from None
+            raise logged(reason) from None
 
     def _kept(self, work: Callable[[], Done]) -> Done:
         """Do it, and make sure that it was not written into a file that is gone."""
@@ -270,19 +272,3 @@ class Store:
             drop_connection(self._database)
             self._files.reopened()
             return work()
-
-
-def _logged(reason: peewee.PeeweeException) -> TillError:
-    """Log why the database failed; returns what a caller hears, which is only that it did."""
-    if isinstance(reason, peewee.DataError | peewee.IntegrityError):
-        log.error("store refused a row", reason=str(reason))
-        return Internal()
-    log.error("store failed", reason=_first_cause(reason))
-    return Unavailable("the store is unavailable; try again later")
-
-
-def _first_cause(reason: BaseException) -> str:
-    """What went wrong first: of a full disk SQLite rolls back by itself, and a second time fails."""
-    while reason.__context__:
-        reason = reason.__context__
-    return str(reason)

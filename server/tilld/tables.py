@@ -1,10 +1,13 @@
 """The tables, as Peewee models, and invoices as rows. Only the store reads and writes them."""
 
+import json
 from typing import Any
 
 from peewee import BigIntegerField, BooleanField, CharField, CompositeKey, IntegerField, Model, TextField
 
 from tilld.invoice import Invoice, Payment
+from tilld.node_info import NodeInfo
+from tilld.rows import Rows
 from tilld.times import stored_time, unix_seconds
 
 
@@ -153,10 +156,18 @@ def row_of(invoice: Invoice) -> tuple[Any, ...]:
 
 
 def invoice_of(row: tuple[Any, ...]) -> Invoice:
-    """An invoice from its row."""
+    """An invoice from its row. Raises ValueError for half a payment."""
     *asked, created_at, expires_at, expired, pay_index, amount_received_msat, paid_at = row
-    payment = None if paid_at is None else Payment(pay_index, amount_received_msat, stored_time(paid_at))
+    payment = None
+    if paid_at is not None:
+        if pay_index is None or amount_received_msat is None:
+            raise ValueError("paid_at is there without pay_index and amount_received_msat")
+        payment = Payment(pay_index, amount_received_msat, stored_time(paid_at))
     return Invoice(*(*asked, stored_time(created_at), stored_time(expires_at), payment, bool(expired)))
+
+
+INVOICES = Rows(Invoices.invoice_id, invoice_of, lambda invoice: invoice.type)
+NODES = Rows(Nodes.id, lambda row: NodeInfo.from_json(json.loads(row[2])))
 
 
 def compiled(query: Any) -> str:

@@ -9,7 +9,7 @@ import peewee
 
 from tilld.invoice import Creator, Invoice, Seen, Status
 from tilld.statements import Statements
-from tilld.tables import invoice_of, row_of
+from tilld.tables import INVOICES, row_of
 from tilld.times import unix_seconds
 from tilld.totals import Totals
 
@@ -93,7 +93,7 @@ class Transactions:
             batch = padded(facts[start : start + SETTLED_AT_ONCE])
             hashes = [payment_hash for payment_hash, *_ in batch]
             rows = self.rows(statement(len(batch)), *chain(*batch), *values, *hashes, node_id)
-            yield from map(invoice_of, rows)
+            yield from INVOICES.all(rows)
 
     def _add_to_tallies(self, figures: Callable[[Invoice], Totals], invoices: Iterable[Invoice]) -> None:
         of_creators: defaultdict[Creator, list[Totals]] = defaultdict(list)
