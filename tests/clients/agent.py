@@ -118,8 +118,8 @@ async def running(client: str, log: Path, variables: dict[str, str]) -> AsyncIte
     """
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
-            CLIENTS / client / "agent",
-            env=ENVIRONMENT | variables, stdin=PIPE, stdout=PIPE, stderr=errors, limit=2**20, start_new_session=True,
+            CLIENTS / client / "agent", env=ENVIRONMENT | variables,
+            stdin=PIPE, stdout=PIPE, stderr=errors, limit=2**20, start_new_session=True,
         )  # fmt: skip
         try:
             yield Agent(process)

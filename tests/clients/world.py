@@ -103,7 +103,11 @@ async def world(
         # Bound, but not listening: nobody else can be there.
         nowhere.bind(ANY_PORT)
         host, port = nowhere.getsockname()
-        names |= {"nowhere": f"{host}:{port}", "elsewhere": f"0.0.0.0:{port}", "dead_proxy": _proxy(host, port)}
+        names |= {
+            "nowhere": f"{host}:{port}",
+            "elsewhere": f"0.0.0.0:{port}",
+            "dead_proxy": _proxy(host, port),
+        }
         await node.start()
         stack.push_async_callback(node.stop)
         for name, options in (keys or {}).items():
@@ -121,7 +125,8 @@ async def world(
 
 def _proxy(host: str, port: int) -> dict[str, str]:
     """An environment that sends everything through a proxy, as far as variables can say it."""
-    variables = dict.fromkeys(PROXY_VARIABLES, f"http://{host}:{port}") | {"no_proxy": "", "no_grpc_proxy": ""}
+    variables = dict.fromkeys(PROXY_VARIABLES, f"http://{host}:{port}")
+    variables |= {"no_proxy": "", "no_grpc_proxy": ""}
     java = f"-Dhttps.proxyHost={host} -Dhttps.proxyPort={port} -Dhttp.nonProxyHosts="
     return {
         **variables,
