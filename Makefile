@@ -119,10 +119,10 @@ must_have = command -v $(1) >/dev/null || { echo "$@ needs $(2): there is no $(1
 lock: .venv/.dev ## Pin the newest versions of all dependencies
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \
-	  --overrides requirements-overrides.txt --no-emit-package lightning-till-client --quiet \
+	  --no-emit-package lightning-till-client --quiet \
 	  --extra cli pyproject.toml clients/python/pyproject.toml --output-file requirements.txt
 	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \
-	  --overrides requirements-overrides.txt --constraints requirements.txt \
+	  --constraints requirements.txt \
 	  --no-emit-package lightning-till-client --quiet --extra otel --extra cli --group dev \
 	  pyproject.toml clients/python/pyproject.toml --output-file requirements-dev.txt
 	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \

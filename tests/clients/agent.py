@@ -111,12 +111,15 @@ class Agent:
 
 
 @asynccontextmanager
-async def running(client: str, log: Path) -> AsyncIterator[Agent]:
-    """Run a client's agent for as long as the context lasts; `log` is for its standard error."""
+async def running(client: str, log: Path, variables: dict[str, str]) -> AsyncIterator[Agent]:
+    """Run a client's agent for as long as the context lasts.
+
+    log: for its standard error. variables: of its environment, beside those that all agents have.
+    """
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
-            CLIENTS / client / "agent",
-            env=ENVIRONMENT, stdin=PIPE, stdout=PIPE, stderr=errors, limit=2**20, start_new_session=True,
+            CLIENTS / client / "agent", env=ENVIRONMENT | variables,
+            stdin=PIPE, stdout=PIPE, stderr=errors, limit=2**20, start_new_session=True,
         )  # fmt: skip
         try:
             yield Agent(process)

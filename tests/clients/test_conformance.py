@@ -15,9 +15,10 @@ pytestmark = pytest.mark.timeout(120, func_only=True)
 async def test_conformance(client, case, worlds, tmp_path):
     wanted = case.get("till", {})
     world = await worlds.get(wanted)
+    variables = suite.filled(case.get("environment", {}), world.names)
     log = tmp_path / f"{client}.log"
     try:
-        async with agent.running(client, log) as running:
+        async with agent.running(client, log, variables) as running:
             await Scenario(running, world).run(case["steps"])
             async with asyncio.timeout(10):
                 assert await running.end() == 0, "at the end of its input the agent must exit with 0"

@@ -21,6 +21,8 @@ from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld.lightningd import play_money
 
 ENDS = {"kill": signal.SIGKILL, "stop": signal.SIGTERM}
+# Where libraries look for a proxy, in small letters and in capitals.
+PROXY_VARIABLES = ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy")
 
 
 class World:
@@ -100,7 +102,12 @@ async def world(
         nowhere = stack.enter_context(socket.socket())
         # Bound, but not listening: nobody else can be there.
         nowhere.bind(ANY_PORT)
-        names["nowhere"] = "{}:{}".format(*nowhere.getsockname())
+        host, port = nowhere.getsockname()
+        names |= {
+            "nowhere": f"{host}:{port}",
+            "elsewhere": f"0.0.0.0:{port}",
+            "dead_proxy": _proxy(host, port),
+        }
         await node.start()
         stack.push_async_callback(node.stop)
         for name, options in (keys or {}).items():
@@ -110,10 +117,23 @@ async def world(
         till = Replica(directory, *arguments, **settings or {})
         stack.push_async_callback(till.close)
         await till.start()
-        names["till"] = till.address
+        names |= {"till": till.address, "localhost": "localhost:{}".format(till.address.rpartition(":")[2])}
         if front:
             names["front"] = await stack.enter_async_context(_front(directory, till.address))
         yield World(till, node, names)
+
+
+def _proxy(host: str, port: int) -> dict[str, str]:
+    """An environment that sends everything through a proxy, as far as variables can say it."""
+    variables = dict.fromkeys(PROXY_VARIABLES, f"http://{host}:{port}")
+    variables |= {"no_proxy": "", "no_grpc_proxy": ""}
+    java = f"-Dhttps.proxyHost={host} -Dhttps.proxyPort={port} -Dhttp.nonProxyHosts="
+    return {
+        **variables,
+        **{name.upper(): value for name, value in variables.items()},
+        "GRPC_PROXY_EXP": f"{host}:{port}",
+        "JAVA_TOOL_OPTIONS": java,
+    }
 
 
 @asynccontextmanager

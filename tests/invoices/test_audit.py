@@ -18,6 +18,7 @@ from tilld.lightningd.rpc import Pipeline
 async def till(tmp_path, database_url, monkeypatch):
     monkeypatch.setattr(doctor_module, "SETTLING_SECONDS", 0)
     monkeypatch.setattr(doctor_module, "LOOKED_UP_AT_ONCE", 2)
+    monkeypatch.setattr(doctor_module, "LISTED_AT_ONCE", 2)
     monkeypatch.setattr(node_module, "PAGE", 3)
     monkeypatch.setattr(store_module, "PAGE", 2)
     till = Parts(tmp_path, database_url)
@@ -186,18 +187,50 @@ async def test_what_is_paid_while_it_is_looked_at_is_no_difference(till, lightni
                 await till.followed(invoices[0].node_id, 1)
         return await stored(hashes)
 
-    page = till.store.page
+    pages = till.store.pages
 
-    async def ordered_meanwhile(after):
+    async def ordered_meanwhile():
         if len(invoices) == 1:
             invoices.append(await till.create())
             pays.append(invoices[1])
-        return await page(after)
+        async for page in pages():
+            yield page
 
-    monkeypatch.setattr(till.store, "page", ordered_meanwhile)
+    monkeypatch.setattr(till.store, "pages", ordered_meanwhile)
     monkeypatch.setattr(till.store, "get_by_payment_hashes", paid_meanwhile)
 
     report = await examine(till, repair=repair)
 
     assert not pays
     assert (report.is_clean, report.settled) == (True, [])
+
+
+@pytest.mark.parametrize("repair", [False, True])
+async def test_many_that_differ_are_listed_and_not_looked_up_one_by_one(
+    till, lightningd, monkeypatch, repair
+):
+    """Paid ones and ones that the node has deleted: the calls are as many as the pages."""
+    invoices = [await till.create() for _ in range(12)]
+    for invoice in invoices[:7]:
+        await lightningd.pay(invoice.bolt11)
+    for invoice in invoices[7:]:
+        await till.node._rpc.call("delinvoice", {"label": invoice.invoice_id, "status": "unpaid"})
+    pages = 0
+    read = till.node.invoices
+
+    async def counted(after):
+        nonlocal pages
+        pages += 1
+        return await read(after)
+
+    monkeypatch.setattr(till.node, "invoices", counted)
+    monkeypatch.setattr(till.node, "find_by_payment_hash", None)
+
+    report = await examine(till, repair=repair)
+
+    lost = {each.invoice_id: "unpaid here, not at the node" for each in invoices[7:]}
+    waiting = {each.invoice_id: "unpaid here, paid at the node" for each in invoices[:7]}
+    assert found(report) == (lost if repair else lost | waiting)
+    assert {each.invoice_id for each in report.settled} == (set(waiting) if repair else set())
+    # Of at most three invoices each, and an empty one at the end.
+    assert pages == 4 * (1 + doctor_module.LOOKS)

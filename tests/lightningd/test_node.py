@@ -4,9 +4,9 @@ import asyncio
 import hashlib
 import time
 
-import bolt11
 import pytest
 
+from lightningd_simulator.bolts import bolt11
 from tests.conftest import eventually
 from tests.support.nodes import LIGHTNINGD, real_node, simulated_node
 from tests.support.samples import NODE_ID, an_order
@@ -92,14 +92,14 @@ async def test_an_invoice_asks_for_what_was_ordered(node, new_id, fields, amount
 
     issued = await node.invoice(invoice_id, order)
 
-    decoded = bolt11.decode(issued.bolt11)
+    decoded = bolt11.read(issued.bolt11)
     assert decoded.amount_msat == amount_msat
     assert (decoded.description or "") == description
     assert decoded.expiry == order.expiry
     assert decoded.payment_hash == issued.payment_hash
     assert decoded.payee == issued.node_id == await node.identity()
     # lightningd reads its clock once for the bolt11 and once for the expiry.
-    assert issued.expires_at.timestamp() - (decoded.date + order.expiry) in (0, 1)
+    assert issued.expires_at.timestamp() - (decoded.created_at + order.expiry) in (0, 1)
 
 
 async def test_of_a_long_description_the_hash_is_in_the_invoice(node, new_id):
@@ -108,7 +108,7 @@ async def test_of_a_long_description_the_hash_is_in_the_invoice(node, new_id):
 
     issued = await node.invoice(invoice_id, an_order(description="é" * 320))
 
-    decoded = bolt11.decode(issued.bolt11)
+    decoded = bolt11.read(issued.bolt11)
     assert decoded.description_hash == hashlib.sha256(("é" * 320).encode()).hexdigest()
     assert await node.description(issued.payment_hash) == "é" * 320
 

@@ -1,6 +1,8 @@
 #include "till/client.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <regex>
 #include <utility>
 #include <vector>
 
@@ -39,6 +41,41 @@ class KeySenderFactory : public experimental::ClientInterceptorFactoryInterface 
   const std::string authorization_;
 };
 
+/// The variable that gRPC takes a proxy from, unless no_proxy names the host; null: there is none.
+const char* ProxyVariable() {
+  for (const char* each : {"grpc_proxy", "https_proxy", "http_proxy"}) {
+    if (const char* proxy = std::getenv(each); proxy && *proxy) return each;
+  }
+  return nullptr;
+}
+
+/// Names the proxy in the error of a call that has not come to Till: gRPC's own has its address as if it were Till's.
+class ProxyNamer : public experimental::Interceptor {
+ public:
+  void Intercept(experimental::InterceptorBatchMethods* methods) override {
+    if (methods->QueryInterceptionHookPoint(experimental::InterceptionHookPoints::POST_RECV_STATUS)) {
+      auto* status = methods->GetRecvStatus();
+      const char* variable = ProxyVariable();
+      if (variable && status->error_code() == grpc::StatusCode::UNAVAILABLE && Code(*status).empty()) {
+        *status = {status->error_code(),
+                   status->error_message() + " (through the proxy in " + variable + ", unless no_proxy has Till's host)",
+                   status->error_details()};
+      }
+    }
+    methods->Proceed();
+  }
+};
+
+class ProxyNamerFactory : public experimental::ClientInterceptorFactoryInterface {
+ public:
+  experimental::Interceptor* CreateClientInterceptor(experimental::ClientRpcInfo*) override { return new ProxyNamer; }
+};
+
+bool IsLoopback(const std::string& address) {
+  static const std::regex loopback(R"((dns:(//[^/]*/)?|ipv[46]:)?(localhost|127(\.\d+){3}|\[::1\])(:\d+)?)");
+  return std::regex_match(address, loopback);
+}
+
 /// A key without what gRPC would end the program for.
 std::string Visible(std::string key) {
   key.erase(std::remove_if(key.begin(), key.end(), [](char each) { return each <= ' ' || each > '~'; }), key.end());
@@ -59,6 +96,12 @@ Client::Client(const std::string& address, const Options& options) {
   std::vector<std::unique_ptr<experimental::ClientInterceptorFactoryInterface>> interceptors;
   if (const auto key = Visible(options.key); !key.empty()) {
     interceptors.push_back(std::make_unique<KeySenderFactory>(key));
+  }
+  if (IsLoopback(address)) {
+    // A proxy could not reach it.
+    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  } else {
+    interceptors.push_back(std::make_unique<ProxyNamerFactory>());
   }
   const auto channel = experimental::CreateCustomChannelWithInterceptors(address, options.credentials, arguments,
                                                                          std::move(interceptors));

@@ -55,6 +55,7 @@ func NewClient(address string, options ...grpc.DialOption) (*Client, error) {
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		// What a name server says must not have an invoice created twice.
 		grpc.WithDisableServiceConfig(),
+		grpc.WithChainUnaryInterceptor(nameProxy(address)),
 	}
 	conn, err := grpc.NewClient(address, append(defaults, options...)...)
 	if err != nil {

@@ -1,24 +1,46 @@
 """Payment requests: signed with the node's key as lightningd does it, and read again."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 
-import bolt11
-from bitstring import Bits
-from bolt11 import Bolt11, Features, TagChar, Tags
-from coincurve import PrivateKey
+from coincurve import PrivateKey, PublicKey
 from coincurve.ecdsa import cdata_to_der, deserialize_recoverable, recoverable_convert
 
+from lightningd_simulator.bolts import bech32
 from lightningd_simulator.rpc.answers import NodeAborted
 
 CURRENCY = "bcrt"
-FEATURES = "02024100"
 FINAL_CLTV_EXPIRY = 10
 
+_FEATURES = 0x02024100
+_DEFAULT_EXPIRY, _DEFAULT_CLTV_EXPIRY = 3600, 18
 _MSAT_PER_BTC = 10**11
-# Five-bit groups, the first one not zero.
-_FEATURE_BITS = Features.from_bitstring(Bits(hex=FEATURES)[2:])
-_PREFIX = re.compile(r"ln(?:bcrt|bc|tbs|tb)(\d+[munp]?)?")
+_PREFIX = re.compile(r"ln(bcrt|bc|tbs|tb)(?:(\d+)(\D*))?")
+# Tenths of a millisatoshi.
+_UNITS = {"": 10 * _MSAT_PER_BTC, "m": 10**9, "u": 10**6, "n": 10**3, "p": 1}
+# In letters.
+_TIME, _SIGNATURE, _HASH = 7, 104, 52
+_SIZES = {"p": _HASH, "h": _HASH, "s": _HASH}
+
+
+@dataclass(frozen=True, slots=True)
+class Bolt11Invoice:
+    """What an invoice says; the signature is DER, and all bytes are in hex."""
+
+    currency: str
+    created_at: int
+    expiry: int
+    payee: str
+    amount_msat: int | None
+    description: str | None
+    description_hash: str | None
+    min_final_cltv_expiry: int
+    payment_secret: str
+    features: str | None
+    payment_hash: str
+    signature: str
 
 
 def new_private_key() -> str:
@@ -54,36 +76,62 @@ def sign(
     """
     if expiry >= 2**60:
         raise NodeAborted("an expiry of 2**60 seconds or more")
-    tags = Tags()
-    tags.add(TagChar.payment_secret, payment_secret(payment_preimage))
-    tags.add(TagChar.payment_hash, sha256(bytes.fromhex(payment_preimage)).hexdigest())
+    fields = {
+        "s": bech32.letters_of(bytes.fromhex(payment_secret(payment_preimage))),
+        "p": bech32.letters_of(sha256(bytes.fromhex(payment_preimage)).digest()),
+    }
     if hash_only:
-        tags.add(TagChar.description_hash, sha256(description.encode()).hexdigest())
+        fields["h"] = bech32.letters_of(sha256(description.encode()).digest())
     else:
-        tags.add(TagChar.description, description)
-    # The library writes 0 as a field without content, which nobody can read.
-    if expiry != 3600:
-        tags.add(TagChar.expire_time, max(expiry, 1))
-    tags.add(TagChar.min_final_cltv_expiry, max(cltv % 2**16, 1))
-    tags.add(TagChar.features, _FEATURE_BITS)
-    # The amount goes in with the currency: the library's own way loses three digits from 1000 BTC on.
-    prefix = CURRENCY + (_amount(amount_msat) if amount_msat else "")
-    return bolt11.encode(Bolt11(currency=prefix, date=created_at, tags=tags), private_key)
+        fields["d"] = bech32.letters_of(description.encode())
+    if expiry != _DEFAULT_EXPIRY:
+        fields["x"] = bech32.letters_of_number(expiry)
+    fields["c"] = bech32.letters_of_number(cltv % 2**16)
+    fields["9"] = bech32.letters_of_number(_FEATURES)
+    prefix = f"ln{CURRENCY}{_amount(amount_msat) if amount_msat else ''}"
+    letters = bech32.letters_of_number(created_at, _TIME)
+    letters += "".join(
+        name + bech32.letters_of_number(len(value), 2) + value for name, value in fields.items()
+    )
+    signature = PrivateKey.from_hex(private_key).sign_recoverable(_signed(prefix, letters))
+    return bech32.with_checksum(prefix, letters + bech32.letters_of(signature))
 
 
-def read(invoice: str) -> Bolt11:
+def read(string: str) -> Bolt11Invoice:
     """Read an invoice, in lower case, of any network.
 
     Raises ValueError with lightningd's words.
     """
-    try:
-        found = bolt11.decode(invoice)
-    except Exception:  # the library has many, and not all are its own
-        raise ValueError("Bad bech32 string") from None
-    prefix = _PREFIX.fullmatch(invoice.rpartition("1")[0])
-    if prefix and (amount := prefix[1]) and re.fullmatch(r"\d*[1-9]p", amount):
-        raise ValueError(f"Invalid sub-millisatoshi amount '{amount}'")
-    return found
+    prefix, letters = bech32.without_checksum(string)
+    currency, amount_msat = _read_prefix(prefix)
+    if len(letters) < _TIME + _SIGNATURE:
+        raise ValueError("can't read signature: truncated")
+    content, signature = letters[:-_SIGNATURE], bech32.bytes_of(letters[-_SIGNATURE:])
+    fields = dict(reversed(list(_fields(content[_TIME:]))))
+    for field, problem in (
+        ("p", "No valid 'p' field found"),
+        ("s", "Missing required payment secret (s field)"),
+    ):
+        if field not in fields:
+            raise ValueError(problem)
+    if not fields.keys() & {"d", "h"}:
+        raise ValueError("must have either 'd' or 'h' field")
+    in_hex = {name: bech32.bytes_of(fields[name]).hex() for name in _SIZES if name in fields}
+    payee, der = _checked(signature, _signed(prefix, content))
+    return Bolt11Invoice(
+        currency=currency,
+        created_at=bech32.number_of(content[:_TIME]),
+        expiry=_number(fields, "x", _DEFAULT_EXPIRY),
+        payee=payee,
+        amount_msat=amount_msat,
+        description=_text(fields["d"]) if "d" in fields else None,
+        description_hash=in_hex.get("h"),
+        min_final_cltv_expiry=_number(fields, "c", _DEFAULT_CLTV_EXPIRY),
+        payment_secret=in_hex["s"],
+        features=_bits(fields["9"]) if "9" in fields else None,
+        payment_hash=in_hex["p"],
+        signature=der,
+    )
 
 
 def looks_like_one(string: str) -> bool:
@@ -91,18 +139,69 @@ def looks_like_one(string: str) -> bool:
     return bool(_PREFIX.fullmatch(string.rpartition("1")[0]))
 
 
-def der_signature(invoice: Bolt11) -> str:
-    """Write the signature of an invoice as lightningd shows it, in hex."""
-    if not invoice.signature:
-        raise ValueError("not signed")
-    recoverable = deserialize_recoverable(invoice.signature.signature_data)
-    return bytes(cdata_to_der(recoverable_convert(recoverable))).hex()
-
-
 def _amount(amount_msat: int) -> str:
     if amount_msat % _MSAT_PER_BTC == 0:
         return str(amount_msat // _MSAT_PER_BTC)
     # lightningd counts tenths of a millisatoshi in 64 bits, so amounts from 2**64/10 on wrap.
     amount = amount_msat * 10 % 2**64
-    units = {"m": 10**9, "u": 10**6, "n": 10**3, "p": 1}
-    return next(f"{amount // size}{unit}" for unit, size in units.items() if amount % size == 0)
+    return next(f"{amount // size}{unit}" for unit, size in _UNITS.items() if unit and amount % size == 0)
+
+
+def _read_prefix(prefix: str) -> tuple[str, int | None]:
+    found = _PREFIX.fullmatch(prefix)
+    if not found:
+        raise ValueError(f"Unknown chain {prefix.removeprefix('ln')}")
+    currency, digits, unit = found.groups()
+    if digits is None:
+        return currency, None
+    if unit not in _UNITS:
+        raise ValueError(f"Invalid amount postfix '{unit}'")
+    amount_msat, rest = divmod(int(digits) * _UNITS[unit], 10)
+    if rest:
+        raise ValueError(f"Invalid sub-millisatoshi amount '{digits}p'")
+    return currency, amount_msat
+
+
+def _signed(prefix: str, letters: str) -> bytes:
+    return prefix.encode() + bech32.bytes_of(letters, filled=True)
+
+
+def _fields(letters: str) -> Iterator[tuple[str, str]]:
+    """Cut out the fields; one of a fixed size that has another is none."""
+    while letters:
+        name, size = letters[0], bech32.number_of(letters[1:3])
+        if len(letters) < 3 + size:
+            raise ValueError(f"{name}: truncated")
+        value, letters = letters[3 : 3 + size], letters[3 + size :]
+        if _SIZES.get(name, size) == size:
+            yield name, value
+
+
+def _checked(signature: bytes, message: bytes) -> tuple[str, str]:
+    """Tell who signed, and the signature as DER."""
+    try:
+        recoverable = deserialize_recoverable(signature)
+        payee = PublicKey.from_signature_and_message(signature, message)
+        return payee.format().hex(), cdata_to_der(recoverable_convert(recoverable)).hex()
+    except Exception:  # the library raises no class of its own
+        raise ValueError("signature recovery failed") from None
+
+
+def _number(fields: dict[str, str], name: str, default: int) -> int:
+    letters = fields.get(name)
+    if letters is None:
+        return default
+    if letters.startswith("q"):
+        raise ValueError(f"{name}: not a minimal value")
+    return bech32.number_of(letters)
+
+
+def _text(letters: str) -> str:
+    try:
+        return bech32.bytes_of(letters).decode()
+    except UnicodeDecodeError:
+        raise ValueError("d: invalid utf8") from None
+
+
+def _bits(letters: str) -> str:
+    return bech32.number_of(letters).to_bytes((len(letters) * 5 + 7) // 8).hex()

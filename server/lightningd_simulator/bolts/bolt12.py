@@ -1,13 +1,13 @@
 """BOLT 12 strings: TLV fields in bech32 without a checksum, signed over the root of a Merkle tree."""
 
-import binascii
 import re
-from base64 import b32decode, b32encode
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import TypeAlias
 
 from coincurve import PrivateKey, PublicKeyXOnly
+
+from lightningd_simulator.bolts import bech32
 
 # By type, in ascending order.
 Fields: TypeAlias = dict[int, bytes]
@@ -19,14 +19,11 @@ _SIGNATURES = range(240, 1001)
 _OF_REQUEST = (range(160), range(10**9, 3 * 10**9))
 # Size in bytes, and the byte that comes before them.
 _LONG_NUMBERS = ((2, 0xFD), (4, 0xFE), (8, 0xFF))
-_BECH32 = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-_BASE32 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_TO_BECH32, _FROM_BECH32 = bytes.maketrans(_BASE32, _BECH32), bytes.maketrans(_BECH32, _BASE32)
 
 
 def write(prefix: str, fields: Fields) -> str:
     """Write fields as a string with a prefix such as `lnr`."""
-    return f"{prefix}1{_bech32(b''.join(_records(fields)))}"
+    return f"{prefix}1{bech32.letters_of(b''.join(_records(fields)))}"
 
 
 def data_of(string: str) -> tuple[str, bytes]:
@@ -37,11 +34,10 @@ def data_of(string: str) -> tuple[str, bytes]:
     string = re.sub(r"(?<=.)\+\s*(?=.)", "", string)
     prefix, separator, letters = string.lower().partition("1")
     try:
-        digits = letters.encode().translate(_FROM_BECH32)
-        data = b32decode(digits + b"=" * (-len(digits) % 8))
-    except binascii.Error:
+        data = bech32.bytes_of(letters)
+    except ValueError:
         data = b""
-    if not separator or string not in (string.lower(), string.upper()) or _bech32(data) != letters:
+    if not separator or string not in (string.lower(), string.upper()) or bech32.letters_of(data) != letters:
         raise ValueError("invalid bech32 string")
     return prefix, data
 
@@ -84,10 +80,6 @@ def is_signed_by(public_key: bytes, name: str, fields: Fields) -> bool:
         return PublicKeyXOnly(public_key[1:]).verify(fields[SIGNATURE], _digest(name, fields))
     except ValueError:
         return False
-
-
-def _bech32(data: bytes) -> str:
-    return b32encode(data).rstrip(b"=").translate(_TO_BECH32).decode()
 
 
 def _records(fields: Fields) -> Iterator[bytes]:

@@ -1,8 +1,7 @@
 """Commands that read invoices and pay them. Payer and payee are the same node, so no money moves."""
 
+from dataclasses import asdict
 from typing import Any
-
-from bolt11 import Bolt11
 
 from lightningd_simulator.bolts import bolt11 as bolt11_invoices
 from lightningd_simulator.bolts.bolt12_messages import Bolt12Invoice, InvoiceRequest
@@ -28,31 +27,8 @@ def decode(node: Node, *, string: str) -> Result:
         invoice = bolt11_invoices.read(string)
     except ValueError as problem:
         raise BadParameter("string", str(problem), string) from None
-    return _decoded(invoice)
-
-
-def _decoded(invoice: Bolt11) -> Result:
-    fields = {
-        "type": "bolt11 invoice",
-        "currency": invoice.currency,
-        "created_at": invoice.date,
-        "expiry": invoice.expiry,
-        "payee": invoice.payee,
-        "amount_msat": None if invoice.amount_msat is None else int(invoice.amount_msat),
-        "description": invoice.description,
-        "description_hash": invoice.description_hash,
-        "min_final_cltv_expiry": invoice.min_final_cltv_expiry,
-        "payment_secret": invoice.payment_secret,
-        "features": invoice.features and _hex(invoice.features.data.uint, invoice.features.data.len),
-        "payment_hash": invoice.payment_hash,
-        "signature": bolt11_invoices.der_signature(invoice),
-        "valid": True,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _hex(number: int, bits: int) -> str:
-    return number.to_bytes((bits + 7) // 8).hex()
+    shown = {"type": "bolt11 invoice", **asdict(invoice), "valid": True}
+    return {name: value for name, value in shown.items() if value is not None}
 
 
 def xpay(node: Node, *, invstring: str, amount_msat: int | None, **_: Any) -> Result:

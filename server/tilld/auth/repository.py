@@ -10,6 +10,7 @@ from tilld.auth.caller import Scope
 from tilld.auth.key import Key
 from tilld.formats.times import stored_time, unix_seconds
 from tilld.storage.executor import PAGE, Executor
+from tilld.storage.rows import Rows
 from tilld.storage.statements import compiled
 from tilld.storage.tables import KeyTable
 
@@ -41,12 +42,18 @@ class KeyStore:
     async def get(self, key_id: str) -> Key:
         """Find a key by its id. For an unknown one, in the same time, a key that opens nothing."""
         rows = await self._store.read(self._by_id, key_id)
-        return _key(rows[0] if rows else _ROW_OF_NO_KEY)
+        return KEYS.one(rows[0] if rows else _ROW_OF_NO_KEY)
 
     async def page(self, after: Key | None = None, limit: int = PAGE) -> list[Key]:
         """A page of all keys there ever were, the oldest first, beyond one."""
         beyond = (unix_seconds(after.created_at), after.id) if after else (-1, "")
-        return [_key(row) for row in await self._store.read(self._beyond, *beyond, limit)]
+        keys: list[Key] = []
+        while len(keys) < limit and (
+            rows := await self._store.read(self._beyond, *beyond, limit - len(keys))
+        ):
+            keys += KEYS.all(rows)
+            beyond = rows[-1][5], rows[-1][0]
+        return keys
 
     async def is_empty(self) -> bool:
         """Whether there never was a key."""
@@ -56,7 +63,7 @@ class KeyStore:
         """Revoke a key that is not revoked yet; returns it, or None where there is none."""
         facts = (unix_seconds(revoked_at), key_id)
         rows = await self._store.write(lambda do: do.rows(self._revoke, *facts))
-        return _key(rows[0]) if rows else None
+        return KEYS.first(rows)
 
 
 def _row(key: Key) -> tuple[Any, ...]:
@@ -93,3 +100,6 @@ def _scopes(key_id: str, text: str) -> frozenset[Scope]:
     if unknown:
         log.error("a key has unknown scopes, which grant nothing", key_id=key_id, scopes=" ".join(unknown))
     return frozenset(Scope(name) for name in text.split() if name in known)
+
+
+KEYS = Rows(KeyTable.id, _key)

@@ -145,6 +145,11 @@ def _told(report: "Report", *, repaired: bool) -> list[str]:
             "restored, 'tilld import --lost-store' brings them in. If another Till with a store of its own "
             "uses this node, they are its own"
         )
+    if report.unreadable:
+        lines.append(
+            f"cannot be read: {report.unreadable} invoices, each named in the log; correct their rows in the "
+            "database, then run 'tilld doctor --repair'"
+        )
     if report.is_clean:
         lines.append("nothing differs")
     elif not repaired and (report.differences or report.totals != report.counted):

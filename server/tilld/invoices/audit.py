@@ -1,9 +1,10 @@
 """Holds the store and the node against each other, and settles what the node knows."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 
 from tilld.auth.caller import Creator
 from tilld.invoices.invoice import Invoice, NodeInvoice
@@ -16,7 +17,12 @@ from tilld.runtime.progress import Progress
 SETTLING_SECONDS = 1.0
 # What differs only while somebody looks differs once: it is looked at again.
 LOOKS = 3
+# Of more than these the node's whole list is read again, which takes a call for each page.
 LOOKED_UP_AT_ONCE = 100
+# As many as the store finds at once.
+LISTED_AT_ONCE = 1000
+
+Found = Mapping[str, NodeInvoice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,7 @@ class Report:
     of_other_nodes: int = 0
     deleted: int = 0
     unpaid: int = 0
+    unreadable: int = 0
     missing: list[NodeInvoice] = field(default_factory=list)
     settled: list[Invoice] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
@@ -56,8 +63,8 @@ class Report:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing differs, and nothing is missing here that was paid."""
-        return not (self.differences or self.missing) and self.totals == self.counted
+        """Whether nothing differs, nothing is missing here that was paid, and all could be read."""
+        return not (self.differences or self.missing or self.unreadable) and self.totals == self.counted
 
 
 class Doctor:
@@ -114,9 +121,10 @@ class Doctor:
 
     async def _read_store(self, report: Report, met: set[bytes]) -> set[str]:
         """The payment hashes of what the node did not list."""
-        suspects, read, after = set(), 0, ""
+        suspects, read = set(), 0
         with Progress("reading the store's invoices", (await self._store.totals()).invoices) as progress:
-            while page := await self._store.page(after):
+            async for page, unreadable in self._store.pages():
+                report.unreadable += unreadable
                 ours = [invoice for invoice in page if invoice.node_id == report.node_id]
                 if ours:
                     report.first = report.first or ours[0].created_at
@@ -126,19 +134,16 @@ class Doctor:
                 suspects |= {
                     each.payment_hash for each in ours if bytes.fromhex(each.payment_hash) not in met
                 }
-                after, read = page[-1].id, read + len(page)
+                read += len(page) + unreadable
                 progress.at(read)
         return suspects
 
     async def _look(self, report: Report, suspects: set[str], *, repair: bool) -> list[Difference]:
-        """Look these up one by one, and tell which of them differ."""
-        differences = []
-        suspected = sorted(suspects)
-        with Progress("looking again at what differs", len(suspected)) as progress:
-            for start in range(0, len(suspected), LOOKED_UP_AT_ONCE):
-                hashes = suspected[start : start + LOOKED_UP_AT_ONCE]
-                looked_up = await asyncio.gather(*map(self._node.find_by_payment_hash, hashes))
-                found = {each.issued.payment_hash: each for each in looked_up if each}
+        """Look these up again, and tell which of them differ."""
+        differences, looked_at = [], 0
+        again = self._look_up(suspects) if len(suspects) <= LOOKED_UP_AT_ONCE else self._list(suspects)
+        with Progress("looking again at what differs", len(suspects)) as progress:
+            async for hashes, found in again:
                 await self._node.check_is(report.node_id)
                 if repair:
                     seen = [each.seen for each in found.values()]
@@ -148,8 +153,29 @@ class Doctor:
                     report.deleted += here.is_final and not there
                     if differs := difference(here, there):
                         differences.append(differs)
-                progress.at(start + len(hashes))
+                looked_at += len(hashes)
+                progress.at(looked_at)
         return differences
+
+    async def _look_up(self, suspects: set[str]) -> AsyncIterator[tuple[list[str], Found]]:
+        """Yield payment hashes, and what the node has under them: by a call for each."""
+        looked_up = await asyncio.gather(*map(self._node.find_by_payment_hash, suspects))
+        yield list(suspects), {each.issued.payment_hash: each for each in looked_up if each}
+
+    async def _list(self, suspects: set[str]) -> AsyncIterator[tuple[list[str], Found]]:
+        """Yield payment hashes, and what the node has under them: by reading all of its invoices."""
+        left, after = set(suspects), 0
+        while (page := await self._node.invoices(after)).created_index > after:
+            found = {
+                each.issued.payment_hash: each for each in page.invoices if each.issued.payment_hash in left
+            }
+            left.difference_update(found)
+            if found:
+                yield list(found), found
+            after = page.created_index
+        unlisted = iter(left)
+        while hashes := list(islice(unlisted, LISTED_AT_ONCE)):
+            yield hashes, {}
 
     async def _stored(self, hashes: list[str]) -> dict[str, Invoice]:
         return {each.payment_hash: each for each in await self._store.get_by_payment_hashes(hashes)}

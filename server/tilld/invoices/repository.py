@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import compress
@@ -16,7 +16,7 @@ from tilld.auth.caller import Creator
 from tilld.errors import Internal
 from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, InvoiceUpdate
-from tilld.invoices.sql import invoice_of
+from tilld.invoices.sql import INVOICES, NODES
 from tilld.invoices.totals import Totals
 from tilld.invoices.transactions import InvoiceTransactions
 from tilld.lightningd.info import NodeInfo
@@ -84,9 +84,13 @@ class Store(Executor):
         """Find those that are there of at most 1000 invoices, in any order."""
         return await self._find_many(self._sql.by_payment_hashes, payment_hashes)
 
-    async def page(self, after_id: str) -> list[Invoice]:
-        """At most 1000 invoices, by internal id, of those beyond one."""
-        return [invoice_of(row) for row in await self.read(self._sql.after_id, after_id, PAGE)]
+    async def pages(self) -> AsyncIterator[tuple[list[Invoice], int]]:
+        """Yield all invoices by internal id, at most 1000 at a time, and how many rows were unreadable."""
+        after_id = ""
+        while rows := await self.read(self._sql.after_id, after_id, PAGE):
+            invoices = INVOICES.all(rows)
+            yield invoices, len(rows) - len(invoices)
+            after_id = rows[-1][0]
 
     async def adopt(self, invoices: Sequence[Invoice]) -> list[Invoice]:
         """Add invoices with what became of them, unless they are there already. Returns those added."""
@@ -104,7 +108,7 @@ class Store(Executor):
     async def overdue(self, node_id: str, expired_before: datetime) -> list[Invoice]:
         """Open invoices of a node whose time was over before then; at most 1000, the oldest first."""
         rows = await self.read(self._sql.overdue, node_id, unix_seconds(expired_before), PAGE)
-        return [invoice_of(row) for row in rows]
+        return INVOICES.all(rows)
 
     async def updated_index(self, node_id: str) -> int:
         """How far a node's updates were followed; 0 for a node that was never seen."""
@@ -117,9 +121,8 @@ class Store(Executor):
         await self.write(lambda _: self._do.remember_node(info.id, *facts))
 
     async def last_node(self) -> NodeInfo | None:
-        """The node that was seen last, as it was then."""
-        rows = await self.read(self._sql.last_node, 1)
-        return NodeInfo.from_json(json.loads(rows[0][0])) if rows else None
+        """The node that was seen last, as it was then; None where that cannot be read."""
+        return next(iter(NODES.all(await self.read(self._sql.last_node, 1))), None)
 
     async def totals(self, username: str | None = None) -> Totals:
         """The totals of a user, or of all. They are kept, not counted.
@@ -177,11 +180,10 @@ class Store(Executor):
         return are_new
 
     async def _find(self, sql: str, *values: Any) -> Invoice | None:
-        rows = await self.read(sql, *values)
-        return invoice_of(rows[0]) if rows else None
+        return INVOICES.first(await self.read(sql, *values))
 
     async def _find_many(self, statement: Callable[[int], str], keys: Sequence[str]) -> list[Invoice]:
         if not keys:
             return []
         values = padded(keys)
-        return [invoice_of(row) for row in await self.read(statement(len(values)), *values)]
+        return INVOICES.all(await self.read(statement(len(values)), *values))

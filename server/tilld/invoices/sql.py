@@ -1,5 +1,6 @@
 """The store's SQL: written by Peewee, compiled once, since building a query costs more than running it."""
 
+import json
 from functools import cache, partial
 from typing import Any
 
@@ -8,6 +9,8 @@ import peewee
 from tilld.formats.times import stored_time, unix_seconds
 from tilld.invoices.invoice import Invoice, Payment
 from tilld.invoices.totals import MAX_VOLUME_MSAT
+from tilld.lightningd.info import NodeInfo
+from tilld.storage.rows import Rows
 from tilld.storage.statements import compiled
 from tilld.storage.tables import InvoiceTable, NodeTable, PayoutTable, TallyTable, TillTable
 
@@ -49,9 +52,7 @@ class InvoiceSQL:
             self.recount = compiled(TallyTable.insert_from(_counted(), TallyTable._meta.sorted_fields))
             self.updated_index = compiled(NodeTable.select(NodeTable.updated_index).where(NodeTable.id == ""))
             self.follow = compiled(NodeTable.update(updated_index=0).where(NodeTable.id == ""))
-            self.last_node = compiled(
-                NodeTable.select(NodeTable.info).order_by(NodeTable.seen_at.desc()).limit(1)
-            )
+            self.last_node = compiled(NodeTable.select().order_by(NodeTable.seen_at.desc()).limit(1))
             self.add_node = compiled(
                 NodeTable.insert(id="", updated_index=0, info="", seen_at=0).on_conflict_ignore()
             )
@@ -165,7 +166,17 @@ def row_of(invoice: Invoice) -> tuple[Any, ...]:
 
 
 def invoice_of(row: tuple[Any, ...]) -> Invoice:
-    """An invoice from its row."""
+    """An invoice from its row. Raises ValueError for half a payment."""
     *asked, created_at, expires_at, expired, pay_index, amount_received_msat, paid_at = row
-    payment = None if paid_at is None else Payment(pay_index, amount_received_msat, stored_time(paid_at))
+    payment = None
+    if paid_at is not None:
+        if pay_index is None or amount_received_msat is None:
+            raise ValueError("paid_at is there without pay_index and amount_received_msat")
+        payment = Payment(pay_index, amount_received_msat, stored_time(paid_at))
     return Invoice(*(*asked, stored_time(created_at), stored_time(expires_at), payment, bool(expired)))
+
+
+INVOICES = Rows(InvoiceTable.invoice_id, invoice_of, lambda invoice: invoice.type)
+
+
+NODES = Rows(NodeTable.id, lambda row: NodeInfo.from_json(json.loads(row[2])))

@@ -10,7 +10,7 @@ import peewee
 from tilld.auth.caller import Creator
 from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
-from tilld.invoices.sql import InvoiceSQL, invoice_of, row_of
+from tilld.invoices.sql import INVOICES, InvoiceSQL, row_of
 from tilld.invoices.totals import Totals
 from tilld.storage.statements import Transactions, padded
 
@@ -83,7 +83,7 @@ class InvoiceTransactions(Transactions):
             batch = padded(facts[start : start + SETTLED_AT_ONCE])
             hashes = [payment_hash for payment_hash, *_ in batch]
             rows = self.rows(statement(len(batch)), *chain(*batch), *values, *hashes, node_id)
-            yield from map(invoice_of, rows)
+            yield from INVOICES.all(rows)
 
     def add_to_totals(self, figures: Callable[[Invoice], Totals], invoices: Iterable[Invoice]) -> None:
         """Count what was done with invoices, in the transaction that does it."""

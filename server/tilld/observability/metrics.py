@@ -33,6 +33,7 @@ from tilld.invoices.repository import Store
 from tilld.lightningd.rpc import Refused
 from tilld.runtime import output, preflight
 from tilld.runtime.observer import Headers, Observer, Span, code_of
+from tilld.storage.rows import Rows
 
 # From a read of SQLite to what everybody has given up on.
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -171,6 +172,9 @@ class _Scraped(Collector):
             ),
             CounterMetricFamily(
                 "till_log_lines_lost", "Log lines that could not be written", output.stderr().lost
+            ),
+            CounterMetricFamily(
+                "till_unreadable_rows", "Rows of the database that could not be read", Rows.unreadable
             ),
         ]
         # Without a certificate it has no value, rather than one that looks like an expiry.

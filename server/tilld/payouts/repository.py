@@ -11,7 +11,7 @@ from tilld.formats.times import unix_seconds
 from tilld.invoices.totals import MAX_VOLUME_MSAT, Totals
 from tilld.invoices.transactions import InvoiceTransactions
 from tilld.payouts.invreq import Invreq, NodeInvreq, PaymentPart, PayoutLimits, seconds_to_midnight
-from tilld.payouts.sql import PayoutSQL, invreq_of, row_of
+from tilld.payouts.sql import INVREQS, PayoutSQL, place_of, row_of
 from tilld.storage.executor import PAGE, Executor
 
 
@@ -36,10 +36,17 @@ class PayoutStore:
         return await self._find(self._sql.by_label, username, label)
 
     async def page(self, username: str, after: Invreq | None, limit: int) -> list[Invreq]:
-        """A page of a user's, the newest first, beyond one."""
-        if after is None:
-            return await self._list(self._sql.newest, username, limit)
-        return await self._list(self._sql.older, username, unix_seconds(after.created_at), after.id, limit)
+        """A page of a user's, the newest first, beyond one; one that is not full is the last."""
+        page: list[Invreq] = []
+        beyond = (unix_seconds(after.created_at), after.id) if after else ()
+        while len(page) < limit:
+            sql = self._sql.older if beyond else self._sql.newest
+            rows = await self._store.read(sql, username, *beyond, limit - len(page))
+            if not rows:
+                break
+            page += INVREQS.all(rows)
+            beyond = place_of(rows[-1])
+        return page
 
     async def intend(self, invreq: Invreq, limits: PayoutLimits) -> Invreq:
         """Write down what is to be made, and count it, unless it is there; returns what is there.
@@ -92,11 +99,10 @@ class PayoutStore:
         return rows[0][0] if rows else 0
 
     async def _find(self, sql: str, *values: str) -> Invreq | None:
-        found = await self._list(sql, *values)
-        return found[0] if found else None
+        return INVREQS.first(await self._store.read(sql, *values))
 
     async def _list(self, sql: str, *values: str | int) -> list[Invreq]:
-        return [invreq_of(row) for row in await self._store.read(sql, *values)]
+        return INVREQS.all(await self._store.read(sql, *values))
 
 
 class PayoutTransactions(InvoiceTransactions):
@@ -111,7 +117,7 @@ class PayoutTransactions(InvoiceTransactions):
         sql, day_msat = self.payout_sql, limits.day_msat
         with self._database.atomic():
             if not self.rows(sql.intend, *row_of(invreq)):
-                return invreq_of(self.rows(sql.by_id, invreq.id)[0])
+                return INVREQS.one(self.rows(sql.by_id, invreq.id)[0])
             left = (MAX_VOLUME_MSAT if day_msat is None else day_msat) - invreq.amount_msat
             if not self.rows(sql.reserve, invreq.key_id, invreq.day, invreq.amount_msat, left):
                 raise TooMany(
@@ -127,7 +133,7 @@ class PayoutTransactions(InvoiceTransactions):
         with self._database.atomic():
             self.execute(self.payout_sql.complete, *facts, internal_id)
             rows = self.rows(self.payout_sql.by_id, internal_id)
-        return invreq_of(rows[0]) if rows else None
+        return INVREQS.first(rows)
 
     def forget(self, invreq: Invreq) -> bool:
         """Delete one that the node is not known to have made, and count it no more."""
@@ -143,7 +149,7 @@ class PayoutTransactions(InvoiceTransactions):
             ended = self.rows(self.payout_sql.end, False, used, invreq.id)
             if ended and is_unpaid and not self.rows(self.payout_sql.paid_for, invreq.id, 1):
                 self._give_back(invreq)
-        return invreq_of(ended[0]) if ended else None
+        return INVREQS.first(ended)
 
     def settle_parts(
         self, node_id: str, parts: Sequence[PaymentPart], updated_index: int
@@ -154,9 +160,8 @@ class PayoutTransactions(InvoiceTransactions):
             # First: of several who follow one node, the others wait here.
             self.execute(self.payout_sql.follow, node_id, updated_index)
             for part in parts:
-                rows = part.invreq_id and self.rows(self.payout_sql.by_invreq_id, part.invreq_id)
-                if rows and self._settle(invreq := invreq_of(rows[0]), part):
-                    payouts.append((invreq, part))
+                rows = self.rows(self.payout_sql.by_invreq_id, part.invreq_id) if part.invreq_id else []
+                payouts += [(invreq, part) for invreq in INVREQS.all(rows) if self._settle(invreq, part)]
             out: dict[Creator, int] = {}
             for invreq, part in payouts:
                 out[invreq.creator] = out.get(invreq.creator, 0) + part.amount_sent_msat

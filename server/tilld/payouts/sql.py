@@ -6,6 +6,7 @@ import peewee
 
 from tilld.formats.times import stored_time, unix_seconds
 from tilld.payouts.invreq import Invreq
+from tilld.storage.rows import Rows
 from tilld.storage.statements import compiled
 from tilld.storage.tables import BudgetTable, InvreqTable, PaymentCursorTable, PayoutTable
 
@@ -96,6 +97,11 @@ def row_of(invreq: Invreq) -> tuple[Any, ...]:
     )
 
 
+def place_of(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return what a user's list is sorted by, of a row that may be unreadable."""
+    return row[12], row[0]
+
+
 def invreq_of(row: tuple[Any, ...]) -> Invreq:
     """An invoice request from its row."""
     internal_id, invreq_id, *asked, single_use, expiry, node_id, bolt12, created_at = row[:13]
@@ -111,3 +117,6 @@ def invreq_of(row: tuple[Any, ...]) -> Invreq:
         None if failed_at is None else stored_time(failed_at),
     )
     return Invreq(*(internal_id, invreq_id or "", *asked, *facts))
+
+
+INVREQS = Rows(InvreqTable.id, invreq_of)

@@ -107,7 +107,7 @@ class Recovery:
 
     async def _nothing_there(self, sending: SendAttempt) -> SendAttempt:
         """See to it that the node never has any of it, even if the call is still on its way."""
-        is_young = self._clock() < sending.created_at + YOUNG
+        is_young = self._clock() - YOUNG < sending.created_at
         if is_young or not await self._node.use_up(sending.node_label):
             return sending
         return await self.end(sending.failed(not_sent()))

@@ -11,6 +11,7 @@ from tilld.invoices.totals import Totals
 from tilld.invoices.transactions import InvoiceTransactions
 from tilld.sent_invoices.attempt import SendAttempt, State
 from tilld.storage.executor import PAGE, Executor
+from tilld.storage.rows import Rows
 from tilld.storage.statements import compiled
 from tilld.storage.tables import AttemptTable, InvoiceTable
 
@@ -47,8 +48,7 @@ class AttemptStore:
 
     async def latest(self, username: str, label: str) -> SendAttempt | None:
         """The last attempt of a user under a label."""
-        rows = await self._store.read(self._latest, username, label, 1)
-        return _sending(rows[0]) if rows else None
+        return SENDINGS.first(await self._store.read(self._latest, username, label, 1))
 
     async def has_label(self, username: str, label: str) -> bool:
         """Whether a label of a user is that of an invoice that was sent."""
@@ -56,7 +56,7 @@ class AttemptStore:
 
     async def under_way(self, node_id: str) -> list[SendAttempt]:
         """Attempts of a node whose outcome is not known, the oldest first; at most 1000."""
-        return [_sending(row) for row in await self._store.read(self._under_way, node_id, PAGE)]
+        return SENDINGS.all(await self._store.read(self._under_way, node_id, PAGE))
 
     async def begin(self, sending: SendAttempt) -> bool:
         """Write down that an attempt will be made; tells whether it is ours to make.
@@ -116,3 +116,6 @@ def _row(sending: SendAttempt) -> tuple[Any, ...]:
 def _sending(row: tuple[Any, ...]) -> SendAttempt:
     *asked, created_at, state, code, reason = row
     return SendAttempt(*(*asked, stored_time(created_at), State(state), code, reason))
+
+
+SENDINGS = Rows(AttemptTable.node_label, _sending, lambda sending: sending.type)

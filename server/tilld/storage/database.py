@@ -13,7 +13,7 @@ from playhouse.db_url import parse
 from playhouse.migrations import Runner
 from playhouse.pool import PooledDatabase, PooledPostgresqlDatabase
 
-from tilld.errors import OperatorError
+from tilld.errors import Internal, OperatorError, TillError, Unavailable
 
 log = structlog.get_logger()
 
@@ -81,6 +81,15 @@ def drop_connection(database: peewee.Database) -> None:
         database.manual_close()
     else:
         database.close()
+
+
+def logged(reason: peewee.PeeweeException) -> TillError:
+    """Log why the database failed; returns what a caller hears, which is only that it did."""
+    if isinstance(reason, peewee.DataError | peewee.IntegrityError):
+        log.error("store refused a row", reason=str(reason))
+        return Internal()
+    log.error("store failed", reason=_first_cause(reason))
+    return Unavailable("the store is unavailable; try again later")
 
 
 def _migrate(database: peewee.Database, name: str, *, create: bool) -> None:
@@ -180,3 +189,10 @@ def _without_password(url: str) -> str:
 
 def _in_one_line(reason: object) -> str:
     return " ".join(str(reason).split())
+
+
+def _first_cause(reason: BaseException) -> str:
+    """What went wrong first: of a full disk SQLite rolls back by itself, and a second time fails."""
+    while reason.__context__:
+        reason = reason.__context__
+    return str(reason)

@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import peewee
-import structlog
 
-from tilld.errors import Internal, TillError, Unavailable
+from tilld.errors import Unavailable
 from tilld.runtime.observer import NOBODY, Observer
-from tilld.storage.database import close_database, drop_connection
+from tilld.storage.database import close_database, drop_connection, logged
 from tilld.storage.database_files import DatabaseFiles
 from tilld.storage.statements import Transactions, compiled
 from tilld.storage.tables import TillTable
-
-log = structlog.get_logger()
 
 Done = TypeVar("Done")
 
@@ -48,7 +45,7 @@ class Executor:
         try:
             [(secret,)] = self._once_more(lambda: self._transactions.rows(select_secret))
         except peewee.PeeweeException as reason:
-            raise _logged(reason) from None
+            raise logged(reason) from None
         self.secret = bytes.fromhex(secret)
 
     async def close(self) -> None:
@@ -72,7 +69,7 @@ class Executor:
             try:
                 return self._transactions.rows(sql, *values)
             except peewee.PeeweeException as reason:
-                raise _logged(reason) from None
+                raise logged(reason) from None
 
     async def write(self, work: Callable[[Transactions], Done], operation: str = "write") -> Done:
         """Run what changes something, on the writing thread, and does no harm when it is done twice."""
@@ -84,7 +81,7 @@ class Executor:
         try:
             return await loop.run_in_executor(threads, lambda: self._once_more(work))
         except peewee.PeeweeException as reason:
-            raise _logged(reason) from None
+            raise logged(reason) from None
 
     def _kept(self, work: Callable[[Transactions], Done]) -> Done:
         """Do it, and make sure that it was not written into a file that is gone."""
@@ -103,19 +100,3 @@ class Executor:
             drop_connection(self.database)
             self._files.reopened()
             return work()
-
-
-def _logged(reason: peewee.PeeweeException) -> TillError:
-    """Log why the database failed; returns what a caller hears, which is only that it did."""
-    if isinstance(reason, peewee.DataError | peewee.IntegrityError):
-        log.error("store refused a row", reason=str(reason))
-        return Internal()
-    log.error("store failed", reason=_first_cause(reason))
-    return Unavailable("the store is unavailable; try again later")
-
-
-def _first_cause(reason: BaseException) -> str:
-    """What went wrong first: of a full disk SQLite rolls back by itself, and a second time fails."""
-    while reason.__context__:
-        reason = reason.__context__
-    return str(reason)

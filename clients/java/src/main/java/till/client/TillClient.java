@@ -17,6 +17,7 @@ import io.grpc.Metadata;
 import io.grpc.stub.MetadataUtils;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
+import java.util.regex.Pattern;
 import till.v1.InvoiceServiceGrpc;
 import till.v1.InvoiceServiceGrpc.InvoiceServiceBlockingStub;
 import till.v1.InvreqServiceGrpc;
@@ -34,6 +35,8 @@ import till.v1.KeyServiceGrpc.KeyServiceBlockingStub;
 public final class TillClient implements AutoCloseable {
     static final long FIRST_PAUSE_MILLIS = 100;
     static final long LONGEST_PAUSE_MILLIS = 2000;
+
+    private static final Pattern LOOPBACK = Pattern.compile("(dns:///)?(localhost|127(\\.\\d+){3}|\\[::1])(:\\d+)?");
 
     private final ManagedChannel connection;
     private final Channel channel;
@@ -69,12 +72,15 @@ public final class TillClient implements AutoCloseable {
      * @return the connection
      */
     public static TillClient connect(String address, String key, ChannelCredentials credentials) {
-        ManagedChannel connection = Grpc.newChannelBuilder(address, credentials)
+        var builder = Grpc.newChannelBuilder(address, credentials)
                 // A watch that is silent for long still notices that Till has gone without a word.
                 .keepAliveTime(30, SECONDS)
-                .keepAliveTimeout(10, SECONDS)
-                .build();
-        return new TillClient(connection, key);
+                .keepAliveTimeout(10, SECONDS);
+        if (LOOPBACK.matcher(address).matches()) {
+            // A proxy could not reach it.
+            builder.proxyDetector(target -> null);
+        }
+        return new TillClient(builder.build(), key);
     }
 
     /**

@@ -1,0 +1,92 @@
+"""Reads the rows of a table as domain objects. A row that cannot be read is skipped and logged once."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+import structlog
+from peewee import BooleanField, Field, IntegerField
+
+from tilld.errors import Internal
+
+log = structlog.get_logger()
+
+Record = TypeVar("Record")
+Row = tuple[Any, ...]
+
+
+class Rows(Generic[Record]):
+    """Reads rows that have all columns of a table, in its order.
+
+    `key` is the column that names a row in the log. `check` raises for a record that may be settled or swept,
+    but not returned to a caller. `unreadable` counts such rows of all tables since the start.
+    """
+
+    unreadable: ClassVar[int] = 0
+
+    def __init__(
+        self, key: Field, read: Callable[[Row], Record], check: Callable[[Record], object] = bool
+    ) -> None:
+        self._key = key.name
+        self._table = key.model._meta.table_name
+        self._types = {field.name: _types(field) for field in key.model._meta.sorted_fields}
+        self._at = list(self._types).index(key.name)
+        self._read = read
+        self._check = check
+        self._good: set[tuple[type, ...]] = set()
+        self._named: set[str] = set()
+
+    def all(self, rows: Sequence[Row]) -> list[Record]:
+        """Read rows, without those that cannot be read."""
+        records = []
+        for row in rows:
+            try:
+                records.append(self._record(row))
+            except Exception as reason:
+                self._log(row, reason)
+        return records
+
+    def first(self, rows: Sequence[Row]) -> Record | None:
+        """Read the first row, if any, for a caller. Raises Internal where it cannot be read."""
+        return self.one(rows[0]) if rows else None
+
+    def one(self, row: Row) -> Record:
+        """Read a row for a caller. Raises Internal where it cannot be read."""
+        try:
+            record = self._record(row)
+            self._check(record)
+        except Exception as reason:
+            self._log(row, reason)
+            raise Internal from None
+        return record
+
+    def _record(self, row: Row) -> Record:
+        # SQLite keeps any type in any column. Few combinations occur, so a look-up is enough for most rows.
+        types = tuple(map(type, row))
+        if types not in self._good:
+            for (name, expected), found in zip(self._types.items(), types, strict=True):
+                if found not in expected:
+                    raise TypeError(f"{name} is of the type {found.__name__}")
+            self._good.add(types)
+        return self._read(row)
+
+    def _log(self, row: Row, reason: Exception) -> None:
+        name = str(row[self._at])
+        if name in self._named:
+            return
+        self._named.add(name)
+        Rows.unreadable += 1
+        log.error(
+            "a row cannot be read and is skipped: correct it in the database, "
+            "then run 'tilld doctor --repair'",
+            table=self._table,
+            reason=str(reason),
+            **{self._key: name},
+        )
+
+
+def _types(field: Field) -> set[type]:
+    if isinstance(field, BooleanField):
+        types: set[type] = {bool, int}
+    else:
+        types = {int} if isinstance(field, IntegerField) else {str}
+    return types | {type(None)} if field.null else types

@@ -1,0 +1,213 @@
+"""A row that cannot be read takes no list, no sweep and no start along, and is logged once."""
+
+from datetime import timedelta
+
+import peewee
+import pytest
+from structlog.testing import capture_logs
+
+from tests.support.nodes import simulated_node
+from tests.support.samples import DAKK, NODE_ID, NOON, an_invoice, expired, paid
+from tests.support.till import Parts
+from tilld.auth.caller import Creator
+from tilld.auth.key import Key
+from tilld.auth.repository import KeyStore
+from tilld.errors import Internal
+from tilld.formats.ids import new_public_id
+from tilld.invoices.audit import Doctor
+from tilld.invoices.invoice import Status
+from tilld.payouts.invreq import Invreq, InvreqTerms, NodeInvreq, PayoutLimits
+from tilld.payouts.repository import PayoutStore
+from tilld.sent_invoices.attempt import SendAttempt, SendTerms
+from tilld.sent_invoices.repository import AttemptStore
+from tilld.storage.rows import Rows
+
+CASHIER = Creator("cashier", "kkkkkkkkkkkk")
+NO_LIMITS = PayoutLimits(10**15, None, may_disable=True)
+# Values of another type are what SQLite keeps and PostgreSQL refuses.
+DAMAGED = ["paid_at = 1", "amount_msat = 'much'", "created_at = 'noon'"]
+
+
+@pytest.fixture
+async def till(tmp_path, database_url):
+    till = Parts(tmp_path, database_url)
+    yield till
+    await till.close()
+
+
+async def damage(till, table, change, where):
+    """Change a row by hand; skip what this database does not keep."""
+    is_sqlite = isinstance(till.store.database, peewee.SqliteDatabase)
+    if not is_sqlite and ("'much'" in change or "'noon'" in change):
+        pytest.skip("PostgreSQL keeps no value of another type")
+    await till.store.write(lambda do: do.execute(f"UPDATE {table} SET {change} WHERE {where}"))
+
+
+def rows_logged(events):
+    return [event for event in events if event["event"].startswith("a row cannot be read")]
+
+
+@pytest.mark.parametrize("change", DAMAGED)
+async def test_an_unreadable_invoice_is_skipped_and_logged_once(till, change):
+    """In every list; whoever reads it gets E0. The others of its batch are settled."""
+    bad, good = await till.store.add(an_invoice()), await till.store.add(an_invoice())
+    unreadable = Rows.unreadable
+
+    with capture_logs() as events:
+        await damage(till, "invoices", change, f"id = '{bad.id}'")
+        for _ in range(2):
+            assert await till.store.get_many([bad.invoice_id, good.invoice_id]) == [good]
+            assert [page async for page in till.store.pages()] == [([good], 1)]
+        with pytest.raises(Internal):
+            await till.store.get(bad.invoice_id)
+        with pytest.raises(Internal):
+            await till.invoicing.get(DAKK, bad.invoice_id)
+        assert good in await till.store.overdue(NODE_ID, NOON + timedelta(days=1))
+        changed = await till.store.settle(NODE_ID, [paid(bad), paid(good, pay_index=2)])
+
+    assert [invoice.invoice_id for invoice in changed] == [good.invoice_id]
+    [line] = rows_logged(events)
+    assert (line["table"], line["invoice_id"], line["log_level"]) == ("invoices", bad.invoice_id, "error")
+    assert "correct it in the database" in line["event"]
+    assert Rows.unreadable == unreadable + 1
+
+
+async def test_metadata_that_is_no_json_is_settled_and_not_read(till):
+    """Settling needs none of it; pasted into an answer it would break that."""
+    invoice = await till.store.add(an_invoice())
+    await damage(till, "invoices", "metadata = 'broken{'", f"id = '{invoice.id}'")
+
+    with capture_logs() as events:
+        assert [each.status for each in await till.store.settle(NODE_ID, [expired(invoice)])] == [
+            Status.EXPIRED
+        ]
+        with pytest.raises(Internal):
+            await till.store.get(invoice.invoice_id)
+
+    assert len(rows_logged(events)) == 1
+
+
+async def test_a_page_of_unreadable_invoices_does_not_end_the_list(till, monkeypatch):
+    monkeypatch.setattr("tilld.invoices.repository.PAGE", 2)
+    *bad, good = sorted([await till.store.add(an_invoice()) for _ in range(5)])
+    for invoice in bad:
+        await damage(till, "invoices", "paid_at = 1", f"id = '{invoice.id}'")
+
+    assert [page async for page in till.store.pages()] == [([], 2), ([], 2), ([good], 0)]
+
+
+async def test_an_unreadable_invoice_request_is_skipped(till):
+    """Also where a whole page cannot be read: what follows is listed."""
+    payouts = PayoutStore(till.store)
+    made = []
+    for number in range(4):
+        order = InvreqTerms.checked(
+            amount_msat=1000,
+            description=str(number),
+            issuer=None,
+            single_use=None,
+            absolute_expiry=None,
+            label=f"order-{number}",
+        )
+        invreq = Invreq.intended(CASHIER, order, NODE_ID, b"secret", NOON - timedelta(seconds=number))
+        await payouts.intend(invreq, NO_LIMITS)
+        facts = NodeInvreq(NODE_ID, f"{number:064x}", "lnr1", invreq.id, active=True, used=False)
+        complete = await payouts.complete(invreq.id, facts)
+        assert complete
+        made.append(complete)
+    *bad, good = made
+    for invreq in bad:
+        await damage(till, "invreqs", "amount_msat = 'much'", f"id = '{invreq.id}'")
+
+    with capture_logs() as events:
+        assert await payouts.page("cashier", None, 2) == [good]
+        with pytest.raises(Internal):
+            await payouts.get(bad[0].invreq_id)
+        with pytest.raises(Internal):
+            await payouts.intend(bad[0], NO_LIMITS)
+
+    assert {line["id"] for line in rows_logged(events)} == {invreq.id for invreq in bad}
+    assert len(rows_logged(events)) == len(bad)
+
+
+@pytest.mark.parametrize("change", ["state = 'odd'", "timeout = 'noon'"])
+async def test_an_unreadable_attempt_keeps_no_other_from_being_looked_at(till, change):
+    sendings = AttemptStore(till.store)
+    for label in ("bad", "good"):
+        order = SendTerms.checked(
+            invreq="lnr1qqqq",
+            label=label,
+            amount_msat=None,
+            timeout=None,
+            quantity=None,
+            metadata=None,
+            key_type=None,
+        )
+        await sendings.begin(
+            SendAttempt.begun(
+                CASHIER,
+                order,
+                attempt=1,
+                node_id=NODE_ID,
+                node_label=new_public_id(),
+                timeout=90,
+                created_at=NOON,
+            )
+        )
+    await damage(till, "sendings", change, "label = 'bad'")
+
+    with capture_logs() as events:
+        for _ in range(2):
+            assert [each.label for each in await sendings.under_way(NODE_ID)] == ["good"]
+        with pytest.raises(Internal):
+            await sendings.latest("cashier", "bad")
+
+    assert len(rows_logged(events)) == 1
+
+
+@pytest.mark.parametrize("change", ["scopes = 'invoices:read', username = 'x'", "created_at = 'noon'"])
+async def test_an_unreadable_key_leaves_the_others_listed(till, change):
+    keys = KeyStore(till.store)
+    for username in ("bad", "good"):
+        key, _ = Key.new(username=username, scopes=(), type=None, created_at=NOON, expires_at=None)
+        await keys.add(key)
+    await damage(till, "keys", change, "username = 'bad'")
+
+    assert "good" in [key.username for key in await keys.page(limit=2)]
+
+
+@pytest.mark.parametrize("info", ["broken{", "[]", '{"id":5}', ""])
+async def test_a_node_that_cannot_be_read_keeps_nobody_from_following(till, tmp_path, info):
+    """It is remembered anew."""
+    async with simulated_node(tmp_path) as lightningd:
+        node = await till.node.info()
+        await till.store.remember_node(node, NOON)
+        await damage(till, "nodes", f"info = '{info}'", "1 = 1")
+        assert await till.store.last_node() is None
+        async with till.following():
+            invoice = await till.create()
+            with till.hub.subscribe(invoice.invoice_id) as changes:
+                await lightningd.pay(invoice.bolt11)
+                await changes.next()
+
+        assert (await till.store.last_node()).id == node.id
+
+
+@pytest.mark.parametrize("seconds", [-(2**62), 2**62])
+async def test_times_out_of_range_are_readable(till, seconds):
+    invoice = await till.store.add(an_invoice())
+    await damage(till, "invoices", f"created_at = {seconds}, expires_at = {seconds}", f"id = '{invoice.id}'")
+
+    assert [each.id for each in await till.store.get_many([invoice.invoice_id])] == [invoice.id]
+    assert (await till.invoicing.get(DAKK, invoice.invoice_id)).id == invoice.id
+
+
+async def test_the_doctor_counts_what_it_cannot_read(till, tmp_path):
+    async with simulated_node(tmp_path):
+        invoice = await till.create()
+        await till.create()
+        await damage(till, "invoices", "paid_at = 1", f"id = '{invoice.id}'")
+
+        report = await Doctor(till.store, till.node).examine(repair=False)
+
+    assert (report.unreadable, report.invoices, report.is_clean) == (1, 1, False)
