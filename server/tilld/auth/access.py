@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from tilld.auth import watch_token
 from tilld.auth.caller import ANONYMOUS, Caller, Scope
@@ -13,6 +12,7 @@ from tilld.auth.key import REMEMBERED_SECONDS, Key, digest, key_id
 from tilld.auth.repository import KeyStore
 from tilld.auth.watch_token import WatchToken
 from tilld.errors import PermissionDenied, Unauthenticated
+from tilld.formats.times import Clock, utc_now
 from tilld.runtime.ttl_cache import TTLCache
 from tilld.storage.executor import Executor
 
@@ -62,7 +62,7 @@ class Access:
     def __init__(
         self,
         store: Executor,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._secret = store.secret

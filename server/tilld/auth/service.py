@@ -1,8 +1,8 @@
 """What admins do with API keys. Each change is an event in the log, for who looks later who did it."""
 
 import asyncio
-from collections.abc import Callable, Collection
-from datetime import UTC, datetime
+from collections.abc import Collection
+from datetime import datetime
 
 import structlog
 
@@ -10,6 +10,7 @@ from tilld.auth.caller import Caller, Scope
 from tilld.auth.key import REMEMBERED_SECONDS, Key, is_key_id
 from tilld.auth.repository import KeyStore
 from tilld.errors import InvalidRequest, NotFound, PermissionDenied
+from tilld.formats.times import Clock, utc_now
 from tilld.storage.executor import Executor
 
 log = structlog.get_logger()
@@ -18,7 +19,7 @@ log = structlog.get_logger()
 class Keyring:
     """The keys of a Till."""
 
-    def __init__(self, store: Executor, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, store: Executor, clock: Clock = utc_now) -> None:
         self._keys = KeyStore(store)
         self._clock = clock
 

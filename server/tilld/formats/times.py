@@ -1,14 +1,22 @@
-"""Times as whole seconds since 1970, and back, without floats: a float rounds the year 9999 up. Pure."""
+"""The clock, and times as whole seconds since 1970 without floats: a float rounds the year 9999 up."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from tilld.errors import InvalidRequest
+
+Clock = Callable[[], datetime]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 # A year of room before the last time that datetime has: no time zone or interval leads beyond it.
 EXPIRY_LIMIT = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+def utc_now() -> datetime:
+    """Return the current time: the clock of everything that is given no other."""
+    return datetime.now(UTC)
 
 
 def unix_seconds(time: datetime) -> int:

@@ -1,11 +1,11 @@
 """Follows the node: what became of our invoices there is settled in the store and told to watchers."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
 
 import structlog
 
+from tilld.formats.times import Clock, utc_now
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, InvoiceUpdate, Status
 from tilld.invoices.lightningd import InvoiceNode
@@ -32,7 +32,7 @@ class Follower:
         node: InvoiceNode,
         store: Store,
         hub: Hub,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
     ) -> None:
         self._node = node
         self._store = store

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import structlog
 
@@ -13,6 +12,7 @@ from tilld.auth.watch_token import WatchToken
 from tilld.errors import Conflict, NodeOffline, NotFound, PermissionDenied, TillError
 from tilld.formats import bolt11
 from tilld.formats.ids import is_id, is_invoice_id, is_label, is_payment_hash
+from tilld.formats.times import Clock, utc_now
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
 from tilld.invoices.lightningd import InvoiceNode
@@ -51,7 +51,7 @@ class Invoices:
         hub: Hub,
         limits: Limits,
         is_sent: LabelCheck,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
     ) -> None:
         self._store = store
         self._node = node

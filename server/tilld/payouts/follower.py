@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 import structlog
 
 from tilld.errors import NotActive
+from tilld.formats.times import Clock, utc_now
 from tilld.lightningd.node import Node
 from tilld.payouts.invreq import STILL_TRYING, Invreq
 from tilld.payouts.service import OnItsWay, Payouts
@@ -31,9 +32,7 @@ class PaymentFollower:
     The steps of the sweep are independent: one that fails or hangs delays no other one.
     """
 
-    def __init__(
-        self, node: Node, payouts: Payouts, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, node: Node, payouts: Payouts, clock: Clock = utc_now) -> None:
         self._node = node
         self._payouts = payouts
         self._store = payouts.store

@@ -1,9 +1,8 @@
 """The use cases that spend: offer a payment by an invoice request, read it, end it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import structlog
 
@@ -19,6 +18,7 @@ from tilld.errors import (
     TillError,
     Unavailable,
 )
+from tilld.formats.times import Clock, utc_now
 from tilld.invoices.repository import Store
 from tilld.lightningd.errors import MayExist
 from tilld.lightningd.node import Node
@@ -44,7 +44,7 @@ class Payouts:
         node: Node,
         limits: Limits,
         payout_limits: PayoutLimits,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
     ) -> None:
         self.store = PayoutStore(store)
         self.node = InvreqNode(node)

@@ -6,7 +6,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tilld.errors import OperatorError
+from tilld.formats.times import Clock, utc_now
 
 log = structlog.get_logger()
 
@@ -45,9 +46,7 @@ class CertificateFiles:
     Raises OperatorError where they don't.
     """
 
-    def __init__(
-        self, clock: Callable[[], datetime] = lambda: datetime.now(UTC), **paths: Path | None
-    ) -> None:
+    def __init__(self, clock: Clock = utc_now, **paths: Path | None) -> None:
         """Take paths by the names of Certificates."""
         self._clock = clock
         self._reader: threading.Thread | None = None

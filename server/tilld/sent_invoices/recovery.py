@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 import structlog
 
 from tilld.errors import NodeOffline, NotPaid, TillError, TookTooLong, Unavailable
+from tilld.formats.times import Clock, utc_now
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
 from tilld.invoices.repository import Store
@@ -31,7 +32,7 @@ class Recovery:
         store: Store,
         node: SentInvoiceNode,
         hub: Hub,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
     ) -> None:
         self._store = store
         self._sendings = AttemptStore(store)

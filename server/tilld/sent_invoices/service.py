@@ -2,10 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 import structlog
 
@@ -21,6 +19,7 @@ from tilld.errors import (
     TookTooLong,
     Unavailable,
 )
+from tilld.formats.times import Clock, utc_now
 from tilld.invoices.hub import Hub
 from tilld.invoices.repository import Store
 from tilld.lightningd.errors import MayExist
@@ -74,7 +73,7 @@ class SentInvoices:
         hub: Hub,
         limits: Limits,
         first_attempt_seconds: float = FIRST_ATTEMPT_SECONDS,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
     ) -> None:
         self._store = store
         self._sendings = AttemptStore(store)
