@@ -96,7 +96,8 @@ class Crash:
         return till
 
     async def _start_till(self, point: str | None = None) -> Process:
-        program = ("tests.support.killed", point, str(self.random.randint(1, 12))) if point else ("tilld.cli",)
+        passes = str(self.random.randint(1, 12))
+        program = ("tests.support.killed", point, passes) if point else ("tilld.cli",)
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", *program, "run", "--no-rest", "--grpc=127.0.0.1:0",
             f"--lightning-rpc={self.node.rpc_file}", f"--database={self.database}",

@@ -49,6 +49,9 @@ def test_every_time_out_is_longer_than_the_one_behind_it():
         inspect.signature(each).parameters["timeout"].default for each in (Client, AsyncClient, command)
     ]
 
+    # What comes too slowly over gRPC is for tilld to say, too.
+    assert seconds(manager["request_timeout"]) > dispatcher.REQUEST_SECONDS
+    assert dispatcher.CALL_SECONDS > dispatcher.REQUEST_SECONDS
     # A create waits its turn, asks the node, and looks up what came of it.
     assert dispatcher.CALL_SECONDS > limits.PATIENCE_SECONDS + 2 * NODE_SECONDS
     assert (len(sends), len(others)) == (1, 3)

@@ -7,21 +7,18 @@ import asyncio
 import gzip
 import socket
 import struct
-from typing import Any
 
 import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.conftest import eventually
-from tests.envoy.test_process import HTTP2_DATA, HTTP2_HEADERS, HTTP2_RESET, HTTP2_SETTINGS, http2_frame
+from tests.support import http2
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld.grpc_api import dispatcher
 
-CONTINUATION = 9
 CANCEL = struct.pack(">I", 8)
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + http2_frame(HTTP2_SETTINGS, 0, 0)
 BODY = {"msat": 5000, "metadata": {"type": "shop"}}
 
 
@@ -31,22 +28,9 @@ def address(shop, request):
     return shop.till.running.grpc if request.param == "straight" else shop.till.running.rest
 
 
-def fields(*named):
-    """Header fields, each a literal that nobody is to remember (RFC 7541, section 6.2.2)."""
-    return b"".join(b"\0%c%b%c%b" % (len(name), name, len(value), value) for name, value in named)
-
-
 def call_of(method):
-    """The headers of a gRPC call."""
-    path = f"/till.v1.InvoiceService/{method}".encode()
-    return fields(
-        (b":method", b"POST"),
-        (b":scheme", b"http"),
-        (b":authority", b"till"),
-        (b":path", path),
-        (b"content-type", b"application/grpc"),
-        (b"te", b"trailers"),
-    )
+    """The headers of a call of invoices."""
+    return http2.call_of(f"/till.v1.InvoiceService/{method}")
 
 
 async def rest_of(reader, seconds=10):
@@ -87,24 +71,24 @@ async def test_streams_that_are_opened_and_abandoned_leave_nothing(shop, address
     """Cancelled at once, cancelled while they are watched, or dropped with their connection."""
     created = await shop.create()
     message = pb.WatchInvoiceRequest(invoice_id=created["invoiceid"]).SerializeToString()
-    request = http2_frame(HTTP2_DATA, 1, 0, struct.pack(">BI", 0, len(message)) + message)
+    request = http2.frame(http2.DATA, 1, 0, struct.pack(">BI", 0, len(message)) + message)
 
     def opened(stream):
-        head = http2_frame(HTTP2_HEADERS, 4, stream, call_of("WatchInvoice"))
+        head = http2.frame(http2.HEADERS, 4, stream, call_of("WatchInvoice"))
         return head + request[:5] + struct.pack(">I", stream) + request[9:]
 
     for is_watched in (False, True):
         _, writer = await asyncio.open_connection(*address)
-        writer.write(PREFACE)
+        writer.write(http2.PREFACE)
         for stream in range(1, 400, 2):
             writer.write(opened(stream))
             if not is_watched:
-                writer.write(http2_frame(HTTP2_RESET, 0, stream, CANCEL))
+                writer.write(http2.frame(http2.RESET, 0, stream, CANCEL))
         await writer.drain()
         if is_watched:
             await eventually(lambda: shop.till.hub.watchers == 200)
             for stream in range(1, 200, 2):
-                writer.write(http2_frame(HTTP2_RESET, 0, stream, CANCEL))
+                writer.write(http2.frame(http2.RESET, 0, stream, CANCEL))
             await eventually(lambda: shop.till.hub.watchers == 100)
         writer.close()
 
@@ -115,10 +99,10 @@ async def test_streams_that_are_opened_and_abandoned_leave_nothing(shop, address
 async def test_rapid_resets_end_their_connection(shop):
     """CVE-2023-44487: Envoy closes a connection whose streams are mostly reset at once."""
     reader, writer = await asyncio.open_connection(*shop.till.running.rest)
-    writer.write(PREFACE)
+    writer.write(http2.PREFACE)
     for stream in range(1, 4001, 2):
-        writer.write(http2_frame(HTTP2_HEADERS, 5, stream, call_of("GetInfo")))
-        writer.write(http2_frame(HTTP2_RESET, 0, stream, CANCEL))
+        writer.write(http2.frame(http2.HEADERS, 5, stream, call_of("GetInfo")))
+        writer.write(http2.frame(http2.RESET, 0, stream, CANCEL))
 
     await others_are_served(shop)
     assert await rest_of(reader)
@@ -142,8 +126,8 @@ async def test_who_needs_no_key_cannot_hold_all_calls(shop):
 async def test_headers_without_end_end(shop, address):
     """Over HTTP/2 as CONTINUATION frames, which no request ever completes."""
     reader, writer = await asyncio.open_connection(*address)
-    writer.write(PREFACE + http2_frame(HTTP2_HEADERS, 0, 1, call_of("GetInfo")))
-    writer.write(http2_frame(CONTINUATION, 0, 1) * 20_000)
+    writer.write(http2.PREFACE + http2.frame(http2.HEADERS, 0, 1, call_of("GetInfo")))
+    writer.write(http2.frame(http2.CONTINUATION, 0, 1) * 20_000)
 
     await others_are_served(shop)
     assert await rest_of(reader)
@@ -176,25 +160,52 @@ async def test_a_compressed_body_is_not_read(shop):
     assert (reply.status_code, reply.json()["error"]) == (400, "E1")
 
 
-async def test_a_stream_without_a_request_ends(shop, address):
-    """It is not waited for: what shall be watched is to be said at once."""
-    async with grpc.aio.insecure_channel(str(address)) as channel:
-        nothing: Any = channel.stream_stream("/till.v1.InvoiceService/WatchInvoice")
+METHODS = [
+    "till.v1.InvoiceService/GetInfo",
+    "till.v1.InvoiceService/WatchInvoice",
+    "till.v1.InvreqService/SendInvoice",
+    "till.rest.v1.InvoiceService/CreateInvoice",
+    "grpc.health.v1.Health/Check",
+    "grpc.health.v1.Health/Watch",
+    "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+]
+HALF_A_MESSAGE = b"\0\0\0\0\5ab"
 
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await nothing(iter(())).read()
 
-    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+async def unfinished(address, method, body, flags=0):
+    """Make a call whose body may not be whole; returns the headers and trailers of its answer."""
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(
+        http2.PREFACE + http2.frame(http2.HEADERS, http2.END_HEADERS, 1, http2.call_of(f"/{method}"))
+    )
+    writer.write(http2.frame(http2.DATA, flags, 1, body))
+    told = http2.headers_in(await http2.answer(reader))
+    writer.close()
+    return told["grpc-status"], told.get("x-error-code"), "grpc-status-details-bin" in told
 
 
-async def test_a_request_that_never_comes_is_waited_for_so_long(shop, monkeypatch):
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("body", [b"", HALF_A_MESSAGE])
+async def test_a_message_that_never_comes_is_waited_for_so_long(shop, address, monkeypatch, method, body):
+    """Of any call, by us: the error of Envoy has no code. Who needs no key holds no place that way."""
     monkeypatch.setattr(dispatcher, "REQUEST_SECONDS", 0.05)
-    call = shop.channel.stream_stream("/till.v1.InvoiceService/WatchInvoice")()
 
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await call.read()
+    assert await unfinished(address, method, body) == ("4", "E9", True)
 
-    assert refused.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+
+@pytest.mark.parametrize("method", METHODS[:-1])
+@pytest.mark.parametrize("body", [b"", HALF_A_MESSAGE])
+async def test_a_call_that_ends_without_a_message_is_refused(shop, address, method, body):
+    """At once."""
+    assert await unfinished(address, method, body, http2.END_STREAM) == ("3", "E1", True)
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_bytes_that_are_no_message_are_the_callers_fault(shop, address, method):
+    status, code, is_whole = await unfinished(address, method, b"\0\0\0\0\2\x0a\x05", http2.END_STREAM)
+
+    assert (status, code) in {("3", "E1"), ("5", "E2")}
+    assert is_whole
 
 
 async def test_who_never_reads_holds_up_nobody(shop):

@@ -23,6 +23,7 @@ from google.api.httpbody_pb2 import HttpBody
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from tests.support import http2
 from till.v1 import invoice_service_pb2 as pb
 from till.v1 import invoice_service_pb2_grpc
 from till_rest.v1 import invoice_service_pb2 as rest
@@ -681,29 +682,13 @@ async def test_only_what_is_safe_to_do_twice_is_sent_again(
 # REST over HTTP/2, where trailers and a body too many would show
 
 
-HTTP2_DATA, HTTP2_HEADERS, HTTP2_RESET, HTTP2_SETTINGS = 0, 1, 3, 4
-
-
-def http2_frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
-
-
 async def http2_call(envoy: Envoy, method: str, path: str) -> list[tuple[int, bytes]]:
-    """Speak just enough HTTP/2 to see the frames of a response, by kind and payload."""
-    fields = ((":method", method), (":scheme", "http"), (":authority", "till"), (":path", path))
-    literals = (b"\0%c%b%c%b" % (len(name), name.encode(), len(v), v.encode()) for name, v in fields)
+    """The frames of a response, by kind and payload."""
+    named = ((":method", method), (":scheme", "http"), (":authority", "till"), (":path", path))
     reader, writer = await asyncio.open_connection(*envoy.rest)
-    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + http2_frame(HTTP2_SETTINGS, 0, 0))
-    writer.write(http2_frame(HTTP2_HEADERS, 5, 1, b"".join(literals)))
-    frames = []
-    ended = False
-    async with asyncio.timeout(5):
-        while not ended:
-            high, low, kind, flags, stream = struct.unpack(">BHBBI", await reader.readexactly(9))
-            payload = await reader.readexactly(high << 16 | low)
-            if stream == 1:
-                frames.append((kind, payload))
-                ended = bool(flags & 1) or kind == HTTP2_RESET
+    head = http2.frame(http2.HEADERS, http2.END_STREAM | http2.END_HEADERS, 1, http2.fields(*named))
+    writer.write(http2.PREFACE + head)
+    frames = await http2.answer(reader, 5)
     writer.close()
     return frames
 
@@ -714,13 +699,13 @@ async def test_http2_shows_no_trailers(envoy: Envoy, backend: Backend, path: str
 
     frames = await http2_call(envoy, "GET", path)
 
-    assert [kind for kind, _ in frames if kind != HTTP2_DATA] == [HTTP2_HEADERS]
+    assert [kind for kind, _ in frames if kind != http2.DATA] == [http2.HEADERS]
 
 
 async def test_http2_has_no_body_for_head(envoy: Envoy) -> None:
     [(kind, _), *rest] = await http2_call(envoy, "HEAD", "/lightning/info")
 
-    assert kind == HTTP2_HEADERS
+    assert kind == http2.HEADERS
     assert not any(payload for _, payload in rest)
 
 
@@ -728,7 +713,7 @@ async def test_http2_survives_a_bad_request(envoy: Envoy) -> None:
     """Its stream ends, and not the connection with all others."""
     [(kind, _)] = await http2_call(envoy, "GET", "/a\0b")
 
-    assert kind == HTTP2_RESET
+    assert kind == http2.RESET
 
 
 # gRPC and gRPC-Web

@@ -3,9 +3,9 @@
 import asyncio
 import math
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any, NoReturn
 
 import grpc
@@ -26,9 +26,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 # The documented body may have 64 KiB; its envelope needs some more.
 MAX_REQUEST_BYTES = 66 * 1024
-# How long a stream's caller may take to say what for; as long as Envoy waits for a request.
-REQUEST_SECONDS = 15.0
-# How long any other call may take: longer than two calls of the node, shorter than Envoy waits.
+# How long a caller may take to send a message. Envoy waits longer, and its own error would have no code.
+REQUEST_SECONDS = 12.0
+# How long a call may take with that: longer than two calls of the node, shorter than Envoy waits.
 CALL_SECONDS = 22.0
 # SendInvoice has a time-out of its own.
 PATIENT = "/SendInvoice"
@@ -65,14 +65,15 @@ class Dispatcher(grpc.GenericRpcHandler):
 
     It stands where generated code wants a server, and takes its handlers. To grpc it is one handler of all
     methods: for each that is registered by itself, grpc's loop does more on every call of any of them.
-    Requests are decoded here as well: grpc would answer a bad one with a text of its own.
+    Requests are read and decoded here as well: grpc would wait for one for ever, before it asked for a key,
+    and answer a bad one with a text of its own. So to grpc each call is a stream of requests.
     """
 
     def __init__(self, access: Access, observer: Observer = NOBODY) -> None:
         self._access = access
         self._observer = observer
         self._handlers: dict[str, Handler] = {}
-        self._unknown: Handler = grpc.unary_unary_rpc_method_handler(self._no_such_method)
+        self._unknown: Handler = grpc.stream_unary_rpc_method_handler(self._no_such_method)
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
         """Take a service; the methods of ours are guarded."""
@@ -80,7 +81,7 @@ class Dispatcher(grpc.GenericRpcHandler):
             method = f"/{service}/{name}"
             is_ours = method.startswith(OURS)
             self._handlers[method] = (
-                _guard(method, handler, self._access, self._observer) if is_ours else handler
+                _guard(method, handler, self._access, self._observer) if is_ours else _open(method, handler)
             )
 
     def add_generic_rpc_handlers(self, handlers: Iterable[Handler]) -> None:
@@ -91,7 +92,7 @@ class Dispatcher(grpc.GenericRpcHandler):
         method = handler_call_details.method
         return self._handlers.get(method, self._unknown if method.startswith(OURS) else None)
 
-    async def _no_such_method(self, raw: bytes, context: Context) -> None:
+    async def _no_such_method(self, _: object, context: Context) -> None:
         try:
             # Not by its name: callers could invent as many as they like.
             with self._observer.request("unknown", context.invocation_metadata):
@@ -102,31 +103,23 @@ class Dispatcher(grpc.GenericRpcHandler):
 
 def _guard(method: str, handler: Handler, access: Access, observer: Observer) -> Handler:
     name = method.removeprefix("/")
+    is_patient = method.endswith(PATIENT)
+    read = partial(_only_message, partial(_decoded, method, handler))
 
-    def decoded(raw: bytes) -> Any:
-        if len(raw) > MAX_REQUEST_BYTES:
-            raise errors.TooLarge(f"the request must have at most {MAX_REQUEST_BYTES} bytes")
-        try:
-            return handler.request_deserializer(raw)
-        except DecodeError:
-            # Of a REST request only the path can be undecodable: an id that is none.
-            raise errors.NotFound if method.startswith(REST) else errors.InvalidRequest from None
-
-    async def call(raw: bytes, context: Context) -> Any:
+    async def call(_: object, context: Context) -> Any:
         try:
             with observer.request(name, context.invocation_metadata):
-                async with _at_most(None if method.endswith(PATIENT) else CALL_SECONDS):
+                async with asyncio.timeout(None if is_patient else CALL_SECONDS):
                     caller.set(await _admitted(access, method, context))
-                    return await handler.unary_unary(decoded(raw), context)
+                    return await handler.unary_unary(await read(context), context)
         except Exception as reason:
             await _refuse(method, reason, context)
 
-    # The request of a stream is read here: grpc would wait for it for ever, and before it asked for a key.
     async def stream(_: object, context: Context) -> None:
         try:
             with observer.watch(name, context.invocation_metadata):
                 caller.set(await _admitted(access, method, context))
-                async for response in handler.unary_stream(decoded(await _only_message(context)), context):
+                async for response in handler.unary_stream(await read(context), context):
                     # The key may have been revoked since.
                     await access.recheck(caller.get())
                     await context.write(response)
@@ -137,7 +130,47 @@ def _guard(method: str, handler: Handler, access: Access, observer: Observer) ->
 
     if handler.unary_stream:
         return grpc.stream_stream_rpc_method_handler(stream, None, handler.response_serializer)
-    return grpc.unary_unary_rpc_method_handler(call, None, handler.response_serializer)
+    return grpc.stream_unary_rpc_method_handler(call, None, handler.response_serializer)
+
+
+def _open(method: str, handler: Handler) -> Handler:
+    """Bound how long health and reflection, which are for everybody, wait for each message."""
+    decoded = partial(_decoded, method, handler)
+
+    async def requests(context: Context) -> AsyncIterator[Any]:
+        while True:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                raw = await context.read()
+            if not isinstance(raw, bytes):
+                return
+            yield decoded(raw)
+
+    async def call(_: object, context: Context) -> None:
+        try:
+            if handler.stream_stream:
+                async for response in handler.stream_stream(requests(context), context):
+                    await context.write(response)
+            else:
+                request = await _only_message(decoded, context)
+                # A watch of health writes by itself.
+                if response := await (handler.unary_unary or handler.unary_stream)(request, context):
+                    await context.write(response)
+        except grpc.aio.AbortError:
+            raise
+        except Exception as reason:
+            await _refuse(method, reason, context)
+
+    return grpc.stream_stream_rpc_method_handler(call, None, handler.response_serializer)
+
+
+def _decoded(method: str, handler: Handler, raw: bytes) -> Any:
+    if len(raw) > MAX_REQUEST_BYTES:
+        raise errors.TooLarge(f"the request must have at most {MAX_REQUEST_BYTES} bytes")
+    try:
+        return handler.request_deserializer(raw)
+    except DecodeError:
+        # Of a REST request only the path can be undecodable: an id that is none.
+        raise errors.NotFound if method.startswith(REST) else errors.InvalidRequest from None
 
 
 async def _admitted(access: Access, method: str, context: Context) -> Caller:
@@ -149,30 +182,18 @@ async def _admitted(access: Access, method: str, context: Context) -> Caller:
     return admitted
 
 
-@asynccontextmanager
-async def _at_most(seconds: float | None) -> AsyncIterator[None]:
-    """Raises TookTooLong after so many seconds."""
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError:
-        raise errors.TookTooLong from None
-
-
-async def _only_message(context: Context) -> bytes:
-    """The one message of a stream's caller.
-
-    Raises InvalidRequest where there is none; TookTooLong.
-    """
-    async with _at_most(REQUEST_SECONDS):
-        message = await context.read()
-    if isinstance(message, bytes):
-        return message
-    raise errors.InvalidRequest("the call has no message")
+async def _only_message(decoded: Callable[[bytes], Any], context: Context) -> Any:
+    async with asyncio.timeout(REQUEST_SECONDS):
+        raw = await context.read()
+    if not isinstance(raw, bytes):
+        raise errors.InvalidRequest("the call has no message")
+    return decoded(raw)
 
 
 async def _refuse(method: str, reason: Exception, context: Context) -> NoReturn:
-    if not isinstance(reason, errors.TillError):
+    if isinstance(reason, TimeoutError):
+        reason = errors.TookTooLong()
+    elif not isinstance(reason, errors.TillError):
         log.error("call failed", method=method, exc_info=reason)
         reason = errors.Internal()
     log.debug("call refused", method=method, code=reason.code, message=reason.message)
