@@ -3,18 +3,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROTOS := $(wildcard proto/till/v1/*.proto)
 REST_PROTOS := $(wildcard proto/till/rest/v1/*.proto)
-# Whose generated code is in the repository, where it is, and the command that generating needs.
-LANGUAGES := python server typescript go
+# What is generated and in the repository, where it is, and the command that generating needs.
+GENERATED := python server typescript go configuration
 CODE_python := clients/python/till/v1
 CODE_server := server/till_rest/v1
 CODE_typescript := clients/typescript/src/gen
 CODE_go := clients/go/till/v1
+CODE_configuration := docs/configuration.md
 NEEDS_typescript := npm
 NEEDS_go := go
 # Where to write generated code.
 INTO := .
 
-.PHONY: help run test test-clients crash fuzz bench bench-compare check format lint imports types proto proto-baseline generated generate $(LANGUAGES:%=generate-%) lock clean
+.PHONY: help run test test-clients crash fuzz bench bench-compare check format lint imports types proto proto-baseline generated generate $(GENERATED:%=generate-%) lock clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -76,18 +77,18 @@ proto-baseline: .venv/.dev ## Freeze the protos as they are: a part of each rele
 	$(BIN)/buf build --exclude-source-info --output $(BASELINE)
 
 # Where the tools of a language are missing its code is not checked; ALL=1: that is a failure.
-generated: $(LANGUAGES:%=generated-%) ## Check that the generated code is fresh
+generated: $(GENERATED:%=generated-%) ## Check that all that is generated is fresh
 
 generated-%: .venv/.dev
 	@if [ -z "$(ALL)" ] && ! command -v $(or $(NEEDS_$*),true) >/dev/null; then \
-	  echo "LEFT OUT: whether the generated code for $* is fresh, since there is no $(NEEDS_$*) here."; exit; \
+	  echo "LEFT OUT: whether what is generated for $* is fresh, since there is no $(NEEDS_$*) here."; exit; \
 	fi; \
 	fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
 	$(MAKE) --no-print-directory --silent generate-$* INTO="$$fresh" && \
 	{ diff --recursive --exclude=__init__.py --exclude=__pycache__ "$$fresh/$(CODE_$*)" $(CODE_$*) || \
-	{ echo "Generated code is stale: run 'make generate-$*' and commit what it changes."; exit 1; }; }
+	{ echo "What is generated is stale: run 'make generate-$*' and commit what it changes."; exit 1; }; }
 
-generate: $(LANGUAGES:%=generate-%) ## Generate code from the protos; for one language: generate-go
+generate: $(GENERATED:%=generate-%) ## Generate code from the protos, and the page of settings; one of them: generate-go
 
 # Not by buf: protoc has these generators built in, and buf could only call it.
 python_code = mkdir -p $(INTO)/$(1) && \
@@ -108,6 +109,10 @@ generate-typescript: .venv/.dev clients/typescript/node_modules/.package-lock.js
 generate-go: .venv/.dev
 	@$(call must_have,go,Go 1.25 or later)
 	$(BIN)/buf generate --template clients/go/buf.gen.yaml --output $(INTO)
+
+generate-configuration: .venv/.dev
+	@mkdir -p $(INTO)/docs
+	@$(BIN)/python scripts/configuration.py $(INTO)/$(CODE_configuration)
 
 clients/typescript/node_modules/.package-lock.json: clients/typescript/package-lock.json
 	@$(call must_have,npm,Node.js 20 or later)

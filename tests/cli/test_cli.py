@@ -330,15 +330,6 @@ async def test_flags_go_before_variables(tmp_path):
     assert "http://" not in till.out
 
 
-async def test_help_tells_every_flag_and_its_variable(tmp_path):
-    async with tilld("run", "--help", cwd=tmp_path, COLUMNS="200") as till:
-        out = (await till.process.communicate())[0].decode()
-
-    for name in ("lightning-rpc", "database", "data-dir", "grpc", "rest", "no-rest", "metrics"):
-        assert f"--{name}" in out
-        assert f"TILLD_{name.upper().replace('-', '_')}" in out
-
-
 async def test_the_simulated_node_runs_alone(tmp_path):
     """Its state lasts, and its invoices can be paid."""
     arguments = ("node", "simulate", "--rpc-file=rpc", "--state=node.jsonl")

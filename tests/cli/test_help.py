@@ -1,11 +1,15 @@
 """The help of both programs, of every command."""
 
+import re
+
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from till_cli.main import app as till
 from tilld.cli import app as tilld
+from tilld.config.fields import SWITCH
+from tilld.config.settings import SETTINGS
 
 PROGRAMS = {"till": till, "tilld": tilld}
 
@@ -30,3 +34,16 @@ def test_a_flag_has_no_type(program, path):
     assert told.exit_code == 0
     assert "--help" in told.stdout
     assert "bool" not in told.stdout.lower()
+
+
+@pytest.mark.parametrize("command", ["run", "envoy", "doctor", "import", "key list"])
+def test_the_help_of_a_command_tells_its_settings(command):
+    """By flag and variable; and no others."""
+    told = CliRunner().invoke(tilld, [*command.split(), "--help"], env={"COLUMNS": "400"}).stdout
+    taken = [each for each in SETTINGS if command.split()[0] in each.commands]
+
+    assert set(re.findall(r"[A-Z]+_[A-Z_]+", told)) == {each.variable for each in taken}
+    assert set(re.findall(r"^\W*(--[a-z-]+)", told, re.MULTILINE)) >= {
+        each.flag for each in taken if each.flag
+    }
+    assert all(each.default in told for each in taken if each.metavar != SWITCH)

@@ -20,7 +20,6 @@ from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.terms import MAX_EXPIRY_SECONDS, InvoiceTerms
 from tilld.lightningd.errors import MayExist
 from tilld.lightningd.rpc import ConnectionLost
-from tilld.rest_api import body as parse
 from tilld.rest_api import invoice_json
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -56,7 +55,7 @@ def body(raw: bytes) -> None:
     document, *key = raw.rsplit(b"\0", 1)
     idempotency_key = key[0].decode(errors="surrogateescape") if key else None
     try:
-        order = parse.create_request(document, idempotency_key).order
+        order = invoice_json.create_request(document, idempotency_key).terms
     except (InvalidRequest, TooLarge) as refused:
         assert len(refused.message.encode()) < 400
         return

@@ -327,16 +327,6 @@ def test_a_data_directory_may_have_any_name(tmp_path, name):
     assert (directory / "till.db").is_file()
 
 
-def test_a_home_directory_in_a_setting_is_expanded(monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("TILLD_DATA_DIR", "~/till")
-    monkeypatch.setenv("TILLD_LIGHTNING_RPC", "~/rpc")
-
-    settings = Config.load()
-
-    assert (settings.data_dir, settings.lightning_rpc) == (tmp_path / "till", tmp_path / "rpc")
-
-
 @pytest.mark.parametrize("password", ["PASS/WORD", "PASS#WORD", "PASS?WORD", "PA@SS/WORD"])
 def test_a_password_that_breaks_its_url_is_explained_and_not_shown(password):
     with pytest.raises(OperatorError, match="%2F") as refused:

@@ -10,7 +10,7 @@ from tilld.errors import InvalidRequest, TooLarge
 from tilld.formats.amounts import MAX_AMOUNT_MSAT
 from tilld.formats.ids import is_invoice_id
 from tilld.invoices.terms import InvoiceTerms
-from tilld.rest_api.body import FIELDS, create_request
+from tilld.rest_api.invoice_json import FIELDS, create_request
 
 text = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=40)
 metadata = st.dictionaries(text, json_values, max_size=4).map(lambda fields: fields | {"type": "shop"})
@@ -32,7 +32,7 @@ def test_a_good_body_is_the_order_that_it_says(body, indent, ascii_only):
     written = json.dumps(body, indent=indent, ensure_ascii=ascii_only)
 
     asked = create_request(written.encode(errors="surrogatepass") if ascii_only else written.encode())
-    ordered = asked.order
+    ordered = asked.terms
 
     assert asked.watch_token == body.get("watch_token", False)
     assert ordered.amount_msat == (None if body["msat"] == "any" else body["msat"])
@@ -47,7 +47,7 @@ def test_a_good_body_is_the_order_that_it_says(body, indent, ascii_only):
 def test_any_object_is_an_order_or_a_refusal_that_names_what_is_wrong(body):
     """Nothing else ever comes of it, and what gets through is within the limits."""
     try:
-        ordered = create_request(json.dumps(body).encode()).order
+        ordered = create_request(json.dumps(body).encode()).terms
     except (InvalidRequest, TooLarge) as refused:
         assert any(name in refused.message for name in (*FIELDS, "unknown field", "the body"))
         assert len(refused.message) < 300

@@ -28,8 +28,7 @@ from tilld.invoices.service import Info
 from tilld.invoices.totals import Totals
 from tilld.lightningd.info import NodeInfo
 from tilld.payouts import invreq
-from tilld.rest_api import body, invoice_json, invreq_body, invreq_json, invreq_servicer
-from tilld.rest_api import sendinvoice_json as rest_sending
+from tilld.rest_api import body, invoice_json, invreq_json, invreq_servicer, sendinvoice_json
 from tilld.sent_invoices import attempt
 from tilld.sent_invoices.attempt import Sent
 
@@ -120,9 +119,9 @@ def test_generated_clients_read_every_amount_and_every_later_answer():
 @pytest.mark.parametrize(
     ("schema", "fields"),
     [
-        ("CreateInvoice", body.FIELDS),
-        ("SendInvoice", rest_sending.FIELDS),
-        ("CreateInvreq", invreq_body.FIELDS),
+        ("CreateInvoice", invoice_json.FIELDS),
+        ("SendInvoice", sendinvoice_json.FIELDS),
+        ("CreateInvreq", invreq_json.FIELDS),
     ],
 )
 def test_a_body_has_the_fields_that_are_read(schema, fields):
@@ -250,7 +249,7 @@ INVREQ = invreq.Invreq.intended(
         ("Invoice", invoice_json.invoice(PAID, "watch_x")),
         ("Info", invoice_json.info(Info(Totals(), online=True, node=NODE))),
         ("Invreq", invreq_json.invreq(replace(INVREQ, invreq_id="ab" * 32, bolt12="lnr1qq"))),
-        ("SentInvoice", rest_sending.rendered(Sent(PAID, 1, 2, "ab" * 32))),
+        ("SentInvoice", sendinvoice_json.sent_invoice(Sent(PAID, 1, 2, "ab" * 32))),
     ],
 )
 def test_an_answer_has_the_fields_that_stand_in_it_and_no_other(schema, text):

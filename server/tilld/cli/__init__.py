@@ -9,6 +9,7 @@ import typer
 
 from till_cli.app import App
 from tilld.cli import key, node
+from tilld.cli.options import command
 from tilld.cli.run import envoy, run
 from tilld.cli.upkeep import doctor, import_
 from tilld.errors import OperatorError
@@ -22,10 +23,10 @@ app = App(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(run)
-app.command()(envoy)
-app.command()(doctor)
-app.command("import")(import_)
+command(app, "run")(run)
+command(app, "envoy")(envoy)
+command(app, "doctor")(doctor)
+command(app, "import", "import")(import_)
 app.add_typer(key.app, name="key")
 app.add_typer(node.app, name="node")
 

@@ -11,7 +11,7 @@ import typer
 from till_cli.app import App
 from tilld.auth.caller import OPERATOR, SHOP, TERMINAL, Scope
 from tilld.auth.key import Key
-from tilld.cli.options import Database, DataDir
+from tilld.cli.options import command
 from tilld.config import Config
 from tilld.errors import NotFound, OperatorError
 
@@ -26,8 +26,9 @@ app = App(
 )
 
 
-@app.command()
+@command(app, "key")
 def create(
+    config: Config,
     username: Annotated[
         str, typer.Option(metavar="NAME", help="Who calls with it; invoices belong to a username.")
     ],
@@ -46,10 +47,8 @@ def create(
     ] = None,
     expires: Annotated[
         datetime | None,
-        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="When it ends to be good, in UTC."),
+        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Expiry time, in UTC."),
     ] = None,
-    database: Database = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Make a key, and print it, once: only a hash of it is kept.
 
@@ -57,7 +56,7 @@ def create(
     """
 
     async def add() -> str:
-        async with _keyring(database, data_dir, create=True) as keyring:
+        async with _keyring(config, create=True) as keyring:
             _, token = await keyring.create(
                 OPERATOR,
                 username=username,
@@ -70,13 +69,13 @@ def create(
     typer.echo(asyncio.run(add()))
 
 
-@app.command("list")
-def list_(database: Database = None, data_dir: DataDir = None) -> None:
+@command(app, "key", "list")
+def list_(config: Config) -> None:
     """List all keys that there ever were, by their ids."""
 
     async def tell() -> None:
         last = ""
-        async with _keyring(database, data_dir, create=False) as keyring:
+        async with _keyring(config, create=False) as keyring:
             while page := await keyring.page(last, PAGE):
                 rows = [_facts(key) for key in page]
                 if not last:
@@ -92,16 +91,17 @@ def list_(database: Database = None, data_dir: DataDir = None) -> None:
     asyncio.run(tell())
 
 
-@app.command()
+@command(app, "key")
 def revoke(
-    key_id: Annotated[str, typer.Argument(metavar="ID", help="Its id, as 'tilld key list' tells it.")],
-    database: Database = None,
-    data_dir: DataDir = None,
+    config: Config,
+    key_id: Annotated[
+        str, typer.Argument(metavar="ID", help="Id of the key, as 'tilld key list' prints it.")
+    ],
 ) -> None:
     """Revoke a key: from now on nobody can call with it."""
 
     async def end() -> Key:
-        async with _keyring(database, data_dir, create=False) as keyring:
+        async with _keyring(config, create=False) as keyring:
             try:
                 return await keyring.revoke(OPERATOR, key_id)
             except NotFound:
@@ -113,12 +113,11 @@ def revoke(
 
 
 @asynccontextmanager
-async def _keyring(database: Database, data_dir: DataDir, *, create: bool) -> AsyncIterator["Keyring"]:
+async def _keyring(config: Config, *, create: bool) -> AsyncIterator["Keyring"]:
     from tilld.auth.service import Keyring
     from tilld.cli.resources import open_store
     from tilld.runtime import logs
 
-    config = Config.load(database=database, data_dir=data_dir)
     logs.configure(config.log_level, config.log_format)
     async with open_store(config, create=create) as store:
         yield Keyring(store)

@@ -1,65 +1,59 @@
-"""Options that several commands share."""
+"""Commands whose flags are built from the settings that they take."""
 
-from pathlib import Path
-from typing import Annotated
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
-LightningRpc = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="PATH",
-        # Whether it can be reached is told by us, in one line.
-        readable=False,
-        help="Socket of your lightningd, such as ~/.lightning/bitcoin/lightning-rpc. "
-        "Without it a simulated node with play money is taken. [TILLD_LIGHTNING_RPC]",
-    ),
-]
-Database = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        help="Where invoices are kept: sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME. "
-        "[TILLD_DATABASE; default: till.db in the data directory]",
-    ),
-]
-Rest = Annotated[
-    str | None,
-    typer.Option(
-        metavar="HOST:PORT",
-        help="Address for JSON REST, gRPC and gRPC-Web by Envoy. [TILLD_REST; default: 127.0.0.1:8080]",
-    ),
-]
-TlsCert = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        readable=False,
-        help="Serve TLS, and nothing else, with this certificate and those that lead to its root, in PEM. "
-        "It is read again when it changes, as are all these files. [TILLD_TLS_CERT]",
-    ),
-]
-TlsKey = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", readable=False, help="The key of --tls-cert, in PEM. [TILLD_TLS_KEY]"),
-]
-TlsClientCa = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        readable=False,
-        help="Let in only clients with a certificate that one of these has signed. [TILLD_TLS_CLIENT_CA]",
-    ),
-]
-CorsOrigin = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="ORIGIN",
-        help="Let web pages from there call, such as https://shop.example; * is from everywhere. "
-        "Give it once for each. [TILLD_CORS_ORIGIN, with commas between; default: none]",
-    ),
-]
-DataDir = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help="Directory for all that Till keeps. [TILLD_DATA_DIR; default: .till]"),
-]
+from till_cli.app import App
+from tilld.config import Config
+from tilld.config.fields import SWITCH, Setting
+from tilld.config.settings import SETTINGS
+
+Function = Callable[..., None]
+
+
+def command(app: App, reader: str, name: str | None = None) -> Callable[[Function], Function]:
+    """Decorate a function that takes a Config first, and add it as a command.
+
+    The command has a flag for each setting that names `reader` among its commands.
+    """
+    settings = [each for each in SETTINGS if reader in each.commands]
+    flags = [each for each in settings if each.flag]
+    variables = [each for each in settings if not each.flag]
+
+    def decorate(function: Function) -> Function:
+        @functools.wraps(function)
+        def with_flags(**arguments: Any) -> None:
+            given = {each.name: arguments.pop(each.name) for each in flags}
+            # Typer may give an empty list for a flag that was not given.
+            config = Config.load(**{flag: None if value == [] else value for flag, value in given.items()})
+            function(config, **arguments)
+
+        _, *own = inspect.signature(function).parameters.values()
+        with_flags.__signature__ = inspect.Signature([*own, *map(_parameter, flags)])  # type: ignore[attr-defined]
+        app.command(name, epilog=_epilog(variables))(with_flags)
+        return function
+
+    return decorate
+
+
+def _parameter(flag: Setting) -> inspect.Parameter:
+    value: Any = bool if flag.metavar == SWITCH else list[str] if flag.is_list else str
+    option = typer.Option(flag.flag, metavar=flag.metavar or None, help=_help(flag))
+    annotation = Annotated[value | None, option]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return inspect.Parameter(flag.name, kind, default=None, annotation=annotation)
+
+
+def _help(flag: Setting) -> str:
+    variable = flag.variable + ", with commas between" * flag.is_list
+    default = f"; default: {flag.default}" if flag.default and flag.metavar != SWITCH else ""
+    return f"{flag.description} [{variable}{default}]"
+
+
+def _epilog(variables: list[Setting]) -> str:
+    lines = [f"- {each.variable}: {each.description} [default: {each.default}]" for each in variables]
+    return "\n\n".join(["Further settings, by environment:", *lines])

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tilld.cli.options import Database, DataDir, LightningRpc
 from tilld.config import Config
 from tilld.errors import OperatorError
 
@@ -15,9 +14,7 @@ if TYPE_CHECKING:
 
 
 def doctor(
-    lightning_rpc: LightningRpc = None,
-    database: Database = None,
-    data_dir: DataDir = None,
+    config: Config,
     repair: Annotated[
         bool, typer.Option("--repair", help="Settle what the node knows, and count the totals anew.")
     ] = False,
@@ -30,8 +27,9 @@ def doctor(
     """
     from tilld.cli.resources import workbench
     from tilld.invoices.audit import Doctor
+    from tilld.runtime import logs
 
-    config = _config(lightning_rpc, database, data_dir)
+    logs.configure(config.log_level, config.log_format)
 
     async def examine() -> "Report":
         async with workbench(config, create=False) as (store, node):
@@ -44,9 +42,7 @@ def doctor(
 
 
 def import_(
-    lightning_rpc: LightningRpc = None,
-    database: Database = None,
-    data_dir: DataDir = None,
+    config: Config,
     username: Annotated[
         str, typer.Option(metavar="NAME", help="The user whose invoices they will be.")
     ] = "anonymous",
@@ -71,10 +67,11 @@ def import_(
     from tilld.cli.resources import workbench
     from tilld.formats.ids import is_username
     from tilld.invoices.importer import Importing
+    from tilld.runtime import logs
 
     if not is_username(username) or not kind:
         raise OperatorError("--username must have 1 to 64 letters, digits or . _ @ -, and --type a name")
-    config = _config(lightning_rpc, database, data_dir)
+    logs.configure(config.log_level, config.log_format)
 
     async def bring_in() -> None:
         async with workbench(config, create=True) as (store, node):
@@ -89,14 +86,6 @@ def import_(
                 )
 
     asyncio.run(bring_in())
-
-
-def _config(lightning_rpc: LightningRpc, database: Database, data_dir: DataDir) -> Config:
-    from tilld.runtime import logs
-
-    config = Config.load(lightning_rpc=lightning_rpc, database=database, data_dir=data_dir)
-    logs.configure(config.log_level, config.log_format)
-    return config
 
 
 def _told(report: "Report", *, repaired: bool) -> list[str]:

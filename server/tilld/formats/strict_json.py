@@ -1,4 +1,4 @@
-"""JSON objects read strictly (RFC 8259 and no more), the text of each member kept as it came."""
+"""JSON read strictly (RFC 8259 and no more), each member's text kept as it came; JSON written compactly."""
 
 import json
 import math
@@ -18,6 +18,8 @@ MAX_DIGITS = 100
 
 # The largest that both databases can store.
 MAX_WHOLE = 2**63 - 1
+
+write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 _skip_space = re.compile(r"[ \t\n\r]*").match
 _tokens = re.compile(r'"(?:[^"\\]|\\.)*"|[^ \t\n\r"]+').findall

@@ -18,11 +18,10 @@ from google.rpc.status_pb2 import Status
 from tilld import errors
 from tilld.auth.access import Access, caller
 from tilld.auth.caller import Caller
+from tilld.grpc_api import Context
 from tilld.runtime.observer import NOBODY, Observer
 
 log = structlog.get_logger()
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 # The documented body may have 64 KiB; its envelope needs some more.
 MAX_REQUEST_BYTES = 66 * 1024

@@ -5,13 +5,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
-import grpc.aio
 from grpc_health.v1 import health
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from tilld.errors import TillError
+from tilld.grpc_api import Context
 from tilld.invoices.repository import Store
 
 CHECK_SECONDS = 1.0
@@ -31,9 +30,7 @@ class HealthServicer(health.aio.HealthServicer):
         self._to_tell: Counter[str] = Counter()
         self._told = asyncio.Event()
 
-    async def Check(
-        self, request: HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> HealthCheckResponse:
+    async def Check(self, request: HealthCheckRequest, context: Context) -> HealthCheckResponse:
         """Tell the status of a service."""
         self._asked = self._recently() | {context.peer(): time.monotonic()}
         self._to_tell -= Counter([context.peer()])

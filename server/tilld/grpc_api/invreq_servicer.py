@@ -1,33 +1,32 @@
-"""InvreqService: in, do, out."""
+"""Serves till.v1.InvreqService."""
 
-from typing import Any
-
-import grpc.aio
-
-from till.v1 import invreq_pb2
+from till.v1 import invreq_pb2, invreq_service_pb2_grpc
 from till.v1 import invreq_service_pb2 as pb
 from tilld.auth.access import caller
-from tilld.grpc_api import invreq_messages, messages
-from tilld.grpc_api.sending_servicer import SendingServicer
+from tilld.grpc_api import Context, messages
 from tilld.payouts.invreq import Invreq
 from tilld.payouts.service import Payouts
 from tilld.sent_invoices.service import SentInvoices
 
-Context = grpc.aio.ServicerContext[Any, Any]
 
-
-class InvreqServicer(SendingServicer):
+class InvreqServicer(invreq_service_pb2_grpc.InvreqServiceServicer):
     """The typed API of invoice requests."""
 
-    def __init__(self, payouts: Payouts, collecting: SentInvoices) -> None:
-        super().__init__(collecting)
+    def __init__(self, payouts: Payouts, sent_invoices: SentInvoices) -> None:
         self._payouts = payouts
+        self._sent_invoices = sent_invoices
+
+    async def SendInvoice(self, request: pb.SendInvoiceRequest, context: Context) -> pb.SendInvoiceResponse:
+        """Send an invoice, and wait until it is paid."""
+        terms = messages.send_terms(request, caller.get().type)
+        sent = await self._sent_invoices.send(caller.get(), terms, context.time_remaining())
+        return messages.sent_invoice(sent)
 
     async def CreateInvreq(
         self, request: pb.CreateInvreqRequest, context: Context
     ) -> pb.CreateInvreqResponse:
-        """Offer a payment."""
-        invreq = await self._payouts.create(caller.get(), invreq_messages.order(request))
+        """Create an invoice request."""
+        invreq = await self._payouts.create(caller.get(), messages.invreq_terms(request))
         return pb.CreateInvreqResponse(invreq=(await self._messages([invreq]))[0])
 
     async def GetInvreq(self, request: pb.GetInvreqRequest, context: Context) -> pb.GetInvreqResponse:
@@ -50,4 +49,4 @@ class InvreqServicer(SendingServicer):
         return pb.DisableInvreqResponse(invreq=(await self._messages([invreq]))[0])
 
     async def _messages(self, invreqs: list[Invreq]) -> list[invreq_pb2.Invreq]:
-        return list(map(invreq_messages.invreq, invreqs, await self._payouts.statuses(invreqs)))
+        return list(map(messages.invreq, invreqs, await self._payouts.statuses(invreqs)))

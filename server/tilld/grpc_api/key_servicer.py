@@ -1,16 +1,10 @@
-"""KeyService: in, do, out."""
-
-from typing import Any
-
-import grpc.aio
+"""Serves till.v1.KeyService."""
 
 from till.v1 import key_service_pb2 as pb
 from till.v1 import key_service_pb2_grpc
 from tilld.auth.access import caller
 from tilld.auth.service import Keyring
-from tilld.grpc_api import messages
-
-Context = grpc.aio.ServicerContext[Any, Any]
+from tilld.grpc_api import Context, messages
 
 
 class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):

@@ -1,4 +1,4 @@
-"""Domain ⇄ protobuf."""
+"""Converts between the domain and the messages of till.v1."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from till.v1 import invoice_pb2, invoice_service_pb2, key_pb2
+from till.v1 import invoice_pb2, invoice_service_pb2, invreq_pb2, invreq_service_pb2, key_pb2
 from tilld.auth.caller import Scope
 from tilld.auth.key import Key
 from tilld.errors import InvalidRequest
@@ -15,11 +15,22 @@ from tilld.invoices.invoice import Invoice, Status
 from tilld.invoices.service import Info
 from tilld.invoices.terms import InvoiceTerms
 from tilld.lightningd.info import NodeAddress, NodeInfo
+from tilld.payouts.invreq import Invreq, InvreqStatus, InvreqTerms
+from tilld.sent_invoices.attempt import SendTerms, Sent
 
-_STATUS = {
+_INVOICE_STATUS = {
     Status.UNPAID: invoice_pb2.INVOICE_STATUS_UNPAID,
     Status.PAID: invoice_pb2.INVOICE_STATUS_PAID,
     Status.EXPIRED: invoice_pb2.INVOICE_STATUS_EXPIRED,
+}
+
+_INVREQ_STATUS = {
+    InvreqStatus.ACTIVE: invreq_pb2.INVREQ_STATUS_ACTIVE,
+    InvreqStatus.BEING_PAID: invreq_pb2.INVREQ_STATUS_BEING_PAID,
+    InvreqStatus.USED: invreq_pb2.INVREQ_STATUS_USED,
+    InvreqStatus.FAILED: invreq_pb2.INVREQ_STATUS_FAILED,
+    InvreqStatus.EXPIRED: invreq_pb2.INVREQ_STATUS_EXPIRED,
+    InvreqStatus.DISABLED: invreq_pb2.INVREQ_STATUS_DISABLED,
 }
 
 _SCOPES = {
@@ -33,19 +44,50 @@ _SCOPES = {
 MAX_PAGE_SIZE = 1000
 
 
-def order(request: invoice_service_pb2.CreateInvoiceRequest) -> InvoiceTerms:
-    """Read an order from a request. Raises InvalidRequest or TooLarge, naming the field and the limit."""
+def invoice_terms(request: invoice_service_pb2.CreateInvoiceRequest) -> InvoiceTerms:
+    """Read the terms of an invoice. Raises InvalidRequest or TooLarge, naming the field and the limit."""
     return InvoiceTerms.checked(
         amount_msat=request.amount_msat if request.HasField("amount_msat") else None,
         description=request.description if request.HasField("description") else None,
-        expiry=seconds(request.expiry) if request.HasField("expiry") else None,
+        expiry=_seconds(request.expiry) if request.HasField("expiry") else None,
         metadata=request.metadata,
         label=request.label if request.HasField("label") else None,
     )
 
 
+def invreq_terms(request: invreq_service_pb2.CreateInvreqRequest) -> InvreqTerms:
+    """Read the terms of an invoice request.
+
+    Raises InvalidRequest or TooLarge, naming the field and the limit.
+    """
+    return InvreqTerms.checked(
+        amount_msat=request.amount_msat,
+        description=request.description,
+        issuer=request.issuer if request.HasField("issuer") else None,
+        label=request.label if request.HasField("label") else None,
+        absolute_expiry=time(request.expires_at, "expires_at") if request.HasField("expires_at") else None,
+        single_use=request.single_use if request.HasField("single_use") else None,
+    )
+
+
+def send_terms(request: invreq_service_pb2.SendInvoiceRequest, key_type: str | None) -> SendTerms:
+    """Read the terms of an invoice to send.
+
+    Raises InvalidRequest or TooLarge, naming the field and the limit.
+    """
+    return SendTerms.checked(
+        invreq=request.invreq,
+        label=request.label,
+        amount_msat=request.amount_msat if request.HasField("amount_msat") else None,
+        timeout=_seconds(request.timeout) if request.HasField("timeout") else None,
+        quantity=request.quantity if request.HasField("quantity") else None,
+        metadata=request.metadata if request.HasField("metadata") else None,
+        key_type=key_type,
+    )
+
+
 def invoice(invoice: Invoice) -> invoice_pb2.Invoice:
-    """An invoice as a message."""
+    """Return an invoice as a message."""
     message = invoice_pb2.Invoice(
         id=invoice.id,
         invoice_id=invoice.invoice_id,
@@ -57,7 +99,7 @@ def invoice(invoice: Invoice) -> invoice_pb2.Invoice:
         payment_hash=invoice.payment_hash,
         bolt11="" if invoice.is_bolt12 else invoice.bolt11,
         bolt12=invoice.bolt11 if invoice.is_bolt12 else None,
-        status=_STATUS[invoice.status],
+        status=_INVOICE_STATUS[invoice.status],
     )
     # Messages in it are filled where they are: to make them and have them copied takes half as long again.
     message.created_at.seconds = unix_seconds(invoice.created_at)
@@ -69,8 +111,36 @@ def invoice(invoice: Invoice) -> invoice_pb2.Invoice:
     return message
 
 
+def invreq(invreq: Invreq, status: InvreqStatus) -> invreq_pb2.Invreq:
+    """Return an invoice request as a message."""
+    expiry = invreq.absolute_expiry
+    return invreq_pb2.Invreq(
+        invreq_id=invreq.invreq_id,
+        username=invreq.username,
+        label=invreq.label,
+        amount_msat=invreq.amount_msat,
+        description=invreq.description,
+        issuer=invreq.issuer,
+        single_use=invreq.single_use,
+        status=_INVREQ_STATUS[status],
+        bolt12=invreq.bolt12,
+        created_at=_timestamp(invreq.created_at),
+        expires_at=_timestamp(expiry) if expiry else None,
+    )
+
+
+def sent_invoice(sent: Sent) -> invreq_service_pb2.SendInvoiceResponse:
+    """Return an invoice that was sent and paid as a message."""
+    return invreq_service_pb2.SendInvoiceResponse(
+        invoice=invoice(sent.invoice),
+        payment_preimage=sent.payment_preimage,
+        created_index=sent.created_index,
+        updated_index=sent.updated_index,
+    )
+
+
 def info(info: Info) -> invoice_service_pb2.GetInfoResponse:
-    """Till and its node as a message."""
+    """Return the totals and the node as a message."""
     return invoice_service_pb2.GetInfoResponse(
         invoices=info.totals.invoices,
         volume_msat=info.totals.volume_msat,
@@ -81,7 +151,7 @@ def info(info: Info) -> invoice_service_pb2.GetInfoResponse:
 
 
 def key(key: Key) -> key_pb2.Key:
-    """A key as a message."""
+    """Return a key as a message."""
     return key_pb2.Key(
         id=key.id,
         username=key.username,
@@ -111,7 +181,7 @@ def time(timestamp: Timestamp, field: str) -> datetime:
 
 
 def page_size(size: int) -> int:
-    """Read how many a page shall have at most. Raises InvalidRequest."""
+    """Return how many items a page has at most. Raises InvalidRequest."""
     if size < 0:
         raise InvalidRequest("page_size must not be negative")
     return min(size or MAX_PAGE_SIZE, MAX_PAGE_SIZE)
@@ -141,8 +211,8 @@ def _address(address: NodeAddress) -> invoice_service_pb2.NodeAddress:
     )
 
 
-def seconds(duration: Duration) -> float:
-    """A duration in seconds: an int where it is whole."""
+def _seconds(duration: Duration) -> float:
+    """Return a duration in seconds: an int if it is whole."""
     return duration.seconds + duration.nanos / 1e9 if duration.nanos else duration.seconds
 
 

@@ -3,7 +3,6 @@
 Money is whole millisatoshi (msat), times are aware UTC.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -191,7 +190,7 @@ class Invoice(NamedTuple):
             amount_msat=found.amount_msat,
             description=description or None,
             expiry=payment_request.read(found.issued.bolt11).expiry,
-            metadata=json.dumps({"type": kind}, ensure_ascii=False, separators=(",", ":")),
+            metadata=strict_json.write({"type": kind}),
             label=None if found.is_labelled_by_till or not is_label(found.label) else found.label,
         )
         invoice_id = (

@@ -1,45 +1,14 @@
-"""The documented request: POST /lightning/invoice/create."""
+"""Reads the body of a request: one JSON object, and its members."""
 
 import reprlib
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import Any
 
 from tilld.errors import InvalidRequest, TooLarge
 from tilld.formats import strict_json
 from tilld.formats.strict_json import Member
-from tilld.invoices.terms import InvoiceTerms
 
 MAX_BODY_BYTES = 64 * 1024
-
-FIELDS = ("msat", "metadata", "description", "expiry", "label", "watch_token")
-
-
-class CreateRequest(NamedTuple):
-    """What a body asks for: an invoice, and whether it shall come with a watch token."""
-
-    order: InvoiceTerms
-    watch_token: bool
-
-
-def create_request(body: bytes, idempotency_key: str | None = None) -> CreateRequest:
-    """Read a body: msat and metadata, and if wanted description, expiry (seconds), label, watch_token.
-
-    The header Idempotency-Key is another way to give the label. Raises InvalidRequest or TooLarge, naming
-    the field and the limit.
-    """
-    members = object_of(body, FIELDS, required=("msat", "metadata"))
-    values = {name: member.value for name, member in members.items()}
-    if not isinstance(values["metadata"], dict):
-        raise InvalidRequest("metadata must be an object")
-    order = InvoiceTerms.checked(
-        amount_msat=_amount(values["msat"]),
-        description=text(values, "description"),
-        expiry=seconds(values, "expiry"),
-        metadata=members["metadata"].text,
-        label=label(values, idempotency_key),
-        amount_field="msat",
-    )
-    return CreateRequest(order, bool(flag(values, "watch_token")))
 
 
 def object_of(body: bytes, known: Collection[str], *, required: Collection[str]) -> dict[str, Member]:
@@ -56,14 +25,6 @@ def object_of(body: bytes, known: Collection[str], *, required: Collection[str])
         if name not in members:
             raise InvalidRequest(f"{name} is missing")
     return {name: each for name, each in members.items() if each.value is not None or name in required}
-
-
-def _amount(value: Any) -> int | None:
-    if value == "any":
-        return None
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidRequest('msat must be a whole number of millisatoshi, or "any"')
-    return value
 
 
 def text(values: dict[str, Any], name: str) -> str | None:

@@ -1,18 +1,57 @@
-"""The documented JSON: its names, their order, its number and time formats. Nobody else knows them."""
+"""Invoices and the node as the documented JSON: names, their order, formats of numbers and times."""
 
-import json
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
+from tilld.errors import InvalidRequest
+from tilld.formats.strict_json import write
 from tilld.invoices.invoice import Invoice
 from tilld.invoices.service import Info
+from tilld.invoices.terms import InvoiceTerms
 from tilld.lightningd.info import NodeAddress, NodeInfo
+from tilld.rest_api import body
 
-_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+FIELDS = ("msat", "metadata", "description", "expiry", "label", "watch_token")
+
+
+class CreateRequest(NamedTuple):
+    """The terms of an invoice, and whether it comes with a watch token."""
+
+    terms: InvoiceTerms
+    watch_token: bool
+
+
+def create_request(raw: bytes, idempotency_key: str | None = None) -> CreateRequest:
+    """Read a body: msat and metadata, and if wanted description, expiry (seconds), label, watch_token.
+
+    The header Idempotency-Key is another way to give the label. Raises InvalidRequest or TooLarge, naming
+    the field and the limit.
+    """
+    members = body.object_of(raw, FIELDS, required=("msat", "metadata"))
+    values = {name: member.value for name, member in members.items()}
+    if not isinstance(values["metadata"], dict):
+        raise InvalidRequest("metadata must be an object")
+    terms = InvoiceTerms.checked(
+        amount_msat=_amount(values["msat"]),
+        description=body.text(values, "description"),
+        expiry=body.seconds(values, "expiry"),
+        metadata=members["metadata"].text,
+        label=body.label(values, idempotency_key),
+        amount_field="msat",
+    )
+    return CreateRequest(terms, bool(body.flag(values, "watch_token")))
+
+
+def _amount(value: Any) -> int | None:
+    if value == "any":
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidRequest('msat must be a whole number of millisatoshi, or "any"')
+    return value
 
 
 def invoice(invoice: Invoice, watch_token: str | None = None) -> str:
-    """An invoice as documented; behind that, what there is to say beyond it."""
+    """Return an invoice as documented, followed by what the document does not have."""
     rest: dict[str, Any] = {
         "expires_at": _time(invoice.expires_at),
         "created_at": _time(invoice.created_at),
@@ -34,12 +73,12 @@ def invoice(invoice: Invoice, watch_token: str | None = None) -> str:
         rest["watch_token"] = watch_token
     # The metadata is JSON already: parsed and written anew it would not be what came.
     head = f'{{"status":"{invoice.status}","_id":"{invoice.id}","metadata":{invoice.metadata},'
-    return head + _text(rest)[1:]
+    return head + write(rest)[1:]
 
 
 def info(info: Info) -> str:
-    """Till and its node as documented."""
-    return _text(
+    """Return the totals and the node as documented."""
+    return write(
         {
             "invoices": info.totals.invoices,
             "volume": info.totals.volume_msat,

@@ -1,50 +1,46 @@
-"""till.rest.v1.InvreqService: in, do, out."""
+"""Serves till.rest.v1.InvreqService."""
 
-from typing import Any
-
-import grpc.aio
 from google.api.httpbody_pb2 import HttpBody
 
 from till_rest.v1 import invreq_service_pb2 as pb
+from till_rest.v1 import invreq_service_pb2_grpc
 from tilld.auth.access import caller
 from tilld.payouts.service import Payouts
-from tilld.rest_api import invreq_body, invreq_json
-from tilld.rest_api.idempotency_key import idempotency_key
-from tilld.rest_api.sending_servicer import RestSendingServicer
+from tilld.rest_api import invreq_json, sendinvoice_json
+from tilld.rest_api.http import Context, idempotency_key, json_body
 from tilld.sent_invoices.service import SentInvoices
 
-Context = grpc.aio.ServicerContext[Any, Any]
-
-# Envoy lets 1 MiB pass, and one of them may have some kilobytes.
+# Envoy lets 1 MiB pass, and an invoice request may have some kilobytes.
 PAGE = 100
 
 
-class RestInvreqServicer(RestSendingServicer):
+class RestInvreqServicer(invreq_service_pb2_grpc.InvreqServiceServicer):
     """The documented API of invoice requests."""
 
-    def __init__(self, payouts: Payouts, collecting: SentInvoices) -> None:
-        super().__init__(collecting)
+    def __init__(self, payouts: Payouts, sent_invoices: SentInvoices) -> None:
         self._payouts = payouts
+        self._sent_invoices = sent_invoices
+
+    async def SendInvoice(self, request: pb.SendInvoiceRequest, context: Context) -> HttpBody:
+        """Send an invoice, and wait until it is paid."""
+        terms = sendinvoice_json.send_terms(request.raw.data, caller.get().type, idempotency_key(context))
+        sent = await self._sent_invoices.send(caller.get(), terms, context.time_remaining())
+        return json_body(sendinvoice_json.sent_invoice(sent))
 
     async def CreateInvreq(self, request: pb.CreateInvreqRequest, context: Context) -> HttpBody:
-        """Offer a payment."""
-        order = invreq_body.invreq_order(request.raw.data, idempotency_key(context))
-        return _json(invreq_json.invreq(await self._payouts.create(caller.get(), order)))
+        """Create an invoice request."""
+        terms = invreq_json.invreq_terms(request.raw.data, idempotency_key(context))
+        return json_body(invreq_json.invreq(await self._payouts.create(caller.get(), terms)))
 
     async def GetInvreq(self, request: pb.GetInvreqRequest, context: Context) -> HttpBody:
         """Read an invoice request."""
-        return _json(invreq_json.invreq(await self._payouts.get(caller.get(), request.invreq_id)))
+        return json_body(invreq_json.invreq(await self._payouts.get(caller.get(), request.invreq_id)))
 
     async def ListInvreqs(self, request: pb.ListInvreqsRequest, context: Context) -> HttpBody:
         """List invoice requests."""
-        return _json(
-            invreq_json.invreqs(await self._payouts.page(caller.get(), request.after, PAGE, "after"))
-        )
+        invreqs = await self._payouts.page(caller.get(), request.after, PAGE, "after")
+        return json_body(invreq_json.invreqs(invreqs))
 
     async def DisableInvreq(self, request: pb.DisableInvreqRequest, context: Context) -> HttpBody:
         """End an invoice request."""
-        return _json(invreq_json.invreq(await self._payouts.disable(caller.get(), request.invreq_id)))
-
-
-def _json(text: str) -> HttpBody:
-    return HttpBody(content_type="application/json", data=text.encode())
+        return json_body(invreq_json.invreq(await self._payouts.disable(caller.get(), request.invreq_id)))

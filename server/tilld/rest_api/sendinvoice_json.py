@@ -1,47 +1,45 @@
 """POST /lightning/invoice/send: names and types are those of lightning-sendinvoice(7)."""
 
-import json
 from typing import Any
 
 from tilld.errors import InvalidRequest
 from tilld.formats import amounts
+from tilld.formats.strict_json import write
 from tilld.formats.times import unix_seconds
-from tilld.rest_api import body as parse
+from tilld.rest_api import body
 from tilld.sent_invoices.attempt import SendTerms, Sent
 
 FIELDS = ("invreq", "label", "amount_msat", "timeout", "quantity", "metadata")
 
-_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
-
-def order(body: bytes, key_type: str | None, idempotency_key: str | None = None) -> SendTerms:
+def send_terms(raw: bytes, key_type: str | None, idempotency_key: str | None = None) -> SendTerms:
     """Read a body: invreq and label, and if wanted amount_msat, timeout (seconds), quantity, metadata.
 
     The header Idempotency-Key is another way to give the label. Raises InvalidRequest or TooLarge, naming
     the field and the limit.
     """
-    members = parse.object_of(body, FIELDS, required=("invreq",))
+    members = body.object_of(raw, FIELDS, required=("invreq",))
     values = {name: member.value for name, member in members.items()}
-    label = parse.label(values, idempotency_key)
+    label = body.label(values, idempotency_key)
     if label is None:
         raise InvalidRequest("label is missing")
     if "metadata" in values and not isinstance(values["metadata"], dict):
         raise InvalidRequest("metadata must be an object")
     return SendTerms.checked(
-        invreq=parse.text(values, "invreq") or "",
+        invreq=body.text(values, "invreq") or "",
         label=label,
         amount_msat=amounts.msat(values["amount_msat"], "amount_msat") if "amount_msat" in values else None,
-        timeout=parse.seconds(values, "timeout"),
-        quantity=parse.whole(values, "quantity"),
+        timeout=body.seconds(values, "timeout"),
+        quantity=body.whole(values, "quantity"),
         metadata=members["metadata"].text if "metadata" in members else None,
         key_type=key_type,
     )
 
 
-def rendered(sent: Sent) -> str:
-    """An invoice that was sent and paid, as the node's own answer."""
+def sent_invoice(sent: Sent) -> str:
+    """Return an invoice that was sent and paid, as the node answers."""
     invoice, payment = sent.invoice, sent.invoice.payment
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "label": invoice.label,
         "bolt12": invoice.bolt11,
         "payment_hash": invoice.payment_hash,
@@ -58,4 +56,4 @@ def rendered(sent: Sent) -> str:
         "updated_index": sent.updated_index,
         "invoiceid": invoice.invoice_id,
     }
-    return _text({name: value for name, value in told.items() if value is not None})
+    return write({name: value for name, value in fields.items() if value is not None})

@@ -3,7 +3,6 @@
 Money is whole millisatoshi (msat), times are aware UTC.
 """
 
-import json
 import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -79,7 +78,7 @@ class SendTerms:
         if quantity is not None and not 1 <= quantity <= MAX_QUANTITY:
             raise InvalidRequest(f"quantity must be at least 1 and at most {MAX_QUANTITY}")
         if metadata is None:
-            metadata = json.dumps({"type": key_type or DEFAULT_TYPE}, ensure_ascii=False)
+            metadata = strict_json.write({"type": key_type or DEFAULT_TYPE})
         return cls(request, label, amount_msat, quantity, checked_metadata(metadata), timeout)
 
     @property

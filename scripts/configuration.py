@@ -1,0 +1,26 @@
+"""Writes docs/configuration.md with a table of all settings. make calls it."""
+
+import sys
+from pathlib import Path
+
+from tilld.config.settings import SETTINGS
+
+PAGE = Path(__file__).parent.parent / "docs" / "configuration.md"
+HEAD = ("flag", "variable", "default", "commands", "meaning")
+
+
+def page() -> str:
+    """Return the page with the table as it should be."""
+    before, _, rest = PAGE.read_text().partition("-->\n")
+    _, end, after = rest.partition("<!--")
+    rows = [HEAD, ["---"] * len(HEAD)]
+    for each in SETTINGS:
+        flag = f"`{each.flag} {each.metavar}`".replace(" `", "`") if each.flag else ""
+        variable = f"`{each.variable}`" + ", with commas between" * each.is_list
+        rows.append((flag, variable, each.default, ", ".join(each.commands), each.description))
+    table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return f"{before}-->\n\n{table}\n{end}{after}"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(page())

@@ -1,0 +1,70 @@
+"""What help and documents say of a setting, written in its field."""
+
+from typing import Any, NamedTuple, get_origin
+
+from pydantic import Field
+from pydantic.fields import FieldInfo
+
+# Commands, by what they need.
+ALL = ("run", "envoy", "doctor", "import", "key")
+STORE = ("run", "doctor", "import", "key")
+NODE = ("run", "doctor", "import")
+SERVERS = ("run", "envoy")
+RUN = ("run",)
+ENVOY = ("envoy",)
+
+# The metavar of a flag that takes no value.
+SWITCH = ""
+PREFIX = "TILLD_"
+
+
+def setting(
+    default: Any,
+    commands: tuple[str, ...],
+    description: str,
+    metavar: str | None = None,
+    *,
+    shown: str | None = None,
+    **more: Any,
+) -> Any:
+    """Return a field of Config, with all that help and documents say of it.
+
+    `commands` are those that read it; they take it as a flag if it has a `metavar`. `shown` is the default
+    as people read it, where its text does not say it.
+    """
+    known: dict[str, Any] = {"commands": commands, "metavar": metavar, "shown": shown}
+    return Field(default, description=description, json_schema_extra=known, **more)
+
+
+class Setting(NamedTuple):
+    """A setting, as help and documents show it."""
+
+    name: str
+    variable: str
+    flag: str | None
+    metavar: str | None
+    is_list: bool
+    default: str
+    description: str
+    commands: tuple[str, ...]
+
+    @classmethod
+    def of(cls, name: str, field: FieldInfo) -> "Setting":
+        """Return what a field of Config says of itself."""
+        known: Any = field.json_schema_extra
+        is_list = get_origin(field.annotation) is tuple
+        default = "" if field.default is None else str(field.default)
+        if is_list:
+            default = ", ".join(map(str, field.default))
+        elif isinstance(field.default, bool):
+            default = default.lower()
+        return cls(
+            name=name,
+            variable=str(field.validation_alias or f"{PREFIX}{name.upper()}"),
+            flag=None if known["metavar"] is None else f"--{name.replace('_', '-')}",
+            metavar=known["metavar"],
+            is_list=is_list,
+            default=known["shown"] or default,
+            description=str(field.description),
+            commands=known["commands"],
+        )

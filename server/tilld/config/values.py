@@ -1,0 +1,81 @@
+"""Types of settings: each reads the text of a flag or a variable, and says what is wrong with it."""
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer
+from pydantic_settings import NoDecode
+
+
+class Address(NamedTuple):
+    """A host and a TCP port to listen on. In text: HOST:PORT, an IPv6 host in brackets."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Read HOST:PORT.
+
+        Raises ValueError for anything else.
+        """
+        host, colon, port = text.rpartition(":")
+        if not (host and colon and port.isascii() and port.isdigit() and int(port) <= 65535):
+            raise ValueError("give HOST:PORT, such as 127.0.0.1:8080")
+        return cls(host.removeprefix("[").removesuffix("]"), int(port))
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it. A name counts if it is localhost."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+def _address(value: Any) -> Any:
+    return Address.parse(value) if isinstance(value, str) else value
+
+
+def _list(value: Any) -> Any:
+    return [each.strip() for each in value.split(",")] if isinstance(value, str) else value
+
+
+def _origin(value: str) -> str:
+    # Envoy compares it, letter by letter, to what browsers send: no path, and no default port (RFC 6454).
+    is_one = re.fullmatch(r"[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:]+\])(:[0-9]+)?", value)
+    if value != "*" and (not is_one or re.fullmatch("http://.*:80|https://.*:443", value)):
+        raise ValueError("give an origin as browsers send it, such as https://shop.example, or * for all")
+    return value
+
+
+def _endpoint(value: str | None) -> str | None:
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError("give http://HOST:PORT or https://HOST:PORT, where a collector takes OTLP over gRPC")
+    return value
+
+
+def _home_expanded(path: Path) -> Path:
+    # A shell expands ~ in an argument, but not in --flag=~/…, nor in a service's environment.
+    try:
+        return path.expanduser()
+    except RuntimeError as reason:
+        raise ValueError(f"{reason}; give the path without ~") from None
+
+
+AddressSetting = Annotated[Address, NoDecode, BeforeValidator(_address), PlainSerializer(str)]
+AddressesSetting = Annotated[tuple[AddressSetting, ...], NoDecode, BeforeValidator(_list)]
+OriginsSetting = Annotated[
+    tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_list)
+]
+OptionalAddressSetting = Annotated[Address | None, NoDecode, BeforeValidator(_address)]
+PathSetting = Annotated[Path, AfterValidator(_home_expanded)]
+OptionalPathSetting = PathSetting | None
+
+EndpointSetting = Annotated[str | None, AfterValidator(_endpoint)]

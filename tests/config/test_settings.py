@@ -1,0 +1,80 @@
+"""Settings: where they come from, what is wrong with one, and the page that lists them."""
+
+import pytest
+
+from scripts import configuration
+from tilld.config import Config
+from tilld.config.settings import SETTINGS
+from tilld.errors import OperatorError
+
+WRONG = {
+    "grpc": "localhost",
+    "upstream": "127.0.0.1:50051, 50052",
+    "metrics": "127.0.0.1:65536",
+    "cors_origin": "https://shop.example/",
+    "no_rest": "perhaps",
+    "data_dir": "~nobody-of-this-name/till",
+    "tls_cert": "~nobody-of-this-name/cert.pem",
+    "otlp_endpoint": "collector:4317",
+    "log_level": "loud",
+    "key_creates_per_second": "0",
+    "key_watches": "1.5",
+    "key_payouts_msat_per_day": "-1",
+    "grace_seconds": "a while",
+}
+
+
+@pytest.mark.parametrize(
+    "setting", [each for each in SETTINGS if each.name in WRONG], ids=lambda each: each.name
+)
+def test_a_wrong_value_is_told(setting, monkeypatch):
+    """By its flag and its variable, wherever it comes from."""
+    value = WRONG[setting.name]
+    with pytest.raises(OperatorError) as by_flag:
+        Config.load(**{setting.name: value})
+    monkeypatch.setenv(setting.variable, value)
+    with pytest.raises(OperatorError) as by_variable:
+        Config.load()
+
+    where = f"{setting.flag} ({setting.variable}) is " if setting.flag else f"{setting.variable} is "
+    assert str(by_variable.value).startswith(where)
+    if setting.flag:
+        assert str(by_flag.value) == str(by_variable.value)
+
+
+def test_flags_go_before_variables(monkeypatch):
+    monkeypatch.setenv("TILLD_METRICS", "127.0.0.1:1")
+
+    assert str(Config.load(metrics="127.0.0.1:2").metrics) == "127.0.0.1:2"
+    assert str(Config.load(metrics=None).metrics) == "127.0.0.1:1"
+
+
+def test_a_variable_that_is_empty_or_unknown_sets_nothing(monkeypatch):
+    monkeypatch.setenv("TILLD_METRICS", "")
+    monkeypatch.setenv("TILLD_MERTICS", "127.0.0.1:1")
+
+    assert Config.load() == Config()
+    assert Config.load().metrics is None
+
+
+def test_an_address_for_envoy_and_no_envoy_exclude_each_other(monkeypatch):
+    """But where the address is a variable, it is for other starts than this one."""
+    with pytest.raises(OperatorError, match="--rest and --no-rest"):
+        Config.load(rest="127.0.0.1:1", no_rest=True)
+    monkeypatch.setenv("TILLD_REST", "127.0.0.1:1")
+
+    assert Config.load(no_rest=True).no_rest
+
+
+def test_a_home_directory_in_a_setting_is_expanded(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TILLD_DATA_DIR", "~/till")
+    monkeypatch.setenv("TILLD_LIGHTNING_RPC", "~/rpc")
+
+    settings = Config.load()
+
+    assert (settings.data_dir, settings.lightning_rpc) == (tmp_path / "till", tmp_path / "rpc")
+
+
+def test_the_page_of_settings_is_fresh():
+    assert configuration.PAGE.read_text() == configuration.page(), "run 'make generate-configuration'"
