@@ -214,7 +214,7 @@ BAD = [
     ('{"msat":1,"metadata":{"type":"x"},"description":"' + "x" * 8193 + '"}', 413, "description must have"),
     ('{"msat":1,"metadata":{"type":"x"},"description":5}', 400, "description must be a string"),
     ('{"msat":1,"metadata":{"type":"x"},"description":"\\u0000"}', 400, "description must not"),
-    ('{"msat":1,"metadata":{"type":"x"},"description":"\\ud800"}', 400, "description has half"),
+    ('{"msat":1,"metadata":{"type":"x"},"description":"\\ud800"}', 400, "description is not valid Unicode"),
     ('{"msat":1,"metadata":{"type":"x"},"label":""}', 400, "label must have 1 to 128 bytes"),
     ('{"msat":1,"metadata":{"type":"x"},"label":"' + "x" * 129 + '"}', 413, "label must have at most 128"),
     ('{"msat":1,"metadata":{"type":"x"},"label":1}', 400, "label must be a string"),

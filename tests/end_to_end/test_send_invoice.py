@@ -143,7 +143,7 @@ BAD = [
     ({"timeout": 86400}, "E1", "5 minutes"),
     ({"timeout": 1.5}, "E1", "timeout must be"),
     ({"label": ""}, "E1", "label must have"),
-    ({"label": "a\nb"}, "E1", "label must have"),
+    ({"label": "a\nb"}, "E1", "label must not have"),
     ({"label": 7}, "E1", "label must be a string"),
     ({"label": "y" * 129}, "E6", "128 bytes"),
     ({"metadata": {}}, "E1", "type"),

@@ -20,7 +20,7 @@ from tests.end_to_end import test_golden as golden
 from tests.support.samples import NOON, an_invoice
 from till_rest.v1 import invoice_service_pb2, invreq_service_pb2
 from tilld import errors
-from tilld.formats import amounts, ids, strict_json, times
+from tilld.formats import amounts, ids, strict_json, text, times
 from tilld.grpc_api.dispatcher import STATUS
 from tilld.invoices import terms
 from tilld.invoices.invoice import Payment, Status
@@ -158,7 +158,7 @@ def test_a_limit_is_that_of_the_code(path, limit):
 
 
 def test_other_limits_are_those_of_the_code():
-    assert SCHEMAS["Label"]["maxLength"] == ids.MAX_LABEL_BYTES
+    assert SCHEMAS["Label"]["maxLength"] == text.MAX_LABEL_BYTES
     assert SCHEMAS["Amount"]["anyOf"][0]["maximum"] == amounts.MAX_AMOUNT_MSAT
     listed = DOCUMENT["paths"]["/lightning/invoicerequests"]["get"]["responses"]["200"]["content"]
     page = listed["application/json"]["schema"]["properties"]["invoicerequests"]

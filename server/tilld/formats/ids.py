@@ -1,4 +1,4 @@
-"""Ids, labels and usernames: their forms, and new ones. Pure."""
+"""Ids and usernames: their forms, and new ones. Pure."""
 
 import base64
 import hashlib
@@ -9,22 +9,10 @@ from datetime import datetime
 
 from tilld.formats.times import unix_seconds
 
-MAX_LABEL_BYTES = 128
-
 is_invoice_id = re.compile(r"[A-Za-z0-9_~]{21}").fullmatch
 is_username = re.compile(r"[A-Za-z0-9_.@-]{1,64}").fullmatch
 is_id = re.compile(r"[0-9a-f]{24}").fullmatch
 is_payment_hash = re.compile(r"[0-9a-f]{64}").fullmatch
-
-_control = re.compile(r"[\x00-\x1f]").search
-
-
-def is_label(text: str) -> bool:
-    """Whether a text can be a label: 1 to 128 bytes without control characters."""
-    try:
-        return 1 <= len(text.encode()) <= MAX_LABEL_BYTES and not _control(text)
-    except UnicodeEncodeError:
-        return False
 
 
 def new_public_id() -> str:

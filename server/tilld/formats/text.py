@@ -1,21 +1,56 @@
-"""Texts that callers give: their size, and the characters in them."""
+"""Checks of texts that callers give: their size in bytes of UTF-8, and the characters in them."""
+
+import re
 
 from tilld.errors import InvalidRequest, TooLarge
-from tilld.formats.ids import MAX_LABEL_BYTES, is_label
+
+MAX_LABEL_BYTES = 128
+
+# lightningd rejects the \u escapes that JSON has for control characters.
+_control = re.compile(r"[\x00-\x1f]").search
+_control_except_tab_and_line_breaks = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]").search
 
 
 def check_label(label: str) -> None:
-    """Make sure that a text can be a label. Raises InvalidRequest or TooLarge."""
-    check_text(label, "label", MAX_LABEL_BYTES)
-    if not is_label(label):
-        raise InvalidRequest("label must have 1 to 128 bytes and no control characters")
+    """Check a label. Raises InvalidRequest or TooLarge."""
+    check_line(label, "label", MAX_LABEL_BYTES, least=1)
 
 
-def check_text(text: str, name: str, limit: int) -> None:
-    """Make sure that a text is one, of at most so many bytes. Raises InvalidRequest or TooLarge."""
+def is_label(text: str) -> bool:
+    """Whether a text can be a label."""
+    try:
+        check_label(text)
+    except (InvalidRequest, TooLarge):
+        return False
+    return True
+
+
+def check_line(line: str, field: str, most: int, *, least: int = 0) -> None:
+    """Check a text without control characters, of `least` to `most` bytes.
+
+    Raises InvalidRequest or TooLarge, naming the field and the limit.
+    """
+    _check_size(line, field, most, least)
+    if _control(line):
+        raise InvalidRequest(f"{field} must not have control characters")
+
+
+def check_text(text: str, field: str, most: int, *, least: int = 0) -> None:
+    """Check a text that may have tabs and line breaks, of `least` to `most` bytes.
+
+    Raises InvalidRequest or TooLarge, naming the field and the limit.
+    """
+    _check_size(text, field, most, least)
+    if _control_except_tab_and_line_breaks(text):
+        raise InvalidRequest(f"{field} must not have control characters except tabs and line breaks")
+
+
+def _check_size(text: str, field: str, most: int, least: int) -> None:
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
-        raise InvalidRequest(f"{name} has half of a surrogate pair, which is no text") from None
-    if size > limit:
-        raise TooLarge(f"{name} must have at most {limit} bytes, it has {size}")
+        raise InvalidRequest(f"{field} is not valid Unicode: it contains an unpaired surrogate") from None
+    if size > most:
+        raise TooLarge(f"{field} must have at most {most} bytes, it has {size}")
+    if size < least:
+        raise InvalidRequest(f"{field} must have {least} to {most} bytes")

@@ -15,7 +15,8 @@ from tilld.formats import bolt11 as payment_request
 from tilld.formats import strict_json
 from tilld.formats.amounts import MAX_AMOUNT_MSAT
 from tilld.formats.bolt11 import BOLT12
-from tilld.formats.ids import derived_public_id, internal_id, is_invoice_id, is_label
+from tilld.formats.ids import derived_public_id, internal_id, is_invoice_id
+from tilld.formats.text import is_label
 from tilld.formats.times import SECOND
 from tilld.invoices.terms import InvoiceTerms, type_of
 

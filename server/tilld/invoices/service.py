@@ -11,7 +11,8 @@ from tilld.auth.limits import Limits
 from tilld.auth.watch_token import WatchToken
 from tilld.errors import Conflict, NodeOffline, NotFound, PermissionDenied, TillError
 from tilld.formats import bolt11
-from tilld.formats.ids import is_id, is_invoice_id, is_label, is_payment_hash
+from tilld.formats.ids import is_id, is_invoice_id, is_payment_hash
+from tilld.formats.text import is_label
 from tilld.formats.times import Clock, utc_now
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status

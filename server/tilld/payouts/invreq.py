@@ -13,7 +13,8 @@ from typing import Self
 from tilld.auth.caller import Creator
 from tilld.errors import Conflict, InvalidRequest
 from tilld.formats.amounts import check_amount
-from tilld.formats.ids import derived_public_id, is_label, new_public_id
+from tilld.formats.ids import derived_public_id, new_public_id
+from tilld.formats.text import check_label, check_line, check_text
 from tilld.formats.times import check_expiry, unix_seconds
 
 MAX_DESCRIPTION_BYTES = 639
@@ -23,10 +24,6 @@ MAX_ISSUER_BYTES = 128
 STILL_TRYING = timedelta(seconds=70)
 
 is_invreq_id = re.compile(r"[0-9a-f]{64}").fullmatch
-
-# lightningd refuses the \u escapes that JSON has for these.
-_control = re.compile(r"[\x00-\x1f]").search
-_control_except_tab_and_line_breaks = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]").search
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +70,14 @@ class InvreqTerms:
     ) -> Self:
         """Check a request; `amount_field` and `expiry_field` are the caller's names of amount and expiry.
 
-        Raises InvalidRequest, naming the field and the limit.
+        Raises InvalidRequest or TooLarge, naming the field and the limit.
         """
         check_amount(amount_msat, amount_field)
-        if not 1 <= _size(description, "description") <= MAX_DESCRIPTION_BYTES:
-            raise InvalidRequest(f"description must have 1 to {MAX_DESCRIPTION_BYTES} bytes")
-        if _control_except_tab_and_line_breaks(description):
-            raise InvalidRequest("description must not have control characters")
-        if issuer and (_size(issuer, "issuer") > MAX_ISSUER_BYTES or _control(issuer)):
-            raise InvalidRequest(
-                f"issuer must have at most {MAX_ISSUER_BYTES} bytes and no control characters"
-            )
-        if label is not None and not is_label(label):
-            raise InvalidRequest("label must have 1 to 128 bytes and no control characters")
+        check_text(description, "description", MAX_DESCRIPTION_BYTES, least=1)
+        if issuer is not None:
+            check_line(issuer, "issuer", MAX_ISSUER_BYTES)
+        if label is not None:
+            check_label(label)
         if absolute_expiry and absolute_expiry.microsecond:
             raise InvalidRequest(f"{expiry_field} must be whole seconds")
         if absolute_expiry:
@@ -253,10 +245,3 @@ def seconds_to_midnight(now: datetime) -> float:
     """How long this day (UTC) still lasts."""
     midnight = datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1)
     return (midnight - now).total_seconds()
-
-
-def _size(text: str, name: str) -> int:
-    try:
-        return len(text.encode())
-    except UnicodeEncodeError:
-        raise InvalidRequest(f"{name} has half of a surrogate pair, which is no text") from None

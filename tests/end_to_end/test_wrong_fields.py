@@ -1,0 +1,116 @@
+"""The same wrong field gets the same answer from every method of both APIs."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc.aio
+import pytest
+from google.protobuf.message import Message
+
+from tests.conftest import Shop, config, open_shop
+from tests.end_to_end.test_access import make_key
+from till.v1 import invoice_service_pb2, invreq_service_pb2
+from till.v1.invreq_service_pb2_grpc import InvreqServiceStub
+from tilld.formats.amounts import MAX_AMOUNT_MSAT
+
+TYPE = {"type": "shop"}
+# Each method: its path, the name of its amount over REST, and what a good request has.
+METHODS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "CreateInvoice": (
+        "/lightning/invoice/create", "msat",
+        {"amount_msat": 5000, "metadata": TYPE, "description": "d", "label": "l"},
+    ),
+    "CreateInvreq": (
+        "/lightning/invoicerequest/create", "amount",
+        {"amount_msat": 5000, "description": "d", "issuer": "i", "label": "l"},
+    ),
+    "SendInvoice": (
+        "/lightning/invoice/send", "amount_msat",
+        {"amount_msat": 5000, "metadata": TYPE, "invreq": "lnr1qqqq", "label": "l"},
+    ),
+}  # fmt: skip
+REQUESTS: dict[str, Any] = {
+    "CreateInvoice": invoice_service_pb2.CreateInvoiceRequest,
+    "CreateInvreq": invreq_service_pb2.CreateInvreqRequest,
+    "SendInvoice": invreq_service_pb2.SendInvoiceRequest,
+}
+
+
+@pytest.fixture(scope="module")
+async def cashier(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Shop, dict[str, str]]]:
+    """A Till, and the header of a key that may call every method."""
+    directory = tmp_path_factory.mktemp("fields")
+    async with open_shop(config(directory)) as shop:
+        yield shop, await make_key(directory, "--username=all", "--scope=invoices:create", "--scope=payouts")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "code", "message"),
+    [
+        ("label", "", "E1", "label must have 1 to 128 bytes"),
+        ("label", "a\nb", "E1", "label must not have control characters"),
+        ("label", "x" * 129, "E6", "label must have at most 128 bytes, it has 129"),
+        ("label", "é" * 65, "E6", "label must have at most 128 bytes, it has 130"),
+        ("description", "\x1b", "E1", "description must not have control characters except tabs"),
+        ("description", "x" * 8193, "E6", "description must have at most N bytes, it has 8193"),
+        ("issuer", "a\tb", "E1", "issuer must not have control characters"),
+        ("issuer", "x" * 129, "E6", "issuer must have at most 128 bytes, it has 129"),
+        ("invreq", "lnr1" + "q" * 8189, "E6", "invreq must have at most 8192 bytes, it has 8193"),
+        ("amount_msat", 0, "E1", "amount_msat must be at least 1 and at most 1844674407370955161"),
+        ("amount_msat", MAX_AMOUNT_MSAT + 1, "E1", "amount_msat must be at least 1 and at most 18446744073"),
+        ("metadata", {}, "E1", 'metadata must have a member "type" that is a string'),
+        ("metadata", TYPE | {"x": "y" * 16_384}, "E6", "metadata must have at most 16384 bytes"),
+    ],
+)
+async def test_a_wrong_field_gets_the_same_answer_everywhere(
+    cashier: tuple[Shop, dict[str, str]], field: str, value: Any, code: str, message: str
+) -> None:
+    shop, header = cashier
+    told = set()
+    for method, (path, amount, good) in METHODS.items():
+        if field in good:
+            wanted = good | {field: value}
+            told.add(await _over_rest(shop, header, path, amount, wanted))
+            told.add(await _over_grpc(shop, header, method, wanted))
+
+    [(told_code, told_message)] = told
+    assert told_code == code
+    assert told_message.startswith(message)
+
+
+async def test_the_fields_that_were_wrong_are_all_that_was(cashier: tuple[Shop, dict[str, str]]) -> None:
+    shop, header = cashier
+
+    for path, amount, good in (METHODS["CreateInvoice"], METHODS["CreateInvreq"]):
+        reply = await shop.rest.post(path, json=_body(amount, good), headers=header)
+        assert reply.status_code == 200, reply.text
+
+
+async def _over_rest(
+    shop: Shop, header: dict[str, str], path: str, amount: str, wanted: dict[str, Any]
+) -> tuple[str, str]:
+    answer = (await shop.rest.post(path, json=_body(amount, wanted), headers=header)).json()
+    return answer["error"], _comparable(re.sub(rf"^{amount}\b", "amount_msat", answer["message"]))
+
+
+def _body(amount: str, fields: dict[str, Any]) -> dict[str, Any]:
+    return {amount if name == "amount_msat" else name: value for name, value in fields.items()}
+
+
+async def _over_grpc(
+    shop: Shop, header: dict[str, str], method: str, wanted: dict[str, Any]
+) -> tuple[str, str]:
+    fields = wanted | ({"metadata": json.dumps(wanted["metadata"])} if "metadata" in wanted else {})
+    request: Message = REQUESTS[method](**fields)
+    stub = shop.invoices if method == "CreateInvoice" else InvreqServiceStub(shop.channel)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await getattr(stub, method)(request, metadata=tuple(header.items()))
+    trailers = dict(refused.value.trailing_metadata() or ())
+    return str(trailers["x-error-code"]), _comparable(refused.value.details() or "")
+
+
+def _comparable(message: str) -> str:
+    """Invoices may have longer descriptions than invoice requests."""
+    return re.sub(r"^(description must have at most) \d+", r"\1 N", message)
