@@ -85,7 +85,7 @@ LAYERS = [
         "tilld.rows",
         "tilld.rest_v1",
     },
-    {"tilld.tracing"},
+    {"tilld.tracing", "tilld.commands"},
     {"tilld.config", "tilld.logs", "tilld.observer", "tilld.times"},
     {"tilld.output"},
     {"tilld.errors"},

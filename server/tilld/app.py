@@ -11,6 +11,7 @@ import structlog
 from tilld import child, listening, parts, unix_socket
 from tilld.access import Access
 from tilld.collecting import Collecting
+from tilld.commands import command
 from tilld.config import Address, Config
 from tilld.database import open_database
 from tilld.envoy import DIRECTORY, SOCKET
@@ -214,8 +215,8 @@ async def _check_who_may_call(config: Config, store: Store) -> None:
             )
     elif not config.allow_anonymous:
         raise OperatorError(
-            f"{public[0]} is not on loopback, and without keys everybody could call: make one with "
-            "'tilld key create', or let everybody call with --allow-anonymous"
+            f"{public[0]} is not on loopback, and without keys everybody could call: let everybody "
+            f"call with --allow-anonymous, or make one: {command('key', 'create', '--username', 'NAME')}"
         )
 
 

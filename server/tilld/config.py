@@ -11,6 +11,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tilld.errors import OperatorError
 
+SQLITE = "sqlite:///"
+# What of a PostgreSQL URL's query is no secret, and needed to reach the server.
+SHOWN = {"host", "hostaddr", "port", "passfile", "service", "sslmode", "sslrootcert", "sslcert", "sslkey"}
+
 
 class Address(NamedTuple):
     """A host and a TCP port to listen on. In text: HOST:PORT, an IPv6 host in brackets."""
@@ -40,6 +44,18 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+
+def without_password(database: str) -> str:
+    """Return the URL of a database without any part of its password."""
+    scheme, is_url, where = database.partition("://")
+    if database.startswith(SQLITE) or not is_url:
+        return database
+    # A password that is not percent-encoded may have any of these, and a query may have a password, too.
+    user, at, host = where.rpartition("@")
+    host, _, query = host.partition("?")
+    shown = "&".join(each for each in query.split("&") if each.partition("=")[0] in SHOWN)
+    return f"{scheme}://{re.split('[:/?#]', user)[0]}{at}{host}{shown and '?' + shown}"
 
 
 def _address(value: Any) -> Any:
@@ -183,4 +199,4 @@ class Config(BaseSettings):
     @property
     def database_url(self) -> str:
         """Where the store is: by default a SQLite file in the data directory."""
-        return self.database or f"sqlite:///{self.data_dir / 'till.db'}"
+        return self.database or f"{SQLITE}{self.data_dir / 'till.db'}"

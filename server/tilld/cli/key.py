@@ -10,6 +10,7 @@ import typer
 
 from till_cli.app import App
 from tilld.cli.options import Database, DataDir
+from tilld.commands import command
 from tilld.config import Config
 from tilld.errors import NotFound, OperatorError
 from tilld.key import OPERATOR, SHOP, TERMINAL, Key, Scope
@@ -85,7 +86,8 @@ def list_(database: Database = None, data_dir: DataDir = None) -> None:
                     typer.echo("  ".join(map(str.ljust, row, widths)).rstrip())
                 last = page[-1].id
         if not last:
-            advice = "there are no keys: anyone who can reach Till may call; make one by 'tilld key create'"
+            make = command("key", "create", "--username", "NAME")
+            advice = f"there are no keys: anyone who can reach Till may call; make one: {make}"
             typer.echo(advice, err=True)
 
     asyncio.run(tell())
@@ -105,7 +107,7 @@ def revoke(
                 return await keyring.revoke(OPERATOR, key_id)
             except NotFound:
                 raise OperatorError(
-                    f"there is no key {key_id} that could be revoked: see 'tilld key list'"
+                    f"there is no key {key_id} that could be revoked; see: {command('key', 'list')}"
                 ) from None
 
     typer.echo(_told(asyncio.run(end())))
@@ -113,12 +115,13 @@ def revoke(
 
 @asynccontextmanager
 async def _keyring(database: Database, data_dir: DataDir, *, create: bool) -> AsyncIterator["Keyring"]:
-    from tilld import logs
+    from tilld import commands, logs
     from tilld.keyring import Keyring
     from tilld.workbench import open_store
 
     config = Config.load(database=database, data_dir=data_dir)
     logs.configure(config.log_level, config.log_format)
+    commands.name_store(config)
     async with open_store(config, create=create) as store:
         yield Keyring(store)
 

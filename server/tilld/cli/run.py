@@ -147,10 +147,11 @@ def envoy(
 def _prepare(config: Config) -> None:
     """Do what must come before tilld.app is loaded, which loads grpc."""
     config.prepare_grpc()
-    from tilld import logs, output
+    from tilld import commands, logs, output
 
     output.protect_stdout()
     logs.configure(config.log_level, config.log_format)
+    commands.name_store(config)
 
 
 def _announcement(config: Config, running: "Running") -> str:
