@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -25,6 +26,9 @@ from tilld.config import Address, Config
 settings.register_profile("till", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=1000, stateful_step_count=50)
 settings.load_profile("till")
+
+# Payments on simulated nodes take no time, also on those of the processes that tests start.
+os.environ["TILLD_SIMULATED_PAYMENT_SECONDS"] = "0"
 
 ANY_PORT = Address("127.0.0.1", 0)
 HEARTBEAT_SECONDS = 0.3

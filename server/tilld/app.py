@@ -151,7 +151,8 @@ class Till(parts.Parts):
         with log_file.open("wb") as errors:
             process = await child.start(
                 sys.executable, "-m", "tilld.cli", "node", "simulate",
-                f"--rpc-file={rpc_file}", f"--state={state}", output=PIPE, errors=errors,
+                f"--rpc-file={rpc_file}", f"--state={state}",
+                f"--payment-seconds={self._config.simulated_payment_seconds}", output=PIPE, errors=errors,
             )  # fmt: skip
         self._parts.push_async_callback(child.stop, process, patience=NODE_STOP_SECONDS)
         if not (process.stdout and await process.stdout.readline()):

@@ -161,6 +161,8 @@ class Config(BaseSettings):
     # Allows to disable invoice requests, and `absolute_expiry`. If a payment begins within the milliseconds
     # between the last look and the disabling, lightningd v26.06 aborts, and aborts again at each start.
     allow_invreq_disable: bool = False
+    # How long a payment takes on the simulated node; it may expire meanwhile, as on a real one.
+    simulated_payment_seconds: float = Field(0.5, ge=0)
     # Heartbeats keep proxies from closing a silent stream; Envoy's limit is 60 s.
     heartbeat_seconds: float = Field(15.0, gt=0)
     # How long calls in flight may go on when Till is told to stop.

@@ -158,6 +158,10 @@ GIVEN = {
         before=(create("p-2", 10000, known_by="invstring"),)
     ),
     ("payments", "any without an amount"): Given(before=(create("p-3", "any", known_by="invstring"),)),
+    # Recorded in the third second after that in which it was made.
+    ("own_payments", "expired"): Given(before=(pass_time(3),)),
+    ("own_payments", "created fires"): Given(meanwhile=paid("o-6")),
+    ("own_payments", "updated fires"): Given(meanwhile=paid("o-7")),
     ("payments", "0.01 btc"): Given(before=(create("p-5", 10**9, known_by="invstring"),)),
 }
 
@@ -170,7 +174,7 @@ END_OF_INPUT = {"unfinished, then end of input"}
 
 FILES = (
     *("invoice", "labels", "description", "listinvoices", "delinvoice", "expiry"),
-    *("wait", "waitinvoice", "waitanyinvoice", "decode", "protocol", "payments"),
+    *("wait", "waitinvoice", "waitanyinvoice", "decode", "protocol", "payments", "own_payments"),
 )
 
 
