@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -25,6 +26,9 @@ from tilld.lightningd import play_money
 settings.register_profile("till", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=1000, stateful_step_count=50)
 settings.load_profile("till")
+
+# Payments on simulated nodes take no time, also on those of the processes that tests start.
+os.environ["TILLD_SIMULATED_PAYMENT_SECONDS"] = "0"
 
 ANY_PORT = Address("127.0.0.1", 0)
 HEARTBEAT_SECONDS = 0.3
@@ -104,6 +108,9 @@ def postgresql() -> Iterator[PostgresServer]:
     # Not below pytest's directory, which every pytest that starts closes to the server's own user.
     with tempfile.TemporaryDirectory(prefix="till-") as directory:
         server = get_server(directory, cleanup_mode="stop")
+        # No test cuts the power. With it, the last checkpoint syncs some 300 files for each database.
+        server.psql("ALTER SYSTEM SET fsync = off")
+        server.psql("SELECT pg_reload_conf()")
         yield server
         server.cleanup()
 

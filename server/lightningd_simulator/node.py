@@ -34,7 +34,9 @@ class Node:
         clock: Callable[[], float],
         peers: Sequence[Path] = (),
         limits_messages: bool = False,
+        payment_seconds: float = 0,
     ) -> None:
+        self.payment_seconds = payment_seconds
         self.lightning_dir = rpc_file.absolute().parent
         self.clock = clock
         self.ledger = Ledger()

@@ -1,6 +1,6 @@
 """What a node has promised to pay, and paid: a state that changes by events alone, without clock or disk.
 
-It has one payment for each invoice, as each of them goes in one part.
+Each payment goes in one part. Of an invoice there is another one only after one that failed.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,10 @@ class Disabled:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The payment of an invoice that answers a request is on its way."""
+    """The payment of an invoice is on its way: of one that answers a request, or else of one of its own.
+
+    There the invreq_id is empty, and what is called bolt12 is a BOLT 11 invoice.
+    """
 
     payment_hash: str
     bolt12: str
@@ -112,9 +115,10 @@ class Spending:
     def __init__(self) -> None:
         self.counts: dict[IndexName, int] = {"created": 0, "updated": 0, "deleted": 0}
         self._requests: dict[str, Request] = {}
-        self._payments: dict[str, Spent] = {}
-        self._first_payments: dict[str, str] = {}
-        self._created, self._updated, self._never_updated = Index[str](), Index[str](), Index[str]()
+        self._payments: dict[int, Spent] = {}
+        self._by_hash: dict[str, list[int]] = {}
+        self._first_payments: dict[str, int] = {}
+        self._created, self._updated, self._never_updated = Index[int](), Index[int](), Index[int]()
 
     def request(self, invreq_id: str) -> Request | None:
         """Find a request."""
@@ -124,9 +128,13 @@ class Spending:
         """List all requests. The real node's database has them by their ids."""
         return [request for _, request in sorted(self._requests.items())]
 
+    def payments(self, payment_hash: str) -> list[Spent]:
+        """Find the payments of an invoice."""
+        return [self._payments[number] for number in self._by_hash.get(payment_hash, ())]
+
     def payment(self, payment_hash: str) -> Spent | None:
-        """Find a payment."""
-        return self._payments.get(payment_hash)
+        """Find the last payment of an invoice."""
+        return next(reversed(self.payments(payment_hash)), None)
 
     def created_since(self, start: int) -> Iterator[Spent]:
         """List payments by created index."""
@@ -140,7 +148,7 @@ class Spending:
 
     def first_payment(self, invreq_id: str) -> Spent | None:
         """Find the first payment for a request."""
-        return self._payments.get(self._first_payments.get(invreq_id, ""))
+        return self._payments.get(self._first_payments.get(invreq_id, 0))
 
     def pending(self) -> list[Spent]:
         """List the payments on their way."""
@@ -162,21 +170,22 @@ class Spending:
 
     def _start(self, event: Started) -> PaymentChange:
         number = self._count("created")
-        payment = self._payments[event.payment_hash] = Spent(number, event)
-        self._first_payments.setdefault(event.invreq_id, event.payment_hash)
-        self._created.add(number, event.payment_hash)
-        self._never_updated.add(number, event.payment_hash)
+        payment = self._payments[number] = Spent(number, event)
+        self._by_hash.setdefault(event.payment_hash, []).append(number)
+        if event.invreq_id:
+            self._first_payments.setdefault(event.invreq_id, number)
+        self._created.add(number, number)
+        self._never_updated.add(number, number)
         return PaymentChange("created", number, payment)
 
     def _end(self, event: Completed | Failed) -> PaymentChange:
-        payment = self._payments[event.payment_hash]
-        if isinstance(event, Completed):
-            invreq_id = payment.started.invreq_id
+        payment = self._payments[self._by_hash[event.payment_hash][-1]]
+        if isinstance(event, Completed) and (invreq_id := payment.started.invreq_id):
             self._requests[invreq_id] = replace(self._requests[invreq_id], used=True)
         self._never_updated.remove(payment.created_index)
         number = self._count("updated")
-        ended = self._payments[event.payment_hash] = replace(payment, updated_index=number, end=event)
-        self._updated.add(number, event.payment_hash)
+        ended = self._payments[payment.created_index] = replace(payment, updated_index=number, end=event)
+        self._updated.add(number, payment.created_index)
         return PaymentChange("updated", number, ended)
 
     def _count(self, index: IndexName) -> int:

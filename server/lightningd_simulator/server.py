@@ -136,20 +136,32 @@ class Simulator:
         clock: Callable[[], float] = time.time,
         peers: Sequence[Path] = (),
         limits_messages: bool = False,
+        payment_seconds: float = 0,
     ) -> None:
-        """`peers` are sockets of other simulated nodes; `limits_messages` drops what a real one drops."""
+        """`peers` are sockets of other simulated nodes; `limits_messages` drops what a real one drops.
+
+        A payment takes so many seconds from its start until the payee is asked.
+        """
         self.rpc_file = rpc_file
         self._state = state
         self._clock = clock
         self._peers = peers
         self._limits_messages = limits_messages
+        self._payment_seconds = payment_seconds
         self._connections: set[Connection] = set()
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         with ExitStack() as resources:
             listener = resources.enter_context(_listener(self.rpc_file))
-            node = Node(self.rpc_file, self._state, self._clock, self._peers, self._limits_messages)
+            node = Node(
+                self.rpc_file,
+                self._state,
+                self._clock,
+                self._peers,
+                self._limits_messages,
+                self._payment_seconds,
+            )
             self._node = resources.enter_context(closing(node))
             options: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
             self._server = await loop.create_unix_server(
@@ -200,13 +212,16 @@ async def serve(
     ready: Callable[[], None],
     peers: Sequence[Path] = (),
     limits_messages: bool = False,
+    payment_seconds: float = 0,
 ) -> None:
     """Run a simulated lightningd until SIGTERM, SIGINT or `stop`; `ready` is called once it listens.
 
     Raises what entering Simulator raises, and SystemExit when the node dies.
     """
     loop = asyncio.get_running_loop()
-    async with Simulator(rpc_file, state, peers=peers, limits_messages=limits_messages) as simulator:
+    async with Simulator(
+        rpc_file, state, peers=peers, limits_messages=limits_messages, payment_seconds=payment_seconds
+    ) as simulator:
         running = asyncio.ensure_future(simulator.ended())
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, running.cancel)

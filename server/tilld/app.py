@@ -13,6 +13,7 @@ from tilld.auth.limits import Allowance, Limits
 from tilld.auth.repository import KeyStore
 from tilld.auth.service import Keyring
 from tilld.config import Address, Config
+from tilld.config.advice import shell_command
 from tilld.envoy.front import Front
 from tilld.envoy.process import DIRECTORY, SOCKET
 from tilld.errors import OperatorError
@@ -152,7 +153,8 @@ class Till(Front):
         with log_file.open("wb") as errors:
             process = await child_process.start(
                 sys.executable, "-m", "tilld.cli", "node", "simulate",
-                f"--rpc-file={rpc_file}", f"--state={state}", output=PIPE, errors=errors,
+                f"--rpc-file={rpc_file}", f"--state={state}",
+                f"--payment-seconds={self._config.simulated_payment_seconds}", output=PIPE, errors=errors,
             )  # fmt: skip
         self._parts.push_async_callback(child_process.stop, process, patience=NODE_STOP_SECONDS)
         if not (process.stdout and await process.stdout.readline()):
@@ -215,9 +217,10 @@ async def _check_who_may_call(config: Config, store: Store) -> None:
                 address=str(public[0]),
             )
     elif not config.allow_anonymous:
+        make = shell_command("key", "create", "--username", "NAME")
         raise OperatorError(
-            f"{public[0]} is not on loopback, and without keys everybody could call: make one with "
-            "'tilld key create', or let everybody call with --allow-anonymous"
+            f"{public[0]} is not on loopback, and without keys everybody could call: let everybody "
+            f"call with --allow-anonymous, or make one: {make}"
         )
 
 

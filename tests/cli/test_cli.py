@@ -9,7 +9,9 @@ import signal
 import socket
 import sqlite3
 import sys
+import uuid
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from pathlib import Path
 
 import httpx
 import pytest
@@ -31,6 +33,7 @@ UNPRIVILEGED = (
     "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])",
     *TILLD,
 )
+MAKE_KEY = ("tilld", "key", "create", "--username", "NAME")
 FREE = ("--grpc=127.0.0.1:0", "--rest=127.0.0.1:0")
 
 
@@ -652,6 +655,91 @@ async def test_a_postgresql_that_cannot_be_used_is_told_with_what_to_do(tmp_path
     url = new_database(postgresql).replace(*change)
 
     assert re.search(says, await fails("key", "list", f"--database={url}", cwd=tmp_path))
+
+
+@pytest.fixture
+async def guarded(postgresql):
+    """A database whose owner needs the password p@ss/# to connect; its URL without one."""
+    role = f"role_{uuid.uuid4().hex}"
+    url = new_database(postgresql)
+    [name] = re.findall("/(till_[0-9a-f]+)", url)
+    postgresql.psql(
+        f"SET password_encryption = 'scram-sha-256'; CREATE ROLE {role} LOGIN PASSWORD 'p@ss/#'; "
+        f"ALTER DATABASE {name} OWNER TO {role}"
+    )
+    rules = Path(postgresql.pgdata) / "pg_hba.conf"
+    asked = f"local {name} {role} scram-sha-256\nhost {name} {role} all scram-sha-256\n"
+    rules.write_text(asked + rules.read_text())
+    loaded = postgresql.psql("SELECT pg_conf_load_time()")
+    postgresql.psql("SELECT pg_reload_conf()")
+    await eventually(lambda: postgresql.psql("SELECT pg_conf_load_time()") != loaded)
+    return url.replace("//postgres:@", f"//{role}@")
+
+
+async def test_a_percent_encoded_password_connects_and_is_never_shown(tmp_path, guarded):
+    """By a server that asks for it; the advised commands do not show it either."""
+    url = guarded.replace("@", ":p%40ss%2F%23@", 1)
+    by_flag = await output("key", "list", f"--database={url}", cwd=tmp_path)
+    assert by_flag[0] == 1
+    assert "is empty or of an older Till" in by_flag[1]
+    settings = {"TILLD_DATABASE": url, "TILLD_LOG_LEVEL": "debug"}
+    async with tilld("run", "--no-rest", FREE[0], cwd=tmp_path, **settings) as till:
+        await till.says(r"(Till is running)")
+        code, said = await output("key", "list", f"--database={url}", cwd=tmp_path)
+
+        assert code == 0
+        assert f"make one: {shlex.join([*MAKE_KEY, '--database', guarded])}" in said
+        assert await till.end() == 0
+    for text in (by_flag[1], said, till.out):
+        assert not re.search("p@ss|p%40ss|ss%2F", text)
+
+
+@pytest.mark.parametrize(
+    ("password", "says"),
+    [
+        (":wr%40ng%2F%23", "password authentication failed.*: check user and password in TILLD_DATABASE"),
+        ("", "no password supplied.*: check user and password in TILLD_DATABASE"),
+    ],
+)
+async def test_a_wrong_postgresql_password_is_told_with_what_to_do(tmp_path, guarded, password, says):
+    url = guarded.replace("@", f"{password}@", 1)
+    code, said = await output("key", "list", "--database", url, cwd=tmp_path)
+
+    assert code == 1
+    assert re.search(says, said)
+    assert len(said.splitlines()) == 1
+    assert not re.search("wr@ng|wr%40|ng%2F", said)
+
+
+def advice(said):
+    """The command at the end of a line of what was said, as a shell reads it."""
+    [text] = re.findall("(tilld [a-z]+ .*)", said)
+    return shlex.split(text)
+
+
+async def test_advised_commands_work_as_they_are_printed(tmp_path):
+    """On the store and the node that were given, also where their names have blanks and quotes."""
+    shop = ("--data-dir", "my shop's #1")
+    public = await fails("run", "--grpc=0.0.0.0:0", "--no-rest", *shop, cwd=tmp_path)
+    _, empty = await output("key", "list", *shop, cwd=tmp_path)
+    for said in (public, empty):
+        advised = advice(said)
+        assert advised == [*MAKE_KEY, *shop]
+    made, _ = await output(*advised[1:], cwd=tmp_path)
+    assert made == 0
+    _, said = await output("key", "revoke", "k" * 12, *shop, cwd=tmp_path)
+    listed = advice(said)
+    assert len((await output(*listed[1:], cwd=tmp_path))[1].splitlines()) == 2
+
+    node = ("--lightning-rpc", "a node")
+    async with Simulator(tmp_path / "a node", tmp_path / "state"):
+        with closing(sqlite3.connect(tmp_path / shop[1] / "till.db")) as database, database:
+            database.execute("INSERT INTO tallies VALUES ('a', '', 1, 0, 0, 0)")
+        ill, said = await output("doctor", *shop, *node, cwd=tmp_path)
+        advised = advice(said)
+
+        assert (ill, advised) == (1, ["tilld", "doctor", "--repair", *node, *shop])
+        assert (await output(*advised[1:], cwd=tmp_path))[0] == 0
 
 
 async def test_a_full_disk_is_told_at_the_start(tmp_path):

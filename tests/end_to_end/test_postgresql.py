@@ -1,6 +1,8 @@
 """Till on PostgreSQL: connections that break, a server that goes, several Tills on one database."""
 
 import asyncio
+import shutil
+import tempfile
 from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
@@ -85,7 +87,9 @@ async def test_broken_connections_are_made_anew(tmp_path, postgresql):
 
 async def test_a_server_that_goes_is_told_and_found_again(tmp_path):
     """E8 and NOT_SERVING, and nothing has to be restarted."""
-    server = get_server(tmp_path / "pg", cleanup_mode="stop")
+    # Not below pytest's directory, which every pytest that starts closes to the server's own user.
+    directory = tempfile.mkdtemp(prefix="till-")
+    server = get_server(directory, cleanup_mode="stop")
     async with open_shop(config(tmp_path / "till", database=server.get_uri())) as shop:
         created = await shop.create()
         server.cleanup()
@@ -97,13 +101,14 @@ async def test_a_server_that_goes_is_told_and_found_again(tmp_path):
         read = await shop.rest.get(f"/lightning/invoice/{created['invoiceid']}")
         assert (read.status_code, read.json()["error"]) == (503, "E8")
 
-        server = get_server(tmp_path / "pg", cleanup_mode="stop")
+        server = get_server(directory, cleanup_mode="stop")
         await becomes(shop, "", SERVING)
         await shop.pay(created["payreq"])
         stub = shop.invoices.WatchInvoice(service_pb.WatchInvoiceRequest(invoice_id=created["invoiceid"]))
         states = [each.invoice.payment.amount_received_msat async for each in stub]
         assert states[-1] == 5000
     server.cleanup()
+    shutil.rmtree(directory)
 
 
 async def test_a_server_that_insists_on_serializable_transactions_is_no_matter(postgresql, tmp_path):

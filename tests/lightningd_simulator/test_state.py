@@ -166,6 +166,7 @@ async def journal(tmp_path: Path) -> Path:
         await create(rpc, "a")
         await create(rpc, "b")
         await pay(rpc, "a")
+        await rpc.result("delinvoice", label="b", status="unpaid", desconly=True)
     return state
 
 

@@ -14,12 +14,20 @@ from tilld.config import Address
 from tilld.errors import OperatorError
 from tilld.runtime import open_files, preflight
 
-HOSTS = ("127.0.0.1", "127.0.0.2")
+
+def has_ipv6():
+    """Whether ::1 is an address of this machine."""
+    with suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
+        return True
+    return False
+
+
+HOSTS = ("127.0.0.1", "::1" if has_ipv6() else "127.0.0.2")
 
 
 @pytest.fixture(autouse=True)
 def two_addresses(monkeypatch):
-    """Let localhost have two, as where it is IPv6 as well, which not each machine has."""
+    """Let localhost have two, which the files of this machine may not say."""
     resolve = socket.getaddrinfo
 
     def both(host, port, *args, **how):
@@ -31,7 +39,8 @@ def two_addresses(monkeypatch):
 
 def taken(host):
     """A socket that listens on a port of a host."""
-    return closing(socket.create_server((host, 0)))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return closing(socket.create_server((host, 0), family=family))
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -57,11 +66,28 @@ async def test_all_addresses_of_a_name_are_served(tmp_path):
         assert running.metrics
         async with httpx.AsyncClient() as client:
             for host in HOSTS:
-                page = await client.get(f"http://{host}:{running.rest.port}/docs")
-                figures = await client.get(f"http://{host}:{running.metrics.port}/metrics")
+                page = await client.get(f"http://{running.rest._replace(host=host)}/docs")
+                figures = await client.get(f"http://{running.metrics._replace(host=host)}/metrics")
                 assert page.status_code == 200
                 assert "till_watchers" in figures.text
                 socket.create_connection((host, running.grpc.port)).close()
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+async def test_an_ipv6_address_is_served_and_no_other(tmp_path):
+    """Also where the same port is taken on IPv4; messages and URLs have it in brackets."""
+    here = Address("::1", 0)
+    async with open_shop(config(tmp_path, grpc=here, rest=here, metrics=here)) as shop:
+        running = shop.till.running
+        assert running.rest
+        assert running.metrics
+        for address in (running.grpc, running.rest, running.metrics):
+            assert str(address) == f"[::1]:{address.port}"
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", address.port))
+        assert (await shop.create())["invoiceid"]
+        with pytest.raises(OperatorError, match=rf"\[::1\]:{running.grpc.port} is in use"):
+            preflight.free(running.grpc, "--grpc")
 
 
 async def test_all_addresses_of_a_name_share_the_connections(tmp_path, monkeypatch):

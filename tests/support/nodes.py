@@ -95,7 +95,7 @@ class SimulatedProcess:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tilld.cli", "node", "simulate",
             f"--rpc-file={self.rpc_file}", f"--state={self._directory / 'node.jsonl'}",
-            start_new_session=True, stdout=asyncio.subprocess.PIPE,
+            "--payment-seconds=0", start_new_session=True, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert self._process.stdout
         assert await self._process.stdout.readline()

@@ -13,15 +13,12 @@ from lightningd_simulator.commands import (
     sendinvoice,
     wait,
 )
+from lightningd_simulator.commands import node as node_commands
 from lightningd_simulator.node import Node
 from lightningd_simulator.rpc import values
 from lightningd_simulator.rpc.answers import Code, Result, RpcError
-from lightningd_simulator.rpc.parameters import BadParameter, Parameter, bind
+from lightningd_simulator.rpc.parameters import BadParameter, Parameter, bind, usage
 from lightningd_simulator.rpc.requests import Object, Value
-
-# What tells this node from a real one, to people and to programs.
-VERSION = "v26.06.6-simulated"
-ALIAS = "till-simulated"
 
 _WEEK = 7 * 24 * 3600
 _INDEX = values.one_of("created", "updated", "deleted", problem="unknown index")
@@ -72,41 +69,19 @@ def _check(params: Value) -> Result:
     return {"command_to_check": name}
 
 
-def _getinfo(node: Node) -> Result:
-    return {
-        "id": node.id,
-        "alias": ALIAS,
-        "color": node.id[:6],
-        "num_peers": 0,
-        "num_pending_channels": 0,
-        "num_active_channels": 0,
-        "num_inactive_channels": 0,
-        "address": [],
-        "binding": [],
-        "version": VERSION,
-        "blockheight": 0,
-        "network": "regtest",
-        "fees_collected_msat": 0,
-        "lightning-dir": str(node.lightning_dir),
-        "our_features": {
-            "init": "800898880a8a59a1",
-            "node": "808898880a8a59a1",
-            "channel": "",
-            "invoice": "02000002024100",
-        },
-    }
+def _help(node: Node, *, command: str | None) -> Result:
+    """Tell how commands are called: all but those that go between simulated nodes."""
+    if command is not None and command not in _COMMANDS:
+        raise RpcError(Code.UNKNOWN_COMMAND, f"Unknown command {command}")
+    names = [command] if command else sorted(name for name in _COMMANDS if not name.startswith("dev-"))
+    usages = (f"{name} {usage(_COMMANDS[name].parameters)}" for name in names)
+    return {"help": [{"command": usage} for usage in usages], "format-hint": "simple"}
 
 
-def _stop(node: Node) -> Result:
-    node.end(None)
-    return {"result": "Shutdown complete"}
+def _ignored(*names: str) -> tuple[Parameter, ...]:
+    """Name those that change how a payment finds its way, which here has none to find, or what is listed."""
+    return tuple(Parameter(name, values.anything, None) for name in names)
 
-
-# Those that change how a payment finds its way, which here has none to find.
-_PAYING = tuple(
-    Parameter(name, values.anything, None)
-    for name in ("maxfee", "layers", "retry_for", "maxdelay", "payer_note", "label", "riskfactor")
-)
 
 _PAYMENTS = (
     Parameter("bolt11", values.invoice_string, None),
@@ -120,8 +95,14 @@ _PAYMENTS = (
 )
 
 _COMMANDS = {
-    "getinfo": Command(_getinfo),
-    "stop": Command(_stop),
+    "getinfo": Command(node_commands.getinfo),
+    "stop": Command(node_commands.stop),
+    "help": Command(_help, (Parameter("command", values.text, None),)),
+    "listfunds": Command(node_commands.listfunds, (Parameter("spent", values.flag, False),)),
+    "listpeerchannels": Command(
+        node_commands.listpeerchannels,
+        (Parameter("id", values.node_id, None), *_ignored("short_channel_id", "channel_id")),
+    ),
     "invoice": Command(
         invoices.invoice,
         (
@@ -178,7 +159,7 @@ _COMMANDS = {
         (
             Parameter("invstring", values.invoice_string),
             Parameter("amount_msat", values.msat, None),
-            *_PAYING,
+            *_ignored("maxfee", "layers", "retry_for", "maxdelay", "payer_note", "label", "localinvreqid"),
         ),
     ),
     "pay": Command(
@@ -186,7 +167,17 @@ _COMMANDS = {
         (
             Parameter("bolt11", values.invoice_string),
             Parameter("amount_msat", values.msat, None),
-            *_PAYING,
+            *_ignored("label", "riskfactor", "maxfeepercent", "retry_for", "maxdelay", "exemptfee"),
+            *_ignored("localinvreqid", "exclude", "maxfee", "description"),
+        ),
+    ),
+    "keysend": Command(
+        node_commands.keysend,
+        (
+            Parameter("destination", values.node_id),
+            Parameter("amount_msat", values.msat),
+            *_ignored("label", "maxfeepercent", "retry_for", "maxdelay", "exemptfee"),
+            *_ignored("extratlvs", "routehints", "maxfee"),
         ),
     ),
     "invoicerequest": Command(

@@ -80,6 +80,8 @@ def invoice(
         "bolt11": bolt11,
         "payment_secret": bolt11_invoices.payment_secret(payment_preimage),
         "created_index": change.number,
+        # It has no channels.
+        "warning_capacity": "Insufficient incoming channel capacity to pay invoice",
     }
 
 

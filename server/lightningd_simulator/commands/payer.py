@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Awaitable
 from contextlib import suppress
 
+from lightningd_simulator import own_payments
 from lightningd_simulator.bolts.bolt12_messages import Bolt12Invoice
 from lightningd_simulator.node import Node
 from lightningd_simulator.payment_ledger import Completed, Failed, Started
@@ -51,7 +52,10 @@ async def _pay(node: Node, string: str) -> str | None:
 def resume(node: Node) -> None:
     """Go on with what was on its way when the node ended."""
     for payment in node.spending.pending():
-        node.spawn(_resumed(node, payment.started))
+        if payment.started.invreq_id:
+            node.spawn(_resumed(node, payment.started))
+        else:
+            node.spawn(own_payments.settle(node, payment.started))
 
 
 async def _resumed(node: Node, started: Started) -> None:
@@ -114,6 +118,8 @@ def _check_others(node: Node, started: Started) -> None:
 
 async def _settle(node: Node, started: Started) -> None:
     """Pay until it is known to have arrived or not."""
+    if node.payment_seconds:
+        await asyncio.sleep(node.payment_seconds)
     while True:
         try:
             preimage = await node.peers.pay(started.destination, started.payment_hash, started.amount_msat)

@@ -1,4 +1,4 @@
-"""Commands that list what the node paid for its invoice requests."""
+"""Commands that list what the node paid."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -7,7 +7,7 @@ from lightningd_simulator.bolts import bolt11 as bolt11_invoices
 from lightningd_simulator.bolts.bolt12_messages import Bolt12Invoice
 from lightningd_simulator.indexes import IndexName
 from lightningd_simulator.node import Node
-from lightningd_simulator.payment_ledger import Completed, PaymentStatus, Spent
+from lightningd_simulator.payment_ledger import Completed, PaymentStatus, Spent, Started
 from lightningd_simulator.rpc.answers import Code, Result, RpcError
 
 
@@ -59,8 +59,7 @@ def _found(
     if bolt11 is not None:
         payment_hash = _payment_hash(bolt11)
     if payment_hash is not None:
-        one = node.spending.payment(payment_hash)
-        return [one] if one else []
+        return node.spending.payments(payment_hash)
     page = node.spending.updated_since if index == "updated" else node.spending.created_since
     wanted: Iterator[Spent] = (payment for payment in page(start) if status in (None, payment.status))
     return list(islice(wanted, limit))
@@ -68,9 +67,9 @@ def _found(
 
 def _payment_hash(string: str) -> str:
     try:
-        if string.startswith("lni1"):
-            return Bolt12Invoice.read(string).payment_hash
-        return bolt11_invoices.read(string).payment_hash
+        if string.startswith("ln") and not string.startswith("lni1"):
+            return bolt11_invoices.read(string).payment_hash
+        return Bolt12Invoice.read(string).payment_hash
     except ValueError as problem:
         raise RpcError(Code.INVALID_PARAMS, f"Invalid invstring: {problem}") from None
 
@@ -78,7 +77,7 @@ def _payment_hash(string: str) -> str:
 def _pay(payment: Spent) -> Result:
     started, end = payment.started, payment.end
     shown: Result = {
-        "bolt12": started.bolt12,
+        **_invstring(started),
         "destination": started.destination,
         "payment_hash": started.payment_hash,
         "status": payment.status,
@@ -120,4 +119,8 @@ def _part(payment: Spent) -> Result:
     shown["status"] = payment.status
     if isinstance(end, Completed):
         shown["payment_preimage"] = end.payment_preimage
-    return shown | {"bolt12": started.bolt12}
+    return shown | _invstring(started)
+
+
+def _invstring(started: Started) -> Result:
+    return {"bolt12" if started.invreq_id else "bolt11": started.bolt12}

@@ -1,11 +1,13 @@
 """Commands that read invoices and pay them. Payer and payee are the same node, so no money moves."""
 
+from collections.abc import Awaitable
 from dataclasses import asdict
 from typing import Any
 
+from lightningd_simulator import own_payments
 from lightningd_simulator.bolts import bolt11 as bolt11_invoices
 from lightningd_simulator.bolts.bolt12_messages import Bolt12Invoice, InvoiceRequest
-from lightningd_simulator.invoice_ledger import Invoice, Paid
+from lightningd_simulator.invoice_ledger import Invoice
 from lightningd_simulator.node import Node
 from lightningd_simulator.rpc.answers import Code, Result, RpcError
 from lightningd_simulator.rpc.parameters import BadParameter
@@ -31,30 +33,36 @@ def decode(node: Node, *, string: str) -> Result:
     return {name: value for name, value in shown.items() if value is not None}
 
 
-def xpay(node: Node, *, invstring: str, amount_msat: int | None, **_: Any) -> Result:
+def xpay(node: Node, *, invstring: str, amount_msat: int | None, **_: Any) -> Awaitable[Result]:
     """Pay an invoice of this node, once."""
     found, amount = _payable(node, invstring, amount_msat)
     if found.payment:
         raise RpcError(Code.ALREADY_PAID, "Already paid this invoice successfully")
-    _pay(node, found, amount)
-    return {
+    result = {
         "payment_preimage": found.issued.payment_preimage,
         "amount_msat": amount,
         "amount_sent_msat": amount,
         "failed_parts": 0,
         "successful_parts": 1,
     }
+    return _after(own_payments.begin(node, found, amount), result)
 
 
-def pay(node: Node, *, bolt11: str, amount_msat: int | None, **_: Any) -> Result:
+def pay(node: Node, *, bolt11: str, amount_msat: int | None, **_: Any) -> Result | Awaitable[Result]:
     """Pay an invoice of this node; a second time changes nothing."""
     found, amount = _payable(node, bolt11, amount_msat)
-    started_at = round(node.clock(), 6)
     if found.payment:
-        amount, started_at = found.payment.amount_received_msat, float(found.payment.paid_at)
-    else:
-        _pay(node, found, amount)
-    return {
+        return {
+            "payment_preimage": found.issued.payment_preimage,
+            "status": "complete",
+            "amount_msat": found.payment.amount_received_msat,
+            "amount_sent_msat": found.payment.amount_received_msat,
+            "destination": node.id,
+            "payment_hash": found.issued.payment_hash,
+            "created_at": found.payment.paid_at,
+            "parts": 1,
+        }
+    result = {
         "payment_preimage": found.issued.payment_preimage,
         "amount_msat": amount,
         "amount_sent_msat": amount,
@@ -62,8 +70,14 @@ def pay(node: Node, *, bolt11: str, amount_msat: int | None, **_: Any) -> Result
         "destination": node.id,
         "payment_hash": found.issued.payment_hash,
         "status": "complete",
-        "created_at": started_at,
+        "created_at": round(node.clock(), 6),
     }
+    return _after(own_payments.begin(node, found, amount), result)
+
+
+async def _after(paid: Awaitable[None], result: Result) -> Result:
+    await paid
+    return result
 
 
 def _payable(node: Node, invstring: str, amount_msat: int | None) -> tuple[Invoice, int]:
@@ -82,11 +96,8 @@ def _payable(node: Node, invstring: str, amount_msat: int | None) -> tuple[Invoi
     # In whole seconds: within the one in which it expires the payer still asks, and the payee refuses.
     if found and (ago := int(node.clock()) - found.issued.expires_at) > 0:
         raise RpcError(Code.INVOICE_EXPIRED, f"Invoice expired {ago} seconds ago")
-    if not found or found.status == "expired":
-        raise RpcError(
-            Code.DESTINATION_REFUSED,
-            "Destination said it doesn't know invoice: incorrect_or_unknown_payment_details",
-        )
+    if not found:
+        raise own_payments.unknown_invoice()
     return found, amount
 
 
@@ -98,7 +109,3 @@ def _amount_of_unknown(invstring: str) -> int | None:
     except ValueError as problem:
         raise RpcError(Code.INVALID_PARAMS, f"Invalid bolt11 invoice: {problem}") from None
     return invoice.amount_msat
-
-
-def _pay(node: Node, invoice: Invoice, amount_msat: int) -> None:
-    node.record(Paid(invoice.created_index, amount_msat, int(node.clock())))

@@ -7,8 +7,9 @@ from hashlib import sha256
 
 from lightningd_simulator.bolts.bolt12_messages import Bolt12Invoice, InvoiceRequest
 from lightningd_simulator.commands.invoices import shown
-from lightningd_simulator.invoice_ledger import Change, Created, Paid
+from lightningd_simulator.invoice_ledger import Change, Created
 from lightningd_simulator.node import Node
+from lightningd_simulator.own_payments import receive, unknown_invoice
 from lightningd_simulator.peers import Refused, Unreachable
 from lightningd_simulator.rpc.answers import Code, Result, RpcError
 
@@ -78,14 +79,6 @@ async def _sent(node: Node, payer_id: str, invoice: str) -> RpcError | None:
 def htlc(node: Node, *, payment_hash: str, amount_msat: int) -> Result:
     """Take the payment of an invoice that was sent; asked again, tell again that it was paid."""
     found = node.ledger.with_hash(payment_hash)
-    if found and not found.payment and found.issued.expires_at <= node.clock():
-        node.expire_due()
-        found = node.ledger.with_hash(payment_hash)
-    if not found or not found.issued.is_bolt12 or found.status == "expired":
-        raise RpcError(
-            Code.DESTINATION_REFUSED,
-            "Destination said it doesn't know invoice: incorrect_or_unknown_payment_details",
-        )
-    if not found.payment:
-        node.record(Paid(found.created_index, amount_msat, int(node.clock())))
-    return {"payment_preimage": found.issued.payment_preimage}
+    if not found or not found.issued.is_bolt12:
+        raise unknown_invoice()
+    return {"payment_preimage": receive(node, payment_hash, amount_msat)}

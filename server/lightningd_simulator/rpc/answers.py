@@ -14,9 +14,11 @@ class Code(IntEnum):
     INVALID_PARAMS = -32602
     INVALID_REQUEST = -32600
     FAILED = -1
+    UNEXPECTED = -3
     DESTINATION_REFUSED = 203
     NO_ROUTE = 205
     INVOICE_EXPIRED = 207
+    OUT_OF_ROUTES = 210
     ALREADY_PAID = 219
     DUPLICATE_LABEL = 900
     DUPLICATE_PREIMAGE = 901
@@ -35,15 +37,23 @@ class Code(IntEnum):
 class RpcError(Exception):
     """An error for the caller, in the words of lightningd."""
 
-    def __init__(self, code: Code, message: str, data: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        data: Mapping[str, Any] | None = None,
+        beside: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`beside` goes beside what every error has, where lightningd's plugins put more there."""
         super().__init__(message)
+        self.beside = beside or {}
         self.code = code
         self.message = message
         self.data = data
 
     def as_json(self) -> dict[str, Any]:
         """Show the error as JSON-RPC has it."""
-        shown: dict[str, Any] = {"code": int(self.code), "message": self.message}
+        shown: dict[str, Any] = {"code": int(self.code), "message": self.message, **self.beside}
         return shown if self.data is None else {**shown, "data": self.data}
 
 

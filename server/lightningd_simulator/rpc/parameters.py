@@ -29,6 +29,12 @@ class BadParameter(RpcError):
         )
 
 
+def usage(parameters: Sequence[Parameter]) -> str:
+    """Write parameters as `help` does."""
+    names = ((parameter.name, parameter.default is REQUIRED) for parameter in parameters)
+    return " ".join(name if is_required else f"[{name}]" for name, is_required in names)
+
+
 def bind(parameters: Sequence[Parameter], given: Value) -> dict[str, Any]:
     """Check what was given, by name or by position, and read it.
 

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable
 
+from coincurve import PublicKey
+
 from lightningd_simulator.bolts.bolt12_messages import InvoiceRequest
 from lightningd_simulator.rpc.requests import ESCAPE, Number, Value, as_written, unescaped
 
@@ -95,6 +97,15 @@ def channel_hints(value: Value) -> bool:
 def sha256(value: Value) -> str:
     """Read 32 bytes in hex."""
     return _hex32(value, "should be a 32 byte hex value")
+
+
+def node_id(value: Value) -> str:
+    """Read a public key in hex."""
+    digits = text(value).lower()
+    try:
+        return PublicKey(bytes.fromhex(digits)).format().hex()
+    except ValueError:
+        raise ValueError("should be a node id") from None
 
 
 def preimage(value: Value) -> str:

@@ -13,6 +13,7 @@ from tilld.auth.caller import OPERATOR, SHOP, TERMINAL, Scope
 from tilld.auth.key import Key
 from tilld.cli.options import command
 from tilld.config import Config
+from tilld.config.advice import shell_command
 from tilld.errors import NotFound, OperatorError
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def list_(config: Config) -> None:
                     typer.echo("  ".join(map(str.ljust, row, widths)).rstrip())
                 last = page[-1].id
         if not last:
-            advice = "there are no keys: anyone who can reach Till may call; make one by 'tilld key create'"
+            make = shell_command("key", "create", "--username", "NAME")
+            advice = f"there are no keys: anyone who can reach Till may call; make one: {make}"
             typer.echo(advice, err=True)
 
     asyncio.run(tell())
@@ -106,7 +108,7 @@ def revoke(
                 return await keyring.revoke(OPERATOR, key_id)
             except NotFound:
                 raise OperatorError(
-                    f"there is no key {key_id} that could be revoked: see 'tilld key list'"
+                    f"there is no key {key_id} that could be revoked; see: {shell_command('key', 'list')}"
                 ) from None
 
     typer.echo(_told(asyncio.run(end())))

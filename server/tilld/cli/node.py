@@ -37,16 +37,27 @@ def simulate(
             help="Drop messages as lightningd does: of each peer, more than 4 at once and then 4 a second.",
         ),
     ] = False,
+    payment_seconds: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="How long a payment takes until it arrives. [TILLD_SIMULATED_PAYMENT_SECONDS, default: 0.5]",
+        ),
+    ] = None,
 ) -> None:
     """Run the simulated lightningd alone, until Ctrl-C."""
     import uvloop
 
     from lightningd_simulator import NodeAborted, serve
 
+    seconds = Config.load(simulated_payment_seconds=payment_seconds).simulated_payment_seconds
+
+    def ready() -> None:
+        typer.echo(f"listening on {rpc_file}")
+
     try:
-        uvloop.run(
-            serve(rpc_file, state, lambda: typer.echo(f"listening on {rpc_file}"), peer or [], limit_messages)
-        )
+        uvloop.run(serve(rpc_file, state, ready, peer or [], limit_messages, seconds))
     except OSError as reason:
         raise OperatorError(f"{rpc_file} cannot be listened on: {reason.strerror or reason}") from None
     except (ValueError, NodeAborted) as reason:

@@ -9,6 +9,7 @@ import typer
 
 from till_cli.app import App
 from tilld.config import Config
+from tilld.config.advice import name_store
 from tilld.config.fields import SWITCH, Setting
 from tilld.config.settings import SETTINGS
 
@@ -30,6 +31,7 @@ def command(app: App, reader: str, name: str | None = None) -> Callable[[Functio
             given = {each.name: arguments.pop(each.name) for each in flags}
             # Typer may give an empty list for a flag that was not given.
             config = Config.load(**{flag: None if value == [] else value for flag, value in given.items()})
+            name_store(config)
             function(config, **arguments)
 
         _, *own = inspect.signature(function).parameters.values()

@@ -65,11 +65,13 @@ def _announcement(config: Config, running: "Running") -> str:
         lines += ["", "The node is simulated: this is play money. --lightning-rpc PATH takes a real one."]
     if running.rest:
         body = '{"msat": 5000, "metadata": {"type": "shop"}}'
+        # Some shells expand the brackets of an IPv6 address.
+        url = shlex.quote(f"{_url(config, running.rest)}/lightning/invoice/create")
         lines += [
             "",
             "Create an invoice:",
             "",
-            f"  curl {_url(config, running.rest)}/lightning/invoice/create -d '{body}'",
+            f"  curl {url} -d '{body}'",
         ]
         if is_play_money:
             lines += ["", "Pay it:", "", f"  {_this_program()} node pay PAYREQ{where}"]

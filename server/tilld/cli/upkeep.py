@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tilld.config import Config
+from tilld.config.advice import shell_command
 from tilld.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def _told(report: "Report", *, repaired: bool) -> list[str]:
     """A report in lines."""
     from tilld.invoices.totals import Totals
 
+    repair = shell_command("doctor", "--repair")
+    bring_in = shell_command("import", "--lost-store")
     first, last = (each and f"{each:%Y-%m-%d %H:%M:%S}" for each in (report.first, report.last))
     created = f", created from {first} to {last} UTC" if report.invoices else ""
     lines = [
@@ -131,16 +134,16 @@ def _told(report: "Report", *, repaired: bool) -> list[str]:
     if report.missing:
         lines.append(
             f"missing: {len(report.missing)} paid at the node that a Till labelled. If the store was lost or "
-            "restored, 'tilld import --lost-store' brings them in. If another Till with a store of its own "
-            "uses this node, they are its own"
+            f"restored, this brings them in: {bring_in}. If another Till with a store of its own uses this "
+            "node, they are its own"
         )
     if report.unreadable:
         lines.append(
             f"cannot be read: {report.unreadable} invoices, each named in the log; correct their rows in the "
-            "database, then run 'tilld doctor --repair'"
+            f"database, then run: {repair}"
         )
     if report.is_clean:
         lines.append("nothing differs")
     elif not repaired and (report.differences or report.totals != report.counted):
-        lines.append("'tilld doctor --repair' settles what the node knows, and counts the totals anew")
+        lines.append(f"this settles what the node knows, and counts the totals anew: {repair}")
     return lines

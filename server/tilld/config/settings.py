@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tilld.config.fields import ALL, ENVOY, NODE, PREFIX, RUN, SERVERS, STORE, SWITCH, Setting, setting
 from tilld.config.values import (
+    SQLITE,
     Address,
     AddressesSetting,
     AddressSetting,
@@ -129,6 +130,12 @@ class Config(BaseSettings):
         RUN,
         "Whether keys may disable invoice requests, and set absolute_expiry. It can stop lightningd.",
     )
+    simulated_payment_seconds: float = setting(
+        0.5,
+        RUN,
+        "Seconds that a payment takes on the simulated node; its invoice may expire meanwhile.",
+        ge=0,
+    )
     heartbeat_seconds: float = setting(
         15,
         RUN,
@@ -176,7 +183,7 @@ class Config(BaseSettings):
     @property
     def database_url(self) -> str:
         """Where the store is: by default a SQLite file in the data directory."""
-        return self.database or f"sqlite:///{self.data_dir / 'till.db'}"
+        return self.database or f"{SQLITE}{self.data_dir / 'till.db'}"
 
 
 SETTINGS = tuple(Setting.of(*each) for each in Config.model_fields.items())

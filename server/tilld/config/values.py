@@ -8,6 +8,10 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 from pydantic_settings import NoDecode
 
+SQLITE = "sqlite:///"
+# What of a PostgreSQL URL's query is no secret, and needed to reach the server.
+SHOWN = {"host", "hostaddr", "port", "passfile", "service", "sslmode", "sslrootcert", "sslcert", "sslkey"}
+
 
 class Address(NamedTuple):
     """A host and a TCP port to listen on. In text: HOST:PORT, an IPv6 host in brackets."""
@@ -37,6 +41,18 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+
+def without_password(database: str) -> str:
+    """Return the URL of a database without any part of its password."""
+    scheme, is_url, where = database.partition("://")
+    if database.startswith(SQLITE) or not is_url:
+        return database
+    # A password that is not percent-encoded may have any of these, and a query may have a password, too.
+    user, at, host = where.rpartition("@")
+    host, _, query = host.partition("?")
+    shown = "&".join(each for each in query.split("&") if each.partition("=")[0] in SHOWN)
+    return f"{scheme}://{re.split('[:/?#]', user)[0]}{at}{host}{shown and '?' + shown}"
 
 
 def _address(value: Any) -> Any:

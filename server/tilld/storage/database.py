@@ -13,11 +13,12 @@ from playhouse.db_url import parse
 from playhouse.migrations import Runner
 from playhouse.pool import PooledDatabase, PooledPostgresqlDatabase
 
+from tilld.config.advice import shell_command
+from tilld.config.values import SQLITE, without_password
 from tilld.errors import Internal, OperatorError, TillError, Unavailable
 
 log = structlog.get_logger()
 
-SQLITE = "sqlite:///"
 # 441 MB (a million invoices) took 0.8 s from memory; from a slow disk it is many times that.
 LOUD_CHECK_BYTES = 200_000_000
 # The first that fits.
@@ -45,7 +46,7 @@ def open_database(url: str, *, create: bool = True, check: bool = False) -> peew
     PATH is taken as it is: no character in it has a meaning. `check` reads a whole SQLite file first.
     Raises OperatorError where that fails, or the database was made by a newer Till.
     """
-    name = _without_password(url)
+    name = without_password(url)
     try:
         if check and url.startswith(SQLITE):
             _check_whole(sqlite_file(url))
@@ -161,7 +162,7 @@ def _check_whole(path: Path) -> None:
         raise OperatorError(
             f"the database {path} is damaged ({_in_one_line(found)}): move it, {path.name}-wal and "
             f"{path.name}-shm away, and restore a backup without those two; without a backup, bring back "
-            "what the node has by 'tilld import --lost-store'"
+            f"what the node has by: {shell_command('import', '--lost-store')}"
         )
 
 
@@ -176,15 +177,6 @@ def _alone(database: peewee.Database) -> Iterator[None]:
         yield
     finally:
         database.execute_sql("SELECT pg_advisory_unlock(%s)", (MIGRATION_LOCK,))  # type: ignore[no-untyped-call]
-
-
-def _without_password(url: str) -> str:
-    scheme, is_url, where = url.partition("://")
-    if url.startswith(SQLITE) or not is_url:
-        return url
-    # A password that is not percent-encoded may have any of these, and a query may have a password, too.
-    user, at, host = where.rpartition("@")
-    return f"{scheme}://{re.split('[:/?#]', user)[0]}{at}{host.partition('?')[0]}"
 
 
 def _in_one_line(reason: object) -> str:

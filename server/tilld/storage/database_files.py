@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from tilld.config.advice import shell_command
 from tilld.errors import Unavailable
 
 log = structlog.get_logger()
@@ -42,7 +43,8 @@ class DatabaseFiles:
             if self._are_lost:
                 log.error(
                     "the store's files were removed or replaced: nothing more is created or settled; stop "
-                    "Till, put them back or restore a backup, start Till, and run 'tilld doctor'",
+                    "Till, put them back or restore a backup, start Till, and run: "
+                    + shell_command("doctor"),
                     database=str(self._path),
                 )
         if self._are_lost:

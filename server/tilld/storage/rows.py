@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import structlog
 from peewee import BooleanField, Field, IntegerField
 
+from tilld.config.advice import shell_command
 from tilld.errors import Internal
 
 log = structlog.get_logger()
@@ -76,8 +77,8 @@ class Rows(Generic[Record]):
         self._named.add(name)
         Rows.unreadable += 1
         log.error(
-            "a row cannot be read and is skipped: correct it in the database, "
-            "then run 'tilld doctor --repair'",
+            f"a row cannot be read and is skipped: correct it in the database, "
+            f"then run: {shell_command('doctor', '--repair')}",
             table=self._table,
             reason=str(reason),
             **{self._key: name},

@@ -1,0 +1,68 @@
+"""Commands about the node itself, which has no channels and no coins."""
+
+from typing import Any
+
+from lightningd_simulator.node import Node
+from lightningd_simulator.rpc.answers import Code, Result, RpcError
+
+# What tells this node from a real one, to people and to programs.
+VERSION = "v26.06.6-simulated"
+ALIAS = "till-simulated"
+
+
+def getinfo(node: Node) -> Result:
+    """Tell what the node is."""
+    return {
+        "id": node.id,
+        "alias": ALIAS,
+        "color": node.id[:6],
+        "num_peers": 0,
+        "num_pending_channels": 0,
+        "num_active_channels": 0,
+        "num_inactive_channels": 0,
+        "address": [],
+        "binding": [],
+        "version": VERSION,
+        "blockheight": 0,
+        "network": "regtest",
+        "fees_collected_msat": 0,
+        "lightning-dir": str(node.lightning_dir),
+        "our_features": {
+            "init": "800898880a8a59a1",
+            "node": "808898880a8a59a1",
+            "channel": "",
+            "invoice": "02000002024100",
+        },
+    }
+
+
+def stop(node: Node) -> Result:
+    """End the node."""
+    node.end(None)
+    return {"result": "Shutdown complete"}
+
+
+def listfunds(node: Node, *, spent: bool) -> Result:
+    """List coins and channels."""
+    return {"outputs": [], "channels": []}
+
+
+def listpeerchannels(node: Node, **_: Any) -> Result:
+    """List channels."""
+    return {"channels": []}
+
+
+def keysend(node: Node, *, destination: str, amount_msat: int, **_: Any) -> Result:
+    """Pay a node without an invoice, to which there is no way from here."""
+    if destination == node.id:
+        raise RpcError(
+            Code.INVALID_PARAMS, "We are the destination. Keysend cannot be used to send funds to yourself"
+        )
+    attempt = {
+        "status": "failed",
+        "failreason": f"Unknown destination {destination}",
+        "partid": 0,
+        "amount_msat": amount_msat,
+    }
+    message = "Ran out of routes to try after 1 attempt: see `paystatus`"
+    raise RpcError(Code.OUT_OF_ROUTES, message, beside={"attempts": [attempt]})

@@ -1,0 +1,98 @@
+"""A payment takes its time: what is seen meanwhile, and what becomes of it if something comes between."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from lightningd_simulator import Simulator
+from tests.lightningd_simulator.conftest import Clock
+from tests.lightningd_simulator.rpc import Rpc, connected
+
+LONG, SHORT = 3600.0, 0.05
+
+
+async def create(rpc: Rpc, label: str, **more: Any) -> str:
+    made = await rpc.result("invoice", amount_msat=1000, label=label, description="d", **more)
+    return str(made["bolt11"])
+
+
+async def statuses(rpc: Rpc) -> list[str]:
+    parts = (await rpc.result("listsendpays"))["payments"]
+    assert [pay["status"] for pay in (await rpc.result("listpays"))["pays"]] == [
+        part["status"] for part in parts
+    ]
+    return [part["status"] for part in parts]
+
+
+async def status_of(rpc: Rpc, label: str) -> str:
+    [invoice] = (await rpc.result("listinvoices", label=label))["invoices"]
+    return str(invoice["status"])
+
+
+async def test_it_arrives_after_a_while(tmp_path: Path) -> None:
+    async with Simulator(tmp_path / "rpc", payment_seconds=SHORT), connected(tmp_path / "rpc") as rpc:
+        bolt11 = await create(rpc, "a")
+        began = asyncio.get_running_loop().time()
+
+        await rpc.result("xpay", invstring=bolt11)
+
+        assert asyncio.get_running_loop().time() - began >= SHORT
+        assert await status_of(rpc, "a") == "paid"
+        assert await statuses(rpc) == ["complete"]
+
+
+async def test_until_then_it_is_pending_and_no_second_one_begins(tmp_path: Path) -> None:
+    """The words are those of a real node that was asked five times at once."""
+    async with Simulator(tmp_path / "rpc", payment_seconds=LONG), connected(tmp_path / "rpc") as rpc:
+        bolt11 = await create(rpc, "a")
+        await rpc.start("xpay", invstring=bolt11)
+        [part] = (await rpc.result("listsendpays"))["payments"]
+
+        for method, name in (("xpay", "invstring"), ("pay", "bolt11")):
+            assert (await rpc.call(method, {name: bolt11}))["error"] == {
+                "code": -3,
+                "message": 'Unexpected injectpaymentonion error 200: {"code":200,"message":"Payment with '
+                f'groupid={part["groupid"]} still in progress, cannot retry before that completes."}}',
+            }
+
+        assert await status_of(rpc, "a") == "unpaid"
+        assert await statuses(rpc) == ["pending"]
+
+
+async def test_an_invoice_that_expires_meanwhile_is_not_paid(tmp_path: Path, clock: Clock) -> None:
+    async with (
+        Simulator(tmp_path / "rpc", clock=clock, payment_seconds=SHORT),
+        connected(tmp_path / "rpc") as rpc,
+    ):
+        bolt11 = await create(rpc, "a", expiry=1)
+        paying = await rpc.start("xpay", invstring=bolt11)
+        clock.now += 2
+
+        refused = (await rpc.reply_to(paying))["error"]
+
+        assert refused["code"] == 203
+        assert await status_of(rpc, "a") == "expired"
+        assert await statuses(rpc) == ["failed"]
+        assert (await rpc.call("xpay", {"invstring": bolt11}))["error"]["code"] == 207
+
+
+async def test_it_goes_on_when_its_sender_hangs_up(tmp_path: Path) -> None:
+    async with Simulator(tmp_path / "rpc", payment_seconds=SHORT), connected(tmp_path / "rpc") as rpc:
+        bolt11 = await create(rpc, "a")
+        async with connected(tmp_path / "rpc") as payer:
+            await payer.start("xpay", invstring=bolt11)
+
+        await rpc.result("waitinvoice", label="a")
+
+        assert await statuses(rpc) == ["complete"]
+
+
+async def test_it_goes_on_when_the_node_is_killed(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    async with Simulator(tmp_path / "rpc", state, payment_seconds=LONG), connected(tmp_path / "rpc") as rpc:
+        await rpc.start("xpay", invstring=await create(rpc, "a"))
+
+    async with Simulator(tmp_path / "rpc", state), connected(tmp_path / "rpc") as rpc:
+        await rpc.result("waitinvoice", label="a")
+
+        assert await statuses(rpc) == ["complete"]
