@@ -169,7 +169,7 @@ BAD = [
     ('{"msat":Infinity,"metadata":{"type":"x"}}', 400, "Infinity is not JSON"),
     (b'{"msat":1,"metadata":{"type":"\xff"}}', 400, "body is not UTF-8"),
     (b'{"msat":1,"metadata":{"type":"a\x00"}}', 400, "Invalid control character"),
-    (b'{"msat":1,"metadata":{"type":"x"}}\x00', 400, "text after its end"),
+    (b'{"msat":1,"metadata":{"type":"x"}}\x00', 400, "Extra data"),
     (
         '{"msat":1,"metadata":{"type":"x","d":' + "[" * 31 + "]" * 31 + "}}",
         400,

@@ -87,7 +87,7 @@ def _check_rendered(order: InvoiceTerms, asked: dict[str, Any]) -> None:
     text = invoice_json.invoice(
         Invoice.opened(order.invoice_id("dakk", b"secret"), Creator("dakk"), order, issued)
     )
-    shown = _numbers_as_written(text.encode())
+    shown = _numbers_as_written(text)
     assert shown["metadata"] == asked["metadata"]
     assert shown["msatoshi"] == (None if asked["msat"] == "any" else str(order.amount_msat))
     assert (shown["status"], shown["created_at"]) == ("unpaid", "2026-11-21T12:00:00.000Z")

@@ -25,11 +25,11 @@ async def test_a_state_after_a_long_silence_is_not_lost():
 
     told = events(states(), 0.001)
 
-    assert await anext(told) == f"retry: 2000\n\nid: 1\ndata: {invoice_json.invoice(invoice)}\n\n"
+    assert await anext(told) == f"retry: 2000\n\nid: 1\ndata: {invoice_json.invoice(invoice).decode()}\n\n"
     assert [await anext(told) for _ in range(3)] == [": heartbeat\n\n"] * 3
     go_on.set()
     rest = [event async for event in told if event != ": heartbeat\n\n"]
-    assert rest == [f"id: 2\ndata: {invoice_json.invoice(paid)}\n\n"]
+    assert rest == [f"id: 2\ndata: {invoice_json.invoice(paid).decode()}\n\n"]
 
 
 async def test_an_error_before_the_first_state_is_an_error():

@@ -191,7 +191,7 @@ class Invoice(NamedTuple):
             amount_msat=found.amount_msat,
             description=description or None,
             expiry=payment_request.read(found.issued.bolt11).expiry,
-            metadata=strict_json.write({"type": kind}),
+            metadata=strict_json.write({"type": kind}).decode(),
             label=None if found.is_labelled_by_till or not is_label(found.label) else found.label,
         )
         invoice_id = (

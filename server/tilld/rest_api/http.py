@@ -14,9 +14,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 _STRING = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 
 
-def json_body(text: str) -> HttpBody:
-    """Return a JSON text as the body of an answer."""
-    return HttpBody(content_type="application/json", data=text.encode())
+def json_body(data: bytes) -> HttpBody:
+    """Return JSON as the body of an answer."""
+    return HttpBody(content_type="application/json", data=data)
 
 
 def header(context: Context, name: str) -> str | None:

@@ -1,17 +1,75 @@
 """Invoices and the node as the documented JSON: names, their order, formats of numbers and times."""
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from tilld.errors import InvalidRequest
+from tilld.formats.amounts import MAX_AMOUNT_MSAT
 from tilld.formats.strict_json import write
-from tilld.invoices.invoice import Invoice
+from tilld.invoices.invoice import Invoice, Status
 from tilld.invoices.service import Info
-from tilld.invoices.terms import InvoiceTerms
+from tilld.invoices.terms import (
+    DEFAULT_EXPIRY_SECONDS,
+    MAX_DESCRIPTION_BYTES,
+    MAX_EXPIRY_SECONDS,
+    InvoiceTerms,
+)
 from tilld.lightningd.info import NodeAddress, NodeInfo
 from tilld.rest_api import body
+from tilld.rest_api.fields import (
+    HASH,
+    INVOICE_ID,
+    TEXT,
+    Label,
+    Metadata,
+    Time,
+    described,
+    extensible,
+    given,
+    optional,
+)
 
-FIELDS = ("msat", "metadata", "description", "expiry", "label", "watch_token")
+ANY = "any"
+MSAT = f'a whole number of millisatoshi, or "{ANY}"'
+
+
+class CreateInvoice(Struct, forbid_unknown_fields=True):
+    """An invoice to create."""
+
+    msat: Annotated[
+        Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": MAX_AMOUNT_MSAT})]
+        | Annotated[str, Meta(extra_json_schema={"enum": [ANY]})],
+        described(
+            f'Amount in millisatoshi, or `"any"`: the payer chooses. 1 to {MAX_AMOUNT_MSAT:,}.',
+            must_be=MSAT,
+        ),
+    ]
+    metadata: Metadata
+    description: (
+        Annotated[
+            str,
+            described(
+                "What the payer sees: at most 8 KiB, without control characters but tab and line breaks. Of "
+                "more than 639 bytes only the hash goes into the payment request.",
+                maxLength=MAX_DESCRIPTION_BYTES,
+                pattern=TEXT,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    expiry: Annotated[
+        int,
+        described(
+            "Seconds, at most 365 days.",
+            must_be="a whole number of seconds",
+            minimum=1,
+            maximum=MAX_EXPIRY_SECONDS,
+        ),
+    ] = DEFAULT_EXPIRY_SECONDS
+    label: Label | UnsetType = UNSET
+    watch_token: Annotated[bool, described("`true`: with a token for the payer's browser.")] = False
 
 
 class CreateRequest(NamedTuple):
@@ -22,96 +80,174 @@ class CreateRequest(NamedTuple):
 
 
 def create_request(raw: bytes, idempotency_key: str | None = None) -> CreateRequest:
-    """Read a body: msat and metadata, and if wanted description, expiry (seconds), label, watch_token.
+    """Read the terms of an invoice. The header Idempotency-Key is another way to give the label.
 
-    The header Idempotency-Key is another way to give the label. Raises InvalidRequest or TooLarge, naming
-    the field and the limit.
+    Raises InvalidRequest or TooLarge, naming the field and the limit.
     """
-    members = body.object_of(raw, FIELDS, required=("msat", "metadata"))
-    values = {name: member.value for name, member in members.items()}
-    if not isinstance(values["metadata"], dict):
-        raise InvalidRequest("metadata must be an object")
+    asked = body.read(raw, CreateInvoice)
+    if isinstance(asked.msat, str) and asked.msat != ANY:
+        raise InvalidRequest(f"msat must be {MSAT}")
     terms = InvoiceTerms.checked(
-        amount_msat=_amount(values["msat"]),
-        description=body.text(values, "description"),
-        expiry=body.seconds(values, "expiry"),
-        metadata=members["metadata"].text,
-        label=body.label(values, idempotency_key),
+        amount_msat=None if isinstance(asked.msat, str) else asked.msat,
+        description=given(asked.description),
+        expiry=asked.expiry,
+        metadata=bytes(asked.metadata).decode(),
+        label=body.label(asked.label, idempotency_key),
         amount_field="msat",
     )
-    return CreateRequest(terms, bool(body.flag(values, "watch_token")))
+    return CreateRequest(terms, asked.watch_token)
 
 
-def _amount(value: Any) -> int | None:
-    if value == "any":
-        return None
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidRequest('msat must be a whole number of millisatoshi, or "any"')
-    return value
+class InvoiceJson(Struct):
+    """An invoice."""
+
+    status: Annotated[
+        str,
+        described(
+            "`unpaid`, `paid` or `expired`; the last two are final. Later versions may add others.",
+            **extensible(Status),
+        ),
+    ]
+    id: Annotated[str, described("Internal id.", pattern="^[0-9a-f]{24}$")] = field(name="_id")
+    metadata: Metadata
+    expires_at: Annotated[Time, described("When it expires.")]
+    created_at: Annotated[Time, described("When it was created.")]
+    msatoshi: Annotated[
+        int | None, described("Amount asked for, in msat; null: the payer chooses.", minimum=1)
+    ]
+    invoiceid: Annotated[str, described("Public id.", pattern=INVOICE_ID)]
+    rhash: Annotated[str, described("Payment hash.", pattern=HASH)]
+    payreq: Annotated[
+        str,
+        described(
+            "Payment request (BOLT 11): what the payer scans. "
+            "Of an invoice that was sent, the BOLT 12 string."
+        ),
+    ]
+    username: Annotated[str, described("Whose it is.")]
+    description: Annotated[str, described("What the payer sees, if it was given.")] | UnsetType = UNSET
+    label: Annotated[Label, described("Your own name for it, if it was given.")] | UnsetType = UNSET
+    paid_at: Annotated[Time, described("When it was paid.")] | UnsetType = UNSET
+    msatoshi_received: (
+        Annotated[
+            int,
+            described("What was paid, in msat; payers may send more than was asked for.", minimum=0),
+        ]
+        | UnsetType
+    ) = UNSET
+    pay_index: (
+        Annotated[int, described("Position among all payments that the node received.", minimum=1)]
+        | UnsetType
+    ) = UNSET
+    watch_token: (
+        Annotated[
+            str, described("Lets a payer's browser read and watch it, if asked for.", pattern="^watch_")
+        ]
+        | UnsetType
+    ) = UNSET
 
 
-def invoice(invoice: Invoice, watch_token: str | None = None) -> str:
+def invoice(invoice: Invoice, watch_token: str | None = None) -> bytes:
     """Return an invoice as documented, followed by what the document does not have."""
-    rest: dict[str, Any] = {
-        "expires_at": _time(invoice.expires_at),
-        "created_at": _time(invoice.created_at),
-        "msatoshi": invoice.amount_msat,
-        "invoiceid": invoice.invoice_id,
-        "rhash": invoice.payment_hash,
-        "payreq": invoice.bolt11,
-        "username": invoice.username,
-    }
-    if invoice.description is not None:
-        rest["description"] = invoice.description
-    if invoice.label is not None:
-        rest["label"] = invoice.label
-    if invoice.payment:
-        rest["paid_at"] = _time(invoice.payment.paid_at)
-        rest["msatoshi_received"] = invoice.payment.amount_received_msat
-        rest["pay_index"] = invoice.payment.pay_index
-    if watch_token is not None:
-        rest["watch_token"] = watch_token
-    # The metadata is JSON already: parsed and written anew it would not be what came.
-    head = f'{{"status":"{invoice.status}","_id":"{invoice.id}","metadata":{invoice.metadata},'
-    return head + write(rest)[1:]
-
-
-def info(info: Info) -> str:
-    """Return the totals and the node as documented."""
+    payment = invoice.payment
     return write(
-        {
-            "invoices": info.totals.invoices,
-            "volume": info.totals.volume_msat,
-            "node": info.node and info.node.id,
-            "online": info.online,
-            "nodeinfo": info.node and _node(info.node),
-        }
+        InvoiceJson(
+            status=invoice.status,
+            id=invoice.id,
+            metadata=Raw(invoice.metadata),
+            expires_at=_time(invoice.expires_at),
+            created_at=_time(invoice.created_at),
+            msatoshi=invoice.amount_msat,
+            invoiceid=invoice.invoice_id,
+            rhash=invoice.payment_hash,
+            payreq=invoice.bolt11,
+            username=invoice.username,
+            description=optional(invoice.description),
+            label=optional(invoice.label),
+            paid_at=_time(payment.paid_at) if payment else UNSET,
+            msatoshi_received=payment.amount_received_msat if payment else UNSET,
+            pay_index=payment.pay_index if payment else UNSET,
+            watch_token=optional(watch_token),
+        )
     )
 
 
-def _node(node: NodeInfo) -> dict[str, Any]:
-    return {
-        "id": node.id,
-        "alias": node.alias,
-        "color": node.color,
-        "num_peers": node.num_peers,
-        "num_pending_channels": node.num_pending_channels,
-        "num_active_channels": node.num_active_channels,
-        "num_inactive_channels": node.num_inactive_channels,
-        "address": [_address(each) for each in node.address],
-        "binding": [_address(each) for each in node.binding],
-        "version": node.version,
-        "blockheight": node.blockheight,
-        "network": node.network,
-        "msatoshi_fees_collected": node.fees_collected_msat,
-        "fees_collected_msat": f"{node.fees_collected_msat}msat",
-    }
+class NodeAddressJson(Struct, omit_defaults=True):
+    """An address of a node."""
+
+    type: str
+    address: str | UnsetType = UNSET
+    port: int | UnsetType = UNSET
 
 
-def _address(address: NodeAddress) -> dict[str, Any]:
-    fields = {"type": address.type, "address": address.address, "port": address.port}
-    return {name: value for name, value in fields.items() if value is not None}
+class NodeInfoJson(Struct):
+    """The node, or null where it was never seen."""
+
+    id: str
+    alias: str
+    color: str
+    num_peers: int
+    num_pending_channels: int
+    num_active_channels: int
+    num_inactive_channels: int
+    address: list[NodeAddressJson]
+    binding: list[NodeAddressJson]
+    version: str
+    blockheight: int
+    network: str
+    msatoshi_fees_collected: int
+    fees_collected_msat: Annotated[str, Meta(extra_json_schema={"pattern": "^[0-9]+msat$"})]
+
+
+class InfoJson(Struct):
+    """The totals and the node."""
+
+    invoices: Annotated[int, described("Number of one's own invoices.", minimum=0)]
+    volume: Annotated[int, described("What they received, in msat.", minimum=0)]
+    node: Annotated[str | None, described("Id of the node, or null where it was never seen.")]
+    online: Annotated[bool, described("Whether the node answers. Where not, nothing can be created.")]
+    nodeinfo: NodeInfoJson | None
+
+
+def info(info: Info) -> bytes:
+    """Return the totals and the node as documented."""
+    return write(
+        InfoJson(
+            invoices=info.totals.invoices,
+            volume=info.totals.volume_msat,
+            node=info.node.id if info.node else None,
+            online=info.online,
+            nodeinfo=_node(info.node) if info.node else None,
+        )
+    )
+
+
+def _node(node: NodeInfo) -> NodeInfoJson:
+    return NodeInfoJson(
+        id=node.id,
+        alias=node.alias,
+        color=node.color,
+        num_peers=node.num_peers,
+        num_pending_channels=node.num_pending_channels,
+        num_active_channels=node.num_active_channels,
+        num_inactive_channels=node.num_inactive_channels,
+        address=[_address(each) for each in node.address],
+        binding=[_address(each) for each in node.binding],
+        version=node.version,
+        blockheight=node.blockheight,
+        network=node.network,
+        msatoshi_fees_collected=node.fees_collected_msat,
+        fees_collected_msat=f"{node.fees_collected_msat}msat",
+    )
+
+
+def _address(address: NodeAddress) -> NodeAddressJson:
+    return NodeAddressJson(
+        type=address.type,
+        address=optional(address.address),
+        port=optional(address.port),
+    )
 
 
 def _time(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return f"{time.isoformat()[:19]}.000Z"

@@ -1,65 +1,117 @@
 """Invoice requests as lightning-invoicerequest(7) has them: names, their order."""
 
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Any
+from typing import Annotated
 
-from tilld.errors import InvalidRequest
+from msgspec import UNSET, Meta, Struct, UnsetType
+
 from tilld.formats import amounts
 from tilld.formats.strict_json import write
-from tilld.formats.times import stored_time
-from tilld.payouts.invreq import Invreq, InvreqTerms
+from tilld.formats.times import EXPIRY_LIMIT, stored_time, unix_seconds
+from tilld.payouts.invreq import MAX_DESCRIPTION_BYTES, MAX_ISSUER_BYTES, Invreq, InvreqTerms
 from tilld.rest_api import body
+from tilld.rest_api.fields import HASH, LINE, TEXT, Amount, Label, described, given, optional
 
-FIELDS = ("amount", "description", "issuer", "label", "absolute_expiry", "single_use")
+
+class CreateInvreq(Struct, forbid_unknown_fields=True):
+    """An invoice request to create."""
+
+    amount: Amount
+    description: Annotated[
+        str,
+        described(
+            "What it is for, as everybody sees it who has the string: 1 to 639 bytes without control "
+            "characters but tab and line breaks.",
+            minLength=1,
+            maxLength=MAX_DESCRIPTION_BYTES,
+            pattern=TEXT,
+        ),
+    ]
+    issuer: (
+        Annotated[
+            str,
+            described(
+                "Who offers it: at most 128 bytes without control characters.",
+                maxLength=MAX_ISSUER_BYTES,
+                pattern=LINE,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    label: Label | UnsetType = UNSET
+    absolute_expiry: (
+        Annotated[
+            int,
+            Meta(ge=0),
+            described(
+                "When it expires, in seconds since 1970: in the future. Answers E1 unless the operator has "
+                "set `TILLD_ALLOW_INVREQ_DISABLE=true`.",
+                must_be="a whole number of seconds since 1970 (UTC)",
+                maximum=unix_seconds(EXPIRY_LIMIT) - 1,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    single_use: Annotated[
+        bool,
+        described(
+            "`false`: any number may collect it. Only where the operator has lifted the limit of the day."
+        ),
+    ] = True
 
 
 def invreq_terms(raw: bytes, idempotency_key: str | None = None) -> InvreqTerms:
-    """Read a body: amount and description, and if wanted issuer, label, absolute_expiry, single_use.
+    """Read the terms of an invoice request. The header Idempotency-Key is another way to give the label.
 
-    The header Idempotency-Key is another way to give the label. Raises InvalidRequest or TooLarge, naming
-    the field and the limit.
+    Raises InvalidRequest or TooLarge, naming the field and the limit.
     """
-    members = body.object_of(raw, FIELDS, required=("amount", "description"))
-    values = {name: member.value for name, member in members.items()}
+    asked = body.read(raw, CreateInvreq)
+    expiry = given(asked.absolute_expiry)
     return InvreqTerms.checked(
-        amount_msat=amounts.msat(values["amount"], "amount"),
-        description=body.text(values, "description") or "",
-        issuer=body.text(values, "issuer"),
-        label=body.label(values, idempotency_key),
-        absolute_expiry=_time(values),
-        single_use=body.flag(values, "single_use"),
+        amount_msat=amounts.msat(asked.amount, "amount"),
+        description=asked.description,
+        issuer=given(asked.issuer),
+        label=body.label(asked.label, idempotency_key),
+        absolute_expiry=None if expiry is None else stored_time(expiry),
+        single_use=asked.single_use,
         amount_field="amount",
         expiry_field="absolute_expiry",
     )
 
 
-def invreq(invreq: Invreq) -> str:
+class InvreqJson(Struct):
+    """An invoice request."""
+
+    invreq_id: Annotated[str, described("Its id.", pattern=HASH)]
+    active: Annotated[bool, described("Whether it can be collected.")]
+    single_use: Annotated[bool, described("Whether it ends when it is paid.")]
+    bolt12: Annotated[str, described("The string: whoever has it can collect.", pattern="^lnr1")]
+    used: Annotated[bool, described("Whether it was collected.")]
+    label: Annotated[Label, described("Your own name for it, if it was given.")] | UnsetType = UNSET
+
+
+class InvreqsJson(Struct):
+    """A page of invoice requests."""
+
+    invoicerequests: list[InvreqJson]
+
+
+def invreq(invreq: Invreq) -> bytes:
     """Return an invoice request. Its label is the caller's."""
-    return write(_fields(invreq))
+    return write(_answer(invreq))
 
 
-def invreqs(invreqs: Iterable[Invreq]) -> str:
+def invreqs(invreqs: Iterable[Invreq]) -> bytes:
     """Return a list of invoice requests."""
-    return write({"invoicerequests": [_fields(each) for each in invreqs]})
+    return write(InvreqsJson([_answer(each) for each in invreqs]))
 
 
-def _fields(invreq: Invreq) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "invreq_id": invreq.invreq_id,
-        "active": invreq.active,
-        "single_use": invreq.single_use,
-        "bolt12": invreq.bolt12,
-        "used": invreq.used,
-    }
-    return fields if invreq.label is None else {**fields, "label": invreq.label}
-
-
-def _time(values: dict[str, Any]) -> datetime | None:
-    what = "a whole number of seconds since 1970 (UTC)"
-    seconds = body.whole(values, "absolute_expiry", what)
-    if seconds is None:
-        return None
-    if seconds < 0:
-        raise InvalidRequest(f"absolute_expiry must be {what}")
-    return stored_time(seconds)
+def _answer(invreq: Invreq) -> InvreqJson:
+    return InvreqJson(
+        invreq_id=invreq.invreq_id,
+        active=invreq.active,
+        single_use=invreq.single_use,
+        bolt12=invreq.bolt12,
+        used=invreq.used,
+        label=optional(invreq.label),
+    )

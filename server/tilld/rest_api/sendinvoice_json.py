@@ -1,59 +1,141 @@
 """POST /lightning/invoice/send: names and types are those of lightning-sendinvoice(7)."""
 
-from typing import Any
+from typing import Annotated
+
+from msgspec import UNSET, Struct, UnsetType
 
 from tilld.errors import InvalidRequest
 from tilld.formats import amounts
 from tilld.formats.strict_json import write
 from tilld.formats.times import unix_seconds
+from tilld.invoices.invoice import Status
 from tilld.rest_api import body
-from tilld.sent_invoices.attempt import SendTerms, Sent
+from tilld.rest_api.fields import (
+    HASH,
+    INVOICE_ID,
+    Amount,
+    Label,
+    Metadata,
+    described,
+    extensible,
+    given,
+    optional,
+)
+from tilld.sent_invoices.attempt import (
+    DEFAULT_TIMEOUT_SECONDS,
+    MAX_INVREQ_BYTES,
+    MAX_QUANTITY,
+    MAX_TIMEOUT_SECONDS,
+    SendTerms,
+    Sent,
+)
 
-FIELDS = ("invreq", "label", "amount_msat", "timeout", "quantity", "metadata")
+
+class SendInvoice(Struct, forbid_unknown_fields=True):
+    """An invoice to send for an invoice request."""
+
+    invreq: Annotated[
+        str,
+        described("Invoice request of another node, which starts with `lnr1`.", maxLength=MAX_INVREQ_BYTES),
+    ]
+    label: Label | UnsetType = UNSET
+    amount_msat: (
+        Annotated[
+            Amount,
+            described(
+                "What to collect, by default all that is offered. In the forms of `amount` of an invoice "
+                "request; at most what is offered.",
+                must_be=amounts.FORMS,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    timeout: Annotated[
+        int,
+        described(
+            "Seconds to wait for the payment.",
+            must_be="a whole number of seconds",
+            minimum=1,
+            maximum=MAX_TIMEOUT_SECONDS,
+        ),
+    ] = DEFAULT_TIMEOUT_SECONDS
+    quantity: (
+        Annotated[int, described("Only where the request asks for one.", minimum=1, maximum=MAX_QUANTITY)]
+        | UnsetType
+    ) = UNSET
+    metadata: (
+        Annotated[
+            Metadata,
+            described(
+                'As with other invoices. By default an object with the type of the key, or `"sendinvoice"`.'
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 def send_terms(raw: bytes, key_type: str | None, idempotency_key: str | None = None) -> SendTerms:
-    """Read a body: invreq and label, and if wanted amount_msat, timeout (seconds), quantity, metadata.
+    """Read the terms of an invoice to send. The header Idempotency-Key is another way to give the label.
 
-    The header Idempotency-Key is another way to give the label. Raises InvalidRequest or TooLarge, naming
-    the field and the limit.
+    Raises InvalidRequest or TooLarge, naming the field and the limit.
     """
-    members = body.object_of(raw, FIELDS, required=("invreq",))
-    values = {name: member.value for name, member in members.items()}
-    label = body.label(values, idempotency_key)
+    asked = body.read(raw, SendInvoice)
+    label = body.label(asked.label, idempotency_key)
     if label is None:
         raise InvalidRequest("label is missing")
-    if "metadata" in values and not isinstance(values["metadata"], dict):
-        raise InvalidRequest("metadata must be an object")
+    amount, metadata = given(asked.amount_msat), given(asked.metadata)
     return SendTerms.checked(
-        invreq=body.text(values, "invreq") or "",
+        invreq=asked.invreq,
         label=label,
-        amount_msat=amounts.msat(values["amount_msat"], "amount_msat") if "amount_msat" in values else None,
-        timeout=body.seconds(values, "timeout"),
-        quantity=body.whole(values, "quantity"),
-        metadata=members["metadata"].text if "metadata" in members else None,
+        amount_msat=None if amount is None else amounts.msat(amount, "amount_msat"),
+        timeout=asked.timeout,
+        quantity=given(asked.quantity),
+        metadata=None if metadata is None else bytes(metadata).decode(),
         key_type=key_type,
     )
 
 
-def sent_invoice(sent: Sent) -> str:
+class SentInvoiceJson(Struct, kw_only=True):
+    """An invoice that was sent and paid."""
+
+    label: Label | UnsetType
+    bolt12: Annotated[str, described("The invoice.")]
+    payment_hash: Annotated[str, described("Hash of the preimage.", pattern=HASH)]
+    amount_msat: Annotated[int, described("Amount asked for, in msat.", minimum=1)] | UnsetType
+    status: Annotated[str, described("`paid`: it is paid.", **extensible([Status.PAID]))]
+    pay_index: (
+        Annotated[int, described("Position among all payments that the node received.", minimum=1)]
+        | UnsetType
+    )
+    amount_received_msat: Annotated[int, described("What was paid, in msat.", minimum=0)] | UnsetType
+    paid_at: Annotated[int, described("When it was paid, in seconds since 1970.")] | UnsetType
+    payment_preimage: Annotated[str, described("Proof of the payment.", pattern=HASH)]
+    description: Annotated[str, described("What the request is for.")]
+    expires_at: Annotated[int, described("When it would have expired, in seconds since 1970.")]
+    created_index: Annotated[int, described("The node's number for its creation.")]
+    updated_index: Annotated[int, described("The node's number for its last change.")] | UnsetType = UNSET
+    invoiceid: Annotated[str, described("Public id: it is an invoice like all others.", pattern=INVOICE_ID)]
+
+
+def sent_invoice(sent: Sent) -> bytes:
     """Return an invoice that was sent and paid, as the node answers."""
     invoice, payment = sent.invoice, sent.invoice.payment
-    fields: dict[str, Any] = {
-        "label": invoice.label,
-        "bolt12": invoice.bolt11,
-        "payment_hash": invoice.payment_hash,
-        "amount_msat": invoice.amount_msat,
-        "status": invoice.status,
-        "pay_index": payment and payment.pay_index,
-        "amount_received_msat": payment and payment.amount_received_msat,
-        "paid_at": payment and unix_seconds(payment.paid_at),
-        "payment_preimage": sent.payment_preimage,
-        # Required by the schema, though a request may have none.
-        "description": invoice.description or "",
-        "expires_at": unix_seconds(invoice.expires_at),
-        "created_index": sent.created_index,
-        "updated_index": sent.updated_index,
-        "invoiceid": invoice.invoice_id,
-    }
-    return write({name: value for name, value in fields.items() if value is not None})
+    return write(
+        SentInvoiceJson(
+            label=optional(invoice.label),
+            bolt12=invoice.bolt11,
+            payment_hash=invoice.payment_hash,
+            amount_msat=optional(invoice.amount_msat),
+            status=invoice.status,
+            pay_index=payment.pay_index if payment else UNSET,
+            amount_received_msat=payment.amount_received_msat if payment else UNSET,
+            paid_at=unix_seconds(payment.paid_at) if payment else UNSET,
+            payment_preimage=sent.payment_preimage,
+            # Required by the schema, though a request may have none.
+            description=invoice.description or "",
+            expires_at=unix_seconds(invoice.expires_at),
+            created_index=sent.created_index,
+            updated_index=optional(sent.updated_index),
+            invoiceid=invoice.invoice_id,
+        )
+    )

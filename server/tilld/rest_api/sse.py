@@ -40,4 +40,4 @@ async def events(states: AsyncIterator[Invoice], heartbeat_seconds: float) -> As
 
 def _event(invoice: Invoice) -> str:
     event_id = FINAL_ID if invoice.is_final else OPEN_ID
-    return f"id: {event_id}\ndata: {invoice_json.invoice(invoice).translate(_LINE_ENDS)}\n\n"
+    return f"id: {event_id}\ndata: {invoice_json.invoice(invoice).decode().translate(_LINE_ENDS)}\n\n"

@@ -78,7 +78,7 @@ class SendTerms:
         if quantity is not None and not 1 <= quantity <= MAX_QUANTITY:
             raise InvalidRequest(f"quantity must be at least 1 and at most {MAX_QUANTITY}")
         if metadata is None:
-            metadata = strict_json.write({"type": key_type or DEFAULT_TYPE})
+            metadata = strict_json.write({"type": key_type or DEFAULT_TYPE}).decode()
         return cls(request, label, amount_msat, quantity, checked_metadata(metadata), timeout)
 
     @property

@@ -1,0 +1,91 @@
+"""Fields of bodies and answers, as the OpenAPI document describes them.
+
+The limits here are for the document. For both APIs the terms of the domain check them, with one error each.
+"""
+
+from typing import Annotated, Any, TypeVar
+
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from tilld.formats.amounts import FORMS, MAX_AMOUNT_MSAT
+from tilld.formats.text import MAX_LABEL_BYTES
+
+Value = TypeVar("Value")
+
+
+def given(value: Value | UnsetType) -> Value | None:
+    """Return the value of an optional field, or None if it is absent."""
+    return None if isinstance(value, UnsetType) else value
+
+
+def optional(value: Value | None) -> Value | UnsetType:
+    """Return a value for an optional field: None is absent."""
+    return UNSET if value is None else value
+
+
+def described(description: str, *, must_be: str | None = None, **schema: Any) -> Meta:
+    """Describe a field; `must_be` completes the error where it has another type."""
+    extra = {"must_be": must_be} if must_be else None
+    return Meta(description=description, extra_json_schema=schema or None, extra=extra)
+
+
+def component(name: str, **schema: Any) -> Meta:
+    """Give a type a name of its own in the document."""
+    return Meta(title=name, extra_json_schema=schema)
+
+
+LINE = "^[^\\u0000-\\u001f]*$"
+TEXT = "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f]*$"
+HASH = "^[0-9a-f]{64}$"
+INVOICE_ID = "^[A-Za-z0-9_~]{21}$"
+
+Label = Annotated[
+    str,
+    component("Label", minLength=1, maxLength=MAX_LABEL_BYTES, pattern=LINE),
+    described(
+        "Your own name for it, unique for each user: the same label and request again give the same one. "
+        f"1 to {MAX_LABEL_BYTES} bytes without control characters."
+    ),
+]
+
+Metadata = Annotated[
+    Raw,
+    component(
+        "Metadata",
+        type="object",
+        additionalProperties=True,
+        required=["type"],
+        properties={"type": {"type": "string", "description": "Names your application."}},
+    ),
+    described(
+        "What your application wants back with the invoice, which comes as it went: at most 16 KiB of JSON."
+    ),
+]
+
+Amount = Annotated[
+    Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": MAX_AMOUNT_MSAT})]
+    | Annotated[
+        str,
+        Meta(
+            extra_json_schema={
+                "pattern": "^([0-9]{1,30}(msat|sat)?|[0-9]{1,30}\\.[0-9]{3}sat|[0-9]{1,30}\\.[0-9]{1,11}btc)$"
+            }
+        ),
+    ],
+    component("Amount"),
+    described(
+        'A number of millisatoshi, or a string such as `"1000msat"`, `"10000sat"`, `"1.000sat"` (three '
+        'decimals), `"0.00001btc"` (1 to 11 decimals).',
+        must_be=FORMS,
+    ),
+]
+
+Time = Annotated[
+    str,
+    component("Time", format="date-time", pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"),
+]
+
+
+def extensible(values: Any) -> dict[str, Any]:
+    """Name the values of a string to which later versions may add others."""
+    return {"x-extensible-enum": [*values]}
