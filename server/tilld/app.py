@@ -12,10 +12,10 @@ from tilld.auth.access import Access
 from tilld.auth.limits import Allowance, Limits
 from tilld.auth.repository import KeyStore
 from tilld.auth.service import Keyring
-from tilld.config import Address, Config
+from tilld.config import USUAL, Address, Config, Intervals
 from tilld.config.advice import shell_command
 from tilld.envoy.front import Front
-from tilld.envoy.process import DIRECTORY, SOCKET
+from tilld.envoy.process import DIRECTORY, SOCKET, Envoy
 from tilld.errors import OperatorError
 from tilld.grpc_api import health, server
 from tilld.grpc_api.invoice_servicer import InvoiceServicer
@@ -70,9 +70,10 @@ class Till(Front):
     """All parts of a Till."""
 
     running: Running
+    store: Store
 
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
+    def __init__(self, config: Config, intervals: Intervals = USUAL, envoy: type[Envoy] = Envoy) -> None:
+        super().__init__(config, intervals, envoy)
         self.hub = Hub()
 
     async def _start(self) -> None:
@@ -85,11 +86,12 @@ class Till(Front):
         if config.wait_for_node:
             await wait_for_socket(rpc_file)
         check_socket(rpc_file)
-        metrics = Metrics() if config.metrics else None
+        metrics = Metrics(self._intervals) if config.metrics else None
         observer = self._observers(metrics)
-        store = Store(open_database(config.database_url, check=True), observer)
+        store = self.store = Store(open_database(config.database_url, check=True), observer)
         self._parts.push_async_callback(store.close)
-        await _check_who_may_call(config, store)
+        keys = KeyStore(store)
+        await _check_who_may_call(config, keys)
         node = InvoiceNode(rpc_file, observer=observer)
         self._parts.push_async_callback(node.close)
         allowance = Allowance(config.key_creates_per_second, config.key_open_invoices, config.key_watches)
@@ -118,7 +120,7 @@ class Till(Front):
             self._parts.push_async_callback(serving.stop)
             metrics_address = serving.address
         grpc, health_servicer = await self._start_server(
-            invoicing, payouts, collecting, Keyring(store), Access(store), observer
+            invoicing, payouts, collecting, Keyring(keys), Access(keys), observer
         )
         self._spawn(
             "the health check",
@@ -141,7 +143,7 @@ class Till(Front):
     def _observers(self, metrics: Metrics | None) -> Observer:
         observers: list[Observer] = [metrics] if metrics else []
         if self._config.otlp_endpoint:
-            tracing = _tracing(self._config.otlp_endpoint)
+            tracing = _tracing(self._config.otlp_endpoint, self._intervals)
             self._parts.push_async_callback(tracing.stop)
             observers.append(tracing)
         return Observers(observers) if len(observers) > 1 else next(iter(observers), NOBODY)
@@ -183,11 +185,12 @@ class Till(Front):
             rest,
             keys,
             InvreqServicer(payouts, collecting),
-            RestInvreqServicer(payouts, collecting),
+            RestInvreqServicer(payouts, collecting, self._intervals),
             health_servicer,
             access,
             observer,
             len(addresses),
+            self._intervals,
         )
         server.listen(grpc, addresses, self._certificates)
         if not self._config.no_rest:
@@ -205,12 +208,12 @@ class Till(Front):
         return f"{short}/{SOCKET}"
 
 
-async def _check_who_may_call(config: Config, store: Store) -> None:
+async def _check_who_may_call(config: Config, keys: KeyStore) -> None:
     addresses = [config.grpc] if config.no_rest else [config.grpc, config.rest]
     public = [address for address in addresses if not address.is_loopback]
     if not public:
         return
-    if not await KeyStore(store).is_empty():
+    if not await keys.is_empty():
         if not config.tls_cert:
             log.warning(
                 "keys travel in the clear: serve TLS with --tls-cert and --tls-key, or let a proxy do so",
@@ -224,7 +227,7 @@ async def _check_who_may_call(config: Config, store: Store) -> None:
         )
 
 
-def _tracing(endpoint: str) -> "Tracing":
+def _tracing(endpoint: str, intervals: Intervals) -> "Tracing":
     # Loaded only where it is wanted: it takes time and memory, and may not be installed.
     try:
         from tilld.observability.tracing import Tracing
@@ -233,4 +236,4 @@ def _tracing(endpoint: str) -> "Tracing":
             "OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, which need more than is installed: "
             "pip install 'lightning-till[otel]'"
         ) from None
-    return Tracing(endpoint)
+    return Tracing(endpoint, intervals)

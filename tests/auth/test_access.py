@@ -36,8 +36,13 @@ async def store(database_url):
 
 
 @pytest.fixture
-def access(store):
-    return Access(store, lambda: NOON)
+def keys(store):
+    return KeyStore(store)
+
+
+@pytest.fixture
+def access(keys):
+    return Access(keys, lambda: NOON)
 
 
 async def new_key(store, username="shop", scopes=SHOP, kind=None, expires_at=None):
@@ -131,7 +136,7 @@ async def test_an_expired_key_opens_nothing(store, access):
 
 
 @pytest.mark.parametrize("case", ["unknown", "wrong secret", "revoked", "expired"])
-async def test_every_refused_key_costs_the_same(store, access, monkeypatch, case):
+async def test_every_refused_key_costs_the_same(store, keys, access, monkeypatch, case):
     """Each time a look-up and a comparison of whole digests, so that time tells nothing of what there is."""
     key, header = await new_key(store, expires_at=NOON if case == "expired" else None)
     if case == "revoked":
@@ -141,8 +146,8 @@ async def test_every_refused_key_costs_the_same(store, access, monkeypatch, case
         "wrong secret": f"Bearer till_{key.id}_{'a' * 32}",
     }.get(case, header)
     await access.authorize(GET, (await new_key(store))[1])
-    look_up, compare = Mock(wraps=KeyStore(store).get), Mock(wraps=hmac.compare_digest)
-    monkeypatch.setattr(KeyStore, "get", look_up)
+    look_up, compare = Mock(wraps=keys.get), Mock(wraps=hmac.compare_digest)
+    monkeypatch.setattr(keys, "get", look_up)
     monkeypatch.setattr(hmac, "compare_digest", compare)
 
     for _ in range(2):
@@ -191,7 +196,7 @@ async def test_a_watch_token_is_its_key_for_one_invoice_only(store, access):
     for bad in (over, good[:-1], good.replace("watch_", "watch_x"), "Bearer watch_"):
         with pytest.raises(Unauthenticated, match="watch token"):
             await access.authorize(GET, bad)
-    await Keyring(store).revoke(OPERATOR, key.id)
+    await Keyring(KeyStore(store)).revoke(OPERATOR, key.id)
     with pytest.raises(Unauthenticated, match="watch token"):
         await access.authorize(GET, good)
 
@@ -202,7 +207,7 @@ async def test_a_revoked_key_opens_nothing_once_that_is_answered(store, access):
     caller = await access.authorize(GET, header)
     await access.recheck(caller)
 
-    await Keyring(store).revoke(OPERATOR, key.id)
+    await Keyring(KeyStore(store)).revoke(OPERATOR, key.id)
 
     with pytest.raises(Unauthenticated):
         await access.authorize(GET, header)
@@ -210,12 +215,12 @@ async def test_a_revoked_key_opens_nothing_once_that_is_answered(store, access):
         await access.recheck(caller)
 
 
-async def test_a_busy_key_is_looked_up_once_in_a_while(store, monkeypatch):
+async def test_a_busy_key_is_looked_up_once_in_a_while(store, keys, monkeypatch):
     now = 1.0
-    access = Access(store, lambda: NOON, lambda: now)
+    access = Access(keys, lambda: NOON, lambda: now)
     _, header = await new_key(store)
-    look_up = Mock(wraps=KeyStore(store).get)
-    monkeypatch.setattr(KeyStore, "get", look_up)
+    look_up = Mock(wraps=keys.get)
+    monkeypatch.setattr(keys, "get", look_up)
 
     for _ in range(3):
         await access.authorize(GET, header)
@@ -226,23 +231,23 @@ async def test_a_busy_key_is_looked_up_once_in_a_while(store, monkeypatch):
 
 
 @pytest.mark.parametrize("again", [False, True])
-async def test_a_key_is_as_it_was_when_its_look_up_began(store, monkeypatch, again):
+async def test_a_key_is_as_it_was_when_its_look_up_began(store, keys, monkeypatch, again):
     """However long that took: who revokes it meanwhile waits only for so long."""
     now = 1.0
-    access = Access(store, lambda: NOON, lambda: now)
+    access = Access(keys, lambda: NOON, lambda: now)
     key, header = await new_key(store)
-    get = KeyStore.get
+    get = keys.get
 
-    async def slow(keys, key_id):
+    async def slow(key_id):
         nonlocal now
-        found = await get(keys, key_id)
+        found = await get(key_id)
         now += REMEMBERED_SECONDS
         return found
 
     async def ask():
         await (access.recheck(key.caller) if again else access.authorize(GET, header))
 
-    monkeypatch.setattr(KeyStore, "get", slow)
+    monkeypatch.setattr(keys, "get", slow)
     await ask()
     await KeyStore(store).revoke(key.id, NOON)
 
@@ -250,9 +255,9 @@ async def test_a_key_is_as_it_was_when_its_look_up_began(store, monkeypatch, aga
         await ask()
 
 
-async def test_a_watch_token_is_not_remembered_beyond_its_key(store):
+async def test_a_watch_token_is_not_remembered_beyond_its_key(store, keys):
     now = 1.0
-    access = Access(store, lambda: NOON, lambda: now)
+    access = Access(keys, lambda: NOON, lambda: now)
     key, _ = await new_key(store)
     token = f"Bearer {a_token(an_invoice('shop'), key.id).signed(store.secret)}"
     await access.recheck(key.caller)
@@ -300,7 +305,7 @@ async def test_a_revoked_key_is_revoked_once(store):
 async def test_the_key_itself_is_not_kept(store):
     key, header = await new_key(store)
 
-    [row] = store._do.rows("SELECT * FROM keys")
+    [row] = await store.read("SELECT * FROM keys")
 
     assert header.rpartition("_")[2] not in str(row)
     assert await KeyStore(store).get(key.id) == key
@@ -321,7 +326,7 @@ def test_a_username_is_a_plain_word(username):
         Key.new(username=username, scopes=SHOP, type=None, created_at=NOON, expires_at=None)
 
 
-async def test_what_needs_a_key_says_so_on_a_till_without_keys(store):
+async def test_what_needs_a_key_says_so_on_a_till_without_keys(access):
     for method, scope in ((KEYS + "ListKeys", "admin"), (INVREQS + "CreateInvreq", "payouts")):
         with pytest.raises(PermissionDenied, match=f"make one by 'tilld key create --scope {scope}'"):
-            await Access(store).authorize(method, None)
+            await access.authorize(method, None)

@@ -22,10 +22,15 @@ ADMIN = Caller("boss", frozenset({Scope.ADMIN}), key_id="ADMINADMINAD")
 
 
 @pytest.fixture
-async def keyring(database_url):
+async def store(database_url):
     store = Store(open_database(database_url))
-    yield Keyring(store, lambda: NOON)
+    yield store
     await store.close()
+
+
+@pytest.fixture
+def keyring(store):
+    return Keyring(KeyStore(store), lambda: NOON)
 
 
 async def made(keyring, by=ADMIN, scopes=(), username="shop"):
@@ -44,18 +49,16 @@ async def test_who_made_and_revoked_a_key_is_in_the_log(keyring):
     assert token.rpartition("_")[2] not in str(events)
 
 
-def test_who_revokes_a_key_waits_until_nobody_remembers_it(tmp_path, monkeypatch):
+def test_who_revokes_a_key_waits_until_nobody_remembers_it(tmp_path):
     """Also in the loop of a running Till, whose timers are early by up to a millisecond."""
 
     written: dict[str, float] = {}
-    revoke = KeyStore.revoke
 
-    async def timed(keys, key_id, revoked_at):
-        revoked = await revoke(keys, key_id, revoked_at)
-        written[key_id] = time.monotonic()
-        return revoked
-
-    monkeypatch.setattr(KeyStore, "revoke", timed)
+    class Timed(KeyStore):
+        async def revoke(self, key_id, revoked_at):
+            revoked = await super().revoke(key_id, revoked_at)
+            written[key_id] = time.monotonic()
+            return revoked
 
     async def waited(keyring):
         key, _ = await made(keyring)
@@ -64,7 +67,7 @@ def test_who_revokes_a_key_waits_until_nobody_remembers_it(tmp_path, monkeypatch
 
     async def revoke_many():
         store = Store(open_database(f"sqlite:///{tmp_path / 'till.db'}"))
-        keyring = Keyring(store, lambda: NOON)
+        keyring = Keyring(Timed(store), lambda: NOON)
         times = await asyncio.gather(*(waited(keyring) for _ in range(50)))
         await store.close()
         return times
@@ -126,20 +129,18 @@ async def test_a_type_is_what_a_terminal_can_show(keyring, kind):
         "scopes = 'invoices:read from:the:future'",
     ],
 )
-async def test_one_strange_row_leaves_all_keys_listed_and_can_be_revoked(keyring, damage):
+async def test_one_strange_row_leaves_all_keys_listed_and_can_be_revoked(store, keyring, damage):
     """The key itself still opens what it did, until it is revoked."""
     (strange, token), (plain, _) = await made(keyring), await made(keyring)
-    await keyring._keys._store.write(
-        lambda do: do.execute(f"UPDATE keys SET {damage} WHERE id = '{strange.id}'")
-    )
+    await store.write(lambda do: do.execute(f"UPDATE keys SET {damage} WHERE id = '{strange.id}'"))
 
     listed = await keyring.page("", 1)
     listed += await keyring.page(listed[-1].id, 1)
 
     assert {key.id for key in listed} == {strange.id, plain.id}
     assert {key.id: messages.key(key).id for key in listed}.keys() == {strange.id, plain.id}
-    access = Access(keyring._keys._store, lambda: NOON)
+    access = Access(KeyStore(store), lambda: NOON)
     assert (await access.authorize(INVOICES + "GetInvoice", f"Bearer {token}")).key_id == strange.id
     assert (await keyring.revoke(ADMIN, strange.id)).revoked_at == NOON
     with pytest.raises(Unauthenticated):
-        await Access(keyring._keys._store).authorize(INVOICES + "GetInvoice", f"Bearer {token}")
+        await Access(KeyStore(store)).authorize(INVOICES + "GetInvoice", f"Bearer {token}")

@@ -66,7 +66,7 @@ async def test_who_goes_away_frees_the_place(turns: Turns) -> None:
 
     await turns.take("greedy", 0.1, "slow down")
 
-    assert not turns._waiting
+    assert turns.waiting == 0
     assert "greedy" not in served[1:]
 
 
@@ -84,5 +84,5 @@ async def test_a_turn_that_does_not_come_in_time_is_refused(turns: Turns) -> Non
     with pytest.raises(TooMany, match="slow down"):
         await slow.take("key", 0.05, "slow down")
 
-    assert not slow._waiting
+    assert slow.waiting == 0
     await slow.stop()

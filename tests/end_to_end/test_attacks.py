@@ -12,20 +12,34 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.conftest import eventually
+from tests.conftest import config, eventually, open_shop
 from tests.support import http2
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
-from tilld.grpc_api import dispatcher
+from tilld.config import USUAL
 
+WAYS = ["straight", "through Envoy"]
 CANCEL = struct.pack(">I", 8)
 BODY = {"msat": 5000, "metadata": {"type": "shop"}}
 
 
-@pytest.fixture(params=["straight", "through Envoy"])
+@pytest.fixture(params=WAYS)
 def address(shop, request):
     """Where gRPC is served."""
-    return shop.till.running.grpc if request.param == "straight" else shop.till.running.rest
+    return served(shop, request.param)
+
+
+def served(shop, way):
+    return shop.till.running.grpc if way == "straight" else shop.till.running.rest
+
+
+@pytest.fixture(scope="module")
+async def impatient(tmp_path_factory):
+    """A Till that waits a moment for a message."""
+    async with open_shop(
+        config(tmp_path_factory.mktemp("till")), USUAL._replace(request_seconds=0.05)
+    ) as shop:
+        yield shop
 
 
 def call_of(method):
@@ -186,11 +200,10 @@ async def unfinished(address, method, body, flags=0):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("body", [b"", HALF_A_MESSAGE])
-async def test_a_message_that_never_comes_is_waited_for_so_long(shop, address, monkeypatch, method, body):
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_message_that_never_comes_is_waited_for_so_long(impatient, way, method, body):
     """Of any call, by us: the error of Envoy has no code. Who needs no key holds no place that way."""
-    monkeypatch.setattr(dispatcher, "REQUEST_SECONDS", 0.05)
-
-    assert await unfinished(address, method, body) == ("4", "E9", True)
+    assert await unfinished(served(impatient, way), method, body) == ("4", "E9", True)
 
 
 @pytest.mark.parametrize("method", METHODS[:-1])

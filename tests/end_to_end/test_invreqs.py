@@ -17,6 +17,7 @@ from till.v1 import invoice_service_pb2 as invoices_pb
 from till.v1 import invreq_service_pb2 as pb
 from till.v1.invreq_pb2 import INVREQ_STATUS_ACTIVE, INVREQ_STATUS_DISABLED
 from till.v1.invreq_service_pb2_grpc import InvreqServiceStub
+from tilld.config import USUAL
 from tilld.formats.amounts import FORMS
 
 CREATE = "/lightning/invoicerequest/create"
@@ -73,13 +74,16 @@ async def a_cashier(shop, directory, collector, database=None, *scopes):
     return Cashier(shop, await make_key(directory, "--username", "cashier", *flags, *where), collector)
 
 
+PAGE = 2
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 async def cashier(request, tmp_path_factory):
     directory = tmp_path_factory.mktemp("payouts")
     database = None if request.param == "sqlite" else new_database(request.getfixturevalue("postgresql"))
     # Nothing here is about the limit of the day.
     settings = config(directory, database=database, key_payouts_msat_per_day=0, allow_invreq_disable=True)
-    async with open_shop(settings) as shop:
+    async with open_shop(settings, USUAL._replace(invreq_page=PAGE)) as shop:
         yield await a_cashier(shop, directory, shop.rpc_file, database)
 
 
@@ -296,9 +300,8 @@ async def test_a_bad_request_over_grpc_is_refused(cashier, request_):
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_pages_follow_each_other(cashier, monkeypatch):
+async def test_pages_follow_each_other(cashier):
     """The newest first, each once."""
-    monkeypatch.setattr("tilld.rest_api.invreq_servicer.PAGE", 2)
     made = [(await cashier.create())["invreq_id"] for _ in range(3)]
 
     listed, after = [], ""

@@ -19,8 +19,8 @@ from tests.invoices.test_bad_weather import locked
 from tests.support.nodes import simulated_node
 from till.v1 import invoice_service_pb2 as pb
 from tilld.app import Till
+from tilld.config import USUAL
 from tilld.lightningd.rpc import Pipeline
-from tilld.observability import metrics
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 INVOICES = "till.v1.InvoiceService"
@@ -162,10 +162,10 @@ async def test_what_the_store_cannot_settle_is_counted_and_is_the_followers_lag(
     assert locked_out["till_open_invoices",] == 1
 
 
-async def test_a_till_that_hangs_still_tells_what_it_has_counted(tmp_path, monkeypatch):
+async def test_a_till_that_hangs_still_tells_what_it_has_counted(tmp_path):
     """What only its event loop knows is left out."""
-    monkeypatch.setattr(metrics, "PATIENCE_SECONDS", 0.01)
-    async with Till(config(tmp_path, metrics=ANY_PORT, no_rest=True)) as till:
+    impatient = USUAL._replace(scrape_seconds=0.01)
+    async with Till(config(tmp_path, metrics=ANY_PORT, no_rest=True), impatient) as till:
         # On the event loop, which hangs so.
         with urlopen(url(till)) as reply:
             text = reply.read().decode()

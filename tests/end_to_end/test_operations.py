@@ -23,8 +23,8 @@ from tests.support.nodes import simulated_node
 from till.v1 import invoice_service_pb2 as service_pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld.app import Till
+from tilld.config import USUAL
 from tilld.grpc_api import health
-from tilld.grpc_api.server import OPTIONS
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -105,13 +105,11 @@ async def test_reflection_finds_each_symbol_by_its_name(shop, version, symbol, f
     assert reply.error_response.error_code == (0 if file else grpc.StatusCode.NOT_FOUND.value[0])
 
 
-async def test_a_connection_without_calls_may_ping(tmp_path, monkeypatch):
+async def test_a_connection_without_calls_may_ping(tmp_path):
     """As clients with keepalive do: every 10 s, and here faster, at a limit that is as much lower."""
-    limit = "grpc.http2.min_ping_interval_without_data_ms"
-    assert dict(OPTIONS)[limit] < 10_000
-    monkeypatch.setattr("tilld.grpc_api.server.OPTIONS", tuple((dict(OPTIONS) | {limit: 20}).items()))
+    assert USUAL.ping_seconds < 10
     kinds: list[int] = []
-    async with open_shop(config(tmp_path)) as shop:
+    async with open_shop(config(tmp_path), USUAL._replace(ping_seconds=0.02)) as shop:
         reader, writer = await asyncio.open_connection(*shop.till.running.grpc)
         writer.write(PREFACE + FRAME.pack(0, 0, Kind.SETTINGS, 0, 0))
         for answered in range(1, 7):

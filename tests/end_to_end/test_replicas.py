@@ -10,13 +10,14 @@ import httpx
 import pytest
 
 from tests.cli.test_cli import tilld
-from tests.conftest import ANY_PORT, new_database
+from tests.conftest import new_database
 from tests.support.replica import Replica
 from till.v1 import invoice_pb2 as pb
 from till.v1 import invoice_service_pb2 as service_pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
-from tilld.envoy.process import Envoy
+from tilld.envoy.process import ADMIN, DIRECTORY
 from tilld.lightningd import play_money
+from tilld.runtime import unix_socket
 
 CUSTOMERS = 6
 WATCHED = 8
@@ -36,8 +37,14 @@ class Replicas:
     async def until_healthy(self, wanted):
         """Wait until Envoy finds that many replicas healthy."""
         async with asyncio.timeout(10):
-            while (await self._front._admin("GET", "/clusters")).count("::health_flags::healthy") != wanted:
+            while (await self._clusters()).count("::health_flags::healthy") != wanted:
                 await asyncio.sleep(0.02)
+
+    async def _clusters(self):
+        with unix_socket.short(self._front) as directory:
+            transport = httpx.AsyncHTTPTransport(uds=f"{directory}/{ADMIN}")
+            async with httpx.AsyncClient(transport=transport, base_url="http://envoy") as admin:
+                return (await admin.get("/clusters")).text
 
     async def pay(self, bolt11):
         await play_money.pay(self.rpc_file, bolt11, None)
@@ -69,7 +76,7 @@ async def shop(tmp_path, postgresql):
             httpx.AsyncClient(base_url=url, timeout=20, limits=httpx.Limits(max_connections=None))
         )
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(url.removeprefix("http://")))
-        shop = Replicas(replicas, Envoy(ANY_PORT, [], tmp_path / "front"), rest, channel, rpc_file)
+        shop = Replicas(replicas, tmp_path / "front" / DIRECTORY, rest, channel, rpc_file)
         await shop.until_healthy(2)
         yield shop
 

@@ -133,17 +133,17 @@ async def test_the_copy_of_the_key_is_for_its_owner_and_gone_at_the_end(authorit
     assert not copy.exists()
 
 
-async def test_a_start_that_is_ended_leaves_no_envoy_and_no_copy_of_the_key(authority, tmp_path, monkeypatch):
+async def test_a_start_that_is_ended_leaves_no_envoy_and_no_copy_of_the_key(authority, tmp_path):
     """As by a signal while Envoy takes long."""
     started = asyncio.get_running_loop().create_future()
 
-    async def wait_on(envoy, *_):
-        started.set_result(envoy.process)
-        await asyncio.Event().wait()
+    class Slow(Envoy):
+        async def until_ready(self):
+            started.set_result(self.process)
+            await asyncio.Event().wait()
 
-    monkeypatch.setattr(Envoy, "_until", wait_on)
     pair = authority.issue(tmp_path)
-    starting = asyncio.create_task(Till(config(tmp_path / "till", **pair.flags())).__aenter__())
+    starting = asyncio.create_task(Till(config(tmp_path / "till", **pair.flags()), envoy=Slow).__aenter__())
     process = await started
     assert list((tmp_path / "till" / "envoy").glob("tls-*"))
 

@@ -15,8 +15,8 @@ from tests.end_to_end.test_access import make_key
 from tests.end_to_end.test_metrics import answered, figures
 from till.v1 import invoice_service_pb2 as pb
 from tilld.app import Till
+from tilld.config import USUAL
 from tilld.errors import OperatorError
-from tilld.observability import tracing
 
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CALLER = {"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-01"}
@@ -129,10 +129,10 @@ async def test_errors_and_watches_are_traced_beside_metrics_and_the_followers_wo
     assert {span.name.partition("/")[0] for span in collector.spans if span.span_id in requests} == {service}
 
 
-async def test_a_collector_that_is_away_stops_nothing(tmp_path, monkeypatch, logged):
+async def test_a_collector_that_is_away_stops_nothing(tmp_path, logged):
     """Not even stopping; the log tells."""
-    monkeypatch.setattr(tracing, "PATIENCE_SECONDS", 0.1)
-    async with open_shop(config(tmp_path, otlp_endpoint="http://127.0.0.1:1")) as shop:
+    impatient = USUAL._replace(flush_seconds=0.1)
+    async with open_shop(config(tmp_path, otlp_endpoint="http://127.0.0.1:1"), impatient) as shop:
         assert await shop.create()
         stopping_at = time.monotonic()
 

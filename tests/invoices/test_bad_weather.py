@@ -15,7 +15,7 @@ from tests.conftest import config, eventually, new_database, open_shop
 from tests.end_to_end.test_operations import NOT_SERVING, SERVING, becomes
 from tests.support.nodes import simulated_node
 from tests.support.samples import DAKK, PLENTY, an_order
-from tests.support.scripted_node import LastWords, scripted_node
+from tests.support.scripted_node import LastWords, ask, scripted_node
 from tilld import app
 from tilld.auth.limits import Limits
 from tilld.errors import Conflict
@@ -217,16 +217,6 @@ async def test_a_damaged_page_fails_only_what_is_on_it(tmp_path, first_byte, cap
         await shop.pay(sound["payreq"])
         assert (await shop.outcome(sound))["status"] == "paid"
         await shop.pay((await shop.create())["payreq"])
-
-
-async def ask(rpc_file, request):
-    """Hand a request on to a node; returns the reply as it came."""
-    reader, writer = await asyncio.open_unix_connection(rpc_file, limit=2**26)
-    try:
-        writer.write(json.dumps(request, ensure_ascii=False).encode())
-        return await reader.readuntil(b"\n\n")
-    finally:
-        writer.close()
 
 
 @asynccontextmanager

@@ -66,4 +66,4 @@ async def test_nothing_stays_of_those_who_left():
         assert hub.watchers == 3
 
     assert hub.watchers == 0
-    assert not hub._watchers
+    assert not hub.watched

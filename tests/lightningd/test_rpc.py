@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-from typing import Any
 
 import pytest
 import uvloop
@@ -154,9 +153,15 @@ async def test_hanging_up_on_a_connection_just_made_ends_its_calls(pipeline, rpc
                 await call
 
 
-def test_a_call_in_the_moment_of_a_loss_is_told_so_and_nothing_else_is_said(rpc_file):
+def test_a_call_in_the_moment_of_a_loss_is_told_so_and_nothing_else_is_said(rpc_file, monkeypatch):
     """In the loop of a running Till, which is stricter than asyncio's own."""
-    said = []
+    said, opened = [], []
+    connect = asyncio.open_unix_connection
+
+    async def connected(*arguments, **named):
+        reader, writer = await connect(*arguments, **named)
+        opened.append(writer)
+        return reader, writer
 
     async def answer(request):
         return result(request, "good")
@@ -167,13 +172,13 @@ def test_a_call_in_the_moment_of_a_loss_is_told_so_and_nothing_else_is_said(rpc_
         async with scripted_node(rpc_file, answer):
             await pipeline.getinfo()
             call = asyncio.create_task(pipeline.getinfo())
-            connection: Any = pipeline.connection
-            connection._writer.transport.abort()
+            opened[0].transport.abort()
             with pytest.raises(ConnectionLost):
                 await call
             assert await pipeline.getinfo() == "good"
             await pipeline.hang_up()
 
+    monkeypatch.setattr(asyncio, "open_unix_connection", connected)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(lose())
 

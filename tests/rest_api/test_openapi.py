@@ -20,6 +20,7 @@ from tests.end_to_end import test_golden as golden
 from tests.support.samples import NOON, an_invoice
 from till_rest.v1 import invoice_service_pb2, invreq_service_pb2
 from tilld import errors
+from tilld.config import USUAL
 from tilld.formats import amounts, ids, strict_json, text, times
 from tilld.grpc_api.dispatcher import STATUS
 from tilld.invoices import terms
@@ -28,7 +29,7 @@ from tilld.invoices.service import Info
 from tilld.invoices.totals import Totals
 from tilld.lightningd.info import NodeInfo
 from tilld.payouts import invreq
-from tilld.rest_api import body, invoice_json, invreq_json, invreq_servicer, sendinvoice_json
+from tilld.rest_api import body, invoice_json, invreq_json, sendinvoice_json
 from tilld.sent_invoices import attempt
 from tilld.sent_invoices.attempt import Sent
 
@@ -162,7 +163,7 @@ def test_other_limits_are_those_of_the_code():
     assert SCHEMAS["Amount"]["anyOf"][0]["maximum"] == amounts.MAX_AMOUNT_MSAT
     listed = DOCUMENT["paths"]["/lightning/invoicerequests"]["get"]["responses"]["200"]["content"]
     page = listed["application/json"]["schema"]["properties"]["invoicerequests"]
-    assert page["maxItems"] == invreq_servicer.PAGE
+    assert page["maxItems"] == USUAL.invreq_page
     described = DOCUMENT["paths"]["/lightning/invoice/create"]["post"]["description"]
     assert f"{body.MAX_BODY_BYTES // 1024} KiB and {strict_json.MAX_LEVELS} levels" in described
     assert f"{terms.MAX_METADATA_BYTES // 1024} KiB" in SCHEMAS["Metadata"]["description"]

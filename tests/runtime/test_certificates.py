@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_an
 from structlog.testing import capture_logs
 
 from tests.support.authority import Authority
+from tilld.config import USUAL
 from tilld.errors import OperatorError
-from tilld.runtime import certificates
 from tilld.runtime.certificates import CertificateFiles, Certificates
 
 
@@ -190,22 +190,21 @@ def test_a_pipe_or_a_directory_is_refused_without_waiting(authority, tmp_path):
 
 async def test_a_disk_that_hangs_is_given_up_and_read_again(authority, tmp_path, monkeypatch):
     pair = authority.issue(tmp_path)
-    files = read(pair)
+    files = read(pair, intervals=USUAL._replace(read_seconds=0.3))
     answers = threading.Event()
-    usual = files._read
+    usual = os.open
 
-    def slow(name, path):
+    def slow(path, flags):
         assert answers.wait(20)
-        return usual(name, path)
+        return usual(path, flags)
 
-    monkeypatch.setattr(certificates, "READ_SECONDS", 0.01)
-    monkeypatch.setattr(files, "_read", slow)
+    monkeypatch.setattr(os, "open", slow)
     new = authority.issue(tmp_path).tls_cert.read_bytes()
     with capture_logs() as told:
         for _ in range(3):
             await files.look(lambda _: None)
         answers.set()
-        monkeypatch.setattr(certificates, "READ_SECONDS", 10)
+        monkeypatch.undo()
         while files.newest.chain != new:
             await files.look(lambda _: None)
 

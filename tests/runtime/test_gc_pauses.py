@@ -21,19 +21,17 @@ class Thing:
     pass
 
 
-def test_what_takes_the_collector_long_is_looked_at_once(monkeypatch):
-    gc_pauses.spare_what_stays()
+def test_what_takes_the_collector_long_is_looked_at_once():
+    gc_pauses.spare_what_stays(long_seconds=0.0)
     things = [Thing() for _ in range(1000)]
 
-    monkeypatch.setattr(gc_pauses, "LONG_SECONDS", 0.0)
     gc.collect()
 
     assert not any(each is things[0] for each in gc.get_objects())
 
 
-def test_what_takes_it_no_time_is_looked_at_again(monkeypatch):
-    monkeypatch.setattr(gc_pauses, "LONG_SECONDS", 60.0)
-    gc_pauses.spare_what_stays()
+def test_what_takes_it_no_time_is_looked_at_again():
+    gc_pauses.spare_what_stays(long_seconds=60.0)
     thing = Thing()
 
     gc.collect()

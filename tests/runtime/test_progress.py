@@ -1,18 +1,16 @@
 """Progress of long work: how it is told, and when."""
 
 import os
+import re
 import sys
 
-import pytest
+import structlog
 
-from tilld.runtime import logs, progress
+from tilld.config import USUAL
+from tilld.runtime import logs
 from tilld.runtime.progress import Progress
 
-
-@pytest.fixture
-def at_once(monkeypatch):
-    """Told without waiting for the third second."""
-    monkeypatch.setattr(progress, "QUIET_SECONDS", 0)
+AT_ONCE = USUAL._replace(quiet_seconds=0)
 
 
 def test_what_is_done_soon_tells_nothing(capsys):
@@ -23,9 +21,9 @@ def test_what_is_done_soon_tells_nothing(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_elsewhere_it_is_a_line_of_the_log_with_a_rate(at_once, capsys):
+def test_elsewhere_it_is_a_line_of_the_log_with_a_rate(capsys):
     """But not at the end, when there is nothing more to wait for."""
-    with Progress("reading", 10) as reading:
+    with Progress("reading", 10, AT_ONCE) as reading:
         reading.at(5)
         reading.at(10)
 
@@ -36,20 +34,22 @@ def test_elsewhere_it_is_a_line_of_the_log_with_a_rate(at_once, capsys):
     assert "per_second=" in line
 
 
-def test_on_a_terminal_it_is_a_bar_below_the_log(at_once, monkeypatch):
+def test_on_a_terminal_it_is_a_bar_below_the_log(monkeypatch):
     """Which is gone when the work is done; lines of the log stay whole."""
     display, terminal = os.openpty()
     with open(terminal, "w") as stderr:
         monkeypatch.setattr(sys, "stderr", stderr)
-        with Progress("reading", 10) as reading:
+        logs.configure("info", "text")
+        with Progress("reading", 10, AT_ONCE) as reading:
             reading.at(5)
-            logs._StandardError().write("a line of the log\n")
+            structlog.get_logger().info("a line of the log")
+        structlog.reset_defaults()
         shown = seen_on(display)
     os.close(display)
 
     assert "reading" in shown
     assert "5/10" in shown
-    assert "a line of the log\r\n" in shown
+    assert re.search(r"a line of the log *(\x1b\[0m)? *\r\n", shown)
     assert shown.endswith("\x1b[2K")
 
 

@@ -27,6 +27,16 @@ def error(request: Request, code: int, message: str) -> bytes:
     return json.dumps(reply).encode() + b"\n\n"
 
 
+async def ask(rpc_file: Path, request: Request) -> bytes:
+    """Hand a request on to a node; returns the reply as it came."""
+    reader, writer = await asyncio.open_unix_connection(rpc_file, limit=2**26)
+    try:
+        writer.write(json.dumps(request, ensure_ascii=False).encode())
+        return await reader.readuntil(b"\n\n")
+    finally:
+        writer.close()
+
+
 @asynccontextmanager
 async def scripted_node(rpc_file: Path, answer: Answer) -> AsyncIterator[None]:
     """Listen on a socket for as long as the context lasts; a request is answered when its answer is there."""

@@ -14,7 +14,6 @@ from tilld.auth.watch_token import WatchToken
 from tilld.errors import PermissionDenied, Unauthenticated
 from tilld.formats.times import Clock, utc_now
 from tilld.runtime.ttl_cache import TTLCache
-from tilld.storage.executor import Executor
 
 INVOICES = "/till.v1.InvoiceService/"
 INVREQS = "/till.v1.InvreqService/"
@@ -61,12 +60,11 @@ class Access:
 
     def __init__(
         self,
-        store: Executor,
+        keys: KeyStore,
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._secret = store.secret
-        self._keys = KeyStore(store)
+        self._keys = keys
         self._clock = clock
         self._monotonic = monotonic
         self._is_closed = False
@@ -122,7 +120,7 @@ class Access:
 
     async def _watcher(self, text: str) -> Caller:
         now = self._clock()
-        token = WatchToken.read(text, self._secret)
+        token = WatchToken.read(text, self._keys.secret)
         if token and now < token.expires_at:
             key = await self._key(token.key_id)
             if key.is_valid(now):

@@ -25,6 +25,8 @@ class KeyStore:
 
     def __init__(self, store: Executor) -> None:
         self._store = store
+        # Signs watch tokens.
+        self.secret = store.secret
         with store.database.bind_ctx([KeyTable]):
             keys = KeyTable.select()
             self._by_id = compiled(keys.where(KeyTable.id == ""))

@@ -11,7 +11,6 @@ from tilld.auth.key import REMEMBERED_SECONDS, Key, is_key_id
 from tilld.auth.repository import KeyStore
 from tilld.errors import InvalidRequest, NotFound, PermissionDenied
 from tilld.formats.times import Clock, utc_now
-from tilld.storage.executor import Executor
 
 log = structlog.get_logger()
 
@@ -19,8 +18,8 @@ log = structlog.get_logger()
 class Keyring:
     """The keys of a Till."""
 
-    def __init__(self, store: Executor, clock: Clock = utc_now) -> None:
-        self._keys = KeyStore(store)
+    def __init__(self, keys: KeyStore, clock: Clock = utc_now) -> None:
+        self._keys = keys
         self._clock = clock
 
     async def create(

@@ -46,6 +46,11 @@ class Turns:
         finally:
             self._leave(key, turn)
 
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for their turn."""
+        return sum(map(len, self._waiting.values()))
+
     async def stop(self) -> None:
         """End the task that gives turns."""
         if self._giving:

@@ -116,13 +116,14 @@ def revoke(
 
 @asynccontextmanager
 async def _keyring(config: Config, *, create: bool) -> AsyncIterator["Keyring"]:
+    from tilld.auth.repository import KeyStore
     from tilld.auth.service import Keyring
     from tilld.cli.resources import open_store
     from tilld.runtime import logs
 
     logs.configure(config.log_level, config.log_format)
     async with open_store(config, create=create) as store:
-        yield Keyring(store)
+        yield Keyring(KeyStore(store))
 
 
 def _told(key: Key) -> str:

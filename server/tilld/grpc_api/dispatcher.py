@@ -18,6 +18,7 @@ from google.rpc.status_pb2 import Status
 from tilld import errors
 from tilld.auth.access import Access, caller
 from tilld.auth.caller import Caller
+from tilld.config import USUAL, Intervals
 from tilld.grpc_api import Context
 from tilld.runtime.observer import NOBODY, Observer
 
@@ -25,10 +26,6 @@ log = structlog.get_logger()
 
 # The documented body may have 64 KiB; its envelope needs some more.
 MAX_REQUEST_BYTES = 66 * 1024
-# How long a caller may take to send a message. Envoy waits longer, and its own error would have no code.
-REQUEST_SECONDS = 12.0
-# How long a call may take with that: longer than two calls of the node, shorter than Envoy waits.
-CALL_SECONDS = 22.0
 # SendInvoice has a time-out of its own.
 PATIENT = "/SendInvoice"
 
@@ -68,9 +65,10 @@ class Dispatcher(grpc.GenericRpcHandler):
     and answer a bad one with a text of its own. So to grpc each call is a stream of requests.
     """
 
-    def __init__(self, access: Access, observer: Observer = NOBODY) -> None:
+    def __init__(self, access: Access, observer: Observer = NOBODY, intervals: Intervals = USUAL) -> None:
         self._access = access
         self._observer = observer
+        self._intervals = intervals
         self._handlers: dict[str, Handler] = {}
         self._unknown: Handler = grpc.stream_unary_rpc_method_handler(self._no_such_method)
 
@@ -78,9 +76,10 @@ class Dispatcher(grpc.GenericRpcHandler):
         """Take a service; the methods of ours are guarded."""
         for name, handler in handlers.items():
             method = f"/{service}/{name}"
-            is_ours = method.startswith(OURS)
             self._handlers[method] = (
-                _guard(method, handler, self._access, self._observer) if is_ours else _open(method, handler)
+                _guard(method, handler, self._access, self._observer, self._intervals)
+                if method.startswith(OURS)
+                else _open(method, handler, self._intervals.request_seconds)
             )
 
     def add_generic_rpc_handlers(self, handlers: Iterable[Handler]) -> None:
@@ -100,15 +99,17 @@ class Dispatcher(grpc.GenericRpcHandler):
             await _refuse("", reason, context)
 
 
-def _guard(method: str, handler: Handler, access: Access, observer: Observer) -> Handler:
+def _guard(
+    method: str, handler: Handler, access: Access, observer: Observer, intervals: Intervals
+) -> Handler:
     name = method.removeprefix("/")
-    is_patient = method.endswith(PATIENT)
-    read = partial(_only_message, partial(_decoded, method, handler))
+    call_seconds = None if method.endswith(PATIENT) else intervals.call_seconds
+    read = partial(_only_message, intervals.request_seconds, partial(_decoded, method, handler))
 
     async def call(_: object, context: Context) -> Any:
         try:
             with observer.request(name, context.invocation_metadata):
-                async with asyncio.timeout(None if is_patient else CALL_SECONDS):
+                async with asyncio.timeout(call_seconds):
                     caller.set(await _admitted(access, method, context))
                     return await handler.unary_unary(await read(context), context)
         except Exception as reason:
@@ -132,13 +133,13 @@ def _guard(method: str, handler: Handler, access: Access, observer: Observer) ->
     return grpc.stream_unary_rpc_method_handler(call, None, handler.response_serializer)
 
 
-def _open(method: str, handler: Handler) -> Handler:
+def _open(method: str, handler: Handler, seconds: float) -> Handler:
     """Bound how long health and reflection, which are for everybody, wait for each message."""
     decoded = partial(_decoded, method, handler)
 
     async def requests(context: Context) -> AsyncIterator[Any]:
         while True:
-            async with asyncio.timeout(REQUEST_SECONDS):
+            async with asyncio.timeout(seconds):
                 raw = await context.read()
             if not isinstance(raw, bytes):
                 return
@@ -150,7 +151,7 @@ def _open(method: str, handler: Handler) -> Handler:
                 async for response in handler.stream_stream(requests(context), context):
                     await context.write(response)
             else:
-                request = await _only_message(decoded, context)
+                request = await _only_message(seconds, decoded, context)
                 # A watch of health writes by itself.
                 if response := await (handler.unary_unary or handler.unary_stream)(request, context):
                     await context.write(response)
@@ -181,8 +182,8 @@ async def _admitted(access: Access, method: str, context: Context) -> Caller:
     return admitted
 
 
-async def _only_message(decoded: Callable[[bytes], Any], context: Context) -> Any:
-    async with asyncio.timeout(REQUEST_SECONDS):
+async def _only_message(seconds: float, decoded: Callable[[bytes], Any], context: Context) -> Any:
+    async with asyncio.timeout(seconds):
         raw = await context.read()
     if not isinstance(raw, bytes):
         raise errors.InvalidRequest("the call has no message")

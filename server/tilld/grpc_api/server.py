@@ -20,7 +20,7 @@ from till_rest.v1 import invoice_service_pb2_grpc as rest_invoices
 from till_rest.v1 import invreq_service_pb2 as rest_invreqs_pb2
 from till_rest.v1 import invreq_service_pb2_grpc as rest_invreqs
 from tilld.auth.access import Access
-from tilld.config import Address
+from tilld.config import USUAL, Address, Intervals
 from tilld.errors import OperatorError
 from tilld.grpc_api import reflection
 from tilld.grpc_api.dispatcher import Dispatcher
@@ -58,8 +58,7 @@ OPTIONS = (
     # Dead peers are noticed within a minute and a half.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
-    # Clients may ping every 10 s, which the network may deliver closer together, also between calls.
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    # Clients may ping, also between calls.
     ("grpc.keepalive_permit_without_calls", 1),
 )
 
@@ -77,13 +76,15 @@ def create(
     access: Access,
     observer: Observer = NOBODY,
     addresses: int = 1,
+    intervals: Intervals = USUAL,
 ) -> grpc.aio.Server:
     """A server with all services, not started, for so many addresses."""
     # grpc core counts them for each address by itself, and so leaves the socket for Envoy alone.
     connections = ("grpc.max_allowed_incoming_connections", open_files.connections() // addresses)
-    server = grpc.aio.server(options=(*OPTIONS, connections), maximum_concurrent_rpcs=MAX_CALLS)
+    pings = ("grpc.http2.min_ping_interval_without_data_ms", round(intervals.ping_seconds * 1000))
+    server = grpc.aio.server(options=(*OPTIONS, connections, pings), maximum_concurrent_rpcs=MAX_CALLS)
     # For grpc's stubs only a server has the two methods that it has.
-    door: Any = Dispatcher(access, observer)
+    door: Any = Dispatcher(access, observer, intervals)
     server.add_generic_rpc_handlers((door,))
     invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(invoices, door)
     rest_invoices.add_InvoiceServiceServicer_to_server(rest, door)

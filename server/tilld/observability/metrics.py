@@ -24,7 +24,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tilld.config import Address
+from tilld.config import USUAL, Address, Intervals
 from tilld.errors import OperatorError, TillError
 from tilld.formats.times import unix_seconds
 from tilld.invoices.follower import Follower
@@ -37,9 +37,6 @@ from tilld.storage.rows import Rows
 
 # From a read of SQLite to what everybody has given up on.
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-
-# Less than Prometheus waits for.
-PATIENCE_SECONDS = 5.0
 
 # When each series was born: nobody asks, and it would be as many series again.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -60,7 +57,8 @@ class Sources(NamedTuple):
 class Metrics(Observer):
     """The metrics of one Till. Labels are its own methods and the documented codes: there are few."""
 
-    def __init__(self) -> None:
+    def __init__(self, intervals: Intervals = USUAL) -> None:
+        self.scrape_seconds = intervals.scrape_seconds
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
@@ -148,7 +146,7 @@ class _Scraped(Collector):
     def collect(self) -> Iterable[Metric]:
         asked = asyncio.run_coroutine_threadsafe(self._ask(), self._loop)
         try:
-            return asked.result(PATIENCE_SECONDS)
+            return asked.result(self._metrics.scrape_seconds)
         except TimeoutError:
             # What the others have counted is worth having all the more.
             asked.cancel()

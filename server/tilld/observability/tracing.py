@@ -16,12 +16,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from tilld.config import USUAL, Intervals
 from tilld.runtime.observer import NOTHING, Headers, Observer, Span, code_of
 
 log = structlog.get_logger()
-
-# How long sending the last spans may take.
-PATIENCE_SECONDS = 3.0
 
 # Of these the one who is asked is at fault, and not the one who asks.
 FAULTS = {"E0", "E8", "E9"}
@@ -30,7 +28,8 @@ FAULTS = {"E0", "E8", "E9"}
 class Tracing(Observer):
     """Sends spans to an OTLP endpoint, by gRPC. All else is set by the OTEL_… variables of OpenTelemetry."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, intervals: Intervals = USUAL) -> None:
+        self._flush_seconds = intervals.flush_seconds
         _log_here()
         own = Resource.create({"service.name": "tilld", "service.version": version("lightning-till")})
         self._exporter = OTLPSpanExporter(endpoint)
@@ -44,7 +43,7 @@ class Tracing(Observer):
     async def stop(self) -> None:
         """Send what was not sent yet."""
         ending = asyncio.create_task(asyncio.to_thread(self._provider.shutdown))
-        if not (await asyncio.wait([ending], timeout=PATIENCE_SECONDS))[0]:
+        if not (await asyncio.wait([ending], timeout=self._flush_seconds))[0]:
             log.warning("the last traces could not be sent")
             self._exporter.shutdown()
         await ending

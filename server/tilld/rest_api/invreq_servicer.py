@@ -5,21 +5,20 @@ from google.api.httpbody_pb2 import HttpBody
 from till_rest.v1 import invreq_service_pb2 as pb
 from till_rest.v1 import invreq_service_pb2_grpc
 from tilld.auth.access import caller
+from tilld.config import USUAL, Intervals
 from tilld.payouts.service import Payouts
 from tilld.rest_api import invreq_json, sendinvoice_json
 from tilld.rest_api.http import Context, idempotency_key, json_body
 from tilld.sent_invoices.service import SentInvoices
 
-# Envoy lets 1 MiB pass, and an invoice request may have some kilobytes.
-PAGE = 100
-
 
 class RestInvreqServicer(invreq_service_pb2_grpc.InvreqServiceServicer):
     """The documented API of invoice requests."""
 
-    def __init__(self, payouts: Payouts, sent_invoices: SentInvoices) -> None:
+    def __init__(self, payouts: Payouts, sent_invoices: SentInvoices, intervals: Intervals = USUAL) -> None:
         self._payouts = payouts
         self._sent_invoices = sent_invoices
+        self._page = intervals.invreq_page
 
     async def SendInvoice(self, request: pb.SendInvoiceRequest, context: Context) -> HttpBody:
         """Send an invoice, and wait until it is paid."""
@@ -38,7 +37,7 @@ class RestInvreqServicer(invreq_service_pb2_grpc.InvreqServiceServicer):
 
     async def ListInvreqs(self, request: pb.ListInvreqsRequest, context: Context) -> HttpBody:
         """List invoice requests."""
-        invreqs = await self._payouts.page(caller.get(), request.after, PAGE, "after")
+        invreqs = await self._payouts.page(caller.get(), request.after, self._page, "after")
         return json_body(invreq_json.invreqs(invreqs))
 
     async def DisableInvreq(self, request: pb.DisableInvreqRequest, context: Context) -> HttpBody:

@@ -16,14 +16,12 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from tilld.config import USUAL, Intervals
 from tilld.errors import OperatorError
 from tilld.formats.times import Clock, utc_now
 
 log = structlog.get_logger()
 
-LOOK_SECONDS = 1.0
-# A disk that answers no sooner hangs.
-READ_SECONDS = 5.0
 # Before expiry; each is logged immediately, and then once a day until the next.
 WARN_BEFORE = (timedelta(days=14), timedelta(days=3), timedelta(0))
 
@@ -46,9 +44,10 @@ class CertificateFiles:
     Raises OperatorError where they don't.
     """
 
-    def __init__(self, clock: Clock = utc_now, **paths: Path | None) -> None:
+    def __init__(self, clock: Clock = utc_now, intervals: Intervals = USUAL, **paths: Path | None) -> None:
         """Take paths by the names of Certificates."""
         self._clock = clock
+        self._intervals = intervals
         self._reader: threading.Thread | None = None
         self._paths = {name: path for name, path in paths.items() if path}
         if ("chain" in self._paths) != ("key" in self._paths):
@@ -67,7 +66,7 @@ class CertificateFiles:
         """Look at the files for ever."""
         while True:
             self.warn()
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(self._intervals.certificates_seconds)
             await self.look(use)
 
     def warn(self) -> None:
@@ -128,10 +127,12 @@ class CertificateFiles:
             # A daemon, for which the end of the process does not wait.
             self._reader = threading.Thread(target=work, name="certificates", daemon=True)
             self._reader.start()
-            self._reader.join(READ_SECONDS)
+            self._reader.join(self._intervals.read_seconds)
         if self._reader.is_alive():
             files = " or ".join(map(str, self._paths.values()))
-            raise OperatorError(f"{files} cannot be read within {READ_SECONDS:g} s: check the disk")
+            raise OperatorError(
+                f"{files} cannot be read within {self._intervals.read_seconds:g} s: check the disk"
+            )
         self._reader = None
         if not found:
             raise OperatorError("the certificates could not be read when the disk hung: reading them again")

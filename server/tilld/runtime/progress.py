@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
+from tilld.config import USUAL, Intervals
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
 log = structlog.get_logger()
 
-# What is done sooner needs no progress.
-QUIET_SECONDS = 2.0
-
 
 class Progress:
-    """Tells how far the work in its context is, out of `total`, from the third second on."""
+    """Tells how far the work in its context is, out of `total`, if it takes longer than it may be quiet."""
 
-    def __init__(self, doing: str, total: int) -> None:
+    def __init__(self, doing: str, total: int, intervals: Intervals = USUAL) -> None:
+        self._quiet_seconds = intervals.quiet_seconds
         self._doing = doing
         self._total = total
         self._started = self._told = time.monotonic()
@@ -39,7 +39,7 @@ class Progress:
         now = time.monotonic()
         if self._bar:
             self._bar.update(self._bar.task_ids[0], completed=done)
-        elif now - self._told >= QUIET_SECONDS and done < self._total:
+        elif now - self._told >= self._quiet_seconds and done < self._total:
             if sys.stderr.isatty():
                 self._bar = _bar(self._doing, done, self._total)
             else:
