@@ -19,6 +19,7 @@ from tilld.invoices.repository import Store
 from tilld.invoices.totals import Totals
 from tilld.lightningd.info import NodeAddress, NodeInfo
 from tilld.storage.database import close_database, open_database
+from tilld.storage.statements import Bound
 
 NODE = NodeInfo(
     NODE_ID,
@@ -236,7 +237,7 @@ async def test_everything_is_still_there_after_a_restart(store, database_url):
 
 async def test_a_failing_database_is_unavailable(store):
     """And tells nothing of the inside."""
-    await store.write(lambda do: do.execute("DROP TABLE tallies"))
+    await store.write(lambda do: do.execute(Bound("DROP TABLE tallies")))
 
     with pytest.raises(Unavailable, match="^the store is unavailable"):
         await store.totals()
@@ -249,7 +250,7 @@ async def test_after_a_read_that_fails_the_next_one_is_of_the_present(tmp_path):
     store = Store(open_database(f"sqlite:///{tmp_path / 'till.db'}"))
     damaged, sound = await store.add(an_invoice()), await store.add(an_invoice())
     no_text = "UPDATE invoices SET description = CAST(x'ff' AS TEXT) WHERE id = ?"
-    await store.write(lambda do: do.execute(no_text, damaged.id))
+    await store.write(lambda do: do.execute(Bound(no_text, [damaged.id])))
 
     with pytest.raises(Unavailable) as held:
         await store.get(damaged.invoice_id)
@@ -280,7 +281,7 @@ def test_a_database_without_a_place_is_refused(url):
 
 async def test_a_database_of_a_newer_till_is_refused(store, database_url):
     statement = "INSERT INTO schema_migration (name, applied) VALUES ('9999_future', '2030-01-01')"
-    await store.write(lambda do: do.execute(statement))
+    await store.write(lambda do: do.execute(Bound(statement)))
 
     with pytest.raises(OperatorError, match="9999_future"):
         open_database(database_url)

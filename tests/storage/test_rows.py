@@ -21,6 +21,7 @@ from tilld.payouts.repository import PayoutStore
 from tilld.sent_invoices.attempt import SendAttempt, SendTerms
 from tilld.sent_invoices.repository import AttemptStore
 from tilld.storage.rows import Rows
+from tilld.storage.statements import Bound
 
 CASHIER = Creator("cashier", "kkkkkkkkkkkk")
 NO_LIMITS = PayoutLimits(10**15, None, may_disable=True)
@@ -40,7 +41,7 @@ async def damage(till, table, change, where):
     is_sqlite = isinstance(till.store.database, peewee.SqliteDatabase)
     if not is_sqlite and ("'much'" in change or "'noon'" in change):
         pytest.skip("PostgreSQL keeps no value of another type")
-    await till.store.write(lambda do: do.execute(f"UPDATE {table} SET {change} WHERE {where}"))
+    await till.store.write(lambda do: do.execute(Bound(f"UPDATE {table} SET {change} WHERE {where}")))
 
 
 def rows_logged(events):

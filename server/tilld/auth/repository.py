@@ -11,7 +11,7 @@ from tilld.auth.key import Key
 from tilld.formats.times import stored_time, unix_seconds
 from tilld.storage.executor import PAGE, Executor
 from tilld.storage.rows import Rows
-from tilld.storage.statements import compiled
+from tilld.storage.statements import compiled, param, whole_rows
 from tilld.storage.tables import KeyTable
 
 log = structlog.get_logger()
@@ -29,43 +29,50 @@ class KeyStore:
         self.secret = store.secret
         with store.database.bind_ctx([KeyTable]):
             keys = KeyTable.select()
-            self._by_id = compiled(keys.where(KeyTable.id == ""))
-            beyond = peewee.Tuple(KeyTable.created_at, KeyTable.id) > peewee.Tuple(0, "")
-            self._beyond = compiled(keys.where(beyond).order_by(KeyTable.created_at, KeyTable.id).limit(1))
+            has_id = KeyTable.id == param("id")
+            self._by_id = compiled(keys.where(has_id))
+            beyond = peewee.Tuple(KeyTable.created_at, KeyTable.id) > peewee.Tuple(
+                param("created_at"), param("id")
+            )
+            oldest = keys.where(beyond).order_by(KeyTable.created_at, KeyTable.id)
+            self._beyond = compiled(oldest.limit(param("limit")))
             self._any = compiled(KeyTable.select(KeyTable.id).limit(1))
-            self._add = compiled(KeyTable.insert(dict.fromkeys(KeyTable._meta.sorted_fields, 0)))
-            revoke = KeyTable.update(revoked_at=0).where(KeyTable.id == "", KeyTable.revoked_at.is_null())
+            self._add = compiled(KeyTable.insert_many(whole_rows(KeyTable)))
+            revoke = KeyTable.update(revoked_at=param("revoked_at")).where(
+                has_id, KeyTable.revoked_at.is_null()
+            )
             self._revoke = compiled(revoke.returning(KeyTable))
 
     async def add(self, key: Key) -> None:
         """Add a key."""
-        await self._store.write(lambda do: do.execute(self._add, *_row(key)))
+        await self._store.write(lambda do: do.execute(self._add(values=_row(key))))
 
     async def get(self, key_id: str) -> Key:
         """Find a key by its id. For an unknown one, in the same time, a key that opens nothing."""
-        rows = await self._store.read(self._by_id, key_id)
+        rows = await self._store.read(self._by_id(id=key_id))
         return KEYS.one(rows[0] if rows else _ROW_OF_NO_KEY)
 
     async def page(self, after: Key | None = None, limit: int = PAGE) -> list[Key]:
         """A page of all keys there ever were, the oldest first, beyond one."""
-        beyond = (unix_seconds(after.created_at), after.id) if after else (-1, "")
+        created_at, key_id = (unix_seconds(after.created_at), after.id) if after else (-1, "")
         keys: list[Key] = []
-        while len(keys) < limit and (
-            rows := await self._store.read(self._beyond, *beyond, limit - len(keys))
-        ):
+        while len(keys) < limit:
+            beyond = self._beyond(created_at=created_at, id=key_id, limit=limit - len(keys))
+            rows = await self._store.read(beyond)
+            if not rows:
+                break
             keys += KEYS.all(rows)
-            beyond = rows[-1][5], rows[-1][0]
+            created_at, key_id = rows[-1][5], rows[-1][0]
         return keys
 
     async def is_empty(self) -> bool:
         """Whether there never was a key."""
-        return not await self._store.read(self._any, 1)
+        return not await self._store.read(self._any())
 
     async def revoke(self, key_id: str, revoked_at: datetime) -> Key | None:
         """Revoke a key that is not revoked yet; returns it, or None where there is none."""
-        facts = (unix_seconds(revoked_at), key_id)
-        rows = await self._store.write(lambda do: do.rows(self._revoke, *facts))
-        return KEYS.first(rows)
+        revoke = self._revoke(id=key_id, revoked_at=unix_seconds(revoked_at))
+        return KEYS.first(await self._store.write(lambda do: do.rows(revoke)))
 
 
 def _row(key: Key) -> tuple[Any, ...]:
