@@ -14,6 +14,7 @@ from tests.support.scripted_node import result, scripted_node
 from tests.support.till import Parts
 from tilld.invoices import follower as follower_module
 from tilld.invoices.invoice import Invoice, Status
+from tilld.storage.nodes import NodeStore
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ async def test_what_another_till_settled_before_we_followed_is_told(till, tmp_pa
         invoice = await till.create()
         await lightningd.pay(invoice.bolt11)
         with till.hub.subscribe(invoice.invoice_id) as changes:
-            await till.store.remember_node(await till.node.info(), datetime.now(UTC))
+            await NodeStore(till.store).remember(await till.node.info(), datetime.now(UTC))
             await till.store.settle(invoice.node_id, [paid(invoice)], 1)
 
             async with till.following():
@@ -159,7 +160,7 @@ async def test_a_node_that_has_forgotten_updates_is_read_from_the_start(till, tm
     """Restored from an old backup: its next updates have numbers that were followed already."""
     async with simulated_node(tmp_path) as lightningd:
         info = await till.node.info()
-        await till.store.remember_node(info, datetime.now(UTC))
+        await NodeStore(till.store).remember(info, datetime.now(UTC))
         await till.store.settle(info.id, [], 100)
         invoice = await till.create()
 

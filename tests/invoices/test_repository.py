@@ -19,6 +19,7 @@ from tilld.invoices.repository import Store
 from tilld.invoices.totals import Totals
 from tilld.lightningd.info import NodeAddress, NodeInfo
 from tilld.storage.database import close_database, open_database
+from tilld.storage.nodes import NodeStore
 from tilld.storage.statements import Bound
 
 NODE = NodeInfo(
@@ -122,7 +123,7 @@ async def test_a_bad_row_does_not_fail_the_others_of_its_batch(store):
 async def test_a_payment_is_settled_once(store):
     """What the node says twice is written and counted once."""
     invoice = await store.add(an_invoice())
-    await store.remember_node(NODE, NOON)
+    await NodeStore(store).remember(NODE, NOON)
 
     changed = await store.settle(NODE_ID, [paid(invoice, 6000)], 1)
     again = await store.settle(NODE_ID, [paid(invoice, 6000)], 1)
@@ -193,10 +194,10 @@ async def test_another_nodes_word_does_not_count(store):
 async def test_how_far_a_node_was_followed_is_kept_with_what_it_settled(store, database_url):
     """Each node has its own cursor, and a new one begins at 0."""
     assert await store.updated_index(NODE_ID) == 0
-    await store.remember_node(NODE, NOON)
+    await NodeStore(store).remember(NODE, NOON)
 
     await store.settle(NODE_ID, [], 41)
-    await store.remember_node(NODE, NOON + timedelta(hours=1))
+    await NodeStore(store).remember(NODE, NOON + timedelta(hours=1))
 
     assert await store.updated_index(NODE_ID) == 41
     assert await store.updated_index("03" + "cd" * 32) == 0
@@ -216,12 +217,12 @@ async def test_overdue_are_the_open_ones_whose_time_was_over_before(store):
 
 async def test_the_node_that_was_seen_last_is_remembered(store):
     other = replace(NODE, id="03" + "cd" * 32)
-    assert await store.last_node() is None
+    assert await NodeStore(store).last() is None
 
-    await store.remember_node(NODE, NOON)
-    await store.remember_node(other, NOON + timedelta(seconds=1))
+    await NodeStore(store).remember(NODE, NOON)
+    await NodeStore(store).remember(other, NOON + timedelta(seconds=1))
 
-    assert await store.last_node() == other
+    assert await NodeStore(store).last() == other
 
 
 async def test_everything_is_still_there_after_a_restart(store, database_url):

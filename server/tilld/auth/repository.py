@@ -1,23 +1,20 @@
 """What Till remembers of API keys: their digests, not themselves."""
 
 from datetime import datetime
-from typing import Any
 
 import peewee
 import structlog
 
-from tilld.auth.caller import Scope
+from tilld.auth.caller import TERMINAL, Scope
 from tilld.auth.key import Key
-from tilld.formats.times import stored_time, unix_seconds
+from tilld.formats.times import EPOCH, unix_seconds
 from tilld.storage.executor import PAGE, Executor
+from tilld.storage.mapper import Conversion, Row
 from tilld.storage.rows import Rows
 from tilld.storage.statements import compiled, param, whole_rows
 from tilld.storage.tables import KeyTable
 
 log = structlog.get_logger()
-
-# Of a key that nobody has, and whose digest is that of no token.
-_ROW_OF_NO_KEY = ("", "0" * 64, "nobody", "invoices:create invoices:read", None, 0, None, 0)
 
 
 class KeyStore:
@@ -45,7 +42,7 @@ class KeyStore:
 
     async def add(self, key: Key) -> None:
         """Add a key."""
-        await self._store.write(lambda do: do.execute(self._add(values=_row(key))))
+        await self._store.write(lambda do: do.execute(self._add(values=KEYS.row(key))))
 
     async def get(self, key_id: str) -> Key:
         """Find a key by its id. For an unknown one, in the same time, a key that opens nothing."""
@@ -62,7 +59,7 @@ class KeyStore:
             if not rows:
                 break
             keys += KEYS.all(rows)
-            created_at, key_id = rows[-1][5], rows[-1][0]
+            created_at, key_id = (rows[-1][KEYS.at(name)] for name in ("created_at", "id"))
         return keys
 
     async def is_empty(self) -> bool:
@@ -75,40 +72,34 @@ class KeyStore:
         return KEYS.first(await self._store.write(lambda do: do.rows(revoke)))
 
 
-def _row(key: Key) -> tuple[Any, ...]:
-    return (
-        key.id,
-        key.digest,
-        key.username,
-        " ".join(sorted(key.scopes)),
-        key.type,
-        unix_seconds(key.created_at),
-        key.expires_at and unix_seconds(key.expires_at),
-        key.revoked_at and unix_seconds(key.revoked_at),
+class _Keys(Rows[Key]):
+    """Keys. A scope that this Till does not know grants nothing, and leaves its key readable."""
+
+    def _record(self, row: Row) -> Key:
+        key = super()._record(row)
+        unknown = set(row[self.at("scopes")].split()) - key.scopes
+        if unknown:
+            scopes = " ".join(sorted(unknown))
+            log.error("a key has unknown scopes, which grant nothing", key_id=key.id, scopes=scopes)
+        return key
+
+
+def _known_scopes(text: str) -> frozenset[Scope]:
+    return frozenset(scope for scope in Scope if scope in text.split())
+
+
+KEYS = _Keys(KeyTable.id, Key, scopes=Conversion(lambda scopes: " ".join(sorted(scopes)), _known_scopes))
+
+# Of a key that nobody has, and whose digest is that of no token.
+_ROW_OF_NO_KEY = KEYS.row(
+    Key(
+        id="",
+        digest="0" * 64,
+        username="nobody",
+        scopes=frozenset(TERMINAL),
+        type=None,
+        created_at=EPOCH,
+        expires_at=None,
+        revoked_at=EPOCH,
     )
-
-
-def _key(row: tuple[Any, ...]) -> Key:
-    key_id, digest, username, scopes, kind, created_at, expires_at, revoked_at = row
-    return Key(
-        id=key_id,
-        digest=digest,
-        username=username,
-        scopes=_scopes(key_id, scopes),
-        type=kind,
-        created_at=stored_time(created_at),
-        expires_at=None if expires_at is None else stored_time(expires_at),
-        revoked_at=None if revoked_at is None else stored_time(revoked_at),
-    )
-
-
-def _scopes(key_id: str, text: str) -> frozenset[Scope]:
-    """The scopes that this Till knows. Another one grants nothing, and leaves the key readable."""
-    known = set(Scope)
-    unknown = [name for name in text.split() if name not in known]
-    if unknown:
-        log.error("a key has unknown scopes, which grant nothing", key_id=key_id, scopes=" ".join(unknown))
-    return frozenset(Scope(name) for name in text.split() if name in known)
-
-
-KEYS = Rows(KeyTable.id, _key)
+)

@@ -1,7 +1,5 @@
-"""What Till remembers: invoices, the nodes it followed, the totals. Speaks domain objects."""
+"""What Till remembers: invoices and the totals. Speaks domain objects."""
 
-import dataclasses
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager
@@ -16,10 +14,9 @@ from tilld.auth.caller import Creator
 from tilld.errors import Internal
 from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, InvoiceUpdate
-from tilld.invoices.sql import INVOICES, NODES
+from tilld.invoices.sql import INVOICES
 from tilld.invoices.totals import Totals
 from tilld.invoices.transactions import InvoiceTransactions
-from tilld.lightningd.info import NodeInfo
 from tilld.runtime.observer import NOBODY, Observer
 from tilld.runtime.ttl_cache import TTLCache
 from tilld.storage.executor import PAGE, Executor
@@ -115,15 +112,6 @@ class Store(Executor):
         """How far a node's updates were followed; 0 for a node that was never seen."""
         rows = await self.read(self._sql.updated_index(id=node_id))
         return rows[0][0] if rows else 0
-
-    async def remember_node(self, info: NodeInfo, seen_at: datetime) -> None:
-        """Keep what a node says of itself, for when it is offline."""
-        facts = (json.dumps(dataclasses.asdict(info)), unix_seconds(seen_at))
-        await self.write(lambda _: self._do.remember_node(info.id, *facts))
-
-    async def last_node(self) -> NodeInfo | None:
-        """The node that was seen last, as it was then; None where that cannot be read."""
-        return next(iter(NODES.all(await self.read(self._sql.last_node()))), None)
 
     async def totals(self, username: str | None = None) -> Totals:
         """The totals of a user, or of all. They are kept, not counted.

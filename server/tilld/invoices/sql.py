@@ -1,15 +1,12 @@
 """The SQL of invoices and totals."""
 
-import json
 from functools import cache, partial
 from typing import Any
 
 import peewee
 
-from tilld.formats.times import stored_time, unix_seconds
 from tilld.invoices.invoice import Invoice, Payment
 from tilld.invoices.totals import MAX_VOLUME_MSAT
-from tilld.lightningd.info import NodeInfo
 from tilld.storage.rows import Rows
 from tilld.storage.statements import Statement, compiled, param, param_list, params, whole_rows
 from tilld.storage.tables import InvoiceTable, NodeTable, PayoutTable, TallyTable, TillTable
@@ -57,10 +54,6 @@ class InvoiceSQL:
             self.updated_index = compiled(NodeTable.select(NodeTable.updated_index).where(of_node))
             follow = NodeTable.update(updated_index=param("updated_index"))
             self.follow = compiled(follow.where(of_node))
-            self.last_node = compiled(NodeTable.select().order_by(NodeTable.seen_at.desc()).limit(1))
-            self.add_node = compiled(NodeTable.insert(params(NodeTable)).on_conflict_ignore())
-            see = NodeTable.update(info=param("info"), seen_at=param("seen_at"))
-            self.see_node = compiled(see.where(of_node))
         self.add_invoices = cache(self._add_invoices)
         self.pay = cache(self._pay)
         self.expire = cache(self._expire)
@@ -150,42 +143,4 @@ def _counted(*more: peewee.SQL) -> peewee.Query:
     return counted.group_by(both.c.username, both.c.key_id)
 
 
-def row_of(invoice: Invoice) -> tuple[Any, ...]:
-    """An invoice in the order of the table's columns."""
-    payment = invoice.payment
-    return (
-        invoice.id,
-        invoice.invoice_id,
-        invoice.username,
-        invoice.key_id,
-        invoice.label,
-        invoice.amount_msat,
-        invoice.description,
-        invoice.metadata,
-        invoice.node_id,
-        invoice.payment_hash,
-        invoice.bolt11,
-        unix_seconds(invoice.created_at),
-        unix_seconds(invoice.expires_at),
-        invoice.expired,
-        payment and payment.pay_index,
-        payment and payment.amount_received_msat,
-        payment and unix_seconds(payment.paid_at),
-    )
-
-
-def invoice_of(row: tuple[Any, ...]) -> Invoice:
-    """An invoice from its row. Raises ValueError for half a payment."""
-    *asked, created_at, expires_at, expired, pay_index, amount_received_msat, paid_at = row
-    payment = None
-    if paid_at is not None:
-        if pay_index is None or amount_received_msat is None:
-            raise ValueError("paid_at is there without pay_index and amount_received_msat")
-        payment = Payment(pay_index, amount_received_msat, stored_time(paid_at))
-    return Invoice(*(*asked, stored_time(created_at), stored_time(expires_at), payment, bool(expired)))
-
-
-INVOICES = Rows(InvoiceTable.invoice_id, invoice_of, lambda invoice: invoice.type)
-
-
-NODES = Rows(NodeTable.id, lambda row: NodeInfo.from_json(json.loads(row[2])))
+INVOICES = Rows(InvoiceTable.invoice_id, Invoice, lambda invoice: invoice.type)

@@ -10,7 +10,7 @@ import peewee
 from tilld.auth.caller import Creator
 from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
-from tilld.invoices.sql import INVOICES, InvoiceSQL, row_of
+from tilld.invoices.sql import INVOICES, InvoiceSQL
 from tilld.invoices.totals import Totals
 from tilld.storage.statements import Bound, Statement, Transactions, padded
 
@@ -27,7 +27,7 @@ class InvoiceTransactions(Transactions):
 
     def add(self, invoices: list[Invoice]) -> list[bool]:
         """Insert many; tells for each whether it is new."""
-        values = tuple(chain.from_iterable(map(row_of, invoices)))
+        values = tuple(chain.from_iterable(map(INVOICES.row, invoices)))
         with self._database.atomic():
             add = self.sql.add_invoices(len(invoices))
             added = {invoice_id for (invoice_id,) in self.rows(add(values=values))}
@@ -39,7 +39,7 @@ class InvoiceTransactions(Transactions):
         """Insert many with what became of them; returns those that were not there."""
         with self._database.atomic():
             add = self.sql.add_invoices(1)
-            added = [each for each in invoices if self.rows(add(values=row_of(each)))]
+            added = [each for each in invoices if self.rows(add(values=INVOICES.row(each)))]
             self.add_to_totals(Totals.created, added)
         return added
 
@@ -93,9 +93,3 @@ class InvoiceTransactions(Transactions):
         # In an order: two transactions that each wait for the other's row would never end.
         for creator, totals in sorted(of_creators.items()):
             self.execute(self.sql.add_to_tally(**creator._asdict(), **Totals.sum(totals)._asdict()))
-
-    def remember_node(self, node_id: str, info: str, seen_at: int) -> None:
-        """Keep a node's getinfo, as JSON."""
-        with self._database.atomic():
-            self.execute(self.sql.add_node(id=node_id, updated_index=0, info=info, seen_at=seen_at))
-            self.execute(self.sql.see_node(id=node_id, info=info, seen_at=seen_at))

@@ -11,7 +11,7 @@ from tilld.formats.times import unix_seconds
 from tilld.invoices.totals import MAX_VOLUME_MSAT, Totals
 from tilld.invoices.transactions import InvoiceTransactions
 from tilld.payouts.invreq import Invreq, NodeInvreq, PaymentPart, PayoutLimits, seconds_to_midnight
-from tilld.payouts.sql import INVREQS, PayoutSQL, place_of, row_of
+from tilld.payouts.sql import INVREQS, PayoutSQL, place_of
 from tilld.storage.executor import PAGE, Executor
 from tilld.storage.statements import Bound
 
@@ -120,7 +120,7 @@ class PayoutTransactions(InvoiceTransactions):
         """Insert one and count it, or find the one that is there. Raises TooMany."""
         sql, day_msat = self.payout_sql, limits.day_msat
         with self._database.atomic():
-            if not self.rows(sql.intend(values=row_of(invreq))):
+            if not self.rows(sql.intend(values=INVREQS.row(invreq))):
                 return INVREQS.one(self.rows(sql.by_id(id=invreq.id))[0])
             left = (MAX_VOLUME_MSAT if day_msat is None else day_msat) - invreq.amount_msat
             if not self.rows(sql.reserve(**_offer(invreq), left=left)):

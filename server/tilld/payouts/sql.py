@@ -4,8 +4,8 @@ from typing import Any
 
 import peewee
 
-from tilld.formats.times import stored_time, unix_seconds
 from tilld.payouts.invreq import Invreq
+from tilld.storage.mapper import Row
 from tilld.storage.rows import Rows
 from tilld.storage.statements import compiled, param, params, whole_rows
 from tilld.storage.tables import BudgetTable, InvreqTable, PaymentCursorTable, PayoutTable
@@ -81,48 +81,9 @@ class PayoutSQL:
         self.follow = compiled(follow)
 
 
-def row_of(invreq: Invreq) -> tuple[Any, ...]:
-    """An invoice request in the order of the table's columns."""
-    return (
-        invreq.id,
-        invreq.invreq_id or None,
-        invreq.username,
-        invreq.key_id,
-        invreq.label,
-        invreq.amount_msat,
-        invreq.description,
-        invreq.issuer,
-        invreq.single_use,
-        invreq.absolute_expiry and unix_seconds(invreq.absolute_expiry),
-        invreq.node_id,
-        invreq.bolt12,
-        unix_seconds(invreq.created_at),
-        invreq.active,
-        invreq.used,
-        invreq.failed_at and unix_seconds(invreq.failed_at),
-    )
+INVREQS = Rows(InvreqTable.id, Invreq)
 
 
-def place_of(row: tuple[Any, ...]) -> dict[str, Any]:
+def place_of(row: Row) -> dict[str, Any]:
     """Return what a user's list is sorted by, of a row that may be unreadable."""
-    return {"created_at": row[12], "id": row[0]}
-
-
-def invreq_of(row: tuple[Any, ...]) -> Invreq:
-    """An invoice request from its row."""
-    internal_id, invreq_id, *asked, single_use, expiry, node_id, bolt12, created_at = row[:13]
-    active, used, failed_at = row[13:]
-    facts = (
-        bool(single_use),
-        None if expiry is None else stored_time(expiry),
-        node_id,
-        bolt12,
-        stored_time(created_at),
-        bool(active),
-        bool(used),
-        None if failed_at is None else stored_time(failed_at),
-    )
-    return Invreq(*(internal_id, invreq_id or "", *asked, *facts))
-
-
-INVREQS = Rows(InvreqTable.id, invreq_of)
+    return {name: row[INVREQS.at(name)] for name in ("created_at", "id")}

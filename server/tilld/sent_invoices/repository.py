@@ -1,15 +1,12 @@
 """What Till remembers of the invoices that it sends: each attempt, written before the node is asked."""
 
-from typing import Any
-
 import peewee
 
-from tilld.formats.times import stored_time, unix_seconds
 from tilld.invoices.invoice import Invoice
-from tilld.invoices.sql import row_of
+from tilld.invoices.sql import INVOICES
 from tilld.invoices.totals import Totals
 from tilld.invoices.transactions import InvoiceTransactions
-from tilld.sent_invoices.attempt import SendAttempt, State
+from tilld.sent_invoices.attempt import SendAttempt
 from tilld.storage.executor import PAGE, Executor
 from tilld.storage.rows import Rows
 from tilld.storage.statements import Statement, compiled, param, whole_rows
@@ -50,7 +47,7 @@ class AttemptStore:
 
     async def latest(self, username: str, label: str) -> SendAttempt | None:
         """The last attempt of a user under a label."""
-        return SENDINGS.first(await self._store.read(self._latest(username=username, label=label)))
+        return ATTEMPTS.first(await self._store.read(self._latest(username=username, label=label)))
 
     async def has_label(self, username: str, label: str) -> bool:
         """Whether a label of a user is that of an invoice that was sent."""
@@ -58,7 +55,7 @@ class AttemptStore:
 
     async def under_way(self, node_id: str) -> list[SendAttempt]:
         """Attempts of a node whose outcome is not known, the oldest first; at most 1000."""
-        return SENDINGS.all(await self._store.read(self._under_way(node_id=node_id, limit=PAGE)))
+        return ATTEMPTS.all(await self._store.read(self._under_way(node_id=node_id, limit=PAGE)))
 
     async def begin(self, sending: SendAttempt) -> bool:
         """Write down that an attempt will be made; tells whether it is ours to make.
@@ -66,7 +63,7 @@ class AttemptStore:
         It is not where another process has begun the same one.
         """
         # Done twice after a lost connection, it is not ours: then it is looked up at the node, as any other.
-        return bool(await self._store.write(lambda do: do.rows(self._begin(values=_row(sending)))))
+        return bool(await self._store.write(lambda do: do.rows(self._begin(values=ATTEMPTS.row(sending)))))
 
     async def end(self, sending: SendAttempt) -> None:
         """Write down the outcome of an attempt, unless that is there already."""
@@ -96,33 +93,8 @@ class AttemptTransactions(InvoiceTransactions):
                 return
             free = free_label(username=invoice.username, label=invoice.label, invoice_id=invoice.invoice_id)
             self.execute(free)
-            if self.rows(self.sql.add_invoices(1)(values=row_of(invoice))):
+            if self.rows(self.sql.add_invoices(1)(values=INVOICES.row(invoice))):
                 self.add_to_totals(Totals.created, [invoice])
 
 
-def _row(sending: SendAttempt) -> tuple[Any, ...]:
-    return (
-        sending.username,
-        sending.key_id,
-        sending.label,
-        sending.attempt,
-        sending.node_id,
-        sending.node_label,
-        sending.invreq,
-        sending.amount_msat,
-        sending.quantity,
-        sending.metadata,
-        sending.timeout,
-        unix_seconds(sending.created_at),
-        sending.state.value,
-        sending.code,
-        sending.reason,
-    )
-
-
-def _sending(row: tuple[Any, ...]) -> SendAttempt:
-    *asked, created_at, state, code, reason = row
-    return SendAttempt(*(*asked, stored_time(created_at), State(state), code, reason))
-
-
-SENDINGS = Rows(AttemptTable.node_label, _sending, lambda sending: sending.type)
+ATTEMPTS = Rows(AttemptTable.node_label, SendAttempt, lambda attempt: attempt.type)
