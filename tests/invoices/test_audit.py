@@ -215,7 +215,7 @@ async def test_many_that_differ_are_listed_and_not_looked_up_one_by_one(
     for invoice in invoices[:7]:
         await lightningd.pay(invoice.bolt11)
     for invoice in invoices[7:]:
-        await till.node._rpc.call("delinvoice", {"label": invoice.invoice_id, "status": "unpaid"})
+        await till.node.rpc.call("delinvoice", {"label": invoice.invoice_id, "status": "unpaid"})
     pages = 0
     read = till.node.invoices
 

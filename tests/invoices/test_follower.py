@@ -102,8 +102,8 @@ async def test_another_node_has_a_cursor_of_its_own(till, tmp_path, capsys):
                 await lightningd.pay(second.bolt11)
                 assert (await changes.next()).status is Status.PAID
             assert await till.status(first[2]) is Status.UNPAID
-            assert await till.store.updated_index(second.node_id) == 1
-            assert await till.store.updated_index(first[0].node_id) == 2
+            assert await NodeStore(till.store).updated_index(second.node_id, "invoices") == 1
+            assert await NodeStore(till.store).updated_index(first[0].node_id, "invoices") == 2
     [told] = [line for line in capsys.readouterr().out.splitlines() if "[error" in line]
     assert "another node answers than before" in told
     assert f"before={first[0].node_id}" in told
@@ -153,7 +153,7 @@ async def test_what_another_node_says_is_not_settled(till, tmp_path):
         await till.followed(OTHER_ID, 1)
 
     assert await till.status(invoice) is Status.UNPAID
-    assert await till.store.updated_index(NODE_ID) == 0
+    assert await NodeStore(till.store).updated_index(NODE_ID, "invoices") == 0
 
 
 async def test_a_node_that_has_forgotten_updates_is_read_from_the_start(till, tmp_path):

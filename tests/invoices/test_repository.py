@@ -193,14 +193,14 @@ async def test_another_nodes_word_does_not_count(store):
 
 async def test_how_far_a_node_was_followed_is_kept_with_what_it_settled(store, database_url):
     """Each node has its own cursor, and a new one begins at 0."""
-    assert await store.updated_index(NODE_ID) == 0
+    assert await NodeStore(store).updated_index(NODE_ID, "invoices") == 0
     await NodeStore(store).remember(NODE, NOON)
 
     await store.settle(NODE_ID, [], 41)
     await NodeStore(store).remember(NODE, NOON + timedelta(hours=1))
 
-    assert await store.updated_index(NODE_ID) == 41
-    assert await store.updated_index("03" + "cd" * 32) == 0
+    assert await NodeStore(store).updated_index(NODE_ID, "invoices") == 41
+    assert await NodeStore(store).updated_index("03" + "cd" * 32, "invoices") == 0
 
 
 async def test_overdue_are_the_open_ones_whose_time_was_over_before(store):

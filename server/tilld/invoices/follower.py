@@ -62,7 +62,7 @@ class Follower:
             )
         await self._nodes.remember(info, self._clock())
         # Since we began, not since another process on this store went on: our watchers wait for us.
-        followed = self._followed.setdefault(info.id, await self._store.updated_index(info.id))
+        followed = self._followed.setdefault(info.id, await self._nodes.updated_index(info.id, "invoices"))
         latest = await self._node.latest("updated")
         if latest < followed:
             log.error("the node has forgotten updates; reading all again", followed=followed, latest=latest)

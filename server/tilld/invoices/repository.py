@@ -108,11 +108,6 @@ class Store(Executor):
         overdue = self._sql.overdue(node_id=node_id, before=before, limit=PAGE)
         return INVOICES.all(await self.read(overdue))
 
-    async def updated_index(self, node_id: str) -> int:
-        """How far a node's updates were followed; 0 for a node that was never seen."""
-        rows = await self.read(self._sql.updated_index(id=node_id))
-        return rows[0][0] if rows else 0
-
     async def totals(self, username: str | None = None) -> Totals:
         """The totals of a user, or of all. They are kept, not counted.
 

@@ -12,6 +12,8 @@ from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
 from tilld.invoices.sql import INVOICES, InvoiceSQL
 from tilld.invoices.totals import Totals
+from tilld.lightningd.node import Subsystem
+from tilld.storage.nodes import Cursors
 from tilld.storage.statements import Bound, Statement, Transactions, padded
 
 # More in one statement, and PostgreSQL spends its time on holding each against all.
@@ -24,6 +26,7 @@ class InvoiceTransactions(Transactions):
     def __init__(self, database: peewee.Database) -> None:
         super().__init__(database)
         self.sql = InvoiceSQL(database)
+        self._cursors = Cursors(database)
 
     def add(self, invoices: list[Invoice]) -> list[bool]:
         """Insert many; tells for each whether it is new."""
@@ -68,7 +71,7 @@ class InvoiceTransactions(Transactions):
         with self._database.atomic():
             if updated_index is not None:
                 # First: of several who follow one node, the others wait here, before they lock any invoice.
-                self.execute(self.sql.follow(id=node_id, updated_index=updated_index))
+                self.follow(node_id, "invoices", updated_index)
             changed = [
                 *self._changed(self.sql.pay, node_id, paid),
                 *self._changed(self.sql.expire, node_id, expired),
@@ -84,6 +87,11 @@ class InvoiceTransactions(Transactions):
             batch = padded(facts[start : start + SETTLED_AT_ONCE])
             columns = {name: [each[name] for each in batch] for name in batch[0]}
             yield from INVOICES.all(self.rows(statement(len(batch))(node_id=node_id, **columns)))
+
+    def follow(self, node_id: str, subsystem: Subsystem, updated_index: int) -> None:
+        """Keep how far a node was followed."""
+        follow = self._cursors.follow(node_id=node_id, subsystem=subsystem, updated_index=updated_index)
+        self.execute(follow)
 
     def add_to_totals(self, figures: Callable[[Invoice], Totals], invoices: Iterable[Invoice]) -> None:
         """Count what was done with invoices, in the transaction that does it."""

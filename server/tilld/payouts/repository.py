@@ -77,11 +77,6 @@ class PayoutStore:
         """Write down what a node says of its payments, and how far it was followed; returns new payouts."""
         return await self._store.write(lambda _: self._do.settle_parts(node_id, parts, updated_index))
 
-    async def updated_index(self, node_id: str) -> int:
-        """How far a node's payments were followed; 0 for a node that was never seen."""
-        rows = await self._store.read(self._sql.updated_index(node_id=node_id))
-        return rows[0][0] if rows else 0
-
     async def begun(self, node_id: str, before: datetime) -> list[Invreq]:
         """Those that were begun before then, and that the node is not known to have; at most 1000."""
         begun = self._sql.begun(node_id=node_id, before=unix_seconds(before), limit=PAGE)
@@ -169,7 +164,7 @@ class PayoutTransactions(InvoiceTransactions):
         payouts: list[tuple[Invreq, PaymentPart]] = []
         with self._database.atomic():
             # First: of several who follow one node, the others wait here.
-            self.execute(self.payout_sql.follow(node_id=node_id, updated_index=updated_index))
+            self.follow(node_id, "sendpays", updated_index)
             for part in parts:
                 by_invreq_id = self.payout_sql.by_invreq_id(invreq_id=part.invreq_id)
                 rows = self.rows(by_invreq_id) if part.invreq_id else []

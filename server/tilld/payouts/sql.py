@@ -8,14 +8,14 @@ from tilld.payouts.invreq import Invreq
 from tilld.storage.mapper import Row
 from tilld.storage.rows import Rows
 from tilld.storage.statements import compiled, param, params, whole_rows
-from tilld.storage.tables import BudgetTable, InvreqTable, PaymentCursorTable, PayoutTable
+from tilld.storage.tables import BudgetTable, InvreqTable, PayoutTable
 
 
 class PayoutSQL:
     """Statements in the dialect of a database."""
 
     def __init__(self, database: peewee.Database) -> None:
-        with database.bind_ctx([InvreqTable, PayoutTable, BudgetTable, PaymentCursorTable]):
+        with database.bind_ctx([InvreqTable, PayoutTable, BudgetTable]):
             self._compile()
 
     def _compile(self) -> None:
@@ -72,13 +72,6 @@ class PayoutSQL:
         of_day = (BudgetTable.key_id == param("key_id")) & (BudgetTable.day == param("day"))
         self.give_back = compiled(give_back.where(of_day))
         self.offered = compiled(BudgetTable.select(BudgetTable.msat).where(of_day))
-        cursor = PaymentCursorTable.select(PaymentCursorTable.updated_index)
-        self.updated_index = compiled(cursor.where(PaymentCursorTable.node_id == param("node_id")))
-        follow = PaymentCursorTable.insert(params(PaymentCursorTable)).on_conflict(
-            conflict_target=[PaymentCursorTable.node_id],
-            update={PaymentCursorTable.updated_index: peewee.EXCLUDED.updated_index},
-        )
-        self.follow = compiled(follow)
 
 
 INVREQS = Rows(InvreqTable.id, Invreq)
