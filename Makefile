@@ -4,12 +4,13 @@ BIN := .venv/bin
 PROTOS := $(wildcard proto/till/v1/*.proto)
 REST_PROTOS := $(wildcard proto/till/rest/v1/*.proto)
 # What is generated and in the repository, where it is, and the command that generating needs.
-GENERATED := python server typescript go configuration
+GENERATED := python server typescript go configuration openapi
 CODE_python := clients/python/till/v1
 CODE_server := server/till_rest/v1
 CODE_typescript := clients/typescript/src/gen
 CODE_go := clients/go/till/v1
 CODE_configuration := docs/configuration.md
+CODE_openapi := server/tilld/rest_api/openapi.json
 NEEDS_typescript := npm
 NEEDS_go := go
 # Where to write generated code.
@@ -88,7 +89,7 @@ generated-%: .venv/.dev
 	{ diff --recursive --exclude=__init__.py --exclude=__pycache__ "$$fresh/$(CODE_$*)" $(CODE_$*) || \
 	{ echo "What is generated is stale: run 'make generate-$*' and commit what it changes."; exit 1; }; }
 
-generate: $(GENERATED:%=generate-%) ## Generate code from the protos, and the page of settings; one of them: generate-go
+generate: $(GENERATED:%=generate-%) ## Generate code from the protos, the page of settings and openapi.json; one of them: generate-go
 
 # Not by buf: protoc has these generators built in, and buf could only call it.
 python_code = mkdir -p $(INTO)/$(1) && \
@@ -113,6 +114,10 @@ generate-go: .venv/.dev
 generate-configuration: .venv/.dev
 	@mkdir -p $(INTO)/docs
 	@$(BIN)/python scripts/configuration.py $(INTO)/$(CODE_configuration)
+
+generate-openapi: .venv/.dev
+	@mkdir -p $(INTO)/$(dir $(CODE_openapi))
+	@$(BIN)/python scripts/openapi.py $(INTO)/$(CODE_openapi)
 
 clients/typescript/node_modules/.package-lock.json: clients/typescript/package-lock.json
 	@$(call must_have,npm,Node.js 20 or later)

@@ -30,7 +30,7 @@ def fill(url: str, creator: Creator, count: int, are_open: int) -> None:
     database = open_database(url)
     try:
         transactions = InvoiceTransactions(database)
-        if transactions.rows(transactions.sql.after_id, "", 1):
+        if transactions.rows(transactions.sql.after_id(id="", limit=1)):
             raise OperatorError("the benchmark fills a store itself: give it an empty database")
         if isinstance(database, peewee.SqliteDatabase):
             # What is lost in a crash is made anew; and keys in no order need the whole index at hand.

@@ -32,6 +32,7 @@ from tilld.invoices.repository import Store
 from tilld.lightningd.rpc import ConnectionLost, Pipeline
 from tilld.runtime import logs
 from tilld.storage.database import open_database
+from tilld.storage.nodes import NodeStore
 
 WORKERS = 8
 # What is killed: at a random moment, or tilld at one of its points.
@@ -156,7 +157,9 @@ class Crash:
         node, store = InvoiceNode(self.node.rpc_file), Store(open_database(self.database))
         started = time.monotonic()
         async with asyncio.timeout(30):
-            while await store.updated_index(await node.identity()) < await node.latest("updated"):
+            while await NodeStore(store).updated_index(await node.identity(), "invoices") < await node.latest(
+                "updated"
+            ):
                 await asyncio.sleep(0.02)
         await node.close()
         await store.close()

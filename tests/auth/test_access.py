@@ -23,6 +23,7 @@ from tilld.auth.watch_token import WatchToken
 from tilld.errors import InvalidRequest, PermissionDenied, Unauthenticated
 from tilld.invoices.repository import Store
 from tilld.storage.database import open_database
+from tilld.storage.statements import Bound
 
 GET = "/till.v1.InvoiceService/GetInvoice"
 CREATE = "/till.v1.InvoiceService/CreateInvoice"
@@ -305,7 +306,7 @@ async def test_a_revoked_key_is_revoked_once(store):
 async def test_the_key_itself_is_not_kept(store):
     key, header = await new_key(store)
 
-    [row] = await store.read("SELECT * FROM keys")
+    [row] = await store.read(Bound("SELECT * FROM keys"))
 
     assert header.rpartition("_")[2] not in str(row)
     assert await KeyStore(store).get(key.id) == key

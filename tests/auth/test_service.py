@@ -17,6 +17,7 @@ from tilld.errors import InvalidRequest, NotFound, PermissionDenied, Unauthentic
 from tilld.grpc_api import messages
 from tilld.invoices.repository import Store
 from tilld.storage.database import open_database
+from tilld.storage.statements import Bound
 
 ADMIN = Caller("boss", frozenset({Scope.ADMIN}), key_id="ADMINADMINAD")
 
@@ -132,7 +133,8 @@ async def test_a_type_is_what_a_terminal_can_show(keyring, kind):
 async def test_one_strange_row_leaves_all_keys_listed_and_can_be_revoked(store, keyring, damage):
     """The key itself still opens what it did, until it is revoked."""
     (strange, token), (plain, _) = await made(keyring), await made(keyring)
-    await store.write(lambda do: do.execute(f"UPDATE keys SET {damage} WHERE id = '{strange.id}'"))
+    damaging = Bound(f"UPDATE keys SET {damage} WHERE id = '{strange.id}'")
+    await store.write(lambda do: do.execute(damaging))
 
     listed = await keyring.page("", 1)
     listed += await keyring.page(listed[-1].id, 1)

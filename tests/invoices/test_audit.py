@@ -12,6 +12,7 @@ from tilld.invoices.audit import Doctor
 from tilld.invoices.invoice import Invoice, Status
 from tilld.invoices.totals import Totals
 from tilld.lightningd.rpc import Pipeline
+from tilld.storage.statements import Bound
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ async def examine(till, *, repair=False):
 def damage(till, statement):
     """Do what no program should."""
     with till.store.database.atomic():
-        till.store._do.execute(statement)
+        till.store._do.execute(Bound(statement))
 
 
 def found(report):

@@ -14,6 +14,7 @@ from tests.support.scripted_node import result, scripted_node
 from tests.support.till import Parts
 from tilld.invoices import follower as follower_module
 from tilld.invoices.invoice import Invoice, Status
+from tilld.storage.nodes import NodeStore
 
 
 @pytest.fixture
@@ -101,8 +102,8 @@ async def test_another_node_has_a_cursor_of_its_own(till, tmp_path, capsys):
                 await lightningd.pay(second.bolt11)
                 assert (await changes.next()).status is Status.PAID
             assert await till.status(first[2]) is Status.UNPAID
-            assert await till.store.updated_index(second.node_id) == 1
-            assert await till.store.updated_index(first[0].node_id) == 2
+            assert await NodeStore(till.store).updated_index(second.node_id, "invoices") == 1
+            assert await NodeStore(till.store).updated_index(first[0].node_id, "invoices") == 2
     [told] = [line for line in capsys.readouterr().out.splitlines() if "[error" in line]
     assert "another node answers than before" in told
     assert f"before={first[0].node_id}" in told
@@ -115,7 +116,7 @@ async def test_what_another_till_settled_before_we_followed_is_told(till, tmp_pa
         invoice = await till.create()
         await lightningd.pay(invoice.bolt11)
         with till.hub.subscribe(invoice.invoice_id) as changes:
-            await till.store.remember_node(await till.node.info(), datetime.now(UTC))
+            await NodeStore(till.store).remember(await till.node.info(), datetime.now(UTC))
             await till.store.settle(invoice.node_id, [paid(invoice)], 1)
 
             async with till.following():
@@ -152,14 +153,14 @@ async def test_what_another_node_says_is_not_settled(till, tmp_path):
         await till.followed(OTHER_ID, 1)
 
     assert await till.status(invoice) is Status.UNPAID
-    assert await till.store.updated_index(NODE_ID) == 0
+    assert await NodeStore(till.store).updated_index(NODE_ID, "invoices") == 0
 
 
 async def test_a_node_that_has_forgotten_updates_is_read_from_the_start(till, tmp_path):
     """Restored from an old backup: its next updates have numbers that were followed already."""
     async with simulated_node(tmp_path) as lightningd:
         info = await till.node.info()
-        await till.store.remember_node(info, datetime.now(UTC))
+        await NodeStore(till.store).remember(info, datetime.now(UTC))
         await till.store.settle(info.id, [], 100)
         invoice = await till.create()
 

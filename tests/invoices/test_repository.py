@@ -19,6 +19,8 @@ from tilld.invoices.repository import Store
 from tilld.invoices.totals import Totals
 from tilld.lightningd.info import NodeAddress, NodeInfo
 from tilld.storage.database import close_database, open_database
+from tilld.storage.nodes import NodeStore
+from tilld.storage.statements import Bound
 
 NODE = NodeInfo(
     NODE_ID,
@@ -121,7 +123,7 @@ async def test_a_bad_row_does_not_fail_the_others_of_its_batch(store):
 async def test_a_payment_is_settled_once(store):
     """What the node says twice is written and counted once."""
     invoice = await store.add(an_invoice())
-    await store.remember_node(NODE, NOON)
+    await NodeStore(store).remember(NODE, NOON)
 
     changed = await store.settle(NODE_ID, [paid(invoice, 6000)], 1)
     again = await store.settle(NODE_ID, [paid(invoice, 6000)], 1)
@@ -191,14 +193,14 @@ async def test_another_nodes_word_does_not_count(store):
 
 async def test_how_far_a_node_was_followed_is_kept_with_what_it_settled(store, database_url):
     """Each node has its own cursor, and a new one begins at 0."""
-    assert await store.updated_index(NODE_ID) == 0
-    await store.remember_node(NODE, NOON)
+    assert await NodeStore(store).updated_index(NODE_ID, "invoices") == 0
+    await NodeStore(store).remember(NODE, NOON)
 
     await store.settle(NODE_ID, [], 41)
-    await store.remember_node(NODE, NOON + timedelta(hours=1))
+    await NodeStore(store).remember(NODE, NOON + timedelta(hours=1))
 
-    assert await store.updated_index(NODE_ID) == 41
-    assert await store.updated_index("03" + "cd" * 32) == 0
+    assert await NodeStore(store).updated_index(NODE_ID, "invoices") == 41
+    assert await NodeStore(store).updated_index("03" + "cd" * 32, "invoices") == 0
 
 
 async def test_overdue_are_the_open_ones_whose_time_was_over_before(store):
@@ -215,12 +217,12 @@ async def test_overdue_are_the_open_ones_whose_time_was_over_before(store):
 
 async def test_the_node_that_was_seen_last_is_remembered(store):
     other = replace(NODE, id="03" + "cd" * 32)
-    assert await store.last_node() is None
+    assert await NodeStore(store).last() is None
 
-    await store.remember_node(NODE, NOON)
-    await store.remember_node(other, NOON + timedelta(seconds=1))
+    await NodeStore(store).remember(NODE, NOON)
+    await NodeStore(store).remember(other, NOON + timedelta(seconds=1))
 
-    assert await store.last_node() == other
+    assert await NodeStore(store).last() == other
 
 
 async def test_everything_is_still_there_after_a_restart(store, database_url):
@@ -236,7 +238,7 @@ async def test_everything_is_still_there_after_a_restart(store, database_url):
 
 async def test_a_failing_database_is_unavailable(store):
     """And tells nothing of the inside."""
-    await store.write(lambda do: do.execute("DROP TABLE tallies"))
+    await store.write(lambda do: do.execute(Bound("DROP TABLE tallies")))
 
     with pytest.raises(Unavailable, match="^the store is unavailable"):
         await store.totals()
@@ -249,7 +251,7 @@ async def test_after_a_read_that_fails_the_next_one_is_of_the_present(tmp_path):
     store = Store(open_database(f"sqlite:///{tmp_path / 'till.db'}"))
     damaged, sound = await store.add(an_invoice()), await store.add(an_invoice())
     no_text = "UPDATE invoices SET description = CAST(x'ff' AS TEXT) WHERE id = ?"
-    await store.write(lambda do: do.execute(no_text, damaged.id))
+    await store.write(lambda do: do.execute(Bound(no_text, [damaged.id])))
 
     with pytest.raises(Unavailable) as held:
         await store.get(damaged.invoice_id)
@@ -280,7 +282,7 @@ def test_a_database_without_a_place_is_refused(url):
 
 async def test_a_database_of_a_newer_till_is_refused(store, database_url):
     statement = "INSERT INTO schema_migration (name, applied) VALUES ('9999_future', '2030-01-01')"
-    await store.write(lambda do: do.execute(statement))
+    await store.write(lambda do: do.execute(Bound(statement)))
 
     with pytest.raises(OperatorError, match="9999_future"):
         open_database(database_url)

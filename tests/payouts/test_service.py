@@ -33,6 +33,7 @@ from tilld.lightningd.errors import MayExist
 from tilld.payouts.follower import PaymentFollower
 from tilld.payouts.invreq import InvreqTerms, PaymentPart, PayoutLimits
 from tilld.payouts.service import OnItsWay, Payouts
+from tilld.storage.nodes import NodeStore
 
 CASHIER = Caller("cashier", frozenset({Scope.PAYOUTS}), key_id="kkkkkkkkkkkk")
 ANY_SUM = PayoutLimits(10**15, None, may_disable=True)
@@ -342,7 +343,7 @@ async def test_what_is_collected_is_settled_with_its_volume(till, theirs):
     assert kept == counted == {Creator("cashier", CASHIER.key_id): Totals(0, 0, 0, 3700)}
     await till.store.recount()
     assert await till.store.totals() == Totals(0, 0, 0, 3700)
-    assert await till.payouts.store.updated_index(node_id) == 2
+    assert await NodeStore(till.store).updated_index(node_id, "sendpays") == 2
     assert await till.offered() == 4000
 
 
@@ -492,7 +493,7 @@ async def test_a_node_that_has_forgotten_payments_is_read_from_the_start(till, t
         await theirs.result("sendinvoice", invreq=offer.bolt12, label="x")
         await till.until(offer, used=True)
 
-    assert await till.payouts.store.updated_index(offer.node_id) == 1
+    assert await NodeStore(till.store).updated_index(offer.node_id, "sendpays") == 1
 
 
 def test_the_amount_of_one_request_has_a_limit():

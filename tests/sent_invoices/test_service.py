@@ -36,6 +36,7 @@ from tilld.invoices.importer import Importing
 from tilld.invoices.invoice import Status
 from tilld.sent_invoices import recovery
 from tilld.sent_invoices.attempt import FIRST_ATTEMPT_SECONDS, State
+from tilld.storage.statements import Bound
 
 
 @pytest.fixture
@@ -249,7 +250,7 @@ async def test_messages_are_paced(tmp_path: Path, database_url: str) -> None:
             )
 
             assert {each.invoice.status for each in sent} == {Status.PAID}
-            assert await till.store.read("SELECT MAX(attempt) FROM sendings") == [(1,)]
+            assert await till.store.read(Bound("SELECT MAX(attempt) FROM sendings")) == [(1,)]
             await check(till, pair, paid=8)
 
 

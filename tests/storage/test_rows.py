@@ -20,7 +20,9 @@ from tilld.payouts.invreq import Invreq, InvreqTerms, NodeInvreq, PayoutLimits
 from tilld.payouts.repository import PayoutStore
 from tilld.sent_invoices.attempt import SendAttempt, SendTerms
 from tilld.sent_invoices.repository import AttemptStore
+from tilld.storage.nodes import NodeStore
 from tilld.storage.rows import Rows
+from tilld.storage.statements import Bound
 
 CASHIER = Creator("cashier", "kkkkkkkkkkkk")
 NO_LIMITS = PayoutLimits(10**15, None, may_disable=True)
@@ -40,7 +42,7 @@ async def damage(till, table, change, where):
     is_sqlite = isinstance(till.store.database, peewee.SqliteDatabase)
     if not is_sqlite and ("'much'" in change or "'noon'" in change):
         pytest.skip("PostgreSQL keeps no value of another type")
-    await till.store.write(lambda do: do.execute(f"UPDATE {table} SET {change} WHERE {where}"))
+    await till.store.write(lambda do: do.execute(Bound(f"UPDATE {table} SET {change} WHERE {where}")))
 
 
 def rows_logged(events):
@@ -181,16 +183,18 @@ async def test_a_node_that_cannot_be_read_keeps_nobody_from_following(till, tmp_
     """It is remembered anew."""
     async with simulated_node(tmp_path) as lightningd:
         node = await till.node.info()
-        await till.store.remember_node(node, NOON)
+        await NodeStore(till.store).remember(node, NOON)
         await damage(till, "nodes", f"info = '{info}'", "1 = 1")
-        assert await till.store.last_node() is None
+        assert await NodeStore(till.store).last() is None
         async with till.following():
             invoice = await till.create()
             with till.hub.subscribe(invoice.invoice_id) as changes:
                 await lightningd.pay(invoice.bolt11)
                 await changes.next()
 
-        assert (await till.store.last_node()).id == node.id
+        remembered = await NodeStore(till.store).last()
+        assert remembered
+        assert remembered.id == node.id
 
 
 @pytest.mark.parametrize("seconds", [-(2**62), 2**62])

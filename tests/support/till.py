@@ -21,6 +21,7 @@ from tilld.sent_invoices.lightningd import SentInvoiceNode
 from tilld.sent_invoices.repository import AttemptStore
 from tilld.sent_invoices.service import SentInvoices
 from tilld.storage.database import open_database
+from tilld.storage.nodes import NodeStore
 
 
 class Parts:
@@ -78,7 +79,7 @@ class Parts:
     async def followed(self, node_id: str, updated_index: int) -> None:
         """Wait until the store says that a node was followed that far."""
         async with asyncio.timeout(10):
-            while await self.store.updated_index(node_id) < updated_index:
+            while await NodeStore(self.store).updated_index(node_id, "invoices") < updated_index:
                 await asyncio.sleep(0.01)
 
     async def close(self) -> None:

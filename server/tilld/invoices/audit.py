@@ -12,6 +12,7 @@ from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
 from tilld.invoices.totals import Totals
 from tilld.runtime.progress import Progress
+from tilld.storage.nodes import NodeStore
 
 # What a running Till needs to settle what has just happened.
 SETTLING_SECONDS = 1.0
@@ -81,7 +82,7 @@ class Doctor:
         """
         report = Report(await self._node.identity())
         report.updated_index = await self._node.latest("updated")
-        report.followed = await self._store.updated_index(report.node_id)
+        report.followed = await NodeStore(self._store).updated_index(report.node_id, "invoices")
         suspects, met = await self._read_node(report)
         suspects |= await self._read_store(report, met)
         for _ in range(LOOKS):

@@ -12,6 +12,7 @@ from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
 from tilld.runtime.progress import Progress
 from tilld.runtime.retry import retry_forever
+from tilld.storage.nodes import NodeStore
 
 log = structlog.get_logger()
 
@@ -36,6 +37,7 @@ class Follower:
     ) -> None:
         self._node = node
         self._store = store
+        self._nodes = NodeStore(store)
         self._hub = hub
         self._clock = clock
         self.is_following = False
@@ -51,16 +53,16 @@ class Follower:
 
     async def _follow(self) -> None:
         info = await self._node.info()
-        before = await self._store.last_node()
+        before = await self._nodes.last()
         if before and before.id != info.id:
             log.error(
                 "another node answers than before: invoices of that one stay as they are until it is back",
                 node_id=info.id,
                 before=before.id,
             )
-        await self._store.remember_node(info, self._clock())
+        await self._nodes.remember(info, self._clock())
         # Since we began, not since another process on this store went on: our watchers wait for us.
-        followed = self._followed.setdefault(info.id, await self._store.updated_index(info.id))
+        followed = self._followed.setdefault(info.id, await self._nodes.updated_index(info.id, "invoices"))
         latest = await self._node.latest("updated")
         if latest < followed:
             log.error("the node has forgotten updates; reading all again", followed=followed, latest=latest)

@@ -1,13 +1,11 @@
-"""What Till remembers: invoices, the nodes it followed, the totals. Speaks domain objects."""
+"""What Till remembers: invoices and the totals. Speaks domain objects."""
 
-import dataclasses
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import compress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import peewee
 import structlog
@@ -16,15 +14,14 @@ from tilld.auth.caller import Creator
 from tilld.errors import Internal
 from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, InvoiceUpdate
-from tilld.invoices.sql import INVOICES, NODES
+from tilld.invoices.sql import INVOICES
 from tilld.invoices.totals import Totals
 from tilld.invoices.transactions import InvoiceTransactions
-from tilld.lightningd.info import NodeInfo
 from tilld.runtime.observer import NOBODY, Observer
 from tilld.runtime.ttl_cache import TTLCache
 from tilld.storage.executor import PAGE, Executor
 from tilld.storage.group_commit import GroupCommit
-from tilld.storage.statements import Transactions, padded
+from tilld.storage.statements import Bound, Statement, Transactions, padded
 
 log = structlog.get_logger()
 
@@ -62,19 +59,19 @@ class Store(Executor):
 
     async def get(self, invoice_id: str) -> Invoice | None:
         """Find an invoice by its public id."""
-        return await self._find(self._sql.by_invoice_id, invoice_id)
+        return await self._find(self._sql.by_invoice_id(invoice_id=invoice_id))
 
     async def get_by_id(self, internal_id: str) -> Invoice | None:
         """Find an invoice by its internal id."""
-        return await self._find(self._sql.by_id, internal_id)
+        return await self._find(self._sql.by_id(id=internal_id))
 
     async def get_by_label(self, username: str, label: str) -> Invoice | None:
         """Find a user's invoice by its label."""
-        return await self._find(self._sql.by_label, username, label)
+        return await self._find(self._sql.by_label(username=username, label=label))
 
     async def get_by_payment_hash(self, payment_hash: str) -> Invoice | None:
         """Find an invoice by its payment hash."""
-        return await self._find(self._sql.by_payment_hash, payment_hash)
+        return await self._find(self._sql.by_payment_hash(payment_hash=payment_hash))
 
     async def get_many(self, invoice_ids: Sequence[str]) -> list[Invoice]:
         """Find those that are there of at most 1000 invoices, in any order."""
@@ -87,7 +84,7 @@ class Store(Executor):
     async def pages(self) -> AsyncIterator[tuple[list[Invoice], int]]:
         """Yield all invoices by internal id, at most 1000 at a time, and how many rows were unreadable."""
         after_id = ""
-        while rows := await self.read(self._sql.after_id, after_id, PAGE):
+        while rows := await self.read(self._sql.after_id(id=after_id, limit=PAGE)):
             invoices = INVOICES.all(rows)
             yield invoices, len(rows) - len(invoices)
             after_id = rows[-1][0]
@@ -107,22 +104,9 @@ class Store(Executor):
 
     async def overdue(self, node_id: str, expired_before: datetime) -> list[Invoice]:
         """Open invoices of a node whose time was over before then; at most 1000, the oldest first."""
-        rows = await self.read(self._sql.overdue, node_id, unix_seconds(expired_before), PAGE)
-        return INVOICES.all(rows)
-
-    async def updated_index(self, node_id: str) -> int:
-        """How far a node's updates were followed; 0 for a node that was never seen."""
-        rows = await self.read(self._sql.updated_index, node_id)
-        return rows[0][0] if rows else 0
-
-    async def remember_node(self, info: NodeInfo, seen_at: datetime) -> None:
-        """Keep what a node says of itself, for when it is offline."""
-        facts = (json.dumps(dataclasses.asdict(info)), unix_seconds(seen_at))
-        await self.write(lambda _: self._do.remember_node(info.id, *facts))
-
-    async def last_node(self) -> NodeInfo | None:
-        """The node that was seen last, as it was then; None where that cannot be read."""
-        return next(iter(NODES.all(await self.read(self._sql.last_node, 1))), None)
+        before = unix_seconds(expired_before)
+        overdue = self._sql.overdue(node_id=node_id, before=before, limit=PAGE)
+        return INVOICES.all(await self.read(overdue))
 
     async def totals(self, username: str | None = None) -> Totals:
         """The totals of a user, or of all. They are kept, not counted.
@@ -134,22 +118,22 @@ class Store(Executor):
         if totals := self._totals.get(name):
             return totals
         asked_at = time.monotonic()
-        of_user = (self._sql.tallies_of_user, username)
-        rows = await (self.read(self._sql.tallies) if username is None else self.read(*of_user))
+        sql = self._sql
+        rows = await self.read(sql.tallies() if username is None else sql.tallies_of_user(username=username))
         totals = Totals.sum(Totals(*row) for row in rows)
         self._totals.keep(name, totals, asked_at)
         return totals
 
     async def open_invoices(self, creator: Creator) -> int:
         """How many invoices of theirs are neither paid nor expired."""
-        rows = await self.read(self._sql.open_invoices, *creator)
+        rows = await self.read(self._sql.open_invoices(**creator._asdict()))
         return rows[0][0] if rows else 0
 
     async def audit(self) -> tuple[dict[Creator, Totals], dict[Creator, Totals]]:
         """The totals as they are kept, and as they are if all invoices are counted now."""
         kept: dict[Creator, Totals] = {}
         counted: dict[Creator, Totals] = {}
-        for username, key_id, *figures, is_counted in await self.read(self._sql.audit):
+        for username, key_id, *figures, is_counted in await self.read(self._sql.audit()):
             (counted if is_counted else kept)[Creator(username, key_id)] = Totals(*map(int, figures))
         return kept, counted
 
@@ -179,11 +163,11 @@ class Store(Executor):
             )
         return are_new
 
-    async def _find(self, sql: str, *values: Any) -> Invoice | None:
-        return INVOICES.first(await self.read(sql, *values))
+    async def _find(self, statement: Bound) -> Invoice | None:
+        return INVOICES.first(await self.read(statement))
 
-    async def _find_many(self, statement: Callable[[int], str], keys: Sequence[str]) -> list[Invoice]:
+    async def _find_many(self, statement: Callable[[int], Statement], keys: Sequence[str]) -> list[Invoice]:
         if not keys:
             return []
         values = padded(keys)
-        return INVOICES.all(await self.read(statement(len(values)), *values))
+        return INVOICES.all(await self.read(statement(len(values))(values=values)))

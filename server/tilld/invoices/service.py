@@ -22,6 +22,7 @@ from tilld.invoices.terms import InvoiceTerms
 from tilld.invoices.totals import Totals
 from tilld.lightningd.errors import MayExist
 from tilld.lightningd.info import NodeInfo
+from tilld.storage.nodes import NodeStore
 
 log = structlog.get_logger()
 
@@ -55,6 +56,7 @@ class Invoices:
         clock: Clock = utc_now,
     ) -> None:
         self._store = store
+        self._nodes = NodeStore(store)
         self._node = node
         self._hub = hub
         self._limits = limits
@@ -172,7 +174,7 @@ class Invoices:
         try:
             return Info(totals, online=True, node=await self._node.recent_info(INFO_SECONDS))
         except TillError:
-            return Info(totals, online=False, node=self._node.last_info or await self._store.last_node())
+            return Info(totals, online=False, node=self._node.last_info or await self._nodes.last())
 
     async def _still_there(self, invoice: Invoice) -> Invoice:
         """An invoice of an earlier order, with the node's word if it is open and the node can be asked.

@@ -1,40 +1,39 @@
-"""The store's SQL: written by Peewee, compiled once, since building a query costs more than running it."""
+"""The SQL of invoices and totals."""
 
-import json
 from functools import cache, partial
 from typing import Any
 
 import peewee
 
-from tilld.formats.times import stored_time, unix_seconds
 from tilld.invoices.invoice import Invoice, Payment
 from tilld.invoices.totals import MAX_VOLUME_MSAT
-from tilld.lightningd.info import NodeInfo
 from tilld.storage.rows import Rows
-from tilld.storage.statements import compiled
+from tilld.storage.statements import Statement, compiled, param, param_list, params, whole_rows
 from tilld.storage.tables import InvoiceTable, NodeTable, PayoutTable, TallyTable, TillTable
 
 
 class InvoiceSQL:
-    """SQL in the dialect of a database. Its parameters come in the order of the columns named."""
+    """Statements in the dialect of a database."""
 
     def __init__(self, database: peewee.Database) -> None:
         self._database = database
         with database.bind_ctx([InvoiceTable, NodeTable, PayoutTable, TallyTable, TillTable]):
             invoices = InvoiceTable.select()
-            self.by_invoice_id = compiled(invoices.where(InvoiceTable.invoice_id == ""))
-            self.by_id = compiled(invoices.where(InvoiceTable.id == ""))
-            self.by_label = compiled(invoices.where(InvoiceTable.username == "", InvoiceTable.label == ""))
-            self.by_payment_hash = compiled(invoices.where(InvoiceTable.payment_hash == ""))
+            self.by_invoice_id = compiled(invoices.where(InvoiceTable.invoice_id == param("invoice_id")))
+            self.by_id = compiled(invoices.where(InvoiceTable.id == param("id")))
+            of_label = (InvoiceTable.username == param("username")) & (InvoiceTable.label == param("label"))
+            self.by_label = compiled(invoices.where(of_label))
+            of_payment_hash = InvoiceTable.payment_hash == param("payment_hash")
+            self.by_payment_hash = compiled(invoices.where(of_payment_hash))
             overdue = invoices.where(
-                InvoiceTable.node_id == "",
+                InvoiceTable.node_id == param("node_id"),
                 InvoiceTable.paid_at.is_null(),
                 ~InvoiceTable.expired,
-                InvoiceTable.expires_at < 0,
-            )
-            self.overdue = compiled(overdue.order_by(InvoiceTable.expires_at).limit(1))
-            self.after_id = compiled(invoices.where(InvoiceTable.id > "").order_by(InvoiceTable.id).limit(1))
-            self.secret = compiled(TillTable.select(TillTable.secret))
+                InvoiceTable.expires_at < param("before"),
+            ).order_by(InvoiceTable.expires_at)
+            self.overdue = compiled(overdue.limit(param("limit")))
+            after_id = invoices.where(InvoiceTable.id > param("id")).order_by(InvoiceTable.id)
+            self.after_id = compiled(after_id.limit(param("limit")))
             figures = (
                 TallyTable.invoices,
                 TallyTable.open_invoices,
@@ -42,58 +41,57 @@ class InvoiceSQL:
                 TallyTable.volume_out_msat,
             )
             self.tallies = compiled(TallyTable.select(*figures))
-            self.tallies_of_user = compiled(TallyTable.select(*figures).where(TallyTable.username == ""))
-            tally = (TallyTable.username == "") & (TallyTable.key_id == "")
+            of_user = TallyTable.username == param("username")
+            self.tallies_of_user = compiled(TallyTable.select(*figures).where(of_user))
+            tally = of_user & (TallyTable.key_id == param("key_id"))
             self.open_invoices = compiled(TallyTable.select(TallyTable.open_invoices).where(tally))
             self.add_to_tally = compiled(_add_to_tally(database))
             kept = TallyTable.select(TallyTable.username, TallyTable.key_id, *figures, peewee.SQL("0"))
             self.audit = compiled(kept.union_all(_counted(peewee.SQL("1"))))
             self.forget_tallies = compiled(TallyTable.delete())
             self.recount = compiled(TallyTable.insert_from(_counted(), TallyTable._meta.sorted_fields))
-            self.updated_index = compiled(NodeTable.select(NodeTable.updated_index).where(NodeTable.id == ""))
-            self.follow = compiled(NodeTable.update(updated_index=0).where(NodeTable.id == ""))
-            self.last_node = compiled(NodeTable.select().order_by(NodeTable.seen_at.desc()).limit(1))
-            self.add_node = compiled(
-                NodeTable.insert(id="", updated_index=0, info="", seen_at=0).on_conflict_ignore()
-            )
-            self.see_node = compiled(NodeTable.update(info="", seen_at=0).where(NodeTable.id == ""))
         self.add_invoices = cache(self._add_invoices)
         self.pay = cache(self._pay)
         self.expire = cache(self._expire)
         self.by_invoice_ids = cache(partial(self._by_any, InvoiceTable.invoice_id))
         self.by_payment_hashes = cache(partial(self._by_any, InvoiceTable.payment_hash))
 
-    def _add_invoices(self, count: int) -> str:
-        row = dict.fromkeys(InvoiceTable._meta.sorted_fields, 0)
+    def _add_invoices(self, count: int) -> Statement:
         with self._database.bind_ctx([InvoiceTable]):
-            return compiled(
-                InvoiceTable.insert_many([row] * count).on_conflict_ignore().returning(InvoiceTable.id)
-            )
+            add = InvoiceTable.insert_many(whole_rows(InvoiceTable, count)).on_conflict_ignore()
+            return compiled(add.returning(InvoiceTable.id))
 
-    def _by_any(self, column: peewee.Field, count: int) -> str:
+    def _by_any(self, column: peewee.Field, count: int) -> Statement:
         with self._database.bind_ctx([InvoiceTable]):
-            return compiled(InvoiceTable.select().where(column.in_([""] * count)))
+            return compiled(InvoiceTable.select().where(column.in_(param_list("values", count))))
 
-    def _pay(self, count: int) -> str:
-        columns = ("payment_hash", "pay_index", "amount_received_msat", "paid_at")
-        seen = peewee.CTE("seen", peewee.ValuesList([("", 0, 0, 0)] * count), columns=columns)
-        return self._settle(count, seen, {name: getattr(seen.c, name) for name in columns[1:]})
+    def _pay(self, count: int) -> Statement:
+        seen = _seen(count, "payment_hash", *Payment._fields)
+        return self._settle(count, seen, {name: getattr(seen.c, name) for name in Payment._fields})
 
-    def _expire(self, count: int) -> str:
-        seen = peewee.CTE("seen", peewee.ValuesList([("",)] * count), columns=("payment_hash",))
+    def _expire(self, count: int) -> Statement:
+        seen = _seen(count, "payment_hash")
         # Wrapped, or PostgreSQL would go through the index of all that is open to find these.
         still_open = peewee.fn.COALESCE(~InvoiceTable.expired, peewee.SQL("FALSE"))
         return self._settle(count, seen, {"expired": True}, still_open)
 
-    def _settle(self, count: int, seen: Any, facts: dict[str, Any], *still: Any) -> str:
+    def _settle(self, count: int, seen: Any, facts: dict[str, Any], *still: Any) -> Statement:
         # Said twice: without the list, PostgreSQL may read the whole table.
-        these = InvoiceTable.payment_hash.in_([""] * count) & (
+        these = InvoiceTable.payment_hash.in_(param_list("payment_hash", count)) & (
             InvoiceTable.payment_hash == seen.c.payment_hash
         )
         with self._database.bind_ctx([InvoiceTable]):
             update = InvoiceTable.update(facts).from_(seen).with_cte(seen)
-            settled = update.where(these, InvoiceTable.node_id == "", InvoiceTable.paid_at.is_null(), *still)
+            settled = update.where(
+                these, InvoiceTable.node_id == param("node_id"), InvoiceTable.paid_at.is_null(), *still
+            )
             return compiled(settled.returning(InvoiceTable))
+
+
+def _seen(count: int, *columns: str) -> peewee.CTE:
+    """What the node said, as a table."""
+    rows = [[param(column, at) for column in columns] for at in range(count)]
+    return peewee.CTE("seen", peewee.ValuesList(rows), columns=columns)
 
 
 def _add_to_tally(database: peewee.Database) -> peewee.Query:
@@ -108,7 +106,7 @@ def _add_to_tally(database: peewee.Database) -> peewee.Query:
         for field in (TallyTable.volume_msat, TallyTable.volume_out_msat)
     }
     most = peewee.SQL(str(MAX_VOLUME_MSAT))
-    return TallyTable.insert(dict.fromkeys(TallyTable._meta.sorted_fields, 0)).on_conflict(
+    return TallyTable.insert(params(TallyTable)).on_conflict(
         conflict_target=[TallyTable.username, TallyTable.key_id],
         update={field: field + added for field, added in more.items()}
         | {field: least(field, most - added) + added for field, added in volumes.items()},
@@ -141,42 +139,4 @@ def _counted(*more: peewee.SQL) -> peewee.Query:
     return counted.group_by(both.c.username, both.c.key_id)
 
 
-def row_of(invoice: Invoice) -> tuple[Any, ...]:
-    """An invoice in the order of the table's columns."""
-    payment = invoice.payment
-    return (
-        invoice.id,
-        invoice.invoice_id,
-        invoice.username,
-        invoice.key_id,
-        invoice.label,
-        invoice.amount_msat,
-        invoice.description,
-        invoice.metadata,
-        invoice.node_id,
-        invoice.payment_hash,
-        invoice.bolt11,
-        unix_seconds(invoice.created_at),
-        unix_seconds(invoice.expires_at),
-        invoice.expired,
-        payment and payment.pay_index,
-        payment and payment.amount_received_msat,
-        payment and unix_seconds(payment.paid_at),
-    )
-
-
-def invoice_of(row: tuple[Any, ...]) -> Invoice:
-    """An invoice from its row. Raises ValueError for half a payment."""
-    *asked, created_at, expires_at, expired, pay_index, amount_received_msat, paid_at = row
-    payment = None
-    if paid_at is not None:
-        if pay_index is None or amount_received_msat is None:
-            raise ValueError("paid_at is there without pay_index and amount_received_msat")
-        payment = Payment(pay_index, amount_received_msat, stored_time(paid_at))
-    return Invoice(*(*asked, stored_time(created_at), stored_time(expires_at), payment, bool(expired)))
-
-
-INVOICES = Rows(InvoiceTable.invoice_id, invoice_of, lambda invoice: invoice.type)
-
-
-NODES = Rows(NodeTable.id, lambda row: NodeInfo.from_json(json.loads(row[2])))
+INVOICES = Rows(InvoiceTable.invoice_id, Invoice, lambda invoice: invoice.type)

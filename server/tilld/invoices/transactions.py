@@ -1,7 +1,7 @@
 """What the store does to its database, on the calling thread: each wholly, or not at all."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, compress
 from typing import Any
 
@@ -10,9 +10,11 @@ import peewee
 from tilld.auth.caller import Creator
 from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
-from tilld.invoices.sql import INVOICES, InvoiceSQL, row_of
+from tilld.invoices.sql import INVOICES, InvoiceSQL
 from tilld.invoices.totals import Totals
-from tilld.storage.statements import Transactions, padded
+from tilld.lightningd.node import Subsystem
+from tilld.storage.nodes import Cursors
+from tilld.storage.statements import Bound, Statement, Transactions, padded
 
 # More in one statement, and PostgreSQL spends its time on holding each against all.
 SETTLED_AT_ONCE = 64
@@ -24,12 +26,14 @@ class InvoiceTransactions(Transactions):
     def __init__(self, database: peewee.Database) -> None:
         super().__init__(database)
         self.sql = InvoiceSQL(database)
+        self._cursors = Cursors(database)
 
     def add(self, invoices: list[Invoice]) -> list[bool]:
         """Insert many; tells for each whether it is new."""
-        values = [value for invoice in invoices for value in row_of(invoice)]
+        values = tuple(chain.from_iterable(map(INVOICES.row, invoices)))
         with self._database.atomic():
-            added = {row[0] for row in self.rows(self.sql.add_invoices(len(invoices)), *values)}
+            add = self.sql.add_invoices(len(invoices))
+            added = {invoice_id for (invoice_id,) in self.rows(add(values=values))}
             are_new = [invoice.id in added for invoice in invoices]
             self.add_to_totals(Totals.created, compress(invoices, are_new))
         return are_new
@@ -37,8 +41,8 @@ class InvoiceTransactions(Transactions):
     def adopt(self, invoices: Sequence[Invoice]) -> list[Invoice]:
         """Insert many with what became of them; returns those that were not there."""
         with self._database.atomic():
-            statement = self.sql.add_invoices(1)
-            added = [each for each in invoices if self.rows(statement, *row_of(each))]
+            add = self.sql.add_invoices(1)
+            added = [each for each in invoices if self.rows(add(values=INVOICES.row(each)))]
             self.add_to_totals(Totals.created, added)
         return added
 
@@ -47,43 +51,47 @@ class InvoiceTransactions(Transactions):
         with self._database.atomic():
             if not isinstance(self._database, peewee.SqliteDatabase):
                 # Who added an invoice before is seen by the next statements, others wait.
-                self.execute("LOCK TABLE tallies IN EXCLUSIVE MODE")
-            self.execute(self.sql.forget_tallies)
-            self.execute(self.sql.recount)
+                self.execute(Bound("LOCK TABLE tallies IN EXCLUSIVE MODE"))
+            self.execute(self.sql.forget_tallies())
+            self.execute(self.sql.recount())
 
     def settle(self, node_id: str, seen: Sequence[InvoiceUpdate], updated_index: int | None) -> list[Invoice]:
         """Write down what a node said, and how far it was followed; returns the invoices that it changed."""
-        expired = [(each.payment_hash,) for each in seen if each.status is Status.EXPIRED]
+        expired = [{"payment_hash": each.payment_hash} for each in seen if each.status is Status.EXPIRED]
         paid = [
-            (
-                each.payment_hash,
-                payment.pay_index,
-                payment.amount_received_msat,
-                unix_seconds(payment.paid_at),
-            )
+            {
+                "payment_hash": each.payment_hash,
+                "pay_index": payment.pay_index,
+                "amount_received_msat": payment.amount_received_msat,
+                "paid_at": unix_seconds(payment.paid_at),
+            }
             for each in seen
             if (payment := each.payment)
         ]
         with self._database.atomic():
             if updated_index is not None:
                 # First: of several who follow one node, the others wait here, before they lock any invoice.
-                self.execute(self.sql.follow, updated_index, node_id)
+                self.follow(node_id, "invoices", updated_index)
             changed = [
                 *self._changed(self.sql.pay, node_id, paid),
-                *self._changed(self.sql.expire, node_id, expired, True),
+                *self._changed(self.sql.expire, node_id, expired),
             ]
             self.add_to_totals(Totals.settled, changed)
         return changed
 
     def _changed(
-        self, statement: Callable[[int], str], node_id: str, facts: Sequence[tuple[Any, ...]], *values: Any
+        self, statement: Callable[[int], Statement], node_id: str, facts: Sequence[Mapping[str, Any]]
     ) -> Iterator[Invoice]:
         """Change the rows that these facts are of, if they are still open; gives those that it changed."""
         for start in range(0, len(facts), SETTLED_AT_ONCE):
             batch = padded(facts[start : start + SETTLED_AT_ONCE])
-            hashes = [payment_hash for payment_hash, *_ in batch]
-            rows = self.rows(statement(len(batch)), *chain(*batch), *values, *hashes, node_id)
-            yield from INVOICES.all(rows)
+            columns = {name: [each[name] for each in batch] for name in batch[0]}
+            yield from INVOICES.all(self.rows(statement(len(batch))(node_id=node_id, **columns)))
+
+    def follow(self, node_id: str, subsystem: Subsystem, updated_index: int) -> None:
+        """Keep how far a node was followed."""
+        follow = self._cursors.follow(node_id=node_id, subsystem=subsystem, updated_index=updated_index)
+        self.execute(follow)
 
     def add_to_totals(self, figures: Callable[[Invoice], Totals], invoices: Iterable[Invoice]) -> None:
         """Count what was done with invoices, in the transaction that does it."""
@@ -92,10 +100,4 @@ class InvoiceTransactions(Transactions):
             of_creators[invoice.creator].append(figures(invoice))
         # In an order: two transactions that each wait for the other's row would never end.
         for creator, totals in sorted(of_creators.items()):
-            self.execute(self.sql.add_to_tally, *creator, *Totals.sum(totals))
-
-    def remember_node(self, node_id: str, info: str, seen_at: int) -> None:
-        """Keep a node's getinfo, as JSON."""
-        with self._database.atomic():
-            self.execute(self.sql.add_node, node_id, 0, info, seen_at)
-            self.execute(self.sql.see_node, info, seen_at, node_id)
+            self.execute(self.sql.add_to_tally(**creator._asdict(), **Totals.sum(totals)._asdict()))

@@ -53,7 +53,7 @@ class PaymentFollower:
     async def _follow(self) -> None:
         await self._until_able()
         node_id = await self._node.identity()
-        followed = await self._store.updated_index(node_id)
+        followed = await self._payouts.followed(node_id)
         latest = await self._node.latest("updated", "sendpays")
         if latest < followed:
             log.error("the node has forgotten payments; reading all again", followed=followed, latest=latest)

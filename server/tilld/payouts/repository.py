@@ -11,8 +11,9 @@ from tilld.formats.times import unix_seconds
 from tilld.invoices.totals import MAX_VOLUME_MSAT, Totals
 from tilld.invoices.transactions import InvoiceTransactions
 from tilld.payouts.invreq import Invreq, NodeInvreq, PaymentPart, PayoutLimits, seconds_to_midnight
-from tilld.payouts.sql import INVREQS, PayoutSQL, place_of, row_of
+from tilld.payouts.sql import INVREQS, PayoutSQL, place_of
 from tilld.storage.executor import PAGE, Executor
+from tilld.storage.statements import Bound
 
 
 class PayoutStore:
@@ -25,23 +26,23 @@ class PayoutStore:
 
     async def get(self, invreq_id: str) -> Invreq | None:
         """Find one by the node's id."""
-        return await self._find(self._sql.by_invreq_id, invreq_id)
+        return await self._find(self._sql.by_invreq_id(invreq_id=invreq_id))
 
     async def get_by_id(self, internal_id: str) -> Invreq | None:
         """Find one by our id, which is its label at the node."""
-        return await self._find(self._sql.by_id, internal_id)
+        return await self._find(self._sql.by_id(id=internal_id))
 
     async def get_by_label(self, username: str, label: str) -> Invreq | None:
         """Find a user's by its label. The node may not have it yet."""
-        return await self._find(self._sql.by_label, username, label)
+        return await self._find(self._sql.by_label(username=username, label=label))
 
     async def page(self, username: str, after: Invreq | None, limit: int) -> list[Invreq]:
         """A page of a user's, the newest first, beyond one; one that is not full is the last."""
         page: list[Invreq] = []
-        beyond = (unix_seconds(after.created_at), after.id) if after else ()
+        beyond = {"created_at": unix_seconds(after.created_at), "id": after.id} if after else {}
         while len(page) < limit:
-            sql = self._sql.older if beyond else self._sql.newest
-            rows = await self._store.read(sql, username, *beyond, limit - len(page))
+            statement = self._sql.older if beyond else self._sql.newest
+            rows = await self._store.read(statement(username=username, limit=limit - len(page), **beyond))
             if not rows:
                 break
             page += INVREQS.all(rows)
@@ -76,33 +77,31 @@ class PayoutStore:
         """Write down what a node says of its payments, and how far it was followed; returns new payouts."""
         return await self._store.write(lambda _: self._do.settle_parts(node_id, parts, updated_index))
 
-    async def updated_index(self, node_id: str) -> int:
-        """How far a node's payments were followed; 0 for a node that was never seen."""
-        rows = await self._store.read(self._sql.updated_index, node_id)
-        return rows[0][0] if rows else 0
-
     async def begun(self, node_id: str, before: datetime) -> list[Invreq]:
         """Those that were begun before then, and that the node is not known to have; at most 1000."""
-        return await self._list(self._sql.begun, node_id, unix_seconds(before), PAGE)
+        begun = self._sql.begun(node_id=node_id, before=unix_seconds(before), limit=PAGE)
+        return await self._list(begun)
 
     async def expired(self, node_id: str, now: datetime) -> list[Invreq]:
         """Active ones whose time is over; at most 1000."""
-        return await self._list(self._sql.expired, node_id, unix_seconds(now), PAGE)
+        expired = self._sql.expired(node_id=node_id, now=unix_seconds(now), limit=PAGE)
+        return await self._list(expired)
 
     async def failed(self, node_id: str, before: datetime) -> list[Invreq]:
         """Active ones for a single use, the last payment of which failed before then; at most 1000."""
-        return await self._list(self._sql.failed, node_id, unix_seconds(before), PAGE)
+        failed = self._sql.failed(node_id=node_id, before=unix_seconds(before), limit=PAGE)
+        return await self._list(failed)
 
     async def offered_msat(self, key_id: str, day: int) -> int:
         """What a key has offered on a day (UTC, since 1970)."""
-        rows = await self._store.read(self._sql.offered, key_id, day)
+        rows = await self._store.read(self._sql.offered(key_id=key_id, day=day))
         return rows[0][0] if rows else 0
 
-    async def _find(self, sql: str, *values: str) -> Invreq | None:
-        return INVREQS.first(await self._store.read(sql, *values))
+    async def _find(self, statement: Bound) -> Invreq | None:
+        return INVREQS.first(await self._store.read(statement))
 
-    async def _list(self, sql: str, *values: str | int) -> list[Invreq]:
-        return INVREQS.all(await self._store.read(sql, *values))
+    async def _list(self, statement: Bound) -> list[Invreq]:
+        return INVREQS.all(await self._store.read(statement))
 
 
 class PayoutTransactions(InvoiceTransactions):
@@ -116,10 +115,10 @@ class PayoutTransactions(InvoiceTransactions):
         """Insert one and count it, or find the one that is there. Raises TooMany."""
         sql, day_msat = self.payout_sql, limits.day_msat
         with self._database.atomic():
-            if not self.rows(sql.intend, *row_of(invreq)):
-                return INVREQS.one(self.rows(sql.by_id, invreq.id)[0])
+            if not self.rows(sql.intend(values=INVREQS.row(invreq))):
+                return INVREQS.one(self.rows(sql.by_id(id=invreq.id))[0])
             left = (MAX_VOLUME_MSAT if day_msat is None else day_msat) - invreq.amount_msat
-            if not self.rows(sql.reserve, invreq.key_id, invreq.day, invreq.amount_msat, left):
+            if not self.rows(sql.reserve(**_offer(invreq), left=left)):
                 raise TooMany(
                     f"the key may offer {day_msat} msat a day (UTC), and too little of it is left for this: "
                     "try again tomorrow, or disable what is not needed",
@@ -129,16 +128,23 @@ class PayoutTransactions(InvoiceTransactions):
 
     def complete(self, internal_id: str, made: NodeInvreq) -> Invreq | None:
         """Fill in what the node has made, if it is not known yet; returns what is there."""
-        facts = (made.invreq_id, made.node_id, made.bolt12, made.active, made.used)
+        complete = self.payout_sql.complete(
+            id=internal_id,
+            invreq_id=made.invreq_id,
+            node_id=made.node_id,
+            bolt12=made.bolt12,
+            active=made.active,
+            used=made.used,
+        )
         with self._database.atomic():
-            self.execute(self.payout_sql.complete, *facts, internal_id)
-            rows = self.rows(self.payout_sql.by_id, internal_id)
+            self.execute(complete)
+            rows = self.rows(self.payout_sql.by_id(id=internal_id))
         return INVREQS.first(rows)
 
     def forget(self, invreq: Invreq) -> bool:
         """Delete one that the node is not known to have made, and count it no more."""
         with self._database.atomic():
-            forgotten = self.rows(self.payout_sql.forget, invreq.id)
+            forgotten = self.rows(self.payout_sql.forget(id=invreq.id))
             if forgotten:
                 self._give_back(invreq)
         return bool(forgotten)
@@ -146,8 +152,8 @@ class PayoutTransactions(InvoiceTransactions):
     def end(self, invreq: Invreq, *, used: bool, is_unpaid: bool) -> Invreq | None:
         """Make one inactive; if it was never paid, count it no more."""
         with self._database.atomic():
-            ended = self.rows(self.payout_sql.end, False, used, invreq.id)
-            if ended and is_unpaid and not self.rows(self.payout_sql.paid_for, invreq.id, 1):
+            ended = self.rows(self.payout_sql.end(id=invreq.id, used=used))
+            if ended and is_unpaid and not self.rows(self.payout_sql.paid_for(id=invreq.id)):
                 self._give_back(invreq)
         return INVREQS.first(ended)
 
@@ -158,16 +164,17 @@ class PayoutTransactions(InvoiceTransactions):
         payouts: list[tuple[Invreq, PaymentPart]] = []
         with self._database.atomic():
             # First: of several who follow one node, the others wait here.
-            self.execute(self.payout_sql.follow, node_id, updated_index)
+            self.follow(node_id, "sendpays", updated_index)
             for part in parts:
-                rows = self.rows(self.payout_sql.by_invreq_id, part.invreq_id) if part.invreq_id else []
+                by_invreq_id = self.payout_sql.by_invreq_id(invreq_id=part.invreq_id)
+                rows = self.rows(by_invreq_id) if part.invreq_id else []
                 payouts += [(invreq, part) for invreq in INVREQS.all(rows) if self._settle(invreq, part)]
             out: dict[Creator, int] = {}
             for invreq, part in payouts:
                 out[invreq.creator] = out.get(invreq.creator, 0) + part.amount_sent_msat
             for creator, msat in sorted(out.items()):
-                volume_out_msat = min(msat, MAX_VOLUME_MSAT)
-                self.execute(self.sql.add_to_tally, *creator, *Totals(volume_out_msat=volume_out_msat))
+                totals = Totals(volume_out_msat=min(msat, MAX_VOLUME_MSAT))
+                self.execute(self.sql.add_to_tally(**creator._asdict(), **totals._asdict()))
         return payouts
 
     def _settle(self, invreq: Invreq, part: PaymentPart) -> bool:
@@ -176,11 +183,23 @@ class PayoutTransactions(InvoiceTransactions):
             return False
         ended_at = unix_seconds(part.ended_at)
         if not part.is_complete:
-            self.execute(self.payout_sql.fail, ended_at, invreq.id, ended_at)
+            self.execute(self.payout_sql.fail(id=invreq.id, failed_at=ended_at))
             return False
-        self.execute(self.payout_sql.pay, False, True, invreq.id)
-        facts = (invreq.id, *invreq.creator, part.amount_sent_msat, ended_at)
-        return bool(self.rows(self.payout_sql.add_payout, part.payment_hash, part.created_index, *facts))
+        self.execute(self.payout_sql.pay(id=invreq.id))
+        add = self.payout_sql.add_payout(
+            payment_hash=part.payment_hash,
+            created_index=part.created_index,
+            invreq=invreq.id,
+            amount_sent_msat=part.amount_sent_msat,
+            paid_at=ended_at,
+            **invreq.creator._asdict(),
+        )
+        return bool(self.rows(add))
 
     def _give_back(self, invreq: Invreq) -> None:
-        self.execute(self.payout_sql.give_back, invreq.amount_msat, invreq.key_id, invreq.day)
+        self.execute(self.payout_sql.give_back(**_offer(invreq)))
+
+
+def _offer(invreq: Invreq) -> dict[str, str | int]:
+    """What an invoice request takes of the limit of its key."""
+    return {"key_id": invreq.key_id, "day": invreq.day, "msat": invreq.amount_msat}

@@ -1,122 +1,82 @@
-"""The SQL of invoice requests, compiled once, as in `statements`."""
+"""The SQL of invoice requests, what was paid for them, and what keys have offered."""
 
 from typing import Any
 
 import peewee
 
-from tilld.formats.times import stored_time, unix_seconds
 from tilld.payouts.invreq import Invreq
+from tilld.storage.mapper import Row
 from tilld.storage.rows import Rows
-from tilld.storage.statements import compiled
-from tilld.storage.tables import BudgetTable, InvreqTable, PaymentCursorTable, PayoutTable
+from tilld.storage.statements import compiled, param, params, whole_rows
+from tilld.storage.tables import BudgetTable, InvreqTable, PayoutTable
 
 
 class PayoutSQL:
-    """SQL in the dialect of a database. Its parameters come in the order of the columns named."""
+    """Statements in the dialect of a database."""
 
     def __init__(self, database: peewee.Database) -> None:
-        with database.bind_ctx([InvreqTable, PayoutTable, BudgetTable, PaymentCursorTable]):
+        with database.bind_ctx([InvreqTable, PayoutTable, BudgetTable]):
             self._compile()
 
     def _compile(self) -> None:
         rows = InvreqTable.select()
-        self.by_id = compiled(rows.where(InvreqTable.id == ""))
-        self.by_invreq_id = compiled(rows.where(InvreqTable.invreq_id == ""))
-        self.by_label = compiled(rows.where(InvreqTable.username == "", InvreqTable.label == ""))
-        of_user = rows.where(InvreqTable.username == "", InvreqTable.invreq_id.is_null(False))
+        has_id = InvreqTable.id == param("id")
+        self.by_id = compiled(rows.where(has_id))
+        self.by_invreq_id = compiled(rows.where(InvreqTable.invreq_id == param("invreq_id")))
+        is_users = InvreqTable.username == param("username")
+        self.by_label = compiled(rows.where(is_users, InvreqTable.label == param("label")))
+        of_user = rows.where(is_users, InvreqTable.invreq_id.is_null(False))
         newest = (InvreqTable.created_at.desc(), InvreqTable.id.desc())
-        beyond = peewee.Tuple(InvreqTable.created_at, InvreqTable.id) < peewee.Tuple(0, "")
-        self.newest = compiled(of_user.order_by(*newest).limit(1))
-        self.older = compiled(of_user.where(beyond).order_by(*newest).limit(1))
-        begun = rows.where(
-            InvreqTable.invreq_id.is_null(), InvreqTable.node_id == "", InvreqTable.created_at < 0
+        beyond = peewee.Tuple(InvreqTable.created_at, InvreqTable.id) < peewee.Tuple(
+            param("created_at"), param("id")
         )
-        self.begun = compiled(begun.order_by(InvreqTable.created_at).limit(1))
-        active = rows.where(InvreqTable.active, InvreqTable.node_id == "")
-        self.expired = compiled(active.where(InvreqTable.absolute_expiry <= 0).limit(1))
-        self.failed = compiled(active.where(InvreqTable.single_use, InvreqTable.failed_at < 0).limit(1))
-        insert = InvreqTable.insert(dict.fromkeys(InvreqTable._meta.sorted_fields, 0))
+        limit = param("limit")
+        self.newest = compiled(of_user.order_by(*newest).limit(limit))
+        self.older = compiled(of_user.where(beyond).order_by(*newest).limit(limit))
+        of_node = InvreqTable.node_id == param("node_id")
+        begun = rows.where(InvreqTable.invreq_id.is_null(), of_node, InvreqTable.created_at < param("before"))
+        self.begun = compiled(begun.order_by(InvreqTable.created_at).limit(limit))
+        active = rows.where(InvreqTable.active, of_node)
+        self.expired = compiled(active.where(InvreqTable.absolute_expiry <= param("now")).limit(limit))
+        failed = active.where(InvreqTable.single_use, InvreqTable.failed_at < param("before"))
+        self.failed = compiled(failed.limit(limit))
+        insert = InvreqTable.insert_many(whole_rows(InvreqTable))
         self.intend = compiled(insert.on_conflict_ignore().returning(InvreqTable.id))
-        is_begun = (InvreqTable.id == "") & InvreqTable.invreq_id.is_null()
-        made = InvreqTable.update(invreq_id="", node_id="", bolt12="", active=True, used=True)
+        is_begun = has_id & InvreqTable.invreq_id.is_null()
+        made = InvreqTable.update(
+            {name: param(name) for name in ("invreq_id", "node_id", "bolt12", "active", "used")}
+        )
         self.complete = compiled(made.where(is_begun))
         self.forget = compiled(InvreqTable.delete().where(is_begun).returning(InvreqTable))
-        ended = InvreqTable.update(active=False, used=True).where(InvreqTable.id == "", InvreqTable.active)
+        ended = InvreqTable.update(active=False, used=param("used")).where(has_id, InvreqTable.active)
         self.end = compiled(ended.returning(InvreqTable))
         is_single = peewee.Case(None, [(InvreqTable.single_use, False)], InvreqTable.active)
         paid = InvreqTable.update(used=True, active=is_single)
-        self.pay = compiled(paid.where(InvreqTable.id == ""))
+        self.pay = compiled(paid.where(has_id))
         # The latest: a replica that lags behind tells of earlier ones again.
-        earlier = InvreqTable.failed_at.is_null() | (InvreqTable.failed_at < 0)
-        self.fail = compiled(InvreqTable.update(failed_at=0).where(InvreqTable.id == "", earlier))
-        payout = PayoutTable.insert(dict.fromkeys(PayoutTable._meta.sorted_fields, 0))
+        earlier = InvreqTable.failed_at.is_null() | (InvreqTable.failed_at < param("failed_at"))
+        self.fail = compiled(InvreqTable.update(failed_at=param("failed_at")).where(has_id, earlier))
+        payout = PayoutTable.insert(params(PayoutTable))
         self.add_payout = compiled(payout.on_conflict_ignore().returning(PayoutTable.payment_hash))
         self.paid_for = compiled(
-            PayoutTable.select(PayoutTable.payment_hash).where(PayoutTable.invreq == "").limit(1)
+            PayoutTable.select(PayoutTable.payment_hash).where(PayoutTable.invreq == param("id")).limit(1)
         )
-        reserve = BudgetTable.insert(dict.fromkeys(BudgetTable._meta.sorted_fields, 0)).on_conflict(
+        reserve = BudgetTable.insert(params(BudgetTable)).on_conflict(
             conflict_target=[BudgetTable.key_id, BudgetTable.day],
             update={BudgetTable.msat: BudgetTable.msat + peewee.EXCLUDED.msat},
             # What is left: the sum itself might be more than a number can be.
-            where=BudgetTable.msat <= 0,
+            where=BudgetTable.msat <= param("left"),
         )
         self.reserve = compiled(reserve.returning(BudgetTable.msat))
-        give_back = BudgetTable.update(msat=BudgetTable.msat - 0)
-        self.give_back = compiled(give_back.where(BudgetTable.key_id == "", BudgetTable.day == 0))
-        self.offered = compiled(
-            BudgetTable.select(BudgetTable.msat).where(BudgetTable.key_id == "", BudgetTable.day == 0)
-        )
-        cursor = PaymentCursorTable.select(PaymentCursorTable.updated_index)
-        self.updated_index = compiled(cursor.where(PaymentCursorTable.node_id == ""))
-        follow = PaymentCursorTable.insert(node_id="", updated_index=0).on_conflict(
-            conflict_target=[PaymentCursorTable.node_id],
-            update={PaymentCursorTable.updated_index: peewee.EXCLUDED.updated_index},
-        )
-        self.follow = compiled(follow)
+        give_back = BudgetTable.update(msat=BudgetTable.msat - param("msat"))
+        of_day = (BudgetTable.key_id == param("key_id")) & (BudgetTable.day == param("day"))
+        self.give_back = compiled(give_back.where(of_day))
+        self.offered = compiled(BudgetTable.select(BudgetTable.msat).where(of_day))
 
 
-def row_of(invreq: Invreq) -> tuple[Any, ...]:
-    """An invoice request in the order of the table's columns."""
-    return (
-        invreq.id,
-        invreq.invreq_id or None,
-        invreq.username,
-        invreq.key_id,
-        invreq.label,
-        invreq.amount_msat,
-        invreq.description,
-        invreq.issuer,
-        invreq.single_use,
-        invreq.absolute_expiry and unix_seconds(invreq.absolute_expiry),
-        invreq.node_id,
-        invreq.bolt12,
-        unix_seconds(invreq.created_at),
-        invreq.active,
-        invreq.used,
-        invreq.failed_at and unix_seconds(invreq.failed_at),
-    )
+INVREQS = Rows(InvreqTable.id, Invreq)
 
 
-def place_of(row: tuple[Any, ...]) -> tuple[Any, ...]:
+def place_of(row: Row) -> dict[str, Any]:
     """Return what a user's list is sorted by, of a row that may be unreadable."""
-    return row[12], row[0]
-
-
-def invreq_of(row: tuple[Any, ...]) -> Invreq:
-    """An invoice request from its row."""
-    internal_id, invreq_id, *asked, single_use, expiry, node_id, bolt12, created_at = row[:13]
-    active, used, failed_at = row[13:]
-    facts = (
-        bool(single_use),
-        None if expiry is None else stored_time(expiry),
-        node_id,
-        bolt12,
-        stored_time(created_at),
-        bool(active),
-        bool(used),
-        None if failed_at is None else stored_time(failed_at),
-    )
-    return Invreq(*(internal_id, invreq_id or "", *asked, *facts))
-
-
-INVREQS = Rows(InvreqTable.id, invreq_of)
+    return {name: row[INVREQS.at(name)] for name in ("created_at", "id")}

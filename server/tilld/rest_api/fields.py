@@ -85,6 +85,9 @@ Time = Annotated[
     component("Time", format="date-time", pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"),
 ]
 
+# Types that have a name of their own in the document.
+COMPONENTS = (Amount, Label, Metadata, Time)
+
 
 def extensible(values: Any) -> dict[str, Any]:
     """Name the values of a string to which later versions may add others."""

@@ -90,12 +90,6 @@ class InvreqJson(Struct):
     label: Annotated[Label, described("Your own name for it, if it was given.")] | UnsetType = UNSET
 
 
-class InvreqsJson(Struct):
-    """A page of invoice requests."""
-
-    invoicerequests: list[InvreqJson]
-
-
 def invreq(invreq: Invreq) -> bytes:
     """Return an invoice request. Its label is the caller's."""
     return write(_answer(invreq))
@@ -103,7 +97,7 @@ def invreq(invreq: Invreq) -> bytes:
 
 def invreqs(invreqs: Iterable[Invreq]) -> bytes:
     """Return a list of invoice requests."""
-    return write(InvreqsJson([_answer(each) for each in invreqs]))
+    return write({"invoicerequests": [_answer(each) for each in invreqs]})
 
 
 def _answer(invreq: Invreq) -> InvreqJson:

@@ -1,18 +1,15 @@
 """What Till remembers of the invoices that it sends: each attempt, written before the node is asked."""
 
-from typing import Any
-
 import peewee
 
-from tilld.formats.times import stored_time, unix_seconds
 from tilld.invoices.invoice import Invoice
-from tilld.invoices.sql import row_of
+from tilld.invoices.sql import INVOICES
 from tilld.invoices.totals import Totals
 from tilld.invoices.transactions import InvoiceTransactions
-from tilld.sent_invoices.attempt import SendAttempt, State
+from tilld.sent_invoices.attempt import SendAttempt
 from tilld.storage.executor import PAGE, Executor
 from tilld.storage.rows import Rows
-from tilld.storage.statements import compiled
+from tilld.storage.statements import Statement, compiled, param, whole_rows
 from tilld.storage.tables import AttemptTable, InvoiceTable
 
 
@@ -24,31 +21,33 @@ class AttemptStore:
         self._do = AttemptTransactions(store.database)
         with store.database.bind_ctx([InvoiceTable, AttemptTable]):
             attempts = AttemptTable.select()
-            of_label = attempts.where(AttemptTable.username == "", AttemptTable.label == "")
+            of_label = attempts.where(
+                AttemptTable.username == param("username"), AttemptTable.label == param("label")
+            )
             self._latest = compiled(of_label.order_by(AttemptTable.attempt.desc()).limit(1))
             is_sending = AttemptTable.state == peewee.SQL("'sending'")
-            under_way = attempts.where(is_sending, AttemptTable.node_id == "")
-            self._under_way = compiled(under_way.order_by(AttemptTable.created_at).limit(1))
-            new = AttemptTable.insert(dict.fromkeys(AttemptTable._meta.sorted_fields, 0))
+            under_way = attempts.where(is_sending, AttemptTable.node_id == param("node_id"))
+            oldest = under_way.order_by(AttemptTable.created_at).limit(param("limit"))
+            self._under_way = compiled(oldest)
+            new = AttemptTable.insert_many(whole_rows(AttemptTable))
             self._begin = compiled(new.on_conflict_ignore().returning(AttemptTable.node_label))
-            outcome = AttemptTable.update(state="", code="", reason="")
-            self._end = compiled(outcome.where(AttemptTable.node_label == "", AttemptTable.state == ""))
+            outcome = AttemptTable.update({name: param(name) for name in ("state", "code", "reason")})
+            has_node_label = AttemptTable.node_label == param("node_label")
+            self._end = compiled(outcome.where(has_node_label, is_sending))
             # Changes nothing, and keeps others from ending it meanwhile.
             held = AttemptTable.update(node_label=AttemptTable.node_label)
-            self._hold = compiled(
-                held.where(AttemptTable.node_label == "", is_sending).returning(AttemptTable.attempt)
-            )
+            self._hold = compiled(held.where(has_node_label, is_sending).returning(AttemptTable.attempt))
             free = InvoiceTable.update(label=None).where(
-                InvoiceTable.username == "",
-                InvoiceTable.label == "",
-                InvoiceTable.invoice_id != "",
+                InvoiceTable.username == param("username"),
+                InvoiceTable.label == param("label"),
+                InvoiceTable.invoice_id != param("invoice_id"),
                 InvoiceTable.pay_index.is_null(),
             )
             self._free_label = compiled(free)
 
     async def latest(self, username: str, label: str) -> SendAttempt | None:
         """The last attempt of a user under a label."""
-        return SENDINGS.first(await self._store.read(self._latest, username, label, 1))
+        return ATTEMPTS.first(await self._store.read(self._latest(username=username, label=label)))
 
     async def has_label(self, username: str, label: str) -> bool:
         """Whether a label of a user is that of an invoice that was sent."""
@@ -56,7 +55,7 @@ class AttemptStore:
 
     async def under_way(self, node_id: str) -> list[SendAttempt]:
         """Attempts of a node whose outcome is not known, the oldest first; at most 1000."""
-        return SENDINGS.all(await self._store.read(self._under_way, node_id, PAGE))
+        return ATTEMPTS.all(await self._store.read(self._under_way(node_id=node_id, limit=PAGE)))
 
     async def begin(self, sending: SendAttempt) -> bool:
         """Write down that an attempt will be made; tells whether it is ours to make.
@@ -64,13 +63,17 @@ class AttemptStore:
         It is not where another process has begun the same one.
         """
         # Done twice after a lost connection, it is not ours: then it is looked up at the node, as any other.
-        return bool(await self._store.write(lambda do: do.rows(self._begin, *_row(sending))))
+        return bool(await self._store.write(lambda do: do.rows(self._begin(values=ATTEMPTS.row(sending)))))
 
     async def end(self, sending: SendAttempt) -> None:
         """Write down the outcome of an attempt, unless that is there already."""
-        outcome = (sending.state.value, sending.code, sending.reason)
-        values = (*outcome, sending.node_label, State.SENDING.value)
-        await self._store.write(lambda do: do.execute(self._end, *values))
+        end = self._end(
+            node_label=sending.node_label,
+            state=sending.state.value,
+            code=sending.code,
+            reason=sending.reason,
+        )
+        await self._store.write(lambda do: do.execute(end))
 
     async def add(self, invoice: Invoice) -> None:
         """Add the invoice of an attempt, unless it is there; it takes the label from those that failed.
@@ -83,39 +86,15 @@ class AttemptStore:
 class AttemptTransactions(InvoiceTransactions):
     """Transactions on invoices that are being sent. To do one twice does no harm."""
 
-    def add_sent(self, invoice: Invoice, hold: str, free_label: str) -> None:
+    def add_sent(self, invoice: Invoice, hold: Statement, free_label: Statement) -> None:
         """Add an invoice that is being sent, unless it is there; it gets the label of those that failed."""
         with self._database.atomic():
-            if not self.rows(hold, invoice.invoice_id):
+            if not self.rows(hold(node_label=invoice.invoice_id)):
                 return
-            self.execute(free_label, None, invoice.username, invoice.label, invoice.invoice_id)
-            if self.rows(self.sql.add_invoices(1), *row_of(invoice)):
+            free = free_label(username=invoice.username, label=invoice.label, invoice_id=invoice.invoice_id)
+            self.execute(free)
+            if self.rows(self.sql.add_invoices(1)(values=INVOICES.row(invoice))):
                 self.add_to_totals(Totals.created, [invoice])
 
 
-def _row(sending: SendAttempt) -> tuple[Any, ...]:
-    return (
-        sending.username,
-        sending.key_id,
-        sending.label,
-        sending.attempt,
-        sending.node_id,
-        sending.node_label,
-        sending.invreq,
-        sending.amount_msat,
-        sending.quantity,
-        sending.metadata,
-        sending.timeout,
-        unix_seconds(sending.created_at),
-        sending.state.value,
-        sending.code,
-        sending.reason,
-    )
-
-
-def _sending(row: tuple[Any, ...]) -> SendAttempt:
-    *asked, created_at, state, code, reason = row
-    return SendAttempt(*(*asked, stored_time(created_at), State(state), code, reason))
-
-
-SENDINGS = Rows(AttemptTable.node_label, _sending, lambda sending: sending.type)
+ATTEMPTS = Rows(AttemptTable.node_label, SendAttempt, lambda attempt: attempt.type)

@@ -13,7 +13,7 @@ from tilld.errors import Unavailable
 from tilld.runtime.observer import NOBODY, Observer
 from tilld.storage.database import close_database, drop_connection, logged
 from tilld.storage.database_files import DatabaseFiles
-from tilld.storage.statements import Transactions, compiled
+from tilld.storage.statements import Bound, Transactions, compiled
 from tilld.storage.tables import TillTable
 
 Done = TypeVar("Done")
@@ -43,7 +43,7 @@ class Executor:
         with database.bind_ctx([TillTable]):
             select_secret = compiled(TillTable.select(TillTable.secret))
         try:
-            [(secret,)] = self._once_more(lambda: self._transactions.rows(select_secret))
+            [(secret,)] = self._once_more(lambda: self._transactions.rows(select_secret()))
         except peewee.PeeweeException as reason:
             raise logged(reason) from None
         self.secret = bytes.fromhex(secret)
@@ -61,13 +61,13 @@ class Executor:
         """Make sure that the files of the database are still those that were opened. Raises Unavailable."""
         self._files.check()
 
-    async def read(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    async def read(self, statement: Bound) -> list[tuple[Any, ...]]:
         """Run a statement that changes nothing; returns its rows."""
         with self._observer.store_call("read"):
             if self._readers:
-                return await self._run(self._readers, lambda: self._transactions.rows(sql, *values))
+                return await self._run(self._readers, lambda: self._transactions.rows(statement))
             try:
-                return self._transactions.rows(sql, *values)
+                return self._transactions.rows(statement)
             except peewee.PeeweeException as reason:
                 raise logged(reason) from None
 

@@ -1,22 +1,20 @@
-"""Reads the rows of a table as domain objects. A row that cannot be read is skipped and logged once."""
+"""The rows of a table as records. A row that cannot be read is skipped and logged once."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic
 
 import structlog
 from peewee import BooleanField, Field, IntegerField
 
 from tilld.config.advice import shell_command
 from tilld.errors import Internal
+from tilld.storage.mapper import Conversion, Mapper, Record, Row
 
 log = structlog.get_logger()
 
-Record = TypeVar("Record")
-Row = tuple[Any, ...]
-
 
 class Rows(Generic[Record]):
-    """Reads rows that have all columns of a table, in its order.
+    """Reads and writes rows that have all columns of a table, in its order, as `Mapper` has it.
 
     `key` is the column that names a row in the log. `check` raises for a record that may be settled or swept,
     but not returned to a caller. `unreadable` counts such rows of all tables since the start.
@@ -25,13 +23,20 @@ class Rows(Generic[Record]):
     unreadable: ClassVar[int] = 0
 
     def __init__(
-        self, key: Field, read: Callable[[Row], Record], check: Callable[[Record], object] = bool
+        self,
+        key: Field,
+        record: type[Record],
+        check: Callable[[Record], object] = bool,
+        **conversions: Conversion,
     ) -> None:
+        mapper = Mapper(key.model, record, **conversions)
+        self.row = mapper.row
+        self.at = mapper.at
         self._key = key.name
         self._table = key.model._meta.table_name
         self._types = {field.name: _types(field) for field in key.model._meta.sorted_fields}
-        self._at = list(self._types).index(key.name)
-        self._read = read
+        self._at = mapper.at(key.name)
+        self._read = mapper.record
         self._check = check
         self._good: set[tuple[type, ...]] = set()
         self._named: set[str] = set()

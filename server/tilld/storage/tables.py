@@ -1,4 +1,4 @@
-"""The tables, as Peewee models, and invoices as rows. Only the store reads and writes them."""
+"""The tables, as Peewee models. Only repositories read and write them."""
 
 from peewee import BigIntegerField, BooleanField, CharField, CompositeKey, IntegerField, Model, TextField
 
@@ -32,10 +32,9 @@ class InvoiceTable(Model):
 
 
 class NodeTable(Model):
-    """A row for each node ever seen: how far its updates were followed, and its last getinfo."""
+    """A row for each node ever seen, with its last getinfo."""
 
     id = CharField(66, primary_key=True)
-    updated_index = BigIntegerField()
     info = TextField()
     seen_at = BigIntegerField()
 
@@ -182,13 +181,15 @@ class BudgetTable(Model):
         primary_key = CompositeKey("key_id", "day")
 
 
-class PaymentCursorTable(Model):
-    """A row for each node: how far the updates of its payments were followed."""
+class CursorTable(Model):
+    """A row for each node and each of its indexes that is followed: up to where its updates are settled."""
 
-    node_id = CharField(66, primary_key=True)
+    node_id = CharField(66)
+    subsystem = CharField(16)
     updated_index = BigIntegerField()
 
     class Meta:
         """Its name."""
 
-        table_name = "payment_cursors"
+        table_name = "cursors"
+        primary_key = CompositeKey("node_id", "subsystem")

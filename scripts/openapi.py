@@ -1,0 +1,112 @@
+"""Writes openapi.json from the types of bodies and answers, and from openapi.yaml. make calls it."""
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from tilld.errors import TillError
+from tilld.rest_api import fields
+from tilld.rest_api.invoice_json import CreateInvoice, InfoJson, InvoiceJson
+from tilld.rest_api.invreq_json import CreateInvreq, InvreqJson
+from tilld.rest_api.sendinvoice_json import SendInvoice, SentInvoiceJson
+
+PROSE = Path(__file__).with_name("openapi.yaml")
+TYPES = (CreateInvoice, InvoiceJson, SendInvoice, SentInvoiceJson, InfoJson, CreateInvreq, InvreqJson)
+NAMED = {msgspec.json.schema(each)["title"]: each for each in fields.COMPONENTS}
+REF = "#/components/schemas/{name}"
+# The message of E1 names what is wrong, so it has no default worth showing.
+MESSAGES = {each.code: each.default for each in TillError.__subclasses__()} | {"E1": "msat is missing"}
+
+
+def document() -> str:
+    """Return the document as it should be."""
+    prose = yaml.safe_load(PROSE.read_text())
+    errors = prose.pop("errors")
+    for item in prose["paths"].values():
+        for operation in item.values():
+            operation["responses"] |= _error_responses(operation.pop("errors"), errors)
+    components = prose["components"]
+    components["schemas"] = _schemas(components["schemas"])
+    for code, error in errors.items():
+        value = {"error": code, "message": MESSAGES[code]}
+        components["examples"][code] = {"summary": error["summary"], "value": value}
+    components["responses"] = {error["name"]: _response([code], errors) for code, error in errors.items()}
+    return json.dumps(prose, ensure_ascii=False, indent=2) + "\n"
+
+
+def _error_responses(codes: Iterable[str], errors: Any) -> dict[str, Any]:
+    """Return the responses of an operation: those with one status share it."""
+    by_status: dict[str, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(errors[code]["status"], []).append(code)
+    return {
+        status: {"$ref": f"#/components/responses/{errors[same[0]]['name']}"}
+        if len(same) == 1
+        else _response(same, errors)
+        for status, same in sorted(by_status.items())
+    }
+
+
+def _response(codes: list[str], errors: Any) -> dict[str, Any]:
+    headers = {name: each for code in codes for name, each in errors[code].get("headers", {}).items()}
+    examples = {code: {"$ref": f"#/components/examples/{code}"} for code in codes}
+    schema = {"$ref": REF.format(name="Error")}
+    return {
+        "description": " ".join(f"{code}. {errors[code]['summary']}" for code in codes),
+        **({"headers": headers} if headers else {}),
+        "content": {"application/json": {"schema": schema, "examples": examples}},
+    }
+
+
+def _schemas(more: dict[str, Any]) -> dict[str, Any]:
+    """Return the schemas of the types, with what openapi.yaml adds to them, and those that it has alone."""
+    _, generated = msgspec.json.schema_components(TYPES, ref_template=REF)
+    named = {name: msgspec.json.schema(kind) for name, kind in NAMED.items()}
+    found = {name.removesuffix("Json"): _tidy(each, named) for name, each in generated.items()}
+    found |= {name: _tidy(each, {}) for name, each in named.items()}
+    for schema in found.values():
+        for field in schema.get("properties", {}).values():
+            _make_nullable(field, found)
+    return {name: found.get(name, {}) | more.get(name, {}) for name in sorted(found | more)}
+
+
+def _tidy(schema: Any, named: dict[str, Any]) -> Any:
+    """Refer to types with a name, and say what generators of clients need to read every later answer."""
+    if isinstance(schema, list):
+        return [_tidy(each, named) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if (name := schema.get("title")) in named:
+        rest = {key: each for key, each in schema.items() if named[name].get(key) != each}
+        return {"$ref": REF.format(name=name), **rest}
+    tidy = {key: _tidy(each, named) for key, each in schema.items() if key != "title"}
+    if "$ref" in tidy:
+        tidy["$ref"] = tidy["$ref"].removesuffix("Json")
+    if tidy.get("type") == "integer":
+        tidy["format"] = "int64"
+    if "enum" in tidy:
+        tidy["type"] = "string"
+    if tidy.get("type") == "object":
+        tidy.setdefault("additionalProperties", True)
+    return tidy
+
+
+def _make_nullable(field: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Say that a field may be null by a list of types: few generators read an anyOf with null."""
+    match field.get("anyOf"):
+        case [{"$ref": str(ref)}, {"type": "null"}] | [{"type": "null"}, {"$ref": str(ref)}]:
+            del field["anyOf"]
+            field["$ref"] = ref
+            other = schemas[ref.rpartition("/")[2]]
+            other["type"] = [other["type"], "null"]
+        case [{"type": kind}, {"type": "null"}]:
+            field |= field.pop("anyOf")[0] | {"type": [kind, "null"]}
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(document())
