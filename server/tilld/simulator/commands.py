@@ -7,6 +7,7 @@ from tilld.simulator import (
     invoice_commands,
     invoice_request_commands,
     node_commands,
+    offer_commands,
     payer,
     payment_commands,
     payment_lists,
@@ -180,6 +181,28 @@ _COMMANDS = {
             *_ignored("extratlvs", "routehints", "maxfee"),
         ),
     ),
+    "offer": Command(
+        offer_commands.offer,
+        (
+            Parameter("amount", values.offered_msat),
+            Parameter("description", values.description, None),
+            Parameter("issuer", values.description, None),
+            Parameter("label", values.description, None),
+            Parameter("quantity_max", values.not_simulated, None),
+            Parameter("absolute_expiry", values.u64, None),
+            Parameter("recurrence", values.not_simulated, None),
+            Parameter("recurrence_base", values.not_simulated, None),
+            Parameter("recurrence_paywindow", values.not_simulated, None),
+            Parameter("recurrence_limit", values.not_simulated, None),
+            Parameter("single_use", values.flag, False),
+        ),
+    ),
+    "listoffers": Command(
+        offer_commands.listoffers,
+        (Parameter("offer_id", values.sha256, None), Parameter("active_only", values.flag, False)),
+    ),
+    "disableoffer": Command(offer_commands.disableoffer, (Parameter("offer_id", values.sha256),)),
+    "enableoffer": Command(offer_commands.enableoffer, (Parameter("offer_id", values.sha256),)),
     "invoicerequest": Command(
         invoice_request_commands.invoicerequest,
         (

@@ -14,10 +14,12 @@ from typing import Any, BinaryIO, TypeAlias
 
 from tilld.simulator.ledger import Created, Deleted, DescriptionRemoved, Expired, Paid
 from tilld.simulator.ledger import Event as InvoiceEvent
+from tilld.simulator.offers import Event as OfferEvent
+from tilld.simulator.offers import Offered, Switched
 from tilld.simulator.spending import Completed, Disabled, Failed, Requested, Started
 from tilld.simulator.spending import Event as SpendingEvent
 
-Event: TypeAlias = InvoiceEvent | SpendingEvent
+Event: TypeAlias = InvoiceEvent | SpendingEvent | OfferEvent
 
 _HEADER = "lightningd simulated by tilld"
 _KINDS: dict[str, type[Event]] = {
@@ -31,6 +33,8 @@ _KINDS: dict[str, type[Event]] = {
     "payment_started": Started,
     "payment_completed": Completed,
     "payment_failed": Failed,
+    "offered": Offered,
+    "offer_switched": Switched,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 

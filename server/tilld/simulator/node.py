@@ -6,10 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tilld.simulator import bolt11_invoices, ledger, spending
+from tilld.simulator import bolt11_invoices, ledger, offers, spending
 from tilld.simulator.answers import NodeAborted
 from tilld.simulator.journal import Event, Journal
 from tilld.simulator.ledger import Change, Ledger
+from tilld.simulator.offers import Offer, Offers
 from tilld.simulator.peers import MessageLimit, Peers
 from tilld.simulator.spending import PaymentChange, Spending
 from tilld.simulator.waiters import InvoiceWaiters, Waiters
@@ -40,6 +41,7 @@ class Node:
         self.clock = clock
         self.ledger = Ledger()
         self.spending = Spending()
+        self.offers = Offers()
         self.waiters = InvoiceWaiters()
         self.payment_waiters = Waiters[PaymentChange]()
         self.ended: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
@@ -74,9 +76,16 @@ class Node:
         if change := self.spending.apply(event):
             self.payment_waiters.tell(change)
 
+    def record_offer(self, event: offers.Event) -> Offer:
+        """Let something happen to offers, in the same way."""
+        self._write([event])
+        return self.offers.apply(event)
+
     def _apply(self, event: Event) -> None:
         if isinstance(event, spending.Event):
             self.spending.apply(event)
+        elif isinstance(event, offers.Event):
+            self.offers.apply(event)
         else:
             self.ledger.apply(event)
 

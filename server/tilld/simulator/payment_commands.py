@@ -7,6 +7,7 @@ from typing import Any
 from tilld.simulator import bolt11_invoices, own_payments
 from tilld.simulator.answers import Code, Result, RpcError
 from tilld.simulator.bolt12_messages import Bolt12Invoice, InvoiceRequest
+from tilld.simulator.bolt12_offers import OfferString
 from tilld.simulator.ledger import Invoice
 from tilld.simulator.node import Node
 from tilld.simulator.parameters import BadParameter
@@ -16,8 +17,10 @@ _ALL_BITCOIN_MSAT = 21_000_000 * 100_000_000_000
 
 
 def decode(node: Node, *, string: str) -> Result:
-    """Tell what an invoice or an invoice request says, also another's."""
+    """Tell what an invoice, an invoice request or an offer says, also another's."""
     try:
+        if string.lower().startswith("lno1"):
+            return OfferString.read(string).shown()
         if string.lower().startswith("lnr1"):
             return InvoiceRequest.read(string).shown()
         if string.lower().startswith("lni1"):
