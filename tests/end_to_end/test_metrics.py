@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.conftest import ANY_PORT, config, open_shop
+from tests.conftest import ANY_PORT, config, eventually, open_shop
 from tests.end_to_end.test_access import make_key
 from tests.nodes import simulated_node
 from tests.test_bad_weather import locked
@@ -195,3 +196,23 @@ async def test_the_documents_and_the_dashboard_name_what_there_is(tmp_path):
         assert named <= samples | set(found)
         assert {name for name in ours if not any(each.startswith(name) for each in named)} == set()
     assert all(panel["datasource"]["uid"] == "${datasource}" for panel in dashboard["panels"])
+
+
+async def test_connections_are_few_and_end(tmp_path, monkeypatch):
+    """Those of strangers who say nothing: each is a file and a thread."""
+    most = metrics.MOST_CONNECTIONS
+    monkeypatch.setattr(metrics._Handler, "timeout", 60)
+    async with open_shop(config(tmp_path, metrics=ANY_PORT)) as shop:
+        address = shop.till.running.metrics
+        assert address
+        silent = [await asyncio.open_connection(*address) for _ in range(3 * most)]
+        await eventually(lambda: sum(reader.at_eof() for reader, _ in silent) == 2 * most)
+        for _, writer in silent:
+            writer.close()
+        await eventually(lambda: not [each for each in threading.enumerate() if "request" in each.name])
+
+        monkeypatch.setattr(metrics._Handler, "timeout", 0.05)
+        reader, writer = await asyncio.open_connection(*address)
+        assert await reader.read() == b""
+        writer.close()
+        assert "till_watchers" in await scrape(shop)
