@@ -14,10 +14,12 @@ from typing import Any, BinaryIO, TypeAlias
 
 from lightningd_simulator.invoice_ledger import Created, Deleted, DescriptionRemoved, Expired, Paid
 from lightningd_simulator.invoice_ledger import Event as InvoiceEvent
+from lightningd_simulator.offers import Event as OfferEvent
+from lightningd_simulator.offers import Offered, Switched
 from lightningd_simulator.payment_ledger import Completed, Disabled, Failed, Requested, Started
 from lightningd_simulator.payment_ledger import Event as SpendingEvent
 
-Event: TypeAlias = InvoiceEvent | SpendingEvent
+Event: TypeAlias = InvoiceEvent | SpendingEvent | OfferEvent
 
 _HEADER = "lightningd simulated by tilld"
 _KINDS: dict[str, type[Event]] = {
@@ -31,6 +33,8 @@ _KINDS: dict[str, type[Event]] = {
     "payment_started": Started,
     "payment_completed": Completed,
     "payment_failed": Failed,
+    "offered": Offered,
+    "offer_switched": Switched,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 

@@ -6,10 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lightningd_simulator import invoice_ledger, payment_ledger
+from lightningd_simulator import invoice_ledger, offers, payment_ledger
 from lightningd_simulator.bolts import bolt11
 from lightningd_simulator.invoice_ledger import Change, Ledger
 from lightningd_simulator.journal import Event, Journal
+from lightningd_simulator.offers import Offer, Offers
 from lightningd_simulator.payment_ledger import PaymentChange, Spending
 from lightningd_simulator.peers import MessageLimit, Peers
 from lightningd_simulator.rpc.answers import NodeAborted
@@ -41,6 +42,7 @@ class Node:
         self.clock = clock
         self.ledger = Ledger()
         self.spending = Spending()
+        self.offers = Offers()
         self.waiters = InvoiceWaiters()
         self.payment_waiters = Waiters[PaymentChange]()
         self.ended: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
@@ -73,9 +75,16 @@ class Node:
         if change := self.spending.apply(event):
             self.payment_waiters.tell(change)
 
+    def record_offer(self, event: offers.Event) -> Offer:
+        """Let something happen to offers, in the same way."""
+        self._write([event])
+        return self.offers.apply(event)
+
     def _apply(self, event: Event) -> None:
         if isinstance(event, payment_ledger.Event):
             self.spending.apply(event)
+        elif isinstance(event, offers.Event):
+            self.offers.apply(event)
         else:
             self.ledger.apply(event)
 

@@ -13,12 +13,15 @@ from tilld.errors import OperatorError
 
 # How long a step may take, at worst.
 PATIENCE_SECONDS = 20.0
+# The same for a case that is slow.
+SLOW_PATIENCE_SECONDS = 60.0
 
 
 class Scenario:
     """One case, for one agent."""
 
-    def __init__(self, agent: Agent, world: World) -> None:
+    def __init__(self, agent: Agent, world: World, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._patience_seconds = patience_seconds
         self._agent = agent
         self._world = world
         self._names: dict[str, Any] = world.names | {"unique": uuid.uuid4().hex}
@@ -29,10 +32,10 @@ class Scenario:
         """Go through all steps. Raises AssertionError, which tells what was wrong and all that was said."""
         for number, step in enumerate(steps, 1):
             try:
-                async with asyncio.timeout(PATIENCE_SECONDS):
+                async with asyncio.timeout(self._patience_seconds):
                     await self._do(filled(step, self._names))
             except (AssertionError, OperatorError, TimeoutError) as failed:
-                late = f"nothing came for {PATIENCE_SECONDS:.0f} s"
+                late = f"nothing came for {self._patience_seconds:.0f} s"
                 why = late if isinstance(failed, TimeoutError) else failed
                 said = "\n".join(self._agent.transcript)
                 raise AssertionError(f"Step {number}, {step}:\n{why}\n\nWhat was said:\n{said}") from None
@@ -41,7 +44,7 @@ class Scenario:
         match step:
             case {"connect": where}:
                 number = self._agent.send("connect", **{"address": self._names["till"]} | where)
-                await self._expect(number, "", {"gives": {}})
+                await self._expect(number, "", step)
             case {"call": method}:
                 await self._expect(self._call(method, step), method, step)
             case {"start": method}:
@@ -62,6 +65,8 @@ class Scenario:
                 await self._world.till(verb)
             case {"node": verb}:
                 await self._world.node(verb)
+            case {"relay": "mute"}:
+                self._world.mute()
             case {"watchers": wanted}:
                 await self._world.watchers(wanted)
 

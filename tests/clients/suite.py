@@ -17,7 +17,7 @@ METHODS = invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"].meth
 
 # What a step does, and what else it may say.
 STEPS = {
-    "connect": set(),
+    "connect": {"fails"},
     "call": {"request", "timeout_seconds", "as", "gives", "fails"},
     "start": {"request", "timeout_seconds", "as"},
     "watch": {"timeout_seconds", "as"},
@@ -27,6 +27,7 @@ STEPS = {
     "pay": {"amount_msat"},
     "till": set(),
     "node": set(),
+    "relay": set(),
     "watchers": set(),
 }
 

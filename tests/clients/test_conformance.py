@@ -1,32 +1,69 @@
 """Every client does what clients/conformance/suite.yaml says, with a real tilld."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
 from tests.clients import agent, suite
-from tests.clients.scenario import Scenario
+from tests.clients.conftest import Worlds, built, chosen
+from tests.clients.scenario import SLOW_PATIENCE_SECONDS, Scenario
 
 # A client is built by a fixture, for as long as that takes.
 pytestmark = pytest.mark.timeout(120, func_only=True)
 
+# What keys begin with that a client has to refuse.
+REFUSED_KEY = "till_secret"
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in suite.load()])
+
+def cases(slow):
+    return [pytest.param(case, id=case["name"]) for case in suite.load() if case.get("slow", False) is slow]
+
+
+@pytest.mark.parametrize("case", cases(slow=False))
 async def test_conformance(client, case, worlds, tmp_path):
+    await goes_through(case, client, worlds, tmp_path)
+
+
+@pytest.fixture
+def clients(request):
+    """The names of all clients, each built."""
+    there = [name for name in chosen(request.config) if not agent.missing(name)]
+    for name in there:
+        built(request.config, name)
+    return there
+
+
+@pytest.mark.parametrize("case", cases(slow=True))
+async def test_what_takes_its_time(clients, case, tmp_path_factory):
+    """All clients wait at once, each with a Till of its own."""
+
+    async def alone(client):
+        async with AsyncExitStack() as stack:
+            worlds = Worlds(stack, tmp_path_factory)
+            await goes_through(case, client, worlds, tmp_path_factory.mktemp(client), SLOW_PATIENCE_SECONDS)
+
+    await asyncio.gather(*map(alone, clients))
+
+
+async def goes_through(case, client, worlds, directory, *patience):
+    """Take a client through a case; what it leaves is as it was, or is forgotten."""
     wanted = case.get("till", {})
     world = await worlds.get(wanted)
     variables = suite.filled(case.get("environment", {}), world.names)
-    log = tmp_path / f"{client}.log"
+    log = directory / f"{client}.log"
     try:
         async with agent.running(client, log, variables) as running:
-            await Scenario(running, world).run(case["steps"])
+            await Scenario(running, world, *patience).run(case["steps"])
             async with asyncio.timeout(10):
                 assert await running.end() == 0, "at the end of its input the agent must exit with 0"
                 # It has taken its watches with it.
                 await world.settle()
+        logged = log.read_text(errors="replace")
+        assert not any(key in logged for key in (*world.names["keys"].values(), REFUSED_KEY))
     except AssertionError as wrong:
         worlds.forget(wanted)
-        told = f"{wrong}\n\nWhat the agent logged:\n{log.read_text(errors='replace')}"
+        told = f"{client}: {wrong}\n\nWhat the agent logged:\n{log.read_text(errors='replace')}"
         raise pytest.fail.Exception(told, pytrace=False) from None
     except BaseException:
         worlds.forget(wanted)

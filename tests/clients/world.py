@@ -12,6 +12,8 @@ import grpc.aio
 import httpx
 
 from tests.cli.test_cli import output, tilld
+from tests.clients import places
+from tests.clients.places import Relay
 from tests.conftest import ANY_PORT
 from tests.support.authority import Authority
 from tests.support.nodes import SimulatedProcess
@@ -28,8 +30,9 @@ PROXY_VARIABLES = ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy")
 class World:
     """What a case may do to Till and its node, and what it may refer to by name."""
 
-    def __init__(self, till: Replica, node: SimulatedProcess, names: dict[str, Any]) -> None:
+    def __init__(self, till: Replica, node: SimulatedProcess, relay: Relay, names: dict[str, Any]) -> None:
         self._till = till
+        self._relay = relay
         self._node = node
         self._node_is = "start"
         self.names = names
@@ -53,6 +56,10 @@ class World:
                 await self._node.kill()
             case "start":
                 await self._node.start()
+
+    def mute(self) -> None:
+        """Let the connections through $relay fall silent."""
+        self._relay.mute()
 
     async def pay(self, bolt11: str, amount_msat: int | None) -> None:
         """Pay an invoice; returns when the node has it, which Till may not know yet."""
@@ -114,13 +121,18 @@ async def world(
             code, told = await output("key", "create", "--data-dir=till", *options, cwd=directory)
             assert code == 0, told
             names["keys"][name] = told.split()[-1]
+            # As in a file that was written by hand.
+            names["spaced_key"] = f" {names['keys'][name]}\r\n"
         till = Replica(directory, *arguments, **settings or {})
         stack.push_async_callback(till.close)
         await till.start()
         names |= {"till": till.address, "localhost": "localhost:{}".format(till.address.rpartition(":")[2])}
         if front:
             names["front"] = await stack.enter_async_context(_front(directory, till.address))
-        yield World(till, node, names)
+        names["impostor"] = await stack.enter_async_context(places.impostor())
+        names["silence"] = stack.enter_context(places.silence())
+        names["relay"], relay = await stack.enter_async_context(places.relay(till.address))
+        yield World(till, node, relay, names)
 
 
 def _proxy(host: str, port: int) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.conftest import ANY_PORT, config, open_shop
+from tests.conftest import ANY_PORT, config, eventually, open_shop
 from tests.end_to_end.test_access import make_key
 from tests.invoices.test_bad_weather import locked
 from tests.support.nodes import simulated_node
@@ -21,6 +22,7 @@ from till.v1 import invoice_service_pb2 as pb
 from tilld.app import Till
 from tilld.config import USUAL
 from tilld.lightningd.rpc import Pipeline
+from tilld.observability.metrics import MOST_CONNECTIONS
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 INVOICES = "till.v1.InvoiceService"
@@ -195,3 +197,25 @@ async def test_the_documents_and_the_dashboard_name_what_there_is(tmp_path):
         assert named <= samples | set(found)
         assert {name for name in ours if not any(each.startswith(name) for each in named)} == set()
     assert all(panel["datasource"]["uid"] == "${datasource}" for panel in dashboard["panels"])
+
+
+async def test_connections_are_few(tmp_path):
+    """Each is a file and a thread; those of strangers who say nothing leave no place to others."""
+    async with open_shop(config(tmp_path, metrics=ANY_PORT), USUAL._replace(scrape_seconds=60)) as shop:
+        address = shop.till.running.metrics
+        assert address
+        silent = [await asyncio.open_connection(*address) for _ in range(3 * MOST_CONNECTIONS)]
+        await eventually(lambda: sum(reader.at_eof() for reader, _ in silent) == 2 * MOST_CONNECTIONS)
+        for _, writer in silent:
+            writer.close()
+        await eventually(lambda: not [each for each in threading.enumerate() if "request" in each.name])
+
+
+async def test_a_connection_that_says_nothing_ends(tmp_path):
+    async with open_shop(config(tmp_path, metrics=ANY_PORT), USUAL._replace(scrape_seconds=1)) as shop:
+        address = shop.till.running.metrics
+        assert address
+        reader, writer = await asyncio.open_connection(*address)
+        assert await reader.read() == b""
+        writer.close()
+        assert "till_watchers" in await scrape(shop)

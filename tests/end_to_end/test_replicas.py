@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc.aio
@@ -22,6 +23,9 @@ from tilld.runtime import unix_socket
 CUSTOMERS = 6
 WATCHED = 8
 AMOUNT_MSAT = 5000
+ORDER = {"msat": AMOUNT_MSAT, "metadata": {"type": "shop"}}
+# Envoy pings every 2.3 s at most, and waits for 3 s; the rest is for a machine that has other things to do.
+MOST_SECONDS_OF_A_HANG = 10
 
 
 class Replicas:
@@ -140,8 +144,7 @@ class Load:
         return await self._post({"label": label}, {})
 
     async def _post(self, more, headers):
-        body = {"msat": AMOUNT_MSAT, "metadata": {"type": "shop"}} | more
-        reply = await self._shop.rest.post("/lightning/invoice/create", json=body, headers=headers)
+        reply = await self._shop.rest.post("/lightning/invoice/create", json=ORDER | more, headers=headers)
         if reply.status_code == 200:
             invoice = reply.json()
             return invoice["invoiceid"], invoice["payreq"]
@@ -274,3 +277,29 @@ async def test_one_that_is_killed_is_hardly_missed(shop):
         told = asyncio.create_task(watcher(stub, last, set()))
         await load.pay(bolt11)
         await told
+
+
+async def test_one_that_hangs_holds_up_nobody_for_long(shop):
+    """What can be sent again is served by the other replica, what cannot is refused; neither waits long."""
+    hanging, _ = shop.replicas
+    invoice = (await shop.rest.post("/lightning/invoice/create", json=ORDER)).json()
+    hanging.freeze()
+    try:
+        asked = time.monotonic()
+        reads = [shop.rest.get(f"/lightning/invoice/{invoice['invoiceid']}") for _ in range(CUSTOMERS)]
+        keyed = [
+            shop.rest.post(
+                "/lightning/invoice/create", json=ORDER, headers={"idempotency-key": f"order-{number}"}
+            )
+            for number in range(CUSTOMERS)
+        ]
+        others = [shop.rest.post("/lightning/invoice/create", json=ORDER) for _ in range(CUSTOMERS)]
+        replies = await asyncio.gather(*reads, *keyed, *others)
+        took = time.monotonic() - asked
+    finally:
+        hanging.thaw()
+
+    again, other = replies[: 2 * CUSTOMERS], replies[2 * CUSTOMERS :]
+    assert [reply.status_code for reply in again] == [200] * len(again)
+    assert {reply.status_code for reply in other} == {200, 503}
+    assert took < MOST_SECONDS_OF_A_HANG

@@ -23,7 +23,7 @@ SILENCE_SECONDS = 0.05
 FREE = {
     *("payment_hash", "payment_secret", "payment_preimage", "bolt11", "destination"),
     *("expires_at", "paid_at", "created_at", "created_index", "updated_index", "pay_index"),
-    *("bolt12", "invstring", "invreq_id", "preimage", "completed_at", "groupid"),
+    *("bolt12", "invstring", "invreq_id", "offer_id", "preimage", "completed_at", "groupid"),
 }
 FREE_IN_GETINFO = {
     *("id", "alias", "color", "num_peers", "num_active_channels", "address", "binding"),

@@ -179,7 +179,7 @@ END_OF_INPUT = {"unfinished, then end of input"}
 FILES = (
     *("invoice", "labels", "description", "listinvoices", "delinvoice", "expiry"),
     *("wait", "waitinvoice", "waitanyinvoice", "decode", "protocol", "payments", "own_payments"),
-    "funds",
+    *("funds", "offers"),
 )
 
 

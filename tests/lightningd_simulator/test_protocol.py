@@ -111,7 +111,7 @@ async def test_half_a_surrogate_in_a_label(rpc: Rpc) -> None:
 @pytest.mark.parametrize(
     ("params", "problem"),
     [
-        ([1000, "x", "d", 60, [], "00", "more", 1, True, None], "too many parameters: got 10, expected 9"),
+        ([1000, "x", "d", 60, [], None, False, 1, True, None], "too many parameters: got 10, expected 9"),
         ([1000, "x", "d", None, None, "00"], "preimage: should be 64 hex digits: invalid token (see logs"),
         ({"amount_msat": 1, "label": "x", "description": "d", "cltv": -1}, "cltv: should be an integer"),
         ({"amount_msat": 1, "label": "x", "description": "d", "deschashonly": "true"}, "should be 'true' or"),

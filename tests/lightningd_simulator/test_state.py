@@ -170,6 +170,24 @@ async def journal(tmp_path: Path) -> Path:
     return state
 
 
+async def test_offers_are_there_after_a_restart(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    async with Simulator(tmp_path / "rpc", state), connected(tmp_path / "rpc") as rpc:
+        withdrawn, stands, back = [
+            (await rpc.result("offer", amount="any", description=text, label=text))["offer_id"]
+            for text in ("withdrawn", "stands", "back")
+        ]
+        for offer_id in (withdrawn, back):
+            await rpc.result("disableoffer", offer_id=offer_id)
+        await rpc.result("enableoffer", offer_id=back)
+        before = await rpc.result("listoffers")
+
+    async with Simulator(tmp_path / "rpc", state), connected(tmp_path / "rpc") as rpc:
+        assert await rpc.result("listoffers") == before
+        active = (await rpc.result("listoffers", active_only=True))["offers"]
+        assert {offer["offer_id"] for offer in active} == {stands, back}
+
+
 async def labels(tmp_path: Path, state: Path) -> list[str]:
     async with Simulator(tmp_path / "rpc", state), connected(tmp_path / "rpc") as rpc:
         return [invoice["label"] for invoice in (await rpc.result("listinvoices"))["invoices"]]

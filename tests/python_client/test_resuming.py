@@ -169,3 +169,17 @@ async def test_a_call_goes_on_until_till_is_back(connect, proxy):
         proxy.refuses = False
 
         assert (await asking).online
+
+
+async def test_a_watch_ends_with_its_client(connect, address):
+    """Grpc tells of it as of a Till that cancels the call, from which a watch comes back."""
+    client = connect(address)
+    invoice = await client.create_invoice(5000, SHOP)
+    states = client.watch(invoice)
+    await anext(states)
+    rest = asyncio.ensure_future(anext(states))
+
+    await client.close()
+
+    with pytest.raises(till.Error, match="closed"):
+        await rest

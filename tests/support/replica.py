@@ -51,6 +51,14 @@ class Replica:
         await self._running.aclose()
         return code
 
+    def freeze(self) -> None:
+        """Let it hang: connections are taken, and nothing is answered."""
+        self._process.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._process.process.send_signal(signal.SIGCONT)
+
     async def close(self) -> None:
         """End it for good."""
         await self._running.aclose()

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <regex>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -76,10 +77,16 @@ bool IsLoopback(const std::string& address) {
   return std::regex_match(address, loopback);
 }
 
-/// A key without what gRPC would end the program for.
-std::string Visible(std::string key) {
-  key.erase(std::remove_if(key.begin(), key.end(), [](char each) { return each <= ' ' || each > '~'; }), key.end());
-  return key;
+/// A key without white space around it. Throws std::invalid_argument for what gRPC would end the program for.
+std::string Checked(const std::string& key) {
+  constexpr auto kSpace = " \t\r\n\v\f";
+  const auto first = key.find_first_not_of(kSpace);
+  const auto stripped = first == key.npos ? "" : key.substr(first, key.find_last_not_of(kSpace) - first + 1);
+  const auto is_printable = [](char each) { return '!' <= each && each <= '~'; };
+  if (stripped.empty() || !std::all_of(stripped.begin(), stripped.end(), is_printable)) {
+    throw std::invalid_argument("a key has printable ASCII only, without spaces");
+  }
+  return stripped;
 }
 
 }  // namespace
@@ -89,13 +96,17 @@ Client::Client(const std::string& address, const Options& options) {
   // gRPC's own pauses grow to two minutes, and a watch would wait for them.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  // How long an attempt to connect may take.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5'000);
   // A watch is silent for as long as nobody pays: else it would not notice that the network is gone.
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  // While a ping of another kind waits for its answer later versions of gRPC send none of these, and wait for a minute.
+  arguments.SetInt("grpc.http2.ping_timeout_ms", 10'000);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   std::vector<std::unique_ptr<experimental::ClientInterceptorFactoryInterface>> interceptors;
-  if (const auto key = Visible(options.key); !key.empty()) {
-    interceptors.push_back(std::make_unique<KeySenderFactory>(key));
+  if (!options.key.empty()) {
+    interceptors.push_back(std::make_unique<KeySenderFactory>(Checked(options.key)));
   }
   if (IsLoopback(address)) {
     // A proxy could not reach it.

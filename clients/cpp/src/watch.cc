@@ -24,9 +24,9 @@ bool IsLost(const grpc::Status& status) {
   switch (status.error_code()) {
     case grpc::StatusCode::OK:
     case grpc::StatusCode::UNAVAILABLE:
+      return true;
     // So looks a Till that stops to some versions of gRPC. Who cancels the watch is heard after all of these.
     case grpc::StatusCode::CANCELLED:
-      return true;
     case grpc::StatusCode::INTERNAL:
     case grpc::StatusCode::UNKNOWN:
       // So looks a connection that was reset behind a proxy. Till's own errors have a code.

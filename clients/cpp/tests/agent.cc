@@ -131,8 +131,12 @@ class Agent {
     const auto id = order.Number("id");
     const auto op = order.Text("op");
     if (op == "connect") {
-      Connect(order);
-      Say(id, "ok", "{}");
+      try {
+        Connect(order);
+        Say(id, "ok", "{}");
+      } catch (const std::invalid_argument& wrong) {
+        End(id, {grpc::StatusCode::UNKNOWN, wrong.what()});
+      }
     } else if (op == "cancel") {
       cancels_.at(order.Number("call"))();
       Say(id, "ok", "{}");

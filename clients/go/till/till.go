@@ -8,6 +8,8 @@ package till
 
 import (
 	"context"
+	"errors"
+	"regexp"
 	"strings"
 	"time"
 
@@ -39,17 +41,22 @@ type Client struct {
 }
 
 // NewClient returns a client of the Till at an address such as "127.0.0.1:50051". It does not connect yet, so it
-// succeeds whether or not somebody listens there; it fails where an option or the address is wrong.
+// succeeds whether or not somebody listens there; it fails where an option, a key or the address is wrong.
 //
 // Without [grpc.WithTransportCredentials] it talks in the clear, a key included: for loopback, or a network that you
 // trust. Any other [grpc.DialOption] may be given too.
 func NewClient(address string, options ...grpc.DialOption) (*Client, error) {
+	for _, each := range options {
+		if key, ok := each.(keyOption); ok && key.err != nil {
+			return nil, key.err
+		}
+	}
 	defaults := []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		// gRPC's own pauses grow to two minutes, and a watch would wait for them.
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: firstPause, Multiplier: 2, Jitter: 0.2, MaxDelay: longestPause},
-			MinConnectTimeout: 20 * time.Second,
+			MinConnectTimeout: 5 * time.Second,
 		}),
 		// A watch is silent for as long as nobody pays: else it would not notice that the network is gone.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
@@ -75,17 +82,29 @@ func (c *Client) Close() error {
 }
 
 // WithKey sends a key, or a watch token, with each call. White space around it is left out, such as the end of a line
-// in a file; if nothing is left, none is sent.
+// in a file; "" is none. With what can be neither, [NewClient] fails.
 func WithKey(key string) grpc.DialOption {
-	return grpc.WithPerRPCCredentials(bearer(strings.TrimSpace(key)))
+	if key == "" {
+		return grpc.EmptyDialOption{}
+	}
+	key = strings.TrimSpace(key)
+	if !isKey(key) {
+		return keyOption{grpc.EmptyDialOption{}, errors.New("a key has printable ASCII only, without spaces")}
+	}
+	return keyOption{grpc.WithPerRPCCredentials(bearer(key)), nil}
 }
+
+// keyOption is an option that may be wrong.
+type keyOption struct {
+	grpc.DialOption
+	err error
+}
+
+var isKey = regexp.MustCompile("^[!-~]+$").MatchString
 
 type bearer string
 
 func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	if b == "" {
-		return nil, nil
-	}
 	return map[string]string{"authorization": "Bearer " + string(b)}, nil
 }
 

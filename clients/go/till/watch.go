@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -58,7 +59,7 @@ func (c *Client) watch(ctx context.Context, invoiceID string, tell func(*tillv1.
 			}
 			last, pause = state, firstPause
 		}
-		if !isLost(err) {
+		if !c.isLost(ctx, err) {
 			return err
 		}
 		select {
@@ -79,13 +80,16 @@ func isFinal(invoice *tillv1.Invoice) bool {
 }
 
 // isLost tells whether a watch that ended so may succeed when it is begun again.
-func isLost(err error) bool {
+func (c *Client) isLost(ctx context.Context, err error) bool {
 	if errors.Is(err, io.EOF) {
 		return true
 	}
 	switch status.Code(err) {
 	case codes.Unavailable:
 		return true
+	case codes.Canceled:
+		// Neither by the caller nor by Close, but by Till or a proxy.
+		return ctx.Err() == nil && c.conn.GetState() != connectivity.Shutdown && Code(err) == ""
 	case codes.Internal, codes.Unknown:
 		// So looks a connection that was reset behind a proxy. Till's own errors have a code.
 		return Code(err) == ""

@@ -10,7 +10,7 @@ import grpc.aio
 
 from till import connection, requests, results
 from till.connection import ADDRESS, TIMEOUT_SECONDS, Attempts, File, Watching
-from till.errors import ConnectionLost, error_of
+from till.errors import ConnectionLost, Error, error_of
 from till.results import Info, Invoice
 from till.v1.invoice_service_pb2 import GetInfoRequest
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
@@ -48,6 +48,7 @@ class AsyncClient:
             else grpc.aio.insecure_channel(address, options)
         )
         self._timeout = timeout
+        self._is_closed = False
         self.invoices = InvoiceServiceStub(self._channel)
         self.invreqs = InvreqServiceStub(self._channel)
         self.keys = KeyServiceStub(self._channel)
@@ -104,8 +105,8 @@ class AsyncClient:
                     if state := watching.news(response.invoice):
                         yield state
                 pause = watching.pause_after_end()
-            except grpc.aio.AioRpcError as failed:
-                pause = watching.pause_after(error_of(failed, self._proxy))
+            except (grpc.aio.AioRpcError, asyncio.CancelledError) as failed:
+                pause = watching.pause_after(self._error(failed))
             finally:
                 responses.cancel()
             await asyncio.sleep(pause)
@@ -130,14 +131,27 @@ class AsyncClient:
         while True:
             try:
                 return await method(request, timeout=attempts.seconds_left, metadata=self._metadata)
-            except grpc.aio.AioRpcError as failed:
-                pause = attempts.pause_after(error_of(failed, self._proxy))
+            except (grpc.aio.AioRpcError, asyncio.CancelledError) as failed:
+                pause = attempts.pause_after(self._error(failed))
             await asyncio.sleep(pause)
 
     async def close(self) -> None:
         """End all calls, and the connection."""
         self._check_loop()
+        self._is_closed = True
         await self._channel.close()
+
+    def _error(self, failed: grpc.aio.AioRpcError | asyncio.CancelledError) -> Error:
+        """What a failed call raises. Raises CancelledError itself if the task was cancelled."""
+        task = asyncio.current_task()
+        if task and task.cancelling():
+            raise failed
+        if self._is_closed:
+            return Error("the client was closed", status="CANCELLED")
+        if isinstance(failed, asyncio.CancelledError):
+            # So grpc tells of a CANCELLED that came from the other side.
+            return ConnectionLost("Till, or what is between, cancelled the call", status="CANCELLED")
+        return error_of(failed, self._proxy)
 
     def _check_loop(self) -> None:
         # grpc's channel waits for its own loop, which does not run here.

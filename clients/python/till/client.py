@@ -10,7 +10,7 @@ import grpc
 
 from till import connection, requests, results
 from till.connection import ADDRESS, TIMEOUT_SECONDS, Attempts, File, Watching
-from till.errors import ConnectionLost, error_of
+from till.errors import ConnectionLost, Error, error_of
 from till.results import Info, Invoice
 from till.v1.invoice_service_pb2 import GetInfoRequest
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
@@ -58,6 +58,7 @@ class Client:
             else grpc.insecure_channel(address, options)
         )
         self._timeout = timeout
+        self._is_closed = False
         self.invoices = InvoiceServiceStub(self._channel)
         self.invreqs = InvreqServiceStub(self._channel)
         self.keys = KeyServiceStub(self._channel)
@@ -127,7 +128,7 @@ class Client:
                         yield state
                 pause = watching.pause_after_end()
             except grpc.RpcError as failed:
-                pause = watching.pause_after(error_of(failed, self._proxy))
+                pause = watching.pause_after(self._error(failed))
             finally:
                 responses.cancel()
             time.sleep(pause)
@@ -154,12 +155,18 @@ class Client:
             try:
                 return method(request, timeout=attempts.seconds_left, metadata=self._metadata)
             except grpc.RpcError as failed:
-                pause = attempts.pause_after(error_of(failed, self._proxy))
+                pause = attempts.pause_after(self._error(failed))
             time.sleep(pause)
 
     def close(self) -> None:
         """End all calls, and the connection."""
+        self._is_closed = True
         self._channel.close()
+
+    def _error(self, failed: grpc.RpcError) -> Error:
+        if self._is_closed:
+            return Error("the client was closed", status="CANCELLED")
+        return error_of(failed, self._proxy)
 
     def __enter__(self) -> Self:
         return self

@@ -28,6 +28,8 @@ OPTIONS = (
     # A watch that is silent for long still notices that Till has gone without a word.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    # While a ping of another kind waits for its answer gRPC sends none of these, and would wait for a minute.
+    ("grpc.http2.ping_timeout_ms", 10_000),
     # Else gRPC makes pings wait for a minute.
     ("grpc.http2.max_pings_without_data", 0),
 )
@@ -83,14 +85,16 @@ def _content(file: File | None) -> bytes | None:
 
 
 def header(key: str | None) -> tuple[tuple[str, str], ...]:
-    """The metadata that carries a key, or a watch token; without white space around it.
+    """The metadata that carries a key, or a watch token; without white space around it. Empty: there is none.
 
     Raises ValueError for what gRPC would refuse to send: it would say so as if the connection were lost.
     """
-    key = (key or "").strip()
-    if not re.fullmatch("[!-~]*", key):
+    if not key:
+        return ()
+    key = key.strip()
+    if not re.fullmatch("[!-~]+", key):
         raise ValueError("a key has printable ASCII only, without spaces")
-    return (("authorization", f"Bearer {key}"),) if key else ()
+    return (("authorization", f"Bearer {key}"),)
 
 
 class Attempts:

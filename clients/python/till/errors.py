@@ -147,9 +147,10 @@ BY_CODE: dict[str, type[Error]] = {
 }
 
 # For what gRPC or a proxy answers by itself. A stream that is reset, as by an Envoy whose Till was killed,
-# shows as INTERNAL or UNKNOWN.
+# shows as INTERNAL, UNKNOWN or CANCELLED.
 WITHOUT_CODE: dict[grpc.StatusCode, type[Error]] = {
     grpc.StatusCode.UNAVAILABLE: ConnectionLost,
+    grpc.StatusCode.CANCELLED: ConnectionLost,
     grpc.StatusCode.INTERNAL: ConnectionLost,
     grpc.StatusCode.UNKNOWN: ConnectionLost,
     grpc.StatusCode.DEADLINE_EXCEEDED: TookTooLong,

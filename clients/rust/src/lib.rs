@@ -11,11 +11,15 @@
 #![warn(missing_docs)]
 
 mod client;
+mod connection;
 mod details;
+mod options;
 mod watch;
 
-pub use client::{Client, Connection, InvalidOptions, Key, Options};
+pub use client::Client;
+pub use connection::{Connection, Key};
 pub use details::Details;
+pub use options::{InvalidOptions, Options};
 pub use watch::Watch;
 pub use {prost_types, tonic};
 

@@ -7,7 +7,7 @@ use async_stream::try_stream;
 use futures_core::Stream;
 use tonic::{Code, Status, Streaming};
 
-use crate::client::Connection;
+use crate::connection::Connection;
 use crate::details::Details;
 use crate::v1::invoice_service_client::InvoiceServiceClient;
 use crate::v1::{Invoice, InvoiceStatus, WatchInvoiceRequest, WatchInvoiceResponse};
@@ -69,11 +69,11 @@ impl States {
     }
 }
 
-/// Whether to come back. Behind a proxy a lost connection is a reset, which shows as INTERNAL or UNKNOWN.
+/// Whether to come back. A lost connection may be a reset behind a proxy, which shows as INTERNAL, UNKNOWN or CANCELLED.
 fn is_lost(status: &Status) -> bool {
     match status.code() {
         Code::Unavailable => true,
-        Code::Internal | Code::Unknown => Details::of(status).is_none(),
+        Code::Internal | Code::Unknown | Code::Cancelled => Details::of(status).is_none(),
         _ => false,
     }
 }

@@ -1,10 +1,14 @@
 import type { SecureClientSessionOptions } from "node:http2";
+import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { tillError } from "./errors.js";
 import { authorization, protocolOf, Till } from "./till.js";
 
 export * from "./index.js";
+
+const CONNECT_TIMEOUT_MS = 5000;
 
 /** How to connect from Node.js. */
 export interface ConnectOptions {
@@ -29,13 +33,26 @@ export function connect(url: string, options: ConnectOptions = {}): Till {
   return new Till(
     createGrpcTransport({
       baseUrl: url,
-      ...(options.tls && { nodeOptions: options.tls }),
+      nodeOptions: { createConnection: (to) => openSocket(to, options.tls ?? {}), ...options.tls },
       // Else a watch would wait for ever for a server that left without a word.
       pingIntervalMs: 30_000,
       pingTimeoutMs: 10_000,
       interceptors: [...authorization(options.key), lostIsUnavailable],
     }),
   );
+}
+
+/** A socket as Node.js makes it, but given up where nobody answers: Node.js would wait for minutes. */
+function openSocket({ protocol, hostname, port }: URL, options: SecureClientSessionOptions): Socket {
+  const host = hostname.replace(/^\[|\]$/g, "");
+  const isSecure = protocol === "https:";
+  const socket = isSecure
+    ? connectTls({ ALPNProtocols: ["h2"], host, port: Number(port || 443), ...(!isIP(host) && { servername: host }), ...options })
+    : connectTcp({ host, port: Number(port || 80) });
+  socket.setTimeout(CONNECT_TIMEOUT_MS, () => {
+    socket.destroy(Object.assign(new Error("no connection within 5 s"), { code: "ETIMEDOUT" }));
+  });
+  return socket.once(isSecure ? "secureConnect" : "connect", () => socket.setTimeout(0));
 }
 
 /** A connection that breaks ends its calls as aborted or canceled in Node.js: in gRPC that is UNAVAILABLE. */

@@ -54,13 +54,18 @@ export function protocolOf(url: string): "http:" | "https:" {
   throw new TypeError(`no URL of a Till: ${url}; expected http://HOST:PORT, or https://HOST:PORT for TLS`);
 }
 
-/** Sends a key, or a watch token, with each call. @throws TypeError for what no header can carry. */
+/**
+ * Sends a key, or a watch token, with each call; without white space around it. Empty: there is none.
+ *
+ * @throws TypeError for what no header can carry.
+ */
 export function authorization(key: string | undefined): Interceptor[] {
-  if (key === undefined) return [];
-  if (!/^[!-~]+$/.test(key)) throw new TypeError("a key has printable ASCII only, without space or line break");
+  if (!key) return [];
+  const stripped = key.trim();
+  if (!/^[!-~]+$/.test(stripped)) throw new TypeError("a key has printable ASCII only, without spaces");
   return [
     (next) => (request) => {
-      request.header.set("authorization", `Bearer ${key}`);
+      request.header.set("authorization", `Bearer ${stripped}`);
       return next(request);
     },
   ];

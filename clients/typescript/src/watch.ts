@@ -57,10 +57,10 @@ function isFinal({ invoice }: WatchInvoiceResponse): boolean {
   return invoice?.status === InvoiceStatus.PAID || invoice?.status === InvoiceStatus.EXPIRED;
 }
 
-/** Whether trying again may help. Behind a proxy a lost connection shows as internal or unknown. */
+/** Whether trying again may help. Behind a proxy a lost connection shows as any of the others. */
 function isLost(error: unknown): boolean {
   const { code } = ConnectError.from(error);
-  return code === Code.Unavailable || ((code === Code.Internal || code === Code.Unknown) && !tillError(error));
+  return code === Code.Unavailable || ([Code.Internal, Code.Unknown, Code.Canceled].includes(code) && !tillError(error));
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

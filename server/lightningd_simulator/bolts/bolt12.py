@@ -62,8 +62,8 @@ def of_request(fields: Fields) -> Fields:
     return {number: value for number, value in fields.items() if any(number in part for part in _OF_REQUEST)}
 
 
-def invreq_id(fields: Fields) -> str:
-    """Tell the id of a request, or of the request that an invoice answers, in hex."""
+def id_of(fields: Fields) -> str:
+    """Tell the id of an offer, of a request, or of the request that an invoice answers, in hex."""
     return sha256(b"".join(_records(of_request(fields)))).hexdigest()
 
 

@@ -20,12 +20,15 @@ DEFAULT_RELATIVE_EXPIRY = 7200
 _ALL_BITCOIN_MSAT = 21_000_000 * 100_000_000_000
 _CLTV_EXPIRY_DELTA = 10
 _PUBLIC_KEY_BYTES = 33
+_CHAIN_BYTES = 32
 
 
 class Field(IntEnum):
     """The types of the fields."""
 
     METADATA = 0
+    OFFER_CHAINS = 2
+    OFFER_AMOUNT = 8
     DESCRIPTION = 10
     ABSOLUTE_EXPIRY = 14
     OFFER_PATHS = 16
@@ -58,7 +61,7 @@ def shown(fields: Fields) -> Result:
 
     Raises ValueError for one that is not what its type says, or unknown and not optional.
     """
-    known = {field for field, _, _ in _SHOWN} | {Field.BLINDED_PAY, Field.OFFER_PATHS, Field.ISSUER_ID}
+    known = {field for field, _, _ in _SHOWN} | {Field.BLINDED_PAY, Field.OFFER_PATHS}
     if any(number not in known and number % 2 == 0 for number in fields):
         raise ValueError("a field that one has to know")
     result = {name: show(fields[field]) for field, name, show in _SHOWN if field in fields}
@@ -147,10 +150,19 @@ def _of_size(size: int) -> Callable[[bytes], str]:
     return show
 
 
+def _show_chains(data: bytes) -> list[str]:
+    if len(data) % _CHAIN_BYTES:
+        raise ValueError("not 32 bytes each")
+    return [data[at : at + _CHAIN_BYTES].hex() for at in range(0, len(data), _CHAIN_BYTES)]
+
+
 _SHOWN: tuple[tuple[Field, str, Callable[[bytes], Any]], ...] = (
+    (Field.OFFER_CHAINS, "offer_chains", _show_chains),
+    (Field.OFFER_AMOUNT, "offer_amount_msat", _show_number),
     (Field.DESCRIPTION, "offer_description", bytes.decode),
     (Field.ISSUER, "offer_issuer", bytes.decode),
     (Field.ABSOLUTE_EXPIRY, "offer_absolute_expiry", _show_number),
+    (Field.ISSUER_ID, "offer_issuer_id", _show_key),
     (Field.METADATA, "invreq_metadata", bytes.hex),
     (Field.PAYER_ID, "invreq_payer_id", _show_key),
     (Field.CHAIN, "invreq_chain", _of_size(32)),

@@ -49,7 +49,7 @@ class InvoiceRequest:
 
         Raises ValueError with lightningd's words.
         """
-        return cls(_read(string, "lnr", "invalid invreq data"))
+        return cls(read_fields(string, "lnr", "invalid invreq data"))
 
     @classmethod
     def payable(cls, string: str) -> Self:
@@ -89,7 +89,7 @@ class InvoiceRequest:
     @property
     def id(self) -> str:
         """What lightningd knows it by, in hex."""
-        return bolt12.invreq_id(self.fields)
+        return bolt12.id_of(self.fields)
 
     @property
     def payer_id(self) -> str:
@@ -160,7 +160,7 @@ class Bolt12Invoice:
 
         Raises ValueError with lightningd's words.
         """
-        fields = _read(string, "lni", "invalid invoice data")
+        fields = read_fields(string, "lni", "invalid invoice data")
         for field, problem in (
             (Field.NODE_ID, "Missing node_id"),
             (Field.SIGNATURE, "Missing signature"),
@@ -188,7 +188,7 @@ class Bolt12Invoice:
     @property
     def invreq_id(self) -> str:
         """The request that it answers."""
-        return bolt12.invreq_id(self.fields)
+        return bolt12.id_of(self.fields)
 
     @property
     def payment_hash(self) -> str:
@@ -225,7 +225,11 @@ class Bolt12Invoice:
         return {"type": "bolt12 invoice", **bolt12_fields.shown(default | self.fields), "valid": True}
 
 
-def _read(string: str, prefix: str, problem: str) -> Fields:
+def read_fields(string: str, prefix: str, problem: str) -> Fields:
+    """Read a string with a prefix.
+
+    Raises ValueError with lightningd's words, of which the last are `problem`.
+    """
     found, data = bolt12.data_of(string)
     if found != prefix:
         raise ValueError(f"unexpected prefix {found}")

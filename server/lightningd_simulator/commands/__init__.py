@@ -7,6 +7,7 @@ from lightningd_simulator.bolts.bolt11 import FINAL_CLTV_EXPIRY
 from lightningd_simulator.commands import (
     invoice_requests,
     invoices,
+    offers,
     payer,
     payment_lists,
     payments,
@@ -180,6 +181,28 @@ _COMMANDS = {
             *_ignored("extratlvs", "routehints", "maxfee"),
         ),
     ),
+    "offer": Command(
+        offers.offer,
+        (
+            Parameter("amount", values.offered_msat),
+            Parameter("description", values.description, None),
+            Parameter("issuer", values.description, None),
+            Parameter("label", values.description, None),
+            Parameter("quantity_max", values.not_simulated, None),
+            Parameter("absolute_expiry", values.u64, None),
+            Parameter("recurrence", values.not_simulated, None),
+            Parameter("recurrence_base", values.not_simulated, None),
+            Parameter("recurrence_paywindow", values.not_simulated, None),
+            Parameter("recurrence_limit", values.not_simulated, None),
+            Parameter("single_use", values.flag, False),
+        ),
+    ),
+    "listoffers": Command(
+        offers.listoffers,
+        (Parameter("offer_id", values.sha256, None), Parameter("active_only", values.flag, False)),
+    ),
+    "disableoffer": Command(offers.disableoffer, (Parameter("offer_id", values.sha256),)),
+    "enableoffer": Command(offers.enableoffer, (Parameter("offer_id", values.sha256),)),
     "invoicerequest": Command(
         invoice_requests.invoicerequest,
         (

@@ -7,6 +7,7 @@ from typing import Any
 from lightningd_simulator import own_payments
 from lightningd_simulator.bolts import bolt11 as bolt11_invoices
 from lightningd_simulator.bolts.bolt12_messages import Bolt12Invoice, InvoiceRequest
+from lightningd_simulator.bolts.bolt12_offers import OfferString
 from lightningd_simulator.invoice_ledger import Invoice
 from lightningd_simulator.node import Node
 from lightningd_simulator.rpc.answers import Code, Result, RpcError
@@ -17,8 +18,10 @@ _ALL_BITCOIN_MSAT = 21_000_000 * 100_000_000_000
 
 
 def decode(node: Node, *, string: str) -> Result:
-    """Tell what an invoice or an invoice request says, also another's."""
+    """Tell what an invoice, an invoice request or an offer says, also another's."""
     try:
+        if string.lower().startswith("lno1"):
+            return OfferString.read(string).shown()
         if string.lower().startswith("lnr1"):
             return InvoiceRequest.read(string).shown()
         if string.lower().startswith("lni1"):

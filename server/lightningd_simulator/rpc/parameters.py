@@ -72,15 +72,16 @@ def _by_name(parameters: Sequence[Parameter], pairs: Sequence[tuple[str, Value]]
 
 
 def _by_position(parameters: Sequence[Parameter], given: Sequence[Value]) -> dict[str, Any]:
-    if len(given) > len(parameters):
-        raise RpcError(
-            Code.INVALID_PARAMS, f"too many parameters: got {len(given)}, expected {len(parameters)}"
-        )
-    return {
+    values = {
         parameter.name: _read(parameter, value)
         for parameter, value in zip(parameters, given, strict=False)
         if value is not None
     }
+    if len(given) > len(parameters):
+        raise RpcError(
+            Code.INVALID_PARAMS, f"too many parameters: got {len(given)}, expected {len(parameters)}"
+        )
+    return values
 
 
 def _read(parameter: Parameter, value: Value) -> Any:

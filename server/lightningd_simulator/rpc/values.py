@@ -146,6 +146,19 @@ def positive_msat_or_any(value: Value) -> int | None:
     return amount
 
 
+def offered_msat(value: Value) -> int | None:
+    """Read an amount to offer for; None lets the payer choose. Other currencies are not simulated."""
+    amount = None if value == "any" else _amount(value)
+    if amount is None and value != "any":
+        raise ValueError("should be 'any', msatoshis or <amount>[.<amount>]<ISO-4217>")
+    return amount
+
+
+def not_simulated(value: Value) -> None:
+    """Refuse what a real node could do."""
+    raise ValueError("is not simulated")
+
+
 def one_of(*names: str, problem: str) -> Callable[[Value], str]:
     """Make a reader that knows a few names."""
 

@@ -1,14 +1,17 @@
 """Figures for Prometheus, on an address of their own: docs/metrics.md tells what each means."""
 
 import asyncio
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import cache
 from importlib.metadata import version
+from socketserver import ThreadingMixIn
 from types import TracebackType
-from typing import NamedTuple
-from wsgiref.simple_server import WSGIServer
+from typing import Any, NamedTuple
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,7 +22,7 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
-    start_http_server,
+    make_wsgi_app,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -37,6 +40,9 @@ from tilld.storage.rows import Rows
 
 # From a read of SQLite to what everybody has given up on.
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+# Each is a file and a thread, of those that are reserved for all but clients.
+MOST_CONNECTIONS = 20
 
 # When each series was born: nobody asks, and it would be as many series again.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -101,7 +107,7 @@ class Metrics(Observer):
         Raises OperatorError where the address can't be had.
         """
         self._registry.register(_Scraped(self, sources, asyncio.get_running_loop()))
-        return Serving(self._registry, address)
+        return Serving(self._registry, address, self.scrape_seconds)
 
     def _timing(self, name: str, what: str, label: str) -> Series:
         histogram = Histogram(
@@ -114,16 +120,20 @@ class Metrics(Observer):
 class Serving:
     """The servers of metrics, on all addresses that a host stands for, each on a thread of its own."""
 
-    def __init__(self, registry: CollectorRegistry, address: Address) -> None:
-        self._servers: list[WSGIServer] = []
+    def __init__(self, registry: CollectorRegistry, address: Address, patience: float) -> None:
+        self._servers: list[_Server] = []
+        app = make_wsgi_app(registry)
+        # A connection that says nothing is closed.
+        handler = type("_ImpatientHandler", (_Handler,), {"timeout": patience})
         for host, port in preflight.free(address, "--metrics"):
             try:
-                server, _ = start_http_server(port, host, registry)
+                server = make_server(host, port, app, _Server6 if ":" in host else _Server, handler)
             except OSError:
                 raise OperatorError(
                     f"{address} cannot be listened on: stop what uses it, "
                     "or give another with --metrics HOST:PORT"
                 ) from None
+            threading.Thread(target=server.serve_forever, daemon=True).start()
             self._servers.append(server)
             self.address = address._replace(port=port)
 
@@ -133,6 +143,39 @@ class Serving:
             # It ends when it looks up next, and whom it serves may wait for this very loop.
             await asyncio.to_thread(server.shutdown)
             server.server_close()
+
+
+class _Handler(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing: each scrape would be a line."""
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread for each connection, and so many connections at once; more are closed."""
+
+    daemon_threads = True
+
+    def __init__(self, *arguments: Any) -> None:
+        self._places = threading.Semaphore(MOST_CONNECTIONS)
+        super().__init__(*arguments)
+
+    def verify_request(self, *_: object) -> bool:
+        """Whether there is a place."""
+        return self._places.acquire(blocking=False)
+
+    def process_request_thread(self, *arguments: Any) -> None:
+        """Serve a connection on its thread."""
+        try:
+            super().process_request_thread(*arguments)
+        finally:
+            self._places.release()
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: who scrapes has left, or was too slow."""
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
 
 
 class _Scraped(Collector):

@@ -1,7 +1,7 @@
 /// A client of Till, a cash register for Core Lightning.
 ///
 /// The messages and stubs are those that gRPC generates from Till's protos: till/v1/*.grpc.pb.h. Amounts are in
-/// millisatoshi. Nothing here throws.
+/// millisatoshi. Nothing here throws but the constructor of Client, for what is no key.
 #ifndef TILL_CLIENT_H_
 #define TILL_CLIENT_H_
 
@@ -73,7 +73,7 @@ class Watch {
 
 /// How to talk to a Till.
 struct Options {
-  /// A key, or a watch token, which is sent with each call. Empty: none. What cannot be in one is left out, such as the
+  /// A key, or a watch token, which is sent with each call. Empty: none. White space around it is left out, such as the
   /// end of a line in a file.
   std::string key;
   /// TLS: grpc::SslCredentials. Without it all of it goes in the clear, the key too: that is for loopback.
@@ -83,7 +83,7 @@ struct Options {
 /// Calls one Till, over a connection that it opens when it is needed and again when it was lost. Threads may share it.
 class Client {
  public:
-  /// Does not connect yet. The address is such as "127.0.0.1:50051".
+  /// Does not connect yet. The address is such as "127.0.0.1:50051". Throws std::invalid_argument for what is no key.
   explicit Client(const std::string& address, const Options& options = {});
 
   /// Takes payments.

@@ -10,10 +10,11 @@ import io.grpc.Channel;
 import io.grpc.ChannelCredentials;
 import io.grpc.ClientInterceptors;
 import io.grpc.ConnectivityState;
-import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
+import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
+import io.grpc.netty.shaded.io.netty.channel.ChannelOption;
 import io.grpc.stub.MetadataUtils;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
@@ -36,6 +37,8 @@ public final class TillClient implements AutoCloseable {
     static final long FIRST_PAUSE_MILLIS = 100;
     static final long LONGEST_PAUSE_MILLIS = 2000;
 
+    private static final int CONNECT_TIMEOUT_MILLIS = 5000;
+    private static final Pattern KEY = Pattern.compile("[!-~]+");
     private static final Pattern LOOPBACK = Pattern.compile("(dns:///)?(localhost|127(\\.\\d+){3}|\\[::1])(:\\d+)?");
 
     private final ManagedChannel connection;
@@ -55,8 +58,9 @@ public final class TillClient implements AutoCloseable {
      * Talks to a Till in the clear: for one on the same machine.
      *
      * @param address where it serves gRPC, as {@code "host:port"}
-     * @param key an API key or a watch token; null for a Till without keys
+     * @param key an API key or a watch token, white space around it is left out; null or empty for a Till without keys
      * @return the connection
+     * @throws IllegalArgumentException if the key can be none
      */
     public static TillClient connect(String address, String key) {
         return connect(address, key, InsecureChannelCredentials.create());
@@ -67,12 +71,15 @@ public final class TillClient implements AutoCloseable {
      * TlsChannelCredentials.newBuilder().trustManager(new File("ca.pem")).build()} your own authority.
      *
      * @param address where it serves gRPC, as {@code "host:port"}
-     * @param key an API key or a watch token; null for a Till without keys
+     * @param key an API key or a watch token, white space around it is left out; null or empty for a Till without keys
      * @param credentials what to trust, and what to show, such as a {@link io.grpc.TlsChannelCredentials}
      * @return the connection
+     * @throws IllegalArgumentException if the key can be none
      */
     public static TillClient connect(String address, String key, ChannelCredentials credentials) {
-        var builder = Grpc.newChannelBuilder(address, credentials)
+        String checked = checked(key);
+        var builder = NettyChannelBuilder.forTarget(address, credentials)
+                .withOption(ChannelOption.CONNECT_TIMEOUT_MILLIS, CONNECT_TIMEOUT_MILLIS)
                 // A watch that is silent for long still notices that Till has gone without a word.
                 .keepAliveTime(30, SECONDS)
                 .keepAliveTimeout(10, SECONDS);
@@ -80,7 +87,7 @@ public final class TillClient implements AutoCloseable {
             // A proxy could not reach it.
             builder.proxyDetector(target -> null);
         }
-        return new TillClient(builder.build(), key);
+        return new TillClient(builder.build(), checked);
     }
 
     /**
@@ -144,6 +151,18 @@ public final class TillClient implements AutoCloseable {
     @Override
     public void close() {
         connection.shutdownNow();
+    }
+
+    // gRPC would log what cannot be sent, all of it.
+    private static String checked(String key) {
+        if (key == null || key.isEmpty()) {
+            return null;
+        }
+        String stripped = key.strip();
+        if (!KEY.matcher(stripped).matches()) {
+            throw new IllegalArgumentException("a key has printable ASCII only, without spaces");
+        }
+        return stripped;
     }
 
     // gRPC's own pauses between attempts to connect grow up to two minutes: Till may long be back.

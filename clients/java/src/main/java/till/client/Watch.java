@@ -119,10 +119,13 @@ public final class Watch implements Iterator<Invoice>, AutoCloseable {
                 };
     }
 
-    // A proxy's reset shows as INTERNAL or UNKNOWN; what Till itself says under these has a code.
-    private static boolean isLost(StatusRuntimeException error) {
+    // A proxy's reset shows as INTERNAL, UNKNOWN or CANCELLED; what Till itself says under these has a code.
+    private boolean isLost(StatusRuntimeException error) {
         return switch (error.getStatus().getCode()) {
             case UNAVAILABLE -> true;
+            case CANCELLED -> !context.isCancelled()
+                    && !Thread.currentThread().isInterrupted()
+                    && TillError.of(error).code().isEmpty();
             case INTERNAL, UNKNOWN -> TillError.of(error).code().isEmpty();
             default -> false;
         };
