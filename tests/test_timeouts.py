@@ -18,7 +18,6 @@ from till_cli.main import _till as command
 from tilld.auth import limits
 from tilld.config import USUAL
 from tilld.envoy.process import Envoy
-from tilld.lightningd.node import TIMEOUT_SECONDS as NODE_SECONDS
 from tilld.sent_invoices import attempt, service
 
 ENVOY = Path(__file__).parent.parent / "envoy.yaml"
@@ -53,7 +52,7 @@ def test_every_time_out_is_longer_than_the_one_behind_it():
     assert seconds(manager["request_timeout"]) > USUAL.request_seconds
     assert USUAL.call_seconds > USUAL.request_seconds
     # A create waits its turn, asks the node, and looks up what came of it.
-    assert USUAL.call_seconds > limits.PATIENCE_SECONDS + 2 * NODE_SECONDS
+    assert USUAL.call_seconds > limits.PATIENCE_SECONDS + 2 * USUAL.node_call_seconds
     assert (len(sends), len(others)) == (1, 3)
     for route in others.values():
         assert min(clients) > seconds(route["timeout"]) > USUAL.call_seconds

@@ -88,24 +88,28 @@ class Till(Front):
         check_socket(rpc_file)
         metrics = Metrics(self._intervals) if config.metrics else None
         observer = self._observers(metrics)
-        store = self.store = Store(open_database(config.database_url, check=True), observer)
+        intervals = self._intervals
+        store = self.store = Store(open_database(config.database_url, check=True), observer, intervals)
         self._parts.push_async_callback(store.close)
         keys = KeyStore(store)
         await _check_who_may_call(config, keys)
-        node = InvoiceNode(rpc_file, observer=observer)
+        node = InvoiceNode(rpc_file, observer=observer, intervals=intervals)
         self._parts.push_async_callback(node.close)
         allowance = Allowance(config.key_creates_per_second, config.key_open_invoices, config.key_watches)
         limits = Limits(allowance)
-        invoicing = Invoices(store, node, self.hub, limits, AttemptStore(store).has_label)
+        attempts = AttemptStore(store)
+        invoicing = Invoices(store, node, self.hub, limits, attempts.has_label, intervals=intervals)
         payout_limits = PayoutLimits(
             config.key_payout_msat, config.key_payouts_msat_per_day or None, config.allow_invreq_disable
         )
         payouts = Payouts(store, node, limits, payout_limits)
-        collecting = SentInvoices(store, SentInvoiceNode(node), self.hub, limits)
+        collecting = SentInvoices(
+            store, attempts, SentInvoiceNode(node), self.hub, limits, intervals=intervals
+        )
         self._parts.push_async_callback(collecting.stop)
-        follower = Follower(node, store, self.hub)
+        follower = Follower(node, store, self.hub, intervals=intervals)
         self._spawn("the follower", follower.run())
-        self._spawn("the follower of payouts", PaymentFollower(node, payouts).run())
+        self._spawn("the follower of payouts", PaymentFollower(node, payouts, intervals=intervals).run())
         self._spawn("the watch over what was sent", collecting.run())
         metrics_address = None
         if metrics and config.metrics:

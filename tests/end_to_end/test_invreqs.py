@@ -389,10 +389,10 @@ async def test_disabling_takes_a_setting_of_the_operators(tmp_path):
         assert (await cashier.read(made["invreq_id"]))["active"]
 
 
-async def test_what_is_over_is_disabled_also_after_a_restart(tmp_path, monkeypatch):
+async def test_what_is_over_is_disabled_also_after_a_restart(tmp_path):
     """The node does not look at the time, so Till does."""
-    monkeypatch.setattr("tilld.payouts.follower.SWEEP_SECONDS", 0.05)
-    async with open_shop(config(tmp_path, allow_invreq_disable=True)) as shop:
+    settings, often = config(tmp_path, allow_invreq_disable=True), USUAL._replace(sweep_seconds=0.05)
+    async with open_shop(settings, often) as shop:
         cashier = await a_cashier(shop, tmp_path, shop.rpc_file)
         here = await cashier.create(absolute_expiry=int(time.time()) + 2)
         async with asyncio.timeout(10):
@@ -400,7 +400,7 @@ async def test_what_is_over_is_disabled_also_after_a_restart(tmp_path, monkeypat
                 await asyncio.sleep(0.02)
         later = await cashier.create(absolute_expiry=int(time.time()) + 2)
 
-    async with open_shop(config(tmp_path, allow_invreq_disable=True)) as shop:
+    async with open_shop(settings, often) as shop:
         cashier = Cashier(shop, cashier.header, shop.rpc_file)
         async with asyncio.timeout(10):
             while (await cashier.read(later["invreq_id"]))["active"]:

@@ -4,25 +4,19 @@ import pytest
 
 from tests.support.nodes import simulated_node
 from tests.support.samples import DAKK, an_invoice, an_order, expired, paid
-from tests.support.till import Parts
-from tilld.invoices import audit as doctor_module
-from tilld.invoices import lightningd as node_module
-from tilld.invoices import repository as store_module
-from tilld.invoices.audit import Doctor
+from tests.support.till import CALM, Parts
+from tilld.invoices.audit import LOOKS, Doctor
 from tilld.invoices.invoice import Invoice, Status
 from tilld.invoices.totals import Totals
 from tilld.lightningd.rpc import Pipeline
 from tilld.storage.statements import Bound
 
+PAGES = CALM._replace(settling_seconds=0, looked_up_at_once=2, node_page=3, store_page=2)
+
 
 @pytest.fixture
-async def till(tmp_path, database_url, monkeypatch):
-    monkeypatch.setattr(doctor_module, "SETTLING_SECONDS", 0)
-    monkeypatch.setattr(doctor_module, "LOOKED_UP_AT_ONCE", 2)
-    monkeypatch.setattr(doctor_module, "LISTED_AT_ONCE", 2)
-    monkeypatch.setattr(node_module, "PAGE", 3)
-    monkeypatch.setattr(store_module, "PAGE", 2)
-    till = Parts(tmp_path, database_url)
+async def till(tmp_path, database_url):
+    till = Parts(tmp_path, database_url, intervals=PAGES)
     yield till
     await till.close()
 
@@ -34,13 +28,12 @@ async def lightningd(tmp_path):
 
 
 async def examine(till, *, repair=False):
-    return await Doctor(till.store, till.node).examine(repair=repair)
+    return await Doctor(till.store, till.node, PAGES).examine(repair=repair)
 
 
-def damage(till, statement):
+async def damage(till, statement):
     """Do what no program should."""
-    with till.store.database.atomic():
-        till.store._do.execute(Bound(statement))
+    await till.store.write(lambda do: do.execute(Bound(statement)))
 
 
 def found(report):
@@ -99,7 +92,7 @@ async def test_what_nobody_can_settle_is_told_and_left_alone(till, lightningd):
     not_paid, gone, other = [await till.create() for _ in range(3)]
     await till.store.settle(not_paid.node_id, [paid(not_paid)])
     await till.node.rpc.delinvoice(gone.invoice_id, "unpaid")
-    damage(till, f"UPDATE invoices SET amount_msat = 1 WHERE invoice_id = '{other.invoice_id}'")
+    await damage(till, f"UPDATE invoices SET amount_msat = 1 WHERE invoice_id = '{other.invoice_id}'")
 
     report = await examine(till, repair=True)
 
@@ -144,7 +137,7 @@ async def test_totals_that_are_not_the_sum_are_counted_anew_if_wanted(till, ligh
     invoice = await till.create()
     await lightningd.pay(invoice.bolt11)
     await examine(till, repair=True)
-    damage(till, "UPDATE tallies SET volume_msat = 7")
+    await damage(till, "UPDATE tallies SET volume_msat = 7")
 
     report = await examine(till)
 
@@ -161,17 +154,17 @@ async def test_what_a_running_till_settles_meanwhile_is_no_difference(till, ligh
     """A payment between reading the store and asking the node is looked at again."""
     invoice = await till.create()
     await lightningd.pay(invoice.bolt11)
-    examining = Doctor(till.store, till.node)
-    read = examining._read_store
+    pages = till.store.pages
 
-    async def meanwhile(*arguments):
+    async def meanwhile():
         async with till.following():
             await till.followed(invoice.node_id, 1)
-        return await read(*arguments)
+        async for page in pages():
+            yield page
 
-    monkeypatch.setattr(examining, "_read_store", meanwhile)
+    monkeypatch.setattr(till.store, "pages", meanwhile)
 
-    assert (await examining.examine(repair=False)).is_clean
+    assert (await examine(till)).is_clean
 
 
 @pytest.mark.parametrize("repair", [False, True])
@@ -234,4 +227,4 @@ async def test_many_that_differ_are_listed_and_not_looked_up_one_by_one(
     assert found(report) == (lost if repair else lost | waiting)
     assert {each.invoice_id for each in report.settled} == (set(waiting) if repair else set())
     # Of at most three invoices each, and an empty one at the end.
-    assert pages == 4 * (1 + doctor_module.LOOKS)
+    assert pages == 4 * (1 + LOOKS)

@@ -1,7 +1,6 @@
 """Disks, clocks, locks and nodes at their worst: a clear error or a retry, and nothing is lost."""
 
 import asyncio
-import functools
 import json
 import sqlite3
 from contextlib import asynccontextmanager, closing
@@ -16,11 +15,11 @@ from tests.end_to_end.test_operations import NOT_SERVING, SERVING, becomes
 from tests.support.nodes import simulated_node
 from tests.support.samples import DAKK, PLENTY, an_order
 from tests.support.scripted_node import LastWords, ask, scripted_node
-from tilld import app
+from tests.support.till import FAST
 from tilld.auth.limits import Limits
+from tilld.config import USUAL
 from tilld.errors import Conflict
 from tilld.grpc_api import health
-from tilld.invoices import follower as follower_module
 from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import Status
@@ -31,6 +30,7 @@ from tilld.invoices.totals import Totals
 from tilld.lightningd.rpc import Pipeline
 from tilld.sent_invoices.repository import AttemptStore
 from tilld.storage.database import open_database
+from tilld.storage.statements import Bound
 
 # Too large for what is left of any page.
 LARGE = {"type": "shop", "more": "x" * 16_000}
@@ -73,19 +73,6 @@ async def nothing_is_lost(shop, before):
     assert await at_node(shop) == sorted([before["payreq"], made["payreq"]])
 
 
-@pytest.fixture
-def database(monkeypatch):
-    """The open database of the Till that is started next, to do harm to it."""
-    opened = []
-
-    def remembered(url, **how):
-        opened.append(open_database(url, **how))
-        return opened[-1]
-
-    monkeypatch.setattr(app, "open_database", remembered)
-    return lambda: opened[-1]
-
-
 @asynccontextmanager
 async def locked(directory):
     """Another process writes to the database, and takes its time."""
@@ -106,11 +93,11 @@ async def all_have(database, directory, shop, pragma, value):
     ("pragma", "reason"),
     [("max_page_count", "database or disk is full"), ("query_only", "attempt to write a readonly database")],
 )
-async def test_a_full_or_read_only_disk_is_told_and_gone_on_from(tmp_path, database, pragma, reason, capsys):
+async def test_a_full_or_read_only_disk_is_told_and_gone_on_from(tmp_path, pragma, reason, capsys):
     """Nothing can be created, all can be read; with space again, nothing has to be restarted."""
     async with open_shop(config(tmp_path)) as shop:
         before = await shop.create(label="before")
-        sqlite = database()
+        sqlite: Any = shop.till.store.database
         worst = sqlite.pragma("page_count") if pragma == "max_page_count" else 1
         usual = sqlite.pragma(pragma)
         await all_have(sqlite, tmp_path, shop, pragma, worst)
@@ -146,17 +133,11 @@ async def test_a_postgresql_that_becomes_read_only_is_told_and_gone_on_from(tmp_
         await nothing_is_lost(shop, before)
 
 
-async def test_a_short_lock_delays_only(tmp_path, monkeypatch):
+async def test_a_short_lock_delays_only(tmp_path):
     """Somebody who writes to the database is waited for, and holds up no reading."""
-
-    def patient(url, **how):
-        database: Any = open_database(url, **how)
-        # Such a lock would be long on a busy machine, if it were not for this.
-        database.pragma("busy_timeout", 30_000, permanent=True)
-        return database
-
-    monkeypatch.setattr(app, "open_database", patient)
     async with open_shop(config(tmp_path)) as shop:
+        # Such a lock would be long on a busy machine, if it were not for this.
+        await shop.till.store.write(lambda do: do.execute(Bound("PRAGMA busy_timeout = 30000")))
         before = await shop.create(label="before")
         async with locked(tmp_path):
             creating = asyncio.create_task(shop.create(metadata=LARGE, label="order-1"))
@@ -220,17 +201,17 @@ async def test_a_damaged_page_fails_only_what_is_on_it(tmp_path, first_byte, cap
 
 
 @asynccontextmanager
-async def shop_behind(tmp_path, monkeypatch, spoilt):
+async def shop_behind(tmp_path, spoilt):
     """A Till whose node's replies all pass through `spoilt(request, reply)`, and that has little patience."""
     (tmp_path / "node").mkdir()
-    monkeypatch.setattr(app, "InvoiceNode", functools.partial(InvoiceNode, timeout=0.5, liveness=0.5))
+    impatient = USUAL._replace(node_call_seconds=0.5, liveness_seconds=0.5)
 
     async def answer(request):
         reply = await ask(tmp_path / "node" / "rpc", request)
         return await spoilt(request, reply)
 
     async with simulated_node(tmp_path / "node") as node, scripted_node(tmp_path / "rpc", answer):
-        async with open_shop(config(tmp_path / "till", lightning_rpc=tmp_path / "rpc")) as shop:
+        async with open_shop(config(tmp_path / "till", lightning_rpc=tmp_path / "rpc"), impatient) as shop:
             await becomes(shop, health.NODE, SERVING)
             yield shop, node
 
@@ -253,7 +234,7 @@ SPOILS = {
 
 
 @pytest.mark.parametrize("spoil", SPOILS)
-async def test_a_spoilt_reply_to_a_create_loses_no_invoice(tmp_path, monkeypatch, spoil):
+async def test_a_spoilt_reply_to_a_create_loses_no_invoice(tmp_path, spoil):
     """The node has made it: it is looked up before anything is said, or the retry finds it."""
     spoilt_replies: list[bytes] = []
 
@@ -263,7 +244,7 @@ async def test_a_spoilt_reply_to_a_create_loses_no_invoice(tmp_path, monkeypatch
         spoilt_replies.append(reply)
         return SPOILS[spoil](reply)
 
-    async with shop_behind(tmp_path, monkeypatch, spoilt) as (shop, node):
+    async with shop_behind(tmp_path, spoilt) as (shop, node):
         first = await ordered(shop, label="order-1")
         made = await shop.create(metadata=LARGE, label="order-1")
 
@@ -276,16 +257,14 @@ async def test_a_spoilt_reply_to_a_create_loses_no_invoice(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("spoil", [each for each in SPOILS if each != "to nobody"])
-async def test_a_node_that_says_nothing_sensible_for_a_while_is_told_and_gone_on_from(
-    tmp_path, monkeypatch, spoil
-):
+async def test_a_node_that_says_nothing_sensible_for_a_while_is_told_and_gone_on_from(tmp_path, spoil):
     """Creating fails, reading goes on, and what was paid meanwhile is settled when it is itself again."""
     mad = asyncio.Event()
 
     async def spoilt(request, reply):
         return SPOILS[spoil](reply) if mad.is_set() else reply
 
-    async with shop_behind(tmp_path, monkeypatch, spoilt) as (shop, node):
+    async with shop_behind(tmp_path, spoilt) as (shop, node):
         before = await shop.create(label="before")
         mad.set()
         status, told = await refused(shop, label="order-1")
@@ -300,7 +279,7 @@ async def test_a_node_that_says_nothing_sensible_for_a_while_is_told_and_gone_on
         await nothing_is_lost(shop, before)
 
 
-async def test_replies_out_of_order_go_to_whom_they_belong(tmp_path, monkeypatch):
+async def test_replies_out_of_order_go_to_whom_they_belong(tmp_path):
     """The first of two creates is answered last."""
     second_is_answered = asyncio.Event()
     methods = []
@@ -312,7 +291,7 @@ async def test_replies_out_of_order_go_to_whom_they_belong(tmp_path, monkeypatch
                 await second_is_answered.wait()
         return reply
 
-    async with shop_behind(tmp_path, monkeypatch, spoilt) as (shop, _):
+    async with shop_behind(tmp_path, spoilt) as (shop, _):
         first = asyncio.create_task(shop.create(description="first"))
         await eventually(lambda: methods)
         second = await shop.create(description="second")
@@ -323,7 +302,7 @@ async def test_replies_out_of_order_go_to_whom_they_belong(tmp_path, monkeypatch
         assert await at_node(shop) == sorted([(await first)["payreq"], second["payreq"]])
 
 
-async def test_megabytes_in_foreign_invoices_stay_at_the_node(tmp_path, monkeypatch):
+async def test_megabytes_in_foreign_invoices_stay_at_the_node(tmp_path):
     """Whatever others do with their invoices, ours are followed, and no reply to us is large."""
     sizes = []
 
@@ -331,7 +310,7 @@ async def test_megabytes_in_foreign_invoices_stay_at_the_node(tmp_path, monkeypa
         sizes.append(len(reply))
         return reply
 
-    async with shop_behind(tmp_path, monkeypatch, spoilt) as (shop, node):
+    async with shop_behind(tmp_path, spoilt) as (shop, node):
         foreign = Pipeline(str(node.rpc_file), 60)
         ours = [await shop.create() for _ in range(3)]
         for number, invoice in enumerate(ours):
@@ -357,7 +336,7 @@ class Parts:
         self.invoicing = Invoices(
             self.store, self.node, self.hub, Limits(PLENTY), AttemptStore(self.store).has_label, self.now
         )
-        self.follower = Follower(self.node, self.store, self.hub, self.now)
+        self.follower = Follower(self.node, self.store, self.hub, self.now, FAST)
 
     def now(self):
         return datetime.now(UTC) + self.ahead
@@ -389,8 +368,7 @@ class Parts:
 
 
 @pytest.fixture
-async def parts(tmp_path, monkeypatch):
-    monkeypatch.setattr(follower_module, "SWEEP_SECONDS", 0.01)
+async def parts(tmp_path):
     parts = Parts(tmp_path)
     following = asyncio.create_task(parts.follower.run())
     yield parts

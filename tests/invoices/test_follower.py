@@ -11,17 +11,25 @@ from tests.lightningd.test_node import OTHER_ID, replacing
 from tests.support.nodes import simulated_node
 from tests.support.samples import DAKK, NODE_ID, an_invoice, an_order, paid
 from tests.support.scripted_node import result, scripted_node
-from tests.support.till import Parts
-from tilld.invoices import follower as follower_module
-from tilld.invoices.invoice import Invoice, Status
+from tests.support.till import CALM, Parts
+from tilld.invoices.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, Status
 from tilld.storage.nodes import NodeStore
 
 
 @pytest.fixture
-async def till(tmp_path):
-    till = Parts(tmp_path)
+def intervals():
+    return CALM
+
+
+@pytest.fixture
+async def till(tmp_path, intervals):
+    till = Parts(tmp_path, intervals=intervals)
     yield till
     await till.close()
+
+
+def with_intervals(**others):
+    return pytest.mark.parametrize("intervals", [CALM._replace(**others)], ids=["others"])
 
 
 async def test_a_payment_reaches_the_store_and_the_watcher(till, tmp_path):
@@ -36,9 +44,9 @@ async def test_a_payment_reaches_the_store_and_the_watcher(till, tmp_path):
         assert changed.payment.amount_received_msat == 5000
 
 
-async def test_what_happened_while_nobody_followed_is_caught_up(till, tmp_path, monkeypatch):
+@with_intervals(node_page=3)
+async def test_what_happened_while_nobody_followed_is_caught_up(till, tmp_path):
     """Payments and expiries, in pages, after a stop of ours."""
-    monkeypatch.setattr("tilld.invoices.lightningd.PAGE", 3)
     async with simulated_node(tmp_path) as lightningd:
         async with till.following():
             early = await till.create()
@@ -123,9 +131,9 @@ async def test_what_another_till_settled_before_we_followed_is_told(till, tmp_pa
                 assert (await changes.next()).status is Status.PAID
 
 
-async def test_what_the_doctor_has_settled_is_told(till, tmp_path, monkeypatch):
+@with_intervals(sweep_seconds=0.05)
+async def test_what_the_doctor_has_settled_is_told(till, tmp_path):
     """In another process, beside us."""
-    monkeypatch.setattr(follower_module, "SWEEP_SECONDS", 0.05)
     async with simulated_node(tmp_path), till.following() as follower:
         invoice = await till.create()
         await eventually(lambda: follower.is_following)
@@ -170,10 +178,10 @@ async def test_a_node_that_has_forgotten_updates_is_read_from_the_start(till, tm
                 assert (await changes.next()).status is Status.PAID
 
 
-async def test_an_expiry_that_came_before_its_invoice_is_swept_up(till, tmp_path, monkeypatch):
+@with_intervals(sweep_seconds=0.05)
+async def test_an_expiry_that_came_before_its_invoice_is_swept_up(till, tmp_path):
     """The update passed by when the store did not have it yet."""
-    monkeypatch.setattr(follower_module, "SWEEP_SECONDS", 0.05)
-    monkeypatch.setattr(follower_module, "NODE_NEEDS_TO_EXPIRE", timedelta(0))
+    till.late = NODE_NEEDS_TO_EXPIRE
     async with simulated_node(tmp_path), till.following():
         order = an_order(expiry=1)
         invoice_id = order.invoice_id("dakk", till.store.secret)
@@ -187,9 +195,9 @@ async def test_an_expiry_that_came_before_its_invoice_is_swept_up(till, tmp_path
             assert (await changes.next()).status is Status.EXPIRED
 
 
-async def test_an_open_invoice_that_the_node_has_lost_is_taken_as_expired(till, tmp_path, monkeypatch):
+@with_intervals(sweep_seconds=0.05)
+async def test_an_open_invoice_that_the_node_has_lost_is_taken_as_expired(till, tmp_path):
     """But only when its time is over."""
-    monkeypatch.setattr(follower_module, "SWEEP_SECONDS", 0.05)
     async with simulated_node(tmp_path):
         invoice = await till.create()
         await till.node.rpc.delinvoice(invoice.invoice_id, "unpaid")
@@ -222,10 +230,9 @@ async def test_a_failure_does_not_end_the_following(till, tmp_path, monkeypatch)
             assert (await changes.next()).status is Status.PAID
 
 
-async def test_catching_up_that_takes_long_tells_how_far_it_is(till, tmp_path, monkeypatch, capsys):
+@with_intervals(node_page=2, quiet_seconds=0)
+async def test_catching_up_that_takes_long_tells_how_far_it_is(till, tmp_path, capsys):
     """With a rate."""
-    monkeypatch.setattr("tilld.invoices.lightningd.PAGE", 2)
-    monkeypatch.setattr("tilld.runtime.progress.QUIET_SECONDS", 0)
     async with simulated_node(tmp_path) as lightningd:
         invoices = [await till.create() for _ in range(5)]
         for invoice in invoices:

@@ -4,10 +4,9 @@ import pytest
 
 from tests.support.nodes import simulated_node
 from tests.support.samples import DAKK, an_order
-from tests.support.till import Parts
+from tests.support.till import CALM, Parts
 from tilld.errors import NodeOffline
 from tilld.formats.ids import is_invoice_id
-from tilld.invoices import lightningd as node_module
 from tilld.invoices.importer import Imported, Importing
 from tilld.invoices.invoice import Status
 from tilld.invoices.totals import Totals
@@ -15,9 +14,8 @@ from tilld.lightningd.rpc import Pipeline
 
 
 @pytest.fixture
-async def till(tmp_path, database_url, monkeypatch):
-    monkeypatch.setattr(node_module, "PAGE", 3)
-    till = Parts(tmp_path, database_url)
+async def till(tmp_path, database_url):
+    till = Parts(tmp_path, database_url, intervals=CALM._replace(node_page=3))
     yield till
     await till.close()
 
@@ -102,7 +100,6 @@ async def test_what_was_cut_short_is_taken_up(till, lightningd, rpc, monkeypatch
     with pytest.raises(NodeOffline):
         await work.run()
     monkeypatch.undo()
-    monkeypatch.setattr(node_module, "PAGE", 3)
     assert work.imported == Imported(created_index=3, added=3)
 
     assert await imported(till) == Imported(created_index=8, added=5, there_before=3)

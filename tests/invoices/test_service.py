@@ -10,16 +10,15 @@ from tests.lightningd.test_node import GETINFO
 from tests.support.nodes import simulated_node
 from tests.support.samples import DAKK, a_bolt11, an_order, paid
 from tests.support.scripted_node import error, result, scripted_node
-from tests.support.till import Parts
+from tests.support.till import CALM, Parts
 from tilld.errors import Conflict, NodeOffline
-from tilld.invoices import service
 from tilld.invoices.invoice import Status
 from tilld.invoices.totals import Totals
 
 
 @pytest.fixture
 async def till(tmp_path):
-    till = Parts(tmp_path, timeout=0.2)
+    till = Parts(tmp_path, intervals=CALM._replace(node_call_seconds=0.2, info_patience_seconds=0.2))
     yield till
     await till.close()
 
@@ -178,7 +177,6 @@ async def test_a_node_that_cannot_say_leaves_an_open_invoice_open(till, tmp_path
         invoice = await till.invoicing.create(DAKK, order)
         if other == "silent":
             monkeypatch.setattr(till.node, "find_by_payment_hash", lambda _: asyncio.Future())
-            monkeypatch.setattr(service, "INFO_SECONDS", 0.05)
             assert await till.invoicing.create(DAKK, order) == invoice
             return
         await till.node.close()

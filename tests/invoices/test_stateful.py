@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
@@ -29,9 +28,9 @@ from lightningd_simulator import Simulator
 from tests.conftest import eventually, new_database
 from tests.support.samples import ANOTHER, DAKK, PLENTY, an_order
 from tilld.auth.limits import Limits
+from tilld.config import USUAL, Pauses
 from tilld.errors import Conflict, NotFound, OperatorError, Unavailable
 from tilld.formats.times import utc
-from tilld.invoices import follower as follower_module
 from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, Payment, Status
@@ -83,6 +82,10 @@ RANKS = [Status.UNPAID, Status.EXPIRED, Status.PAID]
 
 class Death(BaseException):
     """The process ends here."""
+
+
+# Whoever sweeps here is told when.
+NO_PAUSES = USUAL._replace(retry=Pauses(0.001, 0.01), sweep_seconds=3600)
 
 
 class MortalStore(Store):
@@ -215,7 +218,7 @@ class Till:
         self.invoicing = Invoices(
             self.store, self.node, self.hub, Limits(PLENTY), AttemptStore(self.store).has_label, now
         )
-        self.follower = Follower(self.node, self.store, self.hub, now)
+        self.follower = Follower(self.node, self.store, self.hub, now, NO_PAUSES)
         self.following = asyncio.create_task(self.follower.run())
         self.watches: list[Watch] = []
 
@@ -231,12 +234,12 @@ class Till:
     async def sweep(self, node_id: str) -> None:
         """Sweep until nothing is overdue, without the pauses."""
         node = InvoiceNode(self.rpc_file)
-        with patch.object(follower_module, "SWEEP_SECONDS", 0):
-            sweeping = asyncio.create_task(Follower(node, self.store, self.hub, self.now).run())
-            while await self.store.overdue(node_id, self.now() - NODE_NEEDS_TO_EXPIRE):
-                self.store.settled.clear()
-                await self.store.settled.wait()
-            await ended(sweeping)
+        restless = NO_PAUSES._replace(sweep_seconds=0)
+        sweeping = asyncio.create_task(Follower(node, self.store, self.hub, self.now, restless).run())
+        while await self.store.overdue(node_id, self.now() - NODE_NEEDS_TO_EXPIRE):
+            self.store.settled.clear()
+            await self.store.settled.wait()
+        await ended(sweeping)
         await node.close()
 
     async def stop(self) -> None:
@@ -612,14 +615,6 @@ def payment_in(row):
     if row["status"] != "paid":
         return None
     return Payment(row["pay_index"], row["amount_received_msat"], utc(row["paid_at"]))
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch):
-    """Whoever sweeps here is told when."""
-    monkeypatch.setattr("tilld.runtime.retry.FIRST_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr("tilld.runtime.retry.LONGEST_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(follower_module, "SWEEP_SECONDS", 3600)
 
 
 def some(examples):

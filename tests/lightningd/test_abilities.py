@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.samples import DAKK, PLENTY
 from tests.support.scripted_node import result, scripted_node
-from tests.support.till import Parts
+from tests.support.till import FAST, Parts
 from tilld.auth.limits import Limits
 from tilld.errors import Unavailable
 from tilld.lightningd.abilities import NO_BOLT12, NO_PAYMENTS, Abilities
@@ -56,9 +56,8 @@ def test_what_a_version_can_do_is_known_by_its_help(version, started, no_collect
 
 
 @pytest.mark.parametrize("started", [PLAIN, OFFERS])
-async def test_on_v23_08_what_is_missing_is_said_once_and_not_tried(tmp_path, capsys, monkeypatch, started):
+async def test_on_v23_08_what_is_missing_is_said_once_and_not_tried(tmp_path, capsys, started):
     """Invoices go on; what cannot be done is an error that says what to do."""
-    monkeypatch.setattr("tilld.payouts.follower.REST_SECONDS", 0.01)
     replies, asked = captured("v23.08", started), []
 
     async def answer(request):
@@ -68,13 +67,13 @@ async def test_on_v23_08_what_is_missing_is_said_once_and_not_tried(tmp_path, ca
         reply = replies[request["method"], json.dumps(request["params"])]
         return json.dumps({"jsonrpc": "2.0", "id": request["id"]} | reply).encode() + b"\n\n"
 
-    till = Parts(tmp_path)
+    till = Parts(tmp_path, intervals=FAST)
     payouts = Payouts(till.store, till.node, Limits(PLENTY), PayoutLimits())
     order = InvreqTerms.checked(
         amount_msat=1000, description="d", issuer=None, label="x", absolute_expiry=None, single_use=None
     )
     async with scripted_node(tmp_path / "rpc", answer):
-        spending = asyncio.create_task(PaymentFollower(till.node, payouts).run())
+        spending = asyncio.create_task(PaymentFollower(till.node, payouts, intervals=FAST).run())
         with pytest.raises(
             Unavailable, match="experimental-offers" if started == PLAIN else "v23.11 or later"
         ):
@@ -96,7 +95,7 @@ async def test_on_v23_08_what_is_missing_is_said_once_and_not_tried(tmp_path, ca
     assert await payouts.store.get_by_label(DAKK.username, "x") is None
 
 
-async def test_a_node_that_is_updated_is_used(tmp_path, monkeypatch):
+async def test_a_node_that_is_updated_is_used(tmp_path):
     """It is asked again on a new connection."""
     versions = iter(["v23.08", "v23.11"])
 

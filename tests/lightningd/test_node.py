@@ -11,16 +11,17 @@ from tests.conftest import eventually
 from tests.support.nodes import LIGHTNINGD, real_node, simulated_node
 from tests.support.samples import NODE_ID, an_order
 from tests.support.scripted_node import error, result, scripted_node
+from tilld.config import USUAL
 from tilld.errors import Internal, NodeOffline, TookTooLong
 from tilld.formats.amounts import MAX_AMOUNT_MSAT
 from tilld.formats.times import utc
-from tilld.invoices import lightningd as node_module
 from tilld.invoices.invoice import InvoiceUpdate, Payment, Status
 from tilld.invoices.lightningd import InvoiceNode
-from tilld.lightningd import node as base_module
 from tilld.lightningd.errors import MayExist
 from tilld.lightningd.node import NodeReplaced
 from tilld.lightningd.rpc import Pipeline
+
+HASTY = USUAL._replace(node_call_seconds=0.1)
 
 
 @pytest.fixture(
@@ -45,6 +46,14 @@ async def lightningd(request, tmp_path_factory):
 @pytest.fixture
 async def node(lightningd):
     node = InvoiceNode(lightningd.rpc_file)
+    yield node
+    await node.close()
+
+
+@pytest.fixture
+async def paged(lightningd):
+    """The same, asked for two rows at once."""
+    node = InvoiceNode(lightningd.rpc_file, intervals=USUAL._replace(node_page=2))
     yield node
     await node.close()
 
@@ -184,9 +193,8 @@ async def test_other_users_of_the_node_do_not_confuse(node, new_id, lightningd):
     assert (updates.updated_index, updates.more) == (latest, False)
 
 
-async def test_all_invoices_are_listed_in_pages(node, new_id, lightningd, monkeypatch):
+async def test_all_invoices_are_listed_in_pages(node, paged, new_id, lightningd):
     """Those of others too, each with what became of it."""
-    monkeypatch.setattr(node_module, "PAGE", 2)
     before = await node.latest("created")
     rpc = Pipeline(str(lightningd.rpc_file), 10)
     foreign = await rpc.invoice(1000, f"foreign-{new_id()}", "not ours")
@@ -194,9 +202,9 @@ async def test_all_invoices_are_listed_in_pages(node, new_id, lightningd, monkey
     issued = [await node.invoice(new_id(), an_order(amount_msat=None)) for _ in range(2)]
     await lightningd.pay(issued[1].bolt11, 1234)
 
-    listed = [await node.invoices(before)]
-    while (await node.invoices(listed[-1].created_index)).invoices:
-        listed.append(await node.invoices(listed[-1].created_index))
+    listed = [await paged.invoices(before)]
+    while (await paged.invoices(listed[-1].created_index)).invoices:
+        listed.append(await paged.invoices(listed[-1].created_index))
 
     found = [each for page in listed for each in page.invoices]
     assert [each.issued.payment_hash for each in found] == [
@@ -209,9 +217,8 @@ async def test_all_invoices_are_listed_in_pages(node, new_id, lightningd, monkey
     assert listed[-1].created_index == await node.latest("created")
 
 
-async def test_updates_come_in_pages(node, new_id, lightningd, monkeypatch):
+async def test_updates_come_in_pages(node, paged, new_id, lightningd):
     """A page that is full says that there is more."""
-    monkeypatch.setattr(node_module, "PAGE", 2)
     before = await node.latest("updated")
     issued = [await node.invoice(new_id(), an_order()) for _ in range(5)]
     for each in issued:
@@ -220,7 +227,7 @@ async def test_updates_come_in_pages(node, new_id, lightningd, monkeypatch):
 
     seen, more, after = [], True, before
     while more:
-        updates = await node.updates(after, latest)
+        updates = await paged.updates(after, latest)
         seen += [each.payment_hash for each in updates.seen]
         more, after = updates.more, updates.updated_index
 
@@ -272,7 +279,7 @@ def answering(**answers):
 async def test_a_lost_reply_may_exist(tmp_path):
     """The node has heard the call, and then there is no reply: nothing may be said before a look."""
     async with scripted_node(tmp_path / "rpc", answering()):
-        node = InvoiceNode(tmp_path / "rpc", timeout=0.1)
+        node = InvoiceNode(tmp_path / "rpc", intervals=HASTY)
         with pytest.raises(MayExist):
             await node.invoice("~" * 21, an_order())
         await node.close()
@@ -324,7 +331,7 @@ async def test_a_payment_is_read_in_the_words_of_older_versions_too(tmp_path):
 )
 async def test_what_a_node_should_not_say_is_our_fault_and_told_to_nobody(tmp_path, reply, raised):
     async with scripted_node(tmp_path / "rpc", answering(listinvoices=reply)):
-        node = InvoiceNode(tmp_path / "rpc", timeout=0.1)
+        node = InvoiceNode(tmp_path / "rpc", intervals=HASTY)
         with pytest.raises(raised) as told:
             await node.find("~" * 21)
         await node.close()
@@ -339,7 +346,7 @@ async def test_a_node_that_hangs_ends_the_waiting(tmp_path):
         return None if hangs.is_set() else result(request, GETINFO)
 
     async with scripted_node(tmp_path / "rpc", answering(getinfo=getinfo)):
-        node = InvoiceNode(tmp_path / "rpc", timeout=0.1, liveness=0.05)
+        node = InvoiceNode(tmp_path / "rpc", intervals=HASTY._replace(liveness_seconds=0.05))
         await node.info()
         waiting = asyncio.create_task(node.wait_for_update(await node.identity(), 0))
         hangs.set()
@@ -396,13 +403,13 @@ async def test_nobody_waits_for_the_updates_of_another_node(tmp_path):
 async def test_a_node_that_hangs_is_not_waited_for(tmp_path):
     """Not even for what is asked with the command that waits."""
     async with scripted_node(tmp_path / "rpc", answering()):
-        node = InvoiceNode(tmp_path / "rpc", timeout=0.1)
+        node = InvoiceNode(tmp_path / "rpc", intervals=HASTY)
         with pytest.raises(TookTooLong):
             await node.latest("updated")
         await node.close()
 
 
-async def test_those_who_ask_about_the_node_share_its_answer_for_a_second(tmp_path, monkeypatch):
+async def test_those_who_ask_about_the_node_share_its_answer_for_a_second(tmp_path):
     """One who gives up disturbs no other. Later it is asked again, and also on a new connection."""
     asked, may_answer = 0, asyncio.Event()
 
@@ -423,8 +430,9 @@ async def test_those_who_ask_about_the_node_share_its_answer_for_a_second(tmp_pa
 
         await node.close()
         assert (await node.recent_info(10)).num_peers == 2
-        monkeypatch.setattr(base_module, "RECENT_SECONDS", 0)
-        assert (await node.recent_info(10)).num_peers == 3
+        await node.close()
+        later = InvoiceNode(tmp_path / "rpc", intervals=USUAL._replace(info_seconds=0))
+        assert [(await later.recent_info(10)).num_peers for _ in range(2)] == [3, 4]
     with pytest.raises(NodeOffline):
-        await node.recent_info(10)
-    await node.close()
+        await later.recent_info(10)
+    await later.close()

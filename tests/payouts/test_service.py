@@ -15,7 +15,7 @@ from tests.lightningd_simulator.pair import pair_of_nodes
 from tests.lightningd_simulator.rpc import connected
 from tests.support.samples import NOON, PLENTY
 from tests.support.scripted_node import error, result, scripted_node
-from tests.support.till import Parts
+from tests.support.till import FAST, Parts
 from tilld.auth.caller import Caller, Creator, Scope
 from tilld.auth.limits import Limits
 from tilld.errors import (
@@ -43,7 +43,7 @@ class Till(Parts):
     """A Till that pays out."""
 
     def __init__(self, directory, database, limits=PayoutLimits(5000, 10_000, may_disable=True)):  # noqa: B008
-        super().__init__(directory, database)
+        super().__init__(directory, database, intervals=FAST)
         self.payouts = Payouts(self.store, self.node, Limits(PLENTY), limits, self._now)
 
     async def offer(self, **fields):
@@ -60,7 +60,7 @@ class Till(Parts):
 
     @asynccontextmanager
     async def spending(self):
-        task = asyncio.create_task(PaymentFollower(self.node, self.payouts, self._now).run())
+        task = asyncio.create_task(PaymentFollower(self.node, self.payouts, self._now, self.intervals).run())
         try:
             yield
         finally:
@@ -85,11 +85,6 @@ def an_offer(**fields):
         "single_use": None,
     }  # fmt: skip
     return InvreqTerms.checked(**(good | fields))
-
-
-@pytest.fixture(autouse=True)
-def fast_sweeps(monkeypatch):
-    monkeypatch.setattr("tilld.payouts.follower.SWEEP_SECONDS", 0.02)
 
 
 @pytest.fixture

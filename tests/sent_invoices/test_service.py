@@ -16,8 +16,9 @@ from tests.lightningd_simulator.conftest import RunningClock
 from tests.lightningd_simulator.pair import Pair, pair_of_nodes
 from tests.lightningd_simulator.rpc import connected
 from tests.support.samples import ANOTHER, DAKK, NODE_ID, NOON, an_invoice
-from tests.support.till import Parts
+from tests.support.till import CALM, Parts
 from tilld.auth.caller import Caller, Scope
+from tilld.config import USUAL, Intervals
 from tilld.errors import (
     Conflict,
     Expired,
@@ -34,8 +35,7 @@ from tilld.errors import (
 from tilld.invoices.audit import Doctor
 from tilld.invoices.importer import Importing
 from tilld.invoices.invoice import Status
-from tilld.sent_invoices import recovery
-from tilld.sent_invoices.attempt import FIRST_ATTEMPT_SECONDS, State
+from tilld.sent_invoices.attempt import State
 from tilld.storage.statements import Bound
 
 
@@ -46,10 +46,18 @@ async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
         yield both
 
 
+# Takes a label from an attempt of another process as soon as the node has nothing of it.
+RASH = CALM._replace(young_seconds=0)
+# The first attempt lasts as long as for users: on a slow machine one of 2 s would be over too soon.
+PATIENT = CALM._replace(first_attempt_seconds=USUAL.first_attempt_seconds)
+
+
 @asynccontextmanager
-async def a_till(pair: Pair, database_url: str, *, is_resolving: bool = True) -> AsyncIterator[Parts]:
+async def a_till(
+    pair: Pair, database_url: str, intervals: Intervals = CALM, *, is_resolving: bool = True
+) -> AsyncIterator[Parts]:
     """The parts of a Till at node b, which follow it."""
-    till = Parts(pair.rpc_file("b").parent, database_url, rpc="b")
+    till = Parts(pair.rpc_file("b").parent, database_url, rpc="b", intervals=intervals)
     resolving = asyncio.create_task(till.collecting.run() if is_resolving else asyncio.sleep(0))
     try:
         async with till.following():
@@ -61,15 +69,18 @@ async def a_till(pair: Pair, database_url: str, *, is_resolving: bool = True) ->
 
 
 @pytest.fixture
-async def till(pair: Pair, database_url: str) -> AsyncIterator[Parts]:
-    async with a_till(pair, database_url) as parts:
-        yield parts
+def intervals() -> Intervals:
+    return CALM
 
 
 @pytest.fixture
-def patient(till: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first attempt lasts as long as for users: on a slow machine one of 2 s would be over too soon."""
-    monkeypatch.setattr(till.collecting, "_first_attempt_seconds", FIRST_ATTEMPT_SECONDS)
+async def till(pair: Pair, database_url: str, intervals: Intervals) -> AsyncIterator[Parts]:
+    async with a_till(pair, database_url, intervals) as parts:
+        yield parts
+
+
+def with_intervals(intervals: Intervals) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("intervals", [intervals], ids=["others"])
 
 
 async def requested(pair: Pair, amount: int = 1000, **more: Any) -> str:
@@ -104,7 +115,7 @@ async def check(till: Parts, pair: Pair, *, paid: int = 1) -> None:
 
 async def state(till: Parts, label: str = "x") -> tuple[int, State]:
     """The number of the last attempt under a label, and its state."""
-    latest = await till.collecting._sendings.latest("dakk", label)
+    latest = await till.attempts.latest("dakk", label)
     assert latest
     return latest.attempt, latest.state
 
@@ -284,13 +295,12 @@ async def test_what_is_not_paid_in_time_is_never_paid(till: Parts, pair: Pair) -
     await check(till, pair)
 
 
-@pytest.mark.usefixtures("patient")
+@with_intervals(PATIENT._replace(young_seconds=0))
 async def test_a_reply_that_is_lost_leaves_nothing_open(
     till: Parts, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A known invoice is withdrawn, but nobody hears of that: the next one takes its place all the same."""
-    monkeypatch.setattr(recovery, "YOUNG", timedelta(0))
-    withdraw = till.collecting._node.withdraw
+    withdraw = till.sent_node.withdraw
 
     async def unheard(label: str) -> bool:
         assert await withdraw(label)
@@ -300,7 +310,7 @@ async def test_a_reply_that_is_lost_leaves_nothing_open(
     invreq = await requested(pair, single_use=False)
     pair.ways["b"].hold("getinfo")
     with monkeypatch.context() as patch:
-        patch.setattr(till.collecting._node, "withdraw", unheard)
+        patch.setattr(till.sent_node, "withdraw", unheard)
         sending = asyncio.create_task(till.send(invreq))
         async with asyncio.timeout(10):
             while not await till.store.get_by_label("dakk", "x"):
@@ -317,7 +327,7 @@ async def test_a_reply_that_is_lost_leaves_nothing_open(
     await check(till, pair)
 
 
-@pytest.mark.usefixtures("patient")
+@with_intervals(PATIENT)
 async def test_while_it_is_on_its_way_it_can_be_watched(till: Parts, pair: Pair) -> None:
     pair.ways["b"].hold("dev-htlc")
     sending = asyncio.create_task(till.send(await requested(pair), timeout=60))
@@ -338,8 +348,7 @@ async def test_while_it_is_on_its_way_it_can_be_watched(till: Parts, pair: Pair)
 async def test_who_hangs_up_does_not_stop_it(pair: Pair, database_url: str) -> None:
     """What became of it is written down all the same."""
     invreq = await requested(pair)
-    async with a_till(pair, database_url, is_resolving=False) as till:
-        till.collecting._first_attempt_seconds = FIRST_ATTEMPT_SECONDS
+    async with a_till(pair, database_url, PATIENT, is_resolving=False) as till:
         pair.ways["b"].hold("dev-htlc")
         sending = asyncio.create_task(till.send(invreq, timeout=60))
         await pair.ways["b"].waiting.acquire()
@@ -354,7 +363,7 @@ async def test_who_hangs_up_does_not_stop_it(pair: Pair, database_url: str) -> N
         await check(till, pair)
 
 
-@pytest.mark.usefixtures("patient")
+@with_intervals(PATIENT)
 async def test_a_node_that_dies_leaves_the_outcome_unknown(till: Parts, pair: Pair) -> None:
     """Until it is back: then it is found out, also if nobody asks."""
     pair.ways["b"].hold("dev-htlc")
@@ -374,16 +383,13 @@ async def test_a_node_that_dies_leaves_the_outcome_unknown(till: Parts, pair: Pa
     await check(till, pair)
 
 
-@pytest.mark.usefixtures("patient")
-async def test_one_that_cannot_be_known_keeps_no_other_waiting(
-    till: Parts, pair: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@with_intervals(PATIENT._replace(recovery_seconds=0.1))
+async def test_one_that_cannot_be_known_keeps_no_other_waiting(till: Parts, pair: Pair) -> None:
     """An older one was sent by a node that is not there any more."""
-    monkeypatch.setattr(recovery, "LOOK_SECONDS", 0.1)
     pair.ways["b"].hold("dev-htlc")
     sending = asyncio.create_task(till.send(await requested(pair), timeout=60))
     await pair.ways["b"].waiting.acquire()
-    sendings = till.collecting._sendings
+    sendings = till.attempts
     ours = await sendings.latest("dakk", "x")
     assert ours
     lost = replace(ours, label="lost", node_id=NODE_ID, node_label="~" * 21, created_at=NOON)
@@ -402,20 +408,20 @@ async def test_one_that_cannot_be_known_keeps_no_other_waiting(
 
 # Where a Till can die: the owner of a method, the method, and whether it is before or after its work.
 POINTS = {
-    "before it is written down": ("_sendings", "begin", True),
-    "before the node is asked": ("_sendings", "begin", False),
-    "after the node has answered": ("_node", "send", False),
-    "before the invoice is in the store": ("_outcomes", "_keep", True),
-    "before it is settled": ("_outcomes", "_settle", True),
-    "before the outcome is written down": ("_outcomes", "end", True),
-    "before the reply": ("_outcomes", "end", False),
+    "before it is written down": ("attempts", "begin", True),
+    "before the node is asked": ("attempts", "begin", False),
+    "after the node has answered": ("sent_node", "send", False),
+    "before the invoice is in the store": ("attempts", "add", True),
+    "before it is settled": ("store", "settle", True),
+    "before the outcome is written down": ("attempts", "end", True),
+    "before the reply": ("attempts", "end", False),
 }
 
 
 def die_at(till: Parts, point: str) -> asyncio.Event:
     """Get no further than a point; tells when it is reached."""
     name, method, is_before = POINTS[point]
-    owner = getattr(till.collecting, name)
+    owner = getattr(till, name)
     work, reached = getattr(owner, method), asyncio.Event()
 
     async def dying(*arguments: Any) -> None:
@@ -431,20 +437,17 @@ def die_at(till: Parts, point: str) -> asyncio.Event:
 
 @pytest.mark.parametrize("outcome", ["paid", "refused"])
 @pytest.mark.parametrize("point", POINTS)
-async def test_a_till_may_die_anywhere(
-    point: str, outcome: str, pair: Pair, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_till_may_die_anywhere(point: str, outcome: str, pair: Pair, database_url: str) -> None:
     """Asked again, with the same label, the next one gives the one payment, or the reason for none."""
-    monkeypatch.setattr(recovery, "YOUNG", timedelta(0))
     invreq = await requested(pair)
     if outcome == "refused":
         async with connected(pair.rpc_file("a")) as a:
             [made] = (await a.result("listinvoicerequests"))["invoicerequests"]
             await a.result("disableinvoicerequest", invreq_id=made["invreq_id"])
-    async with a_till(pair, database_url, is_resolving=False) as first:
+    async with a_till(pair, database_url, RASH, is_resolving=False) as first:
         reached = die_at(first, point)
         sending = asyncio.create_task(first.send(invreq, timeout=5))
-        if outcome == "refused" and POINTS[point][1] in ("_keep", "_settle"):
+        if outcome == "refused" and POINTS[point][1] in ("add", "settle"):
             # It was never known to anybody.
             with pytest.raises(NotActive):
                 await sending
@@ -453,7 +456,7 @@ async def test_a_till_may_die_anywhere(
     with suppress(Unavailable, NotActive):
         await sending
 
-    async with a_till(pair, database_url) as second:
+    async with a_till(pair, database_url, RASH) as second:
         if outcome == "paid":
             assert (await second.send(invreq)).invoice.status is Status.PAID
             await check(second, pair)
@@ -467,18 +470,18 @@ async def test_a_till_that_is_late_does_not_send(
     pair: Pair, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One stops for a while before it asks the node; another on the same store has gone on meanwhile."""
-    monkeypatch.setattr(recovery, "YOUNG", timedelta(0))
     invreq = await requested(pair, single_use=False)
-    async with a_till(pair, database_url, is_resolving=False) as slow, a_till(pair, database_url) as other:
+    slow_one = a_till(pair, database_url, RASH, is_resolving=False)
+    async with slow_one as slow, a_till(pair, database_url, RASH) as other:
         go_on, reached = asyncio.Event(), asyncio.Event()
-        send = slow.collecting._node.send
+        send = slow.sent_node.send
 
         async def late(sending: Any) -> None:
             reached.set()
             await go_on.wait()
             await send(sending)
 
-        monkeypatch.setattr(slow.collecting._node, "send", late)
+        monkeypatch.setattr(slow.sent_node, "send", late)
         sending = asyncio.create_task(slow.send(invreq))
         await reached.wait()
 
@@ -499,10 +502,10 @@ async def test_an_invoice_that_is_added_too_late_takes_no_label(till: Parts, pai
     with pytest.raises(Unreachable):
         await till.send(invreq)
     await pair.start("a")
-    failed = await till.collecting._sendings.latest("dakk", "x")
+    failed = await till.attempts.latest("dakk", "x")
     assert failed
 
-    await till.collecting._sendings.add(invoice._replace(invoice_id=failed.node_label))
+    await till.attempts.add(invoice._replace(invoice_id=failed.node_label))
 
     assert (await till.send(invreq)).invoice.status is Status.PAID
     await check(till, pair)
@@ -550,7 +553,7 @@ async def test_a_key_for_one_type_sends_only_that(till: Parts, pair: Pair) -> No
 async def waiting(till: Parts, count: int) -> None:
     """Wait until so many calls wait for their turn at the node."""
     async with asyncio.timeout(10):
-        while sum(len(queue) for queue in till.collecting._turns._waiting.values()) != count:
+        while till.collecting.turns.waiting != count:
             await asyncio.sleep(0.01)
 
 
@@ -587,7 +590,7 @@ async def test_who_hangs_up_frees_the_place(till: Parts, pair: Pair) -> None:
     sent = await till.send(await requested(pair), label="29", timeout=5)
     assert sent.invoice.status is Status.PAID
     async with asyncio.timeout(10):
-        while till.collecting._works:
+        while till.collecting.under_way:
             await asyncio.sleep(0.01)
 
 

@@ -5,8 +5,8 @@ from contextlib import suppress
 
 import pytest
 
+from tilld.config import USUAL
 from tilld.errors import Unavailable
-from tilld.storage import group_commit
 from tilld.storage.group_commit import MAX_BATCH, GroupCommit
 
 
@@ -32,21 +32,20 @@ async def test_what_arrives_during_a_commit_makes_one_batch():
     assert batches == [[1], [2, 3, 4]]
 
 
-def patient(monkeypatch):
+def patient():
     """A group that waits for as long as it takes, and what it has committed."""
-    monkeypatch.setattr(group_commit, "GATHER_SECONDS", 60)
     batches = []
 
     async def commit(items):
         batches.append(items)
         return items
 
-    return GroupCommit(commit), batches
+    return GroupCommit(commit, USUAL._replace(gather_seconds=60)), batches
 
 
-async def test_a_batch_waits_for_what_is_on_its_way(monkeypatch):
+async def test_a_batch_waits_for_what_is_on_its_way():
     """Until it is there, or does not come any more."""
-    group, batches = patient(monkeypatch)
+    group, batches = patient()
     with group.expecting(), suppress(ValueError):
         with group.expecting():
             first = asyncio.create_task(group.add(1))
@@ -62,9 +61,9 @@ async def test_a_batch_waits_for_what_is_on_its_way(monkeypatch):
     assert batches == [[1, 2]]
 
 
-async def test_what_begins_when_all_are_there_is_waited_for_too(monkeypatch):
+async def test_what_begins_when_all_are_there_is_waited_for_too():
     """Who is busy has more calls in the loop than it knows of."""
-    group, batches = patient(monkeypatch)
+    group, batches = patient()
 
     async def next_one():
         with group.expecting():
@@ -81,13 +80,11 @@ async def test_what_begins_when_all_are_there_is_waited_for_too(monkeypatch):
     assert batches == [[1, 2]]
 
 
-async def test_a_batch_waits_a_moment_only(monkeypatch):
-    monkeypatch.setattr(group_commit, "GATHER_SECONDS", 0.001)
-
+async def test_a_batch_waits_a_moment_only():
     async def commit(items):
         return items
 
-    group = GroupCommit(commit)
+    group = GroupCommit(commit, USUAL._replace(gather_seconds=0.001))
     with group.expecting():
         assert await group.add(1) == 1
 

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from tests.support.nodes import simulated_node
 from tests.support.samples import DAKK, NODE_ID, NOON, an_invoice, expired, paid
-from tests.support.till import Parts
+from tests.support.till import CALM, Parts
 from tilld.auth.caller import Creator
 from tilld.auth.key import Key
 from tilld.auth.repository import KeyStore
@@ -32,7 +32,7 @@ DAMAGED = ["paid_at = 1", "amount_msat = 'much'", "created_at = 'noon'"]
 
 @pytest.fixture
 async def till(tmp_path, database_url):
-    till = Parts(tmp_path, database_url)
+    till = Parts(tmp_path, database_url, intervals=CALM._replace(store_page=2))
     yield till
     await till.close()
 
@@ -89,8 +89,7 @@ async def test_metadata_that_is_no_json_is_settled_and_not_read(till):
     assert len(rows_logged(events)) == 1
 
 
-async def test_a_page_of_unreadable_invoices_does_not_end_the_list(till, monkeypatch):
-    monkeypatch.setattr("tilld.invoices.repository.PAGE", 2)
+async def test_a_page_of_unreadable_invoices_does_not_end_the_list(till):
     *bad, good = sorted([await till.store.add(an_invoice()) for _ in range(5)])
     for invoice in bad:
         await damage(till, "invoices", "paid_at = 1", f"id = '{invoice.id}'")

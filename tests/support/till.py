@@ -10,6 +10,7 @@ from typing import Any
 from tests.support.samples import DAKK, PLENTY, an_order
 from tilld.auth.caller import Caller
 from tilld.auth.limits import Allowance, Limits
+from tilld.config import USUAL, Intervals, Pauses
 from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import Invoice, Status
@@ -23,6 +24,18 @@ from tilld.sent_invoices.service import SentInvoices
 from tilld.storage.database import open_database
 from tilld.storage.nodes import NodeStore
 
+# Nothing is swept while a test looks; a first attempt is a tenth of what is usual: nobody waits for it.
+CALM = USUAL._replace(first_attempt_seconds=2)
+# All that is done again and again is done in a moment.
+FAST = CALM._replace(
+    retry=Pauses(0.001, 0.01),
+    sweep_seconds=0.02,
+    unable_seconds=0.01,
+    recovery_seconds=0.1,
+    young_seconds=0,
+    settling_seconds=0,
+)
+
 
 class Parts:
     """A store and a way to the node with a socket in a directory; `late` turns the clock."""
@@ -31,20 +44,25 @@ class Parts:
         self,
         directory: Path,
         database: str | None = None,
-        timeout: float = 10,
         allowance: Allowance = PLENTY,
         rpc: str = "rpc",
+        intervals: Intervals = CALM,
     ) -> None:
-        self.store = Store(open_database(database or f"sqlite:///{directory / 'till.db'}"))
-        self.node = InvoiceNode(directory / rpc, timeout=timeout)
+        self.intervals = intervals
+        opened = open_database(database or f"sqlite:///{directory / 'till.db'}")
+        self.store = Store(opened, intervals=intervals)
+        self.node = InvoiceNode(directory / rpc, intervals=intervals)
+        self.sent_node = SentInvoiceNode(self.node)
+        self.attempts = AttemptStore(self.store)
         self.hub = Hub()
         self.late = timedelta(0)
         limits = Limits(allowance)
         self.invoicing = Invoices(
-            self.store, self.node, self.hub, limits, AttemptStore(self.store).has_label, self._now
+            self.store, self.node, self.hub, limits, self.attempts.has_label, self._now, intervals
         )
-        # A tenth of what is usual: nobody waits for it.
-        self.collecting = SentInvoices(self.store, SentInvoiceNode(self.node), self.hub, limits, 2, self._now)
+        self.collecting = SentInvoices(
+            self.store, self.attempts, self.sent_node, self.hub, limits, self._now, intervals
+        )
 
     def _now(self) -> datetime:
         return datetime.now(UTC) + self.late
@@ -68,7 +86,7 @@ class Parts:
     @asynccontextmanager
     async def following(self) -> AsyncIterator[Follower]:
         """Follow for as long as the context lasts."""
-        follower = Follower(self.node, self.store, self.hub, self._now)
+        follower = Follower(self.node, self.store, self.hub, self._now, self.intervals)
         task = asyncio.create_task(follower.run())
         try:
             yield follower

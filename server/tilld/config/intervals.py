@@ -36,7 +36,7 @@ class Intervals(NamedTuple):
     # And the pauses of a step of the sweep that the node fails.
     sweep_retry: Pauses = Pauses(0.1, 60.0)
 
-    # Sent invoices: how long the first attempt may take, after which a new one may find another way.
+    # Sent invoices: a dropped message shows only as silence, so the first attempts are short.
     first_attempt_seconds: float = 20.0
     # How often the node is asked what became of attempts that nobody waits for.
     recovery_seconds: float = 5.0

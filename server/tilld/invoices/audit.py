@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import islice
 
 from tilld.auth.caller import Creator
+from tilld.config import USUAL, Intervals
 from tilld.invoices.invoice import Invoice, NodeInvoice
 from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
@@ -14,14 +15,8 @@ from tilld.invoices.totals import Totals
 from tilld.runtime.progress import Progress
 from tilld.storage.nodes import NodeStore
 
-# What a running Till needs to settle what has just happened.
-SETTLING_SECONDS = 1.0
 # What differs only while somebody looks differs once: it is looked at again.
 LOOKS = 3
-# Of more than these the node's whole list is read again, which takes a call for each page.
-LOOKED_UP_AT_ONCE = 100
-# As many as the store finds at once.
-LISTED_AT_ONCE = 1000
 
 Found = Mapping[str, NodeInvoice]
 
@@ -71,9 +66,10 @@ class Report:
 class Doctor:
     """Examines a store and its node, which may both be in use meanwhile."""
 
-    def __init__(self, store: Store, node: InvoiceNode) -> None:
+    def __init__(self, store: Store, node: InvoiceNode, intervals: Intervals = USUAL) -> None:
         self._store = store
         self._node = node
+        self._intervals = intervals
 
     async def examine(self, *, repair: bool) -> Report:
         """Compare all invoices, and the totals with their sum; `repair` settles what the node knows.
@@ -87,7 +83,7 @@ class Doctor:
         suspects |= await self._read_store(report, met)
         for _ in range(LOOKS):
             if suspects:
-                await asyncio.sleep(SETTLING_SECONDS)
+                await asyncio.sleep(self._intervals.settling_seconds)
                 report.differences = await self._look(report, suspects, repair=repair)
                 suspects = {each.payment_hash for each in report.differences}
         report.totals, report.counted = await self._store.audit()
@@ -142,7 +138,8 @@ class Doctor:
     async def _look(self, report: Report, suspects: set[str], *, repair: bool) -> list[Difference]:
         """Look these up again, and tell which of them differ."""
         differences, looked_at = [], 0
-        again = self._look_up(suspects) if len(suspects) <= LOOKED_UP_AT_ONCE else self._list(suspects)
+        are_few = len(suspects) <= self._intervals.looked_up_at_once
+        again = self._look_up(suspects) if are_few else self._list(suspects)
         with Progress("looking again at what differs", len(suspects)) as progress:
             async for hashes, found in again:
                 await self._node.check_is(report.node_id)
@@ -175,7 +172,7 @@ class Doctor:
                 yield list(found), found
             after = page.created_index
         unlisted = iter(left)
-        while hashes := list(islice(unlisted, LISTED_AT_ONCE)):
+        while hashes := list(islice(unlisted, self._intervals.store_page)):
             yield hashes, {}
 
     async def _stored(self, hashes: list[str]) -> dict[str, Invoice]:

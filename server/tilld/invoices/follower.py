@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import structlog
 
+from tilld.config import USUAL, Intervals
 from tilld.formats.times import Clock, utc_now
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, InvoiceUpdate, Status
@@ -16,7 +17,6 @@ from tilld.storage.nodes import NodeStore
 
 log = structlog.get_logger()
 
-SWEEP_SECONDS = 10.0
 # So many watched invoices take a few milliseconds, for which everybody else waits.
 LOOKED_UP_AT_ONCE = 100
 
@@ -34,12 +34,14 @@ class Follower:
         store: Store,
         hub: Hub,
         clock: Clock = utc_now,
+        intervals: Intervals = USUAL,
     ) -> None:
         self._node = node
         self._store = store
         self._nodes = NodeStore(store)
         self._hub = hub
         self._clock = clock
+        self._intervals = intervals
         self.is_following = False
         # How many updates of the node are known of and not settled yet.
         self.lag = 0
@@ -48,8 +50,8 @@ class Follower:
     async def run(self) -> None:
         """Follow, and again after every failure, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(retry_forever("following", self._follow))
-            tasks.create_task(retry_forever("sweeping", self._sweep))
+            tasks.create_task(retry_forever("following", self._follow, self._intervals.retry))
+            tasks.create_task(retry_forever("sweeping", self._sweep, self._intervals.retry))
 
     async def _follow(self) -> None:
         info = await self._node.info()
@@ -81,7 +83,7 @@ class Follower:
         """Settle all that was updated after `followed`; returns how far that is."""
         first, more = followed, True
         self.lag = latest - first
-        with Progress("catching up with the node", latest - first) as progress:
+        with Progress("catching up with the node", latest - first, self._intervals) as progress:
             while more:
                 updates = await self._node.updates(followed, latest)
                 await self._node.check_is(node_id)
@@ -94,7 +96,7 @@ class Follower:
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(self._intervals.sweep_seconds)
             node_id = await self._node.identity()
             overdue = await self._store.overdue(node_id, self._clock() - NODE_NEEDS_TO_EXPIRE)
             seen = [await self._look_up(invoice) for invoice in overdue]

@@ -10,7 +10,7 @@ from tilld.formats.times import utc
 from tilld.invoices.invoice import InvoiceUpdate, IssuedInvoice, NodeInvoice, Payment, Status
 from tilld.invoices.terms import MAX_BOLT11_DESCRIPTION_BYTES, InvoiceTerms
 from tilld.lightningd.errors import MALFORMED_REPLY, MayExist, errors_translated, msat
-from tilld.lightningd.node import PAGE, Node
+from tilld.lightningd.node import Node
 
 log = structlog.get_logger()
 
@@ -80,7 +80,7 @@ class InvoiceNode(Node):
     async def invoices(self, after: int) -> Listed:
         """A page of all invoices with a created index beyond `after`; the last page ends where it began."""
         node_id = await self.identity()
-        params = {"index": "created", "start": after + 1, "limit": PAGE}
+        params = {"index": "created", "start": after + 1, "limit": self.page_size}
         rows = await self._list(params, INVOICE_FIELDS)
         with errors_translated():
             found = [each for row in rows if (each := usable(node_id, row))]
@@ -89,11 +89,11 @@ class InvoiceNode(Node):
 
     async def updates(self, after: int, upto: int) -> Updates:
         """A page of what changed beyond the updated index `after`, of what is known to go to `upto`."""
-        params = {"index": "updated", "start": after + 1, "limit": PAGE}
+        params = {"index": "updated", "start": after + 1, "limit": self.page_size}
         rows = await self._list(params, UPDATE_FIELDS)
         with errors_translated():
             # Deleted rows leave gaps: a page that is not full goes to `upto` even if it ends before.
-            more = len(rows) == PAGE
+            more = len(rows) == self.page_size
             last = whole(rows[-1]["updated_index"]) if rows else after
             return Updates([seen_in(row) for row in rows], last if more else max(last, upto), more)
 

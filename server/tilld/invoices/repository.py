@@ -11,6 +11,7 @@ import peewee
 import structlog
 
 from tilld.auth.caller import Creator
+from tilld.config import USUAL, Intervals
 from tilld.errors import Internal
 from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, InvoiceUpdate
@@ -19,7 +20,7 @@ from tilld.invoices.totals import Totals
 from tilld.invoices.transactions import InvoiceTransactions
 from tilld.runtime.observer import NOBODY, Observer
 from tilld.runtime.ttl_cache import TTLCache
-from tilld.storage.executor import PAGE, Executor
+from tilld.storage.executor import Executor
 from tilld.storage.group_commit import GroupCommit
 from tilld.storage.statements import Bound, Statement, Transactions, padded
 
@@ -34,11 +35,14 @@ TOTALS_SECONDS = 0.05
 class Store(Executor):
     """The invoices of a database, which other repositories share."""
 
-    def __init__(self, database: peewee.Database, observer: Observer = NOBODY) -> None:
+    def __init__(
+        self, database: peewee.Database, observer: Observer = NOBODY, intervals: Intervals = USUAL
+    ) -> None:
         super().__init__(database, observer)
+        self._page = intervals.store_page
         self._do = InvoiceTransactions(database)
         self._sql = self._do.sql
-        self._adding = GroupCommit(self._insert)
+        self._adding = GroupCommit(self._insert, intervals)
         self._totals = TTLCache[Totals](TOTALS_SECONDS)
 
     def expecting(self) -> AbstractContextManager[None]:
@@ -84,7 +88,7 @@ class Store(Executor):
     async def pages(self) -> AsyncIterator[tuple[list[Invoice], int]]:
         """Yield all invoices by internal id, at most 1000 at a time, and how many rows were unreadable."""
         after_id = ""
-        while rows := await self.read(self._sql.after_id(id=after_id, limit=PAGE)):
+        while rows := await self.read(self._sql.after_id(id=after_id, limit=self._page)):
             invoices = INVOICES.all(rows)
             yield invoices, len(rows) - len(invoices)
             after_id = rows[-1][0]
@@ -105,7 +109,7 @@ class Store(Executor):
     async def overdue(self, node_id: str, expired_before: datetime) -> list[Invoice]:
         """Open invoices of a node whose time was over before then; at most 1000, the oldest first."""
         before = unix_seconds(expired_before)
-        overdue = self._sql.overdue(node_id=node_id, before=before, limit=PAGE)
+        overdue = self._sql.overdue(node_id=node_id, before=before, limit=self._page)
         return INVOICES.all(await self.read(overdue))
 
     async def totals(self, username: str | None = None) -> Totals:

@@ -9,6 +9,7 @@ import structlog
 from tilld.auth.caller import Caller, Creator, Scope
 from tilld.auth.limits import Limits
 from tilld.auth.watch_token import WatchToken
+from tilld.config import USUAL, Intervals
 from tilld.errors import Conflict, NodeOffline, NotFound, PermissionDenied, TillError
 from tilld.formats import bolt11
 from tilld.formats.ids import is_id, is_invoice_id, is_payment_hash
@@ -25,9 +26,6 @@ from tilld.lightningd.info import NodeInfo
 from tilld.storage.nodes import NodeStore
 
 log = structlog.get_logger()
-
-# A node that needs longer to tell who it is can't create an invoice either.
-INFO_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +52,7 @@ class Invoices:
         limits: Limits,
         is_sent: LabelCheck,
         clock: Clock = utc_now,
+        intervals: Intervals = USUAL,
     ) -> None:
         self._store = store
         self._nodes = NodeStore(store)
@@ -62,6 +61,7 @@ class Invoices:
         self._limits = limits
         self._is_sent = is_sent
         self._clock = clock
+        self._info_seconds = intervals.info_patience_seconds
 
     async def create(self, caller: Caller, order: InvoiceTerms) -> Invoice:
         """Create an invoice, or find the one that the same order with the same label created before.
@@ -172,7 +172,7 @@ class Invoices:
         """
         totals = await self._store.totals(None if Scope.ADMIN in caller.scopes else caller.username)
         try:
-            return Info(totals, online=True, node=await self._node.recent_info(INFO_SECONDS))
+            return Info(totals, online=True, node=await self._node.recent_info(self._info_seconds))
         except TillError:
             return Info(totals, online=False, node=self._node.last_info or await self._nodes.last())
 
@@ -185,7 +185,7 @@ class Invoices:
         if invoice.is_final or not self._node.is_there(invoice.node_id):
             return invoice
         try:
-            async with asyncio.timeout(INFO_SECONDS):
+            async with asyncio.timeout(self._info_seconds):
                 found = await self._node.find_by_payment_hash(invoice.payment_hash)
                 # What another node does not know says nothing.
                 await self._node.check_is(invoice.node_id)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import structlog
 
+from tilld.config import USUAL, Intervals
 from tilld.errors import NodeOffline, TillError, TookTooLong
 from tilld.formats.strict_json import whole
 from tilld.lightningd.abilities import Abilities
@@ -18,10 +19,6 @@ from tilld.runtime.observer import NOBODY, Observer
 
 log = structlog.get_logger()
 
-PAGE = 1000
-RECENT_SECONDS = 1.0
-# How long one call may take.
-TIMEOUT_SECONDS = 10.0
 # What lightning-wait(7) has indexes of, as far as Till cares.
 Subsystem = Literal["invoices", "sendpays"]
 
@@ -43,12 +40,12 @@ class Node:
         self,
         rpc_file: Path,
         *,
-        timeout: float = TIMEOUT_SECONDS,
-        liveness: float = 15.0,
         observer: Observer = NOBODY,
+        intervals: Intervals = USUAL,
     ) -> None:
-        self.rpc = Pipeline(str(rpc_file), timeout, observer)
-        self._liveness = liveness
+        self.rpc = Pipeline(str(rpc_file), intervals.node_call_seconds, observer)
+        self.page_size = intervals.node_page
+        self._intervals = intervals
         self.last_info: NodeInfo | None = None
         self._last_info_is_of: object = None
         self._last_info_at = -math.inf
@@ -84,7 +81,7 @@ class Node:
 
         Raises TookTooLong where none comes within so many seconds.
         """
-        is_recent = time.monotonic() < self._last_info_at + RECENT_SECONDS
+        is_recent = time.monotonic() < self._last_info_at + self._intervals.info_seconds
         if is_recent and self.last_info and self.is_there(self.last_info.id):
             return self.last_info
         if self._asking is None:
@@ -138,7 +135,7 @@ class Node:
         try:
             while not (await asyncio.wait([waiting], timeout=patience))[0]:
                 await check(node_id)
-                patience, check = self._liveness, self._check_liveness
+                patience, check = self._intervals.liveness_seconds, self._check_liveness
             with errors_translated():
                 return whole((await waiting)["updated"])
         finally:

@@ -7,6 +7,7 @@ from functools import partial
 
 import structlog
 
+from tilld.config import USUAL, Intervals
 from tilld.errors import NotActive
 from tilld.formats.times import Clock, utc_now
 from tilld.lightningd.node import Node
@@ -17,11 +18,6 @@ from tilld.runtime.retry import retry_forever
 
 log = structlog.get_logger()
 
-SWEEP_SECONDS = 10.0
-# A node that cannot pay out is looked at so often, in case that another one answers.
-REST_SECONDS = 60.0
-# A step that the node fails is tried again after a pause that grows to this.
-LONGEST_PAUSE_SECONDS = 60.0
 # Whoever began it has had its answer by now, or never will.
 BEGUN_FOR = timedelta(seconds=30)
 
@@ -32,23 +28,28 @@ class PaymentFollower:
     The steps of the sweep are independent: one that fails or hangs delays no other one.
     """
 
-    def __init__(self, node: Node, payouts: Payouts, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, node: Node, payouts: Payouts, clock: Clock = utc_now, intervals: Intervals = USUAL
+    ) -> None:
         self._node = node
         self._payouts = payouts
         self._store = payouts.store
         self._clock = clock
+        self._intervals = intervals
         self._told = False
 
     async def run(self) -> None:
         """Follow and sweep, and again after every failure, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(retry_forever("following the payments of", self._follow))
+            tasks.create_task(retry_forever("following the payments of", self._follow, self._intervals.retry))
             for name, step in {
                 "ending expired invoice requests of": self._end_expired,
                 "ending failed invoice requests of": self._end_failed,
                 "forgetting begun invoice requests of": self._forget_begun,
             }.items():
-                tasks.create_task(retry_forever(name, partial(self._repeat, step), LONGEST_PAUSE_SECONDS))
+                tasks.create_task(
+                    retry_forever(name, partial(self._repeat, step), self._intervals.sweep_retry)
+                )
 
     async def _follow(self) -> None:
         await self._until_able()
@@ -65,7 +66,7 @@ class PaymentFollower:
     async def _read(self, node_id: str, followed: int, latest: int) -> int:
         """Settle all that was updated after `followed`; returns how far that is."""
         first, more = followed, True
-        with Progress("catching up with the node's payments", latest - first) as progress:
+        with Progress("catching up with the node's payments", latest - first, self._intervals) as progress:
             while more:
                 updates = await self._payouts.node.updates(followed, latest)
                 await self._node.check_is(node_id)
@@ -86,13 +87,13 @@ class PaymentFollower:
         while True:
             if not (await self._node.abilities()).no_payouts:
                 return
-            await asyncio.sleep(REST_SECONDS)
+            await asyncio.sleep(self._intervals.unable_seconds)
 
     async def _repeat(self, step: Callable[[str], Awaitable[None]]) -> None:
         await self._until_able()
         while True:
             await step(await self._node.identity())
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(self._intervals.sweep_seconds)
 
     async def _end_expired(self, node_id: str) -> None:
         expired = await self._store.expired(node_id, self._clock())

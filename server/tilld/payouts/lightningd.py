@@ -8,7 +8,7 @@ from tilld.formats import bolt12
 from tilld.formats.strict_json import text, whole
 from tilld.formats.times import unix_seconds, utc
 from tilld.lightningd.errors import MayExist, errors_translated, msat
-from tilld.lightningd.node import PAGE, Node
+from tilld.lightningd.node import Node
 from tilld.payouts.invreq import Invreq, NodeInvreq, PaymentPart
 
 log = structlog.get_logger()
@@ -85,8 +85,8 @@ class InvreqNode:
 
     async def updates(self, after: int, upto: int) -> PartUpdates:
         """A page of what changed beyond the updated index `after`, of what is known to go to `upto`."""
-        rows = await self._parts({"index": "updated", "start": after + 1, "limit": PAGE})
-        more = len(rows) == PAGE
+        rows = await self._parts({"index": "updated", "start": after + 1, "limit": self._node.page_size})
+        more = len(rows) == self._node.page_size
         last = rows[-1][1] if rows else after
         # Deleted rows leave gaps: a page that is not full goes to `upto` even if it ends before.
         return PartUpdates([part for part, _ in rows], last if more else max(last, upto), more)

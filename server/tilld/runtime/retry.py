@@ -6,24 +6,21 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from tilld.config import USUAL, Pauses
 from tilld.errors import TillError
 
 log = structlog.get_logger()
 
-FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 2.0
 # Work that fails later than any time-out of the node's has made progress before.
 TIME_OUT_SECONDS = 30.0
 
 
-async def retry_forever(
-    name: str, work: Callable[[], Awaitable[None]], longest_pause: float = LONGEST_PAUSE_SECONDS
-) -> None:
+async def retry_forever(name: str, work: Callable[[], Awaitable[None]], pauses: Pauses = USUAL.retry) -> None:
     """Do it, and again after every failure, until cancelled; `name` is what the log calls it.
 
-    The pause grows to `longest_pause` seconds, also where each try takes time before it fails.
+    The pause grows to its longest also where each try takes time before it fails.
     """
-    pause = FIRST_PAUSE_SECONDS
+    pause = pauses.first
     told = ""
     while True:
         started = time.monotonic()
@@ -35,7 +32,7 @@ async def retry_forever(
                 log.warning(f"{name} the node was interrupted; trying again", reason=told)
         except Exception:
             log.exception(f"{name} the node failed; trying again")
-        if time.monotonic() - started > max(longest_pause, TIME_OUT_SECONDS):
-            pause, told = FIRST_PAUSE_SECONDS, ""
+        if time.monotonic() - started > max(pauses.longest, TIME_OUT_SECONDS):
+            pause, told = pauses.first, ""
         await asyncio.sleep(pause)
-        pause = min(2 * pause, longest_pause)
+        pause = min(2 * pause, pauses.longest)

@@ -27,9 +27,6 @@ MAX_REASON_CHARACTERS = 200
 MAX_QUANTITY = 2**63 - 1
 DEFAULT_TYPE = "sendinvoice"
 
-# A dropped message shows only as silence, so the first attempts are short.
-FIRST_ATTEMPT_SECONDS = 20
-
 _control = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").sub
 # An invoice says more than anybody wants to read, and a caller has it from us.
 _invoices = re.compile(r"(Failed invoice )?ln[ir]1\w+:? *").sub

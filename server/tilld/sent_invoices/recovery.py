@@ -7,6 +7,7 @@ from functools import partial
 
 import structlog
 
+from tilld.config import USUAL, Intervals
 from tilld.errors import NodeOffline, NotPaid, TillError, TookTooLong, Unavailable
 from tilld.formats.times import Clock, utc_now
 from tilld.invoices.hub import Hub
@@ -19,10 +20,6 @@ from tilld.sent_invoices.repository import AttemptStore
 
 log = structlog.get_logger()
 
-LOOK_SECONDS = 5.0
-# As long an attempt of another process on this store is left alone before its label is taken from it.
-YOUNG = timedelta(seconds=3)
-
 
 class Recovery:
     """Finds out what became of attempts. To do it twice does no harm, nor does doing it in two processes."""
@@ -30,19 +27,23 @@ class Recovery:
     def __init__(
         self,
         store: Store,
+        attempts: AttemptStore,
         node: SentInvoiceNode,
         hub: Hub,
         clock: Clock = utc_now,
+        intervals: Intervals = USUAL,
     ) -> None:
         self._store = store
-        self._sendings = AttemptStore(store)
+        self._sendings = attempts
         self._node = node
         self._hub = hub
         self._clock = clock
+        self._intervals = intervals
 
     async def resolve(self, is_worked_on: Callable[[SendAttempt], bool]) -> None:
         """Find out for ever what became of attempts that nobody works on: a crash left them, or a node."""
-        await retry_forever("looking for invoices that were sent by", partial(self._resolve, is_worked_on))
+        work = partial(self._resolve, is_worked_on)
+        await retry_forever("looking for invoices that were sent by", work, self._intervals.retry)
 
     async def look(self, sending: SendAttempt, failure: TillError | None = None) -> SendAttempt:
         """Ask the node of an attempt, and write down what is known then; returns it as it is now.
@@ -104,11 +105,12 @@ class Recovery:
             for sending in await self._sendings.under_way(await self._node.identity()):
                 if not is_worked_on(sending):
                     await self.look(sending)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(self._intervals.recovery_seconds)
 
     async def _nothing_there(self, sending: SendAttempt) -> SendAttempt:
         """See to it that the node never has any of it, even if the call is still on its way."""
-        is_young = self._clock() - YOUNG < sending.created_at
+        young = timedelta(seconds=self._intervals.young_seconds)
+        is_young = self._clock() - young < sending.created_at
         if is_young or not await self._node.use_up(sending.node_label):
             return sending
         return await self.end(sending.failed(not_sent()))

@@ -10,6 +10,7 @@ import structlog
 from tilld.auth.caller import Caller
 from tilld.auth.limits import Limits
 from tilld.auth.turns import Turns
+from tilld.config import USUAL, Intervals
 from tilld.errors import (
     Conflict,
     NodeOffline,
@@ -24,7 +25,6 @@ from tilld.invoices.hub import Hub
 from tilld.invoices.repository import Store
 from tilld.lightningd.errors import MayExist
 from tilld.sent_invoices.attempt import (
-    FIRST_ATTEMPT_SECONDS,
     SendAttempt,
     SendTerms,
     Sent,
@@ -69,21 +69,22 @@ class SentInvoices:
     def __init__(
         self,
         store: Store,
+        attempts: AttemptStore,
         node: SentInvoiceNode,
         hub: Hub,
         limits: Limits,
-        first_attempt_seconds: float = FIRST_ATTEMPT_SECONDS,
         clock: Clock = utc_now,
+        intervals: Intervals = USUAL,
     ) -> None:
         self._store = store
-        self._sendings = AttemptStore(store)
+        self._sendings = attempts
         self._node = node
-        self._outcomes = Recovery(store, node, hub, clock)
+        self._outcomes = Recovery(store, attempts, node, hub, clock, intervals)
         self._hub = hub
         self._limits = limits
-        self._first_attempt_seconds = first_attempt_seconds
+        self._first_attempt_seconds = intervals.first_attempt_seconds
         self._clock = clock
-        self._turns = Turns(BURST, PER_SECOND)
+        self.turns = Turns(BURST, PER_SECOND)
         self._works: dict[Key, _Work] = {}
 
     async def send(self, caller: Caller, order: SendTerms, patience: float | None = None) -> Sent:
@@ -123,6 +124,11 @@ class SentInvoices:
                 del self._works[key]
                 work.task.cancel()
 
+    @property
+    def under_way(self) -> int:
+        """How many orders are worked on."""
+        return len(self._works)
+
     async def run(self) -> None:
         """Find out for ever what became of attempts that nobody waits for."""
         await self._outcomes.resolve(lambda sending: (sending.username, sending.label) in self._works)
@@ -133,7 +139,7 @@ class SentInvoices:
         for work in works:
             work.cancel()
         await asyncio.gather(*works, return_exceptions=True)
-        await self._turns.stop()
+        await self.turns.stop()
 
     def _start(self, key: Key, caller: Caller, order: SendTerms, until: float) -> "_Work":
         task = asyncio.create_task(self._work(key, caller, order, until))
@@ -221,7 +227,7 @@ class SentInvoices:
             raise not_sent()
         work.is_waiting = True
         try:
-            await self._turns.take(
+            await self.turns.take(
                 caller.key_id,
                 until - time.monotonic(),
                 f"the node sends {PER_SECOND:g} invoices a second, shared by all keys, and others of this "

@@ -6,22 +6,23 @@ from contextlib import contextmanager, suppress
 from contextvars import Context
 from typing import Any, Generic, TypeVar
 
+from tilld.config import USUAL, Intervals
 from tilld.errors import Unavailable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MAX_BATCH = 500
-# What is on its way is waited for so long: it shares the commit, which costs more than the row. On a slow
-# machine 2 ms gather half as many. While one hangs at the node, the others pay as much for it.
-GATHER_SECONDS = 0.005
 
 
 class GroupCommit(Generic[Item, Result]):
     """Hands items to `commit` in batches, one batch at a time. A lone item waits for nothing."""
 
-    def __init__(self, commit: Callable[[list[Item]], Awaitable[list[Result]]]) -> None:
+    def __init__(
+        self, commit: Callable[[list[Item]], Awaitable[list[Result]]], intervals: Intervals = USUAL
+    ) -> None:
         self._commit = commit
+        self._gather_seconds = intervals.gather_seconds
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._task: asyncio.Task[None] | None = None
         self._expected = 0
@@ -68,7 +69,7 @@ class GroupCommit(Generic[Item, Result]):
         if not self._expected and len(self._waiting) == 1:
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(GATHER_SECONDS):
+            async with asyncio.timeout(self._gather_seconds):
                 # Where there is much to do, the loop's next round may begin some that nobody knows of yet.
                 await asyncio.sleep(0)
                 while self._expected:
