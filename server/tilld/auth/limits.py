@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from tilld.auth.caller import Caller
+from tilld.auth.token_bucket import TokenBucket
 from tilld.errors import TooMany
-from tilld.runtime.token_bucket import TokenBucket
 
 # Whatever is open may end at any time.
 RETRY_SECONDS = 10.0

@@ -5,8 +5,8 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from tilld.auth.token_bucket import TokenBucket
 from tilld.errors import TooMany
-from tilld.runtime.token_bucket import TokenBucket
 
 Queue = deque[asyncio.Future[None]]
 
