@@ -193,9 +193,9 @@ NO_AMOUNTS: list[object] = [
             for amount in (0, -1, "0msat", "0.00000000000btc", 1_844_674_407_370_955_162, 10**90)
         ],
         ({"amount": 100_000_001, "description": "d"}, "the amount must be at most 100000000 msat"),
-        *[(GOOD | {"description": text}, "description must") for text in (1, "", "é" * 320, "\x00", None)],
-        *[(GOOD | {"issuer": text}, "issuer must") for text in (1, "x" * 129, "a\n")],
-        *[(GOOD | {"label": text}, "label must") for text in (1, "", "é" * 65, "\t")],
+        *[(GOOD | {"description": text}, "description must") for text in (1, "", "\x00", None)],
+        *[(GOOD | {"issuer": text}, "issuer must") for text in (1, "a\n")],
+        *[(GOOD | {"label": text}, "label must") for text in (1, "", "\t")],
         *[
             (GOOD | {"absolute_expiry": expiry}, "absolute_expiry must be")
             for expiry in ("1", 1.5, True, -1, 2**64, PAST, 0)
