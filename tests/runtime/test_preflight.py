@@ -1,6 +1,7 @@
 """A name is listened on as a whole: on all of its addresses, or the start fails and names the one taken."""
 
 import asyncio
+import resource
 import socket
 from contextlib import AsyncExitStack, closing, suppress
 
@@ -12,7 +13,7 @@ from tests.conftest import config, open_shop
 from tilld.app import Till
 from tilld.config import Address
 from tilld.errors import OperatorError
-from tilld.runtime import open_files, preflight
+from tilld.runtime import preflight
 
 
 def has_ipv6():
@@ -92,7 +93,7 @@ async def test_an_ipv6_address_is_served_and_no_other(tmp_path):
 
 async def test_all_addresses_of_a_name_share_the_connections(tmp_path, monkeypatch):
     """Each of them counts by itself: two would take twice the files that there are."""
-    monkeypatch.setattr(open_files, "connections", lambda: 10)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (30, 30))
     settings = config(tmp_path, grpc=Address("localhost", 0), no_rest=True)
     async with Till(settings) as till, AsyncExitStack() as strangers:
         served = 0

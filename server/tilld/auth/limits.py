@@ -100,6 +100,11 @@ class Limits:
         token = caller.invoice_id
         return _Counted(self._watches, caller.key_id, *((token,) if token else ()))
 
+    @property
+    def busy(self) -> set[str]:
+        """Who creates or watches now: keys, and the invoices of tokens."""
+        return {*self._creates, *self._watches}
+
     async def _open_invoices(self, key: str, count: Callable[[], Awaitable[int]]) -> int:
         """How many of a key's invoices are open or on their way, one of which has just been added."""
         counted_at, open_invoices = self._open.get(key, (-math.inf, 0))
