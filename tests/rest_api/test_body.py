@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.formats.test_strict_json import json_values
+from tests.support.json_values import json_values
 from tilld.errors import InvalidRequest, TooLarge
 from tilld.formats.amounts import MAX_AMOUNT_MSAT
 from tilld.formats.ids import is_invoice_id

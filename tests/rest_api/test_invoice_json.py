@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.formats.test_strict_json import json_values
+from tests.support.json_values import json_values
 from tests.support.samples import an_invoice
 from tilld.invoices.invoice import Payment
 from tilld.rest_api import invoice_json
