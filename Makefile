@@ -9,7 +9,7 @@ CODE_python := clients/python/till/v1
 CODE_server := server/till_rest/v1
 CODE_typescript := clients/typescript/src/gen
 CODE_go := clients/go/till/v1
-CODE_configuration := docs/configuration.md
+CODE_configuration := docs/reference/configuration.md
 CODE_openapi := server/tilld/rest_api/openapi.json
 NEEDS_typescript := npm
 NEEDS_go := go
@@ -112,7 +112,7 @@ generate-go: .venv/.dev
 	$(BIN)/buf generate --template clients/go/buf.gen.yaml --output $(INTO)
 
 generate-configuration: .venv/.dev
-	@mkdir -p $(INTO)/docs
+	@mkdir -p $(INTO)/$(dir $(CODE_configuration))
 	@$(BIN)/python scripts/configuration.py $(INTO)/$(CODE_configuration)
 
 generate-openapi: .venv/.dev

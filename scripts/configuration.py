@@ -1,11 +1,11 @@
-"""Writes docs/configuration.md with a table of all settings. make calls it."""
+"""Writes docs/reference/configuration.md with a table of all settings. make calls it."""
 
 import sys
 from pathlib import Path
 
 from tilld.config.settings import SETTINGS
 
-PAGE = Path(__file__).parent.parent / "docs" / "configuration.md"
+PAGE = Path(__file__).parent.parent / "docs" / "reference" / "configuration.md"
 HEAD = ("flag", "variable", "default", "commands", "meaning")
 
 

@@ -1,4 +1,4 @@
-"""Time-outs are nested: client > Envoy > tilld > node. docs/reliability.md has the table."""
+"""Time-outs are nested: client > Envoy > tilld > node. docs/design/reliability.md has the table."""
 
 import asyncio
 import inspect

@@ -1,6 +1,6 @@
 """Callers who mean harm: each costs a bounded amount, and others are served meanwhile.
 
-The same in full size, with what it cost: docs/security.md.
+The same in full size, with what it cost: docs/design/security.md.
 """
 
 import asyncio

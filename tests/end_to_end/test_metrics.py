@@ -189,10 +189,10 @@ async def test_the_documents_and_the_dashboard_name_what_there_is(tmp_path):
         found = families(await scrape(shop))
     samples = {sample.name for family in found.values() for sample in family.samples}
     ours = {name for name in found if name.startswith("till_")}
-    dashboard = json.loads((DOCS / "grafana.json").read_text())
+    dashboard = json.loads((DOCS / "guides" / "grafana.json").read_text())
     queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
 
-    for text in ((DOCS / "metrics.md").read_text(), "\n".join(queries)):
+    for text in ((DOCS / "guides" / "metrics.md").read_text(), "\n".join(queries)):
         named = set(re.findall(r"\b(?:till|process)_[a-z_]+\b", text))
         assert named <= samples | set(found)
         assert {name for name in ours if not any(each.startswith(name) for each in named)} == set()

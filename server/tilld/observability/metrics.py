@@ -1,4 +1,4 @@
-"""Figures for Prometheus, on an address of their own: docs/metrics.md tells what each means."""
+"""Figures for Prometheus, on an address of their own: docs/guides/metrics.md tells what each means."""
 
 import asyncio
 import socket

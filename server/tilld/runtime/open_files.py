@@ -7,7 +7,7 @@ import structlog
 
 log = structlog.get_logger()
 
-# What docs/security.md was measured with.
+# What docs/design/security.md was measured with.
 MOST_CONNECTIONS = 18_000
 # A tilld with 33 and an Envoy with 35 files serve nobody yet; the node, the store and scrapes need more.
 RESERVED = 100
