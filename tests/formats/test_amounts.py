@@ -37,10 +37,10 @@ def test_a_number_is_millisatoshi(number):
     assert amounts.msat(number, "amount") == number
 
 
-@given(st.one_of(st.text(), st.floats(), st.booleans(), st.none(), st.lists(st.integers())))
-def test_anything_else_is_refused_and_nothing_else_happens(value):
+@given(st.text())
+def test_anything_else_is_refused_and_nothing_else_happens(text):
     try:
-        assert amounts.msat(value, "amount") == int(str(value).removesuffix("msat"))
+        assert amounts.msat(text, "amount") == int(text.removesuffix("msat"))
     except InvalidRequest as refused:
         assert "amount must be a whole number of millisatoshi" in refused.message
 

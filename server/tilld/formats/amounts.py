@@ -1,7 +1,6 @@
-"""Amounts as lightning-invoicerequest(7) lets them be written, read exactly. Pure."""
+"""Amounts in the forms of lightning-invoicerequest(7), read exactly; and their limit. Pure."""
 
 import re
-from typing import Any
 
 from tilld.errors import InvalidRequest
 
@@ -19,14 +18,11 @@ _written = re.compile(
 ).fullmatch
 
 
-def msat(value: Any, name: str) -> int:
-    """Read an amount, a JSON number or string, in millisatoshi; `name` is what errors call it.
-
-    Raises InvalidRequest.
-    """
-    if isinstance(value, int) and not isinstance(value, bool):
+def msat(value: int | str, name: str) -> int:
+    """Read an amount in millisatoshi. Raises InvalidRequest, naming the field."""
+    if isinstance(value, int):
         return value
-    match = _written(value) if isinstance(value, str) else None
+    match = _written(value)
     if not match:
         raise InvalidRequest(f"{name} must be {FORMS}")
     match match.lastgroup:
@@ -45,6 +41,6 @@ MAX_AMOUNT_MSAT = 2**64 // 10
 
 
 def check_amount(amount_msat: int, name: str) -> None:
-    """Make sure that an amount can be asked for. Raises InvalidRequest."""
+    """Check that an invoice can have an amount. Raises InvalidRequest, naming the field."""
     if not 1 <= amount_msat <= MAX_AMOUNT_MSAT:
         raise InvalidRequest(f"{name} must be at least 1 and at most {MAX_AMOUNT_MSAT} (millisatoshi)")

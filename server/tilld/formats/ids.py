@@ -16,12 +16,12 @@ is_payment_hash = re.compile(r"[0-9a-f]{64}").fullmatch
 
 
 def new_public_id() -> str:
-    """A public id that nobody can guess."""
+    """Return a public id that nobody can guess."""
     return _public_id(secrets.token_bytes(16))
 
 
 def derived_public_id(secret: bytes, *facts: str) -> str:
-    """The public id of these facts: always the same. Nobody without the secret can tell it from them."""
+    """Return the public id of these facts: always the same, and secret to all who lack the secret."""
     return _public_id(hmac.digest(secret, "\0".join(facts).encode(), hashlib.sha256))
 
 
@@ -30,5 +30,5 @@ def _public_id(entropy: bytes) -> str:
 
 
 def internal_id(created_at: datetime) -> str:
-    """A new internal id."""
+    """Return a new internal id, which begins with its time."""
     return f"{unix_seconds(created_at):08x}{secrets.token_hex(8)}"

@@ -94,7 +94,7 @@ def whole(value: Any) -> int:
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two JSON texts have the same value: neither order of names nor spelling counts."""
+    """Compare two JSON texts by value: neither the order of names nor the spelling of numbers counts."""
     return one == other or _compared.decode(one) == _compared.decode(other)
 
 
@@ -132,7 +132,7 @@ def _number(token: str) -> int | float:
 
 
 def _decimal(token: str) -> Decimal | None:
-    """A number with all of its digits; None where the exponent itself has more than 18."""
+    """Return a number with all of its digits; None where the exponent has more than 18 digits."""
     try:
         return Decimal(token)
     except InvalidOperation:
@@ -152,7 +152,7 @@ _compared = json.JSONDecoder(parse_int=_comparable, parse_float=_comparable)
 
 
 def _levels(value: Any) -> int:
-    """How deeply objects and arrays are nested in a value."""
+    """Count how deeply objects and arrays are nested."""
     levels, layer = 0, [value]
     while layer := [each for each in layer if isinstance(each, dict | list)]:
         levels += 1

@@ -83,11 +83,11 @@ def send_terms(raw: bytes, key_type: str | None, idempotency_key: str | None = N
     label = body.label(asked.label, idempotency_key)
     if label is None:
         raise InvalidRequest("label is missing")
-    amount, metadata = given(asked.amount_msat), given(asked.metadata)
+    amount, metadata = asked.amount_msat, given(asked.metadata)
     return SendTerms.checked(
         invreq=asked.invreq,
         label=label,
-        amount_msat=None if amount is None else amounts.msat(amount, "amount_msat"),
+        amount_msat=None if isinstance(amount, UnsetType) else amounts.msat(amount, "amount_msat"),
         timeout=asked.timeout,
         quantity=given(asked.quantity),
         metadata=None if metadata is None else bytes(metadata).decode(),

@@ -19,7 +19,7 @@ _LINE_ENDS = {each: f"\\u{each:04x}" for each in (0x85, 0x2028, 0x2029)}
 
 
 async def events(states: AsyncIterator[Invoice], heartbeat_seconds: float) -> AsyncGenerator[str]:
-    """An event for each state, with a heartbeat where nothing else is sent for that long."""
+    """Yield an event for each state, and a heartbeat where nothing else is sent for that long."""
     # An error here is an HTTP status. Later there is only the end of Till, and an EventSource comes back.
     yield f"retry: {RECONNECT_MS}\n\n{_event(await anext(states))}"
     state: asyncio.Future[Invoice]
