@@ -109,14 +109,16 @@ class Till(Front):
         self._parts.push_async_callback(collecting.stop)
         follower = Follower(node, store, self.hub, intervals=intervals)
         self._spawn("the follower", follower.run())
-        self._spawn("the follower of payouts", PaymentFollower(node, payouts, intervals=intervals).run())
+        payment_follower = PaymentFollower(node, payouts, intervals=intervals)
+        self._spawn("the follower of payouts", payment_follower.run())
         self._spawn("the watch over what was sent", collecting.run())
         metrics_address = None
         if metrics and config.metrics:
             sources = Sources(
                 store,
                 self.hub,
-                follower,
+                follower.updates,
+                payment_follower.updates,
                 envoy_restarts=lambda: self.envoy_restarts,
                 certificate_expires=lambda: self._certificates.expires,
             )

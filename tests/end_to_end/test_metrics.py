@@ -125,6 +125,7 @@ async def test_what_happened_is_counted_and_no_secret_is_told(tmp_path):
             ("till_received_msat_total",): 5000,
             ("till_node_up",): 1,
             ("till_follower_lag",): 0,
+            ("till_payment_follower_lag",): 0,
         }.items()
     )
     assert paid["till_node_last_heard_timestamp_seconds",] == pytest.approx(time.time(), abs=60)

@@ -152,7 +152,7 @@ async def test_a_payment_is_an_update(node, new_id, lightningd):
     updates = await node.updates(before, latest)
 
     assert (updates.updated_index, updates.more) == (latest, False)
-    [seen] = updates.seen
+    [seen] = updates.items
     assert (seen.payment_hash, seen.status) == (issued.payment_hash, Status.PAID)
     assert seen.payment.amount_received_msat == 1234
     assert abs(seen.payment.paid_at.timestamp() - time.time()) < 60
@@ -166,7 +166,7 @@ async def test_an_expiry_is_an_update(node, new_id):
     while issued.payment_hash not in seen:
         latest = await node.wait_for_update(await node.identity(), after)
         updates = await node.updates(after, latest)
-        seen |= {each.payment_hash: each for each in updates.seen}
+        seen |= {each.payment_hash: each for each in updates.items}
         after = updates.updated_index
 
     assert (seen[issued.payment_hash].status, seen[issued.payment_hash].payment) == (Status.EXPIRED, None)
@@ -189,7 +189,7 @@ async def test_other_users_of_the_node_do_not_confuse(node, new_id, lightningd):
     updates = await node.updates(before, latest)
 
     assert latest == before + 3
-    assert [seen.payment_hash for seen in updates.seen] == [foreign["payment_hash"], issued.payment_hash]
+    assert [seen.payment_hash for seen in updates.items] == [foreign["payment_hash"], issued.payment_hash]
     assert (updates.updated_index, updates.more) == (latest, False)
 
 
@@ -228,7 +228,7 @@ async def test_updates_come_in_pages(node, paged, new_id, lightningd):
     seen, more, after = [], True, before
     while more:
         updates = await paged.updates(after, latest)
-        seen += [each.payment_hash for each in updates.seen]
+        seen += [each.payment_hash for each in updates.items]
         more, after = updates.more, updates.updated_index
 
     assert seen == [each.payment_hash for each in issued]

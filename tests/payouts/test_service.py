@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import eventually
 from tests.lightningd.test_node import GETINFO
 from tests.lightningd_simulator.conftest import Clock
 from tests.lightningd_simulator.pair import pair_of_nodes
@@ -33,7 +34,6 @@ from tilld.lightningd.errors import MayExist
 from tilld.payouts.follower import PaymentFollower
 from tilld.payouts.invreq import InvreqTerms, PaymentPart, PayoutLimits
 from tilld.payouts.service import OnItsWay, Payouts
-from tilld.storage.nodes import NodeStore
 
 CASHIER = Caller("cashier", frozenset({Scope.PAYOUTS}), key_id="kkkkkkkkkkkk")
 ANY_SUM = PayoutLimits(10**15, None, may_disable=True)
@@ -60,9 +60,10 @@ class Till(Parts):
 
     @asynccontextmanager
     async def spending(self):
-        task = asyncio.create_task(PaymentFollower(self.node, self.payouts, self._now, self.intervals).run())
+        follower = PaymentFollower(self.node, self.payouts, self._now, self.intervals)
+        task = asyncio.create_task(follower.run())
         try:
-            yield
+            yield follower
         finally:
             task.cancel()
             await asyncio.wait([task])
@@ -331,15 +332,33 @@ async def test_what_is_collected_is_settled_with_its_volume(till, theirs):
     node_id = early.node_id
     again = await till.payouts.node.updates(0, 0)
 
-    assert await till.payouts.store.settle(node_id, again.parts, again.updated_index) == []
+    assert await till.payouts.store.settle(node_id, again.items, again.updated_index) == []
     assert await till.store.totals("cashier") == Totals(0, 0, 0, 3700)
     assert await till.store.totals("another") == Totals()
     kept, counted = await till.store.audit()
     assert kept == counted == {Creator("cashier", CASHIER.key_id): Totals(0, 0, 0, 3700)}
     await till.store.recount()
     assert await till.store.totals() == Totals(0, 0, 0, 3700)
-    assert await NodeStore(till.store).updated_index(node_id, "sendpays") == 2
+    assert await till.payouts.store.updated_index(node_id) == 2
     assert await till.offered() == 4000
+
+
+async def test_what_the_store_cannot_settle_is_the_followers_lag(till, theirs, monkeypatch):
+    """Until it is settled."""
+
+    async def fail(*_):
+        raise Unavailable
+
+    offer = await till.offer()
+    async with till.spending() as follower:
+        await eventually(lambda: follower.updates.is_following)
+        with monkeypatch.context() as patch:
+            patch.setattr(till.payouts.store, "settle", fail)
+            await theirs.result("sendinvoice", invreq=offer.bolt12, label="x")
+            await eventually(lambda: follower.updates.lag == 1)
+        await eventually(lambda: follower.updates.lag == 0)
+
+    assert (await till.read(offer)).used
 
 
 async def test_a_request_for_many_is_paid_many_times(tmp_path, database_url, pair, theirs):
@@ -488,7 +507,7 @@ async def test_a_node_that_has_forgotten_payments_is_read_from_the_start(till, t
         await theirs.result("sendinvoice", invreq=offer.bolt12, label="x")
         await till.until(offer, used=True)
 
-    assert await NodeStore(till.store).updated_index(offer.node_id, "sendpays") == 1
+    assert await till.payouts.store.updated_index(offer.node_id) == 1
 
 
 def test_the_amount_of_one_request_has_a_limit():

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import structlog
 
@@ -11,7 +12,8 @@ from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, InvoiceUpdate, Status
 from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
-from tilld.runtime.progress import Progress
+from tilld.lightningd.info import NodeInfo
+from tilld.lightningd.updates import IndexFollower
 from tilld.runtime.retry import retry_forever
 from tilld.storage.nodes import NodeStore
 
@@ -42,10 +44,13 @@ class Follower:
         self._hub = hub
         self._clock = clock
         self._intervals = intervals
-        self.is_following = False
-        # How many updates of the node are known of and not settled yet.
-        self.lag = 0
-        self._followed: dict[str, int] = {}
+        find_cursor = partial(self._nodes.updated_index, subsystem="invoices")
+        self.updates = IndexFollower(node, "invoices", find_cursor, node.updates, self._settle, intervals)
+
+    @property
+    def is_following(self) -> bool:
+        """Whether the node is there, and its updates are read."""
+        return self.updates.is_following
 
     async def run(self) -> None:
         """Follow, and again after every failure, until cancelled."""
@@ -63,36 +68,11 @@ class Follower:
                 before=before.id,
             )
         await self._nodes.remember(info, self._clock())
-        # Since we began, not since another process on this store went on: our watchers wait for us.
-        followed = self._followed.setdefault(info.id, await self._nodes.updated_index(info.id, "invoices"))
-        latest = await self._node.latest("updated")
-        if latest < followed:
-            log.error("the node has forgotten updates; reading all again", followed=followed, latest=latest)
-            followed = 0
+        await self.updates.follow(info.id, partial(self._begin, info))
+
+    async def _begin(self, info: NodeInfo) -> None:
         await self._tell_what_is_over()
         log.info("following the node", node_id=info.id, alias=info.alias, network=info.network)
-        self.is_following = True
-        try:
-            while True:
-                followed = await self._read(info.id, followed, latest)
-                latest = await self._node.wait_for_update(info.id, followed)
-        finally:
-            self.is_following = False
-
-    async def _read(self, node_id: str, followed: int, latest: int) -> int:
-        """Settle all that was updated after `followed`; returns how far that is."""
-        first, more = followed, True
-        self.lag = latest - first
-        with Progress("catching up with the node", latest - first, self._intervals) as progress:
-            while more:
-                updates = await self._node.updates(followed, latest)
-                await self._node.check_is(node_id)
-                await self._settle(node_id, updates.seen, updates.updated_index)
-                followed, more = updates.updated_index, updates.more
-                self._followed[node_id] = followed
-                self.lag = max(latest - followed, 0)
-                progress.at(followed - first)
-        return followed
 
     async def _sweep(self) -> None:
         while True:

@@ -11,6 +11,7 @@ from tilld.invoices.invoice import InvoiceUpdate, IssuedInvoice, NodeInvoice, Pa
 from tilld.invoices.terms import MAX_BOLT11_DESCRIPTION_BYTES, InvoiceTerms
 from tilld.lightningd.errors import MALFORMED_REPLY, MayExist, errors_translated, msat
 from tilld.lightningd.node import Node
+from tilld.lightningd.updates import Updates
 
 log = structlog.get_logger()
 
@@ -18,14 +19,6 @@ log = structlog.get_logger()
 SEEN_FIELDS = ("payment_hash", "status", "pay_index", "amount_received_msat", "paid_at")
 UPDATE_FIELDS = (*SEEN_FIELDS, "updated_index")
 INVOICE_FIELDS = (*SEEN_FIELDS, "label", "bolt11", "bolt12", "amount_msat", "expires_at", "created_index")
-
-
-class Updates(NamedTuple):
-    """What changed at the node, up to an updated index, and whether there is more."""
-
-    seen: list[InvoiceUpdate]
-    updated_index: int
-    more: bool
 
 
 class Listed(NamedTuple):
@@ -87,15 +80,13 @@ class InvoiceNode(Node):
             last = whole(rows[-1]["created_index"]) if rows else after
             return Listed(found, last, len(rows) - len(found))
 
-    async def updates(self, after: int, upto: int) -> Updates:
+    async def updates(self, after: int, upto: int) -> Updates[InvoiceUpdate]:
         """A page of what changed beyond the updated index `after`, of what is known to go to `upto`."""
         params = {"index": "updated", "start": after + 1, "limit": self.page_size}
         rows = await self._list(params, UPDATE_FIELDS)
         with errors_translated():
-            # Deleted rows leave gaps: a page that is not full goes to `upto` even if it ends before.
-            more = len(rows) == self.page_size
-            last = whole(rows[-1]["updated_index"]) if rows else after
-            return Updates([seen_in(row) for row in rows], last if more else max(last, upto), more)
+            changed = [(seen_in(row), whole(row["updated_index"])) for row in rows]
+        return Updates.page(changed, after, upto, self.page_size)
 
     async def _find(self, **key: str) -> NodeInvoice | None:
         node_id = await self.identity()

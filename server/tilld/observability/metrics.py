@@ -30,10 +30,10 @@ from prometheus_client.registry import Collector
 from tilld.config import USUAL, Address, Intervals
 from tilld.errors import OperatorError, TillError
 from tilld.formats.times import unix_seconds
-from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.repository import Store
 from tilld.lightningd.rpc import Refused
+from tilld.lightningd.updates import IndexFollower
 from tilld.runtime import output, preflight
 from tilld.runtime.observer import Headers, Observer, Span, code_of
 from tilld.storage.rows import Rows
@@ -55,7 +55,8 @@ class Sources(NamedTuple):
 
     store: Store
     hub: Hub
-    follower: Follower
+    invoices: IndexFollower[Any]
+    payments: IndexFollower[Any]
     envoy_restarts: Callable[[], int]
     certificate_expires: Callable[[], datetime | None]
 
@@ -196,17 +197,22 @@ class _Scraped(Collector):
             return []
 
     async def _ask(self) -> list[Metric]:
-        store, hub, follower, envoy_restarts, certificate_expires = self._sources
+        store, hub, invoices, payments, envoy_restarts, certificate_expires = self._sources
         figures: list[Metric] = [
             GaugeMetricFamily("till_watchers", "Watches that go on", hub.watchers),
-            GaugeMetricFamily("till_node_up", "Whether the node is followed", follower.is_following),
+            GaugeMetricFamily("till_node_up", "Whether the node is followed", invoices.is_following),
             GaugeMetricFamily(
                 "till_node_last_heard_timestamp_seconds",
                 "When the node answered last; 0: never",
                 self._metrics.node_heard_at,
             ),
             GaugeMetricFamily(
-                "till_follower_lag", "Updates of the node that are known of and not settled", follower.lag
+                "till_follower_lag", "Updates of the node that are known of and not settled", invoices.lag
+            ),
+            GaugeMetricFamily(
+                "till_payment_follower_lag",
+                "Updates of the node's payments that are known of and not settled",
+                payments.lag,
             ),
             CounterMetricFamily(
                 "till_envoy_restarts", "How often Envoy died and was started again", envoy_restarts()

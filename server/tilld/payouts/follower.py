@@ -1,7 +1,7 @@
 """Follows what the node pays for our invoice requests, and ends those that have expired or failed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -11,9 +11,9 @@ from tilld.config import USUAL, Intervals
 from tilld.errors import NotActive
 from tilld.formats.times import Clock, utc_now
 from tilld.lightningd.node import Node
-from tilld.payouts.invreq import STILL_TRYING, Invreq
+from tilld.lightningd.updates import IndexFollower
+from tilld.payouts.invreq import STILL_TRYING, Invreq, PaymentPart
 from tilld.payouts.service import OnItsWay, Payouts
-from tilld.runtime.progress import Progress
 from tilld.runtime.retry import retry_forever
 
 log = structlog.get_logger()
@@ -37,6 +37,9 @@ class PaymentFollower:
         self._clock = clock
         self._intervals = intervals
         self._told = False
+        self.updates = IndexFollower(
+            node, "sendpays", payouts.store.updated_index, payouts.node.updates, self._settle, intervals
+        )
 
     async def run(self) -> None:
         """Follow and sweep, and again after every failure, until cancelled."""
@@ -53,35 +56,18 @@ class PaymentFollower:
 
     async def _follow(self) -> None:
         await self._until_able()
-        node_id = await self._node.identity()
-        followed = await self._payouts.followed(node_id)
-        latest = await self._node.latest("updated", "sendpays")
-        if latest < followed:
-            log.error("the node has forgotten payments; reading all again", followed=followed, latest=latest)
-            followed = 0
-        while True:
-            followed = await self._read(node_id, followed, latest)
-            latest = await self._node.wait_for_update(node_id, followed, "sendpays")
+        await self.updates.follow(await self._node.identity())
 
-    async def _read(self, node_id: str, followed: int, latest: int) -> int:
-        """Settle all that was updated after `followed`; returns how far that is."""
-        first, more = followed, True
-        with Progress("catching up with the node's payments", latest - first, self._intervals) as progress:
-            while more:
-                updates = await self._payouts.node.updates(followed, latest)
-                await self._node.check_is(node_id)
-                for invreq, part in await self._store.settle(node_id, updates.parts, updates.updated_index):
-                    log.info(
-                        "payout made",
-                        invreq_id=invreq.invreq_id,
-                        username=invreq.username,
-                        key_id=invreq.key_id,
-                        amount_sent_msat=part.amount_sent_msat,
-                        payment_hash=part.payment_hash,
-                    )
-                followed, more = updates.updated_index, updates.more
-                progress.at(followed - first)
-        return followed
+    async def _settle(self, node_id: str, parts: Sequence[PaymentPart], updated_index: int) -> None:
+        for invreq, part in await self._store.settle(node_id, parts, updated_index):
+            log.info(
+                "payout made",
+                invreq_id=invreq.invreq_id,
+                username=invreq.username,
+                key_id=invreq.key_id,
+                amount_sent_msat=part.amount_sent_msat,
+                payment_hash=part.payment_hash,
+            )
 
     async def _until_able(self) -> None:
         while True:

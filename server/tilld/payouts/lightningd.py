@@ -1,6 +1,6 @@
 """What lightningd is asked about invoice requests, and what it pays for them."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 
@@ -9,6 +9,7 @@ from tilld.formats.strict_json import text, whole
 from tilld.formats.times import unix_seconds, utc
 from tilld.lightningd.errors import MayExist, errors_translated, msat
 from tilld.lightningd.node import Node
+from tilld.lightningd.updates import Updates
 from tilld.payouts.invreq import Invreq, NodeInvreq, PaymentPart
 
 log = structlog.get_logger()
@@ -23,14 +24,6 @@ PART_FIELDS = (
     "completed_at",
     "bolt12",
 )
-
-
-class PartUpdates(NamedTuple):
-    """What became of payments, up to an updated index, and whether there is more."""
-
-    parts: list[PaymentPart]
-    updated_index: int
-    more: bool
 
 
 class InvreqNode:
@@ -83,13 +76,11 @@ class InvreqNode:
         """The parts of payments that are on their way (lightning-listsendpays(7))."""
         return [part for part, _ in await self._parts({"status": "pending"})]
 
-    async def updates(self, after: int, upto: int) -> PartUpdates:
+    async def updates(self, after: int, upto: int) -> Updates[PaymentPart]:
         """A page of what changed beyond the updated index `after`, of what is known to go to `upto`."""
-        rows = await self._parts({"index": "updated", "start": after + 1, "limit": self._node.page_size})
-        more = len(rows) == self._node.page_size
-        last = rows[-1][1] if rows else after
-        # Deleted rows leave gaps: a page that is not full goes to `upto` even if it ends before.
-        return PartUpdates([part for part, _ in rows], last if more else max(last, upto), more)
+        size = self._node.page_size
+        changed = await self._parts({"index": "updated", "start": after + 1, "limit": size})
+        return Updates.page(changed, after, upto, size)
 
     async def _parts(self, params: dict[str, Any]) -> list[tuple[PaymentPart, int]]:
         wanted = {"payments": [_wanted(PART_FIELDS)]}

@@ -13,6 +13,7 @@ from tilld.invoices.transactions import InvoiceTransactions
 from tilld.payouts.invreq import Invreq, NodeInvreq, PaymentPart, PayoutLimits, seconds_to_midnight
 from tilld.payouts.sql import INVREQS, PayoutSQL, place_of
 from tilld.storage.executor import PAGE, Executor
+from tilld.storage.nodes import NodeStore
 from tilld.storage.statements import Bound
 
 
@@ -21,6 +22,7 @@ class PayoutStore:
 
     def __init__(self, store: Executor) -> None:
         self._store = store
+        self._nodes = NodeStore(store)
         self._do = PayoutTransactions(store.database)
         self._sql = self._do.payout_sql
 
@@ -76,6 +78,10 @@ class PayoutStore:
     ) -> list[tuple[Invreq, PaymentPart]]:
         """Write down what a node says of its payments, and how far it was followed; returns new payouts."""
         return await self._store.write(lambda _: self._do.settle_parts(node_id, parts, updated_index))
+
+    async def updated_index(self, node_id: str) -> int:
+        """How far a node's payments were followed; 0 for a node that never was."""
+        return await self._nodes.updated_index(node_id, "sendpays")
 
     async def begun(self, node_id: str, before: datetime) -> list[Invreq]:
         """Those that were begun before then, and that the node is not known to have; at most 1000."""

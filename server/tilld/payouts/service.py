@@ -25,7 +25,6 @@ from tilld.lightningd.node import Node
 from tilld.payouts.invreq import Invreq, InvreqStatus, InvreqTerms, NodeInvreq, PayoutLimits, is_invreq_id
 from tilld.payouts.lightningd import InvreqNode
 from tilld.payouts.repository import PayoutStore
-from tilld.storage.nodes import NodeStore
 
 log = structlog.get_logger()
 
@@ -48,7 +47,6 @@ class Payouts:
         clock: Clock = utc_now,
     ) -> None:
         self.store = PayoutStore(store)
-        self._nodes = NodeStore(store)
         self.node = InvreqNode(node)
         self._node = node
         self._secret = store.secret
@@ -151,10 +149,6 @@ class Payouts:
         )
         return ended
 
-    async def followed(self, node_id: str) -> int:
-        """How far the payments of a node were followed."""
-        return await self._nodes.updated_index(node_id, "sendpays")
-
     async def _complete(self, invreq: Invreq, made: NodeInvreq) -> Invreq:
         """Write down what the node has made for a begun one; of two that were made, one counts.
 
@@ -204,13 +198,13 @@ class Payouts:
         Raises OnItsWay.
         """
         # In this order: what ends meanwhile is in the one or the other.
-        followed = await self.followed(invreq.node_id)
+        followed = await self.store.updated_index(invreq.node_id)
         known = await self.store.get(invreq.invreq_id) or invreq
         pending = await self.node.pending()
         unread = await self.node.updates(followed, followed)
         if known.is_retrying(self._clock()):
             raise OnItsWay("a payment of it has just failed, and may be tried again; try again in a minute")
-        if unread.more or invreq.invreq_id in {part.invreq_id for part in (*pending, *unread.parts)}:
+        if unread.more or invreq.invreq_id in {part.invreq_id for part in (*pending, *unread.items)}:
             raise OnItsWay
 
     async def _look_up(self, invreq: Invreq) -> Invreq:

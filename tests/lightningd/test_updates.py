@@ -1,0 +1,142 @@
+"""Following an index of the node: each update is settled with the cursor, from where this process was."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.conftest import eventually
+from tests.support.nodes import simulated_node
+from tests.support.samples import an_order
+from tilld.errors import Unavailable
+from tilld.invoices.lightningd import InvoiceNode
+from tilld.lightningd.updates import IndexFollower, Updates
+
+
+class Shelf:
+    """A store that keeps what it is told, and fails when it is told to."""
+
+    def __init__(self):
+        self.cursor = 0
+        self.settled = []
+        self.fails = False
+
+    async def find_cursor(self, _):
+        return self.cursor
+
+    async def settle(self, _, items, updated_index):
+        if self.fails:
+            raise Unavailable
+        self.settled += [(item.payment_hash, updated_index) for item in items]
+        self.cursor = updated_index
+
+
+@pytest.fixture
+async def lightningd(tmp_path):
+    async with simulated_node(tmp_path) as lightningd:
+        yield lightningd
+
+
+@pytest.fixture
+async def node(lightningd):
+    node = InvoiceNode(lightningd.rpc_file)
+    yield node
+    await node.close()
+
+
+@pytest.fixture
+def pay(lightningd, node):
+    """Make an invoice and pay it; gives its payment hash."""
+
+    async def pay(number):
+        issued = await node.invoice(f"invoice-{number}", an_order())
+        await lightningd.pay(issued.bolt11)
+        return issued.payment_hash
+
+    return pay
+
+
+@pytest.fixture
+def shelf():
+    return Shelf()
+
+
+@pytest.fixture
+def follower(node, shelf):
+    return IndexFollower(node, "invoices", shelf.find_cursor, node.updates, shelf.settle)
+
+
+@asynccontextmanager
+async def following(follower, node, begin=None):
+    task = asyncio.create_task(follower.follow(await node.identity(), begin))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+@pytest.mark.parametrize(
+    ("indexes", "expected"),
+    [([], (9, False)), ([3, 5], (9, False)), ([3, 4, 5], (5, True)), ([3, 10], (10, False))],
+)
+def test_a_page_that_is_not_full_goes_as_far_as_the_index_is_known_to(indexes, expected):
+    """What was deleted leaves gaps; without this the wait would return at once, again and again."""
+    page = Updates.page([(f"item {index}", index) for index in indexes], after=2, upto=9, size=3)
+
+    assert (page.updated_index, page.more) == expected
+    assert page.items == [f"item {index}" for index in indexes]
+
+
+async def test_what_is_not_settled_is_the_lag(follower, node, shelf, pay):
+    shelf.fails = True
+    paid = [await pay(number) for number in range(2)]
+
+    async with following(follower, node) as task:
+        with pytest.raises(Unavailable):
+            await task
+    assert (follower.lag, follower.is_following) == (2, False)
+    shelf.fails = False
+
+    async with following(follower, node):
+        await eventually(lambda: follower.is_following and follower.lag == 0 and shelf.cursor == 2)
+    assert shelf.settled == [(payment_hash, 2) for payment_hash in paid]
+
+
+async def test_what_others_settle_meanwhile_is_read_all_the_same(follower, node, shelf, pay):
+    """Who watches here is not told by another process."""
+    async with following(follower, node):
+        await eventually(lambda: follower.is_following)
+    paid = await pay(1)
+    shelf.cursor = 1
+
+    async with following(follower, node):
+        await eventually(lambda: shelf.settled == [(paid, 1)])
+
+
+async def test_what_is_to_be_done_first_is_done_before_the_first_page(follower, node, shelf, pay):
+    await pay(1)
+    before = []
+
+    async def begin():
+        before.append((list(shelf.settled), follower.is_following))
+
+    async with following(follower, node, begin):
+        await eventually(lambda: shelf.settled)
+
+    assert before == [([], False)]
+
+
+async def test_a_node_that_has_forgotten_updates_is_read_again_after_a_failure(follower, node, shelf, pay):
+    """Else it would pass the old cursor meanwhile, and be missed."""
+    shelf.cursor, shelf.fails = 2, True
+    paid = [await pay(1)]
+
+    async with following(follower, node) as task:
+        with pytest.raises(Unavailable):
+            await task
+    paid += [await pay(number) for number in (2, 3)]
+    shelf.fails = False
+
+    async with following(follower, node):
+        await eventually(lambda: [payment_hash for payment_hash, _ in shelf.settled] == paid)
