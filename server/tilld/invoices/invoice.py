@@ -3,7 +3,6 @@
 Money is whole millisatoshi (msat), times are aware UTC.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,6 +15,7 @@ from tilld.formats import strict_json
 from tilld.formats.amounts import MAX_AMOUNT_MSAT
 from tilld.formats.bolt11 import BOLT12
 from tilld.formats.ids import derived_public_id, internal_id, is_invoice_id
+from tilld.formats.repeats import check_repeats
 from tilld.formats.text import is_label
 from tilld.formats.times import SECOND
 from tilld.invoices.terms import InvoiceTerms, type_of
@@ -212,6 +212,11 @@ class Invoice(NamedTuple):
         return Status.EXPIRED if self.expired or self.overdue else Status.UNPAID
 
     @property
+    def expiry(self) -> int:
+        """How long it could be paid, in seconds."""
+        return (self.expires_at - self.created_at) // SECOND
+
+    @property
     def is_bolt12(self) -> bool:
         """Whether it was sent for an invoice request."""
         return self.bolt11.startswith(BOLT12)
@@ -250,14 +255,6 @@ class Invoice(NamedTuple):
         """
         if self.is_bolt12:
             raise Conflict("label is in use for an invoice that was sent")
-        ordered: Mapping[str, tuple[object, object]] = {
-            "amount": (self.amount_msat, order.amount_msat),
-            "description": (self.description, order.description),
-            "expiry": (self.expires_at - self.created_at, order.expiry * SECOND),
-        }
-        differing = [name for name, (ours, theirs) in ordered.items() if ours != theirs]
-        if not strict_json.same(self.metadata, order.metadata):
-            differing.append("metadata")
-        if differing:
-            raise Conflict(f"label is in use for an invoice with another {' and '.join(differing)}")
+        fields = {"amount": "amount_msat"} | {name: name for name in ("description", "expiry", "metadata")}
+        check_repeats(self, order, "an invoice", fields)
         return self

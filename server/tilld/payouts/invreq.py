@@ -4,16 +4,16 @@ Money is whole millisatoshi (msat), times are aware UTC.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
 from tilld.auth.caller import Creator
-from tilld.errors import Conflict, InvalidRequest
+from tilld.errors import InvalidRequest
 from tilld.formats.amounts import check_amount
 from tilld.formats.ids import derived_public_id, new_public_id
+from tilld.formats.repeats import check_repeats
 from tilld.formats.text import check_label, check_line, check_text
 from tilld.formats.times import check_expiry, unix_seconds
 
@@ -228,16 +228,9 @@ class Invreq:
 
         Raises Conflict, naming what differs.
         """
-        ordered: Mapping[str, tuple[object, object]] = {
-            "amount": (self.amount_msat, order.amount_msat),
-            "description": (self.description, order.description),
-            "issuer": (self.issuer, order.issuer),
-            order.expiry_field: (self.absolute_expiry, order.absolute_expiry),
-            "single_use": (self.single_use, order.single_use),
-        }
-        differing = [name for name, (ours, theirs) in ordered.items() if ours != theirs]
-        if differing:
-            raise Conflict(f"label is in use for an invoice request with another {' and '.join(differing)}")
+        fields = {"amount": "amount_msat", "description": "description", "issuer": "issuer"}
+        fields |= {order.expiry_field: "absolute_expiry", "single_use": "single_use"}
+        check_repeats(self, order, "an invoice request", fields)
         return self
 
 

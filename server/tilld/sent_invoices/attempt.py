@@ -11,10 +11,11 @@ from typing import Self
 
 from tilld import errors
 from tilld.auth.caller import Creator
-from tilld.errors import Conflict, Expired, InvalidRequest, TillError
+from tilld.errors import Expired, InvalidRequest, TillError
 from tilld.formats import bolt11, strict_json
 from tilld.formats.amounts import MAX_AMOUNT_MSAT, check_amount
 from tilld.formats.ids import derived_public_id
+from tilld.formats.repeats import check_repeats
 from tilld.formats.text import check_label, check_text
 from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice
@@ -88,12 +89,8 @@ class SendTerms:
 
         Raises Conflict, naming what differs.
         """
-        names = ("invreq", "amount_msat", "quantity")
-        differing = [name for name in names if getattr(self, name) != getattr(earlier, name)]
-        if not strict_json.same(self.metadata, earlier.metadata):
-            differing.append("metadata")
-        if differing:
-            raise Conflict(f"label is in use for sending an invoice with another {' and '.join(differing)}")
+        fields = {name: name for name in ("invreq", "amount_msat", "quantity", "metadata")}
+        check_repeats(earlier, self, "sending an invoice", fields)
 
     def node_label(self, username: str, secret: bytes, attempt: int) -> str:
         """The label of an attempt at the node, and the public id of its invoice.

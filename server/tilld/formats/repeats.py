@@ -1,0 +1,27 @@
+"""Compares a request with an earlier one that has the same label. Pure."""
+
+from collections.abc import Mapping
+
+from tilld.errors import Conflict
+from tilld.formats import strict_json
+
+
+def check_repeats(stored: object, wanted: object, made: str, fields: Mapping[str, str]) -> None:
+    """Check that a request repeats the one that made what is stored.
+
+    `fields` maps the names that callers know to the attributes of both; `metadata` is compared as JSON.
+    Raises Conflict, naming `made` and the fields that differ.
+    """
+    differing = [
+        name
+        for name, attribute in fields.items()
+        if not _is_same(attribute, getattr(stored, attribute), getattr(wanted, attribute))
+    ]
+    if differing:
+        raise Conflict(f"label is in use for {made} with another {' and '.join(differing)}")
+
+
+def _is_same(attribute: str, one: object, other: object) -> bool:
+    if attribute == "metadata":
+        return strict_json.same(str(one), str(other))
+    return one == other

@@ -1,0 +1,35 @@
+"""The same request again, or another one."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+
+from tilld.errors import Conflict
+from tilld.formats.repeats import check_repeats
+
+FIELDS = {"amount": "msat", "metadata": "metadata"}
+
+
+@dataclass(frozen=True)
+class Thing:
+    msat: int | None = 5
+    metadata: str = '{"a":1,"b":2}'
+    other: int = 1
+
+
+@pytest.mark.parametrize("same", [Thing(), Thing(other=2), Thing(metadata='{ "b": 2, "a": 1.0 }')])
+def test_what_is_no_field_does_not_count_and_metadata_is_json(same):
+    check_repeats(Thing(), same, "a thing", FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"msat": None}, "amount"),
+        ({"metadata": '{"a":true,"b":2}'}, "metadata"),
+        ({"msat": 6, "metadata": "{}"}, "amount and metadata"),
+    ],
+)
+def test_all_that_differs_is_named_as_callers_know_it(changes, named):
+    with pytest.raises(Conflict, match=f"^label is in use for a thing with another {named}$"):
+        check_repeats(Thing(), replace(Thing(), **changes), "a thing", FIELDS)
