@@ -12,7 +12,9 @@ TESTS = "\n".join(path.read_text() for path in sorted(ROOT.glob("tests/**/*.py")
 @pytest.mark.parametrize("document", ["reliability.md", "security.md"])
 def test_each_test_that_a_document_names_exists(document):
     named = set(
-        re.findall(r"`(?:tests/)?([\w/]*\btest_\w+(?:\.py)?)`", (ROOT / "docs" / "design" / document).read_text())
+        re.findall(
+            r"`(?:tests/)?([\w/]*\btest_\w+(?:\.py)?)`", (ROOT / "docs" / "design" / document).read_text()
+        )
     )
     files = {name for name in named if name.endswith(".py")}
 

@@ -8,7 +8,7 @@ import structlog
 from tilld.auth.caller import TERMINAL, Scope
 from tilld.auth.key import Key
 from tilld.formats.times import EPOCH, unix_seconds
-from tilld.storage.executor import PAGE, Executor
+from tilld.storage.executor import Executor
 from tilld.storage.mapper import Conversion, Row
 from tilld.storage.rows import Rows
 from tilld.storage.statements import compiled, param, whole_rows
@@ -49,9 +49,10 @@ class KeyStore:
         rows = await self._store.read(self._by_id(id=key_id))
         return KEYS.one(rows[0] if rows else _ROW_OF_NO_KEY)
 
-    async def page(self, after: Key | None = None, limit: int = PAGE) -> list[Key]:
+    async def page(self, after: Key | None = None, limit: int | None = None) -> list[Key]:
         """A page of all keys there ever were, the oldest first, beyond one."""
         created_at, key_id = (unix_seconds(after.created_at), after.id) if after else (-1, "")
+        limit = limit or self._store.page_size
         keys: list[Key] = []
         while len(keys) < limit:
             beyond = self._beyond(created_at=created_at, id=key_id, limit=limit - len(keys))

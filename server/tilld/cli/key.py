@@ -12,14 +12,12 @@ from till_cli.app import App
 from tilld.auth.caller import OPERATOR, SHOP, TERMINAL, Scope
 from tilld.auth.key import Key
 from tilld.cli.options import command
-from tilld.config import Config
+from tilld.config import USUAL, Config
 from tilld.config.advice import shell_command
 from tilld.errors import NotFound, OperatorError
 
 if TYPE_CHECKING:
     from tilld.auth.service import Keyring
-
-PAGE = 1000
 
 app = App(
     help="API keys: who may call, and what for. From the first one on, every call needs one. "
@@ -77,7 +75,7 @@ def list_(config: Config) -> None:
     async def tell() -> None:
         last = ""
         async with _keyring(config, create=False) as keyring:
-            while page := await keyring.page(last, PAGE):
+            while page := await keyring.page(last, USUAL.store_page):
                 rows = [_facts(key) for key in page]
                 if not last:
                     rows.insert(0, ("ID", "USERNAME", "SCOPES", "DATES (UTC)"))

@@ -38,8 +38,7 @@ class Store(Executor):
     def __init__(
         self, database: peewee.Database, observer: Observer = NOBODY, intervals: Intervals = USUAL
     ) -> None:
-        super().__init__(database, observer)
-        self._page = intervals.store_page
+        super().__init__(database, observer, intervals)
         self._do = InvoiceTransactions(database)
         self._sql = self._do.sql
         self._adding = GroupCommit(self._insert, intervals)
@@ -88,7 +87,7 @@ class Store(Executor):
     async def pages(self) -> AsyncIterator[tuple[list[Invoice], int]]:
         """Yield all invoices by internal id, at most 1000 at a time, and how many rows were unreadable."""
         after_id = ""
-        while rows := await self.read(self._sql.after_id(id=after_id, limit=self._page)):
+        while rows := await self.read(self._sql.after_id(id=after_id, limit=self.page_size)):
             invoices = INVOICES.all(rows)
             yield invoices, len(rows) - len(invoices)
             after_id = rows[-1][0]
@@ -109,7 +108,7 @@ class Store(Executor):
     async def overdue(self, node_id: str, expired_before: datetime) -> list[Invoice]:
         """Open invoices of a node whose time was over before then; at most 1000, the oldest first."""
         before = unix_seconds(expired_before)
-        overdue = self._sql.overdue(node_id=node_id, before=before, limit=self._page)
+        overdue = self._sql.overdue(node_id=node_id, before=before, limit=self.page_size)
         return INVOICES.all(await self.read(overdue))
 
     async def totals(self, username: str | None = None) -> Totals:

@@ -12,7 +12,7 @@ from tilld.invoices.totals import MAX_VOLUME_MSAT, Totals
 from tilld.invoices.transactions import InvoiceTransactions
 from tilld.payouts.invreq import Invreq, NodeInvreq, PaymentPart, PayoutLimits, seconds_to_midnight
 from tilld.payouts.sql import INVREQS, PayoutSQL, place_of
-from tilld.storage.executor import PAGE, Executor
+from tilld.storage.executor import Executor
 from tilld.storage.nodes import NodeStore
 from tilld.storage.statements import Bound
 
@@ -85,17 +85,17 @@ class PayoutStore:
 
     async def begun(self, node_id: str, before: datetime) -> list[Invreq]:
         """Those that were begun before then, and that the node is not known to have; at most 1000."""
-        begun = self._sql.begun(node_id=node_id, before=unix_seconds(before), limit=PAGE)
+        begun = self._sql.begun(node_id=node_id, before=unix_seconds(before), limit=self._store.page_size)
         return await self._list(begun)
 
     async def expired(self, node_id: str, now: datetime) -> list[Invreq]:
         """Active ones whose time is over; at most 1000."""
-        expired = self._sql.expired(node_id=node_id, now=unix_seconds(now), limit=PAGE)
+        expired = self._sql.expired(node_id=node_id, now=unix_seconds(now), limit=self._store.page_size)
         return await self._list(expired)
 
     async def failed(self, node_id: str, before: datetime) -> list[Invreq]:
         """Active ones for a single use, the last payment of which failed before then; at most 1000."""
-        failed = self._sql.failed(node_id=node_id, before=unix_seconds(before), limit=PAGE)
+        failed = self._sql.failed(node_id=node_id, before=unix_seconds(before), limit=self._store.page_size)
         return await self._list(failed)
 
     async def offered_msat(self, key_id: str, day: int) -> int:

@@ -7,7 +7,7 @@ from tilld.invoices.sql import INVOICES
 from tilld.invoices.totals import Totals
 from tilld.invoices.transactions import InvoiceTransactions
 from tilld.sent_invoices.attempt import SendAttempt
-from tilld.storage.executor import PAGE, Executor
+from tilld.storage.executor import Executor
 from tilld.storage.rows import Rows
 from tilld.storage.statements import Statement, compiled, param, whole_rows
 from tilld.storage.tables import AttemptTable, InvoiceTable
@@ -55,7 +55,9 @@ class AttemptStore:
 
     async def under_way(self, node_id: str) -> list[SendAttempt]:
         """Attempts of a node whose outcome is not known, the oldest first; at most 1000."""
-        return ATTEMPTS.all(await self._store.read(self._under_way(node_id=node_id, limit=PAGE)))
+        return ATTEMPTS.all(
+            await self._store.read(self._under_way(node_id=node_id, limit=self._store.page_size))
+        )
 
     async def begin(self, sending: SendAttempt) -> bool:
         """Write down that an attempt will be made; tells whether it is ours to make.

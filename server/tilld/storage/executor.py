@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import peewee
 
+from tilld.config import USUAL, Intervals
 from tilld.errors import Unavailable
 from tilld.runtime.observer import NOBODY, Observer
 from tilld.storage.database import close_database, drop_connection, logged
@@ -21,8 +22,6 @@ Done = TypeVar("Done")
 # As many reads of PostgreSQL at once; more would wait for its processors, not for us.
 READERS = 8
 
-PAGE = 1000
-
 
 class Executor:
     """One database. What it returns, and what it was told, is on disk.
@@ -32,8 +31,11 @@ class Executor:
     Unavailable where the database fails, and works again when it is back.
     """
 
-    def __init__(self, database: peewee.Database, observer: Observer = NOBODY) -> None:
+    def __init__(
+        self, database: peewee.Database, observer: Observer = NOBODY, intervals: Intervals = USUAL
+    ) -> None:
         self.database = database
+        self.page_size = intervals.store_page
         self._observer = observer
         self._transactions = Transactions(database)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
