@@ -19,9 +19,9 @@ from typing import Any
 import grpc.aio
 from pyln.client import RpcError
 
-from tests.cli.test_cli import Process
 from tests.support.killed import POINTS
 from tests.support.nodes import KillableNode, RealPair, SimulatedProcess
+from tests.support.processes import Process
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_pb2 import INVOICE_STATUS_PAID, Invoice
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub

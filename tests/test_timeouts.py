@@ -9,9 +9,9 @@ import grpc
 import pytest
 import yaml
 
-from tests.conftest import config, open_shop
 from tests.support.nodes import simulated_node
 from tests.support.scripted_node import Request, ask, scripted_node
+from tests.support.shop import config, open_shop
 from till import AsyncClient, Client
 from till.v1.invoice_service_pb2 import CreateInvoiceRequest
 from till_cli.main import _till as command

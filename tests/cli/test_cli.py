@@ -10,7 +10,7 @@ import socket
 import sqlite3
 import sys
 import uuid
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import httpx
@@ -18,92 +18,25 @@ import pytest
 
 from benchmarks.http2 import FRAME, PREFACE, Kind
 from lightningd_simulator import Simulator
-from tests.conftest import eventually, new_database
-from tests.support.nodes import is_running
+from tests.support.databases import new_database
+from tests.support.processes import (
+    FREE,
+    TILLD,
+    UNPRIVILEGED,
+    children,
+    fails,
+    is_running,
+    listening,
+    output,
+    tilld,
+)
 from tests.support.scripted_node import result, scripted_node
+from tests.support.waiting import eventually
 from tilld.envoy.process import MOST_DEATHS
 from tilld.lightningd import play_money
 from tilld.storage.database import close_database, open_database
 
-TILLD = (sys.executable, "-m", "tilld.cli")
-# For whom permissions count even if it is root: without CAP_DAC_OVERRIDE.
-UNPRIVILEGED = (
-    sys.executable,
-    "-c",
-    "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])",
-    *TILLD,
-)
 MAKE_KEY = ("tilld", "key", "create", "--username", "NAME")
-FREE = ("--grpc=127.0.0.1:0", "--rest=127.0.0.1:0")
-
-
-class Process:
-    """A running tilld."""
-
-    def __init__(self, process):
-        self.process = process
-        self.out = ""
-
-    async def says(self, pattern):
-        """Read on until the output has a pattern; returns its first group."""
-        async with asyncio.timeout(20):
-            while not (match := re.search(pattern, self.out)):
-                line = await self.process.stdout.readline()
-                assert line, f"ended without {pattern!r}: {self.out}"
-                self.out += line.decode()
-        return match[1]
-
-    async def end(self, number=signal.SIGINT):
-        """Send a signal; returns the exit code."""
-        self.process.send_signal(number)
-        rest, _ = await self.process.communicate()
-        self.out += rest.decode()
-        return self.process.returncode
-
-
-@asynccontextmanager
-async def tilld(*arguments, cwd, program=TILLD, errors=asyncio.subprocess.STDOUT, **environment):
-    """Run tilld with arguments for as long as the context lasts; it ends in a process group of its own.
-
-    `errors` is where its log goes, by default to the output.
-    """
-    process = await asyncio.create_subprocess_exec(
-        *program, *arguments,
-        cwd=cwd, env=os.environ | environment, start_new_session=True,
-        stdout=asyncio.subprocess.PIPE, stderr=errors,
-    )  # fmt: skip
-    try:
-        yield Process(process)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
-
-
-async def fails(*arguments, cwd, **environment):
-    """Run tilld to its end, which must be an error in one line; returns the line."""
-    async with tilld(*arguments, cwd=cwd, **environment) as till:
-        async with asyncio.timeout(20):
-            out, _ = await till.process.communicate()
-    lines = [line for line in out.decode().splitlines() if " level='info' " not in line]
-    assert till.process.returncode == 1
-    assert len(lines) == 1, out.decode()
-    assert lines[0].startswith("tilld: ")
-    return lines[0]
-
-
-def listening():
-    """A socket that listens on a port of its own."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.listen()
-    return listener
-
-
-def children(pid):
-    """The processes that a process has started, by their ids."""
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(child) for child in file.read().split()]
 
 
 async def test_one_command_runs_everything_and_ctrl_c_stops_it(tmp_path):
@@ -409,13 +342,6 @@ async def test_more_money_than_there_is_cannot_be_paid(tmp_path):
             await payer.says("(paid 5000 msat)")
 
     assert "not paid" in line
-
-
-async def output(*arguments, cwd):
-    """Run tilld to its end; returns its exit code and what it printed."""
-    async with tilld(*arguments, cwd=cwd) as till, asyncio.timeout(20):
-        out, _ = await till.process.communicate()
-        return till.process.returncode, out.decode()
 
 
 async def test_the_doctor_tells_by_its_exit_code_whether_anything_differs(tmp_path):

@@ -10,7 +10,7 @@ from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
-from tests.conftest import ANY_PORT
+from tests.support.shop import ANY_PORT
 from till.v1.invoice_pb2 import INVOICE_STATUS_PAID, INVOICE_STATUS_UNPAID, Invoice, InvoiceStatus
 from till.v1.invoice_service_pb2 import WatchInvoiceRequest, WatchInvoiceResponse
 

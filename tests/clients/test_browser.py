@@ -14,9 +14,9 @@ from threading import Thread
 import pytest
 
 from tests.clients import agent
-from tests.clients.conftest import built, chosen, left_out
-from tests.conftest import ANY_PORT, config, open_shop
+from tests.clients.choice import built, chosen, left_out
 from tests.support.nodes import simulated_node
+from tests.support.shop import ANY_PORT, config, open_shop
 from tilld.config import Address
 
 TYPESCRIPT = agent.CLIENTS / "typescript"

@@ -6,8 +6,9 @@ from contextlib import AsyncExitStack
 import pytest
 
 from tests.clients import agent, suite
-from tests.clients.conftest import Worlds, built, chosen
+from tests.clients.choice import built, chosen
 from tests.clients.scenario import SLOW_PATIENCE_SECONDS, Scenario
+from tests.clients.world import Worlds
 
 # A client is built by a fixture, for as long as that takes.
 pytestmark = pytest.mark.timeout(120, func_only=True)

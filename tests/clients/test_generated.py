@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.conftest import chosen, left_out
-from tests.conftest import config, open_shop
+from tests.clients.choice import chosen, left_out
+from tests.support.shop import config, open_shop
 
 PROGRAMS = Path(__file__).parent / "generated"
 DOCUMENT = resources.files("tilld.rest_api") / "openapi.json"

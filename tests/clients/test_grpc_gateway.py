@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import config, open_shop
+from tests.support.shop import config, open_shop
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "tests" / "grpc_gateway"

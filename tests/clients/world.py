@@ -10,14 +10,15 @@ from typing import Any
 
 import grpc.aio
 import httpx
+import pytest
 
-from tests.cli.test_cli import output, tilld
 from tests.clients import places
 from tests.clients.places import Relay
-from tests.conftest import ANY_PORT
 from tests.support.authority import Authority
 from tests.support.nodes import SimulatedProcess
+from tests.support.processes import output, tilld
 from tests.support.replica import Replica
+from tests.support.shop import ANY_PORT
 from till.v1.invoice_service_pb2 import GetInfoRequest
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld.lightningd import play_money
@@ -162,3 +163,23 @@ async def _front(directory: Path, upstream: str) -> AsyncIterator[str]:
                 except grpc.aio.AioRpcError:
                     await asyncio.sleep(0.05)
         yield address
+
+
+class Worlds:
+    """One Till for all cases that want it alike and leave it as they found it."""
+
+    def __init__(self, stack: AsyncExitStack, directories: pytest.TempPathFactory) -> None:
+        self._stack = stack
+        self._directories = directories
+        self._known: dict[str, World] = {}
+
+    async def get(self, wanted: dict[str, Any]) -> World:
+        """A Till as wanted, started if there is none yet."""
+        if repr(wanted) not in self._known:
+            directory = self._directories.mktemp("till")
+            self._known[repr(wanted)] = await self._stack.enter_async_context(world(directory, **wanted))
+        return self._known[repr(wanted)]
+
+    def forget(self, wanted: dict[str, Any]) -> None:
+        """What a case has left may be anything: the next one gets another."""
+        self._known.pop(repr(wanted), None)

@@ -4,14 +4,16 @@ import json
 import logging
 import re
 
+import httpx
 import pytest
 import structlog
 
+from tests.support.keys import KEYS
+from tests.support.shop import ANY_PORT
+from tilld.config import Address
+from tilld.envoy.process import Envoy
 from tilld.invoices import repository
 from tilld.runtime import logs
-
-# Every key that a test has made.
-KEYS: set[str] = set()
 
 LAST = "the tests are over"
 
@@ -66,3 +68,13 @@ def _preimages(base):
     """The preimages of all invoices of all simulated nodes."""
     lines = (line for file in base.rglob("*.jsonl") for line in file.read_text().splitlines())
     return {json.loads(line)["payment_preimage"] for line in lines if '"payment_preimage"' in line}
+
+
+@pytest.fixture
+async def lonely(tmp_path):
+    """An Envoy without a tilld, for every page, and a client of it."""
+    envoy = Envoy(ANY_PORT, [Address("127.0.0.1", 1)], tmp_path, cors_origins=("*",))
+    await envoy.start()
+    async with httpx.AsyncClient(base_url=f"http://{envoy.rest}") as client:
+        yield client
+    await envoy.stop(0)

@@ -10,9 +10,10 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
-from tests.cli.test_cli import children, fails, output, tilld
-from tests.conftest import config, open_shop
-from tests.end_to_end.conftest import KEYS
+from tests.support.calls import BODY, code, create
+from tests.support.keys import KEYS, make_key
+from tests.support.processes import children, fails, output, tilld
+from tests.support.shop import config, open_shop
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld.auth.caller import SHOP, Scope
@@ -21,8 +22,6 @@ from tilld.auth.repository import KeyStore
 from tilld.invoices.repository import Store
 from tilld.storage.database import open_database
 
-BODY = {"msat": 5000, "metadata": {"type": "shop"}}
-
 
 @pytest.fixture
 async def shop(tmp_path):
@@ -30,30 +29,9 @@ async def shop(tmp_path):
         yield shop
 
 
-async def make_key(tmp_path, *arguments):
-    """Make a key beside the running Till; returns the header that carries it."""
-    code, told = await output("key", "create", "--data-dir", str(tmp_path), *arguments, cwd=tmp_path)
-    assert code == 0, told
-    token = told.split()[-1]
-    KEYS.add(token)
-    return {"authorization": f"Bearer {token}"}
-
-
-async def create(shop, headers, **fields):
-    reply = await shop.rest.post("/lightning/invoice/create", json=BODY | fields, headers=headers)
-    return reply.status_code, reply.json()
-
-
 async def read(shop, headers, invoice):
     reply = await shop.rest.get(f"/lightning/invoice/{invoice['invoiceid']}", headers=headers)
     return reply.status_code, reply.json()
-
-
-async def code(call):
-    """The status of a gRPC call that fails."""
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await call
-    return refused.value.code()
 
 
 async def test_owners_do_not_see_each_other(shop, tmp_path):

@@ -12,8 +12,9 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.conftest import config, eventually, open_shop
 from tests.support import http2
+from tests.support.shop import config, open_shop
+from tests.support.waiting import eventually
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld.config import USUAL

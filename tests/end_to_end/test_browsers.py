@@ -6,24 +6,18 @@ import struct
 import httpx
 import pytest
 
-from tests.cli.test_cli import output
-from tests.conftest import ANY_PORT, config, open_shop
+from tests.support.browser import ORIGIN, SECURITY
+from tests.support.processes import output
+from tests.support.shop import ANY_PORT, config, open_shop
 from till.v1 import invoice_service_pb2 as pb
 from tilld.config import Address, Config
 from tilld.envoy.process import Envoy
 from tilld.errors import OperatorError
 
-ORIGIN = "https://shop.example"
 BODY = {"msat": 5000, "metadata": {"type": "shop"}}
 PREFLIGHT = {
     "access-control-request-method": "POST",
     "access-control-request-headers": "authorization,content-type,idempotency-key",
-}
-SECURITY = {
-    "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
 }
 
 # What is asked for, and the status of its answer without a key.
@@ -52,16 +46,6 @@ async def nobody(shop):
     """A client without a key."""
     async with httpx.AsyncClient(base_url=shop.rest.base_url, timeout=10) as client:
         yield client
-
-
-@pytest.fixture
-async def lonely(tmp_path):
-    """An Envoy without a tilld, for every page, and a client of it."""
-    envoy = Envoy(ANY_PORT, [Address("127.0.0.1", 1)], tmp_path, cors_origins=("*",))
-    await envoy.start()
-    async with httpx.AsyncClient(base_url=f"http://{envoy.rest}") as client:
-        yield client
-    await envoy.stop(0)
 
 
 def cors(reply):

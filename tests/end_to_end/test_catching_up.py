@@ -12,9 +12,9 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from lightningd_simulator.invoice_ledger import Created, Event, Expired, Paid
-from tests.conftest import config, open_shop
 from tests.support.nodes import LIGHTNINGD, real_node, simulated_node
 from tests.support.samples import an_invoice
+from tests.support.shop import config, open_shop
 from tests.support.till import Parts
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_pb2 import INVOICE_STATUS_EXPIRED, INVOICE_STATUS_PAID

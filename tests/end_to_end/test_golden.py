@@ -4,34 +4,19 @@ import asyncio
 import json
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
-from tests.conftest import config, open_shop
+from tests.support.golden import CREATE_REQUEST, CREATED, INFO, INVOICE, NOT_FOUND
 from tests.support.samples import an_invoice, paid
 from tests.support.scripted_node import result, scripted_node
+from tests.support.shop import config, open_shop
 from tilld.auth.caller import SHOP
 from tilld.auth.key import Key
 from tilld.auth.repository import KeyStore
 from tilld.formats.strict_json import compact
 from tilld.invoices.repository import Store
 from tilld.storage.database import open_database
-
-DOCUMENT = (Path(__file__).parent.parent / "golden" / "000_a7e52c048fb9dfbe.txt").read_text()
-
-
-def example(section, response):
-    """The JSON of an example, without white space."""
-    text = DOCUMENT.split(f"## {section} [")[1].split("\n## ")[0].split(f"+ {response}")[1].split("+ Resp")[0]
-    return compact(text[text.index("{") : text.rindex("}") + 1])
-
-
-CREATE_REQUEST = example("Create an invoice", "Request Invoice creation")
-CREATED = example("Create an invoice", "Response 200")
-INVOICE = example("Get an invoice", "Response 200")
-NOT_FOUND = example("Get an invoice", "Response 404")
-INFO = example("Get lightning node info", "Response 200")
 
 
 @pytest.fixture(scope="module")

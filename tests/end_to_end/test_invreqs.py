@@ -9,10 +9,11 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from lightningd_simulator import Simulator
-from tests.conftest import config, new_database, open_shop
-from tests.end_to_end.test_access import make_key
-from tests.lightningd_simulator.rpc import connected
+from tests.support.databases import new_database
+from tests.support.keys import make_key
 from tests.support.nodes import LIGHTNINGD, real_node
+from tests.support.rpc import connected
+from tests.support.shop import config, open_shop
 from till.v1 import invoice_service_pb2 as invoices_pb
 from till.v1 import invreq_service_pb2 as pb
 from till.v1.invreq_pb2 import INVREQ_STATUS_ACTIVE, INVREQ_STATUS_DISABLED

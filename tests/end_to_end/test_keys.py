@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import grpc.aio
 import pytest
 
-from tests.conftest import config, open_shop
-from tests.end_to_end.test_access import code, create, make_key
+from tests.support.calls import code, create
+from tests.support.keys import make_key
+from tests.support.shop import config, open_shop
 from till.v1 import key_pb2
 from till.v1 import key_service_pb2 as pb
 from till.v1.key_service_pb2_grpc import KeyServiceStub

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from tests.conftest import config, eventually, open_shop
 from tests.support.nodes import LIGHTNINGD, real_node
+from tests.support.shop import config, open_shop
+from tests.support.waiting import eventually
 
 pytestmark = [
     pytest.mark.lightningd,

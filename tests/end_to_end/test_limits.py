@@ -6,7 +6,7 @@ import grpc.aio
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from tests.conftest import config, open_shop
+from tests.support.shop import config, open_shop
 from till.v1 import invoice_service_pb2 as pb
 
 BODY = {"msat": 5000, "metadata": {"type": "shop"}}

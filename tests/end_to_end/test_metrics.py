@@ -10,14 +10,14 @@ from typing import Any
 from urllib.request import urlopen
 
 import grpc.aio
-import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-from tests.conftest import ANY_PORT, config, eventually, open_shop
-from tests.end_to_end.test_access import make_key
-from tests.invoices.test_bad_weather import locked
+from tests.support.databases import locked
+from tests.support.keys import make_key
+from tests.support.metrics import answered, families, figures, scrape, url
 from tests.support.nodes import simulated_node
+from tests.support.shop import ANY_PORT, config, open_shop
+from tests.support.waiting import eventually
 from till.v1 import invoice_service_pb2 as pb
 from tilld.app import Till
 from tilld.config import USUAL
@@ -29,38 +29,12 @@ INVOICES = "till.v1.InvoiceService"
 REST = "till.rest.v1.InvoiceService"
 
 
-def url(till):
-    return f"http://{till.running.metrics}/metrics"
-
-
-async def scrape(shop):
-    async with httpx.AsyncClient() as prometheus:
-        return (await prometheus.get(url(shop.till))).text
-
-
-def families(text):
-    return {family.name: family for family in text_string_to_metric_families(text)}
-
-
-async def figures(shop):
-    """All samples, by name and the values of their labels."""
-    return {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in families(await scrape(shop)).values()
-        for sample in family.samples
-    }
-
-
 async def becomes(shop, wanted):
     """Wait until the samples are as wanted; returns all."""
     async with asyncio.timeout(10):
         while not (found := await figures(shop)).items() >= wanted.items():
             await asyncio.sleep(0.01)
     return found
-
-
-def answered(code, method):
-    return ("till_request_duration_seconds_count", code, method)
 
 
 def watched(code, method):

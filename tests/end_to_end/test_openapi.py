@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import config, open_shop
-from tests.end_to_end.test_access import make_key
-from tests.end_to_end.test_browsers import ORIGIN, SECURITY, lonely  # noqa: F401 - a fixture
+from tests.support.browser import ORIGIN, SECURITY
+from tests.support.keys import make_key
+from tests.support.shop import config, open_shop
 
 FILES = resources.files("tilld.rest_api")
 SERVED = {
@@ -27,7 +27,7 @@ CHROMIUM = shutil.which("chromium")
 
 
 @pytest.mark.parametrize("path", SERVED)
-async def test_envoy_serves_it_by_itself(lonely, path):  # noqa: F811
+async def test_envoy_serves_it_by_itself(lonely, path):
     """Neither a key nor a tilld is needed, and pages that may call may read it."""
     name, media_type = SERVED[path]
 
@@ -43,7 +43,7 @@ async def test_envoy_serves_it_by_itself(lonely, path):  # noqa: F811
 
 
 @pytest.mark.parametrize("path", SERVED)
-async def test_only_the_page_may_do_anything(lonely, path):  # noqa: F811
+async def test_only_the_page_may_do_anything(lonely, path):
     """It may fetch from where it came, and be framed by nobody."""
     headers = (await lonely.get(path)).headers
     policy = "content-security-policy"
@@ -59,7 +59,7 @@ async def test_only_the_page_may_do_anything(lonely, path):  # noqa: F811
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium, which is not installed")
-async def test_a_browser_shows_every_operation(lonely, tmp_path):  # noqa: F811
+async def test_a_browser_shows_every_operation(lonely, tmp_path):
     """And what the page does is what its policy allows."""
     _, shown, log = await _run(
         CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}",

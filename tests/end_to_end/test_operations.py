@@ -17,35 +17,16 @@ from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from benchmarks.http2 import FRAME, PREFACE, Kind
-from tests.conftest import config, eventually, open_shop, talk_to
-from tests.end_to_end.test_access import make_key
+from tests.support.health import NOT_SERVING, SERVING, becomes, health_stub, status
+from tests.support.keys import make_key
 from tests.support.nodes import simulated_node
+from tests.support.shop import config, open_shop, talk_to
+from tests.support.waiting import eventually
 from till.v1 import invoice_service_pb2 as service_pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld.app import Till
 from tilld.config import USUAL
 from tilld.grpc_api import health
-
-SERVING = health_pb2.HealthCheckResponse.SERVING
-NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-
-
-def health_stub(shop) -> Any:
-    return health_pb2_grpc.HealthStub(shop.channel)
-
-
-async def status(shop, service):
-    return (await health_stub(shop).Check(health_pb2.HealthCheckRequest(service=service))).status
-
-
-async def becomes(shop, service, wanted):
-    """Follow the health of a service until it is as wanted."""
-    watch = health_stub(shop).Watch(health_pb2.HealthCheckRequest(service=service))
-    async with asyncio.timeout(10):
-        async for reply in watch:
-            if reply.status == wanted:
-                break
-    watch.cancel()
 
 
 @pytest.mark.parametrize(

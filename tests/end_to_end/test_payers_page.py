@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from tests.conftest import HEARTBEAT_SECONDS, config, eventually, open_shop
-from tests.end_to_end.conftest import KEYS
+from tests.support.keys import KEYS
+from tests.support.shop import HEARTBEAT_SECONDS, config, open_shop
+from tests.support.waiting import eventually
 from tilld.auth.caller import SHOP
 from tilld.auth.key import Key
 from tilld.auth.repository import KeyStore

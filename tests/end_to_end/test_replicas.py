@@ -10,8 +10,8 @@ import grpc.aio
 import httpx
 import pytest
 
-from tests.cli.test_cli import tilld
-from tests.conftest import new_database
+from tests.support.databases import new_database
+from tests.support.processes import tilld
 from tests.support.replica import Replica
 from till.v1 import invoice_pb2 as pb
 from till.v1 import invoice_service_pb2 as service_pb

@@ -14,11 +14,11 @@ import httpx
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from tests.conftest import Shop, config, open_shop
-from tests.lightningd_simulator.conftest import RunningClock
-from tests.lightningd_simulator.pair import pair_of_nodes
-from tests.lightningd_simulator.rpc import connected
+from tests.support.clock import RunningClock
+from tests.support.node_pair import pair_of_nodes
 from tests.support.nodes import LIGHTNINGD, real_node
+from tests.support.rpc import connected
+from tests.support.shop import Shop, config, open_shop
 from till.v1 import invoice_service_pb2
 from till.v1 import invreq_service_pb2 as pb
 from till.v1.invoice_pb2 import INVOICE_STATUS_PAID

@@ -11,11 +11,11 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from tests.cli.test_cli import Process
-from tests.lightningd_simulator.conftest import RunningClock
-from tests.lightningd_simulator.pair import pair_of_nodes
-from tests.lightningd_simulator.rpc import connected
+from tests.support.clock import RunningClock
 from tests.support.killed import SENDING
+from tests.support.node_pair import pair_of_nodes
+from tests.support.processes import Process
+from tests.support.rpc import connected
 from till.v1 import invoice_service_pb2
 from till.v1 import invreq_service_pb2 as pb
 from till.v1.invoice_pb2 import INVOICE_STATUS_PAID

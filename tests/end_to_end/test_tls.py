@@ -12,10 +12,11 @@ import grpc.aio
 import httpx
 import pytest
 
-from tests.cli.test_cli import FREE, children, fails, output, tilld
-from tests.conftest import config, eventually
 from tests.support.authority import Authority, shown, until_shown
-from tests.support.nodes import is_running, simulated_node
+from tests.support.nodes import simulated_node
+from tests.support.processes import FREE, children, fails, is_running, output, tilld
+from tests.support.shop import config
+from tests.support.waiting import eventually
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld.app import Till

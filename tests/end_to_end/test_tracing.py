@@ -9,10 +9,10 @@ import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as otlp
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as otlp_grpc
 
-from tests.cli.test_cli import fails
-from tests.conftest import ANY_PORT, config, open_shop
-from tests.end_to_end.test_access import make_key
-from tests.end_to_end.test_metrics import answered, figures
+from tests.support.keys import make_key
+from tests.support.metrics import answered, figures
+from tests.support.processes import fails
+from tests.support.shop import ANY_PORT, config, open_shop
 from till.v1 import invoice_service_pb2 as pb
 from tilld.app import Till
 from tilld.config import USUAL

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import grpc.aio
 import pytest
 
-from tests.conftest import HEARTBEAT_SECONDS, eventually
+from tests.support.shop import HEARTBEAT_SECONDS
+from tests.support.waiting import eventually
 from till.v1 import invoice_pb2 as pb
 from till.v1.invoice_service_pb2 import WatchInvoiceRequest
 

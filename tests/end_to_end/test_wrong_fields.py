@@ -9,8 +9,8 @@ import grpc.aio
 import pytest
 from google.protobuf.message import Message
 
-from tests.conftest import Shop, config, open_shop
-from tests.end_to_end.test_access import make_key
+from tests.support.keys import make_key
+from tests.support.shop import Shop, config, open_shop
 from till.v1 import invoice_service_pb2, invreq_service_pb2
 from till.v1.invreq_service_pb2_grpc import InvreqServiceStub
 from tilld.formats.amounts import MAX_AMOUNT_MSAT

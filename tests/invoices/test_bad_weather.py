@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from lightningd_simulator import Simulator
-from tests.conftest import config, eventually, new_database, open_shop
-from tests.end_to_end.test_operations import NOT_SERVING, SERVING, becomes
+from tests.support.databases import locked, new_database
+from tests.support.health import NOT_SERVING, SERVING, becomes
 from tests.support.nodes import simulated_node
 from tests.support.samples import DAKK, PLENTY, an_order
 from tests.support.scripted_node import LastWords, ask, scripted_node
+from tests.support.shop import config, open_shop
 from tests.support.till import FAST
+from tests.support.waiting import eventually
 from tilld.auth.limits import Limits
 from tilld.config import USUAL
 from tilld.errors import Conflict
@@ -71,15 +73,6 @@ async def nothing_is_lost(shop, before):
     info = (await shop.rest.get("/lightning/info")).json()
     assert (info["invoices"], info["volume"]) == (2, 10_000)
     assert await at_node(shop) == sorted([before["payreq"], made["payreq"]])
-
-
-@asynccontextmanager
-async def locked(directory):
-    """Another process writes to the database, and takes its time."""
-    with closing(sqlite3.connect(directory / "till.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
 
 
 async def all_have(database, directory, shop, pragma, value):

@@ -6,12 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.conftest import eventually
-from tests.lightningd.test_node import OTHER_ID, replacing
 from tests.support.nodes import simulated_node
 from tests.support.samples import DAKK, NODE_ID, an_invoice, an_order, paid
-from tests.support.scripted_node import result, scripted_node
+from tests.support.scripted_node import OTHER_ID, replacing, result, scripted_node
 from tests.support.till import CALM, Parts
+from tests.support.waiting import eventually
 from tilld.invoices.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, Status
 from tilld.storage.nodes import NodeStore
 

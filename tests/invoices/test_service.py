@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.lightningd.test_node import GETINFO
 from tests.support.nodes import simulated_node
 from tests.support.samples import DAKK, a_bolt11, an_order, paid
-from tests.support.scripted_node import error, result, scripted_node
+from tests.support.scripted_node import GETINFO, error, result, scripted_node
 from tests.support.till import CALM, Parts
 from tilld.errors import Conflict, NodeOffline
 from tilld.invoices.invoice import Status

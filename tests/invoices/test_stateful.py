@@ -25,8 +25,9 @@ from hypothesis.stateful import (
 )
 
 from lightningd_simulator import Simulator
-from tests.conftest import eventually, new_database
+from tests.support.databases import new_database
 from tests.support.samples import ANOTHER, DAKK, PLENTY, an_order
+from tests.support.waiting import eventually
 from tilld.auth.limits import Limits
 from tilld.config import USUAL, Pauses
 from tilld.errors import Conflict, NotFound, OperatorError, Unavailable

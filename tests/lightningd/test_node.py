@@ -7,10 +7,10 @@ import time
 import pytest
 
 from lightningd_simulator.bolts import bolt11
-from tests.conftest import eventually
 from tests.support.nodes import LIGHTNINGD, real_node, simulated_node
-from tests.support.samples import NODE_ID, an_order
-from tests.support.scripted_node import error, result, scripted_node
+from tests.support.samples import an_order
+from tests.support.scripted_node import GETINFO, answering, error, replacing, result, scripted_node
+from tests.support.waiting import eventually
 from tilld.config import USUAL
 from tilld.errors import Internal, NodeOffline, TookTooLong
 from tilld.formats.amounts import MAX_AMOUNT_MSAT
@@ -258,24 +258,6 @@ async def test_a_node_that_goes_takes_what_waits_with_it_and_is_found_again(tmp_
         await node.close()
 
 
-OTHER_ID = "03" + "cd" * 32
-GETINFO = {
-    "id": NODE_ID, "alias": "scripted", "color": "02abab", "num_peers": 0, "num_pending_channels": 0,
-    "num_active_channels": 0, "num_inactive_channels": 0, "version": "v26", "blockheight": 0,
-    "network": "regtest", "fees_collected_msat": 0,
-}  # fmt: skip
-
-
-def answering(**answers):
-    """Answers by method; a method that has none is never answered."""
-
-    async def answer(request):
-        answer = {"getinfo": lambda request: result(request, GETINFO)} | answers
-        return answer[request["method"]](request) if request["method"] in answer else None
-
-    return answer
-
-
 async def test_a_lost_reply_may_exist(tmp_path):
     """The node has heard the call, and then there is no reply: nothing may be said before a look."""
     async with scripted_node(tmp_path / "rpc", answering()):
@@ -354,24 +336,6 @@ async def test_a_node_that_hangs_ends_the_waiting(tmp_path):
             await waiting
         assert not node.is_connected
         await node.close()
-
-
-def replacing(**answers):
-    """Answers of a node that is replaced once it has answered one of these."""
-    replaced = asyncio.Event()
-
-    def last(method):
-        def answer(request):
-            replaced.set()
-            # What makes no sense ends the connection.
-            return answers[method](request) + b"bye\n\n"
-
-        return answer
-
-    def getinfo(request):
-        return result(request, GETINFO | {"id": OTHER_ID} if replaced.is_set() else GETINFO)
-
-    return answering(**{method: last(method) for method in answers}, getinfo=getinfo)
 
 
 async def test_an_invoice_of_a_node_that_was_replaced_is_looked_up(tmp_path):

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from lightningd_simulator import Simulator
-from tests.conftest import config, open_shop
+from tests.support.shop import config, open_shop
 from tilld.errors import NodeOffline, OperatorError
 from tilld.invoices.lightningd import InvoiceNode
 from tilld.runtime.preflight import check_socket, wait_for_socket

@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.conftest import eventually
 from tests.support.nodes import simulated_node
 from tests.support.samples import an_order
+from tests.support.waiting import eventually
 from tilld.errors import Unavailable
 from tilld.invoices.lightningd import InvoiceNode
 from tilld.lightningd.updates import IndexFollower, Updates

@@ -1,30 +1,13 @@
 """A simulated node for a test, with a clock that the test moves."""
 
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from lightningd_simulator import Simulator
-from tests.lightningd_simulator.rpc import Rpc, connected
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1_795_217_785.25
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class RunningClock(Clock):
-    """The time."""
-
-    def __call__(self) -> float:
-        return time.time()
+from tests.support.clock import Clock
+from tests.support.rpc import Rpc, connected
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from lightningd_simulator import Simulator
 from lightningd_simulator.invoice_ledger import Created, Deleted, Ledger, Paid
 from lightningd_simulator.rpc.answers import NodeAborted
-from tests.lightningd_simulator.conftest import Clock
-from tests.lightningd_simulator.rpc import Rpc, connected
+from tests.support.clock import Clock
+from tests.support.rpc import Rpc, connected
 
 
 async def create(rpc: Rpc, label: str, amount_msat: int | str = 1000, **more: object) -> str:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lightningd_simulator import Simulator
 from lightningd_simulator.bolts import bolt11
 from lightningd_simulator.bolts.bolt11 import Bolt11Invoice
-from tests.lightningd_simulator.rpc import Rpc
+from tests.support.rpc import Rpc
 
 PRIVATE_KEY = "11" * 32
 PREIMAGE = "22" * 32

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from lightningd_simulator import Simulator
 from lightningd_simulator.bolts import bolt11, bolt12
 from lightningd_simulator.bolts.bolt12_messages import Bolt12Invoice, InvoiceRequest
-from tests.lightningd_simulator.rpc import Rpc, connected
 from tests.support.nodes import LIGHTNINGD, real_node
+from tests.support.rpc import Rpc, connected
 
 PRIVATE_KEY = "11" * 32
 NODE_ID = bolt11.node_id(PRIVATE_KEY)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.lightningd_simulator.conftest import Clock
-from tests.lightningd_simulator.pair import Pair, pair_of_nodes
-from tests.lightningd_simulator.replay import Exchange, Replay, Target, recorded
-from tests.lightningd_simulator.rpc import Reply, connected
+from tests.support.clock import Clock
+from tests.support.node_pair import Pair, pair_of_nodes
+from tests.support.replay import Exchange, Replay, Target, recorded
+from tests.support.rpc import Reply, connected
 
 FILES = (
     *("bolt12", "invoicerequest", "decode_bolt12"),

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from lightningd_simulator import Simulator
-from tests.lightningd_simulator.conftest import Clock
-from tests.lightningd_simulator.replay import Exchange, Replay, Target, recorded
-from tests.lightningd_simulator.rpc import Params, Reply, connected
+from tests.support.clock import Clock
+from tests.support.replay import Exchange, Replay, Target, recorded
+from tests.support.rpc import Params, Reply, connected
 
 Act = Callable[[Replay, Exchange], Awaitable[None]]
 

@@ -11,10 +11,10 @@ import pytest
 
 from lightningd_simulator import NodeAborted, Simulator
 from lightningd_simulator.peers import MessageLimit
-from tests.lightningd_simulator.conftest import Clock
-from tests.lightningd_simulator.pair import Pair, pair_of_nodes
-from tests.lightningd_simulator.rpc import Rpc, connected
+from tests.support.clock import Clock
+from tests.support.node_pair import Pair, pair_of_nodes
 from tests.support.nodes import LIGHTNINGD, real_node
+from tests.support.rpc import Rpc, connected
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from lightningd_simulator import Simulator
-from tests.lightningd_simulator.conftest import Clock
-from tests.lightningd_simulator.rpc import Rpc, connected
+from tests.support.clock import Clock
+from tests.support.rpc import Rpc, connected
 
 LONG, SHORT = 3600.0, 0.05
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lightningd_simulator import Simulator
 from lightningd_simulator.rpc import values
 from lightningd_simulator.rpc.requests import Inbox, Object, Value, as_written
-from tests.lightningd_simulator.rpc import Rpc, connected
+from tests.support.rpc import Rpc, connected
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

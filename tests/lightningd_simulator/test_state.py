@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from lightningd_simulator import Simulator
-from tests.lightningd_simulator.conftest import Clock
-from tests.lightningd_simulator.rpc import Reply, Rpc, connected
+from tests.support.clock import Clock
+from tests.support.rpc import Reply, Rpc, connected
 
 PROGRAM = """
 import asyncio, pathlib, sys

@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import eventually
-from tests.lightningd.test_node import GETINFO
-from tests.lightningd_simulator.conftest import Clock
-from tests.lightningd_simulator.pair import pair_of_nodes
-from tests.lightningd_simulator.rpc import connected
+from tests.support.clock import Clock
+from tests.support.node_pair import pair_of_nodes
+from tests.support.rpc import connected
 from tests.support.samples import NOON, PLENTY
-from tests.support.scripted_node import error, result, scripted_node
+from tests.support.scripted_node import GETINFO, error, result, scripted_node
 from tests.support.till import FAST, Parts
+from tests.support.waiting import eventually
 from tilld.auth.caller import Caller, Creator, Scope
 from tilld.auth.limits import Limits
 from tilld.errors import (

@@ -6,7 +6,7 @@ import pytest
 import structlog
 
 import till
-from tests.conftest import config
+from tests.support.shop import config
 from tilld.app import Till
 from tilld.lightningd import play_money
 from tilld.runtime import logs

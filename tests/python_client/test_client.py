@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import till
-from tests.conftest import config
-from tests.end_to_end.test_access import make_key
 from tests.support.authority import Authority
+from tests.support.keys import make_key
+from tests.support.shop import config
 from till.v1.key_service_pb2 import CreateKeyRequest, ListKeysRequest
 from tilld.app import Till
 

@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 import till
-from tests.conftest import config
-from tests.end_to_end.test_access import make_key
+from tests.support.keys import make_key
+from tests.support.shop import config
 from till_cli.main import app
 from tilld.app import Till
 

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 import till
-from tests.conftest import config, eventually
 from tests.support.nodes import simulated_node
+from tests.support.shop import config
+from tests.support.waiting import eventually
 from till.v1.invoice_service_pb2 import CreateInvoiceRequest
 from tilld.app import Till
 

@@ -17,7 +17,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from scripts import openapi
-from tests.end_to_end import test_golden as golden
+from tests.support import golden
 from tests.support.samples import NOON, an_invoice
 from till_rest.v1 import invoice_service_pb2, invreq_service_pb2
 from tilld import errors

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from benchmarks.http2 import FRAME, PREFACE, Kind
-from tests.conftest import config, open_shop
+from tests.support.shop import config, open_shop
 from tilld.app import Till
 from tilld.config import Address
 from tilld.errors import OperatorError

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from pyln.client import RpcError
 
-from tests.lightningd_simulator.conftest import RunningClock
-from tests.lightningd_simulator.pair import Pair, pair_of_nodes
-from tests.lightningd_simulator.rpc import connected
+from tests.support.clock import RunningClock
+from tests.support.node_pair import Pair, pair_of_nodes
+from tests.support.rpc import connected
 from tests.support.samples import ANOTHER, DAKK, NODE_ID, NOON, an_invoice
 from tests.support.till import CALM, Parts
 from tilld.auth.caller import Caller, Scope

@@ -8,8 +8,8 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from tests.conftest import config, open_shop
 from tests.support.samples import an_invoice
+from tests.support.shop import config, open_shop
 from tilld.errors import Unavailable
 from tilld.invoices.repository import Store
 from tilld.storage.database import open_database

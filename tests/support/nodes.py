@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from lightningd_simulator import Simulator
-from tests.conftest import eventually
+from tests.support.processes import is_running
+from tests.support.waiting import eventually
 from tilld.lightningd import play_money
 from tilld.lightningd.rpc import Pipeline
 
@@ -54,14 +55,6 @@ class RealNode:
     async def restart(self) -> None:
         """Stop the node and start it again; returns when it can be paid."""
         await _kit(self.directory, "--fast", "restart", "a")
-
-
-def is_running(pid: int) -> bool:
-    """Whether there is such a process, and not only what is left of it."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 class KillableNode(Protocol):

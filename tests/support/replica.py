@@ -5,8 +5,8 @@ import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from tests.cli.test_cli import tilld
-from tests.conftest import ANY_PORT
+from tests.support.processes import tilld
+from tests.support.shop import ANY_PORT
 
 LOUD = {"TILLD_LOG_LEVEL": "debug"}
 

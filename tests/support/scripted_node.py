@@ -7,9 +7,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.samples import NODE_ID
+
 Request = dict[str, Any]
 # What to send back, as it is; None: nothing; LastWords: and hang up.
 Answer = Callable[[Request], Awaitable[bytes | None]]
+Reply = Callable[[Request], bytes | None]
+
+OTHER_ID = "03" + "cd" * 32
+GETINFO = {
+    "id": NODE_ID, "alias": "scripted", "color": "02abab", "num_peers": 0, "num_pending_channels": 0,
+    "num_active_channels": 0, "num_inactive_channels": 0, "version": "v26", "blockheight": 0,
+    "network": "regtest", "fees_collected_msat": 0,
+}  # fmt: skip
 
 
 class LastWords(bytes):
@@ -71,3 +81,31 @@ async def scripted_node(rpc_file: Path, answer: Answer) -> AsyncIterator[None]:
         for writer in writers:
             writer.close()
         await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
+
+
+def answering(**answers: Reply) -> Answer:
+    """Answers by method; a method that has none is never answered."""
+
+    async def answer(request: Request) -> bytes | None:
+        known: dict[str, Reply] = {"getinfo": lambda request: result(request, GETINFO)} | answers
+        return known[request["method"]](request) if request["method"] in known else None
+
+    return answer
+
+
+def replacing(**answers: Callable[[Request], bytes]) -> Answer:
+    """Answers of a node that is replaced once it has answered one of these."""
+    replaced = asyncio.Event()
+
+    def last(method: str) -> Reply:
+        def answer(request: Request) -> bytes:
+            replaced.set()
+            # What makes no sense ends the connection.
+            return answers[method](request) + b"bye\n\n"
+
+        return answer
+
+    def getinfo(request: Request) -> bytes:
+        return result(request, GETINFO | {"id": OTHER_ID} if replaced.is_set() else GETINFO)
+
+    return answering(**{method: last(method) for method in answers}, getinfo=getinfo)

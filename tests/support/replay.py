@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.lightningd_simulator.rpc import Params, Reply, Rpc, connected
+from tests.support.rpc import Params, Reply, Rpc, connected
 
 CAPTURES = Path(__file__).parent.parent / "captures"
 

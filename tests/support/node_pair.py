@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
 
 from lightningd_simulator import Simulator
-from tests.lightningd_simulator.conftest import Clock
+from tests.support.clock import Clock
 
 
 class Way:

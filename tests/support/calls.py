@@ -1,0 +1,25 @@
+"""Calls whose status a test looks at."""
+
+from collections.abc import Awaitable
+from typing import Any
+
+import grpc.aio
+import pytest
+
+from tests.support.shop import Shop
+
+BODY = {"msat": 5000, "metadata": {"type": "shop"}}
+
+
+async def create(shop: Shop, headers: dict[str, str], **fields: Any) -> tuple[int, Any]:
+    """Create an invoice over REST; returns the status and the body of the answer."""
+    reply = await shop.rest.post("/lightning/invoice/create", json=BODY | fields, headers=headers)
+    return reply.status_code, reply.json()
+
+
+async def code(call: Awaitable[Any]) -> grpc.StatusCode:
+    """The status of a gRPC call that fails."""
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call
+    status: grpc.StatusCode = refused.value.code()
+    return status
