@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from pyln.client import LightningRpc, RpcError
 
+from tilld.formats.strict_json import write
 from tilld.runtime import unix_socket
 from tilld.runtime.observer import NOBODY, NOTHING, Observer
 
@@ -21,9 +22,6 @@ log = structlog.get_logger()
 
 # A reply is one line of any length: descriptions of other users' invoices have no limit.
 MAX_REPLY_BYTES = 256 * 1024 * 1024
-
-# lightningd refuses \u escapes in descriptions, and takes a label as it is written.
-_text = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class ConnectionLost(Exception):
@@ -146,7 +144,8 @@ class _Connection:
         loop = asyncio.get_running_loop()
         replied = self._pending[request_id] = loop.create_future()
         try:
-            self._unsent.append(_text(request).encode())
+            # In UTF-8: lightningd refuses \u escapes in descriptions, and takes a label as it is written.
+            self._unsent.append(write(request))
             if len(self._unsent) == 1:
                 loop.call_soon(self._send)
             reply: dict[str, Any] = await replied
