@@ -42,11 +42,27 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return new_database(request.getfixturevalue("postgresql"))
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-async def shop(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+@pytest.fixture(scope="session")
+async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
+    """One Till for all tests that leave it as they found it but for their own invoices.
+
+    It is on SQLite: most of them look at bodies, codes and headers, which no database sees.
+    """
+    async with open_shop(config(tmp_path_factory.mktemp("till"))) as shop:
+        yield shop
+
+
+@pytest.fixture(scope="session")
+async def postgresql_shop(
+    postgresql: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Shop]:
-    """One Till on each database, for all tests that leave it as they found it but for their own invoices."""
-    database = None if request.param == "sqlite" else new_database(request.getfixturevalue("postgresql"))
+    """The same on PostgreSQL."""
+    database = new_database(postgresql)
     async with open_shop(config(tmp_path_factory.mktemp("till"), database=database)) as shop:
         yield shop
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def each_shop(request: pytest.FixtureRequest, shop: Shop, postgresql_shop: Shop) -> Shop:
+    """One of the two, for what a database sees: what is stored, looked up, and in use."""
+    return {"sqlite": shop, "postgresql": postgresql_shop}[request.param]

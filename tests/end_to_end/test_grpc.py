@@ -32,17 +32,19 @@ def the_error(refused):
     return refused.code(), info.metadata["code"], info.reason, refused.details()
 
 
-async def test_an_invoice_is_created_paid_and_found_by_each_of_its_keys(shop):
+async def test_an_invoice_is_created_paid_and_found_by_each_of_its_keys(each_shop):
     """The main job."""
-    created = await create(shop, description="a coffee", label="grpc-main-job", expiry=Duration(seconds=60))
+    created = await create(
+        each_shop, description="a coffee", label="grpc-main-job", expiry=Duration(seconds=60)
+    )
     assert created.status == pb.INVOICE_STATUS_UNPAID
     assert created.expires_at.seconds - created.created_at.seconds == 60
     assert (created.amount_msat, created.description, created.label) == (5000, "a coffee", "grpc-main-job")
     assert (created.username, created.metadata) == ("anonymous", '{"type":"shop"}')
     assert not created.HasField("payment")
 
-    await shop.pay(created.bolt11)
-    states = [each.invoice async for each in shop.invoices.WatchInvoice(id_of(created))]
+    await each_shop.pay(created.bolt11)
+    states = [each.invoice async for each in each_shop.invoices.WatchInvoice(id_of(created))]
     paid = states[-1]
 
     assert paid.status == pb.INVOICE_STATUS_PAID
@@ -55,11 +57,15 @@ async def test_an_invoice_is_created_paid_and_found_by_each_of_its_keys(shop):
         {"bolt11": f"lightning:{created.bolt11.upper()}"},
     ]
     for key in lookups:
-        assert (await shop.invoices.LookupInvoice(service_pb.LookupInvoiceRequest(**key))).invoice == paid
+        assert (
+            await each_shop.invoices.LookupInvoice(service_pb.LookupInvoiceRequest(**key))
+        ).invoice == paid
     assert (
-        await shop.invoices.GetInvoice(service_pb.GetInvoiceRequest(invoice_id=paid.invoice_id))
+        await each_shop.invoices.GetInvoice(service_pb.GetInvoiceRequest(invoice_id=paid.invoice_id))
     ).invoice == paid
-    assert (await shop.invoices.GetInvoiceById(service_pb.GetInvoiceByIdRequest(id=paid.id))).invoice == paid
+    assert (
+        await each_shop.invoices.GetInvoiceById(service_pb.GetInvoiceByIdRequest(id=paid.id))
+    ).invoice == paid
 
 
 def id_of(invoice):
@@ -141,14 +147,14 @@ async def test_bad_input_is_refused(shop, fields, code, says):
 
 
 @pytest.mark.parametrize("invoice_id", ["~" * 21, "", "nope", "\0", "x" * 30_000])
-async def test_what_is_not_there_is_not_found(shop, invoice_id):
+async def test_what_is_not_there_is_not_found(each_shop, invoice_id):
     calls = [
-        shop.invoices.GetInvoice(service_pb.GetInvoiceRequest(invoice_id=invoice_id)),
-        shop.invoices.GetInvoiceById(service_pb.GetInvoiceByIdRequest(id=invoice_id)),
-        shop.invoices.LookupInvoice(service_pb.LookupInvoiceRequest(label=invoice_id)),
-        shop.invoices.LookupInvoice(service_pb.LookupInvoiceRequest(payment_hash=invoice_id)),
-        shop.invoices.LookupInvoice(service_pb.LookupInvoiceRequest(bolt11=invoice_id)),
-        shop.invoices.WatchInvoice(service_pb.WatchInvoiceRequest(invoice_id=invoice_id)).read(),
+        each_shop.invoices.GetInvoice(service_pb.GetInvoiceRequest(invoice_id=invoice_id)),
+        each_shop.invoices.GetInvoiceById(service_pb.GetInvoiceByIdRequest(id=invoice_id)),
+        each_shop.invoices.LookupInvoice(service_pb.LookupInvoiceRequest(label=invoice_id)),
+        each_shop.invoices.LookupInvoice(service_pb.LookupInvoiceRequest(payment_hash=invoice_id)),
+        each_shop.invoices.LookupInvoice(service_pb.LookupInvoiceRequest(bolt11=invoice_id)),
+        each_shop.invoices.WatchInvoice(service_pb.WatchInvoiceRequest(invoice_id=invoice_id)).read(),
     ]
     for call in calls:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -182,12 +188,12 @@ async def test_a_lookup_needs_a_key(shop):
     assert the_error(refused.value)[1] == "E1"
 
 
-async def test_a_label_in_use_for_another_request_is_already_there(shop):
-    first = await create(shop, label="grpc-order-1")
+async def test_a_label_in_use_for_another_request_is_already_there(each_shop):
+    first = await create(each_shop, label="grpc-order-1")
 
-    assert await create(shop, label="grpc-order-1") == first
+    assert await create(each_shop, label="grpc-order-1") == first
     with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await create(shop, label="grpc-order-1", expiry=Duration(seconds=60))
+        await create(each_shop, label="grpc-order-1", expiry=Duration(seconds=60))
     assert the_error(refused.value) == (
         grpc.StatusCode.ALREADY_EXISTS,
         "E5",

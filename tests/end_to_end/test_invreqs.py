@@ -9,7 +9,6 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from lightningd_simulator import Simulator
-from tests.support.databases import new_database
 from tests.support.keys import make_key
 from tests.support.nodes import LIGHTNINGD, real_node
 from tests.support.rpc import connected
@@ -69,23 +68,21 @@ class Cashier:
         return (await stub.GetInfo(invoices_pb.GetInfoRequest(), metadata=self.metadata)).volume_out_msat
 
 
-async def a_cashier(shop, directory, collector, database=None, *scopes):
+async def a_cashier(shop, directory, collector, *scopes):
     flags = [f"--scope={scope}" for scope in scopes or ("payouts", "info:read")]
-    where = ["--database", database] if database else []
-    return Cashier(shop, await make_key(directory, "--username", "cashier", *flags, *where), collector)
+    return Cashier(shop, await make_key(directory, "--username", "cashier", *flags), collector)
 
 
 PAGE = 2
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-async def cashier(request, tmp_path_factory):
+@pytest.fixture(scope="module")
+async def cashier(tmp_path_factory):
     directory = tmp_path_factory.mktemp("payouts")
-    database = None if request.param == "sqlite" else new_database(request.getfixturevalue("postgresql"))
     # Nothing here is about the limit of the day.
-    settings = config(directory, database=database, key_payouts_msat_per_day=0, allow_invreq_disable=True)
+    settings = config(directory, key_payouts_msat_per_day=0, allow_invreq_disable=True)
     async with open_shop(settings, USUAL._replace(invreq_page=PAGE)) as shop:
-        yield await a_cashier(shop, directory, shop.rpc_file, database)
+        yield await a_cashier(shop, directory, shop.rpc_file)
 
 
 async def test_a_request_is_made_read_listed_and_collected(cashier):
@@ -332,7 +329,7 @@ async def test_a_key_needs_the_scope_and_sees_its_users_only(tmp_path):
         without_keys = await shop.rest.post(CREATE, json=GOOD)
         owner = await a_cashier(shop, tmp_path, shop.rpc_file)
         made = await owner.create()
-        admin = await a_cashier(shop, tmp_path, shop.rpc_file, None, "admin", "invoices:create")
+        admin = await a_cashier(shop, tmp_path, shop.rpc_file, "admin", "invoices:create")
         other = Cashier(
             shop, await make_key(tmp_path, "--username", "other", "--scope", "payouts"), shop.rpc_file
         )

@@ -13,9 +13,9 @@ UNKNOWN = {"error": "E2", "message": "resource not found"}
 GOOD = {"msat": 5000, "metadata": {"type": "shop"}}
 
 
-async def test_an_invoice_is_created_paid_and_read(shop):
+async def test_an_invoice_is_created_paid_and_read(each_shop):
     """The main job: every field says what happened."""
-    created = await shop.create(description="a coffee", label="main-job")
+    created = await each_shop.create(description="a coffee", label="main-job")
     decoded = bolt11.read(created["payreq"])
 
     assert list(created) == [
@@ -26,8 +26,8 @@ async def test_an_invoice_is_created_paid_and_read(shop):
     assert (decoded.payment_hash, decoded.expiry) == (created["rhash"], 3600)
     assert created["status"] == "unpaid"
 
-    await shop.pay(created["payreq"])
-    read = await shop.outcome(created)
+    await each_shop.pay(created["payreq"])
+    read = await each_shop.outcome(created)
 
     assert read["status"] == "paid"
     assert read["msatoshi_received"] == 5000
@@ -37,7 +37,7 @@ async def test_an_invoice_is_created_paid_and_read(shop):
         name: created[name] for name in created if name != "status"
     }
     for path in (created["invoiceid"], f"i/{created['_id']}"):
-        assert (await shop.rest.get(f"/lightning/invoice/{path}")).json() == read
+        assert (await each_shop.rest.get(f"/lightning/invoice/{path}")).json() == read
 
 
 async def test_any_amount(shop):
@@ -61,12 +61,12 @@ async def test_any_amount(shop):
         '{"null":null,"type":"null"}',
     ],
 )
-async def test_metadata_comes_back_exactly_as_it_came(shop, metadata):
+async def test_metadata_comes_back_exactly_as_it_came(each_shop, metadata):
     """Key order, big integers, nesting, every token."""
     body = f'{{"msat":1, "metadata": {metadata}}}'
 
-    created = await shop.rest.post("/lightning/invoice/create", content=body.encode())
-    read = await shop.rest.get(f"/lightning/invoice/{created.json()['invoiceid']}")
+    created = await each_shop.rest.post("/lightning/invoice/create", content=body.encode())
+    read = await each_shop.rest.get(f"/lightning/invoice/{created.json()['invoiceid']}")
 
     assert created.status_code == 200
     assert f'"metadata":{metadata},"expires_at"' in created.text
@@ -86,13 +86,15 @@ async def test_of_a_long_description_only_the_hash_goes_into_the_invoice(shop):
             assert decoded.description_hash == hashlib.sha256(description.encode()).hexdigest()
 
 
-async def test_the_same_label_and_request_are_the_same_invoice(shop):
+async def test_the_same_label_and_request_are_the_same_invoice(each_shop):
     """However often it is sent, at once or later; another request is told what differs."""
-    replies = await asyncio.gather(*(shop.create(label="order-7", description="tea") for _ in range(10)))
-    other = await shop.rest.post("/lightning/invoice/create", json=GOOD | {"label": "order-7", "msat": 1})
+    replies = await asyncio.gather(*(each_shop.create(label="order-7", description="tea") for _ in range(10)))
+    other = await each_shop.rest.post(
+        "/lightning/invoice/create", json=GOOD | {"label": "order-7", "msat": 1}
+    )
 
     assert all(reply == replies[0] for reply in replies)
-    assert await shop.create(label="order-7", description="tea") == replies[0]
+    assert await each_shop.create(label="order-7", description="tea") == replies[0]
     assert other.status_code == 409
     assert other.json() == {
         "error": "E5",
@@ -269,9 +271,9 @@ async def _traces(shop):
         "~" * 21 + "?invoice_id=x",
     ],
 )
-async def test_what_is_no_id_is_not_found(shop, path):
+async def test_what_is_no_id_is_not_found(each_shop, path):
     """Never a 500."""
-    reply = await shop.rest.get(f"/lightning/invoice/{path}")
+    reply = await each_shop.rest.get(f"/lightning/invoice/{path}")
 
     assert (reply.status_code, reply.content) == (404, b'{"error":"E2","message":"resource not found"}')
 

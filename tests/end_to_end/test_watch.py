@@ -40,14 +40,14 @@ def state(block):
     return event_id.removeprefix("id: "), json.loads(data.removeprefix("data: "))["status"]
 
 
-async def test_a_payment_is_seen_live(shop):
+async def test_a_payment_is_seen_live(each_shop):
     """The current state at once, then the change; then the stream ends."""
-    created = await shop.create()
-    async with watching(shop, created) as events:
+    created = await each_shop.create()
+    async with watching(each_shop, created) as events:
         assert await anext(events) == ["retry: 2000"]
         assert state(await anext(events)) == ("1", "unpaid")
 
-        await shop.pay(created["payreq"])
+        await each_shop.pay(created["payreq"])
 
         rest = [block async for block in events if block != [": heartbeat"]]
         assert [state(block) for block in rest] == [("2", "paid")]
