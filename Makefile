@@ -4,19 +4,20 @@ BIN := .venv/bin
 PROTOS := $(wildcard proto/till/v1/*.proto)
 REST_PROTOS := $(wildcard proto/till/rest/v1/*.proto)
 # What is generated and in the repository, where it is, and the command that generating needs.
-GENERATED := python server typescript go configuration openapi
+GENERATED := python server typescript go configuration commands openapi
 CODE_python := clients/python/till/v1
 CODE_server := server/till_rest/v1
 CODE_typescript := clients/typescript/src/gen
 CODE_go := clients/go/till/v1
 CODE_configuration := docs/reference/configuration.md
+CODE_commands := docs/reference/commands.md
 CODE_openapi := server/tilld/rest_api/openapi.json
 NEEDS_typescript := npm
 NEEDS_go := go
 # Where to write generated code.
 INTO := .
 
-.PHONY: help run test test-clients crash fuzz bench bench-compare check format lint imports types proto proto-baseline generated generate $(GENERATED:%=generate-%) lock clean
+.PHONY: help run test test-clients crash fuzz bench bench-compare check format lint imports types proto proto-baseline docs generated generate $(GENERATED:%=generate-%) lock clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -54,7 +55,7 @@ NEW ?= .bench/latest.json
 bench-compare: .venv/.dev ## Hold a run of bench against an earlier one: BASE=FILE
 	@$(BIN)/python -m benchmarks.compare $(BASE) $(NEW)
 
-check: format lint imports types proto generated test ## All that a change needs, but for test-clients
+check: format lint imports types proto generated docs test ## All that a change needs, but for test-clients
 
 format: .venv/.dev ## Check the format of the Python code
 	$(BIN)/ruff format --check
@@ -77,6 +78,9 @@ BASELINE := proto/baseline.binpb
 proto-baseline: .venv/.dev ## Freeze the protos as they are: a part of each release
 	$(BIN)/buf build --exclude-source-info --output $(BASELINE)
 
+docs: .venv/.dev ## Build the site from docs/ into .site; a dead link is an error
+	$(BIN)/zensical build --strict
+
 # Where the tools of a language are missing its code is not checked; ALL=1: that is a failure.
 generated: $(GENERATED:%=generated-%) ## Check that all that is generated is fresh
 
@@ -89,7 +93,7 @@ generated-%: .venv/.dev
 	{ diff --recursive --exclude=__init__.py --exclude=__pycache__ "$$fresh/$(CODE_$*)" $(CODE_$*) || \
 	{ echo "What is generated is stale: run 'make generate-$*' and commit what it changes."; exit 1; }; }
 
-generate: $(GENERATED:%=generate-%) ## Generate code from the protos, the page of settings and openapi.json; one of them: generate-go
+generate: $(GENERATED:%=generate-%) ## Generate code from the protos, two pages of docs/reference and openapi.json; one of them: generate-go
 
 # Not by buf: protoc has these generators built in, and buf could only call it.
 python_code = mkdir -p $(INTO)/$(1) && \
@@ -115,6 +119,10 @@ generate-configuration: .venv/.dev
 	@mkdir -p $(INTO)/$(dir $(CODE_configuration))
 	@$(BIN)/python scripts/configuration.py $(INTO)/$(CODE_configuration)
 
+generate-commands: .venv/.dev
+	@mkdir -p $(INTO)/$(dir $(CODE_commands))
+	@$(BIN)/python scripts/commands.py $(INTO)/$(CODE_commands)
+
 generate-openapi: .venv/.dev
 	@mkdir -p $(INTO)/$(dir $(CODE_openapi))
 	@$(BIN)/python scripts/openapi.py $(INTO)/$(CODE_openapi)
@@ -139,7 +147,7 @@ lock: .venv/.dev ## Pin the newest versions of all dependencies
 	  --quiet --group fuzz --output-file requirements-fuzz.txt
 
 clean: ## Remove what was installed and generated here, but not .till
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
+	rm -rf .venv .site .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
 	rm -rf clients/*/build clients/*/target clients/*/dist clients/*/node_modules clients/*/build.log clients/*/*.tgz
 
 .venv/.run: requirements.txt pyproject.toml clients/python/pyproject.toml

@@ -106,7 +106,7 @@ async def test_a_connection_without_calls_may_ping(tmp_path):
 
 
 async def test_buf_curl_calls_by_reflection(tmp_path):
-    """As README says: straight and through Envoy, and with a key once there is one."""
+    """As the documents say: straight and through Envoy, and with a key once there is one."""
     buf = Path(sys.executable).parent / "buf"
 
     async def curl(address, *flags):

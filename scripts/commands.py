@@ -1,0 +1,71 @@
+"""Writes docs/reference/commands.md from the help of both programs. make calls it."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from till_cli.main import app as till
+from tilld.cli import app as tilld
+
+HEAD = """# Commands
+
+The programs `tilld` and `till`, from their help; `--help` prints the same.
+[Configuration](configuration.md) has the settings behind the flags of `tilld`, and their defaults.
+
+<!-- Made from the programs by 'make generate-commands'. -->
+"""
+
+
+def page() -> str:
+    """Return the page as it should be."""
+    parts = [HEAD]
+    for name, app in (("tilld", tilld), ("till", till)):
+        for path, command in commands(typer.main.get_command(app), name):
+            parts += [f"\n## {path}\n", *sentences(command.help), *table(command)]
+    return "\n".join(parts) + "\n"
+
+
+def commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield a command, and all below it."""
+    yield path, command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from commands(below, f"{path} {name}")
+
+
+def sentences(text: str | None) -> list[str]:
+    """Return a paragraph on each line."""
+    return ["\n\n".join(" ".join(each.split()) for each in (text or "").split("\n\n"))]
+
+
+def table(command: Any) -> list[str]:
+    """Return a row for each parameter."""
+    rows = [row(each) for each in command.params if not getattr(each, "hidden", False)]
+    return ["\n| parameter | meaning |\n| --- | --- |", *rows] if rows else []
+
+
+def row(parameter: Any) -> str:
+    """Return a parameter's row."""
+    is_option = parameter.param_type_name == "option"
+    names = ", ".join(parameter.opts) if is_option else ""
+    meaning = " ".join((parameter.help or "").split())
+    if is_option and parameter.required:
+        meaning += " [required]"
+    elif parameter.show_default and parameter.default not in (None, False, [], ()):
+        is_named = isinstance(parameter.show_default, str)
+        shown = parameter.show_default if is_named else parameter.default
+        meaning += f" [default: {shown}]"
+    value = "" if is_option and parameter.is_flag else parameter.metavar or parameter.display_name_raw.upper()
+    called = f"{names} {value}".strip()
+    return f"| `{escaped(called)}` | {escaped(meaning)} |"
+
+
+def escaped(text: str) -> str:
+    """Return text for a cell."""
+    return text.replace("|", r"\|")
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(page())

@@ -1,0 +1,118 @@
+"""Each command and snippet of README and docs/start works, as a reader types it.
+
+A reader follows a page from top to bottom, in a fresh directory, beside a Till that `make run` has started.
+Only the addresses differ. INVOICEID and PAYREQ are copied from the output so far. A comment before a block,
+which no reader sees, marks one that is `not run`, with the reason, or that `goes on` while the next ones run.
+"""
+
+import asyncio
+import json
+import re
+import shutil
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_cli import tilld
+from tests.conftest import eventually
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "start").glob("*.md"))]
+BLOCK = re.compile(
+    r"^(?:<!-- (not run|goes on): [^\n]+ -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
+COPIED = {"INVOICEID": r'"invoiceid":"([^"]+)"|invoice_id:? +(\S+)', "PAYREQ": r"\b(lnbcrt\w+)"}
+PICTURES = {"text"}
+
+
+class Reader:
+    """Types what a page says; each block is a terminal of its own, but for the variables."""
+
+    def __init__(self, directory: Path, addresses: dict[str, str]) -> None:
+        self._directory = directory
+        self._addresses = addresses
+        self._outputs: list[Path] = []
+        self.going_on: list[tuple[Process, Path]] = []
+
+    async def sh(self, text: str, goes_on: bool) -> None:
+        """Run commands, with the variables that were set before."""
+        for name, pattern in COPIED.items():
+            if re.search(rf"\b{name}\b", text):
+                found = re.findall(pattern, "\n".join(each.read_text() for each in self._outputs))
+                value = found[-1] if isinstance(found[-1], str) else "".join(found[-1])
+                text = re.sub(rf"\b{name}\b", value, text)
+        script = f"touch vars && . ./vars && set -ae\n{text}set +a\nexport -p > vars\n"
+        await self._run(goes_on, "bash", "-c", self._here(script))
+        if "tilld node pay" in text:
+            await self._sees_it_paid()
+
+    async def python(self, text: str, goes_on: bool) -> None:
+        """Run a program."""
+        (self._directory / "first_invoice.py").write_text(self._here(text))
+        await self._run(goes_on, ".venv/bin/python", "first_invoice.py")
+
+    async def json(self, text: str, goes_on: bool) -> None:
+        """Compare an answer with the one before."""
+        *_, answered = [each for each in self._outputs[-1].read_text().splitlines() if each.startswith("{")]
+        assert shape(json.loads(text)) == shape(json.loads(answered))
+
+    async def js(self, text: str, goes_on: bool) -> None:
+        """Look at the syntax: it is for a page in a browser."""
+        if node := shutil.which("node"):
+            (self._directory / "page.js").write_text(text)
+            await self._run(goes_on, node, "--check", "page.js")
+
+    async def _sees_it_paid(self) -> None:
+        """Wait for what goes on until an invoice is paid."""
+        for process, output in self.going_on:
+            assert await asyncio.wait_for(process.wait(), 20) == 0, output.read_text()
+            assert "paid" in output.read_text().replace("unpaid", "")
+        self.going_on.clear()
+
+    async def _run(self, goes_on: bool, *command: str) -> None:
+        output = self._directory / f"output-{len(self._outputs)}"
+        with output.open("w") as file:
+            process = await asyncio.create_subprocess_exec(
+                *command, cwd=self._directory, stdin=DEVNULL, stdout=file, stderr=file,
+                env={
+                    "PATH": "/usr/bin:/bin", "HOME": str(self._directory), "PYTHONUNBUFFERED": "1",
+                    "TILL_ADDRESS": self._addresses["127.0.0.1:50051"],
+                },
+            )  # fmt: skip
+        self._outputs.append(output)
+        if goes_on:
+            self.going_on.append((process, output))
+            await eventually(lambda: output.stat().st_size)
+        else:
+            assert await asyncio.wait_for(process.wait(), 20) == 0, f"{command}\n{output.read_text()}"
+
+    def _here(self, text: str) -> str:
+        for theirs, ours in self._addresses.items():
+            text = text.replace(theirs, ours)
+        return text
+
+
+def shape(value: object) -> object:
+    """The names in an answer."""
+    return {name: shape(each) for name, each in value.items()} if isinstance(value, dict) else None
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+async def test_a_reader_can_follow_the_page(page, tmp_path):
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    blocks = BLOCK.findall(page.read_text())
+    assert len(blocks) == page.read_text().count("\n```") / 2
+
+    with (tmp_path / "log").open("w") as log:
+        any_port = {"TILLD_GRPC": "127.0.0.1:0", "TILLD_REST": "127.0.0.1:0"}
+        async with tilld("run", cwd=tmp_path, errors=log, **any_port) as till:
+            rest = await till.says(r"(?:REST|http).*?(127\.0\.0\.1:\d+)")
+            grpc = await till.says(r"gRPC.*?(127\.0\.0\.1:\d+)")
+            reader = Reader(tmp_path, {"127.0.0.1:8080": rest, "127.0.0.1:50051": grpc})
+            for mark, language, text in blocks:
+                if mark != "not run" and language not in PICTURES:
+                    await getattr(reader, language)(text, mark == "goes on")
+            assert not reader.going_on
