@@ -102,7 +102,7 @@ def test_what_a_key_may_not_offer_now_is_refused(fields, message):
     ],
 )  # fmt: skip
 def test_a_label_is_for_one_order(fields, what):
-    offer = Invreq.intended(SHOP, an_order(label="prize"), NODE_ID, b"secret", NOON)
+    offer = Invreq.reserved(SHOP, an_order(label="prize"), NODE_ID, b"secret", NOON)
 
     assert offer.answering(an_order(label="prize")) == offer
     with pytest.raises(Conflict, match=f"another {what}$"):
@@ -114,7 +114,7 @@ def test_a_label_of_a_user_has_one_id():
 
     def the_id(username, label):
         order = an_order(label=label)
-        return Invreq.intended(Creator(username), order, NODE_ID, b"secret", NOON).id
+        return Invreq.reserved(Creator(username), order, NODE_ID, b"secret", NOON).id
 
     assert the_id("shop", "prize") == the_id("shop", "prize")
     assert len({the_id("shop", "prize"), the_id("bar", "prize"), the_id("shop", "other")}) == 3
@@ -125,8 +125,8 @@ def test_a_day_ends_at_midnight_utc():
     late = datetime(2026, 12, 31, 23, 59, 58, tzinfo=UTC)
 
     assert seconds_to_midnight(late) == 2
-    order, day = an_order(), Invreq.intended(SHOP, an_order(), NODE_ID, b"", late).day
-    assert Invreq.intended(SHOP, order, NODE_ID, b"", late + timedelta(seconds=2)).day == day + 1
+    order, day = an_order(), Invreq.reserved(SHOP, an_order(), NODE_ID, b"", late).day
+    assert Invreq.reserved(SHOP, order, NODE_ID, b"", late + timedelta(seconds=2)).day == day + 1
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_day_ends_at_midnight_utc():
 )
 def test_the_status_follows_from_the_facts(facts, in_flight, status):
     """A payment outweighs everything, and one in flight whatever but a payment."""
-    made = replace(Invreq.intended(SHOP, an_order(), NODE_ID, b"secret", NOON), active=True)
+    made = replace(Invreq.reserved(SHOP, an_order(), NODE_ID, b"secret", NOON), active=True)
 
     assert replace(made, **facts).status_at(NOON, in_flight=in_flight) == status
 

@@ -162,14 +162,14 @@ async def test_after_a_crash_the_same_label_gives_one_request(till, ours, monkey
 async def test_what_a_crash_has_begun_is_swept_up(till, ours, monkeypatch, seam, label):
     """It counts no more: whatever the node has made of it, nobody knows the string, so nobody collects."""
     await crashed(till, monkeypatch, seam, label)
-    [begun] = await till.payouts.store.begun(await till.node.identity(), datetime.max.replace(tzinfo=UTC))
+    [pending] = await till.payouts.store.pending(await till.node.identity(), datetime.max.replace(tzinfo=UTC))
 
     async with till.spending():
         await asyncio.sleep(0.1)
         assert await till.offered() == 1000, "it was young"
         till.late = timedelta(seconds=31)
         async with asyncio.timeout(10):
-            while await till.payouts.store.get_by_id(begun.id):
+            while await till.payouts.store.get_by_id(pending.id):
                 await asyncio.sleep(0.01)
 
     assert await till.offered() == 0
@@ -232,7 +232,7 @@ async def test_a_step_of_the_sweep_that_hangs_holds_up_no_other_one(till, monkey
         await asyncio.Event().wait()
 
     monkeypatch.setattr(till.payouts.store, "failed", hang)
-    monkeypatch.setattr(till.payouts.store, "begun", hang)
+    monkeypatch.setattr(till.payouts.store, "pending", hang)
 
     async with till.spending():
         await till.until(over, active=False)

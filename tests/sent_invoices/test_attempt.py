@@ -157,7 +157,7 @@ def test_a_strangers_description_has_nothing_that_a_database_refuses():
 
 @pytest.mark.parametrize("failure", [NotPaid("not in time"), NodeFailed("it could not")], ids=repr)
 def test_a_failure_is_told_again_as_it_was(failure):
-    sending = SendAttempt.begun(
+    sending = SendAttempt.reserved(
         DAKK.creator, ordered(), attempt=1, node_id=US, node_label="", timeout=20, created_at=NOW
     )
 

@@ -393,7 +393,7 @@ async def test_one_that_cannot_be_known_keeps_no_other_waiting(till: Parts, pair
     ours = await sendings.latest("dakk", "x")
     assert ours
     lost = replace(ours, label="lost", node_id=NODE_ID, node_label="~" * 21, created_at=NOON)
-    assert await sendings.begin(lost)
+    assert await sendings.reserve(lost)
     await till.collecting.stop()
     with pytest.raises(Unavailable):
         await sending
@@ -408,8 +408,8 @@ async def test_one_that_cannot_be_known_keeps_no_other_waiting(till: Parts, pair
 
 # Where a Till can die: the owner of a method, the method, and whether it is before or after its work.
 POINTS = {
-    "before it is written down": ("attempts", "begin", True),
-    "before the node is asked": ("attempts", "begin", False),
+    "before it is written down": ("attempts", "reserve", True),
+    "before the node is asked": ("attempts", "reserve", False),
     "after the node has answered": ("sent_node", "send", False),
     "before the invoice is in the store": ("attempts", "add", True),
     "before it is settled": ("store", "settle", True),

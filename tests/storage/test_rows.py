@@ -110,8 +110,8 @@ async def test_an_unreadable_invoice_request_is_skipped(till):
             absolute_expiry=None,
             label=f"order-{number}",
         )
-        invreq = Invreq.intended(CASHIER, order, NODE_ID, b"secret", NOON - timedelta(seconds=number))
-        await payouts.intend(invreq, NO_LIMITS)
+        invreq = Invreq.reserved(CASHIER, order, NODE_ID, b"secret", NOON - timedelta(seconds=number))
+        await payouts.reserve(invreq, NO_LIMITS)
         facts = NodeInvreq(NODE_ID, f"{number:064x}", "lnr1", invreq.id, active=True, used=False)
         complete = await payouts.complete(invreq.id, facts)
         assert complete
@@ -125,7 +125,7 @@ async def test_an_unreadable_invoice_request_is_skipped(till):
         with pytest.raises(Internal):
             await payouts.get(bad[0].invreq_id)
         with pytest.raises(Internal):
-            await payouts.intend(bad[0], NO_LIMITS)
+            await payouts.reserve(bad[0], NO_LIMITS)
 
     assert {line["id"] for line in rows_logged(events)} == {invreq.id for invreq in bad}
     assert len(rows_logged(events)) == len(bad)
@@ -144,8 +144,8 @@ async def test_an_unreadable_attempt_keeps_no_other_from_being_looked_at(till, c
             metadata=None,
             key_type=None,
         )
-        await sendings.begin(
-            SendAttempt.begun(
+        await sendings.reserve(
+            SendAttempt.reserved(
                 CASHIER,
                 order,
                 attempt=1,
@@ -159,7 +159,7 @@ async def test_an_unreadable_attempt_keeps_no_other_from_being_looked_at(till, c
 
     with capture_logs() as events:
         for _ in range(2):
-            assert [each.label for each in await sendings.under_way(NODE_ID)] == ["good"]
+            assert [each.label for each in await sendings.pending(NODE_ID)] == ["good"]
         with pytest.raises(Internal):
             await sendings.latest("cashier", "bad")
 

@@ -27,7 +27,7 @@ POINTS = {
 }
 # The same of sending invoices.
 SENDING = {
-    "before an attempt is written down": (AttemptStore, "begin", True),
+    "before an attempt is written down": (AttemptStore, "reserve", True),
     "before the node is told to send": (SentInvoiceNode, "send", True),
     "when an invoice was sent and paid": (SentInvoiceNode, "send", False),
     "before what was sent is in the store": (AttemptStore, "add", True),

@@ -122,7 +122,7 @@ class Store(Executor):
             return totals
         asked_at = time.monotonic()
         sql = self._sql
-        rows = await self.read(sql.tallies() if username is None else sql.tallies_of_user(username=username))
+        rows = await self.read(sql.totals() if username is None else sql.totals_of_user(username=username))
         totals = Totals.sum(Totals(*row) for row in rows)
         self._totals.keep(name, totals, asked_at)
         return totals
@@ -136,8 +136,8 @@ class Store(Executor):
         """The totals as they are kept, and as they are if all invoices are counted now."""
         kept: dict[Creator, Totals] = {}
         counted: dict[Creator, Totals] = {}
-        for username, key_id, *figures, is_counted in await self.read(self._sql.audit()):
-            (counted if is_counted else kept)[Creator(username, key_id)] = Totals(*map(int, figures))
+        for username, key_id, *totals, is_counted in await self.read(self._sql.audit()):
+            (counted if is_counted else kept)[Creator(username, key_id)] = Totals(*map(int, totals))
         return kept, counted
 
     async def recount(self) -> None:

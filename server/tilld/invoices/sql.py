@@ -9,7 +9,7 @@ from tilld.invoices.invoice import Invoice, Payment
 from tilld.invoices.totals import MAX_VOLUME_MSAT
 from tilld.storage.rows import Rows
 from tilld.storage.statements import Statement, compiled, param, param_list, params, whole_rows
-from tilld.storage.tables import InvoiceTable, NodeTable, PayoutTable, TallyTable, TillTable
+from tilld.storage.tables import InvoiceTable, PayoutTable, TotalsTable
 
 
 class InvoiceSQL:
@@ -17,7 +17,7 @@ class InvoiceSQL:
 
     def __init__(self, database: peewee.Database) -> None:
         self._database = database
-        with database.bind_ctx([InvoiceTable, NodeTable, PayoutTable, TallyTable, TillTable]):
+        with database.bind_ctx([InvoiceTable, PayoutTable, TotalsTable]):
             invoices = InvoiceTable.select()
             self.by_invoice_id = compiled(invoices.where(InvoiceTable.invoice_id == param("invoice_id")))
             self.by_id = compiled(invoices.where(InvoiceTable.id == param("id")))
@@ -34,22 +34,22 @@ class InvoiceSQL:
             self.overdue = compiled(overdue.limit(param("limit")))
             after_id = invoices.where(InvoiceTable.id > param("id")).order_by(InvoiceTable.id)
             self.after_id = compiled(after_id.limit(param("limit")))
-            figures = (
-                TallyTable.invoices,
-                TallyTable.open_invoices,
-                TallyTable.volume_msat,
-                TallyTable.volume_out_msat,
+            totals = (
+                TotalsTable.invoices,
+                TotalsTable.open_invoices,
+                TotalsTable.volume_msat,
+                TotalsTable.volume_out_msat,
             )
-            self.tallies = compiled(TallyTable.select(*figures))
-            of_user = TallyTable.username == param("username")
-            self.tallies_of_user = compiled(TallyTable.select(*figures).where(of_user))
-            tally = of_user & (TallyTable.key_id == param("key_id"))
-            self.open_invoices = compiled(TallyTable.select(TallyTable.open_invoices).where(tally))
-            self.add_to_tally = compiled(_add_to_tally(database))
-            kept = TallyTable.select(TallyTable.username, TallyTable.key_id, *figures, peewee.SQL("0"))
+            self.totals = compiled(TotalsTable.select(*totals))
+            of_user = TotalsTable.username == param("username")
+            self.totals_of_user = compiled(TotalsTable.select(*totals).where(of_user))
+            of_key = of_user & (TotalsTable.key_id == param("key_id"))
+            self.open_invoices = compiled(TotalsTable.select(TotalsTable.open_invoices).where(of_key))
+            self.add_to_totals = compiled(_add_to_totals(database))
+            kept = TotalsTable.select(TotalsTable.username, TotalsTable.key_id, *totals, peewee.SQL("0"))
             self.audit = compiled(kept.union_all(_counted(peewee.SQL("1"))))
-            self.forget_tallies = compiled(TallyTable.delete())
-            self.recount = compiled(TallyTable.insert_from(_counted(), TallyTable._meta.sorted_fields))
+            self.forget_totals = compiled(TotalsTable.delete())
+            self.recount = compiled(TotalsTable.insert_from(_counted(), TotalsTable._meta.sorted_fields))
         self.add_invoices = cache(self._add_invoices)
         self.pay = cache(self._pay)
         self.expire = cache(self._expire)
@@ -94,27 +94,27 @@ def _seen(count: int, *columns: str) -> peewee.CTE:
     return peewee.CTE("seen", peewee.ValuesList(rows), columns=columns)
 
 
-def _add_to_tally(database: peewee.Database) -> peewee.Query:
+def _add_to_totals(database: peewee.Database) -> peewee.Query:
     # Stops at the largest number that there is, instead of becoming a float or an error.
     least = peewee.fn.MIN if isinstance(database, peewee.SqliteDatabase) else peewee.fn.LEAST
     more = {
         field: getattr(peewee.EXCLUDED, field.name)
-        for field in (TallyTable.invoices, TallyTable.open_invoices)
+        for field in (TotalsTable.invoices, TotalsTable.open_invoices)
     }
     volumes = {
         field: getattr(peewee.EXCLUDED, field.name)
-        for field in (TallyTable.volume_msat, TallyTable.volume_out_msat)
+        for field in (TotalsTable.volume_msat, TotalsTable.volume_out_msat)
     }
     most = peewee.SQL(str(MAX_VOLUME_MSAT))
-    return TallyTable.insert(params(TallyTable)).on_conflict(
-        conflict_target=[TallyTable.username, TallyTable.key_id],
+    return TotalsTable.insert(params(TotalsTable)).on_conflict(
+        conflict_target=[TotalsTable.username, TotalsTable.key_id],
         update={field: field + added for field, added in more.items()}
         | {field: least(field, most - added) + added for field, added in volumes.items()},
     )
 
 
 def _counted(*more: peewee.SQL) -> peewee.Query:
-    """The tallies, as they are if all invoices and payouts are counted now."""
+    """The totals, as they are if all invoices and payouts are counted now."""
     is_open = InvoiceTable.paid_at.is_null() & ~InvoiceTable.expired
     nothing = peewee.SQL("0")
     of_invoices = InvoiceTable.select(
@@ -134,8 +134,8 @@ def _counted(*more: peewee.SQL) -> peewee.Query:
         peewee.fn.SUM(PayoutTable.amount_sent_msat),
     ).group_by(PayoutTable.username, PayoutTable.key_id)
     both = of_invoices.union_all(of_payouts).alias("both_ways")
-    figures = (getattr(both.c, field.name) for field in TallyTable._meta.sorted_fields[2:])
-    counted = peewee.Select([both], [both.c.username, both.c.key_id, *map(peewee.fn.SUM, figures), *more])
+    totals = (getattr(both.c, field.name) for field in TotalsTable._meta.sorted_fields[2:])
+    counted = peewee.Select([both], [both.c.username, both.c.key_id, *map(peewee.fn.SUM, totals), *more])
     return counted.group_by(both.c.username, both.c.key_id)
 
 

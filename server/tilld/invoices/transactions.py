@@ -52,7 +52,7 @@ class InvoiceTransactions(Transactions):
             if not isinstance(self._database, peewee.SqliteDatabase):
                 # Who added an invoice before is seen by the next statements, others wait.
                 self.execute(Bound("LOCK TABLE tallies IN EXCLUSIVE MODE"))
-            self.execute(self.sql.forget_tallies())
+            self.execute(self.sql.forget_totals())
             self.execute(self.sql.recount())
 
     def settle(self, node_id: str, seen: Sequence[InvoiceUpdate], updated_index: int | None) -> list[Invoice]:
@@ -93,11 +93,11 @@ class InvoiceTransactions(Transactions):
         follow = self._cursors.follow(node_id=node_id, subsystem=subsystem, updated_index=updated_index)
         self.execute(follow)
 
-    def add_to_totals(self, figures: Callable[[Invoice], Totals], invoices: Iterable[Invoice]) -> None:
+    def add_to_totals(self, added: Callable[[Invoice], Totals], invoices: Iterable[Invoice]) -> None:
         """Count what was done with invoices, in the transaction that does it."""
         of_creators: defaultdict[Creator, list[Totals]] = defaultdict(list)
         for invoice in invoices:
-            of_creators[invoice.creator].append(figures(invoice))
+            of_creators[invoice.creator].append(added(invoice))
         # In an order: two transactions that each wait for the other's row would never end.
         for creator, totals in sorted(of_creators.items()):
-            self.execute(self.sql.add_to_tally(**creator._asdict(), **Totals.sum(totals)._asdict()))
+            self.execute(self.sql.add_to_totals(**creator._asdict(), **Totals.sum(totals)._asdict()))

@@ -19,7 +19,7 @@ from tilld.runtime.retry import retry_forever
 log = structlog.get_logger()
 
 # Whoever began it has had its answer by now, or never will.
-BEGUN_FOR = timedelta(seconds=30)
+PENDING_FOR = timedelta(seconds=30)
 
 
 class PaymentFollower:
@@ -36,7 +36,7 @@ class PaymentFollower:
         self._store = payouts.store
         self._clock = clock
         self._intervals = intervals
-        self._told = False
+        self._has_warned = False
         self.updates = IndexFollower(
             node, "sendpays", payouts.store.updated_index, payouts.node.updates, self._settle, intervals
         )
@@ -48,7 +48,7 @@ class PaymentFollower:
             for name, step in {
                 "ending expired invoice requests of": self._end_expired,
                 "ending failed invoice requests of": self._end_failed,
-                "forgetting begun invoice requests of": self._forget_begun,
+                "forgetting pending invoice requests of": self._forget_pending,
             }.items():
                 tasks.create_task(
                     retry_forever(name, partial(self._repeat, step), self._intervals.sweep_retry)
@@ -84,13 +84,13 @@ class PaymentFollower:
     async def _end_expired(self, node_id: str) -> None:
         expired = await self._store.expired(node_id, self._clock())
         if expired and not self._payouts.may_disable:
-            if not self._told:
+            if not self._has_warned:
                 log.warning(
                     "expired invoice requests can still be collected: the node disables none by itself, "
                     "and TILLD_ALLOW_INVREQ_DISABLE is false",
                     count=len(expired),
                 )
-            self._told = True
+            self._has_warned = True
             return
         for invreq in expired:
             await self._end(invreq, "expired")
@@ -101,10 +101,10 @@ class PaymentFollower:
         for invreq in await self._store.failed(node_id, self._clock() - STILL_TRYING):
             await self._end(invreq, "a payment of it has failed")
 
-    async def _forget_begun(self, node_id: str) -> None:
+    async def _forget_pending(self, node_id: str) -> None:
         # No listing of the node's: that stops lightningd for seconds where there are thousands. If the node
         # has made a request for this row, nobody knows its string, so nobody can collect it.
-        for invreq in await self._store.begun(node_id, self._clock() - BEGUN_FOR):
+        for invreq in await self._store.pending(node_id, self._clock() - PENDING_FOR):
             await self._store.forget(invreq)
 
     async def _end(self, invreq: Invreq, why: str) -> None:

@@ -175,7 +175,7 @@ class Invreq:
     failed_at: datetime | None = None
 
     @classmethod
-    def intended(
+    def reserved(
         cls, creator: Creator, order: InvreqTerms, node_id: str, secret: bytes, now: datetime
     ) -> Self:
         """A new one, for a node that has not heard of it. The same label of a user has the same id."""

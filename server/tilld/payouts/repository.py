@@ -51,12 +51,12 @@ class PayoutStore:
             beyond = place_of(rows[-1])
         return page
 
-    async def intend(self, invreq: Invreq, limits: PayoutLimits) -> Invreq:
+    async def reserve(self, invreq: Invreq, limits: PayoutLimits) -> Invreq:
         """Write down what is to be made, and count it, unless it is there; returns what is there.
 
         Raises TooMany where its key has offered too much that day.
         """
-        return await self._store.write(lambda _: self._do.intend(invreq, limits))
+        return await self._store.write(lambda _: self._do.reserve(invreq, limits))
 
     async def complete(self, internal_id: str, made: NodeInvreq) -> Invreq | None:
         """Write down what the node has made, unless it is known already; returns what is there."""
@@ -83,10 +83,11 @@ class PayoutStore:
         """How far a node's payments were followed; 0 for a node that never was."""
         return await self._nodes.updated_index(node_id, "sendpays")
 
-    async def begun(self, node_id: str, before: datetime) -> list[Invreq]:
-        """Those that were begun before then, and that the node is not known to have; at most 1000."""
-        begun = self._sql.begun(node_id=node_id, before=unix_seconds(before), limit=self._store.page_size)
-        return await self._list(begun)
+    async def pending(self, node_id: str, before: datetime) -> list[Invreq]:
+        """Those that were reserved before then, and that the node is not known to have; at most 1000."""
+        limit = self._store.page_size
+        pending = self._sql.pending(node_id=node_id, before=unix_seconds(before), limit=limit)
+        return await self._list(pending)
 
     async def expired(self, node_id: str, now: datetime) -> list[Invreq]:
         """Active ones whose time is over; at most 1000."""
@@ -117,14 +118,14 @@ class PayoutTransactions(InvoiceTransactions):
         super().__init__(database)
         self.payout_sql = PayoutSQL(database)
 
-    def intend(self, invreq: Invreq, limits: PayoutLimits) -> Invreq:
+    def reserve(self, invreq: Invreq, limits: PayoutLimits) -> Invreq:
         """Insert one and count it, or find the one that is there. Raises TooMany."""
         sql, day_msat = self.payout_sql, limits.day_msat
         with self._database.atomic():
-            if not self.rows(sql.intend(values=INVREQS.row(invreq))):
+            if not self.rows(sql.reserve(values=INVREQS.row(invreq))):
                 return INVREQS.one(self.rows(sql.by_id(id=invreq.id))[0])
             left = (MAX_VOLUME_MSAT if day_msat is None else day_msat) - invreq.amount_msat
-            if not self.rows(sql.reserve(**_offer(invreq), left=left)):
+            if not self.rows(sql.add_to_budget(**_offer(invreq), left=left)):
                 raise TooMany(
                     f"the key may offer {day_msat} msat a day (UTC), and too little of it is left for this: "
                     "try again tomorrow, or disable what is not needed",
@@ -180,7 +181,7 @@ class PayoutTransactions(InvoiceTransactions):
                 out[invreq.creator] = out.get(invreq.creator, 0) + part.amount_sent_msat
             for creator, msat in sorted(out.items()):
                 totals = Totals(volume_out_msat=min(msat, MAX_VOLUME_MSAT))
-                self.execute(self.sql.add_to_tally(**creator._asdict(), **totals._asdict()))
+                self.execute(self.sql.add_to_totals(**creator._asdict(), **totals._asdict()))
         return payouts
 
     def _settle(self, invreq: Invreq, part: PaymentPart) -> bool:

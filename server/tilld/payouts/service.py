@@ -69,8 +69,8 @@ class Payouts:
         if reason := (await self._node.abilities()).no_payouts:
             raise Unavailable(reason)
         node_id = await self._node.identity()
-        wanted = Invreq.intended(caller.creator, order, node_id, self._secret, self._clock())
-        invreq = await self.store.intend(wanted, self._payout_limits)
+        wanted = Invreq.reserved(caller.creator, order, node_id, self._secret, self._clock())
+        invreq = await self.store.reserve(wanted, self._payout_limits)
         if invreq.answering(order).invreq_id:
             return invreq
         return await self._make(invreq)
@@ -150,7 +150,7 @@ class Payouts:
         return ended
 
     async def _complete(self, invreq: Invreq, made: NodeInvreq) -> Invreq:
-        """Write down what the node has made for a begun one; of two that were made, one counts.
+        """Write down what the node has made for a pending one; of two that were made, one counts.
 
         Raises Unavailable where it was given up meanwhile.
         """
@@ -178,7 +178,7 @@ class Payouts:
             log.warning("an invoice request that nobody knows was left at the node", label=made.label)
 
     async def _make(self, invreq: Invreq) -> Invreq:
-        """Have the node make one that was begun.
+        """Have the node make one that is reserved.
 
         An earlier try may have come that far too. Nobody was told of what it made, and to look for it would
         take a listing of all that the node ever made. So another one is made.

@@ -34,20 +34,22 @@ class PayoutSQL:
         self.newest = compiled(of_user.order_by(*newest).limit(limit))
         self.older = compiled(of_user.where(beyond).order_by(*newest).limit(limit))
         of_node = InvreqTable.node_id == param("node_id")
-        begun = rows.where(InvreqTable.invreq_id.is_null(), of_node, InvreqTable.created_at < param("before"))
-        self.begun = compiled(begun.order_by(InvreqTable.created_at).limit(limit))
+        pending = rows.where(
+            InvreqTable.invreq_id.is_null(), of_node, InvreqTable.created_at < param("before")
+        )
+        self.pending = compiled(pending.order_by(InvreqTable.created_at).limit(limit))
         active = rows.where(InvreqTable.active, of_node)
         self.expired = compiled(active.where(InvreqTable.absolute_expiry <= param("now")).limit(limit))
         failed = active.where(InvreqTable.single_use, InvreqTable.failed_at < param("before"))
         self.failed = compiled(failed.limit(limit))
         insert = InvreqTable.insert_many(whole_rows(InvreqTable))
-        self.intend = compiled(insert.on_conflict_ignore().returning(InvreqTable.id))
-        is_begun = has_id & InvreqTable.invreq_id.is_null()
+        self.reserve = compiled(insert.on_conflict_ignore().returning(InvreqTable.id))
+        is_pending = has_id & InvreqTable.invreq_id.is_null()
         made = InvreqTable.update(
             {name: param(name) for name in ("invreq_id", "node_id", "bolt12", "active", "used")}
         )
-        self.complete = compiled(made.where(is_begun))
-        self.forget = compiled(InvreqTable.delete().where(is_begun).returning(InvreqTable))
+        self.complete = compiled(made.where(is_pending))
+        self.forget = compiled(InvreqTable.delete().where(is_pending).returning(InvreqTable))
         ended = InvreqTable.update(active=False, used=param("used")).where(has_id, InvreqTable.active)
         self.end = compiled(ended.returning(InvreqTable))
         is_single = peewee.Case(None, [(InvreqTable.single_use, False)], InvreqTable.active)
@@ -61,13 +63,13 @@ class PayoutSQL:
         self.paid_for = compiled(
             PayoutTable.select(PayoutTable.payment_hash).where(PayoutTable.invreq == param("id")).limit(1)
         )
-        reserve = BudgetTable.insert(params(BudgetTable)).on_conflict(
+        add_to_budget = BudgetTable.insert(params(BudgetTable)).on_conflict(
             conflict_target=[BudgetTable.key_id, BudgetTable.day],
             update={BudgetTable.msat: BudgetTable.msat + peewee.EXCLUDED.msat},
             # What is left: the sum itself might be more than a number can be.
             where=BudgetTable.msat <= param("left"),
         )
-        self.reserve = compiled(reserve.returning(BudgetTable.msat))
+        self.add_to_budget = compiled(add_to_budget.returning(BudgetTable.msat))
         give_back = BudgetTable.update(msat=BudgetTable.msat - param("msat"))
         of_day = (BudgetTable.key_id == param("key_id")) & (BudgetTable.day == param("day"))
         self.give_back = compiled(give_back.where(of_day))

@@ -132,7 +132,7 @@ class SendAttempt:
     reason: str = ""
 
     @classmethod
-    def begun(
+    def reserved(
         cls,
         creator: Creator,
         order: SendTerms,

@@ -53,7 +53,7 @@ GRACE_SECONDS = 10.0
 AGAIN = "ask again with the same label to try once more"
 
 # Nobody ever sees it, and it is over at once.
-_FENCE = InvoiceTerms(amount_msat=None, description=None, expiry=1, metadata='{"type":""}', label=None)
+_PLACEHOLDER = InvoiceTerms(amount_msat=None, description=None, expiry=1, metadata='{"type":""}', label=None)
 
 
 class Unknown(Exception):
@@ -146,10 +146,10 @@ class SentInvoiceNode:
             raise Internal from None
         return True
 
-    async def use_up(self, label: str) -> bool:
+    async def claim_label(self, label: str) -> bool:
         """Take a label for good, so that nothing still on its way can use it; tells whether it was free."""
         try:
-            await self._node.invoice(label, _FENCE)
+            await self._node.invoice(label, _PLACEHOLDER)
         except MayExist:
             return False
         return True

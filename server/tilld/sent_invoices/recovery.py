@@ -34,7 +34,7 @@ class Recovery:
         intervals: Intervals = USUAL,
     ) -> None:
         self._store = store
-        self._sendings = attempts
+        self._attempts = attempts
         self._node = node
         self._hub = hub
         self._clock = clock
@@ -91,7 +91,7 @@ class Recovery:
             kept = await self._store.get(sending.node_label)
             if kept and kept.is_bolt12:
                 await self._settle(sending, InvoiceUpdate(kept.payment_hash, Status.EXPIRED, None))
-        await self._sendings.end(sending)
+        await self._attempts.end(sending)
         log.info(
             "sending an invoice has ended",
             invoice_id=sending.node_label,
@@ -102,7 +102,7 @@ class Recovery:
 
     async def _resolve(self, is_worked_on: Callable[[SendAttempt], bool]) -> None:
         while True:
-            for sending in await self._sendings.under_way(await self._node.identity()):
+            for sending in await self._attempts.pending(await self._node.identity()):
                 if not is_worked_on(sending):
                     await self.look(sending)
             await asyncio.sleep(self._intervals.recovery_seconds)
@@ -111,14 +111,14 @@ class Recovery:
         """See to it that the node never has any of it, even if the call is still on its way."""
         young = timedelta(seconds=self._intervals.young_seconds)
         is_young = self._clock() - young < sending.created_at
-        if is_young or not await self._node.use_up(sending.node_label):
+        if is_young or not await self._node.claim_label(sending.node_label):
             return sending
         return await self.end(sending.failed(not_sent()))
 
     async def _keep(self, sending: SendAttempt, found: Found) -> None:
         """Give an invoice that was sent its place in the store."""
         issued = found.invoice.issued
-        await self._sendings.add(
+        await self._attempts.add(
             Invoice.sent(
                 sending.node_label,
                 sending.creator,

@@ -26,11 +26,11 @@ class AttemptStore:
             )
             self._latest = compiled(of_label.order_by(AttemptTable.attempt.desc()).limit(1))
             is_sending = AttemptTable.state == peewee.SQL("'sending'")
-            under_way = attempts.where(is_sending, AttemptTable.node_id == param("node_id"))
-            oldest = under_way.order_by(AttemptTable.created_at).limit(param("limit"))
-            self._under_way = compiled(oldest)
+            pending = attempts.where(is_sending, AttemptTable.node_id == param("node_id"))
+            oldest = pending.order_by(AttemptTable.created_at).limit(param("limit"))
+            self._pending = compiled(oldest)
             new = AttemptTable.insert_many(whole_rows(AttemptTable))
-            self._begin = compiled(new.on_conflict_ignore().returning(AttemptTable.node_label))
+            self._reserve = compiled(new.on_conflict_ignore().returning(AttemptTable.node_label))
             outcome = AttemptTable.update({name: param(name) for name in ("state", "code", "reason")})
             has_node_label = AttemptTable.node_label == param("node_label")
             self._end = compiled(outcome.where(has_node_label, is_sending))
@@ -53,19 +53,18 @@ class AttemptStore:
         """Whether a label of a user is that of an invoice that was sent."""
         return await self.latest(username, label) is not None
 
-    async def under_way(self, node_id: str) -> list[SendAttempt]:
+    async def pending(self, node_id: str) -> list[SendAttempt]:
         """Attempts of a node whose outcome is not known, the oldest first; at most 1000."""
-        return ATTEMPTS.all(
-            await self._store.read(self._under_way(node_id=node_id, limit=self._store.page_size))
-        )
+        pending = self._pending(node_id=node_id, limit=self._store.page_size)
+        return ATTEMPTS.all(await self._store.read(pending))
 
-    async def begin(self, sending: SendAttempt) -> bool:
+    async def reserve(self, sending: SendAttempt) -> bool:
         """Write down that an attempt will be made; tells whether it is ours to make.
 
-        It is not where another process has begun the same one.
+        It is not where another process has reserved the same one.
         """
         # Done twice after a lost connection, it is not ours: then it is looked up at the node, as any other.
-        return bool(await self._store.write(lambda do: do.rows(self._begin(values=ATTEMPTS.row(sending)))))
+        return bool(await self._store.write(lambda do: do.rows(self._reserve(values=ATTEMPTS.row(sending)))))
 
     async def end(self, sending: SendAttempt) -> None:
         """Write down the outcome of an attempt, unless that is there already."""

@@ -77,7 +77,7 @@ class SentInvoices:
         intervals: Intervals = USUAL,
     ) -> None:
         self._store = store
-        self._sendings = attempts
+        self._attempts = attempts
         self._node = node
         self._outcomes = Recovery(store, attempts, node, hub, clock, intervals)
         self._hub = hub
@@ -156,7 +156,7 @@ class SentInvoices:
         return work
 
     async def _work(self, key: Key, caller: Caller, order: SendTerms, until: float) -> Sent:
-        sending = await self._sendings.latest(caller.username, order.label)
+        sending = await self._attempts.latest(caller.username, order.label)
         if sending:
             _check_repeats(caller, order, sending)
         invoice = await self._store.get_by_label(caller.username, order.label)
@@ -186,7 +186,7 @@ class SentInvoices:
         node_id = await self._node.identity()
         (await self._node.read(order.invreq)).check(order, node_id, self._clock())
         node_label = order.node_label(caller.username, self._store.secret, number)
-        sending = SendAttempt.begun(
+        sending = SendAttempt.reserved(
             caller.creator,
             order,
             attempt=number,
@@ -201,9 +201,9 @@ class SentInvoices:
             await self._wait_for_turn(key, caller, until - LEAST_SECONDS)
             seconds = attempt_seconds(tried, until - time.monotonic(), self._first_attempt_seconds)
             sending = replace(sending, timeout=seconds, created_at=self._clock())
-            if not await self._sendings.begin(sending):
+            if not await self._attempts.reserve(sending):
                 # Another process on this store was first.
-                return await self._sendings.latest(caller.username, order.label) or sending
+                return await self._attempts.latest(caller.username, order.label) or sending
             log.info(
                 "sending an invoice",
                 invoice_id=node_label,
@@ -258,7 +258,7 @@ class SentInvoices:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(min(left, LOOK_SECONDS)):
                         await changes.next()
-        return await self._sendings.latest(sending.username, sending.label) or looked
+        return await self._attempts.latest(sending.username, sending.label) or looked
 
     async def _sent(self, sending: SendAttempt) -> Sent:
         """A paid invoice, with the proof of payment that only the node keeps."""

@@ -62,7 +62,7 @@ class KeyTable(Model):
         table_name = "keys"
 
 
-class TallyTable(Model):
+class TotalsTable(Model):
     """A row for each key that did anything: its totals, kept in the transactions that change them."""
 
     username = CharField()
