@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from enum import Enum
+from enum import StrEnum
 from types import NoneType
 from typing import Any, Generic, NamedTuple, TypeVar, get_args, get_type_hints
 
@@ -25,8 +25,8 @@ class Conversion(NamedTuple):
 class Mapper(Generic[Record]):
     """Maps records to whole rows, which have all columns of a table in its order.
 
-    A field without a column is a named tuple, for whose fields there are columns: all have values, or none.
-    Else it comes last, and keeps its default. `conversions` are for types that are not known here.
+    A field without a column is a named tuple for whose fields there are columns: all have values, or none.
+    Any other comes last, and keeps its default. `conversions` are for types that are not known here.
     """
 
     def __init__(self, table: type[Model], record: type[Record], **conversions: Conversion) -> None:
@@ -36,7 +36,7 @@ class Mapper(Generic[Record]):
         self._written: dict[str, str] = {}
         read = ", ".join(filter(None, map(self._field, *zip(*get_type_hints(record).items(), strict=True))))
         written = ", ".join(self._written[name] for name in self._nullable)
-        # Written as code, as dataclasses are: to go through the fields would take twice as long.
+        # Written as code, as dataclasses are: by hand, an open invoice was read in 1.4 us instead of 1.0.
         self.record: Callable[[Row], Record] = self._compiled(f"lambda row: Record({read})")
         self.row: Callable[[Record], Row] = self._compiled(f"lambda record: ({written})")
 
@@ -73,7 +73,7 @@ class Mapper(Generic[Record]):
             conversion = Conversion(unix_seconds, stored_time)
         elif kind is bool:
             conversion = Conversion(read=bool)
-        elif issubclass(kind, Enum):
+        elif issubclass(kind, StrEnum):
             conversion = Conversion(str, kind)
         elif kind is str and self._nullable[name] and kind is hint:
             # An empty text is stored as no text.
