@@ -58,8 +58,8 @@ class Intervals(NamedTuple):
     request_seconds: float = 12.0
     # How long a call may take with that: longer than two calls of the node, shorter than Envoy waits.
     call_seconds: float = 22.0
-    # Clients may ping every 10 s, which the network may deliver closer together, also between calls.
-    ping_seconds: float = 5.0
+    # How often callers may ping. Envoy does every 2 s, which the network may deliver closer together.
+    ping_seconds: float = 1.0
     # How many invoice requests a page of REST has. Envoy lets 1 MiB pass; each may have some kilobytes.
     invreq_page: int = 100
 

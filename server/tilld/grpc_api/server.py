@@ -58,8 +58,7 @@ OPTIONS = (
     # Dead peers are noticed within a minute and a half.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
-    # Envoy pings every 2 s, which the network may deliver closer together, also between calls.
-    ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+    # Callers may ping, also between calls.
     ("grpc.keepalive_permit_without_calls", 1),
 )
 
