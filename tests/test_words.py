@@ -1,0 +1,40 @@
+"""The words of the documents: plain English, in sentences that nobody reads twice."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# What is generated has the words of the programs.
+GENERATED = {"commands.md", "configuration.md"}
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md"] + [
+    page for page in sorted(ROOT.glob("docs/**/*.md")) if page.name not in GENERATED
+]
+MOST_WORDS = 25
+NOT_PROSE = re.compile(r"^```.*?^```|<!--.*?-->", re.MULTILINE | re.DOTALL)
+NOT_WORDS = re.compile(r"`[^`]*`|\]\([^)]*\)|\([^()]*\)|\d[\d,.]*\d|\d")
+ENDS = re.compile(r"[.:;?!][*\"]*(?=\s|$)|\||\n")
+# Write: immediately, concurrently; until cancelled; omits; expired; reports, logs, notifies; continues.
+PHRASES = re.compile(
+    r"\b(?:at once|for ever|leaves? (?:it |one |them )?(?:away|out)|its time is over"
+    r"|tells? (?:of|that|when|which|how)|(?:is|are|was|were|be) told|told of|goes on|go on|h[eo]ld against"
+    r"|bad weather|made anew|once more|as long as it lasts|is no whole)\b",
+    re.IGNORECASE,
+)
+
+
+def prose(page):
+    return NOT_PROSE.sub("", page.read_text())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_sentences_are_short(page):
+    sentences = ENDS.split(NOT_WORDS.sub(" X ", prose(page)))
+
+    assert [each for each in sentences if len(re.findall(r"\w[\w'-]*", each)) > MOST_WORDS] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_words_are_plain(page):
+    assert PHRASES.findall(prose(page)) == []
