@@ -3,7 +3,7 @@
 import asyncio
 import math
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any, NoReturn
@@ -20,6 +20,7 @@ from tilld.auth.access import Access, caller
 from tilld.auth.caller import Caller
 from tilld.config import USUAL, Intervals
 from tilld.grpc_api import Context
+from tilld.grpc_api.registrar import Handler
 from tilld.runtime.observer import NOBODY, Observer
 
 log = structlog.get_logger()
@@ -52,38 +53,36 @@ REST = "/till.rest.v1."
 OURS = ("/till.v1.", REST)
 MALFORMED = "x-till-malformed"
 
-# grpc's stubs know the handlers of its synchronous server only.
-Handler = Any
+
+def reason_of(error: type[errors.TillError]) -> str:
+    """Return the reason in the ErrorInfo of an error: its name in upper case."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", error.__name__).upper()
 
 
 class Dispatcher(grpc.GenericRpcHandler):
     """Lets in who may call, and turns every exception into a status that tells nothing of the inside.
 
-    It stands where generated code wants a server, and takes its handlers. To grpc it is one handler of all
-    methods: for each that is registered by itself, grpc's loop does more on every call of any of them.
-    Requests are read and decoded here as well: grpc would wait for one for ever, before it asked for a key,
-    and answer a bad one with a text of its own. So to grpc each call is a stream of requests.
+    To grpc it is one handler of all methods: for each that is registered by itself, grpc's loop does more on
+    every call of any of them. Requests are read and decoded here as well: grpc would wait for a message,
+    without a limit, before it asked for a key, and answer a bad one with a text of its own. So to grpc each
+    call is a stream of requests.
     """
 
-    def __init__(self, access: Access, observer: Observer = NOBODY, intervals: Intervals = USUAL) -> None:
-        self._access = access
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        access: Access,
+        observer: Observer = NOBODY,
+        intervals: Intervals = USUAL,
+    ) -> None:
         self._observer = observer
-        self._intervals = intervals
-        self._handlers: dict[str, Handler] = {}
+        self._handlers = {
+            method: _guard(method, handler, access, observer, intervals)
+            if method.startswith(OURS)
+            else _open(method, handler, intervals.request_seconds)
+            for method, handler in handlers.items()
+        }
         self._unknown: Handler = grpc.stream_unary_rpc_method_handler(self._no_such_method)
-
-    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
-        """Take a service; the methods of ours are guarded."""
-        for name, handler in handlers.items():
-            method = f"/{service}/{name}"
-            self._handlers[method] = (
-                _guard(method, handler, self._access, self._observer, self._intervals)
-                if method.startswith(OURS)
-                else _open(method, handler, self._intervals.request_seconds)
-            )
-
-    def add_generic_rpc_handlers(self, handlers: Iterable[Handler]) -> None:
-        """Take nothing: they are the same once more."""
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
         """Find the handler of a method."""
@@ -198,9 +197,7 @@ async def _refuse(method: str, reason: Exception, context: Context) -> NoReturn:
         reason = errors.Internal()
     log.debug("call refused", method=method, code=reason.code, message=reason.message)
     status = STATUS[reason.code]
-    info = ErrorInfo(
-        reason=_upper_snake(type(reason).__name__), domain="till", metadata={"code": reason.code}
-    )
+    info = ErrorInfo(reason=reason_of(type(reason)), domain="till", metadata={"code": reason.code})
     rich = Status(code=status.value[0], message=reason.message)
     rich.details.add().Pack(info)
     trailers: list[tuple[str, str | bytes]] = [("x-error-code", reason.code)]
@@ -216,7 +213,3 @@ def _duration(seconds: float) -> Duration:
     duration = Duration()
     duration.FromTimedelta(timedelta(seconds=seconds))
     return duration
-
-
-def _upper_snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper()

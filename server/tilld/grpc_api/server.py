@@ -25,6 +25,7 @@ from tilld.errors import OperatorError
 from tilld.grpc_api import reflection
 from tilld.grpc_api.dispatcher import Dispatcher
 from tilld.grpc_api.health import HealthServicer
+from tilld.grpc_api.registrar import Registrar
 from tilld.runtime import open_files
 from tilld.runtime.certificates import CertificateFiles
 from tilld.runtime.observer import NOBODY, Observer
@@ -84,16 +85,16 @@ def create(
     pings = ("grpc.http2.min_ping_interval_without_data_ms", round(intervals.ping_seconds * 1000))
     server = grpc.aio.server(options=(*OPTIONS, connections, pings), maximum_concurrent_rpcs=MAX_CALLS)
     # For grpc's stubs only a server has the two methods that it has.
-    door: Any = Dispatcher(access, observer, intervals)
-    server.add_generic_rpc_handlers((door,))
-    invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(invoices, door)
-    rest_invoices.add_InvoiceServiceServicer_to_server(rest, door)
-    key_service_pb2_grpc.add_KeyServiceServicer_to_server(keys, door)
-    invreq_service_pb2_grpc.add_InvreqServiceServicer_to_server(invreqs, door)
-    rest_invreqs.add_InvreqServiceServicer_to_server(rest_invreq, door)
-    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, door)
+    registrar: Any = Registrar()
+    invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(invoices, registrar)
+    rest_invoices.add_InvoiceServiceServicer_to_server(rest, registrar)
+    key_service_pb2_grpc.add_KeyServiceServicer_to_server(keys, registrar)
+    invreq_service_pb2_grpc.add_InvreqServiceServicer_to_server(invreqs, registrar)
+    rest_invreqs.add_InvreqServiceServicer_to_server(rest_invreq, registrar)
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, registrar)
     # Not the REST services: a person who asks by reflection is to see each thing once.
-    reflection.add_to(door, [*TYPED, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name])
+    reflection.add_to(registrar, [*TYPED, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name])
+    server.add_generic_rpc_handlers((Dispatcher(registrar.handlers, access, observer, intervals),))
     return server
 
 
