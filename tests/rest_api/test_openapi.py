@@ -167,7 +167,7 @@ def test_other_limits_are_those_of_the_code():
 
 def test_every_error_stands_in_it_with_its_status_and_text():
     """Envoy knows the statuses; the first class of each code in the tree has the text."""
-    statuses = dict(re.findall(r'\b(E\d+) = \{"(\d+)"', (ROOT / "envoy.yaml").read_text()))
+    statuses = dict(re.findall(r'\b(E\d+) = \{"(\d+)"', (ROOT / "server/tilld/envoy/filter.lua").read_text()))
     texts = {each.code: each.default for each in errors.TillError.__subclasses__()}
     responses = [*DOCUMENT["components"]["responses"].values()]
     for _, _, operation in operations():

@@ -49,7 +49,9 @@ def configuration(
         reply["body"]["filename"] = str(resources.files("tilld.rest_api") / name)
     cors = host["typed_per_filter_config"]["envoy.filters.http.cors"]
     cors["allow_origin_string_match"] = [{"exact": origin} for origin in cors_origins]
-    transcoder = next(f["typed_config"] for f in http["http_filters"] if "transcoder" in f["name"])
+    filters = {each["name"].rpartition(".")[2]: each["typed_config"] for each in http["http_filters"]}
+    filters["lua"]["default_source_code"]["filename"] = str(resources.files("tilld.envoy") / "filter.lua")
+    transcoder = filters["grpc_json_transcoder"]
     del transcoder["proto_descriptor"]
     transcoder["proto_descriptor_bin"] = base64.b64encode(_descriptors().SerializeToString()).decode()
     [cluster] = config["static_resources"]["clusters"]

@@ -1,0 +1,230 @@
+-- What Envoy does to each request and response: headers that grpc core would fail on, and errors as documented.
+
+-- The documented errors: HTTP status, gRPC status and reason, and the text where tilld sent none.
+local ERRORS = {
+  E0 = {"500", 13, "INTERNAL", "internal error"},
+  E1 = {"400", 3, "INVALID_REQUEST", "invalid request"},
+  E2 = {"404", 5, "NOT_FOUND", "resource not found"},
+  E3 = {"401", 16, "UNAUTHENTICATED", "unauthenticated"},
+  E4 = {"403", 7, "PERMISSION_DENIED", "permission denied"},
+  E5 = {"409", 6, "CONFLICT", "conflict"},
+  E6 = {"413", 8, "TOO_LARGE", "request too large"},
+  E7 = {"429", 8, "TOO_MANY", "too many requests"},
+  E8 = {"503", 14, "UNAVAILABLE", "service unavailable; try again"},
+  E9 = {"504", 4, "TOOK_TOO_LONG", "it took too long; try again"},
+  E10 = {"405", 12, "NO_SUCH_METHOD", "method not allowed"},
+  E11 = {"409", 9, "NOT_ACTIVE", "the invoice request is not active"},
+  E12 = {"410", 11, "EXPIRED", "the invoice request has expired"},
+  E13 = {"502", 14, "UNREACHABLE", "the node that made the invoice request cannot be reached; try again later"},
+  E14 = {"422", 10, "REFUSED", "the node that made the invoice request refuses to pay"},
+  E15 = {"504", 4, "NOT_PAID", "the node that made the invoice request did not pay in time; try again"},
+}
+
+-- The error of an answer that is Envoy's or gRPC's own, by its HTTP status. Any other is E1 below 500, and E0.
+-- 408: the request was slow to arrive, and may be sent again, as after every E9.
+-- 431: its headers are too large. 499: gRPC's CANCELLED, of a server that has too many streams.
+local BY_HTTP = {
+  ["401"] = "E3", ["403"] = "E4", ["404"] = "E2", ["405"] = "E10", ["408"] = "E9", ["409"] = "E5", ["413"] = "E6",
+  ["429"] = "E7", ["431"] = "E6", ["499"] = "E8", ["503"] = "E8", ["504"] = "E9",
+}
+
+-- The same on a gRPC call, by its gRPC status: a bad request is INTERNAL to Envoy.
+local BY_GRPC = {["12"] = "E10", ["13"] = "E1", ["14"] = "E8"}
+
+-- No answer is to be kept, framed or guessed at; and none is a page, but one that says what it needs.
+local SECURITY = {
+  ["cache-control"] = "no-store",
+  ["content-security-policy"] = "default-src 'none'; frame-ancestors 'none'",
+  ["referrer-policy"] = "no-referrer",
+  ["x-content-type-options"] = "nosniff",
+}
+
+local function hide_grpc(headers)
+  for _, name in ipairs({"status", "message", "status-details-bin", "encoding", "accept-encoding"}) do
+    headers:remove("grpc-" .. name)
+  end
+  headers:remove("x-error-code")
+end
+
+local function decode(text)
+  return (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+local function quote(text)
+  return '"' .. text:gsub('[%c"\\]', function(char)
+    return char:find("%c") and ("\\u%04x"):format(char:byte()) or "\\" .. char
+  end) .. '"'
+end
+
+-- Of a parameter that comes twice the first one counts.
+local function parameters(query)
+  local found = {}
+  for name, value in query:gmatch("([^&=]+)=?([^&]*)") do
+    name = decode(name)
+    found[name] = found[name] or decode(value)
+  end
+  return found
+end
+
+-- No good value has more than letters and digits; what else it has makes it a bad one.
+local function passed(parameters, name)
+  local value = parameters[name]
+  return value and ("?" .. name .. "=" .. value:gsub("%W", "-")) or ""
+end
+
+-- Base64 whose length is no multiple of four ends with a digit that has no bits left over.
+local LAST_DIGIT = {[0] = "$", [2] = "[AQgw]$", [3] = "[AEIMQUYcgkosw048]$"}
+
+-- What grpc core would refuse in a header's value.
+local function malformed(name, value)
+  if name == "grpc-timeout" then return #value > 9 or not value:find("^%d+[HMSmun]$") end
+  if name == "grpc-encoding" then return not ({identity = 1, gzip = 1, deflate = 1})[value] end
+  if not name:find("%-bin$") then return false end
+  local digits = value:match("^([%w+/]*)=?=?$") -- core reads no lists
+  local last = digits and LAST_DIGIT[#digits % 4]
+  return not last or not digits:find(last)
+end
+
+-- Headers on which grpc core fails, and with it others: all callers share its connection to Envoy.
+local function misread(headers, is_grpc)
+  local names, bad = {}, nil
+  for name, value in pairs(headers) do
+    local is_known = name == "grpc-timeout" or is_grpc
+      and (name == "grpc-encoding" or name == "grpc-accept-encoding" or name:find("%-bin$"))
+    if is_known and malformed(name, value) then
+      bad = name
+      table.insert(names, name)
+    elseif not is_known and (name:find("^grpc%-") or name:find("%-bin$") or name:find("[^:%w_.%-]")) then
+      table.insert(names, name)
+    end
+  end
+  return names, bad
+end
+
+-- A field of a protobuf message, where all is short.
+local function field(number, text) return string.char(number * 8 + 2, #text) .. text end
+
+local function explain(response)
+  local headers = response:headers()
+  local code = BY_GRPC[headers:get("grpc-status")]
+  if not code or headers:get("x-error-code") then return end
+  local _, status, reason, message = unpack(ERRORS[code])
+  local info = field(1, reason) .. field(2, "till") .. field(3, field(1, "code") .. field(2, code))
+  local any = field(1, "type.googleapis.com/google.rpc.ErrorInfo") .. field(2, info)
+  headers:add("x-error-code", code)
+  headers:replace("grpc-status", tostring(status))
+  headers:replace("grpc-message", message)
+  headers:replace("grpc-status-details-bin", response:base64Escape(string.char(8, status) .. field(2, message) .. field(3, any)))
+end
+
+local function secure(response)
+  local headers = response:headers()
+  for name, value in pairs(SECURITY) do
+    if not headers:get(name) then headers:add(name, value) end
+  end
+  if response:streamInfo():downstreamSslConnection() then
+    headers:replace("strict-transport-security", "max-age=31536000")
+  end
+end
+
+-- Whether a request is a gRPC call, and whether it only says so: it is no POST to the path of a gRPC method.
+local function calls_grpc(headers)
+  local kind = (headers:get("content-type") or ""):gsub("^application/grpc%-web", "application/grpc"):gsub("^(application/grpc)%-text", "%1")
+  local is_kind = kind == "application/grpc" or kind:find("^application/grpc[+;]")
+  local is_method = headers:get(":method") == "POST" and headers:get(":path"):find("^/[^/?]+%.[^/?]+/[^/?]+")
+  return is_kind and is_method, is_kind and not is_method
+end
+
+function envoy_on_request(request)
+  local headers = request:headers()
+  if headers:get(":method") == "HEAD" then -- its answer must have no body
+    request:streamInfo():dynamicMetadata():set("till", "head", true)
+    -- A watch has no end: its headers are not worth a stream.
+    local reads = headers:get(":path"):find("^/lightning/") and not headers:get(":path"):find("/watch%f[?%z]")
+    if reads then headers:replace(":method", "GET") end
+  end
+  local is_grpc, is_mistaken = calls_grpc(headers)
+  if is_mistaken then return request:respond({[":status"] = "400"}, "") end
+  local names, bad = misread(headers, is_grpc)
+  for _, name in ipairs(names) do headers:remove(name) end
+  headers:remove("x-till-malformed")
+  if is_grpc then
+    headers:replace("te", "trailers") -- or grpc core resets the stream without a word
+    if bad then headers:add("x-till-malformed", bad) end
+    return
+  end
+  -- The transcoder would let parameters override what the path says: only those pass that are documented.
+  local path, query = headers:get(":path"):match("^([^?]*)%??(.*)$")
+  local asked = parameters(query)
+  -- An EventSource sends no headers of ours: its watch token comes in the URL, and so does a polyfill's last id.
+  if path:find("^/lightning/invoice/") then
+    local token = (asked.token or ""):match("^watch_[%w_.-]+$")
+    if token and not headers:get("authorization") then headers:add("authorization", "Bearer " .. token) end
+    local last = (asked.lastEventId or ""):match("^%d+$")
+    if last and not headers:get("last-event-id") then headers:add("last-event-id", last) end
+  end
+  -- No path has more than ASCII, and protobuf fails on what is not UTF-8.
+  if path:find("%%[89A-Fa-f]") or path:find("[\128-\255]") then path = "/" end
+  if headers:get(":method") == "GET" then
+    if path:find("^/lightning/invoice/[^/]+$") then path = path .. passed(asked, "watch_token") end
+    if path == "/lightning/invoicerequests" then path = path .. passed(asked, "after") end
+  end
+  headers:replace(":path", path)
+end
+
+function envoy_on_response(response)
+  local headers = response:headers()
+  local status = headers:get(":status")
+  if status == "200" then
+    local content_type = headers:get("content-type") or ""
+    if content_type:find("^application/grpc") then return explain(response) end
+    if content_type == "text/event-stream" then
+      -- Proxies between would gather or compress events: nginx obeys the second of these, most others the first.
+      headers:replace("cache-control", "no-cache, no-transform")
+      headers:replace("x-accel-buffering", "no")
+    end
+    secure(response)
+    hide_grpc(headers)
+    -- 204 tells an EventSource not to come back.
+    if headers:get("x-till-no-content") then
+      headers:remove("x-till-no-content")
+      headers:remove("content-type")
+      headers:replace(":status", "204")
+    end
+    if response:streamInfo():dynamicMetadata():get("till") then
+      local body = response:body(true) or response:body(true)
+      if body then body:setBytes("") end
+      response:headers():remove("content-length")
+    end
+    local trailers = response:trailers()
+    if trailers then hide_grpc(trailers) end
+    return
+  end
+
+  secure(response)
+  local body = response:body(true) or response:body(true) -- at first nil if trailers follow
+  local trailers = response:trailers()
+  headers = response:headers() -- waiting for the body has made the others stale
+  local code = headers:get("x-error-code") or trailers and trailers:get("x-error-code")
+  local message = headers:get("grpc-message")
+  local retry_after = trailers and trailers:get("retry-after")
+  if retry_after then headers:replace("retry-after", retry_after) end
+  if not ERRORS[code] then
+    -- Not tilld's, but Envoy's or gRPC's own, whose texts tell of the inside.
+    if headers:get("allow") then status = "405" end
+    -- A transfer encoding that Envoy does not know is no fault of a server's.
+    if status == "501" and not (headers:get("grpc-status") or trailers and trailers:get("grpc-status")) then status = "400" end
+    code = BY_HTTP[status] or status < "500" and "E1" or "E0"
+    message = status == "413" and "the body must have at most 65536 bytes" or nil
+  end
+  local http_status, _, _, default = unpack(ERRORS[code])
+  headers:replace(":status", http_status)
+  headers:replace("content-type", "application/json")
+  if code == "E3" then headers:replace("www-authenticate", "Bearer") end
+  hide_grpc(headers)
+  if trailers then hide_grpc(trailers) end
+  if not response:streamInfo():dynamicMetadata():get("till") then
+    local text = message and decode(message) or default
+    body:setBytes('{"error":"' .. code .. '","message":' .. quote(text) .. "}")
+  end
+end

@@ -1,0 +1,23 @@
+"""The table of errors in Envoy's Lua is the tree of errors."""
+
+import re
+from importlib import resources
+
+from tilld import errors
+from tilld.grpc_api.dispatcher import STATUS, reason_of
+
+ROW = re.compile(r'^  (E\d+) = \{"\d{3}", (\d+), "(\w+)", "(.+)"\},$', re.MULTILINE)
+
+
+def test_every_error_stands_in_it_with_its_status_reason_and_text() -> None:
+    """Its HTTP status is held against the OpenAPI document."""
+    lua = resources.files("tilld.envoy").joinpath("filter.lua").read_text()
+    rows = {code: (int(status), reason, text) for code, status, reason, text in ROW.findall(lua)}
+    tree = {
+        each.code: (STATUS[each.code].value[0], reason_of(each), each.default)
+        for each in errors.TillError.__subclasses__()
+    }
+
+    # Envoy's own is in no log of tilld's.
+    status, reason, text = rows["E0"]
+    assert rows | {"E0": (status, reason, f"{text}; it was logged")} == tree
