@@ -157,9 +157,8 @@ class Crash:
         node, store = InvoiceNode(self.node.rpc_file), Store(open_database(self.database))
         started = time.monotonic()
         async with asyncio.timeout(30):
-            while await NodeStore(store).updated_index(await node.identity(), "invoices") < await node.latest(
-                "updated"
-            ):
+            nodes, node_id = NodeStore(store), await node.identity()
+            while await nodes.updated_index(node_id, "invoices") < await node.latest("updated"):
                 await asyncio.sleep(0.02)
         await node.close()
         await store.close()

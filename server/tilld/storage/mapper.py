@@ -34,7 +34,8 @@ class Mapper(Generic[Record]):
         self._conversions = conversions
         self._names: dict[str, Any] = {"Record": record, "present": _present}
         self._written: dict[str, str] = {}
-        read = ", ".join(filter(None, map(self._field, *zip(*get_type_hints(record).items(), strict=True))))
+        fields = [self._field(name, hint) for name, hint in get_type_hints(record).items()]
+        read = ", ".join(filter(None, fields))
         written = ", ".join(self._written[name] for name in self._nullable)
         # Written as code, as dataclasses are: by hand, an open invoice was read in 1.4 us instead of 1.0.
         self.record: Callable[[Row], Record] = self._compiled(f"lambda row: Record({read})")
@@ -48,17 +49,19 @@ class Mapper(Generic[Record]):
         """Return the code that reads a field; empty for one that is not stored."""
         if name in self._nullable:
             return self._column(name, hint, f"record.{name}", f"row[{self.at(name)}]")
-        parts = get_type_hints(kind) if hasattr(kind := _kind(hint), "_fields") else {}
+        kind = _kind(hint)
+        return self._parts(name, kind) if hasattr(kind, "_fields") else ""
+
+    def _parts(self, name: str, kind: type[Any]) -> str:
+        """Return the code that reads a named tuple from columns of its own."""
         self._names[kind.__name__] = kind
-        values = {part: f"row[{self.at(part)}]" for part in parts}
-        read = [
-            self._column(part, parts[part], f"record.{name}.{part}", f"present({value})")
-            for part, value in values.items()
-        ]
-        for part in parts:
+        values, read = [], []
+        for part, hint in get_type_hints(kind).items():
+            value = f"row[{self.at(part)}]"
+            values.append(value)
+            read.append(self._column(part, hint, f"record.{name}.{part}", f"present({value})"))
             self._written[part] = f"record.{name} and {self._written[part]}"
-        whole = f"{kind.__name__}({', '.join(read)})"
-        return f"None if {' is '.join(values.values())} is None else {whole}" if parts else ""
+        return f"None if {' is '.join(values)} is None else {kind.__name__}({', '.join(read)})"
 
     def _column(self, name: str, hint: Any, written: str, read: str) -> str:
         """Note the code that writes a column; return the code that reads it."""
