@@ -1,7 +1,7 @@
-"""Each command and snippet of README and docs/start works, as a reader types it.
+"""Each command and snippet of README, docs/start and some guides works, as a reader types it.
 
 A reader follows a page from top to bottom, in a fresh directory, beside a Till that `make run` has started.
-Only the addresses differ. INVOICEID and PAYREQ are copied from the output so far. A comment before a block,
+Only the addresses differ. INVOICEID and the like are copied from the output so far. A comment before a block,
 which no reader sees, marks one that is `not run`, with the reason, or that `goes on` while the next ones run.
 """
 
@@ -19,11 +19,18 @@ from tests.support.processes import tilld
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "start").glob("*.md"))]
+GUIDES = [ROOT / "docs" / "guides" / name for name in ("doctor-and-import.md", "keys.md", "payouts.md")]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "start").glob("*.md")), *GUIDES]
 BLOCK = re.compile(
     r"^(?:<!-- (not run|goes on): [^\n]+ -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
 )
-COPIED = {"INVOICEID": r'"invoiceid":"([^"]+)"|invoice_id:? +(\S+)', "PAYREQ": r"\b(lnbcrt\w+)"}
+COPIED = {
+    "INVOICEID": r'(?:"invoiceid":"|till watch )([\w~]+)',
+    "PAYREQ": r"\b(lnbcrt\w+)",
+    "BOLT12": r"\b(lnr1\w+)",
+    "INVREQ_ID": r'"invreq_id":"(\w+)"',
+    "ID": r"^(\w{12})  \w+",
+}
 PICTURES = {"text"}
 
 
@@ -40,9 +47,8 @@ class Reader:
         """Run commands, with the variables that were set before."""
         for name, pattern in COPIED.items():
             if re.search(rf"\b{name}\b", text):
-                found = re.findall(pattern, "\n".join(each.read_text() for each in self._outputs))
-                value = found[-1] if isinstance(found[-1], str) else "".join(found[-1])
-                text = re.sub(rf"\b{name}\b", value, text)
+                said = "\n".join(each.read_text() for each in self._outputs)
+                text = re.sub(rf"\b{name}\b", re.findall(pattern, said, re.MULTILINE)[-1], text)
         script = f"touch vars && . ./vars && set -ae\n{text}set +a\nexport -p > vars\n"
         await self._run(goes_on, "bash", "-c", self._here(script))
         if "tilld node pay" in text:
