@@ -10,8 +10,9 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -39,7 +40,7 @@ class Connection(asyncio.Protocol):
         self._connections = connections
         self._inbox = Inbox()
         self._deaf = False
-        self._waiting: set[asyncio.Task[None]] = set()
+        self._waiting: set[asyncio.Future[Result]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Welcome a client."""
@@ -93,16 +94,20 @@ class Connection(asyncio.Protocol):
             if isinstance(outcome, dict):
                 self._send(reply_to, result_filter.apply(template, outcome))
             else:
-                later = self._answer_later(reply_to, outcome, template)
-                task = asyncio.get_running_loop().create_task(later)
+                # The command itself is the task: another one around it, cancelled before its first step,
+                # would leave a coroutine that was never awaited.
+                task = asyncio.ensure_future(outcome)
                 self._waiting.add(task)
-                task.add_done_callback(self._waiting.discard)
+                task.add_done_callback(partial(self._answer_later, reply_to, template))
 
-    async def _answer_later(
-        self, reply_to: str, outcome: Awaitable[Result], template: result_filter.Template
+    def _answer_later(
+        self, reply_to: str, template: result_filter.Template, task: asyncio.Future[Result]
     ) -> None:
+        self._waiting.discard(task)
+        if task.cancelled():
+            return
         try:
-            self._send(reply_to, result_filter.apply(template, await outcome))
+            self._send(reply_to, result_filter.apply(template, task.result()))
         except RpcError as error:
             self._send(reply_to, error)
         except NodeAborted as abort:
