@@ -241,7 +241,6 @@ def test_many_names_take_no_longer_than_their_number():
             values(f'{{"a":{{{names},"{count - 1}":1}}}}', "the body")
         return time.process_time() - started
 
-    few, many = (min(seconds(count) for _ in range(5)) for count in (1000, 8000))
-
-    # Eight times as many: 8 times as long, and 64 times where each is compared with each.
-    assert many < 24 * few
+    # Eight times as many: 8 times as long, and 64 times where each is compared with each. Once is enough:
+    # others on the machine make it longer, and nothing makes it shorter.
+    assert any(seconds(8000) < 24 * seconds(1000) for _ in range(20))
