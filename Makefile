@@ -17,7 +17,7 @@ NEEDS_go := go
 # Where to write generated code.
 INTO := .
 
-.PHONY: help run test test-clients crash fuzz bench bench-compare check format lint imports types proto proto-baseline docs generated generate $(GENERATED:%=generate-%) lock clean
+.PHONY: help run test test-clients build-clients static crash fuzz bench bench-compare check format lint imports types proto proto-baseline docs generated generate $(GENERATED:%=generate-%) lock clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -25,13 +25,18 @@ help: ## Say what each target does
 run: .venv/.run ## Start everything embedded: a simulated node, tilld, Envoy
 	@exec $(BIN)/tilld run
 
+# Options of pytest: make test PYTEST="--durations=15 tests/storage".
+# One process for each processor; who has nothing left to do takes over tests of another.
 test: .venv/.dev ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal $(PYTEST)
 
 # Some of them only: make test-clients CLIENTS="go rust". Options of pytest: PYTEST="-k outlives".
 # ALL=1: where the tools of one are missing, that is a failure.
 test-clients: .venv/.dev ## Try the clients of all languages whose tools are here, against a real tilld
 	$(BIN)/python -m pytest tests/clients --clients="$(CLIENTS)" $(if $(ALL),--all-clients) $(PYTEST)
+
+build-clients: .venv/.dev ## Build the clients of all languages whose tools are here
+	$(BIN)/python -m tests.clients.build
 
 crash: .venv/.dev ## Kill tilld and its node 300 times under load, then check that nothing was lost
 	$(BIN)/python -m tests.crash --kills 300
@@ -55,7 +60,9 @@ NEW ?= .bench/latest.json
 bench-compare: .venv/.dev ## Hold a run of bench against an earlier one: BASE=FILE
 	@$(BIN)/python -m benchmarks.compare $(BASE) $(NEW)
 
-check: format lint imports types proto generated docs test ## All that a change needs, but for test-clients
+check: static test ## All that a change needs, but for test-clients
+
+static: format lint imports types proto generated docs ## Check all that can be seen without running it
 
 format: .venv/.dev ## Check the format of the Python code
 	$(BIN)/ruff format --check

@@ -1,0 +1,23 @@
+"""Builds the clients of all languages whose tools are here: python -m tests.clients.build."""
+
+import sys
+import time
+
+from tests.clients import agent
+
+
+def main() -> int:
+    """Build one after the other; returns how many could not be built."""
+    failed = 0
+    for name in agent.clients():
+        started = time.monotonic()
+        missing = agent.missing(name)
+        wrong = "" if missing else agent.build(name)
+        failed += bool(wrong)
+        said = f"left out, since it needs {missing}" if missing else wrong or "built"
+        print(f"{name}: {said} ({time.monotonic() - started:.0f} s)", flush=True)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
