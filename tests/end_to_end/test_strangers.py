@@ -22,7 +22,7 @@ NAMES = (
     "grpc-previous-rpc-attempts", "grpc-retry-pushback-ms", "grpc-internal-encoding-request",
     "grpc-tags-bin", "grpc-trace-bin", "grpc-server-stats-bin", "lb-cost-bin", "x-own-bin",
     "grpc-status-details-bin", "grpc-unheard-of", "te", "content-encoding", "user-agent",
-    "traceparent", "x|odd", "idempotency-key", "last-event-id", "authorization",
+    "traceparent", "x|odd", "x|odd-bin", "idempotency-key", "last-event-id", "authorization",
 )  # fmt: skip
 VALUES = (
     "",

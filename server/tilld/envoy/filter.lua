@@ -1,5 +1,8 @@
 -- What Envoy does to each request and response: headers that grpc core would fail on, and errors as documented.
 
+-- LuaJIT's compiler can compile no call into Envoy, and all that happens here is such calls: it tries on and on.
+jit.off()
+
 -- The documented errors: HTTP status, gRPC status and reason, and the text where tilld sent none.
 local ERRORS = {
   E0 = {"500", 13, "INTERNAL", "internal error"},
@@ -31,19 +34,25 @@ local BY_HTTP = {
 -- The same on a gRPC call, by its gRPC status: a bad request is INTERNAL to Envoy.
 local BY_GRPC = {["12"] = "E10", ["13"] = "E1", ["14"] = "E8"}
 
--- No answer is to be kept, framed or guessed at; and none is a page, but one that says what it needs.
-local SECURITY = {
-  ["cache-control"] = "no-store",
-  ["content-security-policy"] = "default-src 'none'; frame-ancestors 'none'",
-  ["referrer-policy"] = "no-referrer",
-  ["x-content-type-options"] = "nosniff",
-}
+-- Headers that most requests have, and that grpc core reads well. Any other name costs a closer look.
+local HARMLESS = {}
+for name in ([[
+  :authority :method :path :scheme accept accept-encoding accept-language authorization cache-control connection
+  content-length content-type host origin referer sec-fetch-dest sec-fetch-mode sec-fetch-site te traceparent
+  user-agent x-envoy-external-address x-envoy-internal x-forwarded-for x-forwarded-proto x-request-id
+]]):gmatch("%S+") do HARMLESS[name] = true end
+
+-- The encodings that grpc core knows.
+local ENCODINGS = {identity = true, gzip = true, deflate = true}
+
+-- Base64 whose length is no multiple of four ends with a digit that has no bits left over.
+local LAST_DIGIT = {[0] = "$", [2] = "[AQgw]$", [3] = "[AEIMQUYcgkosw048]$"}
+
+-- What gRPC adds to a response, and REST has not.
+local OF_GRPC = {"grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-encoding", "grpc-accept-encoding", "x-error-code"}
 
 local function hide_grpc(headers)
-  for _, name in ipairs({"status", "message", "status-details-bin", "encoding", "accept-encoding"}) do
-    headers:remove("grpc-" .. name)
-  end
-  headers:remove("x-error-code")
+  for i = 1, #OF_GRPC do headers:remove(OF_GRPC[i]) end
 end
 
 local function decode(text)
@@ -72,30 +81,34 @@ local function passed(parameters, name)
   return value and ("?" .. name .. "=" .. value:gsub("%W", "-")) or ""
 end
 
--- Base64 whose length is no multiple of four ends with a digit that has no bits left over.
-local LAST_DIGIT = {[0] = "$", [2] = "[AQgw]$", [3] = "[AEIMQUYcgkosw048]$"}
-
 -- What grpc core would refuse in a header's value.
 local function malformed(name, value)
   if name == "grpc-timeout" then return #value > 9 or not value:find("^%d+[HMSmun]$") end
-  if name == "grpc-encoding" then return not ({identity = 1, gzip = 1, deflate = 1})[value] end
-  if not name:find("%-bin$") then return false end
+  if name == "grpc-encoding" then return not ENCODINGS[value] end
+  if name == "grpc-accept-encoding" then return false end
   local digits = value:match("^([%w+/]*)=?=?$") -- core reads no lists
   local last = digits and LAST_DIGIT[#digits % 4]
   return not last or not digits:find(last)
 end
 
--- Headers on which grpc core fails, and with it others: all callers share its connection to Envoy.
+-- Headers on which grpc core fails, and with it others: all callers share its connection to Envoy. Returns their
+-- names, or nil; and of a gRPC call the one whose value is wrong.
 local function misread(headers, is_grpc)
-  local names, bad = {}, nil
+  local names, bad
   for name, value in pairs(headers) do
-    local is_known = name == "grpc-timeout" or is_grpc
-      and (name == "grpc-encoding" or name == "grpc-accept-encoding" or name:find("%-bin$"))
-    if is_known and malformed(name, value) then
-      bad = name
-      table.insert(names, name)
-    elseif not is_known and (name:find("^grpc%-") or name:find("%-bin$") or name:find("[^:%w_.%-]")) then
-      table.insert(names, name)
+    if not HARMLESS[name] then
+      local is_binary = name:find("%-bin$")
+      local is_known = name == "grpc-timeout" or is_grpc
+        and (is_binary or name == "grpc-encoding" or name == "grpc-accept-encoding")
+      local drop = name:find("[^:%w_.%-]") or name == "x-till-malformed"
+        or not is_known and (is_binary or name:find("^grpc%-"))
+      if not drop and is_known and malformed(name, value) then
+        drop, bad = true, name
+      end
+      if drop then
+        names = names or {}
+        names[#names + 1] = name
+      end
     end
   end
   return names, bad
@@ -104,8 +117,7 @@ end
 -- A field of a protobuf message, where all is short.
 local function field(number, text) return string.char(number * 8 + 2, #text) .. text end
 
-local function explain(response)
-  local headers = response:headers()
+local function explain(response, headers)
   local code = BY_GRPC[headers:get("grpc-status")]
   if not code or headers:get("x-error-code") then return end
   local _, status, reason, message = unpack(ERRORS[code])
@@ -117,73 +129,100 @@ local function explain(response)
   headers:replace("grpc-status-details-bin", response:base64Escape(string.char(8, status) .. field(2, message) .. field(3, any)))
 end
 
-local function secure(response)
-  local headers = response:headers()
-  for name, value in pairs(SECURITY) do
-    if not headers:get(name) then headers:add(name, value) end
+-- No answer is to be kept, framed or guessed at; and none is a page, but one that says what it needs.
+local function secure(response, headers)
+  headers:replace("cache-control", "no-store")
+  headers:replace("referrer-policy", "no-referrer")
+  headers:replace("x-content-type-options", "nosniff")
+  if not headers:get("content-security-policy") then
+    headers:add("content-security-policy", "default-src 'none'; frame-ancestors 'none'")
   end
   if response:streamInfo():downstreamSslConnection() then
     headers:replace("strict-transport-security", "max-age=31536000")
   end
 end
 
+-- Whether a content type is gRPC's or gRPC-Web's.
+local function is_of_grpc(content_type)
+  local kind = content_type:match("^application/grpc(.*)$")
+  if not kind then return false end
+  kind = kind:gsub("^%-web", ""):gsub("^%-text", "")
+  return kind == "" or kind:find("^[+;]")
+end
+
 -- Whether a request is a gRPC call, and whether it only says so: it is no POST to the path of a gRPC method.
-local function calls_grpc(headers)
-  local kind = (headers:get("content-type") or ""):gsub("^application/grpc%-web", "application/grpc"):gsub("^(application/grpc)%-text", "%1")
-  local is_kind = kind == "application/grpc" or kind:find("^application/grpc[+;]")
-  local is_method = headers:get(":method") == "POST" and headers:get(":path"):find("^/[^/?]+%.[^/?]+/[^/?]+")
-  return is_kind and is_method, is_kind and not is_method
+local function calls_grpc(content_type, method, path)
+  if not content_type then return false, false end
+  local is_kind = content_type == "application/grpc" or is_of_grpc(content_type)
+  local is_method = is_kind and method == "POST" and path:find("^/[^/?]+%.[^/?]+/[^/?]+")
+  return is_method, is_kind and not is_method
+end
+
+-- The path as the transcoder is to see it: only those parameters pass that are documented, as it would let them
+-- override what the path says. A watch token and the last id of an EventSource, which sends no headers of ours,
+-- become headers.
+local function route(headers, method, path)
+  local asked
+  if path:find("?", 1, true) then
+    local query
+    path, query = path:match("^([^?]*)%?(.*)$")
+    asked = parameters(query)
+    if path:find("^/lightning/invoice/") then
+      local token = (asked.token or ""):match("^watch_[%w_.-]+$")
+      if token and not headers:get("authorization") then headers:add("authorization", "Bearer " .. token) end
+      local last = (asked.lastEventId or ""):match("^%d+$")
+      if last and not headers:get("last-event-id") then headers:add("last-event-id", last) end
+    end
+  end
+  -- No path has more than ASCII, and protobuf fails on what is not UTF-8.
+  if path:find("%%[89A-Fa-f]") or path:find("[\128-\255]") then return "/" end
+  if asked and method == "GET" then
+    if path:find("^/lightning/invoice/[^/]+$") then return path .. passed(asked, "watch_token") end
+    if path == "/lightning/invoicerequests" then return path .. passed(asked, "after") end
+  end
+  return path
 end
 
 function envoy_on_request(request)
   local headers = request:headers()
-  if headers:get(":method") == "HEAD" then -- its answer must have no body
+  local method, path = headers:get(":method"), headers:get(":path") or "" -- CONNECT has none
+  if method == "HEAD" then -- its answer must have no body
     request:streamInfo():dynamicMetadata():set("till", "head", true)
     -- A watch has no end: its headers are not worth a stream.
-    local reads = headers:get(":path"):find("^/lightning/") and not headers:get(":path"):find("/watch%f[?%z]")
-    if reads then headers:replace(":method", "GET") end
+    if path:find("^/lightning/") and not path:find("/watch%f[?%z]") then
+      method = "GET"
+      headers:replace(":method", method)
+    end
   end
-  local is_grpc, is_mistaken = calls_grpc(headers)
+  local is_grpc, is_mistaken = calls_grpc(headers:get("content-type"), method, path)
   if is_mistaken then return request:respond({[":status"] = "400"}, "") end
   local names, bad = misread(headers, is_grpc)
-  for _, name in ipairs(names) do headers:remove(name) end
-  headers:remove("x-till-malformed")
+  if names then
+    for _, name in ipairs(names) do headers:remove(name) end
+  end
   if is_grpc then
     headers:replace("te", "trailers") -- or grpc core resets the stream without a word
     if bad then headers:add("x-till-malformed", bad) end
     return
   end
-  -- The transcoder would let parameters override what the path says: only those pass that are documented.
-  local path, query = headers:get(":path"):match("^([^?]*)%??(.*)$")
-  local asked = parameters(query)
-  -- An EventSource sends no headers of ours: its watch token comes in the URL, and so does a polyfill's last id.
-  if path:find("^/lightning/invoice/") then
-    local token = (asked.token or ""):match("^watch_[%w_.-]+$")
-    if token and not headers:get("authorization") then headers:add("authorization", "Bearer " .. token) end
-    local last = (asked.lastEventId or ""):match("^%d+$")
-    if last and not headers:get("last-event-id") then headers:add("last-event-id", last) end
-  end
-  -- No path has more than ASCII, and protobuf fails on what is not UTF-8.
-  if path:find("%%[89A-Fa-f]") or path:find("[\128-\255]") then path = "/" end
-  if headers:get(":method") == "GET" then
-    if path:find("^/lightning/invoice/[^/]+$") then path = path .. passed(asked, "watch_token") end
-    if path == "/lightning/invoicerequests" then path = path .. passed(asked, "after") end
-  end
-  headers:replace(":path", path)
+  local routed = route(headers, method, path)
+  if routed ~= path then headers:replace(":path", routed) end
 end
 
 function envoy_on_response(response)
   local headers = response:headers()
   local status = headers:get(":status")
   if status == "200" then
-    local content_type = headers:get("content-type") or ""
-    if content_type:find("^application/grpc") then return explain(response) end
+    local content_type = headers:get("content-type")
+    if content_type == "application/grpc" or content_type and content_type:find("^application/grpc") then
+      return explain(response, headers)
+    end
+    secure(response, headers)
     if content_type == "text/event-stream" then
       -- Proxies between would gather or compress events: nginx obeys the second of these, most others the first.
       headers:replace("cache-control", "no-cache, no-transform")
       headers:replace("x-accel-buffering", "no")
     end
-    secure(response)
     hide_grpc(headers)
     -- 204 tells an EventSource not to come back.
     if headers:get("x-till-no-content") then
@@ -201,7 +240,7 @@ function envoy_on_response(response)
     return
   end
 
-  secure(response)
+  secure(response, headers)
   local body = response:body(true) or response:body(true) -- at first nil if trailers follow
   local trailers = response:trailers()
   headers = response:headers() -- waiting for the body has made the others stale
