@@ -34,7 +34,7 @@ class Node:
         state: Path | None,
         clock: Callable[[], float],
         peers: Sequence[Path] = (),
-        limits_messages: bool = False,
+        message_limit: MessageLimit | None = None,
         payment_seconds: float = 0,
     ) -> None:
         self.payment_seconds = payment_seconds
@@ -50,7 +50,7 @@ class Node:
         self.private_key = self._journal.private_key if self._journal else bolt11.new_private_key()
         self.id = bolt11.node_id(self.private_key)
         self.peers = Peers(self.id, rpc_file, peers)
-        self._messages = MessageLimit(clock) if limits_messages else None
+        self._messages = message_limit
         self._under_way: set[asyncio.Task[Any]] = set()
         self.is_closed = False
         self._timer: asyncio.TimerHandle | None = None

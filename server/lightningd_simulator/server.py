@@ -20,6 +20,7 @@ from typing import Any, Self, cast
 from lightningd_simulator import commands
 from lightningd_simulator.commands import payer
 from lightningd_simulator.node import Node
+from lightningd_simulator.peers import MessageLimit
 from lightningd_simulator.rpc import result_filter
 from lightningd_simulator.rpc.answers import Code, NodeAborted, Result, RpcError
 from lightningd_simulator.rpc.requests import Inbox, Malformed, Value, call, request_id, wanted
@@ -140,10 +141,10 @@ class Simulator:
         state: Path | None = None,
         clock: Callable[[], float] = time.time,
         peers: Sequence[Path] = (),
-        limits_messages: bool = False,
+        message_limit: MessageLimit | None = None,
         payment_seconds: float = 0,
     ) -> None:
-        """`peers` are sockets of other simulated nodes; `limits_messages` drops what a real one drops.
+        """`peers` are sockets of other simulated nodes; a `message_limit` drops messages of theirs.
 
         A payment takes so many seconds from its start until the payee is asked.
         """
@@ -151,7 +152,7 @@ class Simulator:
         self._state = state
         self._clock = clock
         self._peers = peers
-        self._limits_messages = limits_messages
+        self._message_limit = message_limit
         self._payment_seconds = payment_seconds
         self._connections: set[Connection] = set()
 
@@ -164,7 +165,7 @@ class Simulator:
                 self._state,
                 self._clock,
                 self._peers,
-                self._limits_messages,
+                self._message_limit,
                 self._payment_seconds,
             )
             self._node = resources.enter_context(closing(node))
@@ -224,8 +225,9 @@ async def serve(
     Raises what entering Simulator raises, and SystemExit when the node dies.
     """
     loop = asyncio.get_running_loop()
+    limit = MessageLimit(time.time) if limits_messages else None
     async with Simulator(
-        rpc_file, state, peers=peers, limits_messages=limits_messages, payment_seconds=payment_seconds
+        rpc_file, state, peers=peers, message_limit=limit, payment_seconds=payment_seconds
     ) as simulator:
         running = asyncio.ensure_future(simulator.ended())
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -237,7 +237,7 @@ def test_messages_are_limited(clock: Clock) -> None:
 
 async def test_a_message_too_many_is_dropped(tmp_path: Path, clock: Clock) -> None:
     """Nobody is told: its sender waits in vain, and a moment later the next one gets through."""
-    async with pair_of_nodes(tmp_path, clock, limits_messages=True) as pair:
+    async with pair_of_nodes(tmp_path, clock, MessageLimit(clock)) as pair:
         async with connected(pair.rpc_file("a")) as a, connected(pair.rpc_file("b")) as b:
             requests = [await ask(a) for _ in range(6)]
             for number, request in enumerate(requests[:4]):
@@ -255,7 +255,7 @@ async def test_a_message_too_many_is_dropped(tmp_path: Path, clock: Clock) -> No
 
 async def test_a_complaint_too_many_is_dropped(tmp_path: Path, clock: Clock) -> None:
     """An answer is a message too: it counts with the invoices of the same node."""
-    async with pair_of_nodes(tmp_path, clock, limits_messages=True) as pair:
+    async with pair_of_nodes(tmp_path, clock, MessageLimit(clock)) as pair:
         async with connected(pair.rpc_file("a")) as a, connected(pair.rpc_file("b")) as b:
             for number in range(4):
                 await a.result("sendinvoice", invreq=(await ask(b))["bolt12"], label=f"{number}")

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
 
 from lightningd_simulator import Simulator
+from lightningd_simulator.peers import MessageLimit
 from tests.support.clock import Clock
 
 
@@ -41,12 +42,12 @@ class Way:
 
 
 class Pair:
-    """Node a makes the requests, node b answers them."""
+    """Node a makes the requests, node b answers them. Both drop messages by one limit."""
 
-    def __init__(self, directory: Path, clock: Clock, *, limits_messages: bool = False) -> None:
+    def __init__(self, directory: Path, clock: Clock, message_limit: MessageLimit | None = None) -> None:
         self._directory = directory
         self._clock = clock
-        self._limits_messages = limits_messages
+        self._message_limit = message_limit
         self._running: dict[str, AsyncExitStack] = {}
         self.ways = {name: Way(self.rpc_file(name)) for name in "ab"}
         self.nodes: dict[str, Simulator] = {}
@@ -66,7 +67,7 @@ class Pair:
                 self._directory / f"{name}.jsonl",
                 self._clock,
                 peers=[self.way_to(other)],
-                limits_messages=self._limits_messages,
+                message_limit=self._message_limit,
             )
         )
 
@@ -85,9 +86,9 @@ class Pair:
 
 @asynccontextmanager
 async def pair_of_nodes(
-    directory: Path, clock: Clock, *, limits_messages: bool = False
+    directory: Path, clock: Clock, message_limit: MessageLimit | None = None
 ) -> AsyncIterator[Pair]:
-    pair = Pair(directory, clock, limits_messages=limits_messages)
+    pair = Pair(directory, clock, message_limit)
     servers = [
         await asyncio.start_unix_server(way.lead, pair.way_to(name)) for name, way in pair.ways.items()
     ]
