@@ -27,10 +27,10 @@ if _version_not_supported:
 
 
 class InvoiceServiceStub:
-    """The documented JSON REST API, for a proxy that knows google.api.http, such as Envoy or grpc-gateway.
+    """The JSON REST API, for a proxy that supports google.api.http, such as Envoy or grpc-gateway.
 
-    Bodies pass through as they are: the server reads and writes the JSON by itself, since the documented one
-    has amounts as JSON numbers and times with milliseconds. From gRPC, call till.v1.InvoiceService.
+    The proxy passes bodies through unchanged. The server itself reads and writes JSON: amounts are JSON numbers and
+    times have milliseconds, which differs from proto3 JSON. gRPC clients use till.v1.InvoiceService.
     """
 
     def __init__(self, channel):
@@ -67,10 +67,10 @@ class InvoiceServiceStub:
 
 
 class InvoiceServiceServicer:
-    """The documented JSON REST API, for a proxy that knows google.api.http, such as Envoy or grpc-gateway.
+    """The JSON REST API, for a proxy that supports google.api.http, such as Envoy or grpc-gateway.
 
-    Bodies pass through as they are: the server reads and writes the JSON by itself, since the documented one
-    has amounts as JSON numbers and times with milliseconds. From gRPC, call till.v1.InvoiceService.
+    The proxy passes bodies through unchanged. The server itself reads and writes JSON: amounts are JSON numbers and
+    times have milliseconds, which differs from proto3 JSON. gRPC clients use till.v1.InvoiceService.
     """
 
     def CreateInvoice(self, request, context):
@@ -145,10 +145,10 @@ def add_InvoiceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InvoiceService:
-    """The documented JSON REST API, for a proxy that knows google.api.http, such as Envoy or grpc-gateway.
+    """The JSON REST API, for a proxy that supports google.api.http, such as Envoy or grpc-gateway.
 
-    Bodies pass through as they are: the server reads and writes the JSON by itself, since the documented one
-    has amounts as JSON numbers and times with milliseconds. From gRPC, call till.v1.InvoiceService.
+    The proxy passes bodies through unchanged. The server itself reads and writes JSON: amounts are JSON numbers and
+    times have milliseconds, which differs from proto3 JSON. gRPC clients use till.v1.InvoiceService.
     """
 
     @staticmethod

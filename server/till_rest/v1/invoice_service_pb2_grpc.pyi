@@ -28,10 +28,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class InvoiceServiceStub:
-    """The documented JSON REST API, for a proxy that knows google.api.http, such as Envoy or grpc-gateway.
+    """The JSON REST API, for a proxy that supports google.api.http, such as Envoy or grpc-gateway.
 
-    Bodies pass through as they are: the server reads and writes the JSON by itself, since the documented one
-    has amounts as JSON numbers and times with milliseconds. From gRPC, call till.v1.InvoiceService.
+    The proxy passes bodies through unchanged. The server itself reads and writes JSON: amounts are JSON numbers and
+    times have milliseconds, which differs from proto3 JSON. gRPC clients use till.v1.InvoiceService.
     """
 
     @_typing.overload
@@ -51,10 +51,10 @@ class InvoiceServiceStub:
 
 @_typing.type_check_only
 class InvoiceServiceAsyncStub(InvoiceServiceStub):
-    """The documented JSON REST API, for a proxy that knows google.api.http, such as Envoy or grpc-gateway.
+    """The JSON REST API, for a proxy that supports google.api.http, such as Envoy or grpc-gateway.
 
-    Bodies pass through as they are: the server reads and writes the JSON by itself, since the documented one
-    has amounts as JSON numbers and times with milliseconds. From gRPC, call till.v1.InvoiceService.
+    The proxy passes bodies through unchanged. The server itself reads and writes JSON: amounts are JSON numbers and
+    times have milliseconds, which differs from proto3 JSON. gRPC clients use till.v1.InvoiceService.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -70,10 +70,10 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
     """GET /lightning/info"""
 
 class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The documented JSON REST API, for a proxy that knows google.api.http, such as Envoy or grpc-gateway.
+    """The JSON REST API, for a proxy that supports google.api.http, such as Envoy or grpc-gateway.
 
-    Bodies pass through as they are: the server reads and writes the JSON by itself, since the documented one
-    has amounts as JSON numbers and times with milliseconds. From gRPC, call till.v1.InvoiceService.
+    The proxy passes bodies through unchanged. The server itself reads and writes JSON: amounts are JSON numbers and
+    times have milliseconds, which differs from proto3 JSON. gRPC clients use till.v1.InvoiceService.
     """
 
     @_abc_1.abstractmethod

@@ -27,9 +27,9 @@ if _version_not_supported:
 
 
 class InvreqServiceStub:
-    """Invoice requests (BOLT 12) over JSON REST, as InvoiceService has invoices: names and types are those of the node's own documents.
+    """Invoice requests (BOLT 12) over JSON REST. Names and types are those of lightningd's manual pages.
 
-    From gRPC, call till.v1.InvreqService.
+    The proxy passes bodies through unchanged, as for InvoiceService. gRPC clients use till.v1.InvreqService.
     """
 
     def __init__(self, channel):
@@ -66,9 +66,9 @@ class InvreqServiceStub:
 
 
 class InvreqServiceServicer:
-    """Invoice requests (BOLT 12) over JSON REST, as InvoiceService has invoices: names and types are those of the node's own documents.
+    """Invoice requests (BOLT 12) over JSON REST. Names and types are those of lightningd's manual pages.
 
-    From gRPC, call till.v1.InvreqService.
+    The proxy passes bodies through unchanged, as for InvoiceService. gRPC clients use till.v1.InvreqService.
     """
 
     def SendInvoice(self, request, context):
@@ -143,9 +143,9 @@ def add_InvreqServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InvreqService:
-    """Invoice requests (BOLT 12) over JSON REST, as InvoiceService has invoices: names and types are those of the node's own documents.
+    """Invoice requests (BOLT 12) over JSON REST. Names and types are those of lightningd's manual pages.
 
-    From gRPC, call till.v1.InvreqService.
+    The proxy passes bodies through unchanged, as for InvoiceService. gRPC clients use till.v1.InvreqService.
     """
 
     @staticmethod

@@ -28,9 +28,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class InvreqServiceStub:
-    """Invoice requests (BOLT 12) over JSON REST, as InvoiceService has invoices: names and types are those of the node's own documents.
+    """Invoice requests (BOLT 12) over JSON REST. Names and types are those of lightningd's manual pages.
 
-    From gRPC, call till.v1.InvreqService.
+    The proxy passes bodies through unchanged, as for InvoiceService. gRPC clients use till.v1.InvreqService.
     """
 
     @_typing.overload
@@ -50,9 +50,9 @@ class InvreqServiceStub:
 
 @_typing.type_check_only
 class InvreqServiceAsyncStub(InvreqServiceStub):
-    """Invoice requests (BOLT 12) over JSON REST, as InvoiceService has invoices: names and types are those of the node's own documents.
+    """Invoice requests (BOLT 12) over JSON REST. Names and types are those of lightningd's manual pages.
 
-    From gRPC, call till.v1.InvreqService.
+    The proxy passes bodies through unchanged, as for InvoiceService. gRPC clients use till.v1.InvreqService.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -68,9 +68,9 @@ class InvreqServiceAsyncStub(InvreqServiceStub):
     """POST /lightning/invoicerequest/{invreq_id}/disable"""
 
 class InvreqServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Invoice requests (BOLT 12) over JSON REST, as InvoiceService has invoices: names and types are those of the node's own documents.
+    """Invoice requests (BOLT 12) over JSON REST. Names and types are those of lightningd's manual pages.
 
-    From gRPC, call till.v1.InvreqService.
+    The proxy passes bodies through unchanged, as for InvoiceService. gRPC clients use till.v1.InvreqService.
     """
 
     @_abc_1.abstractmethod

@@ -22,18 +22,20 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Whether an invoice is paid.
+// Status of an invoice.
 type InvoiceStatus int32
 
 const (
-	// Never sent.
+	// Unused: no invoice has this status.
 	InvoiceStatus_INVOICE_STATUS_UNSPECIFIED InvoiceStatus = 0
-	// It can be paid.
+	// The invoice can be paid.
 	InvoiceStatus_INVOICE_STATUS_UNPAID InvoiceStatus = 1
-	// It was paid. Final.
+	// The invoice is paid. Final.
 	InvoiceStatus_INVOICE_STATUS_PAID InvoiceStatus = 2
-	// It can no longer be paid. Final, but for one case: read while the node is away it is what the clock can
-	// know, and a payment in the last second may still become known. A watch waits for the node's word.
+	// The invoice can no longer be paid. Final, unless the node is offline.
+	//
+	// While the node is offline, a read derives EXPIRED from the local clock. A payment made in the last second
+	// may still turn the invoice into PAID. A watch waits until the node confirms.
 	InvoiceStatus_INVOICE_STATUS_EXPIRED InvoiceStatus = 3
 )
 
@@ -80,43 +82,42 @@ func (InvoiceStatus) EnumDescriptor() ([]byte, []int) {
 	return file_till_v1_invoice_proto_rawDescGZIP(), []int{0}
 }
 
-// An invoice: what was asked for, and what became of it.
+// An invoice, and its payment if there is one.
 type Invoice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Internal id.
 	//
 	// 24 hexadecimal digits.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Public id; also the label that the node knows the invoice by.
+	// Public id. The node has the invoice under this label.
 	//
 	// 21 characters of A-Z, a-z, 0-9, "_" and "~".
 	InvoiceId string `protobuf:"bytes,2,opt,name=invoice_id,json=invoiceId,proto3" json:"invoice_id,omitempty"`
-	// Who created it.
+	// The user whose key created the invoice; "anonymous" without a key.
 	Username string `protobuf:"bytes,3,opt,name=username,proto3" json:"username,omitempty"`
-	// The caller's own name for it, unique for each username. Absent: none was given.
+	// The caller's own name for the invoice, unique per username. Absent: none was given.
 	Label *string `protobuf:"bytes,4,opt,name=label,proto3,oneof" json:"label,omitempty"`
-	// Amount asked for, in millisatoshi. Absent: the payer chooses.
+	// The amount required to pay the invoice, in millisatoshi. Absent: the payer chooses the amount.
 	AmountMsat *uint64 `protobuf:"varint,5,opt,name=amount_msat,json=amountMsat,proto3,oneof" json:"amount_msat,omitempty"`
-	// Purpose of the payment, as the payer sees it. Absent: none was given.
+	// Purpose of the payment, shown to the payer. Absent: none was given.
 	Description *string `protobuf:"bytes,6,opt,name=description,proto3,oneof" json:"description,omitempty"`
-	// The caller's metadata: a JSON object with a string member "type", exactly as it came but for
-	// white space.
+	// The caller's metadata: a JSON object with a string member "type", unchanged except for white space.
 	Metadata string `protobuf:"bytes,7,opt,name=metadata,proto3" json:"metadata,omitempty"`
-	// SHA-256 hash of the payment preimage.
+	// SHA-256 of the payment preimage, which proves payment (BOLT 11, field "p").
 	//
 	// 64 hexadecimal digits.
 	PaymentHash string `protobuf:"bytes,8,opt,name=payment_hash,json=paymentHash,proto3" json:"payment_hash,omitempty"`
-	// The payment request (BOLT 11): show it to the payer as a QR code. Empty for an invoice that was sent.
+	// The BOLT 11 payment request: show it to the payer as a QR code. Empty for an invoice of SendInvoice.
 	Bolt11 string `protobuf:"bytes,9,opt,name=bolt11,proto3" json:"bolt11,omitempty"`
-	// Whether it is paid.
+	// Whether the invoice is unpaid, paid or expired.
 	Status InvoiceStatus `protobuf:"varint,10,opt,name=status,proto3,enum=till.v1.InvoiceStatus" json:"status,omitempty"`
-	// When it was created.
+	// When the invoice was created.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// When it expires, or did.
+	// When the invoice expires, or expired.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// The payment. Absent: there was none.
+	// The payment. Absent: the invoice is not paid.
 	Payment *Payment `protobuf:"bytes,13,opt,name=payment,proto3" json:"payment,omitempty"`
-	// The invoice (BOLT 12) as it was sent by SendInvoice. Absent: it was not.
+	// The BOLT 12 invoice that SendInvoice sent. Absent: the invoice has a BOLT 11 payment request.
 	Bolt12        *string `protobuf:"bytes,14,opt,name=bolt12,proto3,oneof" json:"bolt12,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -253,11 +254,11 @@ func (x *Invoice) GetBolt12() string {
 // The payment of an invoice, as the node received it.
 type Payment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Position among all payments that the node received, counted from 1.
+	// Unique incrementing index of this payment at the node, from 1.
 	PayIndex uint64 `protobuf:"varint,1,opt,name=pay_index,json=payIndex,proto3" json:"pay_index,omitempty"`
-	// Amount received, in millisatoshi. Payers may send more than was asked for.
+	// Amount received, in millisatoshi. It may exceed the invoice's amount, since payers may overpay (BOLT 4).
 	AmountReceivedMsat uint64 `protobuf:"varint,2,opt,name=amount_received_msat,json=amountReceivedMsat,proto3" json:"amount_received_msat,omitempty"`
-	// When the node received it.
+	// When the node received the payment.
 	PaidAt        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=paid_at,json=paidAt,proto3" json:"paid_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

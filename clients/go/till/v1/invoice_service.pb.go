@@ -25,24 +25,24 @@ const (
 // Request of CreateInvoice.
 type CreateInvoiceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Amount to ask for, in millisatoshi. Absent: the payer chooses.
+	// The amount required to pay the invoice, in millisatoshi. Absent: the payer chooses the amount.
 	//
-	// At least 1, at most 1,844,674,407,370,955,161: lightningd cannot read a payment request with more.
+	// 1 to 1,844,674,407,370,955,161: lightningd cannot parse a payment request with more.
 	AmountMsat *uint64 `protobuf:"varint,1,opt,name=amount_msat,json=amountMsat,proto3,oneof" json:"amount_msat,omitempty"`
 	// Purpose of the payment, shown to the payer.
 	//
-	// At most 8 KiB of UTF-8 without control characters other than tab and line breaks; of more than 639
-	// bytes only the hash goes into the payment request.
+	// At most 8 KiB of UTF-8; tab and line breaks are the only control characters. Beyond 639 bytes the payment
+	// request contains only its SHA-256 (BOLT 11, field "h").
 	Description *string `protobuf:"bytes,2,opt,name=description,proto3,oneof" json:"description,omitempty"`
-	// How long the invoice can be paid. Absent: one hour.
+	// How long the invoice can be paid. Absent: 1 hour.
 	//
-	// Whole seconds, at least 1 second, at most 365 days.
+	// Whole seconds, 1 second to 365 days.
 	Expiry *durationpb.Duration `protobuf:"bytes,3,opt,name=expiry,proto3" json:"expiry,omitempty"`
-	// A JSON object with a string member "type", which names the application that the payment is for.
+	// A JSON object with a string member "type", which names the application. Required.
 	//
 	// At most 16 KiB and 32 levels.
 	Metadata string `protobuf:"bytes,4,opt,name=metadata,proto3" json:"metadata,omitempty"`
-	// The caller's own name for the invoice. The same label and request again give the same invoice.
+	// The caller's own name for the invoice. Repeating a request with its label returns the same invoice.
 	//
 	// 1 to 128 bytes of UTF-8 without control characters.
 	Label *string `protobuf:"bytes,5,opt,name=label,proto3,oneof" json:"label,omitempty"`
@@ -129,8 +129,11 @@ type CreateInvoiceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The new invoice.
 	Invoice *Invoice `protobuf:"bytes,1,opt,name=invoice,proto3" json:"invoice,omitempty"`
-	// Lets watch and read this invoice, and nothing else, until 10 minutes after it expires, for a day at most: for a
-	// payer's browser. Send it as a key is sent. Absent: it was not asked for.
+	// A token for a payer's browser: it permits to read and watch this invoice, and nothing else. Absent: not
+	// requested.
+	//
+	// Send the token as a key is sent. It expires 10 minutes after the invoice, or 24 hours after it was issued,
+	// whichever is earlier.
 	WatchToken    *string `protobuf:"bytes,2,opt,name=watch_token,json=watchToken,proto3,oneof" json:"watch_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -240,7 +243,7 @@ type GetInvoiceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The invoice.
 	Invoice *Invoice `protobuf:"bytes,1,opt,name=invoice,proto3" json:"invoice,omitempty"`
-	// As in CreateInvoiceResponse. Absent: it was not asked for.
+	// As in CreateInvoiceResponse. Absent: not requested.
 	WatchToken    *string `protobuf:"bytes,2,opt,name=watch_token,json=watchToken,proto3,oneof" json:"watch_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -385,7 +388,7 @@ func (x *GetInvoiceByIdResponse) GetInvoice() *Invoice {
 // Request of LookupInvoice.
 type LookupInvoiceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What to look for.
+	// What to look up. Exactly one is required.
 	//
 	// Types that are valid to be assigned to Key:
 	//
@@ -478,7 +481,9 @@ type LookupInvoiceRequest_PaymentHash struct {
 }
 
 type LookupInvoiceRequest_Bolt11 struct {
-	// Payment request, or the BOLT 12 string of an invoice that was sent, as people and QR codes write it: upper case, "lightning:", "bitcoin:...?lightning=".
+	// BOLT 11 payment request, or BOLT 12 invoice of SendInvoice.
+	//
+	// Upper case and the forms "lightning:..." and "bitcoin:...?lightning=..." of QR codes are accepted.
 	Bolt11 string `protobuf:"bytes,3,opt,name=bolt11,proto3,oneof"`
 }
 
@@ -580,10 +585,10 @@ func (x *WatchInvoiceRequest) GetInvoiceId() string {
 	return ""
 }
 
-// Response of WatchInvoice: one state of the invoice.
+// Response of WatchInvoice: a state of the invoice.
 type WatchInvoiceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The invoice as it is now.
+	// The current invoice.
 	Invoice       *Invoice `protobuf:"bytes,1,opt,name=invoice,proto3" json:"invoice,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -666,15 +671,15 @@ func (*GetInfoRequest) Descriptor() ([]byte, []int) {
 // Response of GetInfo.
 type GetInfoResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Number of invoices that the caller's user created; for a key with the scope admin, that all created.
+	// Number of invoices of the caller's user; of all users for a key with the scope admin.
 	Invoices uint64 `protobuf:"varint,1,opt,name=invoices,proto3" json:"invoices,omitempty"`
-	// Sum of the amounts that these received, in millisatoshi.
+	// Sum of the amounts received for these invoices, in millisatoshi.
 	VolumeMsat uint64 `protobuf:"varint,2,opt,name=volume_msat,json=volumeMsat,proto3" json:"volume_msat,omitempty"`
-	// Whether the node answers. If not, no invoice can be created.
+	// Whether the node is reachable. While it is not, invoices cannot be created.
 	Online bool `protobuf:"varint,3,opt,name=online,proto3" json:"online,omitempty"`
-	// The node, as last seen. Absent: it was never seen.
+	// The node, as last seen. Absent: Till has never reached the node.
 	Node *Node `protobuf:"bytes,4,opt,name=node,proto3" json:"node,omitempty"`
-	// Sum of the amounts that the node paid for the user's invoice requests, in millisatoshi; as above for all.
+	// Sum of the amounts that the node paid for invoice requests, in millisatoshi; of the same users.
 	VolumeOutMsat uint64 `protobuf:"varint,5,opt,name=volume_out_msat,json=volumeOutMsat,proto3" json:"volume_out_msat,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -745,38 +750,38 @@ func (x *GetInfoResponse) GetVolumeOutMsat() uint64 {
 	return 0
 }
 
-// The lightningd behind Till, in the words of its getinfo command.
+// The node, in the words of lightning-getinfo(7).
 type Node struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Public key.
+	// Public key of the node.
 	//
 	// 66 hexadecimal digits.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Its name.
+	// Alias that the node announces (BOLT 7).
 	Alias string `protobuf:"bytes,2,opt,name=alias,proto3" json:"alias,omitempty"`
-	// Its colour.
+	// RGB colour that the node announces (BOLT 7).
 	//
 	// 6 hexadecimal digits.
 	Color string `protobuf:"bytes,3,opt,name=color,proto3" json:"color,omitempty"`
-	// Number of peers it is connected to.
+	// Number of peers, connected or with channels.
 	NumPeers uint32 `protobuf:"varint,4,opt,name=num_peers,json=numPeers,proto3" json:"num_peers,omitempty"`
 	// Number of channels that are being opened.
 	NumPendingChannels uint32 `protobuf:"varint,5,opt,name=num_pending_channels,json=numPendingChannels,proto3" json:"num_pending_channels,omitempty"`
-	// Number of channels in use.
+	// Number of channels in normal state.
 	NumActiveChannels uint32 `protobuf:"varint,6,opt,name=num_active_channels,json=numActiveChannels,proto3" json:"num_active_channels,omitempty"`
-	// Number of channels that are being closed.
+	// Number of channels that wait for an opening or closing transaction to be mined.
 	NumInactiveChannels uint32 `protobuf:"varint,7,opt,name=num_inactive_channels,json=numInactiveChannels,proto3" json:"num_inactive_channels,omitempty"`
-	// Addresses that it announces.
+	// Addresses that the node announces.
 	Address []*NodeAddress `protobuf:"bytes,8,rep,name=address,proto3" json:"address,omitempty"`
-	// Addresses that it listens on.
+	// Addresses that the node listens on.
 	Binding []*NodeAddress `protobuf:"bytes,9,rep,name=binding,proto3" json:"binding,omitempty"`
 	// Version of lightningd.
 	Version string `protobuf:"bytes,10,opt,name=version,proto3" json:"version,omitempty"`
-	// Height of the block chain that it knows.
+	// Highest block height that the node has learned.
 	Blockheight uint32 `protobuf:"varint,11,opt,name=blockheight,proto3" json:"blockheight,omitempty"`
-	// The chain: "bitcoin", "testnet", "signet", "regtest".
+	// The network: "bitcoin", "testnet", "signet" or "regtest".
 	Network string `protobuf:"bytes,12,opt,name=network,proto3" json:"network,omitempty"`
-	// Fees that it collected for routing, in millisatoshi.
+	// Total routing fees collected, in millisatoshi.
 	FeesCollectedMsat uint64 `protobuf:"varint,13,opt,name=fees_collected_msat,json=feesCollectedMsat,proto3" json:"fees_collected_msat,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -906,11 +911,11 @@ func (x *Node) GetFeesCollectedMsat() uint64 {
 // A network address of the node.
 type NodeAddress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Kind: "ipv4", "ipv6", "torv3", "dns", "local socket", ...
+	// Type of connection: "ipv4", "ipv6", "torv3", "dns", "local socket", ...
 	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
-	// Host, or path of a local socket.
+	// Address in the format of its type; the file name of a local socket.
 	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
-	// Port. Absent: it has none.
+	// Port number. Absent: this type has no port.
 	Port          *uint32 `protobuf:"varint,3,opt,name=port,proto3,oneof" json:"port,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -31,24 +31,38 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Takes payments: creates invoices, reads them, watches them until they are paid.
+// Creates invoices, reads them, and watches them until they are paid.
 //
-// Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and the documented code
-// ("E2") in its metadata under "code".
+// Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
+// under "code" the documented code, such as E2.
+//
+// Errors of every call: UNAUTHENTICATED (E3) for a key that is missing, unknown, expired or revoked;
+// PERMISSION_DENIED (E4) for a key without the scope; UNAVAILABLE (E8) if Till cannot serve; INTERNAL (E0).
 type InvoiceServiceClient interface {
-	// Creates an invoice at the node.
+	// Creates an invoice at the node. Scope: invoices:create.
 	//
-	// UNAVAILABLE while the node is offline.
+	// INVALID_ARGUMENT (E1) or RESOURCE_EXHAUSTED (E6): the request is invalid or too large. ALREADY_EXISTS (E5):
+	// the label belongs to a different request. RESOURCE_EXHAUSTED (E7): the key's limit is exceeded; retry after
+	// google.rpc.RetryInfo. UNAVAILABLE (E8): the node is offline; retry with the same label.
 	CreateInvoice(ctx context.Context, in *CreateInvoiceRequest, opts ...grpc.CallOption) (*CreateInvoiceResponse, error)
-	// Reads an invoice by its public id.
+	// Returns an invoice by its public id. Scope: invoices:read.
+	//
+	// NOT_FOUND (E2): no such invoice, or the key may not see it.
 	GetInvoice(ctx context.Context, in *GetInvoiceRequest, opts ...grpc.CallOption) (*GetInvoiceResponse, error)
-	// Reads an invoice by its internal id.
+	// Returns an invoice by its internal id. Scope: invoices:read.
+	//
+	// NOT_FOUND (E2): no such invoice, or the key may not see it.
 	GetInvoiceById(ctx context.Context, in *GetInvoiceByIdRequest, opts ...grpc.CallOption) (*GetInvoiceByIdResponse, error)
-	// Finds an invoice by its label, payment hash or payment request.
+	// Returns an invoice by its label, payment hash or payment request. Scope: invoices:read.
+	//
+	// NOT_FOUND (E2): no such invoice, or the key may not see it.
 	LookupInvoice(ctx context.Context, in *LookupInvoiceRequest, opts ...grpc.CallOption) (*LookupInvoiceResponse, error)
-	// Follows an invoice: its current state at once, then every change. Ends after a final state.
+	// Streams the current state of an invoice, then each change. Ends after PAID or EXPIRED. Scope: invoices:read.
+	//
+	// NOT_FOUND (E2): no such invoice, or the key may not see it. RESOURCE_EXHAUSTED (E7): too many watches of this
+	// key. UNAVAILABLE (E8): Till stops; watch again.
 	WatchInvoice(ctx context.Context, in *WatchInvoiceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchInvoiceResponse], error)
-	// Tells about this Till and its node.
+	// Returns the caller's totals, and the node as lightning-getinfo(7) describes it. Scope: info:read.
 	GetInfo(ctx context.Context, in *GetInfoRequest, opts ...grpc.CallOption) (*GetInfoResponse, error)
 }
 
@@ -133,24 +147,38 @@ func (c *invoiceServiceClient) GetInfo(ctx context.Context, in *GetInfoRequest, 
 // All implementations must embed UnimplementedInvoiceServiceServer
 // for forward compatibility.
 //
-// Takes payments: creates invoices, reads them, watches them until they are paid.
+// Creates invoices, reads them, and watches them until they are paid.
 //
-// Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and the documented code
-// ("E2") in its metadata under "code".
+// Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
+// under "code" the documented code, such as E2.
+//
+// Errors of every call: UNAUTHENTICATED (E3) for a key that is missing, unknown, expired or revoked;
+// PERMISSION_DENIED (E4) for a key without the scope; UNAVAILABLE (E8) if Till cannot serve; INTERNAL (E0).
 type InvoiceServiceServer interface {
-	// Creates an invoice at the node.
+	// Creates an invoice at the node. Scope: invoices:create.
 	//
-	// UNAVAILABLE while the node is offline.
+	// INVALID_ARGUMENT (E1) or RESOURCE_EXHAUSTED (E6): the request is invalid or too large. ALREADY_EXISTS (E5):
+	// the label belongs to a different request. RESOURCE_EXHAUSTED (E7): the key's limit is exceeded; retry after
+	// google.rpc.RetryInfo. UNAVAILABLE (E8): the node is offline; retry with the same label.
 	CreateInvoice(context.Context, *CreateInvoiceRequest) (*CreateInvoiceResponse, error)
-	// Reads an invoice by its public id.
+	// Returns an invoice by its public id. Scope: invoices:read.
+	//
+	// NOT_FOUND (E2): no such invoice, or the key may not see it.
 	GetInvoice(context.Context, *GetInvoiceRequest) (*GetInvoiceResponse, error)
-	// Reads an invoice by its internal id.
+	// Returns an invoice by its internal id. Scope: invoices:read.
+	//
+	// NOT_FOUND (E2): no such invoice, or the key may not see it.
 	GetInvoiceById(context.Context, *GetInvoiceByIdRequest) (*GetInvoiceByIdResponse, error)
-	// Finds an invoice by its label, payment hash or payment request.
+	// Returns an invoice by its label, payment hash or payment request. Scope: invoices:read.
+	//
+	// NOT_FOUND (E2): no such invoice, or the key may not see it.
 	LookupInvoice(context.Context, *LookupInvoiceRequest) (*LookupInvoiceResponse, error)
-	// Follows an invoice: its current state at once, then every change. Ends after a final state.
+	// Streams the current state of an invoice, then each change. Ends after PAID or EXPIRED. Scope: invoices:read.
+	//
+	// NOT_FOUND (E2): no such invoice, or the key may not see it. RESOURCE_EXHAUSTED (E7): too many watches of this
+	// key. UNAVAILABLE (E8): Till stops; watch again.
 	WatchInvoice(*WatchInvoiceRequest, grpc.ServerStreamingServer[WatchInvoiceResponse]) error
-	// Tells about this Till and its node.
+	// Returns the caller's totals, and the node as lightning-getinfo(7) describes it. Scope: info:read.
 	GetInfo(context.Context, *GetInfoRequest) (*GetInfoResponse, error)
 	mustEmbedUnimplementedInvoiceServiceServer()
 }

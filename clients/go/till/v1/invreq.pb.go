@@ -22,27 +22,28 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Whether an invoice request can be collected, or why it cannot.
+// Status of an invoice request.
 //
-// A payment that Till learns of late turns any other status of a single-use request into USED.
+// Till may notice a payment late. Then a single-use invoice request of any other status becomes USED.
 type InvreqStatus int32
 
 const (
-	// Never sent.
+	// Unused: no invoice request has this status.
 	InvreqStatus_INVREQ_STATUS_UNSPECIFIED InvreqStatus = 0
-	// It can be collected. A request that is not for a single use stays ACTIVE when it is collected.
+	// The invoice request can be collected. One that is not single-use stays ACTIVE after a payment.
 	InvreqStatus_INVREQ_STATUS_ACTIVE InvreqStatus = 1
-	// A payment of it is in flight, or failed less than 70 seconds ago and may be retried.
+	// A payment is in flight, or failed less than 70 seconds ago and may be retried.
 	//
-	// While the node is offline, a payment in flight is not seen.
+	// While the node is offline, Till does not see payments in flight.
 	InvreqStatus_INVREQ_STATUS_BEING_PAID InvreqStatus = 2
-	// It was for a single use, and was paid. Final.
+	// The single-use invoice request is paid. Final.
 	InvreqStatus_INVREQ_STATUS_USED InvreqStatus = 3
-	// It is for a single use, and a payment of it failed. Until it is disabled, the node could still pay it, even twice.
+	// A payment of the single-use invoice request failed. Until the invoice request is disabled, the node could
+	// still pay it, even twice.
 	InvreqStatus_INVREQ_STATUS_FAILED InvreqStatus = 4
-	// It expired, whether or not it was disabled before. Until it is disabled, the node still pays it.
+	// The invoice request expired. Until the invoice request is disabled, the node still pays it.
 	InvreqStatus_INVREQ_STATUS_EXPIRED InvreqStatus = 5
-	// It was disabled.
+	// The invoice request was disabled.
 	InvreqStatus_INVREQ_STATUS_DISABLED InvreqStatus = 6
 )
 
@@ -95,32 +96,33 @@ func (InvreqStatus) EnumDescriptor() ([]byte, []int) {
 	return file_till_v1_invreq_proto_rawDescGZIP(), []int{0}
 }
 
-// An invoice request (BOLT 12): an offer of our node to pay. Whoever has its bolt12 string can collect the amount.
+// An invoice request (BOLT 12): an offer of this node to pay. Anyone who has its bolt12 string can collect the
+// amount by lightning-sendinvoice(7).
 type Invreq struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// SHA-256 of all fields of the request less than 160.
+	// SHA-256 of all fields of the invoice request below 160, as in lightning-invoicerequest(7).
 	//
 	// 64 hexadecimal digits.
 	InvreqId string `protobuf:"bytes,1,opt,name=invreq_id,json=invreqId,proto3" json:"invreq_id,omitempty"`
-	// Who created it.
+	// The user whose key created the invoice request.
 	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
-	// The caller's own name for it, unique for each username. Absent: none was given.
+	// The caller's own name for the invoice request, unique per username. Absent: none was given.
 	Label *string `protobuf:"bytes,3,opt,name=label,proto3,oneof" json:"label,omitempty"`
 	// Amount offered, in millisatoshi.
 	AmountMsat uint64 `protobuf:"varint,4,opt,name=amount_msat,json=amountMsat,proto3" json:"amount_msat,omitempty"`
-	// Purpose of the payment, as everybody sees it who has the string.
+	// Purpose of the payment, visible to anyone who has the string.
 	Description string `protobuf:"bytes,5,opt,name=description,proto3" json:"description,omitempty"`
-	// Who offers it. Absent: none was given.
+	// Who issues the invoice request. Absent: none was given.
 	Issuer *string `protobuf:"bytes,6,opt,name=issuer,proto3,oneof" json:"issuer,omitempty"`
-	// Whether it can be collected once only.
+	// Whether the invoice request becomes inactive once it is paid.
 	SingleUse bool `protobuf:"varint,7,opt,name=single_use,json=singleUse,proto3" json:"single_use,omitempty"`
-	// Whether it can be collected, or why it cannot.
+	// Whether the invoice request can be collected, or why it cannot.
 	Status InvreqStatus `protobuf:"varint,8,opt,name=status,proto3,enum=till.v1.InvreqStatus" json:"status,omitempty"`
-	// The string that starts with "lnr1": show it as a QR code to whoever shall collect.
+	// The BOLT 12 string, which starts with "lnr1": show it as a QR code to the person who collects.
 	Bolt12 string `protobuf:"bytes,9,opt,name=bolt12,proto3" json:"bolt12,omitempty"`
-	// When it was created.
+	// When the invoice request was created.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// When the invoice request expires, or did. Absent: never.
+	// When the invoice request expires, or expired. Absent: never.
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -28,28 +28,29 @@ type CreateInvreqRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Amount to offer, in millisatoshi.
 	//
-	// At least 1; at most what a payout of the key may be.
+	// 1 to the key's limit for one payout.
 	AmountMsat uint64 `protobuf:"varint,1,opt,name=amount_msat,json=amountMsat,proto3" json:"amount_msat,omitempty"`
-	// Purpose of the payment. Everybody sees it who has the string.
+	// Purpose of the payment, visible to anyone who has the string.
 	//
-	// 1 to 639 bytes of UTF-8 without control characters other than tab and line breaks.
+	// 1 to 639 bytes of UTF-8; tab and line breaks are the only control characters.
 	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
-	// Who offers it.
+	// Who issues the invoice request. Absent or empty: not stated.
 	//
-	// At most 128 bytes of UTF-8 without control characters. An empty one is none.
+	// At most 128 bytes of UTF-8 without control characters.
 	Issuer *string `protobuf:"bytes,3,opt,name=issuer,proto3,oneof" json:"issuer,omitempty"`
-	// The caller's own name for it. The same label and request again give the same invoice request.
+	// The caller's own name for the invoice request. Repeating a request with its label returns the same invoice
+	// request.
 	//
 	// 1 to 128 bytes of UTF-8 without control characters.
 	Label *string `protobuf:"bytes,4,opt,name=label,proto3,oneof" json:"label,omitempty"`
-	// When the invoice request expires. Absent: never. Till disables it then, since the node does not.
+	// When the invoice request expires. Absent: never.
 	//
-	// In the future, and before the year 9999; whole seconds. Only where the operator allows disabling, by the setting
-	// TILLD_ALLOW_INVREQ_DISABLE.
+	// Whole seconds, in the future, before the year 9999. Allowed only if the operator sets
+	// TILLD_ALLOW_INVREQ_DISABLE: lightningd does not enforce the expiry, so Till disables the invoice request.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// Whether it becomes inactive once it is paid. Absent: it does.
+	// Whether the invoice request becomes inactive once it is paid. Absent: true.
 	//
-	// False only where the operator has lifted the limit of payouts a day, which could not be kept.
+	// False is allowed only if the operator lifts the daily payout limit, which could not be enforced otherwise.
 	SingleUse     *bool `protobuf:"varint,6,opt,name=single_use,json=singleUse,proto3,oneof" json:"single_use,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -176,7 +177,9 @@ func (x *CreateInvreqResponse) GetInvreq() *Invreq {
 // Request of GetInvreq.
 type GetInvreqRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its id.
+	// Id of the invoice request.
+	//
+	// 64 hexadecimal digits.
 	InvreqId      string `protobuf:"bytes,1,opt,name=invreq_id,json=invreqId,proto3" json:"invreq_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -268,11 +271,11 @@ func (x *GetInvreqResponse) GetInvreq() *Invreq {
 // Request of ListInvreqs.
 type ListInvreqsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many to give at most.
+	// Maximum number of invoice requests to return. 0: 1000.
 	//
-	// At most 1000, which is also meant by 0.
+	// At most 1000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Where to go on: next_page_token of the page before. Empty: from the beginning.
+	// next_page_token of the previous page. Empty: the first page.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -327,7 +330,7 @@ type ListInvreqsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The invoice requests.
 	Invreqs []*Invreq `protobuf:"bytes,1,rep,name=invreqs,proto3" json:"invreqs,omitempty"`
-	// Where the next page begins. Empty: there is none.
+	// Token of the next page. Empty: this is the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -380,7 +383,9 @@ func (x *ListInvreqsResponse) GetNextPageToken() string {
 // Request of DisableInvreq.
 type DisableInvreqRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its id.
+	// Id of the invoice request.
+	//
+	// 64 hexadecimal digits.
 	InvreqId      string `protobuf:"bytes,1,opt,name=invreq_id,json=invreqId,proto3" json:"invreq_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -426,7 +431,7 @@ func (x *DisableInvreqRequest) GetInvreqId() string {
 // Response of DisableInvreq.
 type DisableInvreqResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The invoice request, no longer active.
+	// The disabled invoice request.
 	Invreq        *Invreq `protobuf:"bytes,1,opt,name=invreq,proto3" json:"invreq,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -472,28 +477,28 @@ func (x *DisableInvreqResponse) GetInvreq() *Invreq {
 // Request of SendInvoice.
 type SendInvoiceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The string of the invoice request, which starts with "lnr1", in lower or upper case, with or without "lightning:" in
-	// front.
+	// The BOLT 12 invoice request of another node: "lnr1...", in lower or upper case, with or without the prefix
+	// "lightning:".
 	//
-	// At most 8 KiB. Of another node.
+	// At most 8 KiB.
 	Invreq string `protobuf:"bytes,1,opt,name=invreq,proto3" json:"invreq,omitempty"`
-	// The caller's own name for the invoice.
+	// The caller's own name for the invoice. Required.
 	//
 	// 1 to 128 bytes of UTF-8 without control characters.
 	Label string `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
-	// Amount to collect, in millisatoshi. Absent: the amount of the request, by quantity if there is one.
+	// Amount to collect, in millisatoshi. Absent: the amount of the invoice request, multiplied by quantity if any.
 	//
-	// At least 1; at most what the request offers.
+	// 1 to the amount that the invoice request offers.
 	AmountMsat *uint64 `protobuf:"varint,3,opt,name=amount_msat,json=amountMsat,proto3,oneof" json:"amount_msat,omitempty"`
-	// How long to wait for the payment: in several attempts, each with an invoice of its own that can be paid as long as it
-	// lasts, since messages get lost. No attempt is begun while another can be paid. Absent: 90 seconds.
+	// How long to wait for the payment. Absent: 90 seconds.
 	//
-	// Whole seconds, at least 1 second, at most 5 minutes.
+	// Whole seconds, 1 second to 5 minutes. Messages get lost, so Till makes several attempts within this time. Each
+	// sends an invoice of its own, and starts after the earlier invoice has expired.
 	Timeout *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	// How many of what is offered. Needed where the request has a quantity, not allowed where it has none. Some nodes take
-	// none at all.
+	// Number of items. Required if the invoice request specifies a quantity, otherwise not allowed. Some versions of
+	// lightningd do not support it.
 	Quantity *uint64 `protobuf:"varint,5,opt,name=quantity,proto3,oneof" json:"quantity,omitempty"`
-	// As in CreateInvoiceRequest. Absent: an object with the type of the key, or else "sendinvoice".
+	// As in CreateInvoiceRequest. Absent: an object with the key's type, or else the type "sendinvoice".
 	Metadata      *string `protobuf:"bytes,6,opt,name=metadata,proto3,oneof" json:"metadata,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -574,15 +579,15 @@ func (x *SendInvoiceRequest) GetMetadata() string {
 // Response of SendInvoice.
 type SendInvoiceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The invoice, paid.
+	// The paid invoice.
 	Invoice *Invoice `protobuf:"bytes,1,opt,name=invoice,proto3" json:"invoice,omitempty"`
-	// Proof of payment.
+	// Payment preimage, the proof of payment.
 	//
 	// 64 hexadecimal digits.
 	PaymentPreimage string `protobuf:"bytes,2,opt,name=payment_preimage,json=paymentPreimage,proto3" json:"payment_preimage,omitempty"`
-	// The node's index of when it was created.
+	// Index at the node of the order in which invoices were created, from 1.
 	CreatedIndex uint64 `protobuf:"varint,3,opt,name=created_index,json=createdIndex,proto3" json:"created_index,omitempty"`
-	// The node's index of when it was changed.
+	// Index at the node of the order in which invoices were changed, from 1.
 	UpdatedIndex  uint64 `protobuf:"varint,4,opt,name=updated_index,json=updatedIndex,proto3" json:"updated_index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

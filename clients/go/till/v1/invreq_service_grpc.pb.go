@@ -30,29 +30,42 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Offers payments by invoice requests (BOLT 12), and collects those that others offer.
+// Creates invoice requests (BOLT 12), which offer payments, and collects those of other nodes.
 //
-// Errors are those of InvoiceService, and what the other node says: see the codes E11 to E15.
+// Errors have the form of InvoiceService, and the errors of every call are the same.
 type InvreqServiceClient interface {
-	// Creates an invoice request: from now on our node pays whoever collects it.
+	// Creates an invoice request: from now on the node pays anyone who collects it. Scope: payouts.
 	//
-	// For keys with the scope payouts, within their limits. RESOURCE_EXHAUSTED beyond that of the day.
+	// INVALID_ARGUMENT (E1): the request is invalid, or exceeds the key's limit for one payout. ALREADY_EXISTS (E5):
+	// the label belongs to a different request. RESOURCE_EXHAUSTED (E7): the key's daily payout limit is exceeded.
+	// UNAVAILABLE (E8): the node is offline or too old.
 	CreateInvreq(ctx context.Context, in *CreateInvreqRequest, opts ...grpc.CallOption) (*CreateInvreqResponse, error)
-	// Reads an invoice request.
+	// Returns an invoice request of the caller's user. Scope: payouts.
+	//
+	// NOT_FOUND (E2): the user has no such invoice request.
 	GetInvreq(ctx context.Context, in *GetInvreqRequest, opts ...grpc.CallOption) (*GetInvreqResponse, error)
-	// Lists the user's invoice requests, the newest first; of one second, in any order.
+	// Lists the user's invoice requests, newest first; within one second the order is undefined. Scope: payouts.
+	//
+	// INVALID_ARGUMENT (E1): page_token is not from an earlier page.
 	ListInvreqs(ctx context.Context, in *ListInvreqsRequest, opts ...grpc.CallOption) (*ListInvreqsResponse, error)
-	// Disables an invoice request: from now on nobody can collect it.
+	// Disables an invoice request: from now on nobody can collect it. Scope: payouts.
 	//
-	// PERMISSION_DENIED unless the operator allows it by TILLD_ALLOW_INVREQ_DISABLE: a payment that begins in the same
-	// milliseconds stops lightningd for good. FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
-	// and may be tried again: try again.
+	// PERMISSION_DENIED (E4) unless the operator sets TILLD_ALLOW_INVREQ_DISABLE: a payment that starts within the
+	// same milliseconds crashes lightningd permanently. NOT_FOUND (E2): the user has no such invoice request.
+	// FAILED_PRECONDITION (E11): the invoice request is not active. UNAVAILABLE (E8): a payment is in flight or may be
+	// retried, or the node is offline; retry.
 	DisableInvreq(ctx context.Context, in *DisableInvreqRequest, opts ...grpc.CallOption) (*DisableInvreqResponse, error)
-	// Collects what another node offers: sends it an invoice, and waits until it is paid.
+	// Sends an invoice for another node's invoice request, and waits until it is paid. Scope: invoices:create.
 	//
-	// The same label and request again give the same payment, and send another invoice only where none that was sent before
-	// can be paid. FAILED_PRECONDITION, OUT_OF_RANGE, ABORTED, DEADLINE_EXCEEDED, and UNAVAILABLE with the code E13 say
-	// that none can be. UNAVAILABLE with the code E8 tells whether it was sent: where that is not known yet, Till finds out.
+	// Repeating a request with its label returns the same payment. Another invoice is sent only after all earlier ones
+	// can no longer be paid.
+	//
+	// After these errors no invoice can be paid, and the label may be used again. FAILED_PRECONDITION (E11): the
+	// invoice request is not active. OUT_OF_RANGE (E12): it has expired. UNAVAILABLE (E13): there is no route to the
+	// node. ABORTED (E14): the node refuses to pay. DEADLINE_EXCEEDED (E15): the node did not pay in time.
+	//
+	// UNAVAILABLE (E8) says in its message whether an invoice was sent. If the outcome is unknown, Till finds it out:
+	// repeat the request.
 	SendInvoice(ctx context.Context, in *SendInvoiceRequest, opts ...grpc.CallOption) (*SendInvoiceResponse, error)
 }
 
@@ -118,29 +131,42 @@ func (c *invreqServiceClient) SendInvoice(ctx context.Context, in *SendInvoiceRe
 // All implementations must embed UnimplementedInvreqServiceServer
 // for forward compatibility.
 //
-// Offers payments by invoice requests (BOLT 12), and collects those that others offer.
+// Creates invoice requests (BOLT 12), which offer payments, and collects those of other nodes.
 //
-// Errors are those of InvoiceService, and what the other node says: see the codes E11 to E15.
+// Errors have the form of InvoiceService, and the errors of every call are the same.
 type InvreqServiceServer interface {
-	// Creates an invoice request: from now on our node pays whoever collects it.
+	// Creates an invoice request: from now on the node pays anyone who collects it. Scope: payouts.
 	//
-	// For keys with the scope payouts, within their limits. RESOURCE_EXHAUSTED beyond that of the day.
+	// INVALID_ARGUMENT (E1): the request is invalid, or exceeds the key's limit for one payout. ALREADY_EXISTS (E5):
+	// the label belongs to a different request. RESOURCE_EXHAUSTED (E7): the key's daily payout limit is exceeded.
+	// UNAVAILABLE (E8): the node is offline or too old.
 	CreateInvreq(context.Context, *CreateInvreqRequest) (*CreateInvreqResponse, error)
-	// Reads an invoice request.
+	// Returns an invoice request of the caller's user. Scope: payouts.
+	//
+	// NOT_FOUND (E2): the user has no such invoice request.
 	GetInvreq(context.Context, *GetInvreqRequest) (*GetInvreqResponse, error)
-	// Lists the user's invoice requests, the newest first; of one second, in any order.
+	// Lists the user's invoice requests, newest first; within one second the order is undefined. Scope: payouts.
+	//
+	// INVALID_ARGUMENT (E1): page_token is not from an earlier page.
 	ListInvreqs(context.Context, *ListInvreqsRequest) (*ListInvreqsResponse, error)
-	// Disables an invoice request: from now on nobody can collect it.
+	// Disables an invoice request: from now on nobody can collect it. Scope: payouts.
 	//
-	// PERMISSION_DENIED unless the operator allows it by TILLD_ALLOW_INVREQ_DISABLE: a payment that begins in the same
-	// milliseconds stops lightningd for good. FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
-	// and may be tried again: try again.
+	// PERMISSION_DENIED (E4) unless the operator sets TILLD_ALLOW_INVREQ_DISABLE: a payment that starts within the
+	// same milliseconds crashes lightningd permanently. NOT_FOUND (E2): the user has no such invoice request.
+	// FAILED_PRECONDITION (E11): the invoice request is not active. UNAVAILABLE (E8): a payment is in flight or may be
+	// retried, or the node is offline; retry.
 	DisableInvreq(context.Context, *DisableInvreqRequest) (*DisableInvreqResponse, error)
-	// Collects what another node offers: sends it an invoice, and waits until it is paid.
+	// Sends an invoice for another node's invoice request, and waits until it is paid. Scope: invoices:create.
 	//
-	// The same label and request again give the same payment, and send another invoice only where none that was sent before
-	// can be paid. FAILED_PRECONDITION, OUT_OF_RANGE, ABORTED, DEADLINE_EXCEEDED, and UNAVAILABLE with the code E13 say
-	// that none can be. UNAVAILABLE with the code E8 tells whether it was sent: where that is not known yet, Till finds out.
+	// Repeating a request with its label returns the same payment. Another invoice is sent only after all earlier ones
+	// can no longer be paid.
+	//
+	// After these errors no invoice can be paid, and the label may be used again. FAILED_PRECONDITION (E11): the
+	// invoice request is not active. OUT_OF_RANGE (E12): it has expired. UNAVAILABLE (E13): there is no route to the
+	// node. ABORTED (E14): the node refuses to pay. DEADLINE_EXCEEDED (E15): the node did not pay in time.
+	//
+	// UNAVAILABLE (E8) says in its message whether an invoice was sent. If the outcome is unknown, Till finds it out:
+	// repeat the request.
 	SendInvoice(context.Context, *SendInvoiceRequest) (*SendInvoiceResponse, error)
 	mustEmbedUnimplementedInvreqServiceServer()
 }

@@ -22,21 +22,21 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// What a key may do. None implies another.
+// What a key permits. No scope implies another.
 type KeyScope int32
 
 const (
-	// Never sent.
+	// Unused: not a valid scope.
 	KeyScope_KEY_SCOPE_UNSPECIFIED KeyScope = 0
-	// Create invoices.
+	// Create invoices, and send them for invoice requests of other nodes.
 	KeyScope_KEY_SCOPE_INVOICES_CREATE KeyScope = 1
 	// Read, look up and watch the user's invoices.
 	KeyScope_KEY_SCOPE_INVOICES_READ KeyScope = 2
-	// Read about the node, and the user's totals.
+	// Read the node's details and the user's totals.
 	KeyScope_KEY_SCOPE_INFO_READ KeyScope = 3
-	// Whatever makes our node pay.
+	// Create, read and disable invoice requests, which make the node pay.
 	KeyScope_KEY_SCOPE_PAYOUTS KeyScope = 4
-	// Make, list and revoke keys; read the totals of all.
+	// Create, list and revoke keys, and read the totals of all users.
 	KeyScope_KEY_SCOPE_ADMIN KeyScope = 5
 )
 
@@ -87,24 +87,24 @@ func (KeyScope) EnumDescriptor() ([]byte, []int) {
 	return file_till_v1_key_proto_rawDescGZIP(), []int{0}
 }
 
-// An API key, but for its secret.
+// An API key without its secret.
 type Key struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its id, which is part of the token and no secret.
+	// Id of the key. It is part of the token, and not secret.
 	//
 	// 12 characters of A-Z, a-z and 0-9.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Who calls with it. What it creates belongs to this user.
+	// The user who calls with the key. What the key creates belongs to this user.
 	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
-	// What it may do.
+	// What the key permits.
 	Scopes []KeyScope `protobuf:"varint,3,rep,packed,name=scopes,proto3,enum=till.v1.KeyScope" json:"scopes,omitempty"`
-	// The only type of metadata that it creates and sees. Absent: all.
+	// The only metadata type that the key can create and see. Absent: all types.
 	Type *string `protobuf:"bytes,4,opt,name=type,proto3,oneof" json:"type,omitempty"`
-	// When it was made.
+	// When the key was created.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// When the key expires. Absent: never.
+	// When the key expires, or expired. Absent: never.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// When it was revoked. Absent: it was not.
+	// When the key was revoked. Absent: it was not.
 	RevokedAt     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=revoked_at,json=revokedAt,proto3" json:"revoked_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -25,19 +25,19 @@ const (
 // Request of CreateKey.
 type CreateKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who will call with it.
+	// The user who will call with the key.
 	//
 	// 1 to 64 letters, digits, or any of "_", ".", "@" and "-".
 	Username string `protobuf:"bytes,1,opt,name=username,proto3" json:"username,omitempty"`
-	// What it may do. None: create and read invoices and, without a type, read about the node.
+	// What the key permits. Empty: invoices:create and invoices:read, and info:read if type is absent.
 	Scopes []KeyScope `protobuf:"varint,2,rep,packed,name=scopes,proto3,enum=till.v1.KeyScope" json:"scopes,omitempty"`
-	// The only type of metadata that it creates and sees. Absent: all.
+	// The only metadata type that the key can create and see. Absent: all types.
 	//
-	// 1 to 64 printable characters.
+	// 1 to 64 printable characters. Not allowed with the scopes payouts and admin.
 	Type *string `protobuf:"bytes,3,opt,name=type,proto3,oneof" json:"type,omitempty"`
 	// When the key expires. Absent: never.
 	//
-	// In the future, and before the year 9999.
+	// In the future, before the year 9999.
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -106,7 +106,7 @@ type CreateKeyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The new key.
 	Key *Key `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	// What its user sends: "authorization: Bearer TOKEN". It is told this once, and kept only as a hash.
+	// The token to send as "authorization: Bearer TOKEN". It is returned only here: Till stores its hash.
 	Token         string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -159,11 +159,11 @@ func (x *CreateKeyResponse) GetToken() string {
 // Request of ListKeys.
 type ListKeysRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many keys to give at most.
+	// Maximum number of keys to return. 0: 1000.
 	//
-	// At most 1000, which is also meant by 0.
+	// At most 1000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Where to go on: next_page_token of the page before. Empty: from the beginning.
+	// next_page_token of the previous page. Empty: the first page.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -218,7 +218,7 @@ type ListKeysResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The keys.
 	Keys []*Key `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
-	// Where the next page begins. Empty: there is none.
+	// Token of the next page. Empty: this is the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -271,7 +271,9 @@ func (x *ListKeysResponse) GetNextPageToken() string {
 // Request of RevokeKey.
 type RevokeKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its id.
+	// Id of the key.
+	//
+	// 12 characters of A-Z, a-z and 0-9.
 	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -28,15 +28,22 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Manages API keys, as the command "tilld key" does. For keys with the scope admin.
+// Manages API keys, as the command "tilld key" does. Scope of every call: admin.
+//
+// Errors have the form of InvoiceService, and the errors of every call are the same.
 type KeyServiceClient interface {
-	// Makes a key.
+	// Creates a key.
 	//
-	// PERMISSION_DENIED for the scope payouts, unless the caller's key has it too.
+	// INVALID_ARGUMENT (E1): the request is invalid. PERMISSION_DENIED (E4): only a key with the scope payouts can
+	// grant this scope.
 	CreateKey(ctx context.Context, in *CreateKeyRequest, opts ...grpc.CallOption) (*CreateKeyResponse, error)
-	// Lists all keys that there ever were, the oldest first.
+	// Lists all keys, oldest first; expired and revoked keys too.
+	//
+	// INVALID_ARGUMENT (E1): page_token is not from an earlier page.
 	ListKeys(ctx context.Context, in *ListKeysRequest, opts ...grpc.CallOption) (*ListKeysResponse, error)
 	// Revokes a key: from now on nobody can call with it.
+	//
+	// NOT_FOUND (E2): no such key.
 	RevokeKey(ctx context.Context, in *RevokeKeyRequest, opts ...grpc.CallOption) (*RevokeKeyResponse, error)
 }
 
@@ -82,15 +89,22 @@ func (c *keyServiceClient) RevokeKey(ctx context.Context, in *RevokeKeyRequest, 
 // All implementations must embed UnimplementedKeyServiceServer
 // for forward compatibility.
 //
-// Manages API keys, as the command "tilld key" does. For keys with the scope admin.
+// Manages API keys, as the command "tilld key" does. Scope of every call: admin.
+//
+// Errors have the form of InvoiceService, and the errors of every call are the same.
 type KeyServiceServer interface {
-	// Makes a key.
+	// Creates a key.
 	//
-	// PERMISSION_DENIED for the scope payouts, unless the caller's key has it too.
+	// INVALID_ARGUMENT (E1): the request is invalid. PERMISSION_DENIED (E4): only a key with the scope payouts can
+	// grant this scope.
 	CreateKey(context.Context, *CreateKeyRequest) (*CreateKeyResponse, error)
-	// Lists all keys that there ever were, the oldest first.
+	// Lists all keys, oldest first; expired and revoked keys too.
+	//
+	// INVALID_ARGUMENT (E1): page_token is not from an earlier page.
 	ListKeys(context.Context, *ListKeysRequest) (*ListKeysResponse, error)
 	// Revokes a key: from now on nobody can call with it.
+	//
+	// NOT_FOUND (E2): no such key.
 	RevokeKey(context.Context, *RevokeKeyRequest) (*RevokeKeyResponse, error)
 	mustEmbedUnimplementedKeyServiceServer()
 }

@@ -26,10 +26,13 @@ if _version_not_supported:
 
 
 class InvoiceServiceStub:
-    """Takes payments: creates invoices, reads them, watches them until they are paid.
+    """Creates invoices, reads them, and watches them until they are paid.
 
-    Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and the documented code
-    ("E2") in its metadata under "code".
+    Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
+    under "code" the documented code, such as E2.
+
+    Errors of every call: UNAUTHENTICATED (E3) for a key that is missing, unknown, expired or revoked;
+    PERMISSION_DENIED (E4) for a key without the scope; UNAVAILABLE (E8) if Till cannot serve; INTERNAL (E0).
     """
 
     def __init__(self, channel):
@@ -71,51 +74,65 @@ class InvoiceServiceStub:
 
 
 class InvoiceServiceServicer:
-    """Takes payments: creates invoices, reads them, watches them until they are paid.
+    """Creates invoices, reads them, and watches them until they are paid.
 
-    Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and the documented code
-    ("E2") in its metadata under "code".
+    Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
+    under "code" the documented code, such as E2.
+
+    Errors of every call: UNAUTHENTICATED (E3) for a key that is missing, unknown, expired or revoked;
+    PERMISSION_DENIED (E4) for a key without the scope; UNAVAILABLE (E8) if Till cannot serve; INTERNAL (E0).
     """
 
     def CreateInvoice(self, request, context):
-        """Creates an invoice at the node.
+        """Creates an invoice at the node. Scope: invoices:create.
 
-        UNAVAILABLE while the node is offline.
+        INVALID_ARGUMENT (E1) or RESOURCE_EXHAUSTED (E6): the request is invalid or too large. ALREADY_EXISTS (E5):
+        the label belongs to a different request. RESOURCE_EXHAUSTED (E7): the key's limit is exceeded; retry after
+        google.rpc.RetryInfo. UNAVAILABLE (E8): the node is offline; retry with the same label.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetInvoice(self, request, context):
-        """Reads an invoice by its public id.
+        """Returns an invoice by its public id. Scope: invoices:read.
+
+        NOT_FOUND (E2): no such invoice, or the key may not see it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetInvoiceById(self, request, context):
-        """Reads an invoice by its internal id.
+        """Returns an invoice by its internal id. Scope: invoices:read.
+
+        NOT_FOUND (E2): no such invoice, or the key may not see it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LookupInvoice(self, request, context):
-        """Finds an invoice by its label, payment hash or payment request.
+        """Returns an invoice by its label, payment hash or payment request. Scope: invoices:read.
+
+        NOT_FOUND (E2): no such invoice, or the key may not see it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchInvoice(self, request, context):
-        """Follows an invoice: its current state at once, then every change. Ends after a final state.
+        """Streams the current state of an invoice, then each change. Ends after PAID or EXPIRED. Scope: invoices:read.
+
+        NOT_FOUND (E2): no such invoice, or the key may not see it. RESOURCE_EXHAUSTED (E7): too many watches of this
+        key. UNAVAILABLE (E8): Till stops; watch again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetInfo(self, request, context):
-        """Tells about this Till and its node.
+        """Returns the caller's totals, and the node as lightning-getinfo(7) describes it. Scope: info:read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -163,10 +180,13 @@ def add_InvoiceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InvoiceService:
-    """Takes payments: creates invoices, reads them, watches them until they are paid.
+    """Creates invoices, reads them, and watches them until they are paid.
 
-    Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and the documented code
-    ("E2") in its metadata under "code".
+    Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
+    under "code" the documented code, such as E2.
+
+    Errors of every call: UNAUTHENTICATED (E3) for a key that is missing, unknown, expired or revoked;
+    PERMISSION_DENIED (E4) for a key without the scope; UNAVAILABLE (E8) if Till cannot serve; INTERNAL (E0).
     """
 
     @staticmethod

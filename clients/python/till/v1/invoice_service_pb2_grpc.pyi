@@ -27,10 +27,13 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class InvoiceServiceStub:
-    """Takes payments: creates invoices, reads them, watches them until they are paid.
+    """Creates invoices, reads them, and watches them until they are paid.
 
-    Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and the documented code
-    ("E2") in its metadata under "code".
+    Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
+    under "code" the documented code, such as E2.
+
+    Errors of every call: UNAUTHENTICATED (E3) for a key that is missing, unknown, expired or revoked;
+    PERMISSION_DENIED (E4) for a key without the scope; UNAVAILABLE (E8) if Till cannot serve; INTERNAL (E0).
     """
 
     @_typing.overload
@@ -38,51 +41,87 @@ class InvoiceServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> InvoiceServiceAsyncStub: ...
     CreateInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.CreateInvoiceRequest, _invoice_service_pb2.CreateInvoiceResponse]
-    """Creates an invoice at the node.
+    """Creates an invoice at the node. Scope: invoices:create.
 
-    UNAVAILABLE while the node is offline.
+    INVALID_ARGUMENT (E1) or RESOURCE_EXHAUSTED (E6): the request is invalid or too large. ALREADY_EXISTS (E5):
+    the label belongs to a different request. RESOURCE_EXHAUSTED (E7): the key's limit is exceeded; retry after
+    google.rpc.RetryInfo. UNAVAILABLE (E8): the node is offline; retry with the same label.
     """
     GetInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInvoiceRequest, _invoice_service_pb2.GetInvoiceResponse]
-    """Reads an invoice by its public id."""
+    """Returns an invoice by its public id. Scope: invoices:read.
+
+    NOT_FOUND (E2): no such invoice, or the key may not see it.
+    """
     GetInvoiceById: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInvoiceByIdRequest, _invoice_service_pb2.GetInvoiceByIdResponse]
-    """Reads an invoice by its internal id."""
+    """Returns an invoice by its internal id. Scope: invoices:read.
+
+    NOT_FOUND (E2): no such invoice, or the key may not see it.
+    """
     LookupInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.LookupInvoiceRequest, _invoice_service_pb2.LookupInvoiceResponse]
-    """Finds an invoice by its label, payment hash or payment request."""
+    """Returns an invoice by its label, payment hash or payment request. Scope: invoices:read.
+
+    NOT_FOUND (E2): no such invoice, or the key may not see it.
+    """
     WatchInvoice: _grpc.UnaryStreamMultiCallable[_invoice_service_pb2.WatchInvoiceRequest, _invoice_service_pb2.WatchInvoiceResponse]
-    """Follows an invoice: its current state at once, then every change. Ends after a final state."""
+    """Streams the current state of an invoice, then each change. Ends after PAID or EXPIRED. Scope: invoices:read.
+
+    NOT_FOUND (E2): no such invoice, or the key may not see it. RESOURCE_EXHAUSTED (E7): too many watches of this
+    key. UNAVAILABLE (E8): Till stops; watch again.
+    """
     GetInfo: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInfoRequest, _invoice_service_pb2.GetInfoResponse]
-    """Tells about this Till and its node."""
+    """Returns the caller's totals, and the node as lightning-getinfo(7) describes it. Scope: info:read."""
 
 @_typing.type_check_only
 class InvoiceServiceAsyncStub(InvoiceServiceStub):
-    """Takes payments: creates invoices, reads them, watches them until they are paid.
+    """Creates invoices, reads them, and watches them until they are paid.
 
-    Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and the documented code
-    ("E2") in its metadata under "code".
+    Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
+    under "code" the documented code, such as E2.
+
+    Errors of every call: UNAUTHENTICATED (E3) for a key that is missing, unknown, expired or revoked;
+    PERMISSION_DENIED (E4) for a key without the scope; UNAVAILABLE (E8) if Till cannot serve; INTERNAL (E0).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.CreateInvoiceRequest, _invoice_service_pb2.CreateInvoiceResponse]  # type: ignore[assignment]
-    """Creates an invoice at the node.
+    """Creates an invoice at the node. Scope: invoices:create.
 
-    UNAVAILABLE while the node is offline.
+    INVALID_ARGUMENT (E1) or RESOURCE_EXHAUSTED (E6): the request is invalid or too large. ALREADY_EXISTS (E5):
+    the label belongs to a different request. RESOURCE_EXHAUSTED (E7): the key's limit is exceeded; retry after
+    google.rpc.RetryInfo. UNAVAILABLE (E8): the node is offline; retry with the same label.
     """
     GetInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInvoiceRequest, _invoice_service_pb2.GetInvoiceResponse]  # type: ignore[assignment]
-    """Reads an invoice by its public id."""
+    """Returns an invoice by its public id. Scope: invoices:read.
+
+    NOT_FOUND (E2): no such invoice, or the key may not see it.
+    """
     GetInvoiceById: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInvoiceByIdRequest, _invoice_service_pb2.GetInvoiceByIdResponse]  # type: ignore[assignment]
-    """Reads an invoice by its internal id."""
+    """Returns an invoice by its internal id. Scope: invoices:read.
+
+    NOT_FOUND (E2): no such invoice, or the key may not see it.
+    """
     LookupInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.LookupInvoiceRequest, _invoice_service_pb2.LookupInvoiceResponse]  # type: ignore[assignment]
-    """Finds an invoice by its label, payment hash or payment request."""
+    """Returns an invoice by its label, payment hash or payment request. Scope: invoices:read.
+
+    NOT_FOUND (E2): no such invoice, or the key may not see it.
+    """
     WatchInvoice: _aio.UnaryStreamMultiCallable[_invoice_service_pb2.WatchInvoiceRequest, _invoice_service_pb2.WatchInvoiceResponse]  # type: ignore[assignment]
-    """Follows an invoice: its current state at once, then every change. Ends after a final state."""
+    """Streams the current state of an invoice, then each change. Ends after PAID or EXPIRED. Scope: invoices:read.
+
+    NOT_FOUND (E2): no such invoice, or the key may not see it. RESOURCE_EXHAUSTED (E7): too many watches of this
+    key. UNAVAILABLE (E8): Till stops; watch again.
+    """
     GetInfo: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInfoRequest, _invoice_service_pb2.GetInfoResponse]  # type: ignore[assignment]
-    """Tells about this Till and its node."""
+    """Returns the caller's totals, and the node as lightning-getinfo(7) describes it. Scope: info:read."""
 
 class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Takes payments: creates invoices, reads them, watches them until they are paid.
+    """Creates invoices, reads them, and watches them until they are paid.
 
-    Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and the documented code
-    ("E2") in its metadata under "code".
+    Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
+    under "code" the documented code, such as E2.
+
+    Errors of every call: UNAUTHENTICATED (E3) for a key that is missing, unknown, expired or revoked;
+    PERMISSION_DENIED (E4) for a key without the scope; UNAVAILABLE (E8) if Till cannot serve; INTERNAL (E0).
     """
 
     @_abc_1.abstractmethod
@@ -91,9 +130,11 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _invoice_service_pb2.CreateInvoiceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_invoice_service_pb2.CreateInvoiceResponse, _abc.Awaitable[_invoice_service_pb2.CreateInvoiceResponse]]:
-        """Creates an invoice at the node.
+        """Creates an invoice at the node. Scope: invoices:create.
 
-        UNAVAILABLE while the node is offline.
+        INVALID_ARGUMENT (E1) or RESOURCE_EXHAUSTED (E6): the request is invalid or too large. ALREADY_EXISTS (E5):
+        the label belongs to a different request. RESOURCE_EXHAUSTED (E7): the key's limit is exceeded; retry after
+        google.rpc.RetryInfo. UNAVAILABLE (E8): the node is offline; retry with the same label.
         """
 
     @_abc_1.abstractmethod
@@ -102,7 +143,10 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _invoice_service_pb2.GetInvoiceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_invoice_service_pb2.GetInvoiceResponse, _abc.Awaitable[_invoice_service_pb2.GetInvoiceResponse]]:
-        """Reads an invoice by its public id."""
+        """Returns an invoice by its public id. Scope: invoices:read.
+
+        NOT_FOUND (E2): no such invoice, or the key may not see it.
+        """
 
     @_abc_1.abstractmethod
     def GetInvoiceById(
@@ -110,7 +154,10 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _invoice_service_pb2.GetInvoiceByIdRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_invoice_service_pb2.GetInvoiceByIdResponse, _abc.Awaitable[_invoice_service_pb2.GetInvoiceByIdResponse]]:
-        """Reads an invoice by its internal id."""
+        """Returns an invoice by its internal id. Scope: invoices:read.
+
+        NOT_FOUND (E2): no such invoice, or the key may not see it.
+        """
 
     @_abc_1.abstractmethod
     def LookupInvoice(
@@ -118,7 +165,10 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _invoice_service_pb2.LookupInvoiceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_invoice_service_pb2.LookupInvoiceResponse, _abc.Awaitable[_invoice_service_pb2.LookupInvoiceResponse]]:
-        """Finds an invoice by its label, payment hash or payment request."""
+        """Returns an invoice by its label, payment hash or payment request. Scope: invoices:read.
+
+        NOT_FOUND (E2): no such invoice, or the key may not see it.
+        """
 
     @_abc_1.abstractmethod
     def WatchInvoice(
@@ -126,7 +176,11 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _invoice_service_pb2.WatchInvoiceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_invoice_service_pb2.WatchInvoiceResponse], _abc.AsyncIterator[_invoice_service_pb2.WatchInvoiceResponse]]:
-        """Follows an invoice: its current state at once, then every change. Ends after a final state."""
+        """Streams the current state of an invoice, then each change. Ends after PAID or EXPIRED. Scope: invoices:read.
+
+        NOT_FOUND (E2): no such invoice, or the key may not see it. RESOURCE_EXHAUSTED (E7): too many watches of this
+        key. UNAVAILABLE (E8): Till stops; watch again.
+        """
 
     @_abc_1.abstractmethod
     def GetInfo(
@@ -134,6 +188,6 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _invoice_service_pb2.GetInfoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_invoice_service_pb2.GetInfoResponse, _abc.Awaitable[_invoice_service_pb2.GetInfoResponse]]:
-        """Tells about this Till and its node."""
+        """Returns the caller's totals, and the node as lightning-getinfo(7) describes it. Scope: info:read."""
 
 def add_InvoiceServiceServicer_to_server(servicer: InvoiceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,9 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class InvreqServiceStub:
-    """Offers payments by invoice requests (BOLT 12), and collects those that others offer.
+    """Creates invoice requests (BOLT 12), which offer payments, and collects those of other nodes.
 
-    Errors are those of InvoiceService, and what the other node says: see the codes E11 to E15.
+    Errors have the form of InvoiceService, and the errors of every call are the same.
     """
 
     @_typing.overload
@@ -37,65 +37,95 @@ class InvreqServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> InvreqServiceAsyncStub: ...
     CreateInvreq: _grpc.UnaryUnaryMultiCallable[_invreq_service_pb2.CreateInvreqRequest, _invreq_service_pb2.CreateInvreqResponse]
-    """Creates an invoice request: from now on our node pays whoever collects it.
+    """Creates an invoice request: from now on the node pays anyone who collects it. Scope: payouts.
 
-    For keys with the scope payouts, within their limits. RESOURCE_EXHAUSTED beyond that of the day.
+    INVALID_ARGUMENT (E1): the request is invalid, or exceeds the key's limit for one payout. ALREADY_EXISTS (E5):
+    the label belongs to a different request. RESOURCE_EXHAUSTED (E7): the key's daily payout limit is exceeded.
+    UNAVAILABLE (E8): the node is offline or too old.
     """
     GetInvreq: _grpc.UnaryUnaryMultiCallable[_invreq_service_pb2.GetInvreqRequest, _invreq_service_pb2.GetInvreqResponse]
-    """Reads an invoice request."""
-    ListInvreqs: _grpc.UnaryUnaryMultiCallable[_invreq_service_pb2.ListInvreqsRequest, _invreq_service_pb2.ListInvreqsResponse]
-    """Lists the user's invoice requests, the newest first; of one second, in any order."""
-    DisableInvreq: _grpc.UnaryUnaryMultiCallable[_invreq_service_pb2.DisableInvreqRequest, _invreq_service_pb2.DisableInvreqResponse]
-    """Disables an invoice request: from now on nobody can collect it.
+    """Returns an invoice request of the caller's user. Scope: payouts.
 
-    PERMISSION_DENIED unless the operator allows it by TILLD_ALLOW_INVREQ_DISABLE: a payment that begins in the same
-    milliseconds stops lightningd for good. FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
-    and may be tried again: try again.
+    NOT_FOUND (E2): the user has no such invoice request.
+    """
+    ListInvreqs: _grpc.UnaryUnaryMultiCallable[_invreq_service_pb2.ListInvreqsRequest, _invreq_service_pb2.ListInvreqsResponse]
+    """Lists the user's invoice requests, newest first; within one second the order is undefined. Scope: payouts.
+
+    INVALID_ARGUMENT (E1): page_token is not from an earlier page.
+    """
+    DisableInvreq: _grpc.UnaryUnaryMultiCallable[_invreq_service_pb2.DisableInvreqRequest, _invreq_service_pb2.DisableInvreqResponse]
+    """Disables an invoice request: from now on nobody can collect it. Scope: payouts.
+
+    PERMISSION_DENIED (E4) unless the operator sets TILLD_ALLOW_INVREQ_DISABLE: a payment that starts within the
+    same milliseconds crashes lightningd permanently. NOT_FOUND (E2): the user has no such invoice request.
+    FAILED_PRECONDITION (E11): the invoice request is not active. UNAVAILABLE (E8): a payment is in flight or may be
+    retried, or the node is offline; retry.
     """
     SendInvoice: _grpc.UnaryUnaryMultiCallable[_invreq_service_pb2.SendInvoiceRequest, _invreq_service_pb2.SendInvoiceResponse]
-    """Collects what another node offers: sends it an invoice, and waits until it is paid.
+    """Sends an invoice for another node's invoice request, and waits until it is paid. Scope: invoices:create.
 
-    The same label and request again give the same payment, and send another invoice only where none that was sent before
-    can be paid. FAILED_PRECONDITION, OUT_OF_RANGE, ABORTED, DEADLINE_EXCEEDED, and UNAVAILABLE with the code E13 say
-    that none can be. UNAVAILABLE with the code E8 tells whether it was sent: where that is not known yet, Till finds out.
+    Repeating a request with its label returns the same payment. Another invoice is sent only after all earlier ones
+    can no longer be paid.
+
+    After these errors no invoice can be paid, and the label may be used again. FAILED_PRECONDITION (E11): the
+    invoice request is not active. OUT_OF_RANGE (E12): it has expired. UNAVAILABLE (E13): there is no route to the
+    node. ABORTED (E14): the node refuses to pay. DEADLINE_EXCEEDED (E15): the node did not pay in time.
+
+    UNAVAILABLE (E8) says in its message whether an invoice was sent. If the outcome is unknown, Till finds it out:
+    repeat the request.
     """
 
 @_typing.type_check_only
 class InvreqServiceAsyncStub(InvreqServiceStub):
-    """Offers payments by invoice requests (BOLT 12), and collects those that others offer.
+    """Creates invoice requests (BOLT 12), which offer payments, and collects those of other nodes.
 
-    Errors are those of InvoiceService, and what the other node says: see the codes E11 to E15.
+    Errors have the form of InvoiceService, and the errors of every call are the same.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateInvreq: _aio.UnaryUnaryMultiCallable[_invreq_service_pb2.CreateInvreqRequest, _invreq_service_pb2.CreateInvreqResponse]  # type: ignore[assignment]
-    """Creates an invoice request: from now on our node pays whoever collects it.
+    """Creates an invoice request: from now on the node pays anyone who collects it. Scope: payouts.
 
-    For keys with the scope payouts, within their limits. RESOURCE_EXHAUSTED beyond that of the day.
+    INVALID_ARGUMENT (E1): the request is invalid, or exceeds the key's limit for one payout. ALREADY_EXISTS (E5):
+    the label belongs to a different request. RESOURCE_EXHAUSTED (E7): the key's daily payout limit is exceeded.
+    UNAVAILABLE (E8): the node is offline or too old.
     """
     GetInvreq: _aio.UnaryUnaryMultiCallable[_invreq_service_pb2.GetInvreqRequest, _invreq_service_pb2.GetInvreqResponse]  # type: ignore[assignment]
-    """Reads an invoice request."""
-    ListInvreqs: _aio.UnaryUnaryMultiCallable[_invreq_service_pb2.ListInvreqsRequest, _invreq_service_pb2.ListInvreqsResponse]  # type: ignore[assignment]
-    """Lists the user's invoice requests, the newest first; of one second, in any order."""
-    DisableInvreq: _aio.UnaryUnaryMultiCallable[_invreq_service_pb2.DisableInvreqRequest, _invreq_service_pb2.DisableInvreqResponse]  # type: ignore[assignment]
-    """Disables an invoice request: from now on nobody can collect it.
+    """Returns an invoice request of the caller's user. Scope: payouts.
 
-    PERMISSION_DENIED unless the operator allows it by TILLD_ALLOW_INVREQ_DISABLE: a payment that begins in the same
-    milliseconds stops lightningd for good. FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
-    and may be tried again: try again.
+    NOT_FOUND (E2): the user has no such invoice request.
+    """
+    ListInvreqs: _aio.UnaryUnaryMultiCallable[_invreq_service_pb2.ListInvreqsRequest, _invreq_service_pb2.ListInvreqsResponse]  # type: ignore[assignment]
+    """Lists the user's invoice requests, newest first; within one second the order is undefined. Scope: payouts.
+
+    INVALID_ARGUMENT (E1): page_token is not from an earlier page.
+    """
+    DisableInvreq: _aio.UnaryUnaryMultiCallable[_invreq_service_pb2.DisableInvreqRequest, _invreq_service_pb2.DisableInvreqResponse]  # type: ignore[assignment]
+    """Disables an invoice request: from now on nobody can collect it. Scope: payouts.
+
+    PERMISSION_DENIED (E4) unless the operator sets TILLD_ALLOW_INVREQ_DISABLE: a payment that starts within the
+    same milliseconds crashes lightningd permanently. NOT_FOUND (E2): the user has no such invoice request.
+    FAILED_PRECONDITION (E11): the invoice request is not active. UNAVAILABLE (E8): a payment is in flight or may be
+    retried, or the node is offline; retry.
     """
     SendInvoice: _aio.UnaryUnaryMultiCallable[_invreq_service_pb2.SendInvoiceRequest, _invreq_service_pb2.SendInvoiceResponse]  # type: ignore[assignment]
-    """Collects what another node offers: sends it an invoice, and waits until it is paid.
+    """Sends an invoice for another node's invoice request, and waits until it is paid. Scope: invoices:create.
 
-    The same label and request again give the same payment, and send another invoice only where none that was sent before
-    can be paid. FAILED_PRECONDITION, OUT_OF_RANGE, ABORTED, DEADLINE_EXCEEDED, and UNAVAILABLE with the code E13 say
-    that none can be. UNAVAILABLE with the code E8 tells whether it was sent: where that is not known yet, Till finds out.
+    Repeating a request with its label returns the same payment. Another invoice is sent only after all earlier ones
+    can no longer be paid.
+
+    After these errors no invoice can be paid, and the label may be used again. FAILED_PRECONDITION (E11): the
+    invoice request is not active. OUT_OF_RANGE (E12): it has expired. UNAVAILABLE (E13): there is no route to the
+    node. ABORTED (E14): the node refuses to pay. DEADLINE_EXCEEDED (E15): the node did not pay in time.
+
+    UNAVAILABLE (E8) says in its message whether an invoice was sent. If the outcome is unknown, Till finds it out:
+    repeat the request.
     """
 
 class InvreqServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Offers payments by invoice requests (BOLT 12), and collects those that others offer.
+    """Creates invoice requests (BOLT 12), which offer payments, and collects those of other nodes.
 
-    Errors are those of InvoiceService, and what the other node says: see the codes E11 to E15.
+    Errors have the form of InvoiceService, and the errors of every call are the same.
     """
 
     @_abc_1.abstractmethod
@@ -104,9 +134,11 @@ class InvreqServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _invreq_service_pb2.CreateInvreqRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_invreq_service_pb2.CreateInvreqResponse, _abc.Awaitable[_invreq_service_pb2.CreateInvreqResponse]]:
-        """Creates an invoice request: from now on our node pays whoever collects it.
+        """Creates an invoice request: from now on the node pays anyone who collects it. Scope: payouts.
 
-        For keys with the scope payouts, within their limits. RESOURCE_EXHAUSTED beyond that of the day.
+        INVALID_ARGUMENT (E1): the request is invalid, or exceeds the key's limit for one payout. ALREADY_EXISTS (E5):
+        the label belongs to a different request. RESOURCE_EXHAUSTED (E7): the key's daily payout limit is exceeded.
+        UNAVAILABLE (E8): the node is offline or too old.
         """
 
     @_abc_1.abstractmethod
@@ -115,7 +147,10 @@ class InvreqServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _invreq_service_pb2.GetInvreqRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_invreq_service_pb2.GetInvreqResponse, _abc.Awaitable[_invreq_service_pb2.GetInvreqResponse]]:
-        """Reads an invoice request."""
+        """Returns an invoice request of the caller's user. Scope: payouts.
+
+        NOT_FOUND (E2): the user has no such invoice request.
+        """
 
     @_abc_1.abstractmethod
     def ListInvreqs(
@@ -123,7 +158,10 @@ class InvreqServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _invreq_service_pb2.ListInvreqsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_invreq_service_pb2.ListInvreqsResponse, _abc.Awaitable[_invreq_service_pb2.ListInvreqsResponse]]:
-        """Lists the user's invoice requests, the newest first; of one second, in any order."""
+        """Lists the user's invoice requests, newest first; within one second the order is undefined. Scope: payouts.
+
+        INVALID_ARGUMENT (E1): page_token is not from an earlier page.
+        """
 
     @_abc_1.abstractmethod
     def DisableInvreq(
@@ -131,11 +169,12 @@ class InvreqServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _invreq_service_pb2.DisableInvreqRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_invreq_service_pb2.DisableInvreqResponse, _abc.Awaitable[_invreq_service_pb2.DisableInvreqResponse]]:
-        """Disables an invoice request: from now on nobody can collect it.
+        """Disables an invoice request: from now on nobody can collect it. Scope: payouts.
 
-        PERMISSION_DENIED unless the operator allows it by TILLD_ALLOW_INVREQ_DISABLE: a payment that begins in the same
-        milliseconds stops lightningd for good. FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
-        and may be tried again: try again.
+        PERMISSION_DENIED (E4) unless the operator sets TILLD_ALLOW_INVREQ_DISABLE: a payment that starts within the
+        same milliseconds crashes lightningd permanently. NOT_FOUND (E2): the user has no such invoice request.
+        FAILED_PRECONDITION (E11): the invoice request is not active. UNAVAILABLE (E8): a payment is in flight or may be
+        retried, or the node is offline; retry.
         """
 
     @_abc_1.abstractmethod
@@ -144,11 +183,17 @@ class InvreqServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _invreq_service_pb2.SendInvoiceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_invreq_service_pb2.SendInvoiceResponse, _abc.Awaitable[_invreq_service_pb2.SendInvoiceResponse]]:
-        """Collects what another node offers: sends it an invoice, and waits until it is paid.
+        """Sends an invoice for another node's invoice request, and waits until it is paid. Scope: invoices:create.
 
-        The same label and request again give the same payment, and send another invoice only where none that was sent before
-        can be paid. FAILED_PRECONDITION, OUT_OF_RANGE, ABORTED, DEADLINE_EXCEEDED, and UNAVAILABLE with the code E13 say
-        that none can be. UNAVAILABLE with the code E8 tells whether it was sent: where that is not known yet, Till finds out.
+        Repeating a request with its label returns the same payment. Another invoice is sent only after all earlier ones
+        can no longer be paid.
+
+        After these errors no invoice can be paid, and the label may be used again. FAILED_PRECONDITION (E11): the
+        invoice request is not active. OUT_OF_RANGE (E12): it has expired. UNAVAILABLE (E13): there is no route to the
+        node. ABORTED (E14): the node refuses to pay. DEADLINE_EXCEEDED (E15): the node did not pay in time.
+
+        UNAVAILABLE (E8) says in its message whether an invoice was sent. If the outcome is unknown, Till finds it out:
+        repeat the request.
         """
 
 def add_InvreqServiceServicer_to_server(servicer: InvreqServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

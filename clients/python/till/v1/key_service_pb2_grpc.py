@@ -26,7 +26,9 @@ if _version_not_supported:
 
 
 class KeyServiceStub:
-    """Manages API keys, as the command "tilld key" does. For keys with the scope admin.
+    """Manages API keys, as the command "tilld key" does. Scope of every call: admin.
+
+    Errors have the form of InvoiceService, and the errors of every call are the same.
     """
 
     def __init__(self, channel):
@@ -53,20 +55,25 @@ class KeyServiceStub:
 
 
 class KeyServiceServicer:
-    """Manages API keys, as the command "tilld key" does. For keys with the scope admin.
+    """Manages API keys, as the command "tilld key" does. Scope of every call: admin.
+
+    Errors have the form of InvoiceService, and the errors of every call are the same.
     """
 
     def CreateKey(self, request, context):
-        """Makes a key.
+        """Creates a key.
 
-        PERMISSION_DENIED for the scope payouts, unless the caller's key has it too.
+        INVALID_ARGUMENT (E1): the request is invalid. PERMISSION_DENIED (E4): only a key with the scope payouts can
+        grant this scope.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListKeys(self, request, context):
-        """Lists all keys that there ever were, the oldest first.
+        """Lists all keys, oldest first; expired and revoked keys too.
+
+        INVALID_ARGUMENT (E1): page_token is not from an earlier page.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -74,6 +81,8 @@ class KeyServiceServicer:
 
     def RevokeKey(self, request, context):
         """Revokes a key: from now on nobody can call with it.
+
+        NOT_FOUND (E2): no such key.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,7 +115,9 @@ def add_KeyServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class KeyService:
-    """Manages API keys, as the command "tilld key" does. For keys with the scope admin.
+    """Manages API keys, as the command "tilld key" does. Scope of every call: admin.
+
+    Errors have the form of InvoiceService, and the errors of every call are the same.
     """
 
     @staticmethod

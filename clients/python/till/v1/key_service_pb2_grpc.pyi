@@ -27,39 +27,62 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class KeyServiceStub:
-    """Manages API keys, as the command "tilld key" does. For keys with the scope admin."""
+    """Manages API keys, as the command "tilld key" does. Scope of every call: admin.
+
+    Errors have the form of InvoiceService, and the errors of every call are the same.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> KeyServiceAsyncStub: ...
     CreateKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.CreateKeyRequest, _key_service_pb2.CreateKeyResponse]
-    """Makes a key.
+    """Creates a key.
 
-    PERMISSION_DENIED for the scope payouts, unless the caller's key has it too.
+    INVALID_ARGUMENT (E1): the request is invalid. PERMISSION_DENIED (E4): only a key with the scope payouts can
+    grant this scope.
     """
     ListKeys: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.ListKeysRequest, _key_service_pb2.ListKeysResponse]
-    """Lists all keys that there ever were, the oldest first."""
+    """Lists all keys, oldest first; expired and revoked keys too.
+
+    INVALID_ARGUMENT (E1): page_token is not from an earlier page.
+    """
     RevokeKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.RevokeKeyRequest, _key_service_pb2.RevokeKeyResponse]
-    """Revokes a key: from now on nobody can call with it."""
+    """Revokes a key: from now on nobody can call with it.
+
+    NOT_FOUND (E2): no such key.
+    """
 
 @_typing.type_check_only
 class KeyServiceAsyncStub(KeyServiceStub):
-    """Manages API keys, as the command "tilld key" does. For keys with the scope admin."""
+    """Manages API keys, as the command "tilld key" does. Scope of every call: admin.
+
+    Errors have the form of InvoiceService, and the errors of every call are the same.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.CreateKeyRequest, _key_service_pb2.CreateKeyResponse]  # type: ignore[assignment]
-    """Makes a key.
+    """Creates a key.
 
-    PERMISSION_DENIED for the scope payouts, unless the caller's key has it too.
+    INVALID_ARGUMENT (E1): the request is invalid. PERMISSION_DENIED (E4): only a key with the scope payouts can
+    grant this scope.
     """
     ListKeys: _aio.UnaryUnaryMultiCallable[_key_service_pb2.ListKeysRequest, _key_service_pb2.ListKeysResponse]  # type: ignore[assignment]
-    """Lists all keys that there ever were, the oldest first."""
+    """Lists all keys, oldest first; expired and revoked keys too.
+
+    INVALID_ARGUMENT (E1): page_token is not from an earlier page.
+    """
     RevokeKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.RevokeKeyRequest, _key_service_pb2.RevokeKeyResponse]  # type: ignore[assignment]
-    """Revokes a key: from now on nobody can call with it."""
+    """Revokes a key: from now on nobody can call with it.
+
+    NOT_FOUND (E2): no such key.
+    """
 
 class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Manages API keys, as the command "tilld key" does. For keys with the scope admin."""
+    """Manages API keys, as the command "tilld key" does. Scope of every call: admin.
+
+    Errors have the form of InvoiceService, and the errors of every call are the same.
+    """
 
     @_abc_1.abstractmethod
     def CreateKey(
@@ -67,9 +90,10 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _key_service_pb2.CreateKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_key_service_pb2.CreateKeyResponse, _abc.Awaitable[_key_service_pb2.CreateKeyResponse]]:
-        """Makes a key.
+        """Creates a key.
 
-        PERMISSION_DENIED for the scope payouts, unless the caller's key has it too.
+        INVALID_ARGUMENT (E1): the request is invalid. PERMISSION_DENIED (E4): only a key with the scope payouts can
+        grant this scope.
         """
 
     @_abc_1.abstractmethod
@@ -78,7 +102,10 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _key_service_pb2.ListKeysRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_key_service_pb2.ListKeysResponse, _abc.Awaitable[_key_service_pb2.ListKeysResponse]]:
-        """Lists all keys that there ever were, the oldest first."""
+        """Lists all keys, oldest first; expired and revoked keys too.
+
+        INVALID_ARGUMENT (E1): page_token is not from an earlier page.
+        """
 
     @_abc_1.abstractmethod
     def RevokeKey(
@@ -86,6 +113,9 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _key_service_pb2.RevokeKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_key_service_pb2.RevokeKeyResponse, _abc.Awaitable[_key_service_pb2.RevokeKeyResponse]]:
-        """Revokes a key: from now on nobody can call with it."""
+        """Revokes a key: from now on nobody can call with it.
+
+        NOT_FOUND (E2): no such key.
+        """
 
 def add_KeyServiceServicer_to_server(servicer: KeyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

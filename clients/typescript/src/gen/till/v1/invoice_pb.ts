@@ -15,7 +15,7 @@ export const file_till_v1_invoice: GenFile = /*@__PURE__*/
   fileDesc("ChV0aWxsL3YxL2ludm9pY2UucHJvdG8SB3RpbGwudjEisAMKB0ludm9pY2USCgoCaWQYASABKAkSEgoKaW52b2ljZV9pZBgCIAEoCRIQCgh1c2VybmFtZRgDIAEoCRISCgVsYWJlbBgEIAEoCUgAiAEBEhgKC2Ftb3VudF9tc2F0GAUgASgESAGIAQESGAoLZGVzY3JpcHRpb24YBiABKAlIAogBARIQCghtZXRhZGF0YRgHIAEoCRIUCgxwYXltZW50X2hhc2gYCCABKAkSDgoGYm9sdDExGAkgASgJEiYKBnN0YXR1cxgKIAEoDjIWLnRpbGwudjEuSW52b2ljZVN0YXR1cxIuCgpjcmVhdGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpleHBpcmVzX2F0GAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIhCgdwYXltZW50GA0gASgLMhAudGlsbC52MS5QYXltZW50EhMKBmJvbHQxMhgOIAEoCUgDiAEBQggKBl9sYWJlbEIOCgxfYW1vdW50X21zYXRCDgoMX2Rlc2NyaXB0aW9uQgkKB19ib2x0MTIiZwoHUGF5bWVudBIRCglwYXlfaW5kZXgYASABKAQSHAoUYW1vdW50X3JlY2VpdmVkX21zYXQYAiABKAQSKwoHcGFpZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqfwoNSW52b2ljZVN0YXR1cxIeChpJTlZPSUNFX1NUQVRVU19VTlNQRUNJRklFRBAAEhkKFUlOVk9JQ0VfU1RBVFVTX1VOUEFJRBABEhcKE0lOVk9JQ0VfU1RBVFVTX1BBSUQQAhIaChZJTlZPSUNFX1NUQVRVU19FWFBJUkVEEANCOwoHdGlsbC52MVABWiRsaWdodG5pbmctdGlsbC1jbGllbnQvdGlsbC92MTt0aWxsdjGqAgdUaWxsLlYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
- * An invoice: what was asked for, and what became of it.
+ * An invoice, and its payment if there is one.
  *
  * @generated from message till.v1.Invoice
  */
@@ -30,7 +30,7 @@ export type Invoice = Message<"till.v1.Invoice"> & {
   id: string;
 
   /**
-   * Public id; also the label that the node knows the invoice by.
+   * Public id. The node has the invoice under this label.
    *
    * 21 characters of A-Z, a-z, 0-9, "_" and "~".
    *
@@ -39,43 +39,42 @@ export type Invoice = Message<"till.v1.Invoice"> & {
   invoiceId: string;
 
   /**
-   * Who created it.
+   * The user whose key created the invoice; "anonymous" without a key.
    *
    * @generated from field: string username = 3;
    */
   username: string;
 
   /**
-   * The caller's own name for it, unique for each username. Absent: none was given.
+   * The caller's own name for the invoice, unique per username. Absent: none was given.
    *
    * @generated from field: optional string label = 4;
    */
   label?: string | undefined;
 
   /**
-   * Amount asked for, in millisatoshi. Absent: the payer chooses.
+   * The amount required to pay the invoice, in millisatoshi. Absent: the payer chooses the amount.
    *
    * @generated from field: optional uint64 amount_msat = 5;
    */
   amountMsat?: bigint | undefined;
 
   /**
-   * Purpose of the payment, as the payer sees it. Absent: none was given.
+   * Purpose of the payment, shown to the payer. Absent: none was given.
    *
    * @generated from field: optional string description = 6;
    */
   description?: string | undefined;
 
   /**
-   * The caller's metadata: a JSON object with a string member "type", exactly as it came but for
-   * white space.
+   * The caller's metadata: a JSON object with a string member "type", unchanged except for white space.
    *
    * @generated from field: string metadata = 7;
    */
   metadata: string;
 
   /**
-   * SHA-256 hash of the payment preimage.
+   * SHA-256 of the payment preimage, which proves payment (BOLT 11, field "p").
    *
    * 64 hexadecimal digits.
    *
@@ -84,42 +83,42 @@ export type Invoice = Message<"till.v1.Invoice"> & {
   paymentHash: string;
 
   /**
-   * The payment request (BOLT 11): show it to the payer as a QR code. Empty for an invoice that was sent.
+   * The BOLT 11 payment request: show it to the payer as a QR code. Empty for an invoice of SendInvoice.
    *
    * @generated from field: string bolt11 = 9;
    */
   bolt11: string;
 
   /**
-   * Whether it is paid.
+   * Whether the invoice is unpaid, paid or expired.
    *
    * @generated from field: till.v1.InvoiceStatus status = 10;
    */
   status: InvoiceStatus;
 
   /**
-   * When it was created.
+   * When the invoice was created.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 11;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * When it expires, or did.
+   * When the invoice expires, or expired.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 12;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * The payment. Absent: there was none.
+   * The payment. Absent: the invoice is not paid.
    *
    * @generated from field: till.v1.Payment payment = 13;
    */
   payment?: Payment | undefined;
 
   /**
-   * The invoice (BOLT 12) as it was sent by SendInvoice. Absent: it was not.
+   * The BOLT 12 invoice that SendInvoice sent. Absent: the invoice has a BOLT 11 payment request.
    *
    * @generated from field: optional string bolt12 = 14;
    */
@@ -140,21 +139,21 @@ export const InvoiceSchema: GenMessage<Invoice> = /*@__PURE__*/
  */
 export type Payment = Message<"till.v1.Payment"> & {
   /**
-   * Position among all payments that the node received, counted from 1.
+   * Unique incrementing index of this payment at the node, from 1.
    *
    * @generated from field: uint64 pay_index = 1;
    */
   payIndex: bigint;
 
   /**
-   * Amount received, in millisatoshi. Payers may send more than was asked for.
+   * Amount received, in millisatoshi. It may exceed the invoice's amount, since payers may overpay (BOLT 4).
    *
    * @generated from field: uint64 amount_received_msat = 2;
    */
   amountReceivedMsat: bigint;
 
   /**
-   * When the node received it.
+   * When the node received the payment.
    *
    * @generated from field: google.protobuf.Timestamp paid_at = 3;
    */
@@ -169,35 +168,37 @@ export const PaymentSchema: GenMessage<Payment> = /*@__PURE__*/
   messageDesc(file_till_v1_invoice, 1);
 
 /**
- * Whether an invoice is paid.
+ * Status of an invoice.
  *
  * @generated from enum till.v1.InvoiceStatus
  */
 export enum InvoiceStatus {
   /**
-   * Never sent.
+   * Unused: no invoice has this status.
    *
    * @generated from enum value: INVOICE_STATUS_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * It can be paid.
+   * The invoice can be paid.
    *
    * @generated from enum value: INVOICE_STATUS_UNPAID = 1;
    */
   UNPAID = 1,
 
   /**
-   * It was paid. Final.
+   * The invoice is paid. Final.
    *
    * @generated from enum value: INVOICE_STATUS_PAID = 2;
    */
   PAID = 2,
 
   /**
-   * It can no longer be paid. Final, but for one case: read while the node is away it is what the clock can
-   * know, and a payment in the last second may still become known. A watch waits for the node's word.
+   * The invoice can no longer be paid. Final, unless the node is offline.
+   *
+   * While the node is offline, a read derives EXPIRED from the local clock. A payment made in the last second
+   * may still turn the invoice into PAID. A watch waits until the node confirms.
    *
    * @generated from enum value: INVOICE_STATUS_EXPIRED = 3;
    */

@@ -23,9 +23,9 @@ export const file_till_v1_invoice_service: GenFile = /*@__PURE__*/
  */
 export type CreateInvoiceRequest = Message<"till.v1.CreateInvoiceRequest"> & {
   /**
-   * Amount to ask for, in millisatoshi. Absent: the payer chooses.
+   * The amount required to pay the invoice, in millisatoshi. Absent: the payer chooses the amount.
    *
-   * At least 1, at most 1,844,674,407,370,955,161: lightningd cannot read a payment request with more.
+   * 1 to 1,844,674,407,370,955,161: lightningd cannot parse a payment request with more.
    *
    * @generated from field: optional uint64 amount_msat = 1;
    */
@@ -34,24 +34,24 @@ export type CreateInvoiceRequest = Message<"till.v1.CreateInvoiceRequest"> & {
   /**
    * Purpose of the payment, shown to the payer.
    *
-   * At most 8 KiB of UTF-8 without control characters other than tab and line breaks; of more than 639
-   * bytes only the hash goes into the payment request.
+   * At most 8 KiB of UTF-8; tab and line breaks are the only control characters. Beyond 639 bytes the payment
+   * request contains only its SHA-256 (BOLT 11, field "h").
    *
    * @generated from field: optional string description = 2;
    */
   description?: string | undefined;
 
   /**
-   * How long the invoice can be paid. Absent: one hour.
+   * How long the invoice can be paid. Absent: 1 hour.
    *
-   * Whole seconds, at least 1 second, at most 365 days.
+   * Whole seconds, 1 second to 365 days.
    *
    * @generated from field: google.protobuf.Duration expiry = 3;
    */
   expiry?: Duration | undefined;
 
   /**
-   * A JSON object with a string member "type", which names the application that the payment is for.
+   * A JSON object with a string member "type", which names the application. Required.
    *
    * At most 16 KiB and 32 levels.
    *
@@ -60,7 +60,7 @@ export type CreateInvoiceRequest = Message<"till.v1.CreateInvoiceRequest"> & {
   metadata: string;
 
   /**
-   * The caller's own name for the invoice. The same label and request again give the same invoice.
+   * The caller's own name for the invoice. Repeating a request with its label returns the same invoice.
    *
    * 1 to 128 bytes of UTF-8 without control characters.
    *
@@ -97,8 +97,11 @@ export type CreateInvoiceResponse = Message<"till.v1.CreateInvoiceResponse"> & {
   invoice?: Invoice | undefined;
 
   /**
-   * Lets watch and read this invoice, and nothing else, until 10 minutes after it expires, for a day at most: for a
-   * payer's browser. Send it as a key is sent. Absent: it was not asked for.
+   * A token for a payer's browser: it permits to read and watch this invoice, and nothing else. Absent: not
+   * requested.
+   *
+   * Send the token as a key is sent. It expires 10 minutes after the invoice, or 24 hours after it was issued,
+   * whichever is earlier.
    *
    * @generated from field: optional string watch_token = 2;
    */
@@ -154,7 +157,7 @@ export type GetInvoiceResponse = Message<"till.v1.GetInvoiceResponse"> & {
   invoice?: Invoice | undefined;
 
   /**
-   * As in CreateInvoiceResponse. Absent: it was not asked for.
+   * As in CreateInvoiceResponse. Absent: not requested.
    *
    * @generated from field: optional string watch_token = 2;
    */
@@ -217,7 +220,7 @@ export const GetInvoiceByIdResponseSchema: GenMessage<GetInvoiceByIdResponse> = 
  */
 export type LookupInvoiceRequest = Message<"till.v1.LookupInvoiceRequest"> & {
   /**
-   * What to look for.
+   * What to look up. Exactly one is required.
    *
    * @generated from oneof till.v1.LookupInvoiceRequest.key
    */
@@ -241,7 +244,9 @@ export type LookupInvoiceRequest = Message<"till.v1.LookupInvoiceRequest"> & {
     case: "paymentHash";
   } | {
     /**
-     * Payment request, or the BOLT 12 string of an invoice that was sent, as people and QR codes write it: upper case, "lightning:", "bitcoin:...?lightning=".
+     * BOLT 11 payment request, or BOLT 12 invoice of SendInvoice.
+     *
+     * Upper case and the forms "lightning:..." and "bitcoin:...?lightning=..." of QR codes are accepted.
      *
      * @generated from field: string bolt11 = 3;
      */
@@ -300,13 +305,13 @@ export const WatchInvoiceRequestSchema: GenMessage<WatchInvoiceRequest> = /*@__P
   messageDesc(file_till_v1_invoice_service, 8);
 
 /**
- * Response of WatchInvoice: one state of the invoice.
+ * Response of WatchInvoice: a state of the invoice.
  *
  * @generated from message till.v1.WatchInvoiceResponse
  */
 export type WatchInvoiceResponse = Message<"till.v1.WatchInvoiceResponse"> & {
   /**
-   * The invoice as it is now.
+   * The current invoice.
    *
    * @generated from field: till.v1.Invoice invoice = 1;
    */
@@ -342,35 +347,35 @@ export const GetInfoRequestSchema: GenMessage<GetInfoRequest> = /*@__PURE__*/
  */
 export type GetInfoResponse = Message<"till.v1.GetInfoResponse"> & {
   /**
-   * Number of invoices that the caller's user created; for a key with the scope admin, that all created.
+   * Number of invoices of the caller's user; of all users for a key with the scope admin.
    *
    * @generated from field: uint64 invoices = 1;
    */
   invoices: bigint;
 
   /**
-   * Sum of the amounts that these received, in millisatoshi.
+   * Sum of the amounts received for these invoices, in millisatoshi.
    *
    * @generated from field: uint64 volume_msat = 2;
    */
   volumeMsat: bigint;
 
   /**
-   * Whether the node answers. If not, no invoice can be created.
+   * Whether the node is reachable. While it is not, invoices cannot be created.
    *
    * @generated from field: bool online = 3;
    */
   online: boolean;
 
   /**
-   * The node, as last seen. Absent: it was never seen.
+   * The node, as last seen. Absent: Till has never reached the node.
    *
    * @generated from field: till.v1.Node node = 4;
    */
   node?: Node | undefined;
 
   /**
-   * Sum of the amounts that the node paid for the user's invoice requests, in millisatoshi; as above for all.
+   * Sum of the amounts that the node paid for invoice requests, in millisatoshi; of the same users.
    *
    * @generated from field: uint64 volume_out_msat = 5;
    */
@@ -385,13 +390,13 @@ export const GetInfoResponseSchema: GenMessage<GetInfoResponse> = /*@__PURE__*/
   messageDesc(file_till_v1_invoice_service, 11);
 
 /**
- * The lightningd behind Till, in the words of its getinfo command.
+ * The node, in the words of lightning-getinfo(7).
  *
  * @generated from message till.v1.Node
  */
 export type Node = Message<"till.v1.Node"> & {
   /**
-   * Public key.
+   * Public key of the node.
    *
    * 66 hexadecimal digits.
    *
@@ -400,14 +405,14 @@ export type Node = Message<"till.v1.Node"> & {
   id: string;
 
   /**
-   * Its name.
+   * Alias that the node announces (BOLT 7).
    *
    * @generated from field: string alias = 2;
    */
   alias: string;
 
   /**
-   * Its colour.
+   * RGB colour that the node announces (BOLT 7).
    *
    * 6 hexadecimal digits.
    *
@@ -416,7 +421,7 @@ export type Node = Message<"till.v1.Node"> & {
   color: string;
 
   /**
-   * Number of peers it is connected to.
+   * Number of peers, connected or with channels.
    *
    * @generated from field: uint32 num_peers = 4;
    */
@@ -430,28 +435,28 @@ export type Node = Message<"till.v1.Node"> & {
   numPendingChannels: number;
 
   /**
-   * Number of channels in use.
+   * Number of channels in normal state.
    *
    * @generated from field: uint32 num_active_channels = 6;
    */
   numActiveChannels: number;
 
   /**
-   * Number of channels that are being closed.
+   * Number of channels that wait for an opening or closing transaction to be mined.
    *
    * @generated from field: uint32 num_inactive_channels = 7;
    */
   numInactiveChannels: number;
 
   /**
-   * Addresses that it announces.
+   * Addresses that the node announces.
    *
    * @generated from field: repeated till.v1.NodeAddress address = 8;
    */
   address: NodeAddress[];
 
   /**
-   * Addresses that it listens on.
+   * Addresses that the node listens on.
    *
    * @generated from field: repeated till.v1.NodeAddress binding = 9;
    */
@@ -465,21 +470,21 @@ export type Node = Message<"till.v1.Node"> & {
   version: string;
 
   /**
-   * Height of the block chain that it knows.
+   * Highest block height that the node has learned.
    *
    * @generated from field: uint32 blockheight = 11;
    */
   blockheight: number;
 
   /**
-   * The chain: "bitcoin", "testnet", "signet", "regtest".
+   * The network: "bitcoin", "testnet", "signet" or "regtest".
    *
    * @generated from field: string network = 12;
    */
   network: string;
 
   /**
-   * Fees that it collected for routing, in millisatoshi.
+   * Total routing fees collected, in millisatoshi.
    *
    * @generated from field: uint64 fees_collected_msat = 13;
    */
@@ -500,21 +505,21 @@ export const NodeSchema: GenMessage<Node> = /*@__PURE__*/
  */
 export type NodeAddress = Message<"till.v1.NodeAddress"> & {
   /**
-   * Kind: "ipv4", "ipv6", "torv3", "dns", "local socket", ...
+   * Type of connection: "ipv4", "ipv6", "torv3", "dns", "local socket", ...
    *
    * @generated from field: string type = 1;
    */
   type: string;
 
   /**
-   * Host, or path of a local socket.
+   * Address in the format of its type; the file name of a local socket.
    *
    * @generated from field: string address = 2;
    */
   address: string;
 
   /**
-   * Port. Absent: it has none.
+   * Port number. Absent: this type has no port.
    *
    * @generated from field: optional uint32 port = 3;
    */
@@ -529,18 +534,23 @@ export const NodeAddressSchema: GenMessage<NodeAddress> = /*@__PURE__*/
   messageDesc(file_till_v1_invoice_service, 13);
 
 /**
- * Takes payments: creates invoices, reads them, watches them until they are paid.
+ * Creates invoices, reads them, and watches them until they are paid.
  *
- * Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and the documented code
- * ("E2") in its metadata under "code".
+ * Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
+ * under "code" the documented code, such as E2.
+ *
+ * Errors of every call: UNAUTHENTICATED (E3) for a key that is missing, unknown, expired or revoked;
+ * PERMISSION_DENIED (E4) for a key without the scope; UNAVAILABLE (E8) if Till cannot serve; INTERNAL (E0).
  *
  * @generated from service till.v1.InvoiceService
  */
 export const InvoiceService: GenService<{
   /**
-   * Creates an invoice at the node.
+   * Creates an invoice at the node. Scope: invoices:create.
    *
-   * UNAVAILABLE while the node is offline.
+   * INVALID_ARGUMENT (E1) or RESOURCE_EXHAUSTED (E6): the request is invalid or too large. ALREADY_EXISTS (E5):
+   * the label belongs to a different request. RESOURCE_EXHAUSTED (E7): the key's limit is exceeded; retry after
+   * google.rpc.RetryInfo. UNAVAILABLE (E8): the node is offline; retry with the same label.
    *
    * @generated from rpc till.v1.InvoiceService.CreateInvoice
    */
@@ -550,7 +560,9 @@ export const InvoiceService: GenService<{
     output: typeof CreateInvoiceResponseSchema;
   },
   /**
-   * Reads an invoice by its public id.
+   * Returns an invoice by its public id. Scope: invoices:read.
+   *
+   * NOT_FOUND (E2): no such invoice, or the key may not see it.
    *
    * @generated from rpc till.v1.InvoiceService.GetInvoice
    */
@@ -560,7 +572,9 @@ export const InvoiceService: GenService<{
     output: typeof GetInvoiceResponseSchema;
   },
   /**
-   * Reads an invoice by its internal id.
+   * Returns an invoice by its internal id. Scope: invoices:read.
+   *
+   * NOT_FOUND (E2): no such invoice, or the key may not see it.
    *
    * @generated from rpc till.v1.InvoiceService.GetInvoiceById
    */
@@ -570,7 +584,9 @@ export const InvoiceService: GenService<{
     output: typeof GetInvoiceByIdResponseSchema;
   },
   /**
-   * Finds an invoice by its label, payment hash or payment request.
+   * Returns an invoice by its label, payment hash or payment request. Scope: invoices:read.
+   *
+   * NOT_FOUND (E2): no such invoice, or the key may not see it.
    *
    * @generated from rpc till.v1.InvoiceService.LookupInvoice
    */
@@ -580,7 +596,10 @@ export const InvoiceService: GenService<{
     output: typeof LookupInvoiceResponseSchema;
   },
   /**
-   * Follows an invoice: its current state at once, then every change. Ends after a final state.
+   * Streams the current state of an invoice, then each change. Ends after PAID or EXPIRED. Scope: invoices:read.
+   *
+   * NOT_FOUND (E2): no such invoice, or the key may not see it. RESOURCE_EXHAUSTED (E7): too many watches of this
+   * key. UNAVAILABLE (E8): Till stops; watch again.
    *
    * @generated from rpc till.v1.InvoiceService.WatchInvoice
    */
@@ -590,7 +609,7 @@ export const InvoiceService: GenService<{
     output: typeof WatchInvoiceResponseSchema;
   },
   /**
-   * Tells about this Till and its node.
+   * Returns the caller's totals, and the node as lightning-getinfo(7) describes it. Scope: info:read.
    *
    * @generated from rpc till.v1.InvoiceService.GetInfo
    */

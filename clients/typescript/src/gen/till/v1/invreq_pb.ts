@@ -15,13 +15,14 @@ export const file_till_v1_invreq: GenFile = /*@__PURE__*/
   fileDesc("ChR0aWxsL3YxL2ludnJlcS5wcm90bxIHdGlsbC52MSLAAgoGSW52cmVxEhEKCWludnJlcV9pZBgBIAEoCRIQCgh1c2VybmFtZRgCIAEoCRISCgVsYWJlbBgDIAEoCUgAiAEBEhMKC2Ftb3VudF9tc2F0GAQgASgEEhMKC2Rlc2NyaXB0aW9uGAUgASgJEhMKBmlzc3VlchgGIAEoCUgBiAEBEhIKCnNpbmdsZV91c2UYByABKAgSJQoGc3RhdHVzGAggASgOMhUudGlsbC52MS5JbnZyZXFTdGF0dXMSDgoGYm9sdDEyGAkgASgJEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQggKBl9sYWJlbEIJCgdfaXNzdWVyKs4BCgxJbnZyZXFTdGF0dXMSHQoZSU5WUkVRX1NUQVRVU19VTlNQRUNJRklFRBAAEhgKFElOVlJFUV9TVEFUVVNfQUNUSVZFEAESHAoYSU5WUkVRX1NUQVRVU19CRUlOR19QQUlEEAISFgoSSU5WUkVRX1NUQVRVU19VU0VEEAMSGAoUSU5WUkVRX1NUQVRVU19GQUlMRUQQBBIZChVJTlZSRVFfU1RBVFVTX0VYUElSRUQQBRIaChZJTlZSRVFfU1RBVFVTX0RJU0FCTEVEEAZCOwoHdGlsbC52MVABWiRsaWdodG5pbmctdGlsbC1jbGllbnQvdGlsbC92MTt0aWxsdjGqAgdUaWxsLlYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
- * An invoice request (BOLT 12): an offer of our node to pay. Whoever has its bolt12 string can collect the amount.
+ * An invoice request (BOLT 12): an offer of this node to pay. Anyone who has its bolt12 string can collect the
+ * amount by lightning-sendinvoice(7).
  *
  * @generated from message till.v1.Invreq
  */
 export type Invreq = Message<"till.v1.Invreq"> & {
   /**
-   * SHA-256 of all fields of the request less than 160.
+   * SHA-256 of all fields of the invoice request below 160, as in lightning-invoicerequest(7).
    *
    * 64 hexadecimal digits.
    *
@@ -30,14 +31,14 @@ export type Invreq = Message<"till.v1.Invreq"> & {
   invreqId: string;
 
   /**
-   * Who created it.
+   * The user whose key created the invoice request.
    *
    * @generated from field: string username = 2;
    */
   username: string;
 
   /**
-   * The caller's own name for it, unique for each username. Absent: none was given.
+   * The caller's own name for the invoice request, unique per username. Absent: none was given.
    *
    * @generated from field: optional string label = 3;
    */
@@ -51,49 +52,49 @@ export type Invreq = Message<"till.v1.Invreq"> & {
   amountMsat: bigint;
 
   /**
-   * Purpose of the payment, as everybody sees it who has the string.
+   * Purpose of the payment, visible to anyone who has the string.
    *
    * @generated from field: string description = 5;
    */
   description: string;
 
   /**
-   * Who offers it. Absent: none was given.
+   * Who issues the invoice request. Absent: none was given.
    *
    * @generated from field: optional string issuer = 6;
    */
   issuer?: string | undefined;
 
   /**
-   * Whether it can be collected once only.
+   * Whether the invoice request becomes inactive once it is paid.
    *
    * @generated from field: bool single_use = 7;
    */
   singleUse: boolean;
 
   /**
-   * Whether it can be collected, or why it cannot.
+   * Whether the invoice request can be collected, or why it cannot.
    *
    * @generated from field: till.v1.InvreqStatus status = 8;
    */
   status: InvreqStatus;
 
   /**
-   * The string that starts with "lnr1": show it as a QR code to whoever shall collect.
+   * The BOLT 12 string, which starts with "lnr1": show it as a QR code to the person who collects.
    *
    * @generated from field: string bolt12 = 9;
    */
   bolt12: string;
 
   /**
-   * When it was created.
+   * When the invoice request was created.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 10;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * When the invoice request expires, or did. Absent: never.
+   * When the invoice request expires, or expired. Absent: never.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 11;
    */
@@ -108,59 +109,60 @@ export const InvreqSchema: GenMessage<Invreq> = /*@__PURE__*/
   messageDesc(file_till_v1_invreq, 0);
 
 /**
- * Whether an invoice request can be collected, or why it cannot.
+ * Status of an invoice request.
  *
- * A payment that Till learns of late turns any other status of a single-use request into USED.
+ * Till may notice a payment late. Then a single-use invoice request of any other status becomes USED.
  *
  * @generated from enum till.v1.InvreqStatus
  */
 export enum InvreqStatus {
   /**
-   * Never sent.
+   * Unused: no invoice request has this status.
    *
    * @generated from enum value: INVREQ_STATUS_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * It can be collected. A request that is not for a single use stays ACTIVE when it is collected.
+   * The invoice request can be collected. One that is not single-use stays ACTIVE after a payment.
    *
    * @generated from enum value: INVREQ_STATUS_ACTIVE = 1;
    */
   ACTIVE = 1,
 
   /**
-   * A payment of it is in flight, or failed less than 70 seconds ago and may be retried.
+   * A payment is in flight, or failed less than 70 seconds ago and may be retried.
    *
-   * While the node is offline, a payment in flight is not seen.
+   * While the node is offline, Till does not see payments in flight.
    *
    * @generated from enum value: INVREQ_STATUS_BEING_PAID = 2;
    */
   BEING_PAID = 2,
 
   /**
-   * It was for a single use, and was paid. Final.
+   * The single-use invoice request is paid. Final.
    *
    * @generated from enum value: INVREQ_STATUS_USED = 3;
    */
   USED = 3,
 
   /**
-   * It is for a single use, and a payment of it failed. Until it is disabled, the node could still pay it, even twice.
+   * A payment of the single-use invoice request failed. Until the invoice request is disabled, the node could
+   * still pay it, even twice.
    *
    * @generated from enum value: INVREQ_STATUS_FAILED = 4;
    */
   FAILED = 4,
 
   /**
-   * It expired, whether or not it was disabled before. Until it is disabled, the node still pays it.
+   * The invoice request expired. Until the invoice request is disabled, the node still pays it.
    *
    * @generated from enum value: INVREQ_STATUS_EXPIRED = 5;
    */
   EXPIRED = 5,
 
   /**
-   * It was disabled.
+   * The invoice request was disabled.
    *
    * @generated from enum value: INVREQ_STATUS_DISABLED = 6;
    */

@@ -27,32 +27,33 @@ export type CreateInvreqRequest = Message<"till.v1.CreateInvreqRequest"> & {
   /**
    * Amount to offer, in millisatoshi.
    *
-   * At least 1; at most what a payout of the key may be.
+   * 1 to the key's limit for one payout.
    *
    * @generated from field: uint64 amount_msat = 1;
    */
   amountMsat: bigint;
 
   /**
-   * Purpose of the payment. Everybody sees it who has the string.
+   * Purpose of the payment, visible to anyone who has the string.
    *
-   * 1 to 639 bytes of UTF-8 without control characters other than tab and line breaks.
+   * 1 to 639 bytes of UTF-8; tab and line breaks are the only control characters.
    *
    * @generated from field: string description = 2;
    */
   description: string;
 
   /**
-   * Who offers it.
+   * Who issues the invoice request. Absent or empty: not stated.
    *
-   * At most 128 bytes of UTF-8 without control characters. An empty one is none.
+   * At most 128 bytes of UTF-8 without control characters.
    *
    * @generated from field: optional string issuer = 3;
    */
   issuer?: string | undefined;
 
   /**
-   * The caller's own name for it. The same label and request again give the same invoice request.
+   * The caller's own name for the invoice request. Repeating a request with its label returns the same invoice
+   * request.
    *
    * 1 to 128 bytes of UTF-8 without control characters.
    *
@@ -61,19 +62,19 @@ export type CreateInvreqRequest = Message<"till.v1.CreateInvreqRequest"> & {
   label?: string | undefined;
 
   /**
-   * When the invoice request expires. Absent: never. Till disables it then, since the node does not.
+   * When the invoice request expires. Absent: never.
    *
-   * In the future, and before the year 9999; whole seconds. Only where the operator allows disabling, by the setting
-   * TILLD_ALLOW_INVREQ_DISABLE.
+   * Whole seconds, in the future, before the year 9999. Allowed only if the operator sets
+   * TILLD_ALLOW_INVREQ_DISABLE: lightningd does not enforce the expiry, so Till disables the invoice request.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 5;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * Whether it becomes inactive once it is paid. Absent: it does.
+   * Whether the invoice request becomes inactive once it is paid. Absent: true.
    *
-   * False only where the operator has lifted the limit of payouts a day, which could not be kept.
+   * False is allowed only if the operator lifts the daily payout limit, which could not be enforced otherwise.
    *
    * @generated from field: optional bool single_use = 6;
    */
@@ -115,7 +116,9 @@ export const CreateInvreqResponseSchema: GenMessage<CreateInvreqResponse> = /*@_
  */
 export type GetInvreqRequest = Message<"till.v1.GetInvreqRequest"> & {
   /**
-   * Its id.
+   * Id of the invoice request.
+   *
+   * 64 hexadecimal digits.
    *
    * @generated from field: string invreq_id = 1;
    */
@@ -157,16 +160,16 @@ export const GetInvreqResponseSchema: GenMessage<GetInvreqResponse> = /*@__PURE_
  */
 export type ListInvreqsRequest = Message<"till.v1.ListInvreqsRequest"> & {
   /**
-   * How many to give at most.
+   * Maximum number of invoice requests to return. 0: 1000.
    *
-   * At most 1000, which is also meant by 0.
+   * At most 1000.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * Where to go on: next_page_token of the page before. Empty: from the beginning.
+   * next_page_token of the previous page. Empty: the first page.
    *
    * @generated from field: string page_token = 2;
    */
@@ -194,7 +197,7 @@ export type ListInvreqsResponse = Message<"till.v1.ListInvreqsResponse"> & {
   invreqs: Invreq[];
 
   /**
-   * Where the next page begins. Empty: there is none.
+   * Token of the next page. Empty: this is the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -215,7 +218,9 @@ export const ListInvreqsResponseSchema: GenMessage<ListInvreqsResponse> = /*@__P
  */
 export type DisableInvreqRequest = Message<"till.v1.DisableInvreqRequest"> & {
   /**
-   * Its id.
+   * Id of the invoice request.
+   *
+   * 64 hexadecimal digits.
    *
    * @generated from field: string invreq_id = 1;
    */
@@ -236,7 +241,7 @@ export const DisableInvreqRequestSchema: GenMessage<DisableInvreqRequest> = /*@_
  */
 export type DisableInvreqResponse = Message<"till.v1.DisableInvreqResponse"> & {
   /**
-   * The invoice request, no longer active.
+   * The disabled invoice request.
    *
    * @generated from field: till.v1.Invreq invreq = 1;
    */
@@ -257,17 +262,17 @@ export const DisableInvreqResponseSchema: GenMessage<DisableInvreqResponse> = /*
  */
 export type SendInvoiceRequest = Message<"till.v1.SendInvoiceRequest"> & {
   /**
-   * The string of the invoice request, which starts with "lnr1", in lower or upper case, with or without "lightning:" in
-   * front.
+   * The BOLT 12 invoice request of another node: "lnr1...", in lower or upper case, with or without the prefix
+   * "lightning:".
    *
-   * At most 8 KiB. Of another node.
+   * At most 8 KiB.
    *
    * @generated from field: string invreq = 1;
    */
   invreq: string;
 
   /**
-   * The caller's own name for the invoice.
+   * The caller's own name for the invoice. Required.
    *
    * 1 to 128 bytes of UTF-8 without control characters.
    *
@@ -276,34 +281,34 @@ export type SendInvoiceRequest = Message<"till.v1.SendInvoiceRequest"> & {
   label: string;
 
   /**
-   * Amount to collect, in millisatoshi. Absent: the amount of the request, by quantity if there is one.
+   * Amount to collect, in millisatoshi. Absent: the amount of the invoice request, multiplied by quantity if any.
    *
-   * At least 1; at most what the request offers.
+   * 1 to the amount that the invoice request offers.
    *
    * @generated from field: optional uint64 amount_msat = 3;
    */
   amountMsat?: bigint | undefined;
 
   /**
-   * How long to wait for the payment: in several attempts, each with an invoice of its own that can be paid as long as it
-   * lasts, since messages get lost. No attempt is begun while another can be paid. Absent: 90 seconds.
+   * How long to wait for the payment. Absent: 90 seconds.
    *
-   * Whole seconds, at least 1 second, at most 5 minutes.
+   * Whole seconds, 1 second to 5 minutes. Messages get lost, so Till makes several attempts within this time. Each
+   * sends an invoice of its own, and starts after the earlier invoice has expired.
    *
    * @generated from field: google.protobuf.Duration timeout = 4;
    */
   timeout?: Duration | undefined;
 
   /**
-   * How many of what is offered. Needed where the request has a quantity, not allowed where it has none. Some nodes take
-   * none at all.
+   * Number of items. Required if the invoice request specifies a quantity, otherwise not allowed. Some versions of
+   * lightningd do not support it.
    *
    * @generated from field: optional uint64 quantity = 5;
    */
   quantity?: bigint | undefined;
 
   /**
-   * As in CreateInvoiceRequest. Absent: an object with the type of the key, or else "sendinvoice".
+   * As in CreateInvoiceRequest. Absent: an object with the key's type, or else the type "sendinvoice".
    *
    * @generated from field: optional string metadata = 6;
    */
@@ -324,14 +329,14 @@ export const SendInvoiceRequestSchema: GenMessage<SendInvoiceRequest> = /*@__PUR
  */
 export type SendInvoiceResponse = Message<"till.v1.SendInvoiceResponse"> & {
   /**
-   * The invoice, paid.
+   * The paid invoice.
    *
    * @generated from field: till.v1.Invoice invoice = 1;
    */
   invoice?: Invoice | undefined;
 
   /**
-   * Proof of payment.
+   * Payment preimage, the proof of payment.
    *
    * 64 hexadecimal digits.
    *
@@ -340,14 +345,14 @@ export type SendInvoiceResponse = Message<"till.v1.SendInvoiceResponse"> & {
   paymentPreimage: string;
 
   /**
-   * The node's index of when it was created.
+   * Index at the node of the order in which invoices were created, from 1.
    *
    * @generated from field: uint64 created_index = 3;
    */
   createdIndex: bigint;
 
   /**
-   * The node's index of when it was changed.
+   * Index at the node of the order in which invoices were changed, from 1.
    *
    * @generated from field: uint64 updated_index = 4;
    */
@@ -362,17 +367,19 @@ export const SendInvoiceResponseSchema: GenMessage<SendInvoiceResponse> = /*@__P
   messageDesc(file_till_v1_invreq_service, 9);
 
 /**
- * Offers payments by invoice requests (BOLT 12), and collects those that others offer.
+ * Creates invoice requests (BOLT 12), which offer payments, and collects those of other nodes.
  *
- * Errors are those of InvoiceService, and what the other node says: see the codes E11 to E15.
+ * Errors have the form of InvoiceService, and the errors of every call are the same.
  *
  * @generated from service till.v1.InvreqService
  */
 export const InvreqService: GenService<{
   /**
-   * Creates an invoice request: from now on our node pays whoever collects it.
+   * Creates an invoice request: from now on the node pays anyone who collects it. Scope: payouts.
    *
-   * For keys with the scope payouts, within their limits. RESOURCE_EXHAUSTED beyond that of the day.
+   * INVALID_ARGUMENT (E1): the request is invalid, or exceeds the key's limit for one payout. ALREADY_EXISTS (E5):
+   * the label belongs to a different request. RESOURCE_EXHAUSTED (E7): the key's daily payout limit is exceeded.
+   * UNAVAILABLE (E8): the node is offline or too old.
    *
    * @generated from rpc till.v1.InvreqService.CreateInvreq
    */
@@ -382,7 +389,9 @@ export const InvreqService: GenService<{
     output: typeof CreateInvreqResponseSchema;
   },
   /**
-   * Reads an invoice request.
+   * Returns an invoice request of the caller's user. Scope: payouts.
+   *
+   * NOT_FOUND (E2): the user has no such invoice request.
    *
    * @generated from rpc till.v1.InvreqService.GetInvreq
    */
@@ -392,7 +401,9 @@ export const InvreqService: GenService<{
     output: typeof GetInvreqResponseSchema;
   },
   /**
-   * Lists the user's invoice requests, the newest first; of one second, in any order.
+   * Lists the user's invoice requests, newest first; within one second the order is undefined. Scope: payouts.
+   *
+   * INVALID_ARGUMENT (E1): page_token is not from an earlier page.
    *
    * @generated from rpc till.v1.InvreqService.ListInvreqs
    */
@@ -402,11 +413,12 @@ export const InvreqService: GenService<{
     output: typeof ListInvreqsResponseSchema;
   },
   /**
-   * Disables an invoice request: from now on nobody can collect it.
+   * Disables an invoice request: from now on nobody can collect it. Scope: payouts.
    *
-   * PERMISSION_DENIED unless the operator allows it by TILLD_ALLOW_INVREQ_DISABLE: a payment that begins in the same
-   * milliseconds stops lightningd for good. FAILED_PRECONDITION where it is not active. UNAVAILABLE while a payment of it is on its way, or has just failed
-   * and may be tried again: try again.
+   * PERMISSION_DENIED (E4) unless the operator sets TILLD_ALLOW_INVREQ_DISABLE: a payment that starts within the
+   * same milliseconds crashes lightningd permanently. NOT_FOUND (E2): the user has no such invoice request.
+   * FAILED_PRECONDITION (E11): the invoice request is not active. UNAVAILABLE (E8): a payment is in flight or may be
+   * retried, or the node is offline; retry.
    *
    * @generated from rpc till.v1.InvreqService.DisableInvreq
    */
@@ -416,11 +428,17 @@ export const InvreqService: GenService<{
     output: typeof DisableInvreqResponseSchema;
   },
   /**
-   * Collects what another node offers: sends it an invoice, and waits until it is paid.
+   * Sends an invoice for another node's invoice request, and waits until it is paid. Scope: invoices:create.
    *
-   * The same label and request again give the same payment, and send another invoice only where none that was sent before
-   * can be paid. FAILED_PRECONDITION, OUT_OF_RANGE, ABORTED, DEADLINE_EXCEEDED, and UNAVAILABLE with the code E13 say
-   * that none can be. UNAVAILABLE with the code E8 tells whether it was sent: where that is not known yet, Till finds out.
+   * Repeating a request with its label returns the same payment. Another invoice is sent only after all earlier ones
+   * can no longer be paid.
+   *
+   * After these errors no invoice can be paid, and the label may be used again. FAILED_PRECONDITION (E11): the
+   * invoice request is not active. OUT_OF_RANGE (E12): it has expired. UNAVAILABLE (E13): there is no route to the
+   * node. ABORTED (E14): the node refuses to pay. DEADLINE_EXCEEDED (E15): the node did not pay in time.
+   *
+   * UNAVAILABLE (E8) says in its message whether an invoice was sent. If the outcome is unknown, Till finds it out:
+   * repeat the request.
    *
    * @generated from rpc till.v1.InvreqService.SendInvoice
    */

@@ -15,13 +15,13 @@ export const file_till_v1_key: GenFile = /*@__PURE__*/
   fileDesc("ChF0aWxsL3YxL2tleS5wcm90bxIHdGlsbC52MSLyAQoDS2V5EgoKAmlkGAEgASgJEhAKCHVzZXJuYW1lGAIgASgJEiEKBnNjb3BlcxgDIAMoDjIRLnRpbGwudjEuS2V5U2NvcGUSEQoEdHlwZRgEIAEoCUgAiAEBEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldm9rZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgcKBV90eXBlKqYBCghLZXlTY29wZRIZChVLRVlfU0NPUEVfVU5TUEVDSUZJRUQQABIdChlLRVlfU0NPUEVfSU5WT0lDRVNfQ1JFQVRFEAESGwoXS0VZX1NDT1BFX0lOVk9JQ0VTX1JFQUQQAhIXChNLRVlfU0NPUEVfSU5GT19SRUFEEAMSFQoRS0VZX1NDT1BFX1BBWU9VVFMQBBITCg9LRVlfU0NPUEVfQURNSU4QBUI7Cgd0aWxsLnYxUAFaJGxpZ2h0bmluZy10aWxsLWNsaWVudC90aWxsL3YxO3RpbGx2MaoCB1RpbGwuVjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
- * An API key, but for its secret.
+ * An API key without its secret.
  *
  * @generated from message till.v1.Key
  */
 export type Key = Message<"till.v1.Key"> & {
   /**
-   * Its id, which is part of the token and no secret.
+   * Id of the key. It is part of the token, and not secret.
    *
    * 12 characters of A-Z, a-z and 0-9.
    *
@@ -30,42 +30,42 @@ export type Key = Message<"till.v1.Key"> & {
   id: string;
 
   /**
-   * Who calls with it. What it creates belongs to this user.
+   * The user who calls with the key. What the key creates belongs to this user.
    *
    * @generated from field: string username = 2;
    */
   username: string;
 
   /**
-   * What it may do.
+   * What the key permits.
    *
    * @generated from field: repeated till.v1.KeyScope scopes = 3;
    */
   scopes: KeyScope[];
 
   /**
-   * The only type of metadata that it creates and sees. Absent: all.
+   * The only metadata type that the key can create and see. Absent: all types.
    *
    * @generated from field: optional string type = 4;
    */
   type?: string | undefined;
 
   /**
-   * When it was made.
+   * When the key was created.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 5;
    */
   createdAt?: Timestamp | undefined;
 
   /**
-   * When the key expires. Absent: never.
+   * When the key expires, or expired. Absent: never.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 6;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * When it was revoked. Absent: it was not.
+   * When the key was revoked. Absent: it was not.
    *
    * @generated from field: google.protobuf.Timestamp revoked_at = 7;
    */
@@ -80,20 +80,20 @@ export const KeySchema: GenMessage<Key> = /*@__PURE__*/
   messageDesc(file_till_v1_key, 0);
 
 /**
- * What a key may do. None implies another.
+ * What a key permits. No scope implies another.
  *
  * @generated from enum till.v1.KeyScope
  */
 export enum KeyScope {
   /**
-   * Never sent.
+   * Unused: not a valid scope.
    *
    * @generated from enum value: KEY_SCOPE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * Create invoices.
+   * Create invoices, and send them for invoice requests of other nodes.
    *
    * @generated from enum value: KEY_SCOPE_INVOICES_CREATE = 1;
    */
@@ -107,21 +107,21 @@ export enum KeyScope {
   INVOICES_READ = 2,
 
   /**
-   * Read about the node, and the user's totals.
+   * Read the node's details and the user's totals.
    *
    * @generated from enum value: KEY_SCOPE_INFO_READ = 3;
    */
   INFO_READ = 3,
 
   /**
-   * Whatever makes our node pay.
+   * Create, read and disable invoice requests, which make the node pay.
    *
    * @generated from enum value: KEY_SCOPE_PAYOUTS = 4;
    */
   PAYOUTS = 4,
 
   /**
-   * Make, list and revoke keys; read the totals of all.
+   * Create, list and revoke keys, and read the totals of all users.
    *
    * @generated from enum value: KEY_SCOPE_ADMIN = 5;
    */

@@ -23,7 +23,7 @@ export const file_till_v1_key_service: GenFile = /*@__PURE__*/
  */
 export type CreateKeyRequest = Message<"till.v1.CreateKeyRequest"> & {
   /**
-   * Who will call with it.
+   * The user who will call with the key.
    *
    * 1 to 64 letters, digits, or any of "_", ".", "@" and "-".
    *
@@ -32,16 +32,16 @@ export type CreateKeyRequest = Message<"till.v1.CreateKeyRequest"> & {
   username: string;
 
   /**
-   * What it may do. None: create and read invoices and, without a type, read about the node.
+   * What the key permits. Empty: invoices:create and invoices:read, and info:read if type is absent.
    *
    * @generated from field: repeated till.v1.KeyScope scopes = 2;
    */
   scopes: KeyScope[];
 
   /**
-   * The only type of metadata that it creates and sees. Absent: all.
+   * The only metadata type that the key can create and see. Absent: all types.
    *
-   * 1 to 64 printable characters.
+   * 1 to 64 printable characters. Not allowed with the scopes payouts and admin.
    *
    * @generated from field: optional string type = 3;
    */
@@ -50,7 +50,7 @@ export type CreateKeyRequest = Message<"till.v1.CreateKeyRequest"> & {
   /**
    * When the key expires. Absent: never.
    *
-   * In the future, and before the year 9999.
+   * In the future, before the year 9999.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 4;
    */
@@ -78,7 +78,7 @@ export type CreateKeyResponse = Message<"till.v1.CreateKeyResponse"> & {
   key?: Key | undefined;
 
   /**
-   * What its user sends: "authorization: Bearer TOKEN". It is told this once, and kept only as a hash.
+   * The token to send as "authorization: Bearer TOKEN". It is returned only here: Till stores its hash.
    *
    * @generated from field: string token = 2;
    */
@@ -99,16 +99,16 @@ export const CreateKeyResponseSchema: GenMessage<CreateKeyResponse> = /*@__PURE_
  */
 export type ListKeysRequest = Message<"till.v1.ListKeysRequest"> & {
   /**
-   * How many keys to give at most.
+   * Maximum number of keys to return. 0: 1000.
    *
-   * At most 1000, which is also meant by 0.
+   * At most 1000.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * Where to go on: next_page_token of the page before. Empty: from the beginning.
+   * next_page_token of the previous page. Empty: the first page.
    *
    * @generated from field: string page_token = 2;
    */
@@ -136,7 +136,7 @@ export type ListKeysResponse = Message<"till.v1.ListKeysResponse"> & {
   keys: Key[];
 
   /**
-   * Where the next page begins. Empty: there is none.
+   * Token of the next page. Empty: this is the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -157,7 +157,9 @@ export const ListKeysResponseSchema: GenMessage<ListKeysResponse> = /*@__PURE__*
  */
 export type RevokeKeyRequest = Message<"till.v1.RevokeKeyRequest"> & {
   /**
-   * Its id.
+   * Id of the key.
+   *
+   * 12 characters of A-Z, a-z and 0-9.
    *
    * @generated from field: string id = 1;
    */
@@ -193,15 +195,18 @@ export const RevokeKeyResponseSchema: GenMessage<RevokeKeyResponse> = /*@__PURE_
   messageDesc(file_till_v1_key_service, 5);
 
 /**
- * Manages API keys, as the command "tilld key" does. For keys with the scope admin.
+ * Manages API keys, as the command "tilld key" does. Scope of every call: admin.
+ *
+ * Errors have the form of InvoiceService, and the errors of every call are the same.
  *
  * @generated from service till.v1.KeyService
  */
 export const KeyService: GenService<{
   /**
-   * Makes a key.
+   * Creates a key.
    *
-   * PERMISSION_DENIED for the scope payouts, unless the caller's key has it too.
+   * INVALID_ARGUMENT (E1): the request is invalid. PERMISSION_DENIED (E4): only a key with the scope payouts can
+   * grant this scope.
    *
    * @generated from rpc till.v1.KeyService.CreateKey
    */
@@ -211,7 +216,9 @@ export const KeyService: GenService<{
     output: typeof CreateKeyResponseSchema;
   },
   /**
-   * Lists all keys that there ever were, the oldest first.
+   * Lists all keys, oldest first; expired and revoked keys too.
+   *
+   * INVALID_ARGUMENT (E1): page_token is not from an earlier page.
    *
    * @generated from rpc till.v1.KeyService.ListKeys
    */
@@ -222,6 +229,8 @@ export const KeyService: GenService<{
   },
   /**
    * Revokes a key: from now on nobody can call with it.
+   *
+   * NOT_FOUND (E2): no such key.
    *
    * @generated from rpc till.v1.KeyService.RevokeKey
    */
