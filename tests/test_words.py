@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # What is generated has the words of the programs.
 GENERATED = {"commands.md", "configuration.md"}
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md"] + [
+PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")] + [
     page for page in sorted(ROOT.glob("docs/**/*.md")) if page.name not in GENERATED
 ]
 MOST_WORDS = 25
