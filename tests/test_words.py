@@ -8,9 +8,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # What is generated has the words of the programs.
 GENERATED = {"commands.md", "configuration.md"}
-PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")] + [
-    page for page in sorted(ROOT.glob("docs/**/*.md")) if page.name not in GENERATED
-]
+PAGES = [
+    ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+] + [page for page in sorted(ROOT.glob("docs/**/*.md")) if page.name not in GENERATED]
 MOST_WORDS = 25
 NOT_PROSE = re.compile(r"^```.*?^```|<!--.*?-->", re.MULTILINE | re.DOTALL)
 NOT_WORDS = re.compile(r"`[^`]*`|\]\([^)]*\)|\([^()]*\)|\d[\d,.]*\d|\d")
