@@ -48,7 +48,7 @@ def test_what_a_node_issues_is_read_as_the_node_does(amount_msat, description, e
 
 @pytest.mark.parametrize("text", ["", "ln", "lnbc1", "lni1qqgy4sht97d8qess", "lnbc1b", "x" * 5000, "é1qqq"])
 def test_what_is_none_is_told(text):
-    with pytest.raises(ValueError, match="payment request"):
+    with pytest.raises(ValueError, match="payment request|bech32|cut off"):
         read(text)
 
 

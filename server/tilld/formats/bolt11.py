@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from hashlib import sha256
 from urllib.parse import parse_qs, urlsplit
 
+from tilld.formats import bech32
+
 # None of ours is longer.
 MAX_CHARACTERS = 4096
 DEFAULT_EXPIRY_SECONDS = 3600
 BOLT12_EXPIRY_SECONDS = 7200
 BOLT12 = "lni1"
 
-_BECH32 = {character: value for value, character in enumerate("qpzry9x8gf2tvdw0s3jn54khce6mua7l")}
-# In groups of 5 bits.
+# In letters of bech32, which have 5 bits.
 _TIMESTAMP, _SIGNATURE_AND_CHECKSUM, _HASH = 7, 104 + 6, 52
 # The types of records in an invoice of BOLT 12.
 _DESCRIPTION, _RELATIVE_EXPIRY, _PAYMENT_HASH = 10, 166, 168
@@ -67,24 +68,23 @@ def read(text: str) -> PaymentRequest:
     if text.startswith(BOLT12):
         return _read_bolt12(text)
     prefix, _, data = text.rpartition("1")
-    if len(text) > MAX_CHARACTERS or not prefix.startswith("ln") or not set(data) <= _BECH32.keys():
+    if len(text) > MAX_CHARACTERS or not prefix.startswith("ln"):
         raise ValueError("not a payment request")
-    fields = _fields([_BECH32[character] for character in data][_TIMESTAMP:-_SIGNATURE_AND_CHECKSUM])
+    fields = _fields(data[_TIMESTAMP:-_SIGNATURE_AND_CHECKSUM])
     if "p" not in fields:
         raise ValueError("a payment request without a payment hash")
     return PaymentRequest(
-        payment_hash=_bytes(fields["p"]).hex(),
-        expiry=_number(fields["x"]) if "x" in fields else DEFAULT_EXPIRY_SECONDS,
-        description=_bytes(fields["d"]).decode() if "d" in fields else None,
-        description_hash=_bytes(fields["h"]).hex() if "h" in fields else None,
+        payment_hash=bech32.octets(fields["p"]).hex(),
+        expiry=bech32.number(fields["x"]) if "x" in fields else DEFAULT_EXPIRY_SECONDS,
+        description=bech32.octets(fields["d"]).decode() if "d" in fields else None,
+        description_hash=bech32.octets(fields["h"]).hex() if "h" in fields else None,
     )
 
 
 def _read_bolt12(text: str) -> PaymentRequest:
-    data = text.removeprefix(BOLT12)
-    if len(text) > MAX_CHARACTERS or not set(data) <= _BECH32.keys():
+    if len(text) > MAX_CHARACTERS:
         raise ValueError("not a payment request")
-    fields = _records(_bytes([_BECH32[character] for character in data]))
+    fields = {each.kind: each.value for each in bech32.records(bech32.octets(text.removeprefix(BOLT12)))}
     if len(fields.get(_PAYMENT_HASH, b"")) * 8 != 256:
         raise ValueError("a payment request without a payment hash")
     expiry = fields.get(_RELATIVE_EXPIRY)
@@ -96,44 +96,13 @@ def _read_bolt12(text: str) -> PaymentRequest:
     )
 
 
-def _records(stream: bytes) -> dict[int, bytes]:
-    """The records of a TLV stream by their types (BOLT 1)."""
-    records: dict[int, bytes] = {}
-    while stream:
-        kind, stream = _big_size(stream)
-        length, stream = _big_size(stream)
-        records[kind], stream = stream[:length], stream[length:]
-    return records
-
-
-def _big_size(stream: bytes) -> tuple[int, bytes]:
-    """The number that a stream begins with, and what follows it."""
-    size = {0xFD: 2, 0xFE: 4, 0xFF: 8}.get(stream[0], 0) if stream else 0
-    number = stream[1 : 1 + size] if size else stream[:1]
-    return int.from_bytes(number), stream[1 + size :]
-
-
-def _fields(groups: list[int]) -> dict[str, list[int]]:
+def _fields(data: str) -> dict[str, str]:
     """The tagged fields by their letters. Hashes of another length are to be skipped."""
-    letters = {1: "p", 6: "x", 13: "d", 23: "h"}
-    fields: dict[str, list[int]] = {}
-    at = 0
-    while at + 3 <= len(groups):
-        letter, length = letters.get(groups[at]), groups[at + 1] * 32 + groups[at + 2]
-        value = groups[at + 3 : at + 3 + length]
-        if letter and (letter not in "ph" or length == _HASH):
+    fields: dict[str, str] = {}
+    while len(data) >= 3:
+        letter, end = data[0], 3 + bech32.number(data[1:3])
+        value = data[3:end]
+        if letter in "xd" or (letter in "ph" and end == 3 + _HASH):
             fields.setdefault(letter, value)
-        at += 3 + length
+        data = data[end:]
     return fields
-
-
-def _number(groups: list[int]) -> int:
-    number = 0
-    for group in groups:
-        number = number * 32 + group
-    return number
-
-
-def _bytes(groups: list[int]) -> bytes:
-    length, padding = divmod(len(groups) * 5, 8)
-    return (_number(groups) >> padding).to_bytes(length)
