@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 from unittest.mock import patch
 
+import msgspec
 from pyln.client import RpcError
 
 from tests.support.samples import NODE_ID, NOON, an_order
@@ -121,7 +122,7 @@ def reply(raw: bytes) -> None:
     assert not faults
     for failure in (task.exception() for task in tasks if not task.cancelled()):
         # Nobody would hear of another one.
-        assert isinstance(failure, ConnectionLost | RpcError | None), repr(failure)
+        assert isinstance(failure, ConnectionLost | RpcError | msgspec.ValidationError | None), repr(failure)
 
 
 async def _ask_everything(raw: bytes) -> None:

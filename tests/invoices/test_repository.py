@@ -3,9 +3,9 @@
 import asyncio
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -30,12 +30,12 @@ NODE = NodeInfo(
     0,
     1,
     0,
-    (),
-    (NodeAddress("ipv4", "127.0.0.1", 9735),),
     "v26",
     7,
     "regtest",
     0,
+    (),
+    (NodeAddress("ipv4", "127.0.0.1", 9735),),
 )
 
 
@@ -216,7 +216,7 @@ async def test_overdue_are_the_open_ones_whose_time_was_over_before(store):
 
 
 async def test_the_node_that_was_seen_last_is_remembered(store):
-    other = replace(NODE, id="03" + "cd" * 32)
+    other = msgspec.structs.replace(NODE, id="03" + "cd" * 32)
     assert await NodeStore(store).last() is None
 
     await NodeStore(store).remember(NODE, NOON)

@@ -147,7 +147,7 @@ async def test_an_invoice_that_was_deleted_at_the_node_is_not_given_out_as_open(
         assert (await anext(watch)).status is Status.UNPAID
         assert await till.invoicing.create(DAKK, order) == invoice
 
-        await till.node.call("delinvoice", {"label": invoice.invoice_id, "status": "unpaid"}, {})
+        await till.node.call("delinvoice", {"label": invoice.invoice_id, "status": "unpaid"})
         again = await till.invoicing.create(DAKK, order)
 
         assert again == invoice._replace(expired=True) == await till.store.get(invoice.invoice_id)

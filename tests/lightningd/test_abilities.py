@@ -4,6 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.support.samples import DAKK, PLENTY
@@ -11,7 +12,7 @@ from tests.support.scripted_node import result, scripted_node
 from tests.support.till import FAST, Parts
 from tilld.auth.limits import Limits
 from tilld.errors import Unavailable
-from tilld.lightningd.abilities import NO_BOLT12, NO_PAYMENTS, Abilities
+from tilld.lightningd.abilities import NO_BOLT12, NO_PAYMENTS, Abilities, Help
 from tilld.payouts.follower import PaymentFollower
 from tilld.payouts.invreq import InvreqTerms, PayoutLimits
 from tilld.payouts.service import Payouts
@@ -43,8 +44,9 @@ def captured(version, started):
 def test_what_a_version_can_do_is_known_by_its_help(version, started, no_collecting, no_payouts):
     """And the same node's answers to what is not tried then are errors, as they are not where it is."""
     replies = captured(version, started)
+    said = msgspec.convert(replies["help", "{}"]["result"], Help)
 
-    assert Abilities.from_help(replies["help", "{}"]["result"]) == Abilities(no_collecting, no_payouts)
+    assert Abilities.from_help(said) == Abilities(no_collecting, no_payouts)
 
     waits = {
         json.loads(params)["subsystem"]: reply

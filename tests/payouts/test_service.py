@@ -199,13 +199,13 @@ async def test_after_a_lost_reply_the_same_label_gives_one_request(till, monkeyp
 
 async def test_no_request_of_the_node_but_ours_is_listed(till, monkeypatch):
     """lightningd forgets none and has no pages: to list all would stop a node that has thousands."""
-    listed, call = [], till.node.call
+    listed, call = [], till.node.rpc.call
 
-    async def watched(method, params, fields):
+    async def watched(method, params=None, **options):
         listed.extend([params] if method == "listinvoicerequests" else [])
-        return await call(method, params, fields)
+        return await call(method, params, **options)
 
-    monkeypatch.setattr(till.node, "call", watched)
+    monkeypatch.setattr(till.node.rpc, "call", watched)
     await crashed(till, monkeypatch, "after the node", "prize")
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     over = await till.offer(absolute_expiry=expiry)

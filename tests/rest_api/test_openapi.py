@@ -9,6 +9,7 @@ from operator import getitem
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from google.api import annotations_pb2
 from jsonschema import Draft202012Validator
@@ -230,7 +231,7 @@ def test_its_example_of_a_watch_is_an_invoice():
 
 
 PAID = an_invoice()._replace(description="d", label="l", payment=Payment(1, 5000, NOON), amount_msat=5000)
-NODE = NodeInfo.from_json(json.loads(golden.INFO)["nodeinfo"] | {"fees_collected_msat": 0})
+NODE = msgspec.convert(json.loads(golden.INFO)["nodeinfo"] | {"fees_collected_msat": 0}, NodeInfo)
 INVREQ = invreq.Invreq.reserved(
     PAID.creator,
     invreq.InvreqTerms(1000, "d", label="l"),

@@ -9,7 +9,14 @@ import pytest
 from tests.support.samples import DAKK, an_order
 from tilld.errors import Conflict, Expired, InvalidRequest, NodeFailed, NotPaid, TooLarge
 from tilld.formats.amounts import MAX_AMOUNT_MSAT
-from tilld.sent_invoices.attempt import Request, SendAttempt, SendTerms, attempt_seconds, cleaned, harmless
+from tilld.sent_invoices.attempt import (
+    DecodedInvreq,
+    SendAttempt,
+    SendTerms,
+    attempt_seconds,
+    cleaned,
+    harmless,
+)
 
 US, THEM = "02" + "ab" * 32, "03" + "cd" * 32
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -22,7 +29,7 @@ def ordered(**fields):
 
 def requested(**fields):
     good: dict[str, Any] = {"payer_id": THEM, "amount_msat": 1000, "has_quantity": False, "expires_at": None}
-    return Request(**(good | fields))
+    return DecodedInvreq(**(good | fields))
 
 
 def test_what_is_not_said_has_a_default():

@@ -72,27 +72,6 @@ def _hide_surrogates(raw: bytes) -> bytes:
     return _surrogates.sub(lambda escape: _HIDDEN + escape[1] if escape[1] else escape[0], raw)
 
 
-def text(value: Any) -> str:
-    """A value that must be text.
-
-    Raises ValueError, also for half of a surrogate pair.
-    """
-    if not isinstance(value, str):
-        raise ValueError(f"no text: {reprlib.repr(value)}")
-    value.encode()
-    return value
-
-
-def whole(value: Any) -> int:
-    """A value that must be a whole number, at least 0.
-
-    Raises ValueError.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_WHOLE:
-        raise ValueError(f"no whole number: {reprlib.repr(value)}")
-    return value
-
-
 def same(one: str, other: str) -> bool:
     """Compare two JSON texts by value: neither the order of names nor the spelling of numbers counts."""
     return one == other or _compared.decode(one) == _compared.decode(other)

@@ -1,24 +1,64 @@
 """What lightningd is asked about invoices, and its answers as records."""
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
+import msgspec
 import structlog
 
-from tilld.formats.strict_json import text, whole
 from tilld.formats.times import utc
 from tilld.invoices.invoice import InvoiceUpdate, IssuedInvoice, NodeInvoice, Payment, Status
 from tilld.invoices.terms import MAX_BOLT11_DESCRIPTION_BYTES, InvoiceTerms
-from tilld.lightningd.errors import MALFORMED_REPLY, MayExist, errors_translated, msat
+from tilld.lightningd.errors import MayExist, errors_translated
 from tilld.lightningd.node import Node
+from tilld.lightningd.replies import Msat, Reply, Seconds, Whole, fields, msat
 from tilld.lightningd.updates import Updates
 
 log = structlog.get_logger()
 
-# Other users' invoices may have descriptions of megabytes, so only what is needed is asked for.
-SEEN_FIELDS = ("payment_hash", "status", "pay_index", "amount_received_msat", "paid_at")
-UPDATE_FIELDS = (*SEEN_FIELDS, "updated_index")
-INVOICE_FIELDS = (*SEEN_FIELDS, "label", "bolt11", "bolt12", "amount_msat", "expires_at", "created_index")
+Row = TypeVar("Row")
+
+
+class _SeenRow(Reply, frozen=True, kw_only=True):
+    payment_hash: str
+    status: Status
+    pay_index: Whole | None = None
+    amount_received_msat: Msat | None = None
+    paid_at: Seconds | None = None
+
+
+class _UpdateRow(_SeenRow, frozen=True, kw_only=True):
+    updated_index: Whole
+
+
+class InvoiceRow(_SeenRow, frozen=True, kw_only=True):
+    """An invoice, without its description: those of other users may have megabytes."""
+
+    label: str
+    bolt11: str | None = None
+    bolt12: str | None = None
+    amount_msat: Msat | None = None
+    expires_at: Seconds
+    created_index: Whole
+
+
+class _DescriptionRow(Reply, frozen=True):
+    description: str | None = None
+
+
+class _CreatedRow(Reply, frozen=True):
+    created_index: Whole
+
+
+class _NewInvoice(Reply, frozen=True):
+    payment_hash: str
+    bolt11: str
+    expires_at: Seconds
+
+
+class InvoiceRows(Reply, Generic[Row], frozen=True):
+    """The reply to listinvoices."""
+
+    invoices: list[Row]
 
 
 class Listed(NamedTuple):
@@ -43,18 +83,18 @@ class InvoiceNode(Node):
         """
         node_id = await self.identity()
         description = order.description or ""
+        params = {
+            "amount_msat": "any" if order.amount_msat is None else order.amount_msat,
+            "label": invoice_id,
+            "description": description,
+            "expiry": order.expiry,
+            "deschashonly": len(description.encode()) > MAX_BOLT11_DESCRIPTION_BYTES or None,
+        }
         with errors_translated(unknown_outcome=MayExist):
-            reply = await self.rpc.invoice(
-                amount_msat="any" if order.amount_msat is None else order.amount_msat,
-                label=invoice_id,
-                description=description,
-                expiry=order.expiry,
-                deschashonly=len(description.encode()) > MAX_BOLT11_DESCRIPTION_BYTES or None,
-            )
-            made = issued(node_id, reply)
+            made = await self.ask(_NewInvoice, "invoice", params)
         if await self.identity() != node_id:
             raise MayExist
-        return made
+        return IssuedInvoice(node_id, made.payment_hash, made.bolt11, utc(made.expires_at))
 
     async def find(self, label: str) -> NodeInvoice | None:
         """Look an invoice up by its label (lightning-listinvoices(7))."""
@@ -66,78 +106,71 @@ class InvoiceNode(Node):
 
     async def description(self, payment_hash: str) -> str | None:
         """The whole description of an invoice, of which its payment request may have the hash only."""
-        rows = await self._list({"payment_hash": payment_hash}, ("description",))
-        with errors_translated():
-            return text(rows[0]["description"]) if rows and "description" in rows[0] else None
+        rows = await self._list(InvoiceRows[_DescriptionRow], {"payment_hash": payment_hash})
+        return rows[0].description if rows else None
 
     async def invoices(self, after: int) -> Listed:
         """A page of all invoices with a created index beyond `after`; the last page ends where it began."""
         node_id = await self.identity()
         params = {"index": "created", "start": after + 1, "limit": self.page_size}
-        rows = await self._list(params, INVOICE_FIELDS)
+        wanted = fields(InvoiceRows[InvoiceRow])
         with errors_translated():
-            found = [each for row in rows if (each := usable(node_id, row))]
-            last = whole(rows[-1]["created_index"]) if rows else after
-            return Listed(found, last, len(rows) - len(found))
+            # One row that makes no sense must not hide the others.
+            reply = await self.ask(InvoiceRows[dict[str, Any]], "listinvoices", params, wanted)
+            rows = reply.invoices
+            last = msgspec.convert(rows[-1], _CreatedRow).created_index if rows else after
+        found = [each for row in rows if (each := _usable(node_id, row))]
+        return Listed(found, last, len(rows) - len(found))
 
     async def updates(self, after: int, upto: int) -> Updates[InvoiceUpdate]:
         """A page of what changed beyond the updated index `after`, of what is known to go to `upto`."""
         params = {"index": "updated", "start": after + 1, "limit": self.page_size}
-        rows = await self._list(params, UPDATE_FIELDS)
+        rows = await self._list(InvoiceRows[_UpdateRow], params)
         with errors_translated():
-            changed = [(seen_in(row), whole(row["updated_index"])) for row in rows]
+            changed = [(_seen(row), row.updated_index) for row in rows]
         return Updates.page(changed, after, upto, self.page_size)
 
     async def _find(self, **key: str) -> NodeInvoice | None:
         node_id = await self.identity()
-        rows = await self._list(key, INVOICE_FIELDS)
+        rows = await self._list(InvoiceRows[InvoiceRow], key)
         with errors_translated():
             return next((node_invoice(node_id, row) for row in rows), None)
 
-    async def _list(self, params: dict[str, Any], fields: Iterable[str]) -> list[dict[str, Any]]:
-        wanted = {"invoices": [dict.fromkeys(fields, True)]}
+    async def _list(self, reply: type[InvoiceRows[Row]], params: dict[str, Any]) -> list[Row]:
         with errors_translated():
-            rows: list[dict[str, Any]] = (await self.rpc.call("listinvoices", params, filter=wanted))[
-                "invoices"
-            ]
-            return rows
+            return (await self.ask(reply, "listinvoices", params)).invoices
 
 
-def issued(node_id: str, reply: dict[str, Any]) -> IssuedInvoice:
-    """What was issued."""
-    expires_at = utc(whole(reply["expires_at"]))
-    bolt11 = reply["bolt11" if "bolt11" in reply else "bolt12"]
-    return IssuedInvoice(node_id, text(reply["payment_hash"]), text(bolt11), expires_at)
-
-
-def node_invoice(node_id: str, row: dict[str, Any]) -> NodeInvoice:
-    """A row with INVOICE_FIELDS."""
-    amount = row.get("amount_msat")
+def node_invoice(node_id: str, row: InvoiceRow) -> NodeInvoice:
+    """Return the invoice of a row."""
+    bolt11 = row.bolt11 or row.bolt12
+    if bolt11 is None:
+        raise msgspec.ValidationError("an invoice without bolt11 and bolt12")
     return NodeInvoice(
-        label=text(row["label"]),
-        created_index=whole(row["created_index"]),
-        amount_msat=None if amount is None else msat(amount),
-        issued=issued(node_id, row),
-        seen=seen_in(row),
+        label=row.label,
+        created_index=row.created_index,
+        amount_msat=None if row.amount_msat is None else msat(row.amount_msat),
+        issued=IssuedInvoice(node_id, row.payment_hash, bolt11, utc(row.expires_at)),
+        seen=_seen(row),
     )
 
 
-def usable(node_id: str, row: dict[str, Any]) -> NodeInvoice | None:
-    """A row with INVOICE_FIELDS, or None where Till can't hold it."""
+def _usable(node_id: str, row: dict[str, Any]) -> NodeInvoice | None:
+    """Return the invoice of a row, or None where Till can't hold it."""
     if not row.keys() & {"bolt11", "bolt12"}:
         return None
     try:
-        return node_invoice(node_id, row)
-    except MALFORMED_REPLY as reason:
+        return node_invoice(node_id, msgspec.convert(row, InvoiceRow))
+    except msgspec.ValidationError as reason:
         log.warning("an invoice of the node is passed over", label=row.get("label"), reason=str(reason))
         return None
 
 
-def seen_in(row: dict[str, Any]) -> InvoiceUpdate:
-    """What became of it: a row with SEEN_FIELDS."""
-    status = Status(row["status"])
-    payment = None
-    if status is Status.PAID:
-        paid_at = utc(whole(row["paid_at"]))
-        payment = Payment(whole(row["pay_index"]), msat(row["amount_received_msat"]), paid_at)
-    return InvoiceUpdate(text(row["payment_hash"]), status, payment)
+def _seen(row: _SeenRow) -> InvoiceUpdate:
+    return InvoiceUpdate(row.payment_hash, row.status, _payment(row) if row.status is Status.PAID else None)
+
+
+def _payment(row: _SeenRow) -> Payment:
+    if row.pay_index is None or row.amount_received_msat is None or row.paid_at is None:
+        raise msgspec.ValidationError("a paid invoice without pay_index, amount_received_msat or paid_at")
+    return Payment(row.pay_index, msat(row.amount_received_msat), utc(row.paid_at))

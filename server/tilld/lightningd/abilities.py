@@ -1,16 +1,27 @@
 """What a lightningd can do, by the commands and parameters that it lists (lightning-help(7))."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
-from tilld.formats.strict_json import text
+from tilld.lightningd.replies import Reply
 
 # Before v24.11, which has this command, BOLT 12 takes an option; without it sendinvoice is missing.
 _BOLT12_BY_DEFAULT = "injectpaymentonion"
 
 NO_BOLT12 = "the lightning node has no BOLT 12: before v24.11 it needs --experimental-offers"
 NO_PAYMENTS = "the lightning node cannot be followed in what it pays: update it to v23.11 or later"
+
+
+class HelpLine(Reply, frozen=True):
+    """A command with its parameters."""
+
+    command: str
+
+
+class Help(Reply, frozen=True):
+    """The reply to help."""
+
+    help: tuple[HelpLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +32,10 @@ class Abilities:
     no_payouts: str = ""
 
     @classmethod
-    def from_help(cls, reply: Mapping[str, Any]) -> Self:
-        """Read an answer of help.
-
-        Raises LookupError, TypeError or ValueError where it is not what it should be.
-        """
-        usages = [text(each["command"]).split() for each in reply["help"]]
-        commands = {usage[0]: usage[1:] for usage in usages}
+    def from_help(cls, reply: Help) -> Self:
+        """Read the reply to help."""
+        usages = [line.command.partition(" ") for line in reply.help]
+        commands = {name: parameters.split() for name, _, parameters in usages}
         has_bolt12 = bool(commands.keys() & {"sendinvoice", _BOLT12_BY_DEFAULT})
         # Indexes came to listsendpays and to wait in the same version; the usage of wait does not tell.
         has_payments = "[index]" in commands.get("listsendpays", ())

@@ -1,25 +1,35 @@
-"""lightningd's errors and amounts in our words."""
+"""lightningd's errors in our words."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import IntEnum
 
+import msgspec
 import structlog
 from pyln.client import RpcError
 
 from tilld.errors import Internal, NodeFailed, NodeOffline, NotActive, TillError, TookTooLong
-from tilld.formats.strict_json import whole
 from tilld.lightningd.rpc import ConnectionLost
 
 log = structlog.get_logger()
 
-# lightning-invoice(7)
-DUPLICATE_LABEL = 900
 
-# What others of its errors are to callers: lightning-invoicerequest(7), lightning-disableinvoicerequest(7).
-ERRORS: dict[object, type[TillError]] = {-1: NodeFailed, 1001: NotActive}
+class RpcCode(IntEnum):
+    """Codes of lightningd's errors: lightningd-rpc(7), and the manual page of each command."""
 
-# What reading an answer raises that is not as it should be.
-MALFORMED_REPLY = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
+    INVALID_PARAMS = -32602
+    FAILED = -1
+    DUPLICATE_LABEL = 900
+    UNKNOWN_INVOICE = 905
+    UNEXPECTED_STATUS = 906
+    INVREQ_NOT_ACTIVE = 1001
+    INVREQ_EXPIRED = 1002
+    PAYER_UNREACHABLE = 1003
+    PAYER_REFUSED = 1004
+    PAYER_SILENT = 1005
+
+
+ERRORS: dict[object, type[TillError]] = {RpcCode.FAILED: NodeFailed, RpcCode.INVREQ_NOT_ACTIVE: NotActive}
 
 
 class MayExist(Exception):
@@ -49,17 +59,12 @@ def errors_translated(
         if refusals:
             raise
         code, message = refused.error.get("code"), refused.error.get("message")
-        if code == DUPLICATE_LABEL and unknown_outcome:
+        if code == RpcCode.DUPLICATE_LABEL and unknown_outcome:
             raise unknown_outcome from None
         log.error("lightningd refused a call", method=refused.method, code=code, message=message)
         raise ERRORS.get(code, Internal) from None
-    except MALFORMED_REPLY as reason:
-        log.error("lightningd's answer makes no sense", reason=repr(reason))
+    except msgspec.ValidationError as reason:
+        log.error("lightningd's answer makes no sense", reason=str(reason))
         if unknown_outcome:
             raise unknown_outcome from None
         raise Internal from None
-
-
-def msat(amount: int | str) -> int:
-    """An amount as lightningd writes it: an integer, by older versions with "msat" behind it."""
-    return whole(int(amount.removesuffix("msat")) if isinstance(amount, str) else amount)

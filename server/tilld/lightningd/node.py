@@ -4,23 +4,34 @@ import asyncio
 import math
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+import msgspec
 import structlog
 
 from tilld.config import USUAL, Intervals
 from tilld.errors import NodeOffline, TillError, TookTooLong
-from tilld.formats.strict_json import whole
-from tilld.lightningd.abilities import Abilities
+from tilld.lightningd.abilities import Abilities, Help
 from tilld.lightningd.errors import errors_translated
 from tilld.lightningd.info import NodeInfo
-from tilld.lightningd.rpc import Pipeline, Refused
+from tilld.lightningd.replies import Reply, Whole, fields
+from tilld.lightningd.rpc import Pipeline, RpcRefused
 from tilld.runtime.observer import NOBODY, Observer
 
 log = structlog.get_logger()
 
 # What lightning-wait(7) has indexes of, as far as Till cares.
 Subsystem = Literal["invoices", "sendpays"]
+
+AReply = TypeVar("AReply", bound=Reply)
+
+
+class _Created(Reply, frozen=True):
+    created: Whole
+
+
+class _Updated(Reply, frozen=True):
+    updated: Whole
 
 
 class NodeReplaced(NodeOffline):
@@ -71,7 +82,7 @@ class Node:
     async def info(self) -> NodeInfo:
         """What the node says of itself (lightning-getinfo(7))."""
         with errors_translated():
-            self.last_info = NodeInfo.from_json(await self.rpc.getinfo())
+            self.last_info = await self.ask(NodeInfo, "getinfo")
         self._last_info_is_of = self.rpc.connection
         self._last_info_at = time.monotonic()
         return self.last_info
@@ -105,9 +116,8 @@ class Node:
             return self._abilities
         try:
             with errors_translated(refusals=True):
-                reply = await self.rpc.call("help", filter={"help": [{"command": True}]})
-                abilities = Abilities.from_help(reply)
-        except Refused:
+                abilities = Abilities.from_help(await self.ask(Help, "help"))
+        except RpcRefused:
             # A node without help is not known to lack anything.
             abilities = Abilities()
         if abilities.missing and abilities != self._abilities:
@@ -120,8 +130,9 @@ class Node:
         with errors_translated():
             async with asyncio.timeout(self.rpc.timeout):
                 params = _wait_for(subsystem, index, 0)
-                reply = await self.rpc.call("wait", params, filter={index: True})
-            return whole(reply[index])
+                if index == "created":
+                    return (await self.ask(_Created, "wait", params)).created
+                return (await self.ask(_Updated, "wait", params)).updated
 
     async def wait_for_update(self, node_id: str, after: int, subsystem: Subsystem = "invoices") -> int:
         """Wait until the updated index of this node is beyond `after`; returns it (lightning-wait(7)).
@@ -129,7 +140,7 @@ class Node:
         Raises NodeReplaced.
         """
         params = _wait_for(subsystem, "updated", after + 1)
-        waiting = asyncio.create_task(self.rpc.call("wait", params, filter={"updated": True}))
+        waiting = asyncio.create_task(self.ask(_Updated, "wait", params))
         # Asked once the wait is on its way: if it is not the same connection, the wait has failed.
         patience, check = 0.0, self.check_is
         try:
@@ -137,14 +148,27 @@ class Node:
                 await check(node_id)
                 patience, check = self._intervals.liveness_seconds, self._check_liveness
             with errors_translated():
-                return whole((await waiting)["updated"])
+                return (await waiting).updated
         finally:
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
 
-    async def call(self, method: str, params: dict[str, Any], fields: dict[str, Any] | None = None) -> Any:
-        """Call any method, for these fields of its result, or all. Its errors are to be translated."""
-        return await self.rpc.call(method, params, filter=fields)
+    async def call(self, method: str, params: dict[str, Any]) -> None:
+        """Call any method, and pass over its result. Its errors are to be translated."""
+        await self.rpc.call(method, params)
+
+    async def ask(
+        self,
+        reply: type[AReply],
+        method: str,
+        params: dict[str, Any] | None = None,
+        wanted: dict[str, Any] | None = None,
+    ) -> AReply:
+        """Call any method for the fields of a reply, or for `wanted`. Its errors are to be translated.
+
+        Raises msgspec.ValidationError for a reply that is not of this type.
+        """
+        return msgspec.convert(await self.rpc.call(method, params, filter=wanted or fields(reply)), reply)
 
     async def check_is(self, node_id: str) -> None:
         """Make sure that it is still this node that answers.

@@ -34,7 +34,7 @@ class ConnectionLost(Exception):
         self.sent = sent
 
 
-class Refused(RpcError):  # type: ignore[misc]
+class RpcRefused(RpcError):  # type: ignore[misc]
     """lightningd answered with an error."""
 
     code = "REFUSED"
@@ -56,7 +56,7 @@ class Pipeline(LightningRpc):  # type: ignore[misc]
         self._observer = observer
         self._connection: _Connection | None = None
         self._connecting = asyncio.Lock()
-        self._told = ""
+        self._last_logged = ""
 
     @property
     def connection(self) -> object:
@@ -79,7 +79,7 @@ class Pipeline(LightningRpc):  # type: ignore[misc]
                 reply = await connection.request(method, params, filter)
             if "result" in reply:
                 return reply["result"]
-            raise Refused(method, params, reply["error"])
+            raise RpcRefused(method, params, reply["error"])
 
     async def hang_up(self) -> None:
         """Close the connection, if there is one; calls in flight raise ConnectionLost."""
@@ -98,16 +98,16 @@ class Pipeline(LightningRpc):  # type: ignore[misc]
                             f"{directory}/{Path(self.socket_path).name}", limit=MAX_REPLY_BYTES
                         )
                 except OSError as reason:
-                    self._tell(reason)
+                    self._log_once(reason)
                     raise ConnectionLost(sent=False) from None
-                self._told = ""
+                self._last_logged = ""
                 self._connection = _Connection(reader, writer)
             return self._connection
 
-    def _tell(self, reason: OSError) -> None:
-        if str(reason) == self._told:
+    def _log_once(self, reason: OSError) -> None:
+        if str(reason) == self._last_logged:
             return
-        self._told = str(reason)
+        self._last_logged = str(reason)
         if isinstance(reason, PermissionError):
             log.error(
                 "lightningd's socket may not be used: run Till as a user who may, or see rpc-file-mode in "
@@ -115,7 +115,7 @@ class Pipeline(LightningRpc):  # type: ignore[misc]
                 socket=str(self.socket_path),
             )
         else:
-            log.warning("lightningd cannot be reached", reason=self._told)
+            log.warning("lightningd cannot be reached", reason=self._last_logged)
 
 
 class _Connection:

@@ -32,7 +32,7 @@ from tilld.errors import OperatorError, TillError
 from tilld.formats.times import unix_seconds
 from tilld.invoices.hub import Hub
 from tilld.invoices.repository import Store
-from tilld.lightningd.rpc import Refused
+from tilld.lightningd.rpc import RpcRefused
 from tilld.lightningd.updates import IndexFollower
 from tilld.runtime import output, preflight
 from tilld.runtime.observer import Headers, Observer, Span, code_of
@@ -93,7 +93,7 @@ class Metrics(Observer):
 
         def end(code: str, seconds: float) -> None:
             self._node_calls(method, code).observe(seconds)
-            if code in ("OK", Refused.code):
+            if code in ("OK", RpcRefused.code):
                 self.node_heard_at = time.time()
 
         return _Span(end)

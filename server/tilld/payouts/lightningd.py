@@ -5,25 +5,44 @@ from typing import Any
 import structlog
 
 from tilld.formats import bolt12
-from tilld.formats.strict_json import text, whole
 from tilld.formats.times import unix_seconds, utc
-from tilld.lightningd.errors import MayExist, errors_translated, msat
+from tilld.lightningd.errors import MayExist, errors_translated
 from tilld.lightningd.node import Node
+from tilld.lightningd.replies import Msat, Reply, Seconds, Whole, msat
 from tilld.lightningd.updates import Updates
 from tilld.payouts.invreq import Invreq, NodeInvreq, PaymentPart
 
 log = structlog.get_logger()
 
-INVREQ_FIELDS = ("invreq_id", "bolt12", "label", "active", "used")
-PART_FIELDS = (
-    "payment_hash",
-    "created_index",
-    "updated_index",
-    "status",
-    "amount_sent_msat",
-    "completed_at",
-    "bolt12",
-)
+
+class _InvreqRow(Reply, frozen=True, kw_only=True):
+    invreq_id: str
+    bolt12: str
+    label: str | None = None
+    active: bool
+    used: bool
+
+
+class _Invreqs(Reply, frozen=True):
+    invoicerequests: list[_InvreqRow]
+
+
+class _Disabled(Reply, frozen=True):
+    active: bool
+
+
+class _PartRow(Reply, frozen=True, kw_only=True):
+    payment_hash: str
+    created_index: Whole
+    updated_index: Whole = 0
+    status: str
+    amount_sent_msat: Msat
+    completed_at: Seconds | None = None
+    bolt12: str | None = None
+
+
+class _Parts(Reply, frozen=True):
+    payments: list[_PartRow]
 
 
 class InvreqNode:
@@ -48,7 +67,7 @@ class InvreqNode:
             "single_use": invreq.single_use,
         }
         with errors_translated(unknown_outcome=MayExist):
-            made = _made(node_id, await self._node.call("invoicerequest", params, _wanted(INVREQ_FIELDS)))
+            made = _made(node_id, await self._node.ask(_InvreqRow, "invoicerequest", params))
         if await self._node.identity() != node_id:
             raise MayExist
         return made
@@ -56,10 +75,9 @@ class InvreqNode:
     async def find(self, invreq_id: str) -> NodeInvreq | None:
         """Look an invoice request up (lightning-listinvoicerequests(7))."""
         node_id = await self._node.identity()
-        wanted = {"invoicerequests": [_wanted(INVREQ_FIELDS)]}
         with errors_translated():
-            reply = await self._node.call("listinvoicerequests", {"invreq_id": invreq_id}, wanted)
-            found = [_made(node_id, row) for row in reply["invoicerequests"]]
+            reply = await self._node.ask(_Invreqs, "listinvoicerequests", {"invreq_id": invreq_id})
+            found = [_made(node_id, row) for row in reply.invoicerequests]
         await self._node.check_is(node_id)
         return found[0] if found else None
 
@@ -70,7 +88,7 @@ class InvreqNode:
         and again after each start. Raises NotActive; MayExist where a look at the node has to tell.
         """
         with errors_translated(unknown_outcome=MayExist):
-            await self._node.call("disableinvoicerequest", {"invreq_id": invreq_id}, _wanted(("active",)))
+            await self._node.ask(_Disabled, "disableinvoicerequest", {"invreq_id": invreq_id})
 
     async def pending(self) -> list[PaymentPart]:
         """The parts of payments that are on their way (lightning-listsendpays(7))."""
@@ -83,44 +101,36 @@ class InvreqNode:
         return Updates.page(changed, after, upto, size)
 
     async def _parts(self, params: dict[str, Any]) -> list[tuple[PaymentPart, int]]:
-        wanted = {"payments": [_wanted(PART_FIELDS)]}
         with errors_translated():
-            reply = await self._node.call("listsendpays", params, wanted)
-            return [(_part(row), whole(row.get("updated_index", 0))) for row in reply["payments"]]
+            reply = await self._node.ask(_Parts, "listsendpays", params)
+            return [(_part(row), row.updated_index) for row in reply.payments]
 
 
-def _wanted(fields: tuple[str, ...]) -> dict[str, bool]:
-    return dict.fromkeys(fields, True)
-
-
-def _made(node_id: str, row: dict[str, Any]) -> NodeInvreq:
-    label = row.get("label")
+def _made(node_id: str, row: _InvreqRow) -> NodeInvreq:
     return NodeInvreq(
         node_id=node_id,
-        invreq_id=text(row["invreq_id"]),
-        bolt12=text(row["bolt12"]),
-        label=None if label is None else text(label),
-        active=row["active"] is True,
-        used=row["used"] is True,
+        invreq_id=row.invreq_id,
+        bolt12=row.bolt12,
+        label=row.label,
+        active=row.active,
+        used=row.used,
     )
 
 
-def _part(row: dict[str, Any]) -> PaymentPart:
-    ended_at = row.get("completed_at")
-    status = text(row["status"])
+def _part(row: _PartRow) -> PaymentPart:
     return PaymentPart(
-        invreq_id=_invreq_id(row.get("bolt12")),
-        payment_hash=text(row["payment_hash"]),
-        created_index=whole(row["created_index"]),
-        status=status,
-        amount_sent_msat=msat(row["amount_sent_msat"]) if status == "complete" else 0,
-        ended_at=None if ended_at is None else utc(whole(ended_at)),
+        invreq_id=_invreq_id(row.bolt12),
+        payment_hash=row.payment_hash,
+        created_index=row.created_index,
+        status=row.status,
+        amount_sent_msat=msat(row.amount_sent_msat) if row.status == "complete" else 0,
+        ended_at=None if row.completed_at is None else utc(row.completed_at),
     )
 
 
-def _invreq_id(invoice: Any) -> str | None:
+def _invreq_id(invoice: str | None) -> str | None:
     """The request that a payment was made for; None for any other payment of the node."""
     try:
-        return None if invoice is None else bolt12.invreq_id(text(invoice))
+        return None if invoice is None else bolt12.invreq_id(invoice)
     except ValueError:
         return None

@@ -184,7 +184,7 @@ class SendAttempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class DecodedInvreq:
     """What an invoice request says, as the node reads it. None: it does not say."""
 
     payer_id: str

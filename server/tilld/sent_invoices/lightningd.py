@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 import structlog
@@ -20,40 +19,46 @@ from tilld.errors import (
     TillError,
     Unreachable,
 )
-from tilld.formats.strict_json import text, whole
 from tilld.invoices.invoice import NodeInvoice
-from tilld.invoices.lightningd import INVOICE_FIELDS, InvoiceNode, node_invoice
+from tilld.invoices.lightningd import InvoiceNode, InvoiceRow, InvoiceRows, node_invoice
 from tilld.invoices.terms import InvoiceTerms
 from tilld.lightningd.abilities import Abilities
-from tilld.lightningd.errors import DUPLICATE_LABEL, MayExist, errors_translated
+from tilld.lightningd.errors import MayExist, RpcCode, errors_translated
+from tilld.lightningd.replies import AnyMsat, Reply, Whole, msat
 from tilld.lightningd.rpc import ConnectionLost
-from tilld.sent_invoices.attempt import Request, SendAttempt, cleaned
+from tilld.sent_invoices.attempt import DecodedInvreq, SendAttempt, cleaned
 
 log = structlog.get_logger()
-
-
-# lightning-sendinvoice(7), lightning-delinvoice(7), lightningd-rpc(7)
-class Code(IntEnum):
-    """What the node's errors are known by."""
-
-    INVALID_PARAMS = -32602
-    DUPLICATE_LABEL = DUPLICATE_LABEL
-    UNKNOWN_INVOICE = 905
-    UNEXPECTED_STATUS = 906
-    NOT_ACTIVE = 1001
-    EXPIRED = 1002
-    UNREACHABLE = 1003
-    REFUSED = 1004
-    SILENT = 1005
-
 
 # Beyond its time-out the node needs a moment to answer.
 GRACE_SECONDS = 10.0
 
 AGAIN = "ask again with the same label to try once more"
 
-# Nobody ever sees it, and it is over at once.
+# Claims a label. Nobody ever sees it, and it expires after a second.
 _PLACEHOLDER = InvoiceTerms(amount_msat=None, description=None, expiry=1, metadata='{"type":""}', label=None)
+
+
+class _Decoded(Reply, frozen=True):
+    """What decode says of any string; the fields of an invoice request are missing for another."""
+
+    type: str = ""
+    valid: bool = False
+    invreq_payer_id: str | None = None
+    invreq_amount_msat: AnyMsat | None = None
+    invreq_quantity: int | None = None
+    offer_quantity_max: int | None = None
+    offer_absolute_expiry: int | None = None
+
+
+class _SentInvoiceRow(InvoiceRow, frozen=True, kw_only=True):
+    description: str | None = None
+    updated_index: Whole | None = None
+    payment_preimage: str | None = None
+
+
+class _Deleted(Reply, frozen=True):
+    status: str
 
 
 class Unknown(Exception):
@@ -76,24 +81,25 @@ class SentInvoiceNode:
     def __init__(self, node: InvoiceNode) -> None:
         self._node = node
 
-    async def read(self, invreq: str) -> Request:
+    async def read(self, invreq: str) -> DecodedInvreq:
         """Read an invoice request (lightning-decode(7)).
 
         Raises InvalidRequest for what is none, or is damaged.
         """
         try:
             with errors_translated(refusals=True):
-                said = await self._node.call("decode", {"string": invreq})
-                if said.get("type") != "bolt12 invoice_request" or not said.get("valid"):
-                    raise InvalidRequest("invreq is damaged: its signature is missing or wrong")
-                return Request(
-                    payer_id=text(said["invreq_payer_id"]),
-                    amount_msat=_number(said.get("invreq_amount_msat")),
-                    has_quantity=bool(said.keys() & {"invreq_quantity", "offer_quantity_max"}),
-                    expires_at=_number(said.get("offer_absolute_expiry")),
-                )
+                said = await self._node.ask(_Decoded, "decode", {"string": invreq})
         except RpcError:
             raise InvalidRequest("invreq is damaged: it is no whole invoice request") from None
+        if said.type != "bolt12 invoice_request" or not said.valid or said.invreq_payer_id is None:
+            raise InvalidRequest("invreq is damaged: its signature is missing or wrong")
+        amount = said.invreq_amount_msat
+        return DecodedInvreq(
+            payer_id=said.invreq_payer_id,
+            amount_msat=None if amount is None else msat(amount),
+            has_quantity=said.invreq_quantity is not None or said.offer_quantity_max is not None,
+            expires_at=said.offer_absolute_expiry,
+        )
 
     async def check(self, order: dict[str, Any]) -> None:
         """Have the node look at the parameters of a sendinvoice, without doing it (lightning-check(7)).
@@ -128,19 +134,17 @@ class SentInvoiceNode:
     async def find(self, label: str) -> Found | None:
         """Look an invoice up by its label, with all that the node knows (lightning-listinvoices(7))."""
         node_id = await self._node.identity()
-        wanted = (*INVOICE_FIELDS, "description", "updated_index", "payment_preimage")
         with errors_translated():
-            filtered = {"invoices": [dict.fromkeys(wanted, True)]}
-            rows = (await self._node.call("listinvoices", {"label": label}, filtered))["invoices"]
-            return next((_found(node_id, row) for row in rows), None)
+            reply = await self._node.ask(InvoiceRows[_SentInvoiceRow], "listinvoices", {"label": label})
+            return next((_found(node_id, row) for row in reply.invoices), None)
 
     async def withdraw(self, label: str) -> bool:
         """Delete an invoice that is unpaid; tells whether it was (lightning-delinvoice(7))."""
         try:
             with errors_translated(refusals=True):
-                await self._node.call("delinvoice", {"label": label, "status": "unpaid"}, {"status": True})
+                await self._node.ask(_Deleted, "delinvoice", {"label": label, "status": "unpaid"})
         except RpcError as refused:
-            if refused.error.get("code") in (Code.UNEXPECTED_STATUS, Code.UNKNOWN_INVOICE):
+            if refused.error.get("code") in (RpcCode.UNEXPECTED_STATUS, RpcCode.UNKNOWN_INVOICE):
                 return False
             log.error("lightningd refused to delete an invoice", code=refused.error.get("code"))
             raise Internal from None
@@ -173,19 +177,12 @@ def parameters(sending: SendAttempt) -> dict[str, Any]:
     }
 
 
-def _number(value: Any) -> int | None:
-    # An amount may be as large as 64 bits allow.
-    return (
-        value if value is None else int(text(value).removesuffix("msat") if isinstance(value, str) else value)
-    )
-
-
-def _found(node_id: str, row: dict[str, Any]) -> Found:
+def _found(node_id: str, row: _SentInvoiceRow) -> Found:
     return Found(
         invoice=node_invoice(node_id, row),
-        description=row.get("description"),
-        updated_index=whole(row["updated_index"]) if "updated_index" in row else None,
-        payment_preimage=row.get("payment_preimage"),
+        description=row.description,
+        updated_index=row.updated_index,
+        payment_preimage=row.payment_preimage,
     )
 
 
@@ -194,21 +191,21 @@ def _failure(error: dict[str, Any]) -> Exception:
     code, data = error.get("code"), error.get("data")
     said = cleaned(str(data.get("error", ""))) if isinstance(data, dict) else ""
     match code:
-        case Code.DUPLICATE_LABEL:
+        case RpcCode.DUPLICATE_LABEL:
             return MayExist()
-        case Code.INVALID_PARAMS:
+        case RpcCode.INVALID_PARAMS:
             return _invalid(error)
-        case Code.NOT_ACTIVE:
+        case RpcCode.INVREQ_NOT_ACTIVE:
             return NotActive()
-        case Code.EXPIRED:
+        case RpcCode.INVREQ_EXPIRED:
             return Expired()
-        case Code.UNREACHABLE:
+        case RpcCode.PAYER_UNREACHABLE:
             return Unreachable(f"the node that made the invoice request cannot be reached; {AGAIN}")
-        case Code.REFUSED if "no longer available" in said or "Inactive invoice_request" in said:
+        case RpcCode.PAYER_REFUSED if "no longer available" in said or "Inactive invoice_request" in said:
             return NotActive("the invoice request is not active: it was disabled, or collected before")
-        case Code.REFUSED:
+        case RpcCode.PAYER_REFUSED:
             return Refused(f'the node that made the invoice request refuses to pay: "{said}"; {AGAIN}')
-        case Code.SILENT:
+        case RpcCode.PAYER_SILENT:
             return NotPaid(f"the node that made the invoice request did not pay in time; {AGAIN}")
     log.error("lightningd refused to send an invoice", code=code, message=cleaned(str(error.get("message"))))
     return NodeFailed(f"the lightning node could not send the invoice; {AGAIN}")

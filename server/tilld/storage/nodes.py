@@ -1,10 +1,9 @@
 """The nodes that were seen: what each said of itself, and how far it was followed."""
 
-import json
-from dataclasses import asdict
 from datetime import datetime
 from typing import NamedTuple
 
+import msgspec
 import peewee
 
 from tilld.lightningd.info import NodeInfo
@@ -22,7 +21,9 @@ class _SeenNode(NamedTuple):
     seen_at: datetime
 
 
-_INFO = Conversion(lambda info: json.dumps(asdict(info)), lambda text: NodeInfo.from_json(json.loads(text)))
+_INFO = Conversion(
+    lambda info: msgspec.json.encode(info).decode(), lambda text: msgspec.json.decode(text, type=NodeInfo)
+)
 NODES = Rows(NodeTable.id, _SeenNode, info=_INFO)
 
 
