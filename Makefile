@@ -67,8 +67,9 @@ static: format lint imports types proto generated docs ## Check all that can be 
 format: .venv/.dev ## Check the format of the Python code
 	$(BIN)/ruff format --check
 
-lint: .venv/.dev ## Look for mistakes in the Python code
+lint: .venv/.dev ## Look for mistakes in the Python code, and for misspelled words anywhere
 	$(BIN)/ruff check
+	git ls-files -z | xargs -0 $(BIN)/codespell
 
 imports: .venv/.dev ## Check that imports go one way, and that each library stays where it belongs
 	$(BIN)/lint-imports --no-cache --no-logo
