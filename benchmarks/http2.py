@@ -62,7 +62,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say hello."""
-        self._transport = transport = cast(asyncio.Transport, transport)
+        self._transport = transport = cast("asyncio.Transport", transport)
         window = struct.pack(">HI", INITIAL_WINDOW_SIZE, LARGEST_WINDOW)
         update = struct.pack(">I", LARGEST_WINDOW - 65535)
         transport.write(

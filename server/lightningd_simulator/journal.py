@@ -92,7 +92,7 @@ class Journal:
 def _create(path: Path, private_key: str) -> None:
     # All at once, so that a file that is not ours is never taken for one that was cut short.
     new = path.with_name(f"{path.name}.new")
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(_line({"journal": _HEADER, "private_key": private_key}))
     new.replace(path)
 

@@ -50,10 +50,9 @@ class Offers:
 
     def apply(self, event: Event) -> Offer:
         """Let an event happen; tells of the offer as it is then."""
-        match event:
-            case Offered():
-                offer = Offer(event)
-            case Switched():
-                offer = replace(self._offers[event.offer_id], active=event.active)
+        if isinstance(event, Offered):
+            offer = Offer(event)
+        else:
+            offer = replace(self._offers[event.offer_id], active=event.active)
         self._offers[event.offer_id] = offer
         return offer

@@ -46,7 +46,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Welcome a client."""
         # uvloop's transports are none of asyncio's classes.
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
         if self._node.is_closed:
             # Accepted while the listener was closing.
             self._transport.abort()

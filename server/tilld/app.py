@@ -170,7 +170,7 @@ class Till(Front):
             # On a full disk it can't even say so.
             unsaid = f"the simulated node did not start: check that {self._config.data_dir} has space left"
             raise OperatorError(said or unsaid)
-        self._watch_over("the simulated node", process.wait(), log_file)
+        _ = self._watch_over("the simulated node", process.wait(), log_file)
         return rpc_file
 
     async def _start_server(

@@ -52,7 +52,6 @@ async def test_who_made_and_revoked_a_key_is_in_the_log(keyring):
 
 def test_who_revokes_a_key_waits_until_nobody_remembers_it(tmp_path):
     """Also in the loop of a running Till, whose timers are early by up to a millisecond."""
-
     written: dict[str, float] = {}
 
     class Timed(KeyStore):

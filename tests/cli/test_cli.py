@@ -484,7 +484,9 @@ async def test_a_log_that_nobody_reads_does_not_end_till(tmp_path):
         os.close(reader)
         await take_a_payment(rest, tmp_path / ".till/lightning-rpc")
         async with httpx.AsyncClient() as prometheus:
-            lost = re.search(r"^till_log_lines_lost_total (\S+)", (await prometheus.get(metrics)).text, re.M)
+            lost = re.search(
+                r"^till_log_lines_lost_total (\S+)", (await prometheus.get(metrics)).text, re.MULTILINE
+            )
         assert lost
         assert float(lost[1]) >= 2
         assert await till.end() == 0
@@ -493,7 +495,7 @@ async def test_a_log_that_nobody_reads_does_not_end_till(tmp_path):
 @pytest.fixture
 def full_disk():
     """A file on a disk without room."""
-    with open("/dev/full", "wb") as full:
+    with Path("/dev/full").open("wb") as full:
         yield full
 
 
@@ -536,8 +538,10 @@ async def test_a_start_that_waits_for_the_node_ends_by_its_signal(tmp_path):
 LIMITED = (
     sys.executable,
     "-c",
-    "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (96, 96)); "
-    "os.execv(sys.argv[1], sys.argv[1:])",
+    (
+        "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (96, 96)); "
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    ),
     *TILLD,
 )
 
@@ -648,10 +652,8 @@ async def test_advised_commands_work_as_they_are_printed(tmp_path):
     shop = ("--data-dir", "my shop's #1")
     public = await fails("run", "--grpc=0.0.0.0:0", "--no-rest", *shop, cwd=tmp_path)
     _, empty = await output("key", "list", *shop, cwd=tmp_path)
-    for said in (public, empty):
-        advised = advice(said)
-        assert advised == [*MAKE_KEY, *shop]
-    made, _ = await output(*advised[1:], cwd=tmp_path)
+    assert advice(public) == advice(empty) == [*MAKE_KEY, *shop]
+    made, _ = await output(*advice(empty)[1:], cwd=tmp_path)
     assert made == 0
     _, said = await output("key", "revoke", "k" * 12, *shop, cwd=tmp_path)
     listed = advice(said)

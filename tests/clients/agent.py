@@ -44,7 +44,15 @@ def build(client: str) -> str:
 
 def _say(client: str, argument: str) -> str:
     command = [str(CLIENTS / client / "agent"), argument]
-    done = run(command, env=ENVIRONMENT, stdout=PIPE, stderr=STDOUT, timeout=BUILD_SECONDS, encoding="utf-8")
+    done = run(
+        command,
+        check=False,
+        env=ENVIRONMENT,
+        stdout=PIPE,
+        stderr=STDOUT,
+        timeout=BUILD_SECONDS,
+        encoding="utf-8",
+    )
     if done.returncode != 0:
         raise RuntimeError(f"clients/{client}/agent {argument} failed:\n{done.stdout}")
     return done.stdout

@@ -120,6 +120,7 @@ async def test_a_watch_whose_connection_is_cut_goes_on_and_tells_no_state_twice(
     async with connect(proxy.address) as client:
         invoice = await client.create_invoice(5000, SHOP)
         seen = []
+        paying: list[asyncio.Future[None]] = []
 
         async def pay_when_told():
             await proxy.until_told()
@@ -129,8 +130,8 @@ async def test_a_watch_whose_connection_is_cut_goes_on_and_tells_no_state_twice(
             seen.append(state.status)
             if len(seen) == 1:
                 proxy.cut()
-                paying = asyncio.ensure_future(pay_when_told())
-        await paying
+                paying.append(asyncio.ensure_future(pay_when_told()))
+        await asyncio.gather(*paying)
 
     assert seen == ["unpaid", "paid"]
 

@@ -35,9 +35,11 @@ async def test_a_state_after_a_long_silence_is_not_lost():
 async def test_an_error_before_the_first_state_is_an_error():
     """It is still time for an HTTP status."""
 
-    async def states():
+    def none_there():
         raise NotFound
-        yield
+
+    async def states():
+        yield none_there()
 
     with pytest.raises(NotFound):
         await anext(events(states(), 1))

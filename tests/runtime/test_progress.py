@@ -38,7 +38,7 @@ def test_on_a_terminal_it_is_a_bar_below_the_log(monkeypatch):
     monkeypatch.setattr(sys, "stderr", sys.stderr)
     logs.configure("info", "text")
     display, terminal = os.openpty()
-    with open(terminal, "w") as stderr:
+    with os.fdopen(terminal, "w") as stderr:
         monkeypatch.setattr(sys, "stderr", stderr)
         with Progress("reading", 10, AT_ONCE) as reading:
             reading.at(5)

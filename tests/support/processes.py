@@ -97,8 +97,7 @@ def listening() -> socket.socket:
 
 def children(pid: int) -> list[int]:
     """The processes that a process has started, by their ids."""
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(child) for child in file.read().split()]
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 async def output(*arguments: str, cwd: Path) -> tuple[int, str]:

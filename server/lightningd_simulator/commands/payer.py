@@ -53,9 +53,9 @@ def resume(node: Node) -> None:
     """Go on with what was on its way when the node ended."""
     for payment in node.spending.pending():
         if payment.started.invreq_id:
-            node.spawn(_resumed(node, payment.started))
+            _ = node.spawn(_resumed(node, payment.started))
         else:
-            node.spawn(own_payments.settle(node, payment.started))
+            _ = node.spawn(own_payments.settle(node, payment.started))
 
 
 async def _resumed(node: Node, started: Started) -> None:
@@ -129,7 +129,10 @@ async def _settle(node: Node, started: Started) -> None:
             node.record_spending(Failed(started.payment_hash, int(node.clock())))
             raise _payment_failed(str(refused)) from None
         else:
-            break
+            return _arrived(node, started, preimage)
+
+
+def _arrived(node: Node, started: Started, preimage: str) -> None:
     request = node.spending.request(started.invreq_id)
     if not request or not request.active:
         abort = NodeAborted(f"invreq_id {started.invreq_id} not active: it ended with a payment on its way")

@@ -114,8 +114,10 @@ def _told(report: "Report", *, repaired: bool) -> list[str]:
         lines.append("")
     lines += [
         f"node {report.node_id}",
-        f"compared: the node's invoices 1 to {report.created_index} (created index), its updates up to "
-        f"{report.updated_index}, of which Till has followed {report.followed}",
+        (
+            f"compared: the node's invoices 1 to {report.created_index} (created index), its updates up to "
+            f"{report.updated_index}, of which Till has followed {report.followed}"
+        ),
         f"with: {report.invoices} invoices of the store{created}",
     ]
     if report.deleted:

@@ -144,7 +144,7 @@ class CertificateFiles:
         try:
             # Not to wait for whoever may write into a pipe.
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-            with open(descriptor, "rb") as file:
+            with os.fdopen(descriptor, "rb") as file:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     raise OperatorError(f"{path} is no regular file: check {_flag(name)}")
                 # Some editors begin a text with a byte order mark.

@@ -45,6 +45,6 @@ def configure(level: str, form: str, to: TextIO | None = None) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(to or cast(TextIO, _StandardError())),
+        logger_factory=structlog.WriteLoggerFactory(to or cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
     )

@@ -95,8 +95,8 @@ def free(address: Address, flag: str) -> list[Address]:
     except OSError as error:
         raise OperatorError(f"can't listen on {address} ({error.strerror}): {hint}") from None
     hosts = list(dict.fromkeys((family, where[0]) for family, _, _, _, where in found))
+    taken = address
     for _ in range(TRIES):
-        taken = address
         try:
             with ExitStack() as probes:
                 here: list[Address] = []

@@ -3,7 +3,6 @@
 SQLite goes on in files that have no name any more, and all that it writes there is gone with the process.
 """
 
-import os
 from pathlib import Path
 
 import structlog
@@ -57,7 +56,7 @@ class DatabaseFiles:
 
 def _identity(path: Path) -> Identity | None:
     try:
-        found = os.stat(path)
+        found = path.stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino
