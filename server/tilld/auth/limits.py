@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import random
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,9 +20,13 @@ RETRY_SECONDS = 10.0
 # A create waits its turn for so long; who would have to wait longer is refused.
 PATIENCE_SECONDS = 1.0
 
-# Refusals are paced as well, or a flood of them would cost others more than what is refused.
-REFUSALS_PER_SECOND = 100
-SLOWEST_REFUSAL_SECONDS = 10.0
+# So many refusals are immediate, and so many more each second; the others take a second or two. A refusal
+# costs what a read does, so a caller that retries without a pause would leave others no processor. Its calls
+# in flight are as many without this pause: it sends the next one when this one is refused. If the pauses were
+# all alike, all would end at the same moment.
+REFUSALS_AT_ONCE = 100
+REFUSALS_PER_SECOND = 10
+FLOOD_SECONDS = (1.0, 2.0)
 
 # A key's open invoices are counted so often at most; between, each new one counts, and none that has ended.
 COUNTED_SECONDS = 0.05
@@ -53,7 +58,9 @@ class Limits:
         self._sleep = sleep
         rate = allowance.creates_per_second
         self._creating = defaultdict[str, TokenBucket](lambda: TokenBucket(max(rate, 1.0), rate, clock))
-        self._next_refusal: dict[str, float] = {}
+        self._refusing = defaultdict[str, TokenBucket](
+            lambda: TokenBucket(REFUSALS_AT_ONCE, REFUSALS_PER_SECOND, clock)
+        )
         self._open: dict[str, tuple[float, int]] = {}
         self._creates: Counter[str] = Counter()
         # By a token, as well by the id of its invoice.
@@ -116,12 +123,8 @@ class Limits:
         return open_invoices
 
     async def _refuse(self, key: str, message: str, retry_seconds: float = RETRY_SECONDS) -> NoReturn:
-        now = self._clock()
-        due = max(self._next_refusal.get(key, 0.0), now) + 1 / REFUSALS_PER_SECOND
-        # What waits holds a call that others need: beyond so many, none does.
-        if due - now <= SLOWEST_REFUSAL_SECONDS:
-            self._next_refusal[key] = due
-            await self._sleep(due - now)
+        if self._refusing[key].take(0.0) > 0:
+            await self._sleep(random.uniform(*FLOOD_SECONDS))  # noqa: S311
         raise TooMany(message, retry_seconds)
 
 
