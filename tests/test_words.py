@@ -1,4 +1,4 @@
-"""The words of the documents: plain English, in sentences that nobody reads twice."""
+"""The words of documents and protos: plain English, in sentences that nobody reads twice."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 OTHERS = {"docs/reference/commands.md", "docs/reference/configuration.md", "clients/conformance/README.md"}
 PAGES = [
     page
-    for pattern in ("*.md", "docs/**/*.md", "clients/*/README.md")
+    for pattern in ("*.md", "docs/**/*.md", "clients/*/README.md", "proto/till/**/*.proto")
     for page in sorted(ROOT.glob(pattern))
     if str(page.relative_to(ROOT)) not in OTHERS
 ]
@@ -28,7 +28,12 @@ PHRASES = re.compile(
 
 
 def prose(page):
-    return NOT_PROSE.sub("", page.read_text())
+    text = page.read_text()
+    if page.suffix == ".proto":
+        comments = re.findall(r"(?:^ *//.*\n)+", text, re.MULTILINE)
+        # A sentence may have several lines there.
+        return "\n".join(re.sub(r" *// ?", " ", each).replace("\n ", " ") for each in comments)
+    return NOT_PROSE.sub("", text)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
