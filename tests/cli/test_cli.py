@@ -318,6 +318,27 @@ async def test_logs_are_json_on_request(tmp_path):
     assert [json.loads(line)["event"] for line in rest.splitlines()][-1] == "stopping"
 
 
+async def test_on_a_terminal_the_banner_comes_before_the_log(tmp_path):
+    """Which has no colors with NO_COLOR."""
+    display, terminal = os.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *TILLD, "run", *FREE,
+        cwd=tmp_path, env=os.environ | {"NO_COLOR": "1"}, stdout=terminal, stderr=terminal,
+    )  # fmt: skip
+    os.close(terminal)
+    shown = ""
+    async with asyncio.timeout(20):
+        while "following the node" not in shown:
+            shown += (await asyncio.to_thread(os.read, display, 65536)).decode()
+        process.send_signal(signal.SIGINT)
+        await process.wait()
+    os.close(display)
+
+    assert shown.index("Till is running") < shown.index("node pay PAYREQ") < shown.index("following the node")
+    assert re.search(r"\n\d\d:\d\d:\d\d info    following the node {11}node_id=", shown)
+    assert "\x1b" not in shown
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("HEARTBEAT_SECONDS", "0"), ("GRACE_SECONDS", "-1"), ("LOG_LEVEL", "x")]
 )

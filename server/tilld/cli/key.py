@@ -119,7 +119,7 @@ async def _keyring(config: Config, *, create: bool) -> AsyncIterator["Keyring"]:
     from tilld.cli.resources import open_store
     from tilld.runtime import logs
 
-    logs.configure(config.log_level, config.log_format)
+    logs.configure(config.log_level, config.log_format, colors=config.colors)
     async with open_store(config, create=create) as store:
         yield Keyring(KeyStore(store))
 

@@ -4,6 +4,8 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -21,7 +23,8 @@ def run(config: Config) -> None:
 
     from tilld import app as till
 
-    uvloop.run(till.run(config, lambda running: typer.echo(_announcement(config, running))))
+    with _announcing() as announce:
+        uvloop.run(till.run(config, lambda running: announce(_announcement(config, running))))
 
 
 def envoy(config: Config) -> None:
@@ -34,7 +37,8 @@ def envoy(config: Config) -> None:
 
     from tilld.envoy import standalone
 
-    uvloop.run(standalone.run(config, lambda rest: typer.echo(_announcement_of_envoy(config, rest))))
+    with _announcing() as announce:
+        uvloop.run(standalone.run(config, lambda rest: announce(_announcement_of_envoy(config, rest))))
 
 
 def _prepare(config: Config) -> None:
@@ -43,7 +47,21 @@ def _prepare(config: Config) -> None:
     from tilld.runtime import logs, output
 
     output.protect_stdout()
-    logs.configure(config.log_level, config.log_format)
+    logs.configure(config.log_level, config.log_format, colors=config.colors)
+
+
+@contextmanager
+def _announcing() -> Iterator[Callable[[str], None]]:
+    """Print what is announced before the log of what has started meanwhile."""
+    from tilld.runtime import logs
+
+    with logs.held_back() as release:
+
+        def announce(text: str) -> None:
+            typer.echo(text)
+            release()
+
+        yield announce
 
 
 def _announcement(config: Config, running: "Running") -> str:

@@ -30,7 +30,7 @@ def doctor(
     from tilld.invoices.audit import Doctor
     from tilld.runtime import logs
 
-    logs.configure(config.log_level, config.log_format)
+    logs.configure(config.log_level, config.log_format, colors=config.colors)
 
     async def examine() -> "Report":
         async with workbench(config, create=False) as (store, node):
@@ -72,7 +72,7 @@ def import_(
 
     if not is_username(username) or not kind:
         raise OperatorError("--username must have 1 to 64 letters, digits or . _ @ -, and --type a name")
-    logs.configure(config.log_level, config.log_format)
+    logs.configure(config.log_level, config.log_format, colors=config.colors)
 
     async def bring_in() -> None:
         async with workbench(config, create=True) as (store, node):

@@ -107,6 +107,13 @@ class Config(BaseSettings):
         "info", ALL, "Least level of what is logged: debug, info, warning or error."
     )
     log_format: Literal["text", "json"] = setting("text", ALL, "Format of the log: text or json.")
+    no_color: str = setting(
+        "",
+        ALL,
+        "Any value turns the colors of the log off. Only a terminal has colors.",
+        shown="none",
+        validation_alias="NO_COLOR",
+    )
     key_creates_per_second: float = setting(100, RUN, "Invoices that each key may create a second.", gt=0)
     key_open_invoices: int = setting(10_000, RUN, "Open invoices that each key may have.", gt=0)
     key_watches: int = setting(10_000, RUN, "Watches that each key may have at the same time.", gt=0)
@@ -174,6 +181,11 @@ class Config(BaseSettings):
         os.environ.setdefault("GRPC_EXPERIMENTS", self.grpc_experiments)
         # What goes wrong is told by us, in one line.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+    @property
+    def colors(self) -> bool:
+        """Whether the log may have colors (https://no-color.org)."""
+        return not self.no_color
 
     @property
     def simulated_rpc_file(self) -> Path:

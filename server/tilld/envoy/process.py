@@ -86,7 +86,7 @@ class Envoy:
         try:
             async with asyncio.timeout(START_SECONDS):
                 while not (await asyncio.wait([starting], timeout=TELL_SECONDS))[0]:
-                    log.info("waiting for Envoy to start", log=str(self.log))
+                    log.warning("waiting for Envoy to start", log=str(self.log))
                 await starting
         except BaseException as reason:
             # A signal may end the start: no process and no copy of a key may stay behind.

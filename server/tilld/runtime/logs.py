@@ -2,11 +2,20 @@
 
 import logging
 import sys
-from typing import TextIO, cast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
 
 import structlog
+from structlog.typing import EventDict
 
 from tilld.runtime import output
+
+# Wide enough for most events, so that their fields are aligned.
+EVENT_COLUMNS = 28
+QUIET = ("debug", "info")
+COLORS = {"debug": "\x1b[2m", "warning": "\x1b[33m", "error": "\x1b[31m"}
+DIM, RESET = "\x1b[2m", "\x1b[0m"
 
 
 class _StandardError:
@@ -19,32 +28,100 @@ class _StandardError:
         sys.stderr.flush()
 
 
-def configure(level: str, form: str, to: TextIO | None = None) -> None:
-    """Log from a level on, as "text" for people or as "json" for machines; by default to standard error."""
+class _Lines:
+    """A processor that holds lines below a warning back until they are released."""
+
+    def __init__(self) -> None:
+        self._held: list[str] | None = None
+
+    def __call__(self, _: object, name: str, line: Any) -> Any:
+        if self._held is None:
+            return line
+        self._held.append(line)
+        if name in QUIET:
+            raise structlog.DropEvent
+        lines, self._held = self._held, []
+        return "\n".join(lines)
+
+    def hold(self) -> None:
+        self._held = []
+
+    def release(self) -> None:
+        held, self._held = self._held, None
+        for line in held or ():
+            _StandardError().write(f"{line}\n")
+
+
+_lines = _Lines()
+
+
+@contextmanager
+def held_back() -> Iterator[Callable[[], None]]:
+    """Hold lines below a warning back, on a terminal, until the result is called or the context ends.
+
+    So a start-up banner comes before the lines of tasks that have started meanwhile.
+    """
+    _lines.hold()
+    try:
+        yield _lines.release
+    finally:
+        _lines.release()
+
+
+def configure(level: str, form: str, to: TextIO | None = None, *, colors: bool = False) -> None:
+    """Log from a level on, as "text" for people or as "json" for machines; by default to standard error.
+
+    On a terminal, text is aligned, and has colors where they are wanted.
+    """
     standard_error = output.stderr()
 
-    def count_lost(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    def count_lost(_: object, __: str, event: EventDict) -> EventDict:
         if to is None and standard_error.untold:
             event["lines_lost"] = standard_error.untold
         return event
 
-    renderer: structlog.typing.Processor
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    renderers: list[structlog.typing.Processor]
     if form == "json":
-        renderer = structlog.processors.JSONRenderer()
-    elif sys.stderr.isatty():
-        renderer = structlog.dev.ConsoleRenderer()
+        renderers = [structlog.processors.JSONRenderer()]
+    elif to is None and sys.stderr.isatty():
+        # Beside a person there is a clock, and the date is today's.
+        stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
+        renderers = [_in_colors if colors else _aligned, _lines]
     else:
-        # Nobody sees the columns of the other, which take four times as long.
-        renderer = structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"])
+        # Nobody sees the columns of the other, which take longer.
+        renderers = [structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"])]
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            stamp,
             structlog.processors.format_exc_info,
             count_lost,
-            renderer,
+            *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(to or cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
     )
+
+
+def _aligned(_: object, __: str, event: EventDict) -> str:
+    return _line(event, "", "", "")
+
+
+def _in_colors(_: object, __: str, event: EventDict) -> str:
+    return _line(event, COLORS.get(event["level"], ""), DIM, RESET)
+
+
+def _line(event: EventDict, color: str, dim: str, reset: str) -> str:
+    time, level, name = (event.pop(key) for key in ("timestamp", "level", "event"))
+    trace = event.pop("exception", "")
+    fields = " ".join(f"{dim}{key}={reset}{_shown(value)}" for key, value in event.items())
+    begin = f"{dim}{time}{reset} {color}{level:<7}{reset if color else ''}"
+    return f"{begin} {name:<{EVENT_COLUMNS}} {fields}".rstrip() + (f"\n{trace}" if trace else "")
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    # Quoted, no text of a caller moves the cursor, or looks like another field.
+    return text if text.isprintable() and text and not set(text) & set(" \"'=") else repr(value)

@@ -53,7 +53,7 @@ async def wait_for_socket(rpc_file: Path) -> None:
             return check_socket(rpc_file)
         except NoSocket:
             if not is_told:
-                log.info("waiting for lightningd to start", socket=str(rpc_file))
+                log.warning("waiting for lightningd to start", socket=str(rpc_file))
             is_told = True
             await asyncio.sleep(SOCKET_SECONDS)
 
