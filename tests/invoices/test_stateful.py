@@ -75,8 +75,8 @@ fates: st.SearchStrategy[dict[str, Any]] = st.one_of(
     ),
 )
 
-WAITING = re.compile(rb'"id": "(till:wait#\d+)"[^{]+{[^}]+"nextvalue": (\d+)}')
-WAITED = re.compile(rb'"id":"(till:wait#\d+)"')
+WAITING = re.compile(rb'"id":\s*"(till:wait#\d+)"[^{]+{[^}]+"nextvalue":\s*(\d+)}')
+WAITED = re.compile(rb'"id":\s*"(till:wait#\d+)"')
 
 RANKS = [Status.UNPAID, Status.EXPIRED, Status.PAID]
 
@@ -185,10 +185,12 @@ class Wire:
                 self.losing.pop(0)
                 return
             writer.write(data)
-            for request_id, updated_index in WAITING.findall(data):
-                self._awaited[connection, request_id] = int(updated_index)
-            for request_id in WAITED.findall(data):
-                self._awaited.pop((connection, request_id), None)
+            if kind == "request":
+                for request_id, updated_index in WAITING.findall(data):
+                    self._awaited[connection, request_id] = int(updated_index)
+            else:
+                for request_id in WAITED.findall(data):
+                    self._awaited.pop((connection, request_id), None)
             self._changed.set()
 
 
