@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from contextlib import suppress
+from typing import Any
 
 import pytest
 import structlog
@@ -29,7 +30,8 @@ def on_terminal(monkeypatch):
 
     def configure(**options):
         # Not before: pytest sets it between the set-up and the call of a test.
-        stderr = io.TextIOWrapper(Output(terminal), "utf-8", write_through=True)
+        output: Any = Output(terminal)
+        stderr = io.TextIOWrapper(output, "utf-8", write_through=True)
         monkeypatch.setattr(sys, "stderr", stderr)
         logs.configure("info", "text", **options)
         return lambda: "".join(_lines(display))

@@ -9,6 +9,7 @@ import itertools
 import os
 import signal
 import sys
+from typing import Any
 
 from tilld.cli import main
 from tilld.invoices.lightningd import InvoiceNode
@@ -47,13 +48,13 @@ def kill_at(point: str, passes: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     @functools.wraps(method)
-    def killing(*arguments, **named):
+    def killing(*arguments: Any, **named: Any) -> Any:
         if is_before:
             arrive()
         return method(*arguments, **named)
 
     @functools.wraps(method)
-    async def killing_after(*arguments, **named):
+    async def killing_after(*arguments: Any, **named: Any) -> Any:
         done = await method(*arguments, **named)
         arrive()
         return done
