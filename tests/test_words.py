@@ -1,5 +1,6 @@
-"""The words of documents and protos: plain English, in sentences that nobody reads twice."""
+"""The words of documents, protos and the page /docs: plain English, in sentences that nobody reads twice."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # What is generated has the words of the programs; the suite of the clients is for whoever writes one.
 OTHERS = {"docs/reference/commands.md", "docs/reference/configuration.md", "clients/conformance/README.md"}
+OPENAPI = "server/tilld/rest_api/openapi.json"
 PAGES = [
     page
-    for pattern in ("*.md", "docs/**/*.md", "clients/*/README.md", "proto/till/**/*.proto")
+    for pattern in ("*.md", "docs/**/*.md", "clients/*/README.md", "proto/till/**/*.proto", OPENAPI)
     for page in sorted(ROOT.glob(pattern))
     if str(page.relative_to(ROOT)) not in OTHERS
 ]
@@ -33,7 +35,22 @@ def prose(page):
         comments = re.findall(r"(?:^ *//.*\n)+", text, re.MULTILINE)
         # A sentence may have several lines there.
         return "\n".join(re.sub(r" *// ?", " ", each).replace("\n ", " ") for each in comments)
+    if page.suffix == ".json":
+        return "\n".join(descriptions(json.loads(text)))
     return NOT_PROSE.sub("", text)
+
+
+def descriptions(value):
+    """The prose of an OpenAPI document; its examples have none."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name in ("summary", "description") and isinstance(inner, str):
+                yield inner
+            elif name not in ("example", "value"):
+                yield from descriptions(inner)
+    elif isinstance(value, list):
+        for each in value:
+            yield from descriptions(each)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

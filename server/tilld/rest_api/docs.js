@@ -1,4 +1,4 @@
-// Renders openapi.json, as far as it uses OpenAPI. Text goes in as text only, never as HTML.
+// Renders the part of OpenAPI that openapi.json uses. Text is inserted as text, never as HTML.
 "use strict";
 
 const element = (name, ...children) => {
@@ -7,9 +7,13 @@ const element = (name, ...children) => {
   return made;
 };
 
+const titled = (name, title, ...children) => element("section", element(name, title), ...children);
+
+const capital = (word) => word[0].toUpperCase() + word.slice(1);
+
 const link = (href, text) => Object.assign(element("a", text), {href});
 
-// `code`, **bold** and [links](https://…), which is all of Markdown that the document has.
+// `code`, **bold** and [links](https://…): the document uses no other Markdown.
 const inline = (text = "") =>
   text.split(/(`[^`]+`|\*\*[^*]+\*\*|\[[^\]]+\]\(https:[^)]+\))/).map((part) => {
     if (part.startsWith("`")) return element("code", part.slice(1, -1));
@@ -25,13 +29,14 @@ const table = (rows) => {
   for (const [name, type, text] of rows) {
     const kind = element("td", type);
     kind.className = "type";
-    body.append(element("tr", element("th", element("code", name)), kind, element("td", ...inline(text))));
+    const head = Object.assign(element("th", element("code", name)), {scope: "row"});
+    body.append(element("tr", head, kind, element("td", ...inline(text))));
   }
   return body;
 };
 
 const render = (api) => {
-  // What stands beside a $ref goes before what it refers to.
+  // Fields beside a $ref override those of its target.
   const follow = (it) =>
     it?.$ref
       ? {...follow(it.$ref.slice(2).split("/").reduce((at, name) => at[name], api)), ...it, $ref: undefined}
@@ -61,36 +66,56 @@ const render = (api) => {
 
   const text = (value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2));
 
-  const content = (body) =>
-    Object.entries(body?.content ?? {}).flatMap(([media, {schema, example, examples = {}}]) => [
-      element("p", element("code", media)),
-      table(fields(schema)),
-      ...[example, ...Object.values(examples).map((each) => follow(each).value)]
-        .filter((value) => value !== undefined)
-        .map((value) => element("pre", text(value))),
-    ]);
+  const contents = (body) => Object.entries(body?.content ?? {});
+
+  const examples = ([, {example, examples = {}}]) =>
+    [example, ...Object.values(examples).map((each) => follow(each).value)].filter((value) => value !== undefined);
+
+  const described = ([media, {schema}]) => [element("p", element("code", media)), table(fields(schema))];
+
+  const parametersOf = (it) => (it.parameters ?? []).map(follow);
+
+  const quoted = (it) => `'${it.replaceAll("'", `'\\''`)}'`;
+
+  const curl = (path, method, it, body) => {
+    const filled = path.replace(/\{(\w+)\}/g, (_, name) => parametersOf(it).find((each) => each.name === name).example);
+    const stream = contents(it.responses["200"]).some(([media]) => media === "text/event-stream");
+    return [
+      `curl ${stream ? "-N " : ""}${method === "post" && !body ? "-X POST " : ""}${quoted(location.origin + filled)}`,
+      '-H "Authorization: Bearer $TILL_KEY"',
+      ...(body ? [`-d ${quoted(JSON.stringify(body))}`] : []),
+    ].join(" \\\n  ");
+  };
 
   const operation = (path, method, it) => {
-    const details = element(
-      "details",
-      element("summary", element("b", method.toUpperCase()), element("code", path), element("span", it.summary)),
-      ...prose(it.description),
-    );
+    const title = element("h3", element("b", method.toUpperCase()), element("code", path), element("span", it.summary));
+    const details = element("details", element("summary", title), ...prose(it.description));
     details.id = it.operationId;
-    const parameters = (it.parameters ?? []).map(follow);
+    const parameters = parametersOf(it);
     if (parameters.length) {
       const rows = parameters.map((each) => [
         each.name, `${each.in}, ${type(each.schema)}${each.required ? "" : ", optional"}`, each.description,
       ]);
-      details.append(element("h4", "Parameters"), table(rows));
+      details.append(titled("h4", "Parameters", table(rows)));
     }
-    if (it.requestBody) details.append(element("h4", "Request"), ...content(it.requestBody));
+    const bodies = contents(it.requestBody);
+    if (bodies.length) details.append(titled("h4", "Request body", ...bodies.flatMap(described)));
+    const requests = bodies.length ? bodies.flatMap(examples) : [undefined];
+    details.append(
+      titled("h4", "Example request", ...requests.map((body) => element("pre", curl(path, method, it, body)))),
+    );
     const responses = Object.entries(it.responses).map(([status, response]) => [status, follow(response)]);
     for (const [status, response] of responses.filter(([status]) => status < "300")) {
-      details.append(element("h4", status), ...prose(response.description), ...content(response));
+      details.append(
+        titled("h4", `Response ${status}`, ...prose(response.description), ...contents(response).flatMap(described)),
+      );
+      const shown = contents(response).flatMap(examples);
+      if (shown.length) {
+        details.append(titled("h4", "Example response", ...shown.map((each) => element("pre", text(each)))));
+      }
     }
     const errors = responses.filter(([status]) => status >= "300");
-    details.append(element("h4", "Errors"), table(errors.map(([status, {description}]) => [status, "", description])));
+    details.append(titled("h4", "Errors", table(errors.map(([status, {description}]) => [status, "", description]))));
     return details;
   };
 
@@ -98,24 +123,39 @@ const render = (api) => {
     Object.entries(item).map(([method, it]) => [path, method, it]),
   );
   const schemes = Object.entries(api.components.securitySchemes);
+  const named = ({name}) => operations.filter(([, , it]) => it.tags.includes(name));
+  const calls = api.tags.flatMap(named).map(([, , it]) => element("li", link(`#${it.operationId}`, it.summary)));
   document.body.replaceChildren(
-    element("h1", `${api.info.title} ${api.info.version}`),
-    ...prose(api.info.description),
-    element("p", link("openapi.json", "openapi.json")),
-    ...api.tags.flatMap(({name, description}) => [
-      element("h2", name),
-      ...prose(description),
-      ...operations.filter(([, , it]) => it.tags.includes(name)).map((each) => operation(...each)),
-    ]),
-    element("h2", "authorization"),
-    table(schemes.map(([name, it]) => [name, it.in ? `${it.in} ${it.name}` : `Bearer ${it.bearerFormat}`, it.description])),
+    element("header", element("h1", `${api.info.title} ${api.info.version}: REST API`), ...prose(api.info.description)),
+    Object.assign(element("nav", element("h2", "Calls"), element("ul", ...calls)), {ariaLabel: "Calls"}),
+    element(
+      "main",
+      ...api.tags.map((tag) =>
+        titled("h2", capital(tag.name), ...prose(tag.description), ...named(tag).map((each) => operation(...each))),
+      ),
+      titled(
+        "h2",
+        "Authorization",
+        ...prose("The example requests read the key from `$TILL_KEY`. Omit this header until the first key exists."),
+        table(
+          schemes.map(([name, it]) => [
+            name, it.in ? `${it.in} ${it.name}` : `Bearer ${it.bearerFormat}`, it.description,
+          ]),
+        ),
+      ),
+    ),
+    element("footer", element("p", "This page shows ", link("openapi.json", "openapi.json"), ".")),
   );
-  // The part that the address names is there only now.
-  const named = document.getElementById(location.hash.slice(1));
-  if (named) {
-    named.open = true;
-    named.scrollIntoView();
-  }
+  // The browser looks for the fragment before the page is rendered, and does not open details.
+  const open = () => {
+    const target = document.getElementById(location.hash.slice(1));
+    if (target?.localName !== "details") return;
+    target.open = true;
+    target.scrollIntoView();
+    target.firstChild.focus();
+  };
+  addEventListener("hashchange", open);
+  open();
 };
 
 fetch("openapi.json")

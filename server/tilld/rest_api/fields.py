@@ -43,7 +43,7 @@ Label = Annotated[
     str,
     component("Label", minLength=1, maxLength=MAX_LABEL_BYTES, pattern=LINE),
     described(
-        "Your own name for it, unique for each user: the same label and request again give the same one. "
+        "Your own name for it, unique per user: a retry with the same label and request is safe. "
         f"1 to {MAX_LABEL_BYTES} bytes without control characters."
     ),
 ]
@@ -57,9 +57,7 @@ Metadata = Annotated[
         required=["type"],
         properties={"type": {"type": "string", "description": "Names your application."}},
     ),
-    described(
-        "What your application wants back with the invoice, which comes as it went: at most 16 KiB of JSON."
-    ),
+    described("Data of your application, returned unchanged with the invoice: at most 16 KiB of JSON."),
 ]
 
 Amount = Annotated[

@@ -51,8 +51,8 @@ class CreateInvoice(Struct, forbid_unknown_fields=True):
         Annotated[
             str,
             described(
-                "What the payer sees: at most 8 KiB, without control characters but tab and line breaks. Of "
-                "more than 639 bytes only the hash goes into the payment request.",
+                "Text for the payer: at most 8 KiB, without control characters other than tab and line "
+                "breaks. If it exceeds 639 bytes, the payment request contains only its hash.",
                 maxLength=MAX_DESCRIPTION_BYTES,
                 pattern=TEXT,
             ),
@@ -62,14 +62,14 @@ class CreateInvoice(Struct, forbid_unknown_fields=True):
     expiry: Annotated[
         int,
         described(
-            "Seconds, at most 365 days.",
+            "Seconds until the invoice expires, at most 365 days.",
             must_be="a whole number of seconds",
             minimum=1,
             maximum=MAX_EXPIRY_SECONDS,
         ),
     ] = DEFAULT_EXPIRY_SECONDS
     label: Label | UnsetType = UNSET
-    watch_token: Annotated[bool, described("`true`: with a token for the payer's browser.")] = False
+    watch_token: Annotated[bool, described("`true` adds a watch token for the payer's browser.")] = False
 
 
 class CreateRequest(NamedTuple):
@@ -110,28 +110,28 @@ class InvoiceJson(Struct):
     ]
     id: Annotated[str, described("Internal id.", pattern="^[0-9a-f]{24}$")] = field(name="_id")
     metadata: Metadata
-    expires_at: Annotated[Time, described("When it expires.")]
-    created_at: Annotated[Time, described("When it was created.")]
+    expires_at: Annotated[Time, described("When the invoice expires.")]
+    created_at: Annotated[Time, described("When the invoice was created.")]
     msatoshi: Annotated[
-        int | None, described("Amount asked for, in msat; null: the payer chooses.", minimum=1)
+        int | None, described("Requested amount, in msat; null: the payer chooses.", minimum=1)
     ]
     invoiceid: Annotated[str, described("Public id.", pattern=INVOICE_ID)]
     rhash: Annotated[str, described("Payment hash.", pattern=HASH)]
     payreq: Annotated[
         str,
         described(
-            "Payment request (BOLT 11): what the payer scans. "
-            "Of an invoice that was sent, the BOLT 12 string."
+            "Payment request (BOLT 11), which the payer scans. "
+            "An invoice that was sent to collect has its BOLT 12 string here."
         ),
     ]
-    username: Annotated[str, described("Whose it is.")]
-    description: Annotated[str, described("What the payer sees, if it was given.")] | UnsetType = UNSET
-    label: Annotated[Label, described("Your own name for it, if it was given.")] | UnsetType = UNSET
-    paid_at: Annotated[Time, described("When it was paid.")] | UnsetType = UNSET
+    username: Annotated[str, described("User who owns the invoice.")]
+    description: Annotated[str, described("Text for the payer, if given.")] | UnsetType = UNSET
+    label: Annotated[Label, described("Your own name for the invoice, if given.")] | UnsetType = UNSET
+    paid_at: Annotated[Time, described("When the invoice was paid.")] | UnsetType = UNSET
     msatoshi_received: (
         Annotated[
             int,
-            described("What was paid, in msat; payers may send more than was asked for.", minimum=0),
+            described("Received amount, in msat; a payer may send more than requested.", minimum=0),
         ]
         | UnsetType
     ) = UNSET
@@ -141,7 +141,11 @@ class InvoiceJson(Struct):
     ) = UNSET
     watch_token: (
         Annotated[
-            str, described("Lets a payer's browser read and watch it, if asked for.", pattern="^watch_")
+            str,
+            described(
+                "Token with which a payer's browser reads and watches the invoice, if requested.",
+                pattern="^watch_",
+            ),
         ]
         | UnsetType
     ) = UNSET
@@ -181,7 +185,7 @@ class NodeAddressJson(Struct, omit_defaults=True):
 
 
 class NodeInfoJson(Struct):
-    """The node, or null where it was never seen."""
+    """The node, or null if Till never reached it."""
 
     id: str
     alias: str
@@ -202,10 +206,10 @@ class NodeInfoJson(Struct):
 class InfoJson(Struct):
     """The totals and the node."""
 
-    invoices: Annotated[int, described("Number of one's own invoices.", minimum=0)]
-    volume: Annotated[int, described("What they received, in msat.", minimum=0)]
-    node: Annotated[str | None, described("Id of the node, or null where it was never seen.")]
-    online: Annotated[bool, described("Whether the node answers. Where not, nothing can be created.")]
+    invoices: Annotated[int, described("Number of your invoices.", minimum=0)]
+    volume: Annotated[int, described("Sum that your invoices received, in msat.", minimum=0)]
+    node: Annotated[str | None, described("Id of the node, or null if Till never reached it.")]
+    online: Annotated[bool, described("Whether the node responds. If not, nothing can be created.")]
     nodeinfo: NodeInfoJson | None
 
 

@@ -20,8 +20,8 @@ class CreateInvreq(Struct, forbid_unknown_fields=True):
     description: Annotated[
         str,
         described(
-            "What it is for, as everybody sees it who has the string: 1 to 639 bytes without control "
-            "characters but tab and line breaks.",
+            "Purpose, visible to anyone who has the string: 1 to 639 bytes without control characters "
+            "other than tab and line breaks.",
             minLength=1,
             maxLength=MAX_DESCRIPTION_BYTES,
             pattern=TEXT,
@@ -31,7 +31,7 @@ class CreateInvreq(Struct, forbid_unknown_fields=True):
         Annotated[
             str,
             described(
-                "Who offers it: at most 128 bytes without control characters.",
+                "Name of the payer: at most 128 bytes without control characters.",
                 maxLength=MAX_ISSUER_BYTES,
                 pattern=LINE,
             ),
@@ -44,8 +44,8 @@ class CreateInvreq(Struct, forbid_unknown_fields=True):
             int,
             Meta(ge=0),
             described(
-                "When it expires, in seconds since 1970: in the future. Answers E1 unless the operator has "
-                "set `TILLD_ALLOW_INVREQ_DISABLE=true`.",
+                "When the invoice request expires, in seconds since 1970 (UTC), in the future. Returns E1 "
+                "unless the operator has set `TILLD_ALLOW_INVREQ_DISABLE=true`.",
                 must_be="a whole number of seconds since 1970 (UTC)",
                 maximum=unix_seconds(EXPIRY_LIMIT) - 1,
             ),
@@ -55,7 +55,7 @@ class CreateInvreq(Struct, forbid_unknown_fields=True):
     single_use: Annotated[
         bool,
         described(
-            "`false`: any number may collect it. Only where the operator has lifted the limit of the day."
+            "`false` lets any number of payees collect it, if the operator has lifted the daily limit."
         ),
     ] = True
 
@@ -82,12 +82,14 @@ def invreq_terms(raw: bytes, idempotency_key: str | None = None) -> InvreqTerms:
 class InvreqJson(Struct):
     """An invoice request."""
 
-    invreq_id: Annotated[str, described("Its id.", pattern=HASH)]
-    active: Annotated[bool, described("Whether it can be collected.")]
-    single_use: Annotated[bool, described("Whether it ends when it is paid.")]
-    bolt12: Annotated[str, described("The string: whoever has it can collect.", pattern="^lnr1")]
-    used: Annotated[bool, described("Whether it was collected.")]
-    label: Annotated[Label, described("Your own name for it, if it was given.")] | UnsetType = UNSET
+    invreq_id: Annotated[str, described("Id of the invoice request.", pattern=HASH)]
+    active: Annotated[bool, described("Whether the invoice request can be collected.")]
+    single_use: Annotated[bool, described("Whether it can be collected only once.")]
+    bolt12: Annotated[
+        str, described("The invoice request. Anyone who has this string can collect.", pattern="^lnr1")
+    ]
+    used: Annotated[bool, described("Whether the invoice request was collected.")]
+    label: Annotated[Label, described("Your own name for the invoice request, if given.")] | UnsetType = UNSET
 
 
 def invreq(invreq: Invreq) -> bytes:

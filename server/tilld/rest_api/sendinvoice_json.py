@@ -43,8 +43,8 @@ class SendInvoice(Struct, forbid_unknown_fields=True):
         Annotated[
             Amount,
             described(
-                "What to collect, by default all that is offered. In the forms of `amount` of an invoice "
-                "request; at most what is offered.",
+                "Amount to collect, at most the offered amount, which is the default. A number of "
+                'millisatoshi, or a string such as `"10000sat"`.',
                 must_be=amounts.FORMS,
             ),
         ]
@@ -60,14 +60,21 @@ class SendInvoice(Struct, forbid_unknown_fields=True):
         ),
     ] = DEFAULT_TIMEOUT_SECONDS
     quantity: (
-        Annotated[int, described("Only where the request asks for one.", minimum=1, maximum=MAX_QUANTITY)]
+        Annotated[
+            int,
+            described(
+                "Number of items. Only if the invoice request asks for a quantity.",
+                minimum=1,
+                maximum=MAX_QUANTITY,
+            ),
+        ]
         | UnsetType
     ) = UNSET
     metadata: (
         Annotated[
             Metadata,
             described(
-                'As with other invoices. By default an object with the type of the key, or `"sendinvoice"`.'
+                'As for other invoices. Default: an object with the type of the key, or `"sendinvoice"`.'
             ),
         ]
         | UnsetType
@@ -101,20 +108,24 @@ class SentInvoiceJson(Struct, kw_only=True):
     label: Label | UnsetType
     bolt12: Annotated[str, described("The invoice.")]
     payment_hash: Annotated[str, described("Hash of the preimage.", pattern=HASH)]
-    amount_msat: Annotated[int, described("Amount asked for, in msat.", minimum=1)] | UnsetType
-    status: Annotated[str, described("`paid`: it is paid.", **extensible([Status.PAID]))]
+    amount_msat: Annotated[int, described("Requested amount, in msat.", minimum=1)] | UnsetType
+    status: Annotated[str, described("Always `paid`.", **extensible([Status.PAID]))]
     pay_index: (
         Annotated[int, described("Position among all payments that the node received.", minimum=1)]
         | UnsetType
     )
-    amount_received_msat: Annotated[int, described("What was paid, in msat.", minimum=0)] | UnsetType
-    paid_at: Annotated[int, described("When it was paid, in seconds since 1970.")] | UnsetType
+    amount_received_msat: Annotated[int, described("Received amount, in msat.", minimum=0)] | UnsetType
+    paid_at: Annotated[int, described("When the invoice was paid, in seconds since 1970 (UTC).")] | UnsetType
     payment_preimage: Annotated[str, described("Proof of the payment.", pattern=HASH)]
-    description: Annotated[str, described("What the request is for.")]
-    expires_at: Annotated[int, described("When it would have expired, in seconds since 1970.")]
-    created_index: Annotated[int, described("The node's number for its creation.")]
-    updated_index: Annotated[int, described("The node's number for its last change.")] | UnsetType = UNSET
-    invoiceid: Annotated[str, described("Public id: it is an invoice like all others.", pattern=INVOICE_ID)]
+    description: Annotated[str, described("Purpose of the invoice request.")]
+    expires_at: Annotated[int, described("When the invoice would have expired, in seconds since 1970 (UTC).")]
+    created_index: Annotated[int, described("Position among all invoices created on the node.")]
+    updated_index: (
+        Annotated[int, described("Position among all changes of invoices on the node.")] | UnsetType
+    ) = UNSET
+    invoiceid: Annotated[
+        str, described("Public id. The invoice can be read and watched like any other.", pattern=INVOICE_ID)
+    ]
 
 
 def sent_invoice(sent: Sent) -> bytes:

@@ -1,0 +1,133 @@
+"""The page /docs in a real browser: on a telephone, in the dark, by keyboard, and its examples."""
+
+import json
+import shlex
+from importlib import resources
+
+import httpx
+import pytest
+
+from tests.support.chromium import CHROMIUM, open_page
+
+DOCUMENT = json.loads(resources.files("tilld.rest_api").joinpath("openapi.json").read_text())
+OPERATIONS = {
+    it["operationId"]: (method, path, it)
+    for path, item in DOCUMENT["paths"].items()
+    for method, it in item.items()
+}
+RENDERED = """
+new Promise((resolve) => {
+  const look = () => document.querySelector("main") ? resolve() : requestAnimationFrame(look);
+  look();
+})
+"""
+EXAMPLES = """
+Object.fromEntries([...document.querySelectorAll("details")].map((each) => [
+  each.id,
+  Object.fromEntries([...each.querySelectorAll("section")].map((part) => [
+    part.firstChild.textContent, [...part.querySelectorAll("pre")].map((it) => it.textContent),
+  ])),
+]))
+"""
+TOO_WIDE = """
+[...document.querySelectorAll("body *")]
+  .filter((each) => each.getClientRects().length && each.getBoundingClientRect().right > innerWidth)
+  .map((each) => each.outerHTML)
+"""
+FOCUS = "document.activeElement"
+OPEN_ALL = "document.querySelectorAll('details').forEach((each) => { each.open = true; })"
+# The canvas has no computed style, so an element takes its colour.
+LIGHTNESS = r"""
+(() => {
+  const probe = document.body.appendChild(document.createElement("p"));
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync("body > p { background: Canvas }");
+  document.adoptedStyleSheets = [sheet];
+  const style = getComputedStyle(probe);
+  return [style.color, style.backgroundColor].map((each) => Math.max(...each.match(/\d+/g).slice(0, 3)));
+})()
+"""
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium, which is not installed")
+
+
+@pytest.fixture
+async def page(lonely, tmp_path):
+    """The page, rendered; no script or style of it breaks its policy."""
+    async with open_page(tmp_path / "profile") as page:
+        await page.call("Page.navigate", url=f"{lonely.base_url}/docs")
+        await page.run(RENDERED)
+        yield page
+        assert not page.complaints
+
+
+async def test_it_fits_a_telephone(page):
+    """With every call open, nothing scrolls sideways, neither the page nor a part of it."""
+    screen = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    await page.call("Emulation.setDeviceMetricsOverride", **screen)
+    await page.run(OPEN_ALL)
+
+    assert await page.run("document.documentElement.scrollWidth") == 390
+    assert await page.run(TOO_WIDE) == []
+
+
+@pytest.mark.parametrize(("scheme", "is_dark"), [("light", False), ("dark", True)])
+async def test_it_follows_the_colour_scheme_of_the_reader(page, scheme, is_dark):
+    await page.call(
+        "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
+    )
+
+    text, background = await page.run(LIGHTNESS)
+
+    assert abs(text - background) > 200
+    assert (background < 50) == is_dark
+
+
+async def test_a_keyboard_opens_a_call(page):
+    """Tab goes from the list of calls to the first call; the focus is visible."""
+    await page.run("document.querySelector('nav li:last-child a').focus()")
+    await page.press("Tab", 9)
+
+    assert await page.run(f"{FOCUS}.localName") == "summary"
+    assert await page.run(f"getComputedStyle({FOCUS}).outlineWidth") == "3px"
+    await page.press("Enter", 13, "\r")
+
+    assert await page.run(f"{FOCUS}.parentElement.open")
+
+
+async def test_its_list_of_calls_opens_them(page):
+    for name in OPERATIONS:
+        await page.run(f"document.querySelector('nav a[href=\"#{name}\"]').click()")
+        await page.run("new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)))")
+
+        assert await page.run(f"[{FOCUS}.parentElement.id, {FOCUS}.parentElement.open]") == [name, True]
+
+
+async def test_it_has_landmarks_and_headings_in_order(page):
+    levels = await page.run("[...document.querySelectorAll('h1,h2,h3,h4')].map((each) => +each.localName[1])")
+
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip([0, *levels], levels, strict=False))
+    assert await page.run("[...document.body.children].map((each) => each.localName)") == [
+        "header", "nav", "main", "footer",
+    ]  # fmt: skip
+    assert await page.run("document.querySelectorAll('main details').length") == len(OPERATIONS)
+
+
+async def test_every_call_has_an_example_request_and_response(page):
+    """The request is a command of curl, with the method, the path and the body of the document."""
+    examples = await page.run(EXAMPLES)
+
+    assert examples.keys() == OPERATIONS.keys()
+    for name, (method, path, it) in OPERATIONS.items():
+        assert examples[name]["Example response"], name
+        bodies = it.get("requestBody", {}).get("content", {}).get("application/json", {}).get("examples", {})
+        expected = [each["value"] for each in bodies.values()] or [None]
+        for command, body in zip(examples[name]["Example request"], expected, strict=True):
+            words = shlex.split(command)
+            url = httpx.URL(next(each for each in words if each.startswith("http")))
+            assert path.split("{", maxsplit=1)[0] in url.path
+            assert "{" not in url.path
+            assert ("-X" in words, "-d" in words) == (method == "post" and not body, body is not None)
+            assert body is None or json.loads(words[words.index("-d") + 1]) == body
+            assert ("-N" in words) == (name == "watchInvoice")
