@@ -81,7 +81,9 @@ class Till(Front):
         make_directory(config.data_dir)
         # Before anything: it would follow another node on the store of the first.
         if not config.no_rest and unix_socket.is_served(self._socket_for_envoy()):
-            raise OperatorError(f"another Till runs in {config.data_dir}: give another with --data-dir")
+            raise OperatorError(
+                f"another Till runs in {config.data_dir}; give another directory with --data-dir"
+            )
         rpc_file = config.lightning_rpc or await self._start_simulated_node()
         if config.wait_for_node:
             await wait_for_socket(rpc_file)
@@ -168,7 +170,7 @@ class Till(Front):
         if not (process.stdout and await process.stdout.readline()):
             said = log_file.read_text().strip().removeprefix("tilld: ")
             # On a full disk it can't even say so.
-            unsaid = f"the simulated node did not start: check that {self._config.data_dir} has space left"
+            unsaid = f"the simulated node did not start; check that {self._config.data_dir} has space left"
             raise OperatorError(said or unsaid)
         _ = self._watch_over("the simulated node", process.wait(), log_file)
         return rpc_file
@@ -228,8 +230,8 @@ async def _check_who_may_call(config: Config, keys: KeyStore) -> None:
     elif not config.allow_anonymous:
         make = shell_command("key", "create", "--username", "NAME")
         raise OperatorError(
-            f"{public[0]} is not on loopback, and without keys everybody could call: let everybody "
-            f"call with --allow-anonymous, or make one: {make}"
+            f"{public[0]} is not on loopback, and without keys anyone could call; allow that "
+            f"with --allow-anonymous, or create a key: {make}"
         )
 
 
@@ -239,7 +241,7 @@ def _tracing(endpoint: str, intervals: Intervals) -> "Tracing":
         from tilld.observability.tracing import Tracing
     except ModuleNotFoundError:
         raise OperatorError(
-            "OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, which need more than is installed: "
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry is not installed; run: "
             "pip install 'lightning-till[otel]'"
         ) from None
     return Tracing(endpoint, intervals)

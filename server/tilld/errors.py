@@ -46,13 +46,13 @@ class Internal(TillError):
     """A fault of ours."""
 
     code = "E0"
-    default = "internal error; it was logged"
+    default = "internal error; the operator's log has the details"
 
 
 class NodeFailed(Internal):
     """The node could not do what it was told, and did not do it."""
 
-    default = "the lightning node could not do this; it was logged"
+    default = "the lightning node could not do this; the operator's log has the details"
 
 
 class InvalidRequest(TillError):
@@ -125,7 +125,7 @@ class TookTooLong(TillError):
     """A deadline has passed."""
 
     code = "E9"
-    default = "it took too long; try again"
+    default = "timed out; try again"
 
 
 class NoSuchMethod(TillError):
@@ -146,7 +146,7 @@ class Expired(TillError):
     """An invoice request's time is over."""
 
     code = "E12"
-    default = "the invoice request has expired"
+    default = "the invoice request has expired; ask the payer for a new one"
 
 
 class Unreachable(TillError):

@@ -107,7 +107,7 @@ async def test_an_envoy_that_dies_again_and_again_ends_the_rest_in_one_line(tmp_
         out, _ = await front.process.communicate()
 
     assert front.process.returncode == 1
-    assert re.search(r"^tilld: Envoy has ended: .*envoy.log tells why", out.decode(), re.MULTILINE)
+    assert re.search(r"^tilld: Envoy has stopped, see .*envoy.log", out.decode(), re.MULTILINE)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
@@ -120,7 +120,7 @@ async def test_a_node_that_dies_ends_the_rest_in_one_line(tmp_path):
         out, _ = await till.process.communicate()
 
     assert till.process.returncode == 1
-    assert re.search(r"^tilld: .*simulated node has ended", out.decode(), re.MULTILINE)
+    assert re.search(r"^tilld: .*simulated node has stopped", out.decode(), re.MULTILINE)
     assert "Traceback" not in out.decode()
 
 
@@ -648,8 +648,8 @@ async def test_a_percent_encoded_password_connects_and_is_never_shown(tmp_path, 
 @pytest.mark.parametrize(
     ("password", "says"),
     [
-        (":wr%40ng%2F%23", "password authentication failed.*: check user and password in TILLD_DATABASE"),
-        ("", "no password supplied.*: check user and password in TILLD_DATABASE"),
+        (":wr%40ng%2F%23", "password authentication failed.*; check user and password in TILLD_DATABASE"),
+        ("", "no password supplied.*; check user and password in TILLD_DATABASE"),
     ],
 )
 async def test_a_wrong_postgresql_password_is_told_with_what_to_do(tmp_path, guarded, password, says):
@@ -694,7 +694,7 @@ async def test_advised_commands_work_as_they_are_printed(tmp_path):
 async def test_a_full_disk_is_told_at_the_start(tmp_path):
     said = await fails("run", "--database=sqlite:////dev/full", *FREE, cwd=tmp_path)
 
-    assert "(database or disk is full): make room on its disk" in said
+    assert "(database or disk is full); free space on its disk" in said
 
 
 async def test_the_list_of_keys_is_a_table_and_says_where_there_are_none(tmp_path):

@@ -239,7 +239,7 @@ async def test_a_label_tells_nothing_of_another_types_invoice(shop, tmp_path):
         for msat in (777_000, 1)
     ]
 
-    assert guesses == [(409, {"error": "E5", "message": "label is in use: give another one"})] * 2
+    assert guesses == [(409, {"error": "E5", "message": "label is in use; use another label"})] * 2
 
 
 async def test_a_payers_browser_watches_with_a_token_in_the_url(shop, tmp_path):

@@ -39,7 +39,10 @@ async def test_too_many_open_invoices_and_watches_are_refused(tmp_path):
         await shop.pay(first["payreq"])
         assert (await watch.read()).invoice.payment.pay_index == 1
 
-        assert (third.status_code, "2 of the key's invoices" in third.json()["message"]) == (429, True)
+        assert (third.status_code, "too many open invoices (2 per key)" in third.json()["message"]) == (
+            429,
+            True,
+        )
         assert (second_watch.status_code, int(second_watch.headers["retry-after"])) == (429, 10)
         await shop.create()
 

@@ -339,7 +339,7 @@ async def test_a_second_till_in_a_data_directory_leaves_the_first_alone(tmp_path
         async with simulated_node(tmp_path) as node:
             line = await fails("run", *FREE, f"--lightning-rpc={node.rpc_file}", cwd=tmp_path)
 
-        assert "another Till runs in .till: give another with --data-dir" in line
+        assert "another Till runs in .till; give another directory with --data-dir" in line
         async with httpx.AsyncClient(base_url=rest) as client:
             assert (await client.get("/lightning/info")).status_code == 200
 
@@ -376,7 +376,7 @@ async def test_the_program_says_where_it_is(authority, tmp_path):
 async def test_a_certificate_that_cannot_be_used_is_told_in_a_line(tmp_path, command):
     line = await fails(command, "--rest=127.0.0.1:0", "--tls-cert=none", "--tls-key=none", cwd=tmp_path)
 
-    assert "none cannot be read (No such file or directory): check --tls-cert" in line
+    assert "none cannot be read (No such file or directory); check --tls-cert" in line
 
 
 async def test_keys_that_travel_in_the_clear_are_warned_of(authority, tmp_path, logged):

@@ -20,4 +20,4 @@ def test_every_error_stands_in_it_with_its_status_reason_and_text() -> None:
 
     # Envoy's own is in no log of tilld's.
     status, reason, text = rows["E0"]
-    assert rows | {"E0": (status, reason, f"{text}; it was logged")} == tree
+    assert rows | {"E0": (status, reason, f"{text}; the operator's log has the details")} == tree

@@ -551,7 +551,7 @@ async def test_what_is_no_call_of_grpc_is_refused_as_one(
 async def test_a_deadline_that_has_passed_is_an_error_like_any_other(envoy: Envoy) -> None:
     answer = await call(envoy, "GET", "/lightning/invoice/slow", headers={"grpc-timeout": "50m"})
 
-    assert_json(answer, 504, b'{"error":"E9","message":"it took too long; try again"}')
+    assert_json(answer, 504, b'{"error":"E9","message":"timed out; try again"}')
 
 
 async def test_everybody_is_told_when_the_server_is_away(tmp_path: Path) -> None:
@@ -856,7 +856,7 @@ async def test_a_port_in_use_is_told_in_one_line(envoy: Envoy, server: Address, 
         await Envoy(envoy.rest, [server], tmp_path).start()
 
     assert str(told.value) == (
-        f"{envoy.rest} is in use: stop what listens there, or give another with --rest HOST:PORT"
+        f"{envoy.rest} is in use; stop the program that listens there, or give another with --rest HOST:PORT"
     )
 
 
@@ -869,14 +869,16 @@ async def test_nobody_can_share_the_port(envoy: Envoy) -> None:
 async def test_an_address_that_is_not_ours_is_told_in_one_line(
     server: Address, tmp_path: Path, host: str
 ) -> None:
-    with pytest.raises(OperatorError, match=rf"can't listen on {host}:8080 \(.+\): give another with --rest"):
+    with pytest.raises(
+        OperatorError, match=rf"cannot listen on {host}:8080 \(.+\); give another with --rest"
+    ):
         await Envoy(Address(host, 8080), [server], tmp_path).start()
 
 
 async def test_an_envoy_that_does_not_start_names_its_log(server: Address, tmp_path: Path) -> None:
     envoy = Envoy(ANY_PORT, [Address("127.0.0.1", 70_000)], tmp_path)
 
-    with pytest.raises(OperatorError, match="Envoy did not start: .*/envoy/envoy.log says why"):
+    with pytest.raises(OperatorError, match="Envoy did not start; see .*/envoy/envoy.log"):
         await envoy.start()
 
     assert "port_value" in envoy.log.read_text()

@@ -21,7 +21,7 @@ def test_a_text_within_its_limits_is_good(check: Callable[[str, str, int], None]
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
-        ("é" * 5, TooLarge, "^issuer must have at most 8 bytes, it has 10$"),
+        ("é" * 5, TooLarge, "^issuer must have at most 8 bytes, but has 10$"),
         ("x", InvalidRequest, "^issuer must have 2 to 8 bytes$"),
         ("a\0b", InvalidRequest, "^issuer must not have control characters"),
         ("\x1b[31m", InvalidRequest, "^issuer must not have control characters"),
@@ -46,7 +46,7 @@ def test_a_line_has_no_tab_or_line_break(text: str) -> None:
     [
         ("", InvalidRequest, "^label must have 1 to 128 bytes"),
         ("a\nb", InvalidRequest, "^label must not have control characters"),
-        ("é" * 65, TooLarge, "^label must have at most 128 bytes, it has 130$"),
+        ("é" * 65, TooLarge, "^label must have at most 128 bytes, but has 130$"),
     ],
 )
 def test_a_label_is_a_line_of_1_to_128_bytes(label: str, error: type[TillError], message: str) -> None:

@@ -29,7 +29,7 @@ async def test_one_that_may_not_be_used_is_told_with_what_to_do(tmp_path, monkey
     async with Simulator(path, tmp_path / "node.jsonl"):
         # Permissions do not count for root, as whom tests may run.
         monkeypatch.setattr(os, "access", lambda *_: False)
-        with pytest.raises(OperatorError, match="Permission denied.*run Till as a user who may"):
+        with pytest.raises(OperatorError, match="Permission denied.*run Till as a user with access"):
             check_socket(path)
 
     def refused(*_, **__):

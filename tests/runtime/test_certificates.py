@@ -75,7 +75,7 @@ def test_a_file_that_is_none_is_told_with_its_flag(authority, tmp_path, name, fl
 def test_a_key_of_another_certificate_is_refused(authority, tmp_path):
     one, other = authority.issue(tmp_path / "one"), authority.issue(tmp_path / "other")
 
-    refused(chain=one.tls_cert, key=other.tls_key, says="is not that of the first certificate in")
+    refused(chain=one.tls_cert, key=other.tls_key, says="does not belong to the first certificate in")
 
 
 def test_the_certificate_must_come_before_its_authoritys(authority, tmp_path):
@@ -88,7 +88,7 @@ def test_the_certificate_must_come_before_its_authoritys(authority, tmp_path):
 def test_an_expired_certificate_is_refused(authority, tmp_path):
     pair = authority.issue(tmp_path, not_after=datetime(2025, 12, 31))  # noqa: DTZ001  (trustme's)
 
-    refused(chain=pair.tls_cert, key=pair.tls_key, says="has expired on 2025-12-31")
+    refused(chain=pair.tls_cert, key=pair.tls_key, says="expired on 2025-12-31")
 
 
 def test_a_certificate_that_is_not_valid_yet_is_refused(authority, tmp_path):
@@ -176,7 +176,7 @@ def test_der_is_told_to_be_no_pem(authority, tmp_path, name, kind):
     paths[name] = tmp_path / "binary"
     paths[name].write_bytes(binary[kind])
 
-    refused(**paths, says=f"{paths[name]} is binary (DER or PKCS #12), not PEM: convert it with openssl")
+    refused(**paths, says=f"{paths[name]} is binary (DER or PKCS #12), not PEM; convert it with openssl")
 
 
 def test_a_pipe_or_a_directory_is_refused_without_waiting(authority, tmp_path):
@@ -184,8 +184,8 @@ def test_a_pipe_or_a_directory_is_refused_without_waiting(authority, tmp_path):
     pair = authority.issue(tmp_path)
     os.mkfifo(tmp_path / "pipe")
 
-    refused(chain=tmp_path / "pipe", key=pair.tls_key, says="is no regular file: check --tls-cert")
-    refused(chain=pair.tls_cert, key=tmp_path, says="(Is a directory): check --tls-key")
+    refused(chain=tmp_path / "pipe", key=pair.tls_key, says="is not a regular file; check --tls-cert")
+    refused(chain=pair.tls_cert, key=tmp_path, says="(Is a directory); check --tls-key")
 
 
 async def test_a_disk_that_hangs_is_given_up_and_read_again(authority, tmp_path, monkeypatch):

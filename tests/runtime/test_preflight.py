@@ -110,5 +110,5 @@ async def test_all_addresses_of_a_name_share_the_connections(tmp_path, monkeypat
 
 
 def test_an_address_of_another_machine_is_refused():
-    with pytest.raises(OperatorError, match=r"192\.0\.2\.1:1 \(no address of this machine\).*--grpc"):
+    with pytest.raises(OperatorError, match=r"192\.0\.2\.1:1 \(not an address of this machine\).*--grpc"):
         preflight.free(Address("192.0.2.1", 1), "--grpc")

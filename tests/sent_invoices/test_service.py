@@ -163,9 +163,9 @@ async def test_a_label_is_for_one_thing(till: Parts, pair: Pair) -> None:
         await till.send(other)
     with pytest.raises(Conflict, match="another amount_msat and metadata"):
         await till.send(invreq, amount_msat=999, metadata='{"type":"b"}')
-    with pytest.raises(Conflict, match="was created"):
+    with pytest.raises(Conflict, match="not sent to another node"):
         await till.send(other, label="created")
-    with pytest.raises(Conflict, match="was sent"):
+    with pytest.raises(Conflict, match="sent to another node"):
         await till.create(label="x")
 
     assert await payments(pair) == 1
@@ -177,7 +177,7 @@ async def test_the_label_of_what_failed_is_used_up_for_creating(till: Parts, pai
     with pytest.raises(Unreachable):
         await till.send(invreq)
 
-    with pytest.raises(Conflict, match="was sent"):
+    with pytest.raises(Conflict, match="sent to another node"):
         await till.create(label="x")
 
 
@@ -185,7 +185,7 @@ async def test_what_was_collected_before_is_refused(till: Parts, pair: Pair) -> 
     invreq = await requested(pair)
     await till.send(invreq)
 
-    with pytest.raises(NotActive, match="collected before"):
+    with pytest.raises(NotActive, match="disabled or collected"):
         await till.send(invreq, label="y")
 
     assert (await of_node(pair, "b", "listinvoices"))["invoices"][1:] == []
@@ -556,7 +556,7 @@ async def test_a_key_for_one_type_sends_only_that(till: Parts, pair: Pair) -> No
     sent = await till.send(invreq, caller=key)
 
     assert sent.invoice.metadata == '{"type":"till-1"}'
-    with pytest.raises(Conflict, match="^label is in use: give another one$"):
+    with pytest.raises(Conflict, match="^label is in use; use another label$"):
         await till.send(invreq, caller=replace(key, type="till-2"))
 
 

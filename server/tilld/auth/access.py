@@ -81,9 +81,9 @@ class Access:
         if SCOPES[method] not in who.scopes:
             if who is ANONYMOUS:
                 raise PermissionDenied(
-                    f"this needs a key: make one by 'tilld key create --scope {SCOPES[method]}'"
+                    f"a key is required; create one with 'tilld key create --scope {SCOPES[method]}'"
                 )
-            raise PermissionDenied(f"the key has no scope {SCOPES[method]}: ask for one that has")
+            raise PermissionDenied(f"the key lacks the scope {SCOPES[method]}; use a key that has it")
         return who
 
     async def recheck(self, who: Caller) -> None:
@@ -94,7 +94,7 @@ class Access:
         if not who.key_id:
             await self._identify(None)
         elif not (await self._key(who.key_id)).is_valid(self._clock()):
-            raise Unauthenticated("the key was revoked, or has expired")
+            raise Unauthenticated("the key is expired or revoked")
 
     async def _identify(self, authorization: str | None) -> Caller:
         # Once closed it stays so: keys are revoked, and never deleted.
@@ -102,7 +102,9 @@ class Access:
         if not self._is_closed:
             return ANONYMOUS
         if authorization is None:
-            raise Unauthenticated("a key is needed: send it as 'Authorization: Bearer till_...'")
+            raise Unauthenticated(
+                "the header Authorization is missing; send a key as 'Authorization: Bearer till_...'"
+            )
         kind, _, token = authorization.partition(" ")
         token = token.strip()
         if kind.lower() != "bearer":
@@ -125,7 +127,9 @@ class Access:
             key = await self._key(token.key_id)
             if key.is_valid(now):
                 return replace(key.caller, scopes=frozenset({Scope.READ}), invoice_id=token.invoice_id)
-        raise Unauthenticated("the watch token is unknown or expired: ask for a new one with the invoice")
+        raise Unauthenticated(
+            "the watch token is unknown or expired; read the invoice with a key to get a new one"
+        )
 
     async def _key(self, key_id: str) -> Key:
         """The key with an id, valid or not."""

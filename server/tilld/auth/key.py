@@ -64,7 +64,9 @@ class Key:
         if type is not None and not (1 <= len(type) <= MAX_TYPE_CHARACTERS and type.isprintable()):
             raise InvalidRequest(f"type must have 1 to {MAX_TYPE_CHARACTERS} printable characters")
         for scope in granted & {Scope.ADMIN, Scope.PAYOUTS} if type is not None else ():
-            raise InvalidRequest(f"a key for one type cannot have the scope {scope}: leave one away")
+            raise InvalidRequest(
+                f"a key with a type cannot have the scope {scope}; omit the type or the scope"
+            )
         if expires_at is not None and expires_at <= created_at:
             raise InvalidRequest("expires_at must be in the future")
         if expires_at is not None:

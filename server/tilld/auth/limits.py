@@ -74,7 +74,9 @@ class Limits:
         key, rate = caller.key_id, self._allowance.creates_per_second
         wait = self._creating[key].take(PATIENCE_SECONDS)
         if wait > PATIENCE_SECONDS:
-            await self._refuse(key, f"a key may create {rate:g} invoices a second: wait {wait:.2f} s", wait)
+            await self._refuse(
+                key, f"rate limit exceeded ({rate:g} creates per second and key); wait {wait:.2f} s", wait
+            )
         if wait > 0:
             await self._sleep(wait)
 
@@ -89,7 +91,9 @@ class Limits:
             if await self._open_invoices(key, count) <= most:
                 yield
                 return
-        await self._refuse(key, f"{most} of the key's invoices are open: wait until some are over")
+        await self._refuse(
+            key, f"too many open invoices ({most} per key); wait until some are paid or expired"
+        )
 
     async def may_watch(self, caller: Caller) -> None:
         """Make sure that the caller may open one more watch.
@@ -98,9 +102,9 @@ class Limits:
         """
         key, token, most = caller.key_id, caller.invoice_id, self._allowance.watches
         if self._watches[key] >= most:
-            await self._refuse(key, f"{most} of the key's watches are open: end one")
+            await self._refuse(key, f"too many watches ({most} per key); close one")
         if token and self._watches[token] >= WATCHES_OF_A_TOKEN:
-            await self._refuse(key, f"{WATCHES_OF_A_TOKEN} watches by this token are open: end one")
+            await self._refuse(key, f"too many watches ({WATCHES_OF_A_TOKEN} per watch token); close one")
 
     def watching(self, caller: Caller) -> AbstractContextManager[None]:
         """Count a watch for as long as the context lasts."""

@@ -38,7 +38,7 @@ class Keyring:
         # Else whoever may make keys could pay.
         if Scope.PAYOUTS in scopes and Scope.PAYOUTS not in by.scopes:
             raise PermissionDenied(
-                f"only a key with the scope {Scope.PAYOUTS} can give it: use 'tilld key create'"
+                f"the scope {Scope.PAYOUTS} can be granted only by a key that has it; use 'tilld key create'"
             )
         key, token = Key.new(
             username=username, scopes=scopes, type=type, created_at=self._clock(), expires_at=expires_at
@@ -63,7 +63,7 @@ class Keyring:
         """
         last = await self._keys.get(after) if is_key_id(after) else None
         if after and not (last and last.id == after):
-            raise InvalidRequest("page_token must be next_page_token of the page before, or empty")
+            raise InvalidRequest("page_token must be next_page_token of the previous page, or empty")
         return await self._keys.page(last, limit)
 
     async def revoke(self, by: Caller, key_id: str) -> Key:

@@ -106,7 +106,7 @@ def revoke(
                 return await keyring.revoke(OPERATOR, key_id)
             except NotFound:
                 raise OperatorError(
-                    f"there is no key {key_id} that could be revoked; see: {shell_command('key', 'list')}"
+                    f"there is no key {key_id} to revoke; list the keys: {shell_command('key', 'list')}"
                 ) from None
 
     typer.echo(_told(asyncio.run(end())))

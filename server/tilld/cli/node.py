@@ -59,7 +59,9 @@ def simulate(
     try:
         uvloop.run(serve(rpc_file, state, ready, peer or [], limit_messages, seconds))
     except OSError as reason:
-        raise OperatorError(f"{rpc_file} cannot be listened on: {reason.strerror or reason}") from None
+        raise OperatorError(
+            f"cannot listen on {rpc_file} ({reason.strerror or reason}); give another path"
+        ) from None
     except (ValueError, NodeAborted) as reason:
         raise OperatorError(str(reason)) from None
 

@@ -71,7 +71,9 @@ def import_(
     from tilld.runtime import logs
 
     if not is_username(username) or not kind:
-        raise OperatorError("--username must have 1 to 64 letters, digits or . _ @ -, and --type a name")
+        raise OperatorError(
+            "--username must have 1 to 64 letters, digits, or any of _ . @ -; --type must not be empty"
+        )
     logs.configure(config.log_level, config.log_format, colors=config.colors)
 
     async def bring_in() -> None:

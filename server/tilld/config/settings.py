@@ -166,7 +166,7 @@ class Config(BaseSettings):
         Raises OperatorError, naming the flag and the variable, for a value that is not one.
         """
         if flags.get("rest") and flags.get("no_rest"):
-            raise OperatorError("--rest and --no-rest exclude each other: give one")
+            raise OperatorError("--rest and --no-rest exclude each other; give one")
         try:
             return cls(**{name: value for name, value in flags.items() if value is not None})
         except ValidationError as invalid:

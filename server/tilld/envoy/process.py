@@ -70,7 +70,9 @@ class Envoy:
         self.rest = self._listening[0]
         with suppress(OSError):
             await self._admin("GET", "/ready")
-            raise OperatorError(f"another Envoy runs in {self.directory}: give another --data-dir")
+            raise OperatorError(
+                f"another Envoy runs in {self.directory}; give another directory with --data-dir"
+            )
         self._configure()
         await self._launch()
 
@@ -92,7 +94,7 @@ class Envoy:
             # A signal may end the start: no process and no copy of a key may stay behind.
             await self._end()
             if isinstance(reason, OSError):
-                raise OperatorError(f"Envoy did not start: {self.log} says why") from None
+                raise OperatorError(f"Envoy did not start; see {self.log}") from None
             raise
         finally:
             starting.cancel()
@@ -113,8 +115,8 @@ class Envoy:
             self.log.touch()
         except OSError as error:
             raise OperatorError(
-                f"{self.directory} cannot be written ({error.strerror}): "
-                "make room, or give another with --data-dir"
+                f"{self.directory} cannot be written ({error.strerror}); "
+                "free space, or give another with --data-dir"
             ) from None
 
     def use(self, certificates: Certificates) -> None:
@@ -126,7 +128,9 @@ class Envoy:
         try:
             self._write_secrets(certificates)
         except OSError as error:
-            raise OperatorError(f"{self.directory} cannot be written ({error.strerror}): make room") from None
+            raise OperatorError(
+                f"{self.directory} cannot be written ({error.strerror}); free space"
+            ) from None
 
     def _write_secrets(self, certificates: Certificates) -> None:
         hosts = [dialled(each).host for each in self.upstream if isinstance(each, Address)]

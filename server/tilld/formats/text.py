@@ -51,6 +51,6 @@ def _check_size(text: str, field: str, most: int, least: int) -> None:
     except UnicodeEncodeError:
         raise InvalidRequest(f"{field} is not valid Unicode: it contains an unpaired surrogate") from None
     if size > most:
-        raise TooLarge(f"{field} must have at most {most} bytes, it has {size}")
+        raise TooLarge(f"{field} must have at most {most} bytes, but has {size}")
     if size < least:
         raise InvalidRequest(f"{field} must have {least} to {most} bytes")

@@ -194,7 +194,7 @@ async def _only_message(seconds: float, decoded: Callable[[bytes], Any], context
 async def _message(decoded: Callable[[bytes], Any], context: Context) -> Any:
     raw = await context.read()
     if not isinstance(raw, bytes):
-        raise errors.InvalidRequest("the call has no message")
+        raise errors.InvalidRequest("the request message is missing")
     return decoded(raw)
 
 

@@ -52,7 +52,7 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
             case "bolt11":
                 invoice = await self._invoices.get_by_bolt11(caller.get(), request.bolt11)
             case _:
-                raise InvalidRequest("give one of label, payment_hash and bolt11")
+                raise InvalidRequest("one of label, payment_hash and bolt11 is required")
         return pb.LookupInvoiceResponse(invoice=messages.invoice(invoice))
 
     async def WatchInvoice(

@@ -169,7 +169,7 @@ def scopes(scopes: Iterable[key_pb2.KeyScope]) -> list[Scope]:
     try:
         return [known[scope] for scope in scopes]
     except KeyError:
-        raise InvalidRequest(f"scopes must be of {', '.join(map(key_pb2.KeyScope.Name, known))}") from None
+        raise InvalidRequest(f"scopes must be among {', '.join(map(key_pb2.KeyScope.Name, known))}") from None
 
 
 def time(timestamp: Timestamp, field: str) -> datetime:

@@ -112,7 +112,8 @@ def listen(server: grpc.aio.Server, addresses: Sequence[Address], certificates: 
                 server.add_insecure_port(str(each))
         except RuntimeError:
             raise OperatorError(
-                f"{each} cannot be listened on: stop what uses it, or give another with --grpc HOST:PORT"
+                f"cannot listen on {each}; stop the program that uses it, "
+                "or give another with --grpc HOST:PORT"
             ) from None
 
 
@@ -126,7 +127,7 @@ def listen_on_socket(server: grpc.aio.Server, path: str) -> None:
         server.add_insecure_port(f"unix:{path}")
     except RuntimeError:
         raise OperatorError(
-            "no socket can be made in the data directory: give another with --data-dir"
+            "cannot create a socket in the data directory; give another with --data-dir"
         ) from None
     finally:
         os.umask(mask)

@@ -41,7 +41,7 @@ class Subscription:
         """
         while self._latest is None:
             if self._closed:
-                raise Unavailable("Till is stopping; watch again in a moment")
+                raise Unavailable("Till is stopping; watch again")
             self._waiting = asyncio.get_running_loop().create_future()
             await self._waiting
         latest, self._latest = self._latest, None

@@ -164,7 +164,7 @@ class Invoice(NamedTuple):
         Raises Conflict if that was another order.
         """
         if found.issued.is_bolt12:
-            raise Conflict("label is in use for an invoice that was sent")
+            raise Conflict("label is in use for an invoice sent to another node; use another label")
         asked = payment_request.read(found.issued.bolt11)
         at_node = replace(
             order,
@@ -254,7 +254,7 @@ class Invoice(NamedTuple):
         Raises Conflict, naming what differs.
         """
         if self.is_bolt12:
-            raise Conflict("label is in use for an invoice that was sent")
+            raise Conflict("label is in use for an invoice sent to another node; use another label")
         fields = {"amount": "amount_msat"} | {name: name for name in ("description", "expiry", "metadata")}
         check_repeats(self, order, "an invoice", fields)
         return self

@@ -70,13 +70,15 @@ class Invoices:
         the caller's; TooMany; NodeOffline.
         """
         if caller.type is not None and caller.type != order.type:
-            raise PermissionDenied(f'this key is for metadata of type "{caller.type}" only')
+            raise PermissionDenied(
+                f'metadata must have the type "{caller.type}", the only one that the key permits'
+            )
         if order.label is not None:
             earlier = await self._store.get_by_label(caller.username, order.label)
             if earlier:
                 return await self._still_there(_answering(caller, order, earlier))
             if await self._is_sent(caller.username, order.label):
-                raise Conflict("label is in use for an invoice that was sent")
+                raise Conflict("label is in use for an invoice sent to another node; use another label")
         await self._limits.turn(caller)
         async with self._limits.creating(caller, lambda: self._store.open_invoices(caller.creator)):
             with self._store.expecting():
@@ -160,7 +162,7 @@ class Invoices:
         Raises PermissionDenied for who has no more than such a token.
         """
         if caller.invoice_id:
-            raise PermissionDenied("a watch token gives no further ones: ask with a key")
+            raise PermissionDenied("a watch token cannot create another one; use a key")
         return WatchToken.of(invoice.invoice_id, invoice.expires_at, caller.key_id, self._clock()).signed(
             self._store.secret
         )
@@ -229,5 +231,5 @@ def _answering(caller: Caller, order: InvoiceTerms, invoice: Invoice) -> Invoice
     """
     # What differs would tell a key of one type about invoices of others.
     if not invoice.is_visible_to(caller):
-        raise Conflict("label is in use: give another one")
+        raise Conflict("label is in use; use another label")
     return invoice.answering(order)

@@ -8,8 +8,8 @@ from tilld.lightningd.replies import Reply
 # Before v24.11, which has this command, BOLT 12 takes an option; without it sendinvoice is missing.
 _BOLT12_BY_DEFAULT = "injectpaymentonion"
 
-NO_BOLT12 = "the lightning node has no BOLT 12: before v24.11 it needs --experimental-offers"
-NO_PAYMENTS = "the lightning node cannot be followed in what it pays: update it to v23.11 or later"
+NO_BOLT12 = "the lightning node does not support BOLT 12; before v24.11 it needs --experimental-offers"
+NO_PAYMENTS = "the lightning node does not list its payments by index; update it to v23.11 or later"
 
 
 class HelpLine(Reply, frozen=True):

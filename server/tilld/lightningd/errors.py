@@ -54,7 +54,7 @@ def errors_translated(
     except TimeoutError:
         if unknown_outcome:
             raise unknown_outcome from None
-        raise TookTooLong("the lightning node takes too long to answer; try again later") from None
+        raise TookTooLong("the lightning node did not answer in time; try again later") from None
     except RpcError as refused:
         if refusals:
             raise

@@ -21,15 +21,17 @@ async def pay(rpc_file: Path, bolt11: str, amount_msat: int | None) -> int:
     try:
         # A real node has the same command, and would spend real money.
         if not (await node.getinfo())["version"].endswith(SIMULATED):
-            raise OperatorError(f"{rpc_file} is a real node: tilld pays with play money only")
+            raise OperatorError(
+                f"{rpc_file} is a real node, and tilld pays with play money only; name the simulated one"
+            )
         paid = await node.call("xpay", {"invstring": pasted(bolt11), "amount_msat": amount_msat})
         return int(paid["amount_msat"])
     except ConnectionLost:
         raise OperatorError(
-            f"no node answers at {rpc_file}: start one with 'tilld run', or name its socket with --rpc-file"
+            f"no node answers at {rpc_file}; start one with 'tilld run', or name its socket with --rpc-file"
         ) from None
     except TimeoutError:
-        raise OperatorError(f"the node at {rpc_file} does not answer") from None
+        raise OperatorError(f"the node at {rpc_file} did not answer in time; try again") from None
     except RpcError as refused:
         raise OperatorError(f"not paid: {refused.error['message']}") from None
     finally:

@@ -131,7 +131,7 @@ class Serving:
                 server = make_server(host, port, app, _Server6 if ":" in host else _Server, handler)
             except OSError:
                 raise OperatorError(
-                    f"{address} cannot be listened on: stop what uses it, "
+                    f"cannot listen on {address}; stop the program that uses it, "
                     "or give another with --metrics HOST:PORT"
                 ) from None
             threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -92,19 +92,17 @@ class InvreqTerms:
         """
         if self.amount_msat > limits.most_msat:
             raise InvalidRequest(
-                f"the amount must be at most {limits.most_msat} msat: more a key may not pay out at once"
+                f"the amount must be at most {limits.most_msat} msat, the limit for one payout"
             )
         if self.absolute_expiry and not limits.may_disable:
             raise InvalidRequest(
-                f"{self.expiry_field} is not allowed: this Till disables no invoice requests; omit it, or "
-                "ask the operator, who can set TILLD_ALLOW_INVREQ_DISABLE=true"
+                f"{self.expiry_field} is not allowed, since this Till does not disable invoice requests; "
+                "omit it, or ask the operator to set TILLD_ALLOW_INVREQ_DISABLE=true"
             )
         if self.absolute_expiry and self.absolute_expiry <= now:
             raise InvalidRequest(f"{self.expiry_field} must be in the future")
         if not self.single_use and limits.day_msat is not None:
-            raise InvalidRequest(
-                "single_use must be true: keys have a limit of payouts a day, which others could not keep"
-            )
+            raise InvalidRequest("single_use must be true while keys have a daily payout limit")
 
 
 class InvreqStatus(StrEnum):

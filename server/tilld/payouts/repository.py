@@ -127,8 +127,8 @@ class PayoutTransactions(InvoiceTransactions):
             left = (MAX_VOLUME_MSAT if day_msat is None else day_msat) - invreq.amount_msat
             if not self.rows(sql.add_to_budget(**_offer(invreq), left=left)):
                 raise TooMany(
-                    f"the key may offer {day_msat} msat a day (UTC), and too little of it is left for this: "
-                    "try again tomorrow, or disable what is not needed",
+                    f"daily payout limit exceeded ({day_msat} msat per key and day, UTC); "
+                    "try again tomorrow, or disable an invoice request that is not needed",
                     seconds_to_midnight(invreq.created_at),
                 )
         return invreq

@@ -32,7 +32,7 @@ log = structlog.get_logger()
 class OnItsWay(Unavailable):
     """A payment of an invoice request is on its way, or may be tried again: it can't be disabled now."""
 
-    default = "a payment of it is on its way; try again in a moment"
+    default = "a payment of the invoice request is in flight; try again later"
 
 
 class Payouts:
@@ -94,7 +94,7 @@ class Payouts:
         try:
             last = await self.get(caller, after) if after else None
         except NotFound:
-            raise InvalidRequest(f"{name} must be what the page before ended with, or empty") from None
+            raise InvalidRequest(f"{name} must come from the previous page, or be empty") from None
         return await self.store.page(caller.username, last, limit)
 
     async def statuses(self, invreqs: Sequence[Invreq]) -> list[InvreqStatus]:
@@ -115,7 +115,7 @@ class Payouts:
         invreq = await self.get(caller, invreq_id)
         if not self.may_disable:
             raise PermissionDenied(
-                "disabling invoice requests is not allowed by this Till; ask its operator, who can set "
+                "disabling invoice requests is not allowed by this Till; ask the operator to set "
                 "TILLD_ALLOW_INVREQ_DISABLE=true"
             )
         if not invreq.active:
@@ -159,7 +159,7 @@ class Payouts:
             # Nobody was told of it, so nobody can have collected it.
             await self._give_up(made)
         if stored is None:
-            raise Unavailable("it took too long; try again")
+            raise Unavailable("timed out; try again")
         if stored.invreq_id == made.invreq_id:
             log.info(
                 "invoice request created",
@@ -203,7 +203,9 @@ class Payouts:
         pending = await self.node.pending()
         unread = await self.node.updates(followed, followed)
         if known.is_retrying(self._clock()):
-            raise OnItsWay("a payment of it has just failed, and may be tried again; try again in a minute")
+            raise OnItsWay(
+                "a payment of the invoice request has failed, and may be retried; try again in a minute"
+            )
         if unread.more or invreq.invreq_id in {part.invreq_id for part in (*pending, *unread.items)}:
             raise OnItsWay
 

@@ -34,7 +34,7 @@ def read(body: bytes, kind: type[Body]) -> Body:
     # Not by msgspec: it fails on a name with an unpaired surrogate.
     for name in values.keys() - set(kind.__struct_encode_fields__):
         raise InvalidRequest(
-            f"unknown field {reprlib.repr(name)}: there are {', '.join(kind.__struct_encode_fields__)}"
+            f"unknown field {reprlib.repr(name)}; the fields are {', '.join(kind.__struct_encode_fields__)}"
         )
     if None in values.values():
         optional = kind.__struct_fields__[len(kind.__struct_fields__) - len(kind.__struct_defaults__) :]
@@ -53,7 +53,7 @@ def label(given: str | UnsetType, idempotency_key: str | None) -> str | None:
         return idempotency_key
     if idempotency_key in (None, given):
         return given
-    raise InvalidRequest("label and the header Idempotency-Key differ: give one of them")
+    raise InvalidRequest("label and the header Idempotency-Key differ; send one of them")
 
 
 def _complaint(values: dict[str, Any], kind: type[Struct]) -> str:

@@ -32,7 +32,7 @@ def idempotency_key(context: Context) -> str | None:
     """
     given = _values(context, "idempotency-key")
     if len(given) > 1:
-        raise InvalidRequest("the header Idempotency-Key comes more than once: send one")
+        raise InvalidRequest("the header Idempotency-Key is repeated; send it once")
     return _unquoted(given[0]) if given else None
 
 
@@ -46,7 +46,7 @@ def _unquoted(value: str) -> str:
     string = _STRING.fullmatch(value)
     if not string:
         raise InvalidRequest(
-            "the header Idempotency-Key is no string of RFC 8941: close it with a quotation mark, "
-            "and put a backslash before those within"
+            "the header Idempotency-Key is not a string of RFC 8941; close it with a quotation mark, "
+            "and escape those within by a backslash"
         )
     return re.sub(r"\\(.)", r"\1", string[1])

@@ -51,9 +51,9 @@ class CertificateFiles:
         self._reader: threading.Thread | None = None
         self._paths = {name: path for name, path in paths.items() if path}
         if ("chain" in self._paths) != ("key" in self._paths):
-            raise OperatorError("--tls-cert and --tls-key belong together: give both")
+            raise OperatorError("--tls-cert and --tls-key belong together; give both")
         if "client_ca" in self._paths and "chain" not in self._paths:
-            raise OperatorError("--tls-client-ca needs --tls-cert and --tls-key: give them as well")
+            raise OperatorError("--tls-client-ca needs --tls-cert and --tls-key; give all three")
         self.newest = self._read_in_time()
         # When the certificate that is shown expires; None: none is shown.
         self.expires = self._check(self.newest)
@@ -131,11 +131,11 @@ class CertificateFiles:
         if self._reader.is_alive():
             files = " or ".join(map(str, self._paths.values()))
             raise OperatorError(
-                f"{files} cannot be read within {self._intervals.read_seconds:g} s: check the disk"
+                f"{files} cannot be read within {self._intervals.read_seconds:g} s; check the disk"
             )
         self._reader = None
         if not found:
-            raise OperatorError("the certificates could not be read when the disk hung: reading them again")
+            raise OperatorError("the disk did not answer while the certificates were read; retrying")
         if isinstance(found[0], OperatorError):
             raise found[0]
         return found[0]
@@ -146,15 +146,15 @@ class CertificateFiles:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
             with os.fdopen(descriptor, "rb") as file:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    raise OperatorError(f"{path} is no regular file: check {_flag(name)}")
+                    raise OperatorError(f"{path} is not a regular file; check {_flag(name)}")
                 # Some editors begin a text with a byte order mark.
                 content = file.read().removeprefix(codecs.BOM_UTF8)
         except OSError as error:
-            raise OperatorError(f"{path} cannot be read ({error.strerror}): check {_flag(name)}") from None
+            raise OperatorError(f"{path} cannot be read ({error.strerror}); check {_flag(name)}") from None
         # ASN.1 begins with a SEQUENCE; the text before a PEM block may begin with anything.
         if content.startswith(b"\x30") and b"-----BEGIN" not in content:
             raise OperatorError(
-                f"{path} is binary (DER or PKCS #12), not PEM: convert it with openssl, and give the result "
+                f"{path} is binary (DER or PKCS #12), not PEM; convert it with openssl, and give the result "
                 f"with {_flag(name)}"
             )
         return content
@@ -172,19 +172,19 @@ class CertificateFiles:
         begins = certificate.not_valid_before_utc
         if begins > self._clock():
             raise OperatorError(
-                f"the certificate in {self._paths['chain']} is not valid before {begins:%Y-%m-%d %H:%M} UTC: "
+                f"the certificate in {self._paths['chain']} is not valid before {begins:%Y-%m-%d %H:%M} UTC; "
                 "check the clock of this machine, or give another with --tls-cert"
             )
         if expires < self._clock():
             raise OperatorError(
-                f"the certificate in {self._paths['chain']} has expired on {expires:%Y-%m-%d}: "
+                f"the certificate in {self._paths['chain']} expired on {expires:%Y-%m-%d}; "
                 "renew it, or give another with --tls-cert"
             )
         try:
             key = load_pem_private_key(found.key, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             raise OperatorError(
-                f"{self._paths['key']} has no private key in PEM without a passphrase: check --tls-key"
+                f"{self._paths['key']} has no private key in PEM without a passphrase; check --tls-key"
             ) from None
         # Envoy takes no other, and many clients do not take P-521.
         if not (
@@ -192,13 +192,13 @@ class CertificateFiles:
             or (isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in {"secp256r1", "secp384r1"})
         ):
             raise OperatorError(
-                f"the key in {self._paths['key']} is of a kind that is not served: "
-                "make one with RSA of 2048 bits or more, or with the curve P-256 or P-384"
+                f"the key in {self._paths['key']} has an unsupported type; "
+                "use RSA with at least 2048 bits, or the curve P-256 or P-384"
             )
         if key.public_key() != certificate.public_key():
             raise OperatorError(
-                f"the key in {self._paths['key']} is not that of the first certificate in "
-                f"{self._paths['chain']}: give a pair with --tls-cert and --tls-key"
+                f"the key in {self._paths['key']} does not belong to the first certificate in "
+                f"{self._paths['chain']}; give a pair with --tls-cert and --tls-key"
             )
         return expires
 
@@ -209,7 +209,7 @@ class CertificateFiles:
             first.public_key()
         except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm):
             raise OperatorError(
-                f"{self._paths[name]} has no certificate in PEM that can be read: check {_flag(name)}"
+                f"{self._paths[name]} has no readable certificate in PEM; check {_flag(name)}"
             ) from None
         return first
 

@@ -78,7 +78,7 @@ class _Result(io.FileIO):
             raise
         except OSError as error:
             raise OperatorError(
-                f"standard output cannot be written ({error.strerror}): the result is lost"
+                f"standard output cannot be written ({error.strerror}); the result is lost"
             ) from None
         return len(data)
 

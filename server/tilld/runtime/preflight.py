@@ -32,12 +32,12 @@ def check_socket(rpc_file: Path) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as reason:
         raise OperatorError(
-            f"{rpc_file} cannot be reached ({reason.strerror}): run Till as a user who may, "
+            f"cannot connect to {rpc_file} ({reason.strerror}); run Till as a user with access, "
             "or check --lightning-rpc"
         ) from None
     if not found:
         raise NoSocket(
-            f"there is no socket of a lightningd at {rpc_file}: start it, check --lightning-rpc, or let Till "
+            f"there is no socket of lightningd at {rpc_file}; start it, check --lightning-rpc, or let Till "
             "wait for it with --wait-for-node"
         )
 
@@ -68,11 +68,11 @@ def make_directory(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as reason:
         raise OperatorError(
-            f"the data directory {path} cannot be made ({reason.strerror}): give another with --data-dir"
+            f"the data directory {path} cannot be created ({reason.strerror}); give another with --data-dir"
         ) from None
     if not os.access(path, os.W_OK):
         raise OperatorError(
-            f"the data directory {path} is read-only: make it writable, or give another with --data-dir"
+            f"the data directory {path} is read-only; make it writable, or give another with --data-dir"
         )
 
 
@@ -93,7 +93,7 @@ def free(address: Address, flag: str) -> list[Address]:
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise OperatorError(f"can't listen on {address} ({error.strerror}): {hint}") from None
+        raise OperatorError(f"cannot listen on {address} ({error.strerror}); {hint}") from None
     hosts = list(dict.fromkeys((family, where[0]) for family, _, _, _, where in found))
     taken = address
     for _ in range(TRIES):
@@ -108,13 +108,13 @@ def free(address: Address, flag: str) -> list[Address]:
                     return here
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
-                raise OperatorError(f"can't listen on {taken} ({error.strerror}): {hint}") from None
+                raise OperatorError(f"cannot listen on {taken} ({error.strerror}); {hint}") from None
             if address.port:
                 break
             # The port that one address gave is taken on another.
         else:
-            raise OperatorError(f"can't listen on {address} (no address of this machine): {hint}")
-    raise OperatorError(f"{taken} is in use: stop what listens there, or {hint}")
+            raise OperatorError(f"cannot listen on {address} (not an address of this machine); {hint}")
+    raise OperatorError(f"{taken} is in use; stop the program that listens there, or {hint}")
 
 
 def _probe(family: int, address: Address, probes: ExitStack) -> int:

@@ -56,7 +56,7 @@ class Supervisor:
         self, name: str, life: Coroutine[Any, Any, Any], log_file: Path | None
     ) -> asyncio.Task[Any]:
         task = asyncio.create_task(life, name=name)
-        self._lives[task] = f"{name} has ended: {log_file or 'the log'} tells why"
+        self._lives[task] = f"{name} has stopped, see {log_file or 'the log'}"
         return task
 
 

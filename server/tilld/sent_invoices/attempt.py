@@ -199,23 +199,25 @@ class DecodedInvreq:
         """
         if self.payer_id == node_id:
             raise InvalidRequest(
-                "invreq is of this very node: it would pay itself, and nobody else could collect any more"
+                "invreq belongs to this node, which cannot pay itself; use one of another node"
             )
         if self.expires_at is not None and unix_seconds(now) >= self.expires_at:
             raise Expired
         if self.has_quantity and order.quantity is None:
-            raise InvalidRequest("quantity is missing: the invoice request asks for one")
+            raise InvalidRequest("quantity is missing, and the invoice request requires it")
         if order.quantity is not None and not self.has_quantity:
-            raise InvalidRequest("quantity is not allowed: the invoice request has none")
+            raise InvalidRequest("quantity is not allowed by the invoice request; omit it")
         if self.amount_msat is None:
             if order.amount_msat is None:
-                raise InvalidRequest("amount_msat is missing: the invoice request has no amount")
+                raise InvalidRequest("amount_msat is missing, and the invoice request has no amount")
             return
         most = self.amount_msat * (order.quantity or 1)
         if order.amount_msat is not None and order.amount_msat > most:
-            raise InvalidRequest(f"amount_msat is more than the invoice request offers: at most {most}")
+            raise InvalidRequest(f"amount_msat must be at most {most}, the amount of the invoice request")
         if order.amount_msat is None and not 1 <= most <= MAX_AMOUNT_MSAT:
-            raise InvalidRequest(f"invreq offers {most} msat: 1 to {MAX_AMOUNT_MSAT} can be collected")
+            raise InvalidRequest(
+                f"invreq offers {most} msat, but only 1 to {MAX_AMOUNT_MSAT} can be collected"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ log = structlog.get_logger()
 # Beyond its time-out the node needs a moment to answer.
 GRACE_SECONDS = 10.0
 
-AGAIN = "ask again with the same label to try once more"
+AGAIN = "try again with the same label"
 
 # Claims a label. Nobody ever sees it, and it expires after a second.
 _PLACEHOLDER = InvoiceTerms(amount_msat=None, description=None, expiry=1, metadata='{"type":""}', label=None)
@@ -90,9 +90,9 @@ class SentInvoiceNode:
             with errors_translated(refusals=True):
                 said = await self._node.ask(_Decoded, "decode", {"string": invreq})
         except RpcError:
-            raise InvalidRequest("invreq is damaged: it is no whole invoice request") from None
+            raise InvalidRequest("invreq is incomplete or corrupted") from None
         if said.type != "bolt12 invoice_request" or not said.valid or said.invreq_payer_id is None:
-            raise InvalidRequest("invreq is damaged: its signature is missing or wrong")
+            raise InvalidRequest("invreq has no valid signature; ask the payer for a new one")
         amount = said.invreq_amount_msat
         return DecodedInvreq(
             payer_id=said.invreq_payer_id,
@@ -202,7 +202,7 @@ def _failure(error: dict[str, Any]) -> Exception:
         case RpcCode.PAYER_UNREACHABLE:
             return Unreachable(f"the node that made the invoice request cannot be reached; {AGAIN}")
         case RpcCode.PAYER_REFUSED if "no longer available" in said or "Inactive invoice_request" in said:
-            return NotActive("the invoice request is not active: it was disabled, or collected before")
+            return NotActive("the invoice request is not active; it was disabled or collected")
         case RpcCode.PAYER_REFUSED:
             return Refused(f'the node that made the invoice request refuses to pay: "{said}"; {AGAIN}')
         case RpcCode.PAYER_SILENT:
@@ -214,8 +214,8 @@ def _failure(error: dict[str, Any]) -> Exception:
 def _invalid(error: dict[str, Any]) -> TillError:
     said = str(error.get("message"))
     if "unknown parameter: quantity" in said:
-        return InvalidRequest("quantity is not supported by this lightning node: leave it away")
+        return InvalidRequest("quantity is not supported by this lightning node; omit it")
     if "wrong chain" in said:
-        return InvalidRequest("invreq is for another network than this lightning node's")
+        return InvalidRequest("invreq is for another network than that of this lightning node")
     log.info("lightningd refused an invoice request", message=cleaned(said))
-    return InvalidRequest("invreq cannot be answered by an invoice: ask for a new one")
+    return InvalidRequest("the node cannot send an invoice for this invreq; ask the payer for a new one")

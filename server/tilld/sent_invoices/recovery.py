@@ -146,7 +146,7 @@ class Recovery:
 def unknown(invoice_id: str = "") -> Unavailable:
     """That an invoice may be paid, or not."""
     look = f", or read invoice {invoice_id}" if invoice_id else ""
-    return Unavailable(f"whether the invoice is paid is not known yet: ask again with the same label{look}")
+    return Unavailable(f"whether the invoice is paid is not known yet; try again with the same label{look}")
 
 
 def not_sent() -> Unavailable:

@@ -96,7 +96,9 @@ class SentInvoices:
         payment, and will be none; Unavailable where that is not known yet; TooMany.
         """
         if caller.type not in (None, order.type):
-            raise PermissionDenied(f'this key is for metadata of type "{caller.type}" only')
+            raise PermissionDenied(
+                f'metadata must have the type "{caller.type}", the only one that the key permits'
+            )
         seconds: float = order.timeout
         if patience is not None:
             # The answer is to be there in time.
@@ -116,7 +118,7 @@ class SentInvoices:
         except asyncio.CancelledError:
             if not work.task.cancelled():
                 raise
-            raise Unavailable("Till is stopping: ask again with the same label in a moment") from None
+            raise Unavailable("Till is stopping; try again with the same label") from None
         finally:
             work.callers -= 1
             if work.is_waiting and not work.callers:
@@ -161,7 +163,9 @@ class SentInvoices:
             _check_repeats(caller, order, sending)
         invoice = await self._store.get_by_label(caller.username, order.label)
         if invoice and not invoice.is_bolt12:
-            raise Conflict("label is in use for an invoice that was created")
+            raise Conflict(
+                "label is in use for an invoice that was not sent to another node; use another label"
+            )
         tried = 0
         while not (sending and sending.state is State.PAID):
             left = until - time.monotonic()
@@ -230,8 +234,8 @@ class SentInvoices:
             await self.turns.take(
                 caller.key_id,
                 until - time.monotonic(),
-                f"the node sends {PER_SECOND:g} invoices a second, shared by all keys, and others of this "
-                "key wait; try again later, or with a longer timeout",
+                f"rate limit exceeded ({PER_SECOND:g} sent invoices per second, shared by all "
+                "keys); try again later, or with a longer timeout",
             )
         finally:
             work.is_waiting = False
@@ -268,7 +272,7 @@ class SentInvoices:
         found = await self._node.find(sending.node_label)
         if not (invoice and found and found.payment_preimage):
             raise Unavailable(
-                f"the lightning node has no proof of payment any more: read invoice {sending.node_label}"
+                f"the lightning node no longer has the proof of payment; read invoice {sending.node_label}"
             )
         return Sent(invoice, found.invoice.created_index, found.updated_index, found.payment_preimage)
 
@@ -276,5 +280,5 @@ class SentInvoices:
 def _check_repeats(caller: Caller, order: SendTerms, earlier: SendTerms | SendAttempt) -> None:
     # What differs would tell a key of one type about invoices of others.
     if caller.type not in (None, earlier.type):
-        raise Conflict("label is in use: give another one")
+        raise Conflict("label is in use; use another label")
     order.check_repeats(earlier)

@@ -29,7 +29,7 @@ ADVICE = {
     "refused|timeout|timed out|translate host|resolve|unreachable|no such file.*socket|server .*socket": (
         "start PostgreSQL, or check its host and port in --database"
     ),
-    "disk is full|no space left|quota": "make room on its disk, or give another with --database",
+    "disk is full|no space left|quota": "free space on its disk, or give another with --database",
     "readonly|read-only|permission denied": "make it writable, or give another with --database",
     "locked": "end the program that holds a lock on it",
 }
@@ -57,7 +57,7 @@ def open_database(url: str, *, create: bool = True, check: bool = False) -> peew
             close_database(database)
     except (OSError, ValueError, peewee.DatabaseError, peewee.InterfaceError) as reason:
         said = _in_one_line(reason)
-        raise OperatorError(f"the database {name} cannot be used ({said}): {_advice(said)}") from None
+        raise OperatorError(f"the database {name} cannot be used ({said}); {_advice(said)}") from None
     return database
 
 
@@ -98,11 +98,13 @@ def _migrate(database: peewee.Database, name: str, *, create: bool) -> None:
         migrations = Runner(database, str(MIGRATIONS))
         newer = [migration.name for migration in migrations.status() if migration.path is None]
         if newer:
-            raise OperatorError(f"the database {name} is of a newer Till ({newer[-1]}): update this one")
+            raise OperatorError(
+                f"the database {name} was written by a newer Till ({newer[-1]}); update this one"
+            )
         if not create and any(migration.applied is None for migration in migrations.status()):
             raise OperatorError(
-                f"the database {name} is empty or of an older Till: check --data-dir and --database, "
-                "or run this Till on it first"
+                f"the database {name} is empty or was written by an older Till; "
+                "check --data-dir and --database, or start this Till on it first"
             )
         migrations.up()
         # Changes nothing, but fails where nothing can be written.
@@ -139,7 +141,7 @@ def sqlite_file(url: str) -> Path:
     """Return the file that sqlite:///PATH names. Raises ValueError where it names none."""
     path = url.removeprefix(SQLITE)
     if path == url or path in ("", ":memory:"):
-        raise ValueError("its name is missing, and memory would forget every invoice")
+        raise ValueError("it names no file, and memory would lose every invoice")
     return Path(path).expanduser()
 
 
@@ -160,9 +162,9 @@ def _check_whole(path: Path) -> None:
             found = str(reason)
     if found != "ok":
         raise OperatorError(
-            f"the database {path} is damaged ({_in_one_line(found)}): move it, {path.name}-wal and "
+            f"the database {path} is damaged ({_in_one_line(found)}); move it, {path.name}-wal and "
             f"{path.name}-shm away, and restore a backup without those two; without a backup, bring back "
-            f"what the node has by: {shell_command('import', '--lost-store')}"
+            f"what the node has with: {shell_command('import', '--lost-store')}"
         )
 
 

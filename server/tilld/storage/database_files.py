@@ -47,7 +47,7 @@ class DatabaseFiles:
                     database=str(self._path),
                 )
         if self._are_lost:
-            raise Unavailable("the store is unavailable: ask the operator, whose log says why")
+            raise Unavailable("the store is unavailable; ask the operator to read the log")
 
     def reopened(self) -> None:
         """Note that a connection was closed: SQLite removes the log with the last one, and makes another."""
