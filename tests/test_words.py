@@ -1,4 +1,4 @@
-"""The words of documents, protos and the page /docs: plain English, in sentences that nobody reads twice."""
+"""The words of documents, protos, error messages and /docs: plain English, in short sentences."""
 
 import json
 import re
@@ -10,9 +10,10 @@ ROOT = Path(__file__).parent.parent
 # What is generated has the words of the programs; the suite of the clients is for whoever writes one.
 OTHERS = {"docs/reference/commands.md", "docs/reference/configuration.md", "clients/conformance/README.md"}
 OPENAPI = "server/tilld/rest_api/openapi.json"
+MESSAGES = "tests/messages.txt"
 PAGES = [
     page
-    for pattern in ("*.md", "docs/**/*.md", "clients/*/README.md", "proto/till/**/*.proto", OPENAPI)
+    for pattern in ("*.md", "docs/**/*.md", "clients/*/README.md", "proto/till/**/*.proto", OPENAPI, MESSAGES)
     for page in sorted(ROOT.glob(pattern))
     if str(page.relative_to(ROOT)) not in OTHERS
 ]
