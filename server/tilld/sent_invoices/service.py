@@ -24,13 +24,7 @@ from tilld.formats.times import Clock, utc_now
 from tilld.invoices.hub import Hub
 from tilld.invoices.repository import Store
 from tilld.lightningd.errors import MayExist
-from tilld.sent_invoices.attempt import (
-    SendAttempt,
-    SendTerms,
-    Sent,
-    State,
-    attempt_seconds,
-)
+from tilld.sent_invoices.attempt import SendAttempt, SendTerms, Sent, State, attempt_seconds
 from tilld.sent_invoices.lightningd import SentInvoiceNode, Unknown, parameters
 from tilld.sent_invoices.recovery import Recovery, not_sent, unknown
 from tilld.sent_invoices.repository import AttemptStore
