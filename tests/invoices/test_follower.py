@@ -1,37 +1,41 @@
 """Following the node: nothing that it says of our invoices is missed."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.nodes import simulated_node
 from tests.support.samples import DAKK, NODE_ID, an_invoice, an_order, paid
-from tests.support.scripted_node import OTHER_ID, replacing, result, scripted_node
+from tests.support.scripted_node import OTHER_ID, Request, replacing, result, scripted_node
 from tests.support.till import CALM, Parts
 from tests.support.waiting import eventually
+from tilld.config import Intervals
 from tilld.invoices.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, Status
 from tilld.storage.nodes import NodeStore
 
 
 @pytest.fixture
-def intervals():
+def intervals() -> Intervals:
     return CALM
 
 
 @pytest.fixture
-async def till(tmp_path, intervals):
+async def till(tmp_path: Path, intervals: Intervals) -> AsyncIterator[Parts]:
     till = Parts(tmp_path, intervals=intervals)
     yield till
     await till.close()
 
 
-def with_intervals(**others):
+def with_intervals(**others: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("intervals", [CALM._replace(**others)], ids=["others"])
 
 
-async def test_a_payment_reaches_the_store_and_the_watcher(till, tmp_path):
+async def test_a_payment_reaches_the_store_and_the_watcher(till: Parts, tmp_path: Path) -> None:
     """In this order: who is told can read it."""
     async with simulated_node(tmp_path) as lightningd, till.following():
         invoice = await till.create()
@@ -40,11 +44,12 @@ async def test_a_payment_reaches_the_store_and_the_watcher(till, tmp_path):
             changed = await changes.next()
 
         assert changed == await till.store.get(invoice.invoice_id)
+        assert changed.payment
         assert changed.payment.amount_received_msat == 5000
 
 
 @with_intervals(node_page=3)
-async def test_what_happened_while_nobody_followed_is_caught_up(till, tmp_path):
+async def test_what_happened_while_nobody_followed_is_caught_up(till: Parts, tmp_path: Path) -> None:
     """Payments and expiries, in pages, after a stop of ours."""
     async with simulated_node(tmp_path) as lightningd:
         async with till.following():
@@ -69,7 +74,7 @@ async def test_what_happened_while_nobody_followed_is_caught_up(till, tmp_path):
             assert (await till.store.totals()).volume_msat == 8 * 5000
 
 
-async def test_it_goes_on_when_the_node_comes_back(till, tmp_path):
+async def test_it_goes_on_when_the_node_comes_back(till: Parts, tmp_path: Path) -> None:
     """Nothing has to be restarted, and an expiry that passed meanwhile is applied."""
     async with till.following() as follower:
         async with simulated_node(tmp_path) as lightningd:
@@ -90,7 +95,9 @@ async def test_it_goes_on_when_the_node_comes_back(till, tmp_path):
             assert follower.is_following
 
 
-async def test_another_node_has_a_cursor_of_its_own(till, tmp_path, capsys):
+async def test_another_node_has_a_cursor_of_its_own(
+    till: Parts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """It says nothing of the first one's invoices, and that it is another is said loudly."""
     async with till.following() as follower:
         async with simulated_node(tmp_path) as lightningd:
@@ -117,7 +124,7 @@ async def test_another_node_has_a_cursor_of_its_own(till, tmp_path, capsys):
     assert f"node_id={second.node_id}" in told
 
 
-async def test_what_another_till_settled_before_we_followed_is_told(till, tmp_path):
+async def test_what_another_till_settled_before_we_followed_is_told(till: Parts, tmp_path: Path) -> None:
     """Who watches here already hears of it when we begin: the update that told of it is behind us."""
     async with simulated_node(tmp_path) as lightningd:
         invoice = await till.create()
@@ -131,7 +138,7 @@ async def test_what_another_till_settled_before_we_followed_is_told(till, tmp_pa
 
 
 @with_intervals(sweep_seconds=0.05)
-async def test_what_the_doctor_has_settled_is_told(till, tmp_path):
+async def test_what_the_doctor_has_settled_is_told(till: Parts, tmp_path: Path) -> None:
     """In another process, beside us."""
     async with simulated_node(tmp_path), till.following() as follower:
         invoice = await till.create()
@@ -142,7 +149,7 @@ async def test_what_the_doctor_has_settled_is_told(till, tmp_path):
             assert (await changes.next()).status is Status.PAID
 
 
-async def test_what_another_node_says_is_not_settled(till, tmp_path):
+async def test_what_another_node_says_is_not_settled(till: Parts, tmp_path: Path) -> None:
     """Not even where it took the socket between two calls: it knows nothing of the first one's invoices."""
     invoice = await till.store.add(an_invoice())
     row = {
@@ -151,7 +158,7 @@ async def test_what_another_node_says_is_not_settled(till, tmp_path):
     }  # fmt: skip
     latest = replacing(wait=lambda request: result(request, {"updated": 1}))
 
-    async def answer(request):
+    async def answer(request: Request) -> bytes | None:
         if request["method"] == "listinvoices":
             return result(request, {"invoices": [row]})
         return await latest(request) if request["params"].get("nextvalue", 0) == 0 else None
@@ -163,7 +170,7 @@ async def test_what_another_node_says_is_not_settled(till, tmp_path):
     assert await NodeStore(till.store).updated_index(NODE_ID, "invoices") == 0
 
 
-async def test_a_node_that_has_forgotten_updates_is_read_from_the_start(till, tmp_path):
+async def test_a_node_that_has_forgotten_updates_is_read_from_the_start(till: Parts, tmp_path: Path) -> None:
     """Restored from an old backup: its next updates have numbers that were followed already."""
     async with simulated_node(tmp_path) as lightningd:
         info = await till.node.info()
@@ -178,7 +185,7 @@ async def test_a_node_that_has_forgotten_updates_is_read_from_the_start(till, tm
 
 
 @with_intervals(sweep_seconds=0.05)
-async def test_an_expiry_that_came_before_its_invoice_is_swept_up(till, tmp_path):
+async def test_an_expiry_that_came_before_its_invoice_is_swept_up(till: Parts, tmp_path: Path) -> None:
     """The update passed by when the store did not have it yet."""
     till.late = NODE_NEEDS_TO_EXPIRE
     async with simulated_node(tmp_path), till.following():
@@ -195,7 +202,9 @@ async def test_an_expiry_that_came_before_its_invoice_is_swept_up(till, tmp_path
 
 
 @with_intervals(sweep_seconds=0.05)
-async def test_an_open_invoice_that_the_node_has_lost_is_taken_as_expired(till, tmp_path):
+async def test_an_open_invoice_that_the_node_has_lost_is_taken_as_expired(
+    till: Parts, tmp_path: Path
+) -> None:
     """But only when its time is over."""
     async with simulated_node(tmp_path):
         invoice = await till.create()
@@ -210,12 +219,14 @@ async def test_an_open_invoice_that_the_node_has_lost_is_taken_as_expired(till, 
                 assert (await changes.next()).status is Status.EXPIRED
 
 
-async def test_a_failure_does_not_end_the_following(till, tmp_path, monkeypatch):
+async def test_a_failure_does_not_end_the_following(
+    till: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever it was."""
     failures = [RuntimeError("no idea what that was")]
     settle = till.store.settle
 
-    async def failing(*arguments):
+    async def failing(*arguments: Any) -> list[Invoice]:
         if failures:
             raise failures.pop()
         return await settle(*arguments)
@@ -230,7 +241,9 @@ async def test_a_failure_does_not_end_the_following(till, tmp_path, monkeypatch)
 
 
 @with_intervals(node_page=2, quiet_seconds=0)
-async def test_catching_up_that_takes_long_tells_how_far_it_is(till, tmp_path, capsys):
+async def test_catching_up_that_takes_long_tells_how_far_it_is(
+    till: Parts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """With a rate."""
     async with simulated_node(tmp_path) as lightningd:
         invoices = [await till.create() for _ in range(5)]
@@ -247,18 +260,20 @@ async def test_catching_up_that_takes_long_tells_how_far_it_is(till, tmp_path, c
     assert "per_second=" in told[0]
 
 
-async def test_while_what_is_watched_is_looked_up_others_have_their_turn(till, tmp_path, monkeypatch):
+async def test_while_what_is_watched_is_looked_up_others_have_their_turn(
+    till: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ten thousand watchers held everybody up for 0.17 s, every ten seconds."""
     turns, looked_up = 0, []
     get_many = till.store.get_many
 
-    async def others():
+    async def others() -> None:
         nonlocal turns
         while True:
             turns += 1
             await asyncio.sleep(0)
 
-    async def recorded(invoice_ids):
+    async def recorded(invoice_ids: Sequence[str]) -> list[Invoice]:
         looked_up.append((len(invoice_ids), turns))
         return await get_many(invoice_ids)
 

@@ -9,7 +9,7 @@ from tilld.errors import Unavailable
 from tilld.invoices.hub import Hub
 
 
-async def test_every_watcher_of_an_invoice_gets_its_change():
+async def test_every_watcher_of_an_invoice_gets_its_change() -> None:
     hub = Hub()
     invoice, other = an_invoice(), an_invoice()
     with hub.subscribe(invoice.invoice_id) as one, hub.subscribe(invoice.invoice_id) as two:
@@ -21,7 +21,7 @@ async def test_every_watcher_of_an_invoice_gets_its_change():
         assert await asyncio.gather(*waiting) == [invoice, invoice]
 
 
-async def test_a_change_before_the_watcher_waits_is_not_lost():
+async def test_a_change_before_the_watcher_waits_is_not_lost() -> None:
     hub = Hub()
     invoice = an_invoice()
     with hub.subscribe(invoice.invoice_id) as changes:
@@ -30,7 +30,7 @@ async def test_a_change_before_the_watcher_waits_is_not_lost():
         assert await changes.next() == invoice
 
 
-async def test_a_slow_watcher_gets_only_the_newest_state():
+async def test_a_slow_watcher_gets_only_the_newest_state() -> None:
     hub = Hub()
     invoice = an_invoice()
     newest = invoice._replace(expired=True)
@@ -41,7 +41,7 @@ async def test_a_slow_watcher_gets_only_the_newest_state():
         assert await changes.next() == newest
 
 
-async def test_closing_gives_what_was_published_and_ends_the_watching():
+async def test_closing_gives_what_was_published_and_ends_the_watching() -> None:
     """Also for those who come after."""
     hub = Hub()
     invoice = an_invoice()
@@ -60,7 +60,7 @@ async def test_closing_gives_what_was_published_and_ends_the_watching():
             await late.next()
 
 
-async def test_nothing_stays_of_those_who_left():
+async def test_nothing_stays_of_those_who_left() -> None:
     hub = Hub()
     with hub.subscribe("one"), hub.subscribe("one"), hub.subscribe("two"):
         assert hub.watchers == 3

@@ -1,51 +1,57 @@
 """Importing: invoices that were at the node before Till are brought in, once, and followed."""
 
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Never
+
 import pytest
 
-from tests.support.nodes import simulated_node
+from tests.support.nodes import SimulatedNode, simulated_node
 from tests.support.samples import DAKK, an_order
 from tests.support.till import CALM, Parts
 from tilld.errors import NodeOffline
 from tilld.formats.ids import is_invoice_id
 from tilld.invoices.importer import Imported, Importing
-from tilld.invoices.invoice import Status
+from tilld.invoices.invoice import Invoice, Status
 from tilld.invoices.totals import Totals
 from tilld.lightningd.rpc import Pipeline
 
 
 @pytest.fixture
-async def till(tmp_path, database_url):
+async def till(tmp_path: Path, database_url: str) -> AsyncIterator[Parts]:
     till = Parts(tmp_path, database_url, intervals=CALM._replace(node_page=3))
     yield till
     await till.close()
 
 
 @pytest.fixture
-async def lightningd(tmp_path):
+async def lightningd(tmp_path: Path) -> AsyncIterator[SimulatedNode]:
     async with simulated_node(tmp_path) as lightningd:
         yield lightningd
 
 
 @pytest.fixture
-async def rpc(lightningd):
+async def rpc(lightningd: SimulatedNode) -> AsyncIterator[Pipeline]:
     """The node as another program uses it."""
     rpc = Pipeline(str(lightningd.rpc_file), 10)
     yield rpc
     await rpc.hang_up()
 
 
-def importing(till, *, lost_store=False):
+def importing(till: Parts, *, lost_store: bool = False) -> Importing:
     return Importing(till.store, till.node, "dakk", "imported", lost_store=lost_store)
 
 
-async def imported(till, *, lost_store=False):
+async def imported(till: Parts, *, lost_store: bool = False) -> Imported:
     """Import everything; returns what was done."""
     work = importing(till, lost_store=lost_store)
     await work.run()
     return work.imported
 
 
-async def test_what_others_have_made_becomes_ours(till, lightningd, rpc):
+async def test_what_others_have_made_becomes_ours(
+    till: Parts, lightningd: SimulatedNode, rpc: Pipeline
+) -> None:
     """With its label, its times, its amount, and what became of it."""
     unpaid = await rpc.invoice(1000, "order/1", "a coffee", 600)
     any_amount = await rpc.invoice("any", "order/2", "")
@@ -56,6 +62,10 @@ async def test_what_others_have_made_becomes_ours(till, lightningd, rpc):
 
     assert done == Imported(created_index=3, added=3, there_before=0, passed_over=0)
     first, second, third = [await till.store.get_by_label("dakk", f"order/{n}") for n in (1, 2, 3)]
+    assert first
+    assert second
+    assert second.payment
+    assert third
     assert (first.bolt11, first.payment_hash) == (unpaid["bolt11"], unpaid["payment_hash"])
     assert (first.amount_msat, first.description, first.metadata) == (1000, "a coffee", '{"type":"imported"}')
     assert (first.expires_at - first.created_at).total_seconds() == 600
@@ -67,7 +77,7 @@ async def test_what_others_have_made_becomes_ours(till, lightningd, rpc):
     assert await till.store.totals() == Totals(3, 2, 1234)
 
 
-async def test_a_second_time_changes_nothing(till, lightningd, rpc):
+async def test_a_second_time_changes_nothing(till: Parts, lightningd: SimulatedNode, rpc: Pipeline) -> None:
     """Nor does it touch what Till has made itself."""
     ours = await till.create(label="order-1")
     for number in range(5):
@@ -82,14 +92,16 @@ async def test_a_second_time_changes_nothing(till, lightningd, rpc):
     assert await till.store.get(ours.invoice_id) == ours
 
 
-async def test_what_was_cut_short_is_taken_up(till, lightningd, rpc, monkeypatch):
+async def test_what_was_cut_short_is_taken_up(
+    till: Parts, lightningd: SimulatedNode, rpc: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A page is in the store wholly or not at all."""
     for number in range(8):
         await rpc.invoice(1000, f"foreign-{number}", "")
     adopt = till.store.adopt
     pages = []
 
-    async def failing(invoices):
+    async def failing(invoices: Sequence[Invoice]) -> list[Invoice]:
         pages.append(invoices)
         if len(pages) == 2:
             raise NodeOffline
@@ -105,7 +117,7 @@ async def test_what_was_cut_short_is_taken_up(till, lightningd, rpc, monkeypatch
     assert await imported(till) == Imported(created_index=8, added=5, there_before=3)
 
 
-async def test_what_a_crash_has_left_is_for_the_retry(till, lightningd):
+async def test_what_a_crash_has_left_is_for_the_retry(till: Parts, lightningd: SimulatedNode) -> None:
     """The order knows whose it is: an import in between does not take it away."""
     order = an_order(label="order-1")
     issued = await till.node.invoice(order.invoice_id("dakk", till.store.secret), order)
@@ -117,13 +129,13 @@ async def test_what_a_crash_has_left_is_for_the_retry(till, lightningd):
 
 
 async def test_what_was_cut_short_before_it_was_settled_is_settled_by_the_next_run(
-    till, lightningd, rpc, monkeypatch
-):
+    till: Parts, lightningd: SimulatedNode, rpc: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A payment had passed by the follower, and nobody else would look before its time is over."""
     foreign = await rpc.invoice(1000, "foreign", "")
     adopt = till.store.adopt
 
-    async def paid_and_killed(invoices):
+    async def paid_and_killed(invoices: Sequence[Invoice]) -> Never:
         await lightningd.pay(foreign["bolt11"])
         await adopt(invoices)
         raise NodeOffline
@@ -135,14 +147,17 @@ async def test_what_was_cut_short_before_it_was_settled_is_settled_by_the_next_r
 
     await imported(till)
 
-    assert (await till.store.get_by_label("dakk", "foreign")).status is Status.PAID
+    invoice = await till.store.get_by_label("dakk", "foreign")
+    assert invoice
+    assert invoice.status is Status.PAID
 
 
-async def test_what_is_imported_is_followed(till, lightningd, rpc):
+async def test_what_is_imported_is_followed(till: Parts, lightningd: SimulatedNode, rpc: Pipeline) -> None:
     """A payment reaches store and watcher like any other."""
     foreign = await rpc.invoice(1000, "foreign", "")
     await imported(till)
     invoice = await till.store.get_by_payment_hash(foreign["payment_hash"])
+    assert invoice
 
     async with till.following():
         with till.hub.subscribe(invoice.invoice_id) as changes:
@@ -151,12 +166,14 @@ async def test_what_is_imported_is_followed(till, lightningd, rpc):
             assert (await changes.next()).status is Status.PAID
 
 
-async def test_a_payment_in_the_middle_is_not_lost(till, lightningd, rpc, monkeypatch):
+async def test_a_payment_in_the_middle_is_not_lost(
+    till: Parts, lightningd: SimulatedNode, rpc: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It comes after the listing and passes by the follower before the invoice is in the store."""
     foreign = await rpc.invoice(1000, "foreign", "")
     adopt = till.store.adopt
 
-    async def paid_before(invoices):
+    async def paid_before(invoices: Sequence[Invoice]) -> list[Invoice]:
         async with till.following():
             await lightningd.pay(foreign["bolt11"])
             await till.followed(await till.node.identity(), 1)
@@ -165,11 +182,15 @@ async def test_a_payment_in_the_middle_is_not_lost(till, lightningd, rpc, monkey
     monkeypatch.setattr(till.store, "adopt", paid_before)
     await imported(till)
 
-    assert (await till.store.get_by_label("dakk", "foreign")).status is Status.PAID
+    invoice = await till.store.get_by_label("dakk", "foreign")
+    assert invoice
+    assert invoice.status is Status.PAID
     assert await till.store.totals() == Totals(1, 0, 1000)
 
 
-async def test_a_lost_store_gets_its_invoices_back_under_their_ids(till, lightningd):
+async def test_a_lost_store_gets_its_invoices_back_under_their_ids(
+    till: Parts, lightningd: SimulatedNode
+) -> None:
     """Callers hold on to these; what else the store knew is gone."""
     order = an_order(label="order-1", description="a coffee")
     invoice_id = order.invoice_id("dakk", b"the secret of the store that was lost")
@@ -179,10 +200,13 @@ async def test_a_lost_store_gets_its_invoices_back_under_their_ids(till, lightni
     assert (await imported(till, lost_store=True)).added == 1
 
     invoice = await till.store.get(invoice_id)
+    assert invoice
     assert (invoice.bolt11, invoice.description, invoice.label) == (issued.bolt11, "a coffee", None)
 
 
-async def test_what_the_store_cannot_hold_is_passed_over_and_told(till, lightningd, rpc, capsys):
+async def test_what_the_store_cannot_hold_is_passed_over_and_told(
+    till: Parts, lightningd: SimulatedNode, rpc: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A label that is in use here, more money than there is, an expiry beyond the calendar."""
     await till.create(label="order-1")
     await rpc.invoice(1000, "order-1", "")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -9,45 +10,46 @@ from tests.support.samples import DAKK, NOON, a_bolt11, an_invoice, an_order, ex
 from tilld.errors import Conflict, InvalidRequest, TooLarge
 from tilld.formats.ids import is_id, is_invoice_id
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, IssuedInvoice, NodeInvoice, Status
+from tilld.invoices.terms import InvoiceTerms
 
 BTC = 100_000_000_000
 
 
 @pytest.mark.parametrize("amount_msat", [None, 1, 5000, 18_446_744 * BTC, 2**64 // 10])
-def test_amounts_that_the_node_can_ask_for(amount_msat):
+def test_amounts_that_the_node_can_ask_for(amount_msat: int | None) -> None:
     assert an_order(amount_msat=amount_msat).amount_msat == amount_msat
 
 
 @pytest.mark.parametrize("amount_msat", [0, -1, 2**64 // 10 + 1, 18_446_745 * BTC, 21_000_000 * BTC, 2**64])
-def test_other_amounts_are_refused(amount_msat):
+def test_other_amounts_are_refused(amount_msat: int) -> None:
     """Above 2^64 / 10 lightningd cannot read its own bolt11, not even one of whole bitcoin."""
     with pytest.raises(InvalidRequest, match="^msat "):
         an_order(amount_msat=amount_msat, amount_field="msat")
 
 
-def test_a_type_is_read_beside_any_number():
+def test_a_type_is_read_beside_any_number() -> None:
     """Python's json refuses to read integers of more than 4,300 digits."""
     assert an_order(metadata='{"type":"shop","n":%s}' % ("9" * 5000)).type == "shop"
 
 
 @pytest.mark.parametrize("expiry", [0, -1, 365 * 86400 + 1, 2**60, 1.5, float("inf")])
-def test_an_expiry_of_less_than_a_second_or_more_than_a_year_is_refused(expiry):
+def test_an_expiry_of_less_than_a_second_or_more_than_a_year_is_refused(expiry: float) -> None:
     with pytest.raises(InvalidRequest, match="^expiry "):
         an_order(expiry=expiry)
 
 
 @pytest.mark.parametrize(("expiry", "seconds"), [(None, 3600), (1, 1), (365 * 86400, 365 * 86400)])
-def test_an_expiry_is_one_hour_if_none_is_given(expiry, seconds):
+def test_an_expiry_is_one_hour_if_none_is_given(expiry: int | None, seconds: int) -> None:
     assert an_order(expiry=expiry).expiry == seconds
 
 
 @pytest.mark.parametrize("description", ["a\tb\r\nc", "é☕😀", "x" * 8192, "\x7f"])
-def test_descriptions_that_are_taken(description):
+def test_descriptions_that_are_taken(description: str) -> None:
     assert an_order(description=description).description == description
 
 
 @pytest.mark.parametrize("description", ["a\0b", "\x1b[31m", "\x08"])
-def test_control_characters_in_a_description_are_refused(description):
+def test_control_characters_in_a_description_are_refused(description: str) -> None:
     """lightningd takes no \\u escapes, which they would need."""
     with pytest.raises(InvalidRequest, match="^description "):
         an_order(description=description)
@@ -57,35 +59,35 @@ def test_control_characters_in_a_description_are_refused(description):
     ("field", "text"),
     [("description", "é" * 4097), ("label", "é" * 65), ("metadata", '{"type":"' + "x" * 16_384 + '"}')],
 )
-def test_what_has_too_many_bytes_is_too_large(field, text):
+def test_what_has_too_many_bytes_is_too_large(field: str, text: str) -> None:
     """Limits are in bytes of UTF-8."""
     with pytest.raises(TooLarge, match=f"^{field} "):
         an_order(**{field: text})
 
 
 @pytest.mark.parametrize("label", ["", "a\nb", "\0"])
-def test_a_label_is_a_line_of_text(label):
+def test_a_label_is_a_line_of_text(label: str) -> None:
     with pytest.raises(InvalidRequest, match="^label "):
         an_order(label=label)
 
 
 @pytest.mark.parametrize("field", ["description", "label"])
-def test_half_a_surrogate_pair_is_no_text(field):
+def test_half_a_surrogate_pair_is_no_text(field: str) -> None:
     with pytest.raises(InvalidRequest, match=f"^{field} "):
         an_order(**{field: "\ud800"})
 
 
 @pytest.mark.parametrize("metadata", ["", "{}", "[]", "5", '{"type":1}', '{"type":null}', '{"typ":"shop"}'])
-def test_metadata_is_an_object_with_a_type(metadata):
+def test_metadata_is_an_object_with_a_type(metadata: str) -> None:
     with pytest.raises(InvalidRequest, match="^metadata "):
         an_order(metadata=metadata)
 
 
-def test_an_empty_description_is_none():
+def test_an_empty_description_is_none() -> None:
     assert an_order(description="").description is None
 
 
-def test_ids_have_the_documented_form():
+def test_ids_have_the_documented_form() -> None:
     """And they differ."""
     one, other = an_invoice(), an_invoice()
 
@@ -95,14 +97,14 @@ def test_ids_have_the_documented_form():
     assert one.id != other.id
 
 
-def test_an_id_begins_with_its_time():
+def test_an_id_begins_with_its_time() -> None:
     """As the documented one does: 5ca4b225… is 2019-04-03."""
     invoice = an_invoice()
 
     assert int(invoice.id[:8], 16) == int(invoice.created_at.timestamp())
 
 
-def test_the_same_label_of_the_same_user_is_the_same_invoice_id():
+def test_the_same_label_of_the_same_user_is_the_same_invoice_id() -> None:
     """So a retry finds what the first try has made, and nobody else can tell which label it was."""
     order = an_order(label="order-1")
     first = order.invoice_id("dakk", b"secret")
@@ -114,7 +116,7 @@ def test_the_same_label_of_the_same_user_is_the_same_invoice_id():
     assert an_order(label="order-2").invoice_id("dakk", b"secret") != first
 
 
-def test_times_are_the_nodes():
+def test_times_are_the_nodes() -> None:
     """created_at is told by its clock, not by ours."""
     invoice = Invoice.opened(
         "x" * 21, DAKK.creator, an_order(expiry=60), IssuedInvoice("02", "00", "lnbcrt1", NOON)
@@ -124,7 +126,7 @@ def test_times_are_the_nodes():
     assert invoice.created_at == NOON - timedelta(seconds=60)
 
 
-def test_status_follows_the_facts():
+def test_status_follows_the_facts() -> None:
     """Seen late, a payment is still a payment; once seen, it stays."""
     invoice = an_invoice()
 
@@ -146,7 +148,7 @@ def test_status_follows_the_facts():
         ({"metadata": '{"type":"bar"}'}, "metadata"),
     ],
 )
-def test_another_order_with_the_label_is_a_conflict(changed, named):
+def test_another_order_with_the_label_is_a_conflict(changed: dict[str, Any], named: str) -> None:
     """The caller learns what differs."""
     invoice = an_invoice(label="order-1")
 
@@ -154,21 +156,21 @@ def test_another_order_with_the_label_is_a_conflict(changed, named):
         invoice.answering(an_order(label="order-1", **changed))
 
 
-def test_the_same_order_with_the_label_is_answered():
+def test_the_same_order_with_the_label_is_answered() -> None:
     """White space in the metadata makes no other order."""
     invoice = an_invoice(label="order-1")
 
     assert invoice.answering(an_order(label="order-1", metadata='{ "type": "shop" }')) == invoice
 
 
-def at_the_node(order, invoice_id):
+def at_the_node(order: InvoiceTerms, invoice_id: str) -> NodeInvoice:
     """What the node has of an order."""
     issued = IssuedInvoice("02", "00", a_bolt11(order), NOON)
     return NodeInvoice(invoice_id, 1, order.amount_msat, issued, InvoiceUpdate("00", Status.UNPAID, None))
 
 
 @pytest.mark.parametrize("description", [None, "a coffee", "é" * 400])
-def test_what_an_earlier_try_left_at_the_node_is_adopted(description):
+def test_what_an_earlier_try_left_at_the_node_is_adopted(description: str | None) -> None:
     """With its times: they are not those of the second try."""
     order = an_order(label="order-1", description=description, expiry=120)
     invoice_id = order.invoice_id("dakk", b"secret")
@@ -191,7 +193,7 @@ def test_what_an_earlier_try_left_at_the_node_is_adopted(description):
         ({"expiry": 60}, "expiry"),
     ],
 )
-def test_what_another_order_left_at_the_node_is_not_adopted(fields, what):
+def test_what_another_order_left_at_the_node_is_not_adopted(fields: dict[str, Any], what: str) -> None:
     """Whatever differs, the caller is told what."""
     order = an_order(label="order-1")
     for first, second in ((order, replace(order, **fields)), (replace(order, **fields), order)):
@@ -199,7 +201,7 @@ def test_what_another_order_left_at_the_node_is_not_adopted(fields, what):
             Invoice.adopted(DAKK.creator, second, at_the_node(first, "~" * 21))
 
 
-def test_while_the_node_is_away_the_clock_tells_what_it_can():
+def test_while_the_node_is_away_the_clock_tells_what_it_can() -> None:
     """It can tell that the time is over, but not that nobody paid in the last second."""
     invoice = an_invoice()
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import sqlite3
+from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -40,13 +42,13 @@ NODE = NodeInfo(
 
 
 @pytest.fixture
-async def store(database_url):
+async def store(database_url: str) -> AsyncIterator[Store]:
     store = Store(open_database(database_url))
     yield store
     await store.close()
 
 
-async def test_an_invoice_comes_back_as_it_was(store):
+async def test_an_invoice_comes_back_as_it_was(store: Store) -> None:
     """By each of its keys, with all that it has or has not."""
     bare = an_invoice(amount_msat=None)
     full = an_invoice(label="order-1", amount_msat=MAX_AMOUNT_MSAT)._replace(
@@ -64,7 +66,7 @@ async def test_an_invoice_comes_back_as_it_was(store):
     assert await store.get_by_label("dakk", "order-1") == full
 
 
-async def test_what_is_not_there_is_none(store):
+async def test_what_is_not_there_is_none(store: Store) -> None:
     await store.add(an_invoice(label="order-1"))
 
     assert await store.get("~" * 21) is None
@@ -73,7 +75,7 @@ async def test_what_is_not_there_is_none(store):
     assert await store.get_by_label("pino", "order-1") is None
 
 
-async def test_who_created_an_invoice_is_in_the_log_though_nobody_waits_any_longer(store):
+async def test_who_created_an_invoice_is_in_the_log_though_nobody_waits_any_longer(store: Store) -> None:
     """Its caller may hang up while it is written; each is told of once."""
     invoice = an_invoice()._replace(key_id="KEYOFTHESHOP")
 
@@ -89,7 +91,7 @@ async def test_who_created_an_invoice_is_in_the_log_though_nobody_waits_any_long
     assert told.items() <= created.items()
 
 
-async def test_the_first_of_two_with_one_invoice_id_stays(store):
+async def test_the_first_of_two_with_one_invoice_id_stays(store: Store) -> None:
     """Two tries of one order may end here at the same time; both get the first, and it counts once."""
     first = an_invoice(label="order-1")
     second = first._replace(id="0" * 24, payment_hash="f" * 64)
@@ -99,7 +101,7 @@ async def test_the_first_of_two_with_one_invoice_id_stays(store):
     assert (await store.totals()).invoices == 1
 
 
-async def test_many_adds_at_once_are_all_stored(store):
+async def test_many_adds_at_once_are_all_stored(store: Store) -> None:
     """However they were put into batches."""
     invoices = [an_invoice() for _ in range(1200)]
 
@@ -110,7 +112,7 @@ async def test_many_adds_at_once_are_all_stored(store):
     assert (await store.totals()).invoices == 1200
 
 
-async def test_a_bad_row_does_not_fail_the_others_of_its_batch(store):
+async def test_a_bad_row_does_not_fail_the_others_of_its_batch(store: Store) -> None:
     good = [an_invoice() for _ in range(5)]
     bad = an_invoice()._replace(amount_msat=2**70)
 
@@ -120,7 +122,7 @@ async def test_a_bad_row_does_not_fail_the_others_of_its_batch(store):
     assert (await store.totals()).invoices == 5
 
 
-async def test_a_payment_is_settled_once(store):
+async def test_a_payment_is_settled_once(store: Store) -> None:
     """What the node says twice is written and counted once."""
     invoice = await store.add(an_invoice())
     await NodeStore(store).remember(NODE, NOON)
@@ -130,11 +132,13 @@ async def test_a_payment_is_settled_once(store):
 
     assert [each.payment for each in changed] == [Payment(1, 6000, NOON)]
     assert again == []
-    assert (await store.get(invoice.invoice_id)).status is Status.PAID
+    found = await store.get(invoice.invoice_id)
+    assert found
+    assert found.status is Status.PAID
     assert await store.totals() == Totals(1, 0, 6000)
 
 
-async def test_an_expiry_is_settled_once_and_a_payment_after_it_counts(store):
+async def test_an_expiry_is_settled_once_and_a_payment_after_it_counts(store: Store) -> None:
     invoice = await store.add(an_invoice())
 
     assert [each.status for each in await store.settle(NODE_ID, [expired(invoice)])] == [Status.EXPIRED]
@@ -143,7 +147,7 @@ async def test_an_expiry_is_settled_once_and_a_payment_after_it_counts(store):
     assert await store.settle(NODE_ID, [expired(invoice)]) == []
 
 
-async def test_totals_are_kept_for_each_user_and_key(store):
+async def test_totals_are_kept_for_each_user_and_key(store: Store) -> None:
     """What is open is open until it is paid or expired, whatever comes first, and closes once."""
     paid_late, open_still, of_another = [
         await store.add(an_invoice(username, key_id=key_id))
@@ -162,7 +166,7 @@ async def test_totals_are_kept_for_each_user_and_key(store):
     assert kept == counted
 
 
-async def test_what_was_just_written_is_in_the_totals(store, database_url):
+async def test_what_was_just_written_is_in_the_totals(store: Store, database_url: str) -> None:
     """Another process's writes are there a moment later."""
     other = Store(open_database(database_url))
     for number in range(1, 4):
@@ -183,15 +187,19 @@ async def test_what_was_just_written_is_in_the_totals(store, database_url):
     await other.close()
 
 
-async def test_another_nodes_word_does_not_count(store):
+async def test_another_nodes_word_does_not_count(store: Store) -> None:
     """A label of ours on another node is not our invoice."""
     invoice = await store.add(an_invoice())
 
     assert await store.settle("03" + "cd" * 32, [paid(invoice)]) == []
-    assert (await store.get(invoice.invoice_id)).status is Status.UNPAID
+    found = await store.get(invoice.invoice_id)
+    assert found
+    assert found.status is Status.UNPAID
 
 
-async def test_how_far_a_node_was_followed_is_kept_with_what_it_settled(store, database_url):
+async def test_how_far_a_node_was_followed_is_kept_with_what_it_settled(
+    store: Store, database_url: str
+) -> None:
     """Each node has its own cursor, and a new one begins at 0."""
     assert await NodeStore(store).updated_index(NODE_ID, "invoices") == 0
     await NodeStore(store).remember(NODE, NOON)
@@ -203,7 +211,7 @@ async def test_how_far_a_node_was_followed_is_kept_with_what_it_settled(store, d
     assert await NodeStore(store).updated_index("03" + "cd" * 32, "invoices") == 0
 
 
-async def test_overdue_are_the_open_ones_whose_time_was_over_before(store):
+async def test_overdue_are_the_open_ones_whose_time_was_over_before(store: Store) -> None:
     """Of one node, the oldest first."""
     later = await store.add(an_invoice())
     earlier = await store.add(an_invoice(expires_at=NOON - timedelta(hours=1)))
@@ -215,7 +223,7 @@ async def test_overdue_are_the_open_ones_whose_time_was_over_before(store):
     assert await store.overdue(NODE_ID, NOON + timedelta(seconds=1)) == [earlier, later]
 
 
-async def test_the_node_that_was_seen_last_is_remembered(store):
+async def test_the_node_that_was_seen_last_is_remembered(store: Store) -> None:
     other = msgspec.structs.replace(NODE, id="03" + "cd" * 32)
     assert await NodeStore(store).last() is None
 
@@ -225,7 +233,7 @@ async def test_the_node_that_was_seen_last_is_remembered(store):
     assert await NodeStore(store).last() == other
 
 
-async def test_everything_is_still_there_after_a_restart(store, database_url):
+async def test_everything_is_still_there_after_a_restart(store: Store, database_url: str) -> None:
     """The secret too: derived ids must not change."""
     invoice = await store.add(an_invoice())
 
@@ -236,7 +244,7 @@ async def test_everything_is_still_there_after_a_restart(store, database_url):
     await reopened.close()
 
 
-async def test_a_failing_database_is_unavailable(store):
+async def test_a_failing_database_is_unavailable(store: Store) -> None:
     """And tells nothing of the inside."""
     await store.write(lambda do: do.execute(Bound("DROP TABLE tallies")))
 
@@ -246,7 +254,7 @@ async def test_a_failing_database_is_unavailable(store):
         await store.add(an_invoice())
 
 
-async def test_after_a_read_that_fails_the_next_one_is_of_the_present(tmp_path):
+async def test_after_a_read_that_fails_the_next_one_is_of_the_present(tmp_path: Path) -> None:
     """Even while somebody still holds the failure, whose statement would hold on to its snapshot."""
     store = Store(open_database(f"sqlite:///{tmp_path / 'till.db'}"))
     damaged, sound = await store.add(an_invoice()), await store.add(an_invoice())
@@ -264,7 +272,7 @@ async def test_after_a_read_that_fails_the_next_one_is_of_the_present(tmp_path):
     await store.close()
 
 
-def test_a_database_that_cannot_be_opened_is_told_in_one_line(tmp_path):
+def test_a_database_that_cannot_be_opened_is_told_in_one_line(tmp_path: Path) -> None:
     corrupt = tmp_path / "corrupt.db"
     corrupt.write_bytes(b"this is no database, and never was one" * 100)
 
@@ -275,12 +283,12 @@ def test_a_database_that_cannot_be_opened_is_told_in_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("url", ["sqlite:///", "sqlite:///:memory:", "nonsense", ""])
-def test_a_database_without_a_place_is_refused(url):
+def test_a_database_without_a_place_is_refused(url: str) -> None:
     with pytest.raises(OperatorError, match="--database"):
         open_database(url)
 
 
-async def test_a_database_of_a_newer_till_is_refused(store, database_url):
+async def test_a_database_of_a_newer_till_is_refused(store: Store, database_url: str) -> None:
     statement = "INSERT INTO schema_migration (name, applied) VALUES ('9999_future', '2030-01-01')"
     await store.write(lambda do: do.execute(Bound(statement)))
 
@@ -288,7 +296,7 @@ async def test_a_database_of_a_newer_till_is_refused(store, database_url):
         open_database(database_url)
 
 
-async def test_the_volume_stops_at_the_largest_number(store):
+async def test_the_volume_stops_at_the_largest_number(store: Store) -> None:
     """It becomes neither a float nor an error, whatever play money is paid."""
     invoices = [await store.add(an_invoice()) for _ in range(6)]
 
@@ -296,10 +304,11 @@ async def test_the_volume_stops_at_the_largest_number(store):
         await store.settle(NODE_ID, [paid(invoice, 2_100_000_000_000_000_000)])
 
     assert await store.totals() == Totals(6, 0, 2**63 - 1)
-    assert all([(await store.get(invoice.invoice_id)).status is Status.PAID for invoice in invoices])
+    found = [await store.get(invoice.invoice_id) for invoice in invoices]
+    assert all(each and each.status is Status.PAID for each in found)
 
 
-async def test_an_invoice_that_collides_is_not_handed_out(store):
+async def test_an_invoice_that_collides_is_not_handed_out(store: Store) -> None:
     """Nobody would follow it."""
     invoice = await store.add(an_invoice())
 
@@ -307,7 +316,7 @@ async def test_an_invoice_that_collides_is_not_handed_out(store):
         await store.add(an_invoice(payment_hash=invoice.payment_hash))
 
 
-async def test_a_commit_is_on_disk_before_it_is_told(database_url):
+async def test_a_commit_is_on_disk_before_it_is_told(database_url: str) -> None:
     """SQLite syncs its log at every commit."""
     database = open_database(database_url)
     if database_url.startswith("sqlite"):
@@ -318,7 +327,7 @@ async def test_a_commit_is_on_disk_before_it_is_told(database_url):
 
 
 @pytest.mark.parametrize("name", ["shop #1", "shop?mode=memory", "%41", "a 'quoted' \"one\"", "~x", "@:/é"])
-def test_a_data_directory_may_have_any_name(tmp_path, name):
+def test_a_data_directory_may_have_any_name(tmp_path: Path, name: str) -> None:
     """Two of them have two stores, each in its directory."""
     directory = tmp_path / name
     settings = Config.load(data_dir=directory)
@@ -330,14 +339,14 @@ def test_a_data_directory_may_have_any_name(tmp_path, name):
 
 
 @pytest.mark.parametrize("password", ["PASS/WORD", "PASS#WORD", "PASS?WORD", "PA@SS/WORD"])
-def test_a_password_that_breaks_its_url_is_explained_and_not_shown(password):
+def test_a_password_that_breaks_its_url_is_explained_and_not_shown(password: str) -> None:
     with pytest.raises(OperatorError, match="%2F") as refused:
         open_database(f"postgresql://till:{password}@127.0.0.1:1/till")
     assert "WORD" not in str(refused.value)
     assert "SS" not in str(refused.value)
 
 
-async def test_a_backup_copied_over_a_database_with_its_old_wal_is_refused(tmp_path):
+async def test_a_backup_copied_over_a_database_with_its_old_wal_is_refused(tmp_path: Path) -> None:
     """The old -wal holds pages of another database. The refusal leaves the backup as it is."""
     path, backup = tmp_path / "till.db", tmp_path / "backup.db"
     url = f"sqlite:///{path}"

@@ -1,28 +1,30 @@
 """The use cases, on a store and a node: what only a test that holds both can show."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.nodes import simulated_node
 from tests.support.samples import DAKK, a_bolt11, an_order, paid
-from tests.support.scripted_node import GETINFO, error, result, scripted_node
+from tests.support.scripted_node import GETINFO, Request, error, result, scripted_node
 from tests.support.till import CALM, Parts
 from tilld.errors import Conflict, NodeOffline
-from tilld.invoices.invoice import Status
+from tilld.invoices.invoice import Invoice, Status
 from tilld.invoices.totals import Totals
 
 
 @pytest.fixture
-async def till(tmp_path):
+async def till(tmp_path: Path) -> AsyncIterator[Parts]:
     till = Parts(tmp_path, intervals=CALM._replace(node_call_seconds=0.2, info_patience_seconds=0.2))
     yield till
     await till.close()
 
 
-async def test_the_nodes_word_on_expiry_counts_where_it_can_be_had(till, tmp_path):
+async def test_the_nodes_word_on_expiry_counts_where_it_can_be_had(till: Parts, tmp_path: Path) -> None:
     """While it is away a read tells what our clock can know; a watch waits for the node's word."""
     async with simulated_node(tmp_path):
         invoice = await till.invoicing.create(DAKK, an_order())
@@ -40,7 +42,7 @@ async def test_the_nodes_word_on_expiry_counts_where_it_can_be_had(till, tmp_pat
         await anext(watch)
 
 
-async def test_another_nodes_word_on_expiry_does_not_count(till, tmp_path):
+async def test_another_nodes_word_on_expiry_does_not_count(till: Parts, tmp_path: Path) -> None:
     """It knows nothing of the invoice: what our clock can know is all that there is."""
     async with simulated_node(tmp_path):
         invoice = await till.invoicing.create(DAKK, an_order())
@@ -53,13 +55,15 @@ async def test_another_nodes_word_on_expiry_does_not_count(till, tmp_path):
         assert (await till.invoicing.get(DAKK, invoice.invoice_id)).status is Status.EXPIRED
 
 
-async def test_a_payment_between_subscribing_and_reading_is_delivered(till, tmp_path, monkeypatch):
+async def test_a_payment_between_subscribing_and_reading_is_delivered(
+    till: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is in what is read, or it comes after; it is never lost."""
     async with simulated_node(tmp_path):
         invoice = await till.invoicing.create(DAKK, an_order())
         read = till.store.get
 
-        async def paid_meanwhile(invoice_id):
+        async def paid_meanwhile(invoice_id: str) -> Invoice | None:
             found = await read(invoice_id)
             till.hub.publish(await till.store.settle(invoice.node_id, [paid(invoice)]))
             return found
@@ -73,12 +77,14 @@ async def test_a_payment_between_subscribing_and_reading_is_delivered(till, tmp_
 
 
 @pytest.mark.parametrize("heard", [True, False])
-async def test_a_lost_reply_is_looked_up_before_anything_is_said(till, tmp_path, heard):
+async def test_a_lost_reply_is_looked_up_before_anything_is_said(
+    till: Parts, tmp_path: Path, heard: bool
+) -> None:
     """What the node has made is adopted; what it never heard of is ordered once more."""
     issued: dict[str, dict[str, Any]] = {}
     bolt11 = a_bolt11(an_order())
 
-    async def answer(request):
+    async def answer(request: Request) -> bytes | None:
         params = request["params"]
         match request["method"]:
             case "getinfo":
@@ -109,10 +115,10 @@ async def test_a_lost_reply_is_looked_up_before_anything_is_said(till, tmp_path,
     assert lost == [invoice.invoice_id] * (1 if heard else 2)
 
 
-async def test_a_node_that_never_answers_makes_no_invoice(till, tmp_path):
+async def test_a_node_that_never_answers_makes_no_invoice(till: Parts, tmp_path: Path) -> None:
     """And the store none."""
 
-    async def answer(request):
+    async def answer(request: Request) -> bytes | None:
         if request["method"] == "getinfo":
             return result(request, GETINFO)
         return result(request, {"invoices": []}) if request["method"] == "listinvoices" else None
@@ -124,7 +130,7 @@ async def test_a_node_that_never_answers_makes_no_invoice(till, tmp_path):
     assert (await till.store.totals()).invoices == 0
 
 
-async def test_after_a_crash_between_node_and_store_a_retry_adopts(till, tmp_path):
+async def test_after_a_crash_between_node_and_store_a_retry_adopts(till: Parts, tmp_path: Path) -> None:
     """The node has the invoice, the store has not: nobody was told of it."""
     order = an_order(label="order-1", description="tea")
     invoice_id = order.invoice_id("dakk", till.store.secret)
@@ -138,7 +144,9 @@ async def test_after_a_crash_between_node_and_store_a_retry_adopts(till, tmp_pat
     assert (adopted.invoice_id, adopted.bolt11) == (invoice_id, issued.bolt11)
 
 
-async def test_an_invoice_that_was_deleted_at_the_node_is_not_given_out_as_open(till, tmp_path):
+async def test_an_invoice_that_was_deleted_at_the_node_is_not_given_out_as_open(
+    till: Parts, tmp_path: Path
+) -> None:
     """Nobody could pay it. The label keeps it, as expired, and who watches it is told."""
     order = an_order(label="order-1")
     async with simulated_node(tmp_path):
@@ -155,7 +163,7 @@ async def test_an_invoice_that_was_deleted_at_the_node_is_not_given_out_as_open(
         assert await till.invoicing.create(DAKK, order) == again
 
 
-async def test_what_was_paid_meanwhile_is_answered_as_paid(till, tmp_path):
+async def test_what_was_paid_meanwhile_is_answered_as_paid(till: Parts, tmp_path: Path) -> None:
     """Before the follower has heard of it."""
     order = an_order(label="order-1")
     async with simulated_node(tmp_path) as node:
@@ -169,7 +177,9 @@ async def test_what_was_paid_meanwhile_is_answered_as_paid(till, tmp_path):
 
 
 @pytest.mark.parametrize("other", ["none", "another", "silent"])
-async def test_a_node_that_cannot_say_leaves_an_open_invoice_open(till, tmp_path, monkeypatch, other):
+async def test_a_node_that_cannot_say_leaves_an_open_invoice_open(
+    till: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
     """It is away, or another one, or says nothing: the store is all that there is."""
     order = an_order(label="order-1")
     async with simulated_node(tmp_path):
@@ -188,7 +198,7 @@ async def test_a_node_that_cannot_say_leaves_an_open_invoice_open(till, tmp_path
         assert await till.invoicing.create(DAKK, order) == invoice
 
 
-async def test_of_two_orders_with_one_label_at_once_one_is_refused(till, tmp_path):
+async def test_of_two_orders_with_one_label_at_once_one_is_refused(till: Parts, tmp_path: Path) -> None:
     """Whichever came first."""
     orders = [an_order(label="order-1", metadata=f'{{"type":"{name}"}}') for name in ("shop", "bar")]
     async with simulated_node(tmp_path):
@@ -200,7 +210,7 @@ async def test_of_two_orders_with_one_label_at_once_one_is_refused(till, tmp_pat
     assert (await till.store.totals()).invoices == 1
 
 
-async def test_what_became_of_an_adopted_invoice_is_settled_with_it(till, tmp_path):
+async def test_what_became_of_an_adopted_invoice_is_settled_with_it(till: Parts, tmp_path: Path) -> None:
     """The follower passed over it, since the store did not have it; and it counts."""
     order = an_order(label="order-1")
     async with simulated_node(tmp_path) as lightningd:

