@@ -25,7 +25,7 @@ SHOP = Creator("shop", "k" * 12)
 SECOND = timedelta(seconds=1)
 
 
-def an_order(**fields):
+def an_order(**fields: Any) -> InvreqTerms:
     good: dict[str, Any] = {
         "amount_msat": 1000, "description": "d", "issuer": None, "label": None, "absolute_expiry": None,
         "single_use": None,
@@ -33,7 +33,7 @@ def an_order(**fields):
     return InvreqTerms.checked(**(good | fields))
 
 
-def test_what_is_not_said_is_as_the_manual_page_says():
+def test_what_is_not_said_is_as_the_manual_page_says() -> None:
     order = an_order(issuer="")
 
     assert (order.single_use, order.issuer, order.label, order.absolute_expiry) == (True, None, None, None)
@@ -47,7 +47,7 @@ def test_what_is_not_said_is_as_the_manual_page_says():
         {"absolute_expiry": NOON},
     ],
 )  # fmt: skip
-def test_what_is_within_the_limits_is_good(fields):
+def test_what_is_within_the_limits_is_good(fields: dict[str, Any]) -> None:
     order = an_order(**fields)
 
     assert {name: getattr(order, name) for name in fields} == fields
@@ -72,7 +72,7 @@ def test_what_is_within_the_limits_is_good(fields):
         ({"absolute_expiry": NOON + timedelta(microseconds=1)}, "^expires_at must be whole seconds"),
     ],
 )
-def test_what_is_beyond_the_limits_is_refused(fields, message):
+def test_what_is_beyond_the_limits_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
         an_order(**fields)
 
@@ -86,7 +86,7 @@ def test_what_is_beyond_the_limits_is_refused(fields, message):
         ({"single_use": False}, "single_use must be true"),
     ],
 )
-def test_what_a_key_may_not_offer_now_is_refused(fields, message):
+def test_what_a_key_may_not_offer_now_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
         an_order(**fields).check_against(LIMITS, NOON)
 
@@ -101,7 +101,7 @@ def test_what_a_key_may_not_offer_now_is_refused(fields, message):
         ({"absolute_expiry": NOON}, "expires_at"), ({"single_use": False}, "single_use"),
     ],
 )  # fmt: skip
-def test_a_label_is_for_one_order(fields, what):
+def test_a_label_is_for_one_order(fields: dict[str, Any], what: str) -> None:
     offer = Invreq.reserved(SHOP, an_order(label="prize"), NODE_ID, b"secret", NOON)
 
     assert offer.answering(an_order(label="prize")) == offer
@@ -109,10 +109,10 @@ def test_a_label_is_for_one_order(fields, what):
         offer.answering(an_order(label="prize", **fields))
 
 
-def test_a_label_of_a_user_has_one_id():
+def test_a_label_of_a_user_has_one_id() -> None:
     """Unlike that of an invoice with this label; without a label each is new."""
 
-    def the_id(username, label):
+    def the_id(username: str, label: str | None) -> str:
         order = an_order(label=label)
         return Invreq.reserved(Creator(username), order, NODE_ID, b"secret", NOON).id
 
@@ -121,7 +121,7 @@ def test_a_label_of_a_user_has_one_id():
     assert the_id("shop", None) != the_id("shop", None)
 
 
-def test_a_day_ends_at_midnight_utc():
+def test_a_day_ends_at_midnight_utc() -> None:
     late = datetime(2026, 12, 31, 23, 59, 58, tzinfo=UTC)
 
     assert seconds_to_midnight(late) == 2
@@ -150,19 +150,19 @@ def test_a_day_ends_at_midnight_utc():
         ({"active": False, "used": True, "single_use": False}, False, "disabled"),
     ],
 )
-def test_the_status_follows_from_the_facts(facts, in_flight, status):
+def test_the_status_follows_from_the_facts(facts: dict[str, Any], in_flight: bool, status: str) -> None:
     """A payment outweighs everything, and one in flight whatever but a payment."""
     made = replace(Invreq.reserved(SHOP, an_order(), NODE_ID, b"secret", NOON), active=True)
 
     assert replace(made, **facts).status_at(NOON, in_flight=in_flight) == status
 
 
-def test_a_key_for_one_type_cannot_pay_out():
+def test_a_key_for_one_type_cannot_pay_out() -> None:
     with pytest.raises(InvalidRequest, match="scope payouts"):
         Key.new(username="shop", scopes=[Scope.PAYOUTS], type="till-1", created_at=NOON, expires_at=None)
 
 
-def recorded(found, value):
+def recorded(found: list[tuple[Any, Any]], value: Any) -> list[tuple[Any, Any]]:
     """What a real node has said of invoice requests and of invoices for them."""
     if isinstance(value, dict):
         found.append((value.get("bolt12"), value.get("invreq_id")))
@@ -172,7 +172,7 @@ def recorded(found, value):
     return found
 
 
-def test_an_invoice_tells_which_request_it_answers():
+def test_an_invoice_tells_which_request_it_answers() -> None:
     """As a real node computes it, of requests and of the invoices that it paid for them."""
     said = recorded([], [json.loads(path.read_text()) for path in CAPTURES.glob("*.json")])
     requests = {text: invreq_id for text, invreq_id in said if text and invreq_id}
@@ -185,7 +185,7 @@ def test_an_invoice_tells_which_request_it_answers():
 
 
 @given(st.one_of(st.text(), st.text("qpzry9x8gf2tvdw0s3jn54khce6mua7l").map("lni1".__add__)))
-def test_nonsense_is_a_value_error(text):
+def test_nonsense_is_a_value_error(text: str) -> None:
     """And no other."""
     with suppress(ValueError):
         assert len(bolt12.invreq_id(text)) == 64

@@ -2,18 +2,20 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Never
 
 import pytest
 
 from tests.support.clock import Clock
-from tests.support.node_pair import pair_of_nodes
-from tests.support.rpc import connected
+from tests.support.node_pair import Pair, pair_of_nodes
+from tests.support.rpc import Rpc, connected
 from tests.support.samples import NOON, PLENTY
-from tests.support.scripted_node import GETINFO, error, result, scripted_node
+from tests.support.scripted_node import GETINFO, Request, error, result, scripted_node
 from tests.support.till import FAST, Parts
 from tests.support.waiting import eventually
 from tilld.auth.caller import Caller, Creator, Scope
@@ -31,7 +33,7 @@ from tilld.errors import (
 from tilld.invoices.totals import Totals
 from tilld.lightningd.errors import MayExist
 from tilld.payouts.follower import PaymentFollower
-from tilld.payouts.invreq import InvreqTerms, PaymentPart, PayoutLimits
+from tilld.payouts.invreq import Invreq, InvreqStatus, InvreqTerms, NodeInvreq, PaymentPart, PayoutLimits
 from tilld.payouts.service import OnItsWay, Payouts
 
 CASHIER = Caller("cashier", frozenset({Scope.PAYOUTS}), key_id="kkkkkkkkkkkk")
@@ -41,24 +43,29 @@ ANY_SUM = PayoutLimits(10**15, None, may_disable=True)
 class Till(Parts):
     """A Till that pays out."""
 
-    def __init__(self, directory, database, limits=PayoutLimits(5000, 10_000, may_disable=True)):  # noqa: B008
+    def __init__(
+        self,
+        directory: Path,
+        database: str,
+        limits: PayoutLimits = PayoutLimits(5000, 10_000, may_disable=True),  # noqa: B008
+    ) -> None:
         super().__init__(directory, database, intervals=FAST)
         self.payouts = Payouts(self.store, self.node, Limits(PLENTY), limits, self._now)
 
-    async def offer(self, **fields):
+    async def offer(self, **fields: Any) -> Invreq:
         """Make an invoice request."""
         return await self.payouts.create(CASHIER, an_offer(**fields))
 
-    async def read(self, invreq):
+    async def read(self, invreq: Invreq) -> Invreq:
         return await self.payouts.get(CASHIER, invreq.invreq_id)
 
-    async def offered(self):
+    async def offered(self) -> int:
         """What the key has offered today."""
         today = int(self._now().timestamp()) // 86400
         return await self.payouts.store.offered_msat(CASHIER.key_id, today)
 
     @asynccontextmanager
-    async def spending(self):
+    async def spending(self) -> AsyncIterator[PaymentFollower]:
         follower = PaymentFollower(self.node, self.payouts, self._now, self.intervals)
         task = asyncio.create_task(follower.run())
         try:
@@ -67,18 +74,18 @@ class Till(Parts):
             task.cancel()
             await asyncio.wait([task])
 
-    async def statuses(self, *invreqs):
+    async def statuses(self, *invreqs: Invreq) -> list[InvreqStatus]:
         """What these are now."""
         return await self.payouts.statuses([await self.read(each) for each in invreqs])
 
-    async def until(self, invreq, **facts):
+    async def until(self, invreq: Invreq, **facts: Any) -> None:
         """Wait until a request reads like this."""
         async with asyncio.timeout(10):
             while (now := await self.read(invreq)) != replace(now, **facts):
                 await asyncio.sleep(0.01)
 
 
-def an_offer(**fields):
+def an_offer(**fields: Any) -> InvreqTerms:
     """An order of an offer of 1000 msat, but for what is given."""
     good: dict[str, Any] = {
         "amount_msat": 1000, "description": "d", "issuer": None, "label": None, "absolute_expiry": None,
@@ -88,7 +95,7 @@ def an_offer(**fields):
 
 
 @pytest.fixture
-async def pair(tmp_path):
+async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
     """Two nodes: Till's own, and another one that collects."""
     clock = Clock()
     clock.now = time.time()
@@ -98,25 +105,25 @@ async def pair(tmp_path):
 
 
 @pytest.fixture
-async def ours(pair):
+async def ours(pair: Pair) -> AsyncIterator[Rpc]:
     async with connected(pair.rpc_file("a")) as rpc:
         yield rpc
 
 
 @pytest.fixture
-async def theirs(pair):
+async def theirs(pair: Pair) -> AsyncIterator[Rpc]:
     async with connected(pair.rpc_file("b")) as rpc:
         yield rpc
 
 
 @pytest.fixture
-async def till(tmp_path, database_url, pair):
+async def till(tmp_path: Path, database_url: str, pair: Pair) -> AsyncIterator[Till]:
     till = Till(tmp_path, database_url)
     yield till
     await till.close()
 
 
-async def at_node(rpc):
+async def at_node(rpc: Rpc) -> dict[str, Any]:
     """The active requests at a node, by their label there."""
     listed = await rpc.result("listinvoicerequests", active_only=True)
     return {each["label"]: each for each in listed["invoicerequests"]}
@@ -126,13 +133,14 @@ class Crash(BaseException):
     """The process ends here."""
 
 
-async def crashed(till, monkeypatch, seam, label):
+async def crashed(till: Till, monkeypatch: pytest.MonkeyPatch, seam: str, label: str | None) -> None:
     """Begin a request, and end before the node is asked, or between node and store."""
 
-    async def crash(*_):
+    async def crash(*_: object) -> Never:
         raise Crash
 
-    before_node, after_node = (till.payouts.node, "create"), (till.payouts.store, "complete")
+    before_node: tuple[object, str] = (till.payouts.node, "create")
+    after_node: tuple[object, str] = (till.payouts.store, "complete")
     with monkeypatch.context() as patch:
         patch.setattr(*before_node if seam == "before the node" else after_node, crash)
         with pytest.raises(Crash):
@@ -140,7 +148,9 @@ async def crashed(till, monkeypatch, seam, label):
 
 
 @pytest.mark.parametrize("seam", ["before the node", "after the node"])
-async def test_after_a_crash_the_same_label_gives_one_request(till, ours, monkeypatch, seam):
+async def test_after_a_crash_the_same_label_gives_one_request(
+    till: Till, ours: Rpc, monkeypatch: pytest.MonkeyPatch, seam: str
+) -> None:
     """Whatever was known of it; and it counts once."""
     await crashed(till, monkeypatch, seam, "prize")
 
@@ -159,7 +169,9 @@ async def test_after_a_crash_the_same_label_gives_one_request(till, ours, monkey
 
 @pytest.mark.parametrize("label", ["prize", None])
 @pytest.mark.parametrize("seam", ["before the node", "after the node"])
-async def test_what_a_crash_has_begun_is_swept_up(till, ours, monkeypatch, seam, label):
+async def test_what_a_crash_has_begun_is_swept_up(
+    till: Till, ours: Rpc, monkeypatch: pytest.MonkeyPatch, seam: str, label: str | None
+) -> None:
     """It counts no more: whatever the node has made of it, nobody knows the string, so nobody collects."""
     await crashed(till, monkeypatch, seam, label)
     [pending] = await till.payouts.store.pending(await till.node.identity(), datetime.max.replace(tzinfo=UTC))
@@ -177,11 +189,13 @@ async def test_what_a_crash_has_begun_is_swept_up(till, ours, monkeypatch, seam,
 
 
 @pytest.mark.parametrize("heard", [True, False])
-async def test_after_a_lost_reply_the_same_label_gives_one_request(till, monkeypatch, heard):
+async def test_after_a_lost_reply_the_same_label_gives_one_request(
+    till: Till, monkeypatch: pytest.MonkeyPatch, heard: bool
+) -> None:
     """Whether the node has made one or not: nobody was told of that one. It counts once."""
     create = till.payouts.node.create
 
-    async def lose(invreq):
+    async def lose(invreq: Invreq) -> Never:
         if heard:
             await create(invreq)
         raise MayExist
@@ -197,11 +211,11 @@ async def test_after_a_lost_reply_the_same_label_gives_one_request(till, monkeyp
     assert await till.offered() == 1000
 
 
-async def test_no_request_of_the_node_but_ours_is_listed(till, monkeypatch):
+async def test_no_request_of_the_node_but_ours_is_listed(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
     """lightningd forgets none and has no pages: to list all would stop a node that has thousands."""
     listed, call = [], till.node.rpc.call
 
-    async def watched(method, params=None, **options):
+    async def watched(method: str, params: Any = None, **options: Any) -> Any:
         listed.extend([params] if method == "listinvoicerequests" else [])
         return await call(method, params, **options)
 
@@ -222,13 +236,15 @@ async def test_no_request_of_the_node_but_ours_is_listed(till, monkeypatch):
     assert {each.get("invreq_id") for each in listed} == {over.invreq_id}
 
 
-async def test_a_step_of_the_sweep_that_hangs_holds_up_no_other_one(till, monkeypatch):
+async def test_a_step_of_the_sweep_that_hangs_holds_up_no_other_one(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A failed request that the node does not answer for; an expired one is ended all the same."""
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     over = await till.offer(absolute_expiry=expiry)
     till.late = timedelta(hours=1)
 
-    async def hang(*_):
+    async def hang(*_: object) -> None:
         await asyncio.Event().wait()
 
     monkeypatch.setattr(till.payouts.store, "failed", hang)
@@ -238,7 +254,9 @@ async def test_a_step_of_the_sweep_that_hangs_holds_up_no_other_one(till, monkey
         await till.until(over, active=False)
 
 
-async def test_disabling_is_the_operators_decision(tmp_path, database_url, pair, ours):
+async def test_disabling_is_the_operators_decision(
+    tmp_path: Path, database_url: str, pair: Pair, ours: Rpc
+) -> None:
     """A payment that begins meanwhile stops lightningd for good: it takes a setting, which errors name."""
     till = Till(tmp_path, database_url, PayoutLimits(5000, 10_000))
     offer = await till.offer()
@@ -253,7 +271,9 @@ async def test_disabling_is_the_operators_decision(tmp_path, database_url, pair,
     await till.close()
 
 
-async def test_without_the_setting_what_expires_is_left_active(till, tmp_path, database_url, ours, capsys):
+async def test_without_the_setting_what_expires_is_left_active(
+    till: Till, tmp_path: Path, database_url: str, ours: Rpc, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Offered while the operator allowed it; the log says once that it can still be collected."""
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     over = await till.offer(absolute_expiry=expiry)
@@ -271,8 +291,8 @@ async def test_without_the_setting_what_expires_is_left_active(till, tmp_path, d
     await strict.close()
 
 
-async def test_what_the_node_refuses_counts_not(tmp_path, database_url):
-    async def answer(request):
+async def test_what_the_node_refuses_counts_not(tmp_path: Path, database_url: str) -> None:
+    async def answer(request: Request) -> bytes:
         if request["method"] == "getinfo":
             return result(request, GETINFO)
         return error(request, -1, "no more")
@@ -287,7 +307,9 @@ async def test_what_the_node_refuses_counts_not(tmp_path, database_url):
     await till.close()
 
 
-async def test_many_at_once_never_exceed_the_limit_of_the_day(till, tmp_path, database_url, ours):
+async def test_many_at_once_never_exceed_the_limit_of_the_day(
+    till: Till, tmp_path: Path, database_url: str, ours: Rpc
+) -> None:
     """Not even by several Tills; and other keys have their own."""
     others = [Till(tmp_path, database_url) for _ in range(2)]
     offers = [each.offer() for each in (till, *others) for _ in range(10)]
@@ -305,7 +327,9 @@ async def test_many_at_once_never_exceed_the_limit_of_the_day(till, tmp_path, da
         await each.close()
 
 
-async def test_many_with_one_label_at_once_get_one_request(till, tmp_path, database_url, ours):
+async def test_many_with_one_label_at_once_get_one_request(
+    till: Till, tmp_path: Path, database_url: str, ours: Rpc
+) -> None:
     """From several Tills; what the node has made beyond it is disabled."""
     another = Till(tmp_path, database_url)
     offers = [each.offer(label="prize") for each in (till, another) for _ in range(5)]
@@ -319,7 +343,7 @@ async def test_many_with_one_label_at_once_get_one_request(till, tmp_path, datab
     await another.close()
 
 
-async def test_what_is_collected_is_settled_with_its_volume(till, theirs):
+async def test_what_is_collected_is_settled_with_its_volume(till: Till, theirs: Rpc) -> None:
     """While somebody follows, and what was missed before; once, however often it is read."""
     early = await till.offer(amount_msat=3000)
     await theirs.result("sendinvoice", invreq=early.bolt12, label="early")
@@ -342,10 +366,12 @@ async def test_what_is_collected_is_settled_with_its_volume(till, theirs):
     assert await till.offered() == 4000
 
 
-async def test_what_the_store_cannot_settle_is_the_followers_lag(till, theirs, monkeypatch):
+async def test_what_the_store_cannot_settle_is_the_followers_lag(
+    till: Till, theirs: Rpc, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Until it is settled."""
 
-    async def fail(*_):
+    async def fail(*_: object) -> Never:
         raise Unavailable
 
     offer = await till.offer()
@@ -360,7 +386,9 @@ async def test_what_the_store_cannot_settle_is_the_followers_lag(till, theirs, m
     assert (await till.read(offer)).used
 
 
-async def test_a_request_for_many_is_paid_many_times(tmp_path, database_url, pair, theirs):
+async def test_a_request_for_many_is_paid_many_times(
+    tmp_path: Path, database_url: str, pair: Pair, theirs: Rpc
+) -> None:
     till = Till(tmp_path, database_url, ANY_SUM)
     async with till.spending():
         offer = await till.offer(single_use=False)
@@ -379,7 +407,7 @@ async def test_a_request_for_many_is_paid_many_times(tmp_path, database_url, pai
     await till.close()
 
 
-async def test_other_payments_of_the_node_are_left_alone(till, ours, theirs):
+async def test_other_payments_of_the_node_are_left_alone(till: Till, ours: Rpc, theirs: Rpc) -> None:
     made = await ours.result("invoicerequest", amount=1000, description="another's", label="x")
     async with till.spending():
         await theirs.result("sendinvoice", invreq=made["bolt12"], label="another's")
@@ -390,7 +418,7 @@ async def test_other_payments_of_the_node_are_left_alone(till, ours, theirs):
     assert await till.store.totals() == Totals(0, 0, 0, 1000)
 
 
-async def start_and_hold(pair, theirs, invreq, label, seconds=90):
+async def start_and_hold(pair: Pair, theirs: Rpc, invreq: Invreq, label: str, seconds: int = 90) -> int:
     """Begin a payment, which stays on its way until it is released."""
     pair.ways["b"].hold("dev-htlc")
     sending = await theirs.start("sendinvoice", invreq=invreq.bolt12, label=label, timeout=seconds)
@@ -398,7 +426,9 @@ async def start_and_hold(pair, theirs, invreq, label, seconds=90):
     return sending
 
 
-async def test_a_request_is_not_disabled_while_a_payment_is_on_its_way(till, pair, ours, theirs):
+async def test_a_request_is_not_disabled_while_a_payment_is_on_its_way(
+    till: Till, pair: Pair, ours: Rpc, theirs: Rpc
+) -> None:
     """That would be the end of the node, for good. Neither by its owner, nor since its time is over."""
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     offer = await till.offer(absolute_expiry=expiry)
@@ -423,7 +453,7 @@ async def test_a_request_is_not_disabled_while_a_payment_is_on_its_way(till, pai
         await till.payouts.disable(CASHIER, offer.invreq_id)
 
 
-async def test_what_ended_unread_counts_as_on_its_way(till, pair, theirs):
+async def test_what_ended_unread_counts_as_on_its_way(till: Till, pair: Pair, theirs: Rpc) -> None:
     """A payment that nobody has settled yet: it may have failed, and be tried again."""
     offer = await till.offer()
     await theirs.result("sendinvoice", invreq=offer.bolt12, label="x")
@@ -435,7 +465,9 @@ async def test_what_ended_unread_counts_as_on_its_way(till, pair, theirs):
         await till.payouts.disable(CASHIER, offer.invreq_id)
 
 
-async def test_after_a_failed_payment_a_request_for_one_is_ended(till, pair, ours, theirs):
+async def test_after_a_failed_payment_a_request_for_one_is_ended(
+    till: Till, pair: Pair, ours: Rpc, theirs: Rpc
+) -> None:
     """Since the node would pay it twice from then on; not before it has given up, and it counts no more."""
     offer = await till.offer()
     async with till.spending():
@@ -459,7 +491,7 @@ async def test_after_a_failed_payment_a_request_for_one_is_ended(till, pair, our
     assert await till.offered() == 0
 
 
-async def test_what_is_over_is_disabled_when_a_till_comes_back(till, ours):
+async def test_what_is_over_is_disabled_when_a_till_comes_back(till: Till, ours: Rpc) -> None:
     """And what was never paid counts no more."""
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     over, still = await till.offer(absolute_expiry=expiry), await till.offer()
@@ -474,7 +506,7 @@ async def test_what_is_over_is_disabled_when_a_till_comes_back(till, ours):
     assert await till.payouts.store.offered_msat(CASHIER.key_id, day) == 1000
 
 
-async def test_what_somebody_has_disabled_at_the_node_is_not_active(till, ours):
+async def test_what_somebody_has_disabled_at_the_node_is_not_active(till: Till, ours: Rpc) -> None:
     offer = await till.offer()
     await ours.result("disableinvoicerequest", invreq_id=offer.invreq_id)
 
@@ -485,7 +517,7 @@ async def test_what_somebody_has_disabled_at_the_node_is_not_active(till, ours):
     assert await till.offered() == 0
 
 
-async def test_a_request_of_another_node_is_left_to_that_one(till, pair, tmp_path):
+async def test_a_request_of_another_node_is_left_to_that_one(till: Till, pair: Pair, tmp_path: Path) -> None:
     offer = await till.offer()
     await till.node.close()
     (tmp_path / "rpc").unlink()
@@ -497,7 +529,7 @@ async def test_a_request_of_another_node_is_left_to_that_one(till, pair, tmp_pat
     assert (await till.read(offer)).active
 
 
-async def test_a_node_that_has_forgotten_payments_is_read_from_the_start(till, theirs):
+async def test_a_node_that_has_forgotten_payments_is_read_from_the_start(till: Till, theirs: Rpc) -> None:
     """Restored from an old backup: its next payments have numbers that were followed already."""
     offer = await till.offer()
     await till.payouts.store.settle(offer.node_id, [], 100)
@@ -509,30 +541,34 @@ async def test_a_node_that_has_forgotten_payments_is_read_from_the_start(till, t
     assert await till.payouts.store.updated_index(offer.node_id) == 1
 
 
-def test_the_amount_of_one_request_has_a_limit():
+def test_the_amount_of_one_request_has_a_limit() -> None:
     """The smaller of the two."""
     assert PayoutLimits(5000, 3000).most_msat == 3000
     assert PayoutLimits(5000, None).most_msat == 5000
     an_offer(amount_msat=5000).check_against(PayoutLimits(5000, None), NOON)
 
 
-async def test_what_is_paid_while_it_is_disabled_still_counts(till, monkeypatch):
+async def test_what_is_paid_while_it_is_disabled_still_counts(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The payment begins just before, and arrives while Till looks what became of it."""
     offered, node, is_on_its_way = await till.offer(), till.payouts.node, True
     find, disable = node.find, node.disable
 
-    def seen():
+    def seen() -> bool:
         nonlocal is_on_its_way
         was, is_on_its_way = is_on_its_way, False
         return was
 
-    async def found(invreq_id):
-        return replace(await find(invreq_id), used=not seen())
+    async def found(invreq_id: str) -> NodeInvreq:
+        made = await find(invreq_id)
+        assert made
+        return replace(made, used=not seen())
 
-    async def pending():
+    async def pending() -> list[PaymentPart]:
         return [PaymentPart(offered.invreq_id, "ab" * 32, 1, "pending", 0, None)] if seen() else []
 
-    async def disabled(invreq_id):
+    async def disabled(invreq_id: str) -> None:
         await disable(invreq_id)
         monkeypatch.setattr(node, "find", found)
         monkeypatch.setattr(node, "pending", pending)
