@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.samples import DAKK, an_order
-from tilld.errors import Conflict, Expired, InvalidRequest, NodeFailed, NotPaid, TooLarge
+from tilld.errors import Conflict, Expired, InvalidRequest, NodeFailed, NotPaid, TillError, TooLarge
 from tilld.formats.amounts import MAX_AMOUNT_MSAT
 from tilld.sent_invoices.attempt import (
     DecodedInvreq,
@@ -22,24 +22,24 @@ US, THEM = "02" + "ab" * 32, "03" + "cd" * 32
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-def ordered(**fields):
+def ordered(**fields: Any) -> SendTerms:
     good = {"invreq": "lnr1qqqq", "label": "x", "amount_msat": None, "timeout": None, "quantity": None}
     return SendTerms.checked(**(good | {"metadata": None, "key_type": None} | fields))
 
 
-def requested(**fields):
+def requested(**fields: Any) -> DecodedInvreq:
     good: dict[str, Any] = {"payer_id": THEM, "amount_msat": 1000, "has_quantity": False, "expires_at": None}
     return DecodedInvreq(**(good | fields))
 
 
-def test_what_is_not_said_has_a_default():
+def test_what_is_not_said_has_a_default() -> None:
     order = ordered()
 
     assert (order.timeout, order.type, order.amount_msat) == (90, "sendinvoice", None)
     assert ordered(key_type="till-1").type == "till-1"
 
 
-def test_a_string_is_taken_as_people_and_qr_codes_write_it():
+def test_a_string_is_taken_as_people_and_qr_codes_write_it() -> None:
     assert ordered(invreq=" LIGHTNING:LNR1QQQQ\n").invreq == "lnr1qqqq"
 
 
@@ -61,7 +61,9 @@ def test_a_string_is_taken_as_people_and_qr_codes_write_it():
         ({"metadata": "{}"}, InvalidRequest, "type"),
     ],
 )
-def test_what_is_beyond_a_limit_is_refused(fields, error, message):
+def test_what_is_beyond_a_limit_is_refused(
+    fields: dict[str, Any], error: type[TillError], message: str
+) -> None:
     with pytest.raises(error, match=message):
         ordered(**fields)
 
@@ -80,7 +82,9 @@ def test_what_is_beyond_a_limit_is_refused(fields, error, message):
         ({"has_quantity": True}, {"quantity": 2, "amount_msat": 2001}, InvalidRequest),
     ],
 )
-def test_what_does_not_fit_the_request_is_refused(request_, order, error):
+def test_what_does_not_fit_the_request_is_refused(
+    request_: dict[str, Any], order: dict[str, Any], error: type[TillError]
+) -> None:
     with pytest.raises(error):
         requested(**request_).check(ordered(**order), US, NOW)
 
@@ -95,12 +99,12 @@ def test_what_does_not_fit_the_request_is_refused(request_, order, error):
         ({"amount_msat": 2**64 - 1}, {"amount_msat": 5}),
     ],
 )
-def test_what_fits_the_request_is_good(request_, order):
+def test_what_fits_the_request_is_good(request_: dict[str, Any], order: dict[str, Any]) -> None:
     """Less than is offered may be collected."""
     requested(**request_).check(ordered(**order), US, NOW)
 
 
-def test_how_long_to_wait_is_no_part_of_an_order():
+def test_how_long_to_wait_is_no_part_of_an_order() -> None:
     ordered(timeout=5).check_repeats(ordered(timeout=6))
     with pytest.raises(Conflict, match="another amount_msat and metadata"):
         ordered().check_repeats(ordered(amount_msat=5, metadata='{"type":"b"}'))
@@ -115,14 +119,14 @@ def test_how_long_to_wait_is_no_part_of_an_order():
         ('{"type":"a","n":1,"m":{"x":false,"y":[2]}}', False),
     ],
 )
-def test_metadata_is_the_same_by_its_value(metadata, is_same):
+def test_metadata_is_the_same_by_its_value(metadata: str, is_same: bool) -> None:
     first = ordered(metadata='{"type":"a","n":1,"m":{"x":null,"y":[2]}}')
 
     with nullcontext() if is_same else pytest.raises(Conflict, match="another metadata"):
         ordered(metadata=metadata).check_repeats(first)
 
 
-def test_each_attempt_has_a_label_of_its_own_that_nobody_can_tell():
+def test_each_attempt_has_a_label_of_its_own_that_nobody_can_tell() -> None:
     """The first has that of an ordinary invoice with the label, so that there can't be both."""
     labels = [ordered().node_label("dakk", b"secret", attempt) for attempt in (1, 2, 3)]
 
@@ -133,7 +137,7 @@ def test_each_attempt_has_a_label_of_its_own_that_nobody_can_tell():
 @pytest.mark.parametrize(
     ("timeout", "attempts"), [(1, [1]), (59, [59]), (90, [20, 70]), (300, [20, 40, 240])]
 )
-def test_attempts_share_the_time(timeout, attempts):
+def test_attempts_share_the_time(timeout: int, attempts: list[int]) -> None:
     """The first are short, since a dropped message shows only as silence; all are taken."""
     shares: list[int] = []
     left = timeout
@@ -154,16 +158,16 @@ def test_attempts_share_the_time(timeout, attempts):
         ("", ""),
     ],
 )
-def test_what_a_stranger_says_is_cleaned(said, told):
+def test_what_a_stranger_says_is_cleaned(said: str, told: str) -> None:
     assert cleaned(said) == told
 
 
-def test_a_strangers_description_has_nothing_that_a_database_refuses():
+def test_a_strangers_description_has_nothing_that_a_database_refuses() -> None:
     assert harmless("a\x00b\n\tc\x7f") == "a b\n\tc "
 
 
 @pytest.mark.parametrize("failure", [NotPaid("not in time"), NodeFailed("it could not")], ids=repr)
-def test_a_failure_is_told_again_as_it_was(failure):
+def test_a_failure_is_told_again_as_it_was(failure: TillError) -> None:
     sending = SendAttempt.reserved(
         DAKK.creator, ordered(), attempt=1, node_id=US, node_label="", timeout=20, created_at=NOW
     )
