@@ -1,6 +1,7 @@
 """Who may call what: the gate, and the table of scopes."""
 
 import hmac
+from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime, timedelta
 from unittest.mock import Mock
 
@@ -21,6 +22,7 @@ from tilld.auth.repository import KeyStore
 from tilld.auth.service import Keyring
 from tilld.auth.watch_token import WatchToken
 from tilld.errors import InvalidRequest, PermissionDenied, Unauthenticated
+from tilld.invoices.invoice import Invoice
 from tilld.invoices.repository import Store
 from tilld.storage.database import open_database
 from tilld.storage.statements import Bound
@@ -30,23 +32,29 @@ CREATE = "/till.v1.InvoiceService/CreateInvoice"
 
 
 @pytest.fixture
-async def store(database_url):
+async def store(database_url: str) -> AsyncIterator[Store]:
     store = Store(open_database(database_url))
     yield store
     await store.close()
 
 
 @pytest.fixture
-def keys(store):
+def keys(store: Store) -> KeyStore:
     return KeyStore(store)
 
 
 @pytest.fixture
-def access(keys):
+def access(keys: KeyStore) -> Access:
     return Access(keys, lambda: NOON)
 
 
-async def new_key(store, username="shop", scopes=SHOP, kind=None, expires_at=None):
+async def new_key(
+    store: Store,
+    username: str = "shop",
+    scopes: Collection[Scope] = SHOP,
+    kind: str | None = None,
+    expires_at: datetime | None = None,
+) -> tuple[Key, str]:
     """Make a key; returns it and the header that carries it."""
     made = datetime(2026, 1, 1, tzinfo=UTC)
     key, token = Key.new(username=username, scopes=scopes, type=kind, created_at=made, expires_at=expires_at)
@@ -54,11 +62,11 @@ async def new_key(store, username="shop", scopes=SHOP, kind=None, expires_at=Non
     return key, f"Bearer {token}"
 
 
-def a_token(invoice, key_id="", now=NOON):
+def a_token(invoice: Invoice, key_id: str = "", now: datetime = NOON) -> WatchToken:
     return WatchToken.of(invoice.invoice_id, invoice.expires_at, key_id, now)
 
 
-def test_every_method_has_a_scope():
+def test_every_method_has_a_scope() -> None:
     """So that none is open by oversight."""
     methods = {
         f"/{service.full_name}/{method.name}"
@@ -76,12 +84,12 @@ def test_every_method_has_a_scope():
     assert set(SCOPES) == methods
 
 
-async def test_without_any_key_everybody_is_the_same_caller(access):
+async def test_without_any_key_everybody_is_the_same_caller(access: Access) -> None:
     assert await access.authorize(GET, None) == ANONYMOUS
     assert await access.authorize(GET, "Bearer whatever") == ANONYMOUS
 
 
-async def test_a_key_tells_who_calls(store, access):
+async def test_a_key_tells_who_calls(store: Store, access: Access) -> None:
     key, header = await new_key(store, kind="till-1")
 
     caller = Caller("shop", frozenset(SHOP), "till-1", key.id)
@@ -90,7 +98,7 @@ async def test_a_key_tells_who_calls(store, access):
         assert await access.authorize(GET, header.replace("Bearer ", spelling)) == caller
 
 
-async def test_from_the_first_key_on_every_call_needs_one(store, access):
+async def test_from_the_first_key_on_every_call_needs_one(store: Store, access: Access) -> None:
     """At once, and also when all keys are revoked."""
     await access.authorize(GET, None)
     key, header = await new_key(store)
@@ -112,14 +120,14 @@ async def test_from_the_first_key_on_every_call_needs_one(store, access):
         "Bearer till_AAAAAAAAAAAA_" + "a" * 33, "till_AAAAAAAAAAAA_" + "a" * 32,
     ],
 )  # fmt: skip
-async def test_what_is_no_key_opens_nothing(store, access, header):
+async def test_what_is_no_key_opens_nothing(store: Store, access: Access, header: str) -> None:
     await new_key(store)
 
     with pytest.raises(Unauthenticated):
         await access.authorize(GET, header)
 
 
-async def test_the_id_of_a_key_is_not_enough(store, access):
+async def test_the_id_of_a_key_is_not_enough(store: Store, access: Access) -> None:
     """It is no secret."""
     key, _ = await new_key(store)
 
@@ -127,7 +135,7 @@ async def test_the_id_of_a_key_is_not_enough(store, access):
         await access.authorize(GET, f"Bearer till_{key.id}_{'a' * 32}")
 
 
-async def test_an_expired_key_opens_nothing(store, access):
+async def test_an_expired_key_opens_nothing(store: Store, access: Access) -> None:
     _, good = await new_key(store, expires_at=NOON + timedelta(seconds=1))
     _, over = await new_key(store, expires_at=NOON)
 
@@ -137,7 +145,9 @@ async def test_an_expired_key_opens_nothing(store, access):
 
 
 @pytest.mark.parametrize("case", ["unknown", "wrong secret", "revoked", "expired"])
-async def test_every_refused_key_costs_the_same(store, keys, access, monkeypatch, case):
+async def test_every_refused_key_costs_the_same(
+    store: Store, keys: KeyStore, access: Access, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
     """Each time a look-up and a comparison of whole digests, so that time tells nothing of what there is."""
     key, header = await new_key(store, expires_at=NOON if case == "expired" else None)
     if case == "revoked":
@@ -159,7 +169,7 @@ async def test_every_refused_key_costs_the_same(store, keys, access, monkeypatch
     assert [list(map(len, call.args)) for call in compare.call_args_list] == [[64, 64], [64, 64]]
 
 
-async def test_the_id_of_a_key_opens_nothing(store, access):
+async def test_the_id_of_a_key_opens_nothing(store: Store, access: Access) -> None:
     """Neither does it while the key of a watch is remembered by it."""
     key, header = await new_key(store)
     await access.recheck(await access.authorize(GET, header))
@@ -169,23 +179,23 @@ async def test_the_id_of_a_key_opens_nothing(store, access):
             await access.authorize(GET, header)
 
 
-async def test_a_key_does_what_its_scopes_say(store, access):
+async def test_a_key_does_what_its_scopes_say(store: Store, access: Access) -> None:
     """Nothing is implied."""
     _, reader = await new_key(store, scopes=[Scope.READ])
     _, admin = await new_key(store, scopes=[Scope.ADMIN, Scope.PAYOUTS])
 
-    assert await access.authorize(GET, reader)
+    await access.authorize(GET, reader)
     for header in (reader, admin):
         with pytest.raises(PermissionDenied, match="invoices:create"):
             await access.authorize(CREATE, header)
 
 
-async def test_a_watch_token_is_its_key_for_one_invoice_only(store, access):
+async def test_a_watch_token_is_its_key_for_one_invoice_only(store: Store, access: Access) -> None:
     """It reads, and does nothing else; it goes with its key, and after a while."""
     key, _ = await new_key(store, kind="shop")
     invoice = an_invoice("shop")
 
-    def header(now):
+    def header(now: datetime) -> str:
         return f"Bearer {a_token(invoice, key.id, now).signed(store.secret)}"
 
     good, over = header(NOON), header(NOON - timedelta(days=1))
@@ -202,7 +212,7 @@ async def test_a_watch_token_is_its_key_for_one_invoice_only(store, access):
         await access.authorize(GET, good)
 
 
-async def test_a_revoked_key_opens_nothing_once_that_is_answered(store, access):
+async def test_a_revoked_key_opens_nothing_once_that_is_answered(store: Store, access: Access) -> None:
     """Not even where it was used a moment before, nor for a watch that goes on."""
     key, header = await new_key(store)
     caller = await access.authorize(GET, header)
@@ -216,7 +226,9 @@ async def test_a_revoked_key_opens_nothing_once_that_is_answered(store, access):
         await access.recheck(caller)
 
 
-async def test_a_busy_key_is_looked_up_once_in_a_while(store, keys, monkeypatch):
+async def test_a_busy_key_is_looked_up_once_in_a_while(
+    store: Store, keys: KeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = 1.0
     access = Access(keys, lambda: NOON, lambda: now)
     _, header = await new_key(store)
@@ -232,20 +244,22 @@ async def test_a_busy_key_is_looked_up_once_in_a_while(store, keys, monkeypatch)
 
 
 @pytest.mark.parametrize("again", [False, True])
-async def test_a_key_is_as_it_was_when_its_look_up_began(store, keys, monkeypatch, again):
+async def test_a_key_is_as_it_was_when_its_look_up_began(
+    store: Store, keys: KeyStore, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
     """However long that took: who revokes it meanwhile waits only for so long."""
     now = 1.0
     access = Access(keys, lambda: NOON, lambda: now)
     key, header = await new_key(store)
     get = keys.get
 
-    async def slow(key_id):
+    async def slow(key_id: str) -> Key:
         nonlocal now
         found = await get(key_id)
         now += REMEMBERED_SECONDS
         return found
 
-    async def ask():
+    async def ask() -> None:
         await (access.recheck(key.caller) if again else access.authorize(GET, header))
 
     monkeypatch.setattr(keys, "get", slow)
@@ -256,7 +270,7 @@ async def test_a_key_is_as_it_was_when_its_look_up_began(store, keys, monkeypatc
         await ask()
 
 
-async def test_a_watch_token_is_not_remembered_beyond_its_key(store, keys):
+async def test_a_watch_token_is_not_remembered_beyond_its_key(store: Store, keys: KeyStore) -> None:
     now = 1.0
     access = Access(keys, lambda: NOON, lambda: now)
     key, _ = await new_key(store)
@@ -271,7 +285,9 @@ async def test_a_watch_token_is_not_remembered_beyond_its_key(store, keys):
         await access.authorize(GET, token)
 
 
-async def test_a_watch_token_from_before_the_first_key_is_none_afterwards(store, access):
+async def test_a_watch_token_from_before_the_first_key_is_none_afterwards(
+    store: Store, access: Access
+) -> None:
     token = a_token(an_invoice("anonymous")).signed(store.secret)
     assert await access.authorize(GET, f"Bearer {token}") == ANONYMOUS
 
@@ -285,13 +301,15 @@ async def test_a_watch_token_from_before_the_first_key_is_none_afterwards(store,
     ("expires_in", "good_for"),
     [(timedelta(hours=-2), 10), (timedelta(hours=1), 70), (timedelta(days=365), 24 * 60)],
 )
-def test_a_watch_token_is_good_until_after_the_end_and_for_a_day_at_most(expires_in, good_for):
+def test_a_watch_token_is_good_until_after_the_end_and_for_a_day_at_most(
+    expires_in: timedelta, good_for: int
+) -> None:
     invoice = an_invoice(expires_at=NOON + expires_in)
 
     assert a_token(invoice).expires_at == NOON + timedelta(minutes=good_for)
 
 
-async def test_a_revoked_key_is_revoked_once(store):
+async def test_a_revoked_key_is_revoked_once(store: Store) -> None:
     key, _ = await new_key(store)
 
     revoked = await KeyStore(store).revoke(key.id, NOON)
@@ -303,7 +321,7 @@ async def test_a_revoked_key_is_revoked_once(store):
     assert await KeyStore(store).page() == [revoked]
 
 
-async def test_the_key_itself_is_not_kept(store):
+async def test_the_key_itself_is_not_kept(store: Store) -> None:
     key, header = await new_key(store)
 
     [row] = await store.read(Bound("SELECT * FROM keys"))
@@ -312,7 +330,7 @@ async def test_the_key_itself_is_not_kept(store):
     assert await KeyStore(store).get(key.id) == key
 
 
-def test_a_terminals_key_is_for_taking_money_only():
+def test_a_terminals_key_is_for_taking_money_only() -> None:
     """The shop's totals are none of its business, and it makes no keys."""
     key, _ = Key.new(username="shop", scopes=(), type="till-1", created_at=NOON, expires_at=None)
 
@@ -322,12 +340,12 @@ def test_a_terminals_key_is_for_taking_money_only():
 
 
 @pytest.mark.parametrize("username", ["", "a b", "é", "a" * 65, "a\n"])
-def test_a_username_is_a_plain_word(username):
+def test_a_username_is_a_plain_word(username: str) -> None:
     with pytest.raises(InvalidRequest, match="username"):
         Key.new(username=username, scopes=SHOP, type=None, created_at=NOON, expires_at=None)
 
 
-async def test_what_needs_a_key_says_so_on_a_till_without_keys(access):
+async def test_what_needs_a_key_says_so_on_a_till_without_keys(access: Access) -> None:
     for method, scope in ((KEYS + "ListKeys", "admin"), (INVREQS + "CreateInvreq", "payouts")):
         with pytest.raises(PermissionDenied, match=f"create one with 'tilld key create --scope {scope}'"):
             await access.authorize(method, None)

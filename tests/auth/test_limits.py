@@ -1,14 +1,18 @@
 """What each key may have: no other key suffers from one that takes all it can."""
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.nodes import simulated_node
+from tests.support.nodes import SimulatedNode, simulated_node
 from tests.support.samples import ANOTHER, DAKK, PLENTY, an_order
 from tests.support.till import Parts
+from tilld.auth.caller import Caller
 from tilld.auth.limits import (
     COUNTED_SECONDS,
     FLOOD_SECONDS,
@@ -24,26 +28,26 @@ MODEST = replace(ANOTHER, key_id="modest")
 
 
 class Clock:
-    def __init__(self):
+    def __init__(self) -> None:
         self.now = 1000.0
 
-    def __call__(self):
+    def __call__(self) -> float:
         return self.now
 
-    async def sleep(self, seconds):
+    async def sleep(self, seconds: float) -> None:
         self.now += seconds
 
 
 @pytest.fixture
-def clock():
+def clock() -> Clock:
     return Clock()
 
 
-def limits_of(clock, **allowance):
+def limits_of(clock: Clock, **allowance: Any) -> Limits:
     return Limits(replace(PLENTY, **allowance), clock, clock.sleep)
 
 
-async def waits(limits, clock, caller):
+async def waits(limits: Limits, clock: Clock, caller: Caller) -> list[float]:
     """How long each create waits until its turn, until one is refused."""
     waited: list[float] = []
     while True:
@@ -59,7 +63,9 @@ async def waits(limits, clock, caller):
 
 
 @pytest.mark.parametrize(("rate", "at_once", "pause"), [(4, 4, 0.25), (1, 1, 1), (0.5, 1, 2)])
-async def test_creates_of_a_second_pass_at_once_and_then_one_by_one(clock, rate, at_once, pause):
+async def test_creates_of_a_second_pass_at_once_and_then_one_by_one(
+    clock: Clock, rate: float, at_once: int, pause: float
+) -> None:
     """Who would have to wait for more than a second is refused; a pause saves no more than a second's."""
     limits = limits_of(clock, creates_per_second=rate)
     in_turn = [each for number in range(1, 9) if (each := number * pause) <= 1]
@@ -70,7 +76,7 @@ async def test_creates_of_a_second_pass_at_once_and_then_one_by_one(clock, rate,
     assert await waits(limits, clock, GREEDY) == [0] * at_once + in_turn
 
 
-async def test_who_waits_as_long_as_it_was_told_gets_through(clock):
+async def test_who_waits_as_long_as_it_was_told_gets_through(clock: Clock) -> None:
     limits = limits_of(clock, creates_per_second=0.5)
     await limits.turn(GREEDY)
     with pytest.raises(TooMany) as refused:
@@ -81,7 +87,7 @@ async def test_who_waits_as_long_as_it_was_told_gets_through(clock):
     await limits.turn(GREEDY)
 
 
-async def refusals(limits, clock, number):
+async def refusals(limits: Limits, clock: Clock, number: int) -> list[float]:
     """How long each of so many refusals takes, which begin together."""
     began, took = clock.now, []
     for _ in range(number):
@@ -96,7 +102,7 @@ async def refusals(limits, clock, number):
 AT_ONCE = REFUSALS_AT_ONCE - 1
 
 
-async def test_a_refusal_is_immediate(clock):
+async def test_a_refusal_is_immediate(clock: Clock) -> None:
     """For who waits as it was told, and for all that a shop's tills send at the same moment."""
     limits = limits_of(clock, creates_per_second=0.01)
     await limits.turn(GREEDY)
@@ -104,7 +110,7 @@ async def test_a_refusal_is_immediate(clock):
     assert await refusals(limits, clock, AT_ONCE) == [0] * AT_ONCE
 
 
-async def test_a_flood_of_refusals_is_slowed_down_and_leaves_nothing_behind(clock):
+async def test_a_flood_of_refusals_is_slowed_down_and_leaves_nothing_behind(clock: Clock) -> None:
     """Who tries again without a pause would take all of the processor."""
     limits = limits_of(clock, creates_per_second=0.01)
     await limits.turn(GREEDY)
@@ -118,19 +124,19 @@ async def test_a_flood_of_refusals_is_slowed_down_and_leaves_nothing_behind(cloc
     assert await refusals(limits, clock, 1) == [0]
 
 
-def counted(open_invoices):
-    async def count():
+def counted(open_invoices: int) -> Callable[[], Awaitable[int]]:
+    async def count() -> int:
         return open_invoices
 
     return count
 
 
-async def creates(limits, caller, open_invoices):
+async def creates(limits: Limits, caller: Caller, open_invoices: int) -> None:
     async with limits.creating(caller, counted(open_invoices)):
         pass
 
 
-async def test_open_invoices_and_those_on_their_way_are_counted_together(clock):
+async def test_open_invoices_and_those_on_their_way_are_counted_together(clock: Clock) -> None:
     limits = limits_of(clock, open_invoices=3)
 
     async with limits.creating(GREEDY, counted(1)), limits.creating(GREEDY, counted(1)):
@@ -142,12 +148,12 @@ async def test_open_invoices_and_those_on_their_way_are_counted_together(clock):
         await creates(limits, GREEDY, 3)
 
 
-async def test_open_invoices_are_counted_once_in_a_while(clock):
+async def test_open_invoices_are_counted_once_in_a_while(clock: Clock) -> None:
     """Between, each new one counts."""
     limits = limits_of(clock, open_invoices=100)
     counts = 0
 
-    async def count():
+    async def count() -> int:
         nonlocal counts
         counts += 1
         return 10
@@ -162,7 +168,7 @@ async def test_open_invoices_are_counted_once_in_a_while(clock):
     assert counts == 2
 
 
-async def test_what_is_over_makes_room_at_once(clock):
+async def test_what_is_over_makes_room_at_once(clock: Clock) -> None:
     """Where the count would refuse, it is made anew."""
     limits = limits_of(clock, open_invoices=3)
     for open_invoices in range(3):
@@ -171,11 +177,11 @@ async def test_what_is_over_makes_room_at_once(clock):
     await creates(limits, GREEDY, 2)
 
 
-async def test_watches_are_counted_for_each_key_and_token(clock):
+async def test_watches_are_counted_for_each_key_and_token(clock: Clock) -> None:
     limits = limits_of(clock, watches=30)
     token = replace(GREEDY, invoice_id="x" * 21)
 
-    async def watch(caller):
+    async def watch(caller: Caller) -> None:
         await limits.may_watch(caller)
         open_watches.enter_context(limits.watching(caller))
 
@@ -195,19 +201,19 @@ async def test_watches_are_counted_for_each_key_and_token(clock):
 
 
 @pytest.fixture
-async def lightningd(tmp_path):
+async def lightningd(tmp_path: Path) -> AsyncIterator[SimulatedNode]:
     async with simulated_node(tmp_path) as node:
         yield node
 
 
 @pytest.fixture
-async def till(tmp_path, database_url, lightningd):
+async def till(tmp_path: Path, database_url: str, lightningd: SimulatedNode) -> AsyncIterator[Parts]:
     parts = Parts(tmp_path, database_url, allowance=replace(PLENTY, creates_per_second=20, open_invoices=5))
     yield parts
     await parts.close()
 
 
-async def test_a_greedy_key_gets_its_share_and_no_other_suffers(till):
+async def test_a_greedy_key_gets_its_share_and_no_other_suffers(till: Parts) -> None:
     """The modest one's invoices are made while the flood waits; of it, a few reach the node and the store."""
     flood = [asyncio.create_task(till.invoicing.create(GREEDY, an_order())) for _ in range(300)]
 
@@ -221,11 +227,11 @@ async def test_a_greedy_key_gets_its_share_and_no_other_suffers(till):
     assert await till.store.totals() == Totals(10, 10, 0)
 
 
-def is_too_many(outcome):
+def is_too_many(outcome: object) -> bool:
     return isinstance(outcome, TooMany)
 
 
-async def test_what_is_paid_makes_room(till, lightningd):
+async def test_what_is_paid_makes_room(till: Parts, lightningd: SimulatedNode) -> None:
     async with till.following():
         first, *_ = [await till.invoicing.create(GREEDY, an_order()) for _ in range(5)]
         with pytest.raises(TooMany):
@@ -237,7 +243,7 @@ async def test_what_is_paid_makes_room(till, lightningd):
         await till.invoicing.create(GREEDY, an_order())
 
 
-async def test_the_retry_of_an_order_is_no_new_one(till):
+async def test_the_retry_of_an_order_is_no_new_one(till: Parts) -> None:
     orders = [an_order(label=f"order-{number}") for number in range(5)]
     made = [await till.invoicing.create(GREEDY, order) for order in orders]
 

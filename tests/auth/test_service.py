@@ -2,6 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 import uvloop
@@ -10,7 +13,7 @@ from structlog.testing import capture_logs
 from tests.support.samples import NOON
 from tilld.auth.access import INVOICES, Access
 from tilld.auth.caller import OPERATOR, Caller, Scope
-from tilld.auth.key import REMEMBERED_SECONDS
+from tilld.auth.key import REMEMBERED_SECONDS, Key
 from tilld.auth.repository import KeyStore
 from tilld.auth.service import Keyring
 from tilld.errors import InvalidRequest, NotFound, PermissionDenied, Unauthenticated
@@ -23,22 +26,24 @@ ADMIN = Caller("boss", frozenset({Scope.ADMIN}), key_id="ADMINADMINAD")
 
 
 @pytest.fixture
-async def store(database_url):
+async def store(database_url: str) -> AsyncIterator[Store]:
     store = Store(open_database(database_url))
     yield store
     await store.close()
 
 
 @pytest.fixture
-def keyring(store):
+def keyring(store: Store) -> Keyring:
     return Keyring(KeyStore(store), lambda: NOON)
 
 
-async def made(keyring, by=ADMIN, scopes=(), username="shop"):
+async def made(
+    keyring: Keyring, by: Caller = ADMIN, scopes: Sequence[Scope] = (), username: str = "shop"
+) -> tuple[Key, str]:
     return await keyring.create(by, username=username, scopes=scopes, type=None, expires_at=None)
 
 
-async def test_who_made_and_revoked_a_key_is_in_the_log(keyring):
+async def test_who_made_and_revoked_a_key_is_in_the_log(keyring: Keyring) -> None:
     """The key itself is not."""
     with capture_logs() as events:
         key, token = await made(keyring)
@@ -50,22 +55,22 @@ async def test_who_made_and_revoked_a_key_is_in_the_log(keyring):
     assert token.rpartition("_")[2] not in str(events)
 
 
-def test_who_revokes_a_key_waits_until_nobody_remembers_it(tmp_path):
+def test_who_revokes_a_key_waits_until_nobody_remembers_it(tmp_path: Path) -> None:
     """Also in the loop of a running Till, whose timers are early by up to a millisecond."""
     written: dict[str, float] = {}
 
     class Timed(KeyStore):
-        async def revoke(self, key_id, revoked_at):
+        async def revoke(self, key_id: str, revoked_at: datetime) -> Key | None:
             revoked = await super().revoke(key_id, revoked_at)
             written[key_id] = time.monotonic()
             return revoked
 
-    async def waited(keyring):
+    async def waited(keyring: Keyring) -> float:
         key, _ = await made(keyring)
         await keyring.revoke(ADMIN, key.id)
         return time.monotonic() - written[key.id]
 
-    async def revoke_many():
+    async def revoke_many() -> list[float]:
         store = Store(open_database(f"sqlite:///{tmp_path / 'till.db'}"))
         keyring = Keyring(Timed(store), lambda: NOON)
         times = await asyncio.gather(*(waited(keyring) for _ in range(50)))
@@ -76,7 +81,7 @@ def test_who_revokes_a_key_waits_until_nobody_remembers_it(tmp_path):
         assert min(runner.run(revoke_many())) > REMEMBERED_SECONDS
 
 
-async def test_who_may_make_keys_may_not_pay(keyring):
+async def test_who_may_make_keys_may_not_pay(keyring: Keyring) -> None:
     """Payouts are given by the operator, or by a key that has them."""
     with pytest.raises(PermissionDenied, match="payouts"):
         await made(keyring, scopes=[Scope.PAYOUTS])
@@ -87,7 +92,7 @@ async def test_who_may_make_keys_may_not_pay(keyring):
         assert key.scopes == {Scope.PAYOUTS}
 
 
-async def test_all_keys_come_page_by_page(keyring):
+async def test_all_keys_come_page_by_page(keyring: Keyring) -> None:
     """Each once, also those of the same second."""
     keys = [(await made(keyring, username=f"shop-{number}"))[0] for number in range(5)]
 
@@ -103,7 +108,7 @@ async def test_all_keys_come_page_by_page(keyring):
             await keyring.page(after, 2)
 
 
-async def test_only_what_is_there_can_be_revoked(keyring):
+async def test_only_what_is_there_can_be_revoked(keyring: Keyring) -> None:
     key, _ = await made(keyring)
     await keyring.revoke(ADMIN, key.id)
 
@@ -113,7 +118,7 @@ async def test_only_what_is_there_can_be_revoked(keyring):
 
 
 @pytest.mark.parametrize("kind", ["", "x" * 65, "till\0", "till\n", "\x1b[2Jtill", "\u202etill"])
-async def test_a_type_is_what_a_terminal_can_show(keyring, kind):
+async def test_a_type_is_what_a_terminal_can_show(keyring: Keyring, kind: str) -> None:
     """'tilld key list' prints it: no line of its own, and nothing that a terminal obeys."""
     with pytest.raises(InvalidRequest, match="type must have 1 to 64 printable"):
         await keyring.create(ADMIN, username="shop", scopes=(), type=kind, expires_at=None)
@@ -129,7 +134,9 @@ async def test_a_type_is_what_a_terminal_can_show(keyring, kind):
         "scopes = 'invoices:read from:the:future'",
     ],
 )
-async def test_one_strange_row_leaves_all_keys_listed_and_can_be_revoked(store, keyring, damage):
+async def test_one_strange_row_leaves_all_keys_listed_and_can_be_revoked(
+    store: Store, keyring: Keyring, damage: str
+) -> None:
     """The key itself still opens what it did, until it is revoked."""
     (strange, token), (plain, _) = await made(keyring), await made(keyring)
     damaging = Bound(f"UPDATE keys SET {damage} WHERE id = '{strange.id}'")
