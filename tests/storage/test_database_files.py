@@ -1,6 +1,8 @@
 """A store whose files are removed or replaced takes nothing more, and says so."""
 
 import shutil
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,20 +17,20 @@ from tilld.invoices.repository import Store
 from tilld.storage.database import open_database
 
 
-def removed(path):
+def removed(path: Path) -> None:
     path.unlink()
 
 
-def replaced(path):
+def replaced(path: Path) -> None:
     shutil.copy(path, path.with_name("backup"))
     path.with_name("backup").rename(path)
 
 
-def log_removed(path):
+def log_removed(path: Path) -> None:
     path.with_name(path.name + "-wal").unlink()
 
 
-def log_replaced(path):
+def log_replaced(path: Path) -> None:
     replaced(path.with_name(path.name + "-wal"))
 
 
@@ -36,7 +38,9 @@ LOSSES = [removed, replaced, log_removed, log_replaced]
 
 
 @pytest.mark.parametrize("lose", LOSSES)
-async def test_what_would_be_lost_is_not_written(lose, tmp_path, capsys):
+async def test_what_would_be_lost_is_not_written(
+    lose: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The first write after it fails, and all others; what is open can still be read."""
     path = tmp_path / "till.db"
     store = Store(open_database(f"sqlite:///{path}"))
@@ -54,7 +58,7 @@ async def test_what_would_be_lost_is_not_written(lose, tmp_path, capsys):
     await store.close()
 
 
-async def test_a_file_that_comes_back_is_not_trusted(tmp_path):
+async def test_a_file_that_comes_back_is_not_trusted(tmp_path: Path) -> None:
     """Meanwhile another process may have begun anew: only a restart looks."""
     path = tmp_path / "till.db"
     store = Store(open_database(f"sqlite:///{path}"))
@@ -73,7 +77,7 @@ async def test_a_file_that_comes_back_is_not_trusted(tmp_path):
     await reopened.close()
 
 
-async def test_other_programs_may_use_the_files(tmp_path):
+async def test_other_programs_may_use_the_files(tmp_path: Path) -> None:
     """A command that opens and closes the store, or checkpoints it, is no loss; nor is an idle store."""
     url = f"sqlite:///{tmp_path / 'till.db'}"
     store = Store(open_database(url))
@@ -90,7 +94,7 @@ async def test_other_programs_may_use_the_files(tmp_path):
     await store.close()
 
 
-async def test_a_running_till_says_so_within_a_second_or_two(tmp_path):
+async def test_a_running_till_says_so_within_a_second_or_two(tmp_path: Path) -> None:
     async with open_shop(config(tmp_path, no_rest=False)) as shop:
         await shop.create()
         stub: Any = HealthStub(shop.channel)

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from typing import Never
 
 import pytest
 
@@ -10,12 +11,12 @@ from tilld.errors import Unavailable
 from tilld.storage.group_commit import MAX_BATCH, GroupCommit
 
 
-async def test_what_arrives_during_a_commit_makes_one_batch():
+async def test_what_arrives_during_a_commit_makes_one_batch() -> None:
     """A lone item is committed at once."""
     batches = []
     started, go_on = asyncio.Event(), asyncio.Event()
 
-    async def commit(items):
+    async def commit(items: list[int]) -> list[int]:
         batches.append(items)
         started.set()
         await go_on.wait()
@@ -32,18 +33,18 @@ async def test_what_arrives_during_a_commit_makes_one_batch():
     assert batches == [[1], [2, 3, 4]]
 
 
-def patient():
+def patient() -> tuple[GroupCommit[int, int], list[list[int]]]:
     """A group that waits for as long as it takes, and what it has committed."""
     batches = []
 
-    async def commit(items):
+    async def commit(items: list[int]) -> list[int]:
         batches.append(items)
         return items
 
     return GroupCommit(commit, USUAL._replace(gather_seconds=60)), batches
 
 
-async def test_a_batch_waits_for_what_is_on_its_way():
+async def test_a_batch_waits_for_what_is_on_its_way() -> None:
     """Until it is there, or does not come any more."""
     group, batches = patient()
     with group.expecting(), suppress(ValueError):
@@ -61,11 +62,11 @@ async def test_a_batch_waits_for_what_is_on_its_way():
     assert batches == [[1, 2]]
 
 
-async def test_what_begins_when_all_are_there_is_waited_for_too():
+async def test_what_begins_when_all_are_there_is_waited_for_too() -> None:
     """Who is busy has more calls in the loop than it knows of."""
     group, batches = patient()
 
-    async def next_one():
+    async def next_one() -> int:
         with group.expecting():
             await asyncio.sleep(0)
         return await group.add(2)
@@ -80,8 +81,8 @@ async def test_what_begins_when_all_are_there_is_waited_for_too():
     assert batches == [[1, 2]]
 
 
-async def test_a_batch_waits_a_moment_only():
-    async def commit(items):
+async def test_a_batch_waits_a_moment_only() -> None:
+    async def commit(items: list[int]) -> list[int]:
         return items
 
     group = GroupCommit(commit, USUAL._replace(gather_seconds=0.001))
@@ -89,10 +90,10 @@ async def test_a_batch_waits_a_moment_only():
         assert await group.add(1) == 1
 
 
-async def test_batches_have_a_limit():
+async def test_batches_have_a_limit() -> None:
     sizes = []
 
-    async def commit(items):
+    async def commit(items: list[int]) -> list[int]:
         sizes.append(len(items))
         return items
 
@@ -103,10 +104,10 @@ async def test_batches_have_a_limit():
     assert sizes == [MAX_BATCH, MAX_BATCH, 1]
 
 
-async def test_a_failed_batch_is_retried_one_by_one():
+async def test_a_failed_batch_is_retried_one_by_one() -> None:
     """Only the bad item's caller hears of it."""
 
-    async def commit(items):
+    async def commit(items: list[str]) -> list[str]:
         if "bad" in items:
             raise ValueError
         return items
@@ -119,10 +120,10 @@ async def test_a_failed_batch_is_retried_one_by_one():
     assert isinstance(results[1], ValueError)
 
 
-async def test_a_caller_who_leaves_does_not_disturb_the_others():
+async def test_a_caller_who_leaves_does_not_disturb_the_others() -> None:
     go_on = asyncio.Event()
 
-    async def commit(items):
+    async def commit(items: list[str]) -> list[str]:
         await go_on.wait()
         return items
 
@@ -138,15 +139,15 @@ async def test_a_caller_who_leaves_does_not_disturb_the_others():
         await leaving
 
 
-async def test_when_the_store_is_away_all_hear_of_it_at_once():
+async def test_when_the_store_is_away_all_hear_of_it_at_once() -> None:
     """One after another, each would wait for it anew."""
     tries = []
 
-    async def commit(items):
+    async def commit(items: list[int]) -> Never:
         tries.append(len(items))
         raise Unavailable
 
-    group = GroupCommit(commit)
+    group: GroupCommit[int, int] = GroupCommit(commit)
 
     results = await asyncio.gather(*map(group.add, range(10)), return_exceptions=True)
 

@@ -53,7 +53,7 @@ FULL = BARE._replace(reference="r", label="", ended_at=LAST, paid=Paid(0, NOON),
 SECONDS = unix_seconds(NOON)
 
 
-def test_a_row_has_the_columns_in_the_order_of_the_table():
+def test_a_row_has_the_columns_in_the_order_of_the_table() -> None:
     assert MAPPER.row(BARE) == (False, "i", None, "red", SECONDS, None, None, "a", None, None)
     last = unix_seconds(LAST)
     assert MAPPER.row(FULL) == (True, "i", "", "red", SECONDS, last, "r", "a", 0, SECONDS)
@@ -61,7 +61,7 @@ def test_a_row_has_the_columns_in_the_order_of_the_table():
 
 
 @pytest.mark.parametrize("record", [BARE, FULL])
-def test_a_record_comes_back_as_it_was(record):
+def test_a_record_comes_back_as_it_was(record: Record) -> None:
     """What is not stored has its default, and SQLite has no booleans."""
     row = MAPPER.row(record._replace(age=8))
 
@@ -72,12 +72,14 @@ def test_a_record_comes_back_as_it_was(record):
 
 
 @pytest.mark.parametrize("half", [(1, None), (None, 1)])
-def test_columns_that_belong_together_have_values_or_none_of_them(half):
+def test_columns_that_belong_together_have_values_or_none_of_them(
+    half: tuple[int | None, int | None],
+) -> None:
     with pytest.raises(ValueError, match="belong together"):
         MAPPER.record((*MAPPER.row(BARE)[:-2], *half))
 
 
-def test_a_column_without_a_field_is_found_when_the_mapper_is_made():
+def test_a_column_without_a_field_is_found_when_the_mapper_is_made() -> None:
     class Other(NamedTuple):
         id: str
 

@@ -1,6 +1,9 @@
 """A row that cannot be read takes no list, no sweep and no start along, and is logged once."""
 
+from collections.abc import AsyncIterator, MutableMapping, Sequence
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import peewee
 import pytest
@@ -31,13 +34,13 @@ DAMAGED = ["paid_at = 1", "amount_msat = 'much'", "created_at = 'noon'"]
 
 
 @pytest.fixture
-async def till(tmp_path, database_url):
+async def till(tmp_path: Path, database_url: str) -> AsyncIterator[Parts]:
     till = Parts(tmp_path, database_url, intervals=CALM._replace(store_page=2))
     yield till
     await till.close()
 
 
-async def damage(till, table, change, where):
+async def damage(till: Parts, table: str, change: str, where: str) -> None:
     """Change a row by hand; skip what this database does not keep."""
     is_sqlite = isinstance(till.store.database, peewee.SqliteDatabase)
     if not is_sqlite and ("'much'" in change or "'noon'" in change):
@@ -45,12 +48,12 @@ async def damage(till, table, change, where):
     await till.store.write(lambda do: do.execute(Bound(f"UPDATE {table} SET {change} WHERE {where}")))
 
 
-def rows_logged(events):
+def rows_logged(events: Sequence[MutableMapping[str, Any]]) -> list[MutableMapping[str, Any]]:
     return [event for event in events if event["event"].startswith("a row cannot be read")]
 
 
 @pytest.mark.parametrize("change", DAMAGED)
-async def test_an_unreadable_invoice_is_skipped_and_logged_once(till, change):
+async def test_an_unreadable_invoice_is_skipped_and_logged_once(till: Parts, change: str) -> None:
     """In every list; whoever reads it gets E0. The others of its batch are settled."""
     bad, good = await till.store.add(an_invoice()), await till.store.add(an_invoice())
     unreadable = Rows.unreadable
@@ -74,7 +77,7 @@ async def test_an_unreadable_invoice_is_skipped_and_logged_once(till, change):
     assert Rows.unreadable == unreadable + 1
 
 
-async def test_metadata_that_is_no_json_is_settled_and_not_read(till):
+async def test_metadata_that_is_no_json_is_settled_and_not_read(till: Parts) -> None:
     """Settling needs none of it; pasted into an answer it would break that."""
     invoice = await till.store.add(an_invoice())
     await damage(till, "invoices", "metadata = 'broken{'", f"id = '{invoice.id}'")
@@ -89,7 +92,7 @@ async def test_metadata_that_is_no_json_is_settled_and_not_read(till):
     assert len(rows_logged(events)) == 1
 
 
-async def test_a_page_of_unreadable_invoices_does_not_end_the_list(till):
+async def test_a_page_of_unreadable_invoices_does_not_end_the_list(till: Parts) -> None:
     *bad, good = sorted([await till.store.add(an_invoice()) for _ in range(5)])
     for invoice in bad:
         await damage(till, "invoices", "paid_at = 1", f"id = '{invoice.id}'")
@@ -97,7 +100,7 @@ async def test_a_page_of_unreadable_invoices_does_not_end_the_list(till):
     assert [page async for page in till.store.pages()] == [([], 2), ([], 2), ([good], 0)]
 
 
-async def test_an_unreadable_invoice_request_is_skipped(till):
+async def test_an_unreadable_invoice_request_is_skipped(till: Parts) -> None:
     """Also where a whole page cannot be read: what follows is listed."""
     payouts = PayoutStore(till.store)
     made = []
@@ -132,7 +135,7 @@ async def test_an_unreadable_invoice_request_is_skipped(till):
 
 
 @pytest.mark.parametrize("change", ["state = 'odd'", "timeout = 'noon'"])
-async def test_an_unreadable_attempt_keeps_no_other_from_being_looked_at(till, change):
+async def test_an_unreadable_attempt_keeps_no_other_from_being_looked_at(till: Parts, change: str) -> None:
     sendings = AttemptStore(till.store)
     for label in ("bad", "good"):
         order = SendTerms.checked(
@@ -167,7 +170,7 @@ async def test_an_unreadable_attempt_keeps_no_other_from_being_looked_at(till, c
 
 
 @pytest.mark.parametrize("change", ["scopes = 'invoices:read', username = 'x'", "created_at = 'noon'"])
-async def test_an_unreadable_key_leaves_the_others_listed(till, change):
+async def test_an_unreadable_key_leaves_the_others_listed(till: Parts, change: str) -> None:
     keys = KeyStore(till.store)
     for username in ("bad", "good"):
         key, _ = Key.new(username=username, scopes=(), type=None, created_at=NOON, expires_at=None)
@@ -178,7 +181,9 @@ async def test_an_unreadable_key_leaves_the_others_listed(till, change):
 
 
 @pytest.mark.parametrize("info", ["broken{", "[]", '{"id":5}', ""])
-async def test_a_node_that_cannot_be_read_keeps_nobody_from_following(till, tmp_path, info):
+async def test_a_node_that_cannot_be_read_keeps_nobody_from_following(
+    till: Parts, tmp_path: Path, info: str
+) -> None:
     """It is remembered anew."""
     async with simulated_node(tmp_path) as lightningd:
         node = await till.node.info()
@@ -197,7 +202,7 @@ async def test_a_node_that_cannot_be_read_keeps_nobody_from_following(till, tmp_
 
 
 @pytest.mark.parametrize("seconds", [-(2**62), 2**62])
-async def test_times_out_of_range_are_readable(till, seconds):
+async def test_times_out_of_range_are_readable(till: Parts, seconds: int) -> None:
     invoice = await till.store.add(an_invoice())
     await damage(till, "invoices", f"created_at = {seconds}, expires_at = {seconds}", f"id = '{invoice.id}'")
 
@@ -205,7 +210,7 @@ async def test_times_out_of_range_are_readable(till, seconds):
     assert (await till.invoicing.get(DAKK, invoice.invoice_id)).id == invoice.id
 
 
-async def test_the_doctor_counts_what_it_cannot_read(till, tmp_path):
+async def test_the_doctor_counts_what_it_cannot_read(till: Parts, tmp_path: Path) -> None:
     async with simulated_node(tmp_path):
         invoice = await till.create()
         await till.create()
