@@ -13,7 +13,7 @@ WHOLE = st.integers(0, 10**25)
 MSAT_OF = {"": 1, "msat": 1, "sat": 1000, "btc": 100_000_000_000}
 
 
-def digits(least, most):
+def digits(least: int, most: int) -> st.SearchStrategy[str]:
     return st.text("0123456789", min_size=least, max_size=most)
 
 
@@ -25,7 +25,7 @@ FORMS = st.one_of(
 
 
 @given(FORMS)
-def test_what_is_written_is_what_is_meant(form):
+def test_what_is_written_is_what_is_meant(form: tuple[str, str]) -> None:
     """To the last digit, however large."""
     number, unit = form
 
@@ -33,12 +33,12 @@ def test_what_is_written_is_what_is_meant(form):
 
 
 @given(WHOLE)
-def test_a_number_is_millisatoshi(number):
+def test_a_number_is_millisatoshi(number: int) -> None:
     assert amounts.msat(number, "amount") == number
 
 
 @given(st.text())
-def test_anything_else_is_refused_and_nothing_else_happens(text):
+def test_anything_else_is_refused_and_nothing_else_happens(text: str) -> None:
     try:
         assert amounts.msat(text, "amount") == int(text.removesuffix("msat"))
     except InvalidRequest as refused:
@@ -52,7 +52,7 @@ def test_anything_else_is_refused_and_nothing_else_happens(text):
         ("20999999.99999999999btc", 2_099_999_999_999_999_999), ("0.1btc", 10_000_000_000), ("007", 7),
     ],
 )  # fmt: skip
-def test_some_amounts(text, exact):
+def test_some_amounts(text: str, exact: int) -> None:
     assert amounts.msat(text, "amount") == exact
 
 
@@ -61,6 +61,6 @@ def test_some_amounts(text, exact):
     ["1.5sat", "1.sat", ".001sat", "1.0000sat", "1btc", "0.000000000001btc", "1.5", "1.5msat", "1 sat",
      " 1", "1\n", "-1", "+1", "1e3", "0x1", "٣", "1_000", "1,5btc", "1SAT", "", "sat", "9" * 31],
 )  # fmt: skip
-def test_no_amounts(text):
+def test_no_amounts(text: str) -> None:
     with pytest.raises(InvalidRequest, match="amount must be"):
         amounts.msat(text, "amount")

@@ -21,7 +21,7 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize("text", EXAMPLES)
-def test_the_examples_of_the_specification(text):
+def test_the_examples_of_the_specification(text: str) -> None:
     found = bolt11.read(text)
 
     assert read(text) == PaymentRequest(
@@ -34,7 +34,9 @@ def test_the_examples_of_the_specification(text):
     description=st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=700),
     expiry=st.integers(1, 365 * 86400),
 )
-def test_what_a_node_issues_is_read_as_the_node_does(amount_msat, description, expiry):
+def test_what_a_node_issues_is_read_as_the_node_does(
+    amount_msat: int | None, description: str, expiry: int
+) -> None:
     """Descriptions beyond 639 bytes are there as their hash."""
     text = a_bolt11(an_order(amount_msat=amount_msat, description=description, expiry=expiry))
     found = bolt11.read(text)
@@ -47,13 +49,13 @@ def test_what_a_node_issues_is_read_as_the_node_does(amount_msat, description, e
 
 
 @pytest.mark.parametrize("text", ["", "ln", "lnbc1", "lni1qqgy4sht97d8qess", "lnbc1b", "x" * 5000, "é1qqq"])
-def test_what_is_none_is_told(text):
+def test_what_is_none_is_told(text: str) -> None:
     with pytest.raises(ValueError, match="payment request|bech32|cut off"):
         read(text)
 
 
 @given(st.text(st.sampled_from("qpzry9x8gf2tvdw0s3jn54khce6mua7l"), max_size=400))
-def test_nonsense_is_told_and_does_nothing_else(data):
+def test_nonsense_is_told_and_does_nothing_else(data: str) -> None:
     with suppress(ValueError):
         read(f"lnbc1{data}")
 
@@ -62,7 +64,7 @@ def test_nonsense_is_told_and_does_nothing_else(data):
     description=st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=300),
     expiry=st.integers(1, 10**6),
 )
-def test_an_invoice_that_was_sent_is_read_as_its_node_wrote_it(description, expiry):
+def test_an_invoice_that_was_sent_is_read_as_its_node_wrote_it(description: str | None, expiry: int) -> None:
     """BOLT 12, where the default expiry is not written down."""
     request = InvoiceRequest.made(
         KEY, amount_msat=1000, description=description, issuer=None, absolute_expiry=None
@@ -75,7 +77,7 @@ def test_an_invoice_that_was_sent_is_read_as_its_node_wrote_it(description, expi
 
 
 @given(st.text("qpzry9x8gf2tvdw0s3jn54khce6mua7l", max_size=400))
-def test_what_is_no_invoice_is_a_value_error(data):
+def test_what_is_no_invoice_is_a_value_error(data: str) -> None:
     with suppress(ValueError):
         read(f"lni1{data}")
 
@@ -97,12 +99,12 @@ def test_what_is_no_invoice_is_a_value_error(data):
         "lnb+c1+\n  x",
     ],
 )
-def test_a_string_is_read_as_people_paste_it(text):
+def test_a_string_is_read_as_people_paste_it(text: str) -> None:
     assert pasted(text) == "lnbc1x"
 
 
 @pytest.mark.parametrize(
     "text", ["bitcoin:bc1qxy", "bitcoin:bc1qxy?lightning=", "", "lightning:", "bitcoin:[?"]
 )
-def test_where_there_is_none_nothing_is_read(text):
+def test_where_there_is_none_nothing_is_read(text: str) -> None:
     assert pasted(text) == ""

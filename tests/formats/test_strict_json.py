@@ -4,6 +4,7 @@ import json
 import math
 import time
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,14 +15,16 @@ from tilld.errors import InvalidRequest
 from tilld.formats.strict_json import MAX_LEVELS, compact, metadata_of, same, values, write
 
 
-def by_value(token):
+def by_value(token: str) -> int | float:
     """A whole number of less than 100 digits is an integer, however it is written."""
     exact = Fraction(token)
     return int(exact) if exact.denominator == 1 and abs(exact) < 10**100 else float(token)
 
 
 @given(st.dictionaries(st.text(), json_values), st.sampled_from([None, 1, "\t", "\r\n"]), st.booleans())
-def test_every_object_is_read_as_it_is(document, indent, ascii_only):
+def test_every_object_is_read_as_it_is(
+    document: dict[str, Any], indent: int | str | None, ascii_only: bool
+) -> None:
     """Whatever its white space and escapes, an object's members have the values that Python reads."""
     text = json.dumps(document, indent=indent, ensure_ascii=ascii_only)
 
@@ -36,7 +39,9 @@ def test_every_object_is_read_as_it_is(document, indent, ascii_only):
     st.booleans(),
     st.booleans(),
 )
-def test_metadata_keeps_its_text(others, value, indent, ascii_only, has_mark):
+def test_metadata_keeps_its_text(
+    others: dict[str, Any], value: Any, indent: int | str | None, ascii_only: bool, has_mark: bool
+) -> None:
     """Byte for byte, wherever it stands."""
     written = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
     rest = json.dumps({name: each for name, each in others.items() if name != "metadata"})[1:]
@@ -47,7 +52,7 @@ def test_metadata_keeps_its_text(others, value, indent, ascii_only, has_mark):
 
 
 @given(json_values)
-def test_what_is_written_is_what_python_writes_compactly(value):
+def test_what_is_written_is_what_python_writes_compactly(value: Any) -> None:
     """But for floats, which have several forms; Till writes none."""
     wanted = json.loads(json.dumps(value), parse_float=lambda _: None)
 
@@ -55,13 +60,13 @@ def test_what_is_written_is_what_python_writes_compactly(value):
 
 
 @given(json_values)
-def test_compact_text_is_what_python_writes_compactly(value):
+def test_compact_text_is_what_python_writes_compactly(value: Any) -> None:
     """White space between tokens goes, and nothing else does."""
     assert compact(json.dumps(value, indent=3)) == json.dumps(value, separators=(",", ":"))
 
 
 @given(st.binary())
-def test_any_bytes_are_an_object_or_an_invalid_request(raw):
+def test_any_bytes_are_an_object_or_an_invalid_request(raw: bytes) -> None:
     """No input makes it fail in another way."""
     try:
         values(raw, "the body")
@@ -103,7 +108,7 @@ def test_any_bytes_are_an_object_or_an_invalid_request(raw):
         (b'{"a":' + b"[" * MAX_LEVELS + b"]" * MAX_LEVELS + b"}", "more than 32 levels"),
     ],
 )
-def test_what_is_not_one_strict_object_is_refused(document, says):
+def test_what_is_not_one_strict_object_is_refused(document: bytes, says: str) -> None:
     """The message tells what is wrong, and where."""
     with pytest.raises(InvalidRequest, match="the body") as refused:
         values(document, "the body")
@@ -111,29 +116,29 @@ def test_what_is_not_one_strict_object_is_refused(document, says):
 
 
 @pytest.mark.parametrize("text", ["", " ", "[]", "nothing", "1", "'", '{"a":1} {}', "{", "{]"])
-def test_text_is_refused_as_bytes_are(text):
+def test_text_is_refused_as_bytes_are(text: str) -> None:
     for document in (text, text.encode()):
         with pytest.raises(InvalidRequest, match="the body is not a JSON object"):
             values(document, "the body")
 
 
-def test_what_is_no_object_is_told_to_be_none():
+def test_what_is_no_object_is_told_to_be_none() -> None:
     with pytest.raises(InvalidRequest, match=r"expected '\{' at character 1"):
         values(" []", "metadata")
 
 
-def test_32_levels_are_read():
+def test_32_levels_are_read() -> None:
     """The limit itself is allowed: the object is one level, the arrays are the others."""
     arrays = "[" * (MAX_LEVELS - 1) + "]" * (MAX_LEVELS - 1)
 
     assert json.dumps(values(f'{{"a":{arrays}}}', "the body")["a"]) == arrays
 
 
-def test_brackets_in_a_string_are_no_levels():
+def test_brackets_in_a_string_are_no_levels() -> None:
     assert values(json.dumps({"a": "[" * 100}), "the body") == {"a": "[" * 100}
 
 
-def test_tokens_stay_as_they_came():
+def test_tokens_stay_as_they_came() -> None:
     """Numbers and escapes are not written anew: 1.0 stays 1.0, and no digit of a long number is lost."""
     tokens = (
         '[1.0,1e400,-0,10000000000000000000000000000001,"\\u00e9\\/","é","\\ud83d\\ude00","\\ud800",'
@@ -146,7 +151,7 @@ def test_tokens_stay_as_they_came():
     assert compact(spaced) == tokens
 
 
-def test_a_number_of_thousands_of_digits_is_read():
+def test_a_number_of_thousands_of_digits_is_read() -> None:
     """Python alone would refuse it."""
     digits = "9" * 5000
 
@@ -162,7 +167,7 @@ def test_a_number_of_thousands_of_digits_is_read():
         ("9223372036854775807." + "0" * 60_000, 2**63 - 1),
     ],
 )  # fmt: skip
-def test_what_is_whole_by_its_value_is_an_integer(number, value):
+def test_what_is_whole_by_its_value_is_an_integer(number: str, value: int) -> None:
     """As JSON Schema has it, and with every digit."""
     [found] = values(f'{{"a":{number}}}', "the body").values()
 
@@ -177,7 +182,7 @@ def test_what_is_whole_by_its_value_is_an_integer(number, value):
         "0.1e" + "9" * 60_000,
     ],
 )  # fmt: skip
-def test_what_is_not_whole_or_beyond_all_limits_is_none(number):
+def test_what_is_not_whole_or_beyond_all_limits_is_none(number: str) -> None:
     """A huge exponent costs nothing."""
     started = time.process_time()
 
@@ -197,7 +202,7 @@ def test_what_is_not_whole_or_beyond_all_limits_is_none(number):
         ("12345678901234567890123456789012345", "1234567890123456789012345678901234500e-2"),
     ],
 )
-def test_the_same_value_may_be_spelled_in_many_ways(one, other):
+def test_the_same_value_may_be_spelled_in_many_ways(one: str, other: str) -> None:
     assert same(one, other)
 
 
@@ -211,17 +216,17 @@ def test_the_same_value_may_be_spelled_in_many_ways(one, other):
         ("[1e99999999999999999999]", '["1e99999999999999999999"]'),
     ],
 )  # fmt: skip
-def test_other_values_are_not_the_same(one, other):
+def test_other_values_are_not_the_same(one: str, other: str) -> None:
     """No digit is lost in a float, and Python's true is not 1."""
     assert not same(one, other)
 
 
 @given(json_values, st.sampled_from([None, 1]), st.booleans())
-def test_every_value_is_the_same_as_itself(value, indent, ascii_only):
+def test_every_value_is_the_same_as_itself(value: Any, indent: int | str | None, ascii_only: bool) -> None:
     assert same(json.dumps(value), json.dumps(value, indent=indent, ensure_ascii=ascii_only, sort_keys=True))
 
 
-def test_long_names_are_not_echoed():
+def test_long_names_are_not_echoed() -> None:
     """An error fits in a header whatever the request was."""
     name = "x" * 10_000
 
@@ -231,10 +236,10 @@ def test_long_names_are_not_echoed():
     assert len(refused.value.message) < 200
 
 
-def test_many_names_take_no_longer_than_their_number():
+def test_many_names_take_no_longer_than_their_number() -> None:
     """A body of 64 KiB of them, with a duplicate at the end, must not hold up everybody else."""
 
-    def seconds(count):
+    def seconds(count: int) -> float:
         names = ",".join(f'"{number}":1' for number in range(count))
         started = time.process_time()
         with pytest.raises(InvalidRequest, match=f"duplicate name '{count - 1}'"):
