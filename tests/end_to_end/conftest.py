@@ -3,6 +3,8 @@
 import json
 import logging
 import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -25,7 +27,7 @@ SECRETS = {
 
 
 @pytest.fixture(scope="package", autouse=True)
-def nothing_leaks(tmp_path_factory):
+def nothing_leaks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Keep the logs at their fullest: ours here, those of Envoy, nodes and other processes in their files."""
     base = tmp_path_factory.getbasetemp()
     ours = base / "tests.log"
@@ -51,27 +53,27 @@ def nothing_leaks(tmp_path_factory):
 
 
 @pytest.fixture
-def logged(nothing_leaks):
+def logged(nothing_leaks: Path) -> Callable[[], str]:
     """What was logged since the test began: a function that tells."""
     before = nothing_leaks.stat().st_size
     return lambda: nothing_leaks.read_bytes()[before:].decode()
 
 
-def _found(text, secrets):
+def _found(text: str, secrets: set[str]) -> Iterator[str]:
     """The kinds of secrets that are in a text."""
     yield from (what for what, pattern in SECRETS.items() if pattern.search(text))
     if not secrets.isdisjoint(re.findall(r"[A-Za-z0-9]{64}|[A-Za-z0-9]{32}", text)):
         yield "a key's secret or a preimage"
 
 
-def _preimages(base):
+def _preimages(base: Path) -> set[str]:
     """The preimages of all invoices of all simulated nodes."""
     lines = (line for file in base.rglob("*.jsonl") for line in file.read_text().splitlines())
     return {json.loads(line)["payment_preimage"] for line in lines if '"payment_preimage"' in line}
 
 
 @pytest.fixture
-async def lonely(tmp_path):
+async def lonely(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """An Envoy without a tilld, for every page, and a client of it."""
     envoy = Envoy(ANY_PORT, [Address("127.0.0.1", 1)], tmp_path, cors_origins=("*",))
     await envoy.start()

@@ -1,10 +1,12 @@
 """What the OpenAPI document says in words only, for schemathesis."""
 
+from typing import Any
+
 import schemathesis
 
 
 @schemathesis.hook
-def filter_case(context, case):
+def filter_case(context: schemathesis.HookContext, case: schemathesis.Case[Any]) -> bool:
     """Null for an optional field is the same as omitting it, and the label is not given twice."""
     if not isinstance(case.body, dict):
         return True

@@ -4,16 +4,19 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc.aio
+import httpx
 import pytest
 
 from tests.support.calls import BODY, code, create
 from tests.support.keys import KEYS, make_key
 from tests.support.processes import children, fails, output, tilld
-from tests.support.shop import config, open_shop
+from tests.support.shop import Shop, config, open_shop
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld.auth.caller import SHOP, Scope
@@ -24,17 +27,17 @@ from tilld.storage.database import open_database
 
 
 @pytest.fixture
-async def shop(tmp_path):
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     async with open_shop(config(tmp_path)) as shop:
         yield shop
 
 
-async def read(shop, headers, invoice):
+async def read(shop: Shop, headers: dict[str, str], invoice: Any) -> tuple[int, Any]:
     reply = await shop.rest.get(f"/lightning/invoice/{invoice['invoiceid']}", headers=headers)
     return reply.status_code, reply.json()
 
 
-async def test_owners_do_not_see_each_other(shop, tmp_path):
+async def test_owners_do_not_see_each_other(shop: Shop, tmp_path: Path) -> None:
     """By no way of asking: another's invoice is not there. Labels are each one's own."""
     shop_key = await make_key(tmp_path, "--username", "shop")
     bar_key = await make_key(tmp_path, "--username", "bar")
@@ -63,12 +66,12 @@ async def test_owners_do_not_see_each_other(shop, tmp_path):
         assert await code(request) == grpc.StatusCode.NOT_FOUND
 
 
-async def test_of_many_calls_at_once_each_is_its_own_callers(shop, tmp_path):
+async def test_of_many_calls_at_once_each_is_its_own_callers(shop: Shop, tmp_path: Path) -> None:
     """Nobody is taken for who called a moment before, or for nobody."""
     keys = [await make_key(tmp_path, "--username", name) for name in ("shop", "bar")]
     request = pb.CreateInvoiceRequest(metadata='{"type":"shop"}')
 
-    async def who(headers):
+    async def who(headers: dict[str, str]) -> Any:
         try:
             made = await shop.invoices.CreateInvoice(request, metadata=tuple(headers.items()))
         except grpc.aio.AioRpcError as reason:
@@ -80,7 +83,9 @@ async def test_of_many_calls_at_once_each_is_its_own_callers(shop, tmp_path):
     assert answers == ["shop", "bar", grpc.StatusCode.UNAUTHENTICATED] * 20
 
 
-async def test_from_the_first_key_on_it_is_needed_and_a_revoked_one_is_none(shop, tmp_path):
+async def test_from_the_first_key_on_it_is_needed_and_a_revoked_one_is_none(
+    shop: Shop, tmp_path: Path
+) -> None:
     """At once, while Till runs. Health stays for everybody."""
     assert (await create(shop, {}))[0] == 200
     key = await make_key(tmp_path, "--username", "shop")
@@ -96,7 +101,7 @@ async def test_from_the_first_key_on_it_is_needed_and_a_revoked_one_is_none(shop
     assert (await create(shop, key))[1]["error"] == "E3"
 
 
-async def test_a_watch_tells_nothing_more_once_its_key_is_revoked(shop, tmp_path):
+async def test_a_watch_tells_nothing_more_once_its_key_is_revoked(shop: Shop, tmp_path: Path) -> None:
     """Nor one without a key, once there is one."""
     anonymous = await shop.create()
     without_key = shop.invoices.WatchInvoice(pb.WatchInvoiceRequest(invoice_id=anonymous["invoiceid"]))
@@ -117,13 +122,17 @@ async def test_a_watch_tells_nothing_more_once_its_key_is_revoked(shop, tmp_path
 
 
 @pytest.fixture(scope="module")
-async def headers_of(tmp_path_factory):
+async def headers_of(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[tuple[Shop, dict[str, dict[str, str]]]]:
     """A Till that knows keys of each kind, and the headers that carry them."""
     directory = tmp_path_factory.mktemp("guarded")
     store = Store(open_database(f"sqlite:///{directory / 'till.db'}"))
     now = datetime.now(UTC)
 
-    async def header(scopes=SHOP, expires_at=None, revoked=False):
+    async def header(
+        scopes: Collection[Scope] = SHOP, expires_at: datetime | None = None, revoked: bool = False
+    ) -> dict[str, str]:
         made = now - timedelta(days=2)
         key, token = Key.new(
             username="shop", scopes=scopes, type=None, created_at=made, expires_at=expires_at
@@ -161,7 +170,9 @@ async def headers_of(tmp_path_factory):
         ("without the scope", 403),
     ],
 )
-async def test_only_a_good_key_opens(headers_of, kind, status):
+async def test_only_a_good_key_opens(
+    headers_of: tuple[Shop, dict[str, dict[str, str]]], kind: str, status: int
+) -> None:
     """On REST as HTTP wants it, and on gRPC, straight and through Envoy."""
     shop, headers = headers_of
     error, grpc_status = {
@@ -186,7 +197,9 @@ async def test_only_a_good_key_opens(headers_of, kind, status):
                 assert dict(await call.trailing_metadata())["x-error-code"] == error
 
 
-async def test_anothers_invoice_is_answered_as_one_that_is_not(headers_of):
+async def test_anothers_invoice_is_answered_as_one_that_is_not(
+    headers_of: tuple[Shop, dict[str, dict[str, str]]],
+) -> None:
     """To the byte: nobody learns by asking what there is. (An id has 126 random bits.)"""
     shop, headers = headers_of
     _, theirs = await create(shop, headers["good"], label="hers")
@@ -205,7 +218,7 @@ async def test_anothers_invoice_is_answered_as_one_that_is_not(headers_of):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
-def test_no_process_shows_a_key(headers_of):
+def test_no_process_shows_a_key(headers_of: tuple[Shop, dict[str, dict[str, str]]]) -> None:
     """In the list of processes, to whoever is on the machine."""
     shown = [Path(f"/proc/{pid}/cmdline").read_text() for pid in [os.getpid(), *children(os.getpid())]]
 
@@ -213,7 +226,7 @@ def test_no_process_shows_a_key(headers_of):
     assert not [each for each in shown if "till_" in each]
 
 
-async def test_the_till_in_the_shop_creates_and_sees_its_type_only(shop, tmp_path):
+async def test_the_till_in_the_shop_creates_and_sees_its_type_only(shop: Shop, tmp_path: Path) -> None:
     """Another terminal's invoices do not exist for it, though the owner is the same."""
     owner = await make_key(tmp_path, "--username", "shop")
     terminal = await make_key(tmp_path, "--username", "shop", "--type", "till-1")
@@ -228,7 +241,7 @@ async def test_the_till_in_the_shop_creates_and_sees_its_type_only(shop, tmp_pat
     assert await read(shop, owner, own) == (200, own)
 
 
-async def test_a_label_tells_nothing_of_another_types_invoice(shop, tmp_path):
+async def test_a_label_tells_nothing_of_another_types_invoice(shop: Shop, tmp_path: Path) -> None:
     """But that it is in use, since labels are each user's own: not even an amount that was guessed."""
     owner = await make_key(tmp_path, "--username", "shop")
     terminal = await make_key(tmp_path, "--username", "shop", "--type", "till-1")
@@ -242,7 +255,7 @@ async def test_a_label_tells_nothing_of_another_types_invoice(shop, tmp_path):
     assert guesses == [(409, {"error": "E5", "message": "label is in use; use another label"})] * 2
 
 
-async def test_a_payers_browser_watches_with_a_token_in_the_url(shop, tmp_path):
+async def test_a_payers_browser_watches_with_a_token_in_the_url(shop: Shop, tmp_path: Path) -> None:
     """An EventSource sends no headers. A token opens the invoice that it came with, and goes with its key."""
     key = await make_key(tmp_path, "--username", "shop")
     _, other = await create(shop, key)
@@ -275,7 +288,7 @@ async def test_a_payers_browser_watches_with_a_token_in_the_url(shop, tmp_path):
     assert (await shop.rest.get(f"{url}/watch?token={again}")).status_code == 401
 
 
-async def test_a_token_that_is_asked_for_elsewhere_is_not_given(shop):
+async def test_a_token_that_is_asked_for_elsewhere_is_not_given(shop: Shop) -> None:
     """As every other parameter there it is passed over: the path is what it was."""
     by_query = await shop.rest.post("/lightning/invoice/create?watch_token=true", json=BODY)
     by_id = await shop.rest.get(f"/lightning/invoice/i/{by_query.json()['_id']}?watch_token=true")
@@ -285,12 +298,12 @@ async def test_a_token_that_is_asked_for_elsewhere_is_not_given(shop):
     assert "watch_token" not in by_query.json() | by_id.json()
 
 
-async def test_asking_for_a_token_in_other_words_is_refused(shop, tmp_path):
+async def test_asking_for_a_token_in_other_words_is_refused(shop: Shop, tmp_path: Path) -> None:
     """And not passed over in silence; whatever else is in the query is."""
     key = await make_key(tmp_path, "--username", "shop")
     _, invoice = await create(shop, key)
 
-    async def ask(query):
+    async def ask(query: str) -> httpx.Response:
         return await shop.rest.get(f"/lightning/invoice/{invoice['invoiceid']}?{query}", headers=key)
 
     asked = (await ask("x=1&watch_token=true&y")).json()
@@ -304,7 +317,7 @@ async def test_asking_for_a_token_in_other_words_is_refused(shop, tmp_path):
 @pytest.mark.parametrize(
     "query", ["?token=", "?token=watch_x", "?token=till_x", "?x=1&token=y", "?watch_token=true"]
 )
-async def test_what_is_no_watch_token_opens_nothing(shop, tmp_path, query):
+async def test_what_is_no_watch_token_opens_nothing(shop: Shop, tmp_path: Path, query: str) -> None:
     key = await make_key(tmp_path, "--username", "shop")
     _, invoice = await create(shop, key)
 
@@ -313,7 +326,7 @@ async def test_what_is_no_watch_token_opens_nothing(shop, tmp_path, query):
     assert (refused.status_code, refused.json()["error"]) == (401, "E3")
 
 
-async def test_watch_tokens_over_grpc(shop, tmp_path):
+async def test_watch_tokens_over_grpc(shop: Shop, tmp_path: Path) -> None:
     """For gRPC-Web, which sends headers; and also as long as there are no keys."""
     request = pb.CreateInvoiceRequest(metadata='{"type":"shop"}', with_watch_token=True)
     before = await shop.invoices.CreateInvoice(request)
@@ -334,7 +347,7 @@ async def test_watch_tokens_over_grpc(shop, tmp_path):
     assert not unasked.HasField("watch_token")
 
 
-async def test_totals_are_ones_own_and_an_admins_those_of_all(shop, tmp_path):
+async def test_totals_are_ones_own_and_an_admins_those_of_all(shop: Shop, tmp_path: Path) -> None:
     keys = [await make_key(tmp_path, "--username", name) for name in ("shop", "bar")]
     admin = await make_key(tmp_path, "--username", "boss", "--scope", "info:read", "--scope", "admin")
     for key in (*keys, keys[0]):
@@ -347,7 +360,7 @@ async def test_totals_are_ones_own_and_an_admins_those_of_all(shop, tmp_path):
     assert totals == [2, 1, 3]
 
 
-async def test_keys_are_listed_without_their_secrets(tmp_path):
+async def test_keys_are_listed_without_their_secrets(tmp_path: Path) -> None:
     """What is printed alone on standard output is the key."""
     async with tilld("key", "create", "--username", "shop", "--type", "till-1", cwd=tmp_path) as making:
         await making.process.wait()
@@ -360,7 +373,7 @@ async def test_keys_are_listed_without_their_secrets(tmp_path):
     assert "till_" not in line
 
 
-async def test_a_key_that_cannot_be_is_told_in_a_line(tmp_path):
+async def test_a_key_that_cannot_be_is_told_in_a_line(tmp_path: Path) -> None:
     assert "username" in await fails("key", "create", "--username", "a b", cwd=tmp_path)
     assert "future" in await fails(
         "key", "create", "--username", "shop", "--expires", "2020-01-01", cwd=tmp_path
@@ -369,7 +382,7 @@ async def test_a_key_that_cannot_be_is_told_in_a_line(tmp_path):
     assert "key list" in await fails("key", "revoke", "unknown", cwd=tmp_path)
 
 
-async def test_no_till_without_keys_serves_the_world(tmp_path):
+async def test_no_till_without_keys_serves_the_world(tmp_path: Path) -> None:
     """Unless it is told to."""
     told = await fails("run", "--grpc=0.0.0.0:0", "--no-rest", cwd=tmp_path)
     assert "tilld key create" in told

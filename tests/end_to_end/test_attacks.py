@@ -7,17 +7,19 @@ import asyncio
 import gzip
 import socket
 import struct
+from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support import http2
-from tests.support.shop import config, open_shop
+from tests.support.shop import Shop, config, open_shop
 from tests.support.waiting import eventually
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
-from tilld.config import USUAL
+from tilld.config import USUAL, Address
 
 WAYS = ["straight", "through Envoy"]
 CANCEL = struct.pack(">I", 8)
@@ -25,17 +27,18 @@ BODY = {"msat": 5000, "metadata": {"type": "shop"}}
 
 
 @pytest.fixture(params=WAYS)
-def address(shop, request):
+def address(shop: Shop, request: pytest.FixtureRequest) -> Address:
     """Where gRPC is served."""
     return served(shop, request.param)
 
 
-def served(shop, way):
+def served(shop: Shop, way: str) -> Address:
+    assert shop.till.running.rest
     return shop.till.running.grpc if way == "straight" else shop.till.running.rest
 
 
 @pytest.fixture(scope="module")
-async def impatient(tmp_path_factory):
+async def impatient(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
     """A Till that waits a moment for a message."""
     async with open_shop(
         config(tmp_path_factory.mktemp("till")), USUAL._replace(request_seconds=0.05)
@@ -43,12 +46,12 @@ async def impatient(tmp_path_factory):
         yield shop
 
 
-def call_of(method):
+def call_of(method: str) -> bytes:
     """The headers of a call of invoices."""
     return http2.call_of(f"/till.v1.InvoiceService/{method}")
 
 
-async def rest_of(reader, seconds=10):
+async def rest_of(reader: asyncio.StreamReader, seconds: float = 10) -> bool:
     """Read until the other side closes; returns whether it did."""
     try:
         async with asyncio.timeout(seconds):
@@ -61,15 +64,16 @@ async def rest_of(reader, seconds=10):
     return True
 
 
-async def others_are_served(shop):
+async def others_are_served(shop: Shop) -> None:
     async with asyncio.timeout(10):
         created = await shop.create()
         await shop.invoices.GetInvoice(pb.GetInvoiceRequest(invoice_id=created["invoiceid"]))
 
 
-async def test_connections_that_say_nothing_or_little_are_closed(shop):
+async def test_connections_that_say_nothing_or_little_are_closed(shop: Shop) -> None:
     """After 5 s: on both ports, and where a header never ends."""
     rest, straight = shop.till.running.rest, shop.till.running.grpc
+    assert rest
     silent = [await asyncio.open_connection(*each) for each in [rest, straight] * 50]
     slow, writer = await asyncio.open_connection(*rest)
     writer.write(b"GET /lightning/info HTTP/1.1\r\nhost: ")
@@ -82,13 +86,13 @@ async def test_connections_that_say_nothing_or_little_are_closed(shop):
         each.close()
 
 
-async def test_streams_that_are_opened_and_abandoned_leave_nothing(shop, address):
+async def test_streams_that_are_opened_and_abandoned_leave_nothing(shop: Shop, address: Address) -> None:
     """Cancelled at once, cancelled while they are watched, or dropped with their connection."""
     created = await shop.create()
     message = pb.WatchInvoiceRequest(invoice_id=created["invoiceid"]).SerializeToString()
     request = http2.frame(http2.DATA, 1, 0, struct.pack(">BI", 0, len(message)) + message)
 
-    def opened(stream):
+    def opened(stream: int) -> bytes:
         head = http2.frame(http2.HEADERS, 4, stream, call_of("WatchInvoice"))
         return head + request[:5] + struct.pack(">I", stream) + request[9:]
 
@@ -111,8 +115,9 @@ async def test_streams_that_are_opened_and_abandoned_leave_nothing(shop, address
         await eventually(lambda: shop.till.hub.watchers == 0)
 
 
-async def test_rapid_resets_end_their_connection(shop):
+async def test_rapid_resets_end_their_connection(shop: Shop) -> None:
     """CVE-2023-44487: Envoy closes a connection whose streams are mostly reset at once."""
+    assert shop.till.running.rest
     reader, writer = await asyncio.open_connection(*shop.till.running.rest)
     writer.write(http2.PREFACE)
     for stream in range(1, 4001, 2):
@@ -124,7 +129,7 @@ async def test_rapid_resets_end_their_connection(shop):
     writer.close()
 
 
-async def test_who_needs_no_key_cannot_hold_all_calls(shop):
+async def test_who_needs_no_key_cannot_hold_all_calls(shop: Shop) -> None:
     """Watches of health are for everybody and have no end: through Envoy there are few of them at once."""
     async with grpc.aio.insecure_channel(str(shop.till.running.rest)) as channel:
         watch = health_pb2_grpc.HealthStub(channel).Watch  # type: ignore[attr-defined]
@@ -138,7 +143,7 @@ async def test_who_needs_no_key_cannot_hold_all_calls(shop):
         assert (await shop.rest.get("/lightning/info")).status_code == 200
 
 
-async def test_headers_without_end_end(shop, address):
+async def test_headers_without_end_end(shop: Shop, address: Address) -> None:
     """Over HTTP/2 as CONTINUATION frames, which no request ever completes."""
     reader, writer = await asyncio.open_connection(*address)
     writer.write(http2.PREFACE + http2.frame(http2.HEADERS, 0, 1, call_of("GetInfo")))
@@ -150,7 +155,7 @@ async def test_headers_without_end_end(shop, address):
 
 
 @pytest.mark.parametrize("size", [100_000, 30_000_000])
-async def test_a_message_that_expands_is_refused(shop, address, size):
+async def test_a_message_that_expands_is_refused(shop: Shop, address: Address, size: int) -> None:
     """What counts is what it has become. Compressed messages as such are welcome."""
     async with grpc.aio.insecure_channel(str(address), compression=grpc.Compression.Gzip) as channel:
         invoices = InvoiceServiceStub(channel)
@@ -164,7 +169,7 @@ async def test_a_message_that_expands_is_refused(shop, address, size):
     assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-async def test_a_compressed_body_is_not_read(shop):
+async def test_a_compressed_body_is_not_read(shop: Shop) -> None:
     """REST takes JSON as it is."""
     bomb = gzip.compress(b" " * 10_000_000)
 
@@ -187,7 +192,9 @@ METHODS = [
 HALF_A_MESSAGE = b"\0\0\0\0\5ab"
 
 
-async def unfinished(address, method, body, flags=0):
+async def unfinished(
+    address: Address, method: str, body: bytes, flags: int = 0
+) -> tuple[str, str | None, bool]:
     """Make a call whose body may not be whole; returns the headers and trailers of its answer."""
     reader, writer = await asyncio.open_connection(*address)
     writer.write(
@@ -202,28 +209,35 @@ async def unfinished(address, method, body, flags=0):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("body", [b"", HALF_A_MESSAGE])
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_message_that_never_comes_is_waited_for_so_long(impatient, way, method, body):
+async def test_a_message_that_never_comes_is_waited_for_so_long(
+    impatient: Shop, way: str, method: str, body: bytes
+) -> None:
     """Of any call, by us: the error of Envoy has no code. Who needs no key holds no place that way."""
     assert await unfinished(served(impatient, way), method, body) == ("4", "E9", True)
 
 
 @pytest.mark.parametrize("method", METHODS[:-1])
 @pytest.mark.parametrize("body", [b"", HALF_A_MESSAGE])
-async def test_a_call_that_ends_without_a_message_is_refused(shop, address, method, body):
+async def test_a_call_that_ends_without_a_message_is_refused(
+    shop: Shop, address: Address, method: str, body: bytes
+) -> None:
     """At once."""
     assert await unfinished(address, method, body, http2.END_STREAM) == ("3", "E1", True)
 
 
 @pytest.mark.parametrize("method", METHODS)
-async def test_bytes_that_are_no_message_are_the_callers_fault(shop, address, method):
+async def test_bytes_that_are_no_message_are_the_callers_fault(
+    shop: Shop, address: Address, method: str
+) -> None:
     status, code, is_whole = await unfinished(address, method, b"\0\0\0\0\2\x0a\x05", http2.END_STREAM)
 
     assert (status, code) in {("3", "E1"), ("5", "E2")}
     assert is_whole
 
 
-async def test_who_never_reads_holds_up_nobody(shop):
+async def test_who_never_reads_holds_up_nobody(shop: Shop) -> None:
     """Neither the other watchers nor the memory: he is sent the newest state only, when he reads."""
+    assert shop.till.running.rest
     created = await shop.create()
     request = f"GET /lightning/invoice/{created['invoiceid']}/watch HTTP/1.1\r\nhost: till\r\n\r\n".encode()
     idle = []
@@ -258,7 +272,7 @@ EVIL = "x\r\nset-cookie: till=evil\r\n\r\ndata: evil"
         BODY | {"msat": EVIL},
     ],
 )
-async def test_no_text_becomes_a_header_or_an_event(shop, order):
+async def test_no_text_becomes_a_header_or_an_event(shop: Shop, order: dict[str, Any]) -> None:
     """In answers, in errors, and in the stream of events."""
     reply = await shop.rest.post("/lightning/invoice/create", json=order)
     answers = [reply]
@@ -275,8 +289,9 @@ async def test_no_text_becomes_a_header_or_an_event(shop, order):
 @pytest.mark.parametrize(
     ("key", "status"), [(b"a\r\nset-cookie: evil", b"200"), (b"a\0b", b"400"), (b"a\x01b", b"400")]
 )
-async def test_an_idempotency_key_ends_with_its_line(shop, key, status):
+async def test_an_idempotency_key_ends_with_its_line(shop: Shop, key: bytes, status: bytes) -> None:
     """What follows is a header of the request, and comes back to nobody."""
+    assert shop.till.running.rest
     body = b'{"msat":1,"metadata":{"type":"shop"}}'
     reader, writer = await asyncio.open_connection(*shop.till.running.rest)
     writer.write(b"POST /lightning/invoice/create HTTP/1.1\r\nhost: till\r\nconnection: close\r\n")

@@ -2,13 +2,15 @@
 
 import asyncio
 import struct
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.support.browser import ORIGIN, SECURITY
 from tests.support.processes import output
-from tests.support.shop import ANY_PORT, config, open_shop
+from tests.support.shop import ANY_PORT, Shop, config, open_shop
 from till.v1 import invoice_service_pb2 as pb
 from tilld.config import Address, Config
 from tilld.envoy.process import Envoy
@@ -31,7 +33,7 @@ ANSWERS = [
 
 
 @pytest.fixture(scope="module")
-async def shop(tmp_path_factory):
+async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
     """A Till with a key and two origins."""
     directory = tmp_path_factory.mktemp("browsers")
     settings = config(directory, cors_origin=(ORIGIN, "http://localhost:3000"))
@@ -42,17 +44,17 @@ async def shop(tmp_path_factory):
 
 
 @pytest.fixture
-async def nobody(shop):
+async def nobody(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
     """A client without a key."""
     async with httpx.AsyncClient(base_url=shop.rest.base_url, timeout=10) as client:
         yield client
 
 
-def cors(reply):
+def cors(reply: httpx.Response) -> set[str]:
     return {name for name in reply.headers if name.startswith("access-control-")}
 
 
-def items(header):
+def items(header: str) -> set[str]:
     return set(header.split(", "))
 
 
@@ -60,7 +62,9 @@ def items(header):
 
 
 @pytest.mark.parametrize("origin", [ORIGIN, "http://localhost:3000"])
-async def test_a_page_of_the_origin_may_ask_first_and_needs_no_key(nobody, origin):
+async def test_a_page_of_the_origin_may_ask_first_and_needs_no_key(
+    nobody: httpx.AsyncClient, origin: str
+) -> None:
     """For as long as the answer is good it need not ask again."""
     reply = await nobody.options("/lightning/invoice/create", headers=PREFLIGHT | {"origin": origin})
 
@@ -79,7 +83,7 @@ async def test_a_page_of_the_origin_may_ask_first_and_needs_no_key(nobody, origi
     assert headers.items() >= SECURITY.items()
 
 
-async def test_a_page_of_the_origin_may_read_an_answer(shop):
+async def test_a_page_of_the_origin_may_read_an_answer(shop: Shop) -> None:
     shop.rest.headers["origin"] = ORIGIN
     created = await shop.rest.post("/lightning/invoice/create", json=BODY)
     async with shop.rest.stream("GET", f"/lightning/invoice/{created.json()['invoiceid']}/watch") as watch:
@@ -94,27 +98,29 @@ async def test_a_page_of_the_origin_may_read_an_answer(shop):
 
 
 @pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
-async def test_a_page_of_the_origin_may_read_an_error(nobody, method, path, status):
+async def test_a_page_of_the_origin_may_read_an_error(
+    nobody: httpx.AsyncClient, method: str, path: str, status: int
+) -> None:
     reply = await nobody.request(method, path, headers={"origin": ORIGIN})
 
     assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (status, ORIGIN)
     assert reply.json()["error"]
 
 
-async def test_a_page_of_the_origin_may_read_that_its_body_is_too_large(nobody):
+async def test_a_page_of_the_origin_may_read_that_its_body_is_too_large(nobody: httpx.AsyncClient) -> None:
     reply = await nobody.post("/lightning/invoice/create", content=b" " * 70_000, headers={"origin": ORIGIN})
 
     assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (413, ORIGIN)
 
 
-async def test_a_page_may_read_that_till_is_away(lonely):
+async def test_a_page_may_read_that_till_is_away(lonely: httpx.AsyncClient) -> None:
     """Here any page may."""
     for origin in (ORIGIN, "https://other.example"):
         reply = await lonely.get("/lightning/info", headers={"origin": origin})
         assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (503, origin)
 
 
-async def test_grpc_web_may_be_called_from_a_page(shop):
+async def test_grpc_web_may_be_called_from_a_page(shop: Shop) -> None:
     """Its errors can be read as well."""
     frame = struct.pack(">xI", 0) + pb.GetInvoiceRequest().SerializeToString()
     headers = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1", "origin": ORIGIN}
@@ -129,7 +135,7 @@ async def test_grpc_web_may_be_called_from_a_page(shop):
 
 
 @pytest.mark.parametrize("origin", ["https://other.example", f"{ORIGIN}:8443", "http://shop.example", "null"])
-async def test_to_a_page_from_elsewhere_nothing_is_allowed(nobody, origin):
+async def test_to_a_page_from_elsewhere_nothing_is_allowed(nobody: httpx.AsyncClient, origin: str) -> None:
     preflight = await nobody.options("/lightning/info", headers=PREFLIGHT | {"origin": origin})
     read = await nobody.get("/lightning/info", headers={"origin": origin})
 
@@ -137,7 +143,7 @@ async def test_to_a_page_from_elsewhere_nothing_is_allowed(nobody, origin):
     assert not cors(preflight) | cors(read)
 
 
-async def test_without_origins_there_is_no_cors(tmp_path):
+async def test_without_origins_there_is_no_cors(tmp_path: Path) -> None:
     envoy = Envoy(ANY_PORT, [Address("127.0.0.1", 1)], tmp_path)
     await envoy.start()
     try:
@@ -165,7 +171,7 @@ async def test_without_origins_there_is_no_cors(tmp_path):
         "null",
     ],
 )
-def test_an_origin_that_no_browser_sends_is_refused(origin):
+def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
     with pytest.raises(OperatorError) as told:
         Config.load(cors_origin=[ORIGIN, origin])
 
@@ -175,7 +181,7 @@ def test_an_origin_that_no_browser_sends_is_refused(origin):
     )
 
 
-def test_origins_may_be_given_in_a_variable(monkeypatch):
+def test_origins_may_be_given_in_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TILLD_CORS_ORIGIN", f"{ORIGIN}, http://[::1]:3000,capacitor://localhost")
 
     assert Config.load().cors_origin == (ORIGIN, "http://[::1]:3000", "capacitor://localhost")
@@ -185,14 +191,16 @@ def test_origins_may_be_given_in_a_variable(monkeypatch):
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [*ANSWERS, ("HEAD", "/lightning/nothing", 404)])
-async def test_every_error_is_to_be_left_alone(nobody, method, path, status):
+async def test_every_error_is_to_be_left_alone(
+    nobody: httpx.AsyncClient, method: str, path: str, status: int
+) -> None:
     reply = await nobody.request(method, path)
 
     assert reply.status_code == status
     assert reply.headers.items() >= SECURITY.items()
 
 
-async def test_every_answer_is_to_be_left_alone(shop):
+async def test_every_answer_is_to_be_left_alone(shop: Shop) -> None:
     """Events may not be changed on their way, either. TLS is required only where it is used."""
     events = SECURITY | {"cache-control": "no-cache, no-transform"}
     created = await shop.rest.post("/lightning/invoice/create", json=BODY)
@@ -206,7 +214,7 @@ async def test_every_answer_is_to_be_left_alone(shop):
         assert not cors(reply)
 
 
-async def test_till_being_away_is_to_be_left_alone(lonely):
+async def test_till_being_away_is_to_be_left_alone(lonely: httpx.AsyncClient) -> None:
     reply = await lonely.get("/lightning/info")
 
     assert reply.status_code == 503
@@ -223,7 +231,7 @@ async def test_till_being_away_is_to_be_left_alone(lonely):
         + b" " * 70_000,
     ],
 )
-async def test_what_no_filter_ever_sees_is_to_be_left_alone(shop, raw):
+async def test_what_no_filter_ever_sees_is_to_be_left_alone(shop: Shop, raw: bytes) -> None:
     url = shop.rest.base_url
     reader, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(raw)

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -20,6 +22,7 @@ from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_pb2 import INVOICE_STATUS_EXPIRED, INVOICE_STATUS_PAID
 from tilld.auth.caller import ANONYMOUS
 from tilld.formats.times import utc
+from tilld.invoices.invoice import Invoice
 from tilld.invoices.repository import Store
 from tilld.storage.database import open_database
 
@@ -32,7 +35,7 @@ def journalled(events: list[tuple[str, Event]]) -> Iterator[str]:
         yield json.dumps({"event": name, **asdict(event)}) + "\n"
 
 
-async def what_happened(directory, database_url, number):
+async def what_happened(directory: Path, database_url: str, number: int) -> list[Invoice]:
     """A store with open invoices, and a node where half were paid meanwhile and half are over."""
     async with simulated_node(directory):
         till = Parts(directory, database_url)
@@ -64,7 +67,7 @@ async def what_happened(directory, database_url, number):
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("number", [1, 1000, 20_000])
-async def test_what_happened_meanwhile_is_settled(tmp_path, database_url, number):
+async def test_what_happened_meanwhile_is_settled(tmp_path: Path, database_url: str, number: int) -> None:
     """In pages; who connects while it goes on sees the right state, and nothing that is not so."""
     invoices = await what_happened(tmp_path, database_url, number)
     chosen = random.Random(1).sample(range(number), min(number, WATCHERS))
@@ -73,7 +76,7 @@ async def test_what_happened_meanwhile_is_settled(tmp_path, database_url, number
     )
     async with simulated_node(tmp_path), open_shop(settings) as shop:
 
-        async def watched(at):
+        async def watched(at: int) -> Any:
             request = pb.WatchInvoiceRequest(invoice_id=invoices[at].invoice_id)
             *_, last = [reply.invoice.status async for reply in shop.invoices.WatchInvoice(request)]
             return last
@@ -91,7 +94,7 @@ async def test_what_happened_meanwhile_is_settled(tmp_path, database_url, number
 @pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD names no real lightningd")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [1, 200])
-async def test_at_a_real_node_too(tmp_path, number):
+async def test_at_a_real_node_too(tmp_path: Path, number: int) -> None:
     """Where one in ten is paid, since that takes its time, and the others expire."""
     async with real_node(tmp_path / "nodes") as node:
         settings = config(tmp_path / "till", lightning_rpc=node.rpc_file, no_rest=True, log_level="error")

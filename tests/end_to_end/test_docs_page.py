@@ -2,12 +2,14 @@
 
 import json
 import shlex
+from collections.abc import AsyncIterator
 from importlib import resources
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.chromium import CHROMIUM, open_page
+from tests.support.chromium import CHROMIUM, Page, open_page
 
 DOCUMENT = json.loads(resources.files("tilld.rest_api").joinpath("openapi.json").read_text())
 OPERATIONS = {
@@ -52,7 +54,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium, which 
 
 
 @pytest.fixture
-async def page(lonely, tmp_path):
+async def page(lonely: httpx.AsyncClient, tmp_path: Path) -> AsyncIterator[Page]:
     """The page, rendered; no script or style of it breaks its policy."""
     async with open_page(tmp_path / "profile") as page:
         await page.call("Page.navigate", url=f"{lonely.base_url}/docs")
@@ -61,7 +63,7 @@ async def page(lonely, tmp_path):
         assert not page.complaints
 
 
-async def test_it_fits_a_telephone(page):
+async def test_it_fits_a_telephone(page: Page) -> None:
     """With every call open, nothing scrolls sideways, neither the page nor a part of it."""
     screen = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
     await page.call("Emulation.setDeviceMetricsOverride", **screen)
@@ -72,7 +74,7 @@ async def test_it_fits_a_telephone(page):
 
 
 @pytest.mark.parametrize(("scheme", "is_dark"), [("light", False), ("dark", True)])
-async def test_it_follows_the_colour_scheme_of_the_reader(page, scheme, is_dark):
+async def test_it_follows_the_colour_scheme_of_the_reader(page: Page, scheme: str, is_dark: bool) -> None:
     await page.call(
         "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
     )
@@ -83,7 +85,7 @@ async def test_it_follows_the_colour_scheme_of_the_reader(page, scheme, is_dark)
     assert (background < 50) == is_dark
 
 
-async def test_a_keyboard_opens_a_call(page):
+async def test_a_keyboard_opens_a_call(page: Page) -> None:
     """Tab goes from the list of calls to the first call; the focus is visible."""
     await page.run("document.querySelector('nav li:last-child a').focus()")
     await page.press("Tab", 9)
@@ -95,7 +97,7 @@ async def test_a_keyboard_opens_a_call(page):
     assert await page.run(f"{FOCUS}.parentElement.open")
 
 
-async def test_its_list_of_calls_opens_them(page):
+async def test_its_list_of_calls_opens_them(page: Page) -> None:
     for name in OPERATIONS:
         await page.run(f"document.querySelector('nav a[href=\"#{name}\"]').click()")
         await page.run("new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)))")
@@ -103,7 +105,7 @@ async def test_its_list_of_calls_opens_them(page):
         assert await page.run(f"[{FOCUS}.parentElement.id, {FOCUS}.parentElement.open]") == [name, True]
 
 
-async def test_it_has_landmarks_and_headings_in_order(page):
+async def test_it_has_landmarks_and_headings_in_order(page: Page) -> None:
     levels = await page.run("[...document.querySelectorAll('h1,h2,h3,h4')].map((each) => +each.localName[1])")
 
     assert levels.count(1) == 1
@@ -114,7 +116,7 @@ async def test_it_has_landmarks_and_headings_in_order(page):
     assert await page.run("document.querySelectorAll('main details').length") == len(OPERATIONS)
 
 
-async def test_every_call_has_an_example_request_and_response(page):
+async def test_every_call_has_an_example_request_and_response(page: Page) -> None:
     """The request is a command of curl, with the method, the path and the body of the document."""
     examples = await page.run(EXAMPLES)
 

@@ -3,14 +3,16 @@
 import asyncio
 import json
 import re
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from tests.support.golden import CREATE_REQUEST, CREATED, INFO, INVOICE, NOT_FOUND
 from tests.support.samples import an_invoice, paid
-from tests.support.scripted_node import result, scripted_node
-from tests.support.shop import config, open_shop
+from tests.support.scripted_node import Request, result, scripted_node
+from tests.support.shop import Shop, config, open_shop
 from tilld.auth.caller import SHOP
 from tilld.auth.key import Key
 from tilld.auth.repository import KeyStore
@@ -20,12 +22,12 @@ from tilld.storage.database import open_database
 
 
 @pytest.fixture(scope="module")
-async def documented_shop(tmp_path_factory):
+async def documented_shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
     """A Till whose store and node hold what is behind the examples."""
     directory = tmp_path_factory.mktemp("documented")
     of_the_owner = await _fill_store(f"sqlite:///{directory / 'till.db'}")
 
-    async def answer(request):
+    async def answer(request: Request) -> bytes:
         if request["method"] == "getinfo":
             nodeinfo = json.loads(INFO)["nodeinfo"]
             return result(request, nodeinfo | {"fees_collected_msat": 0, "lightning-dir": "/secret"})
@@ -42,7 +44,7 @@ async def documented_shop(tmp_path_factory):
             yield shop
 
 
-async def _fill_store(url):
+async def _fill_store(url: str) -> dict[str, str]:
     """Put in what is documented; returns the header that carries the owner's key."""
     documented = json.loads(INVOICE)
     node_id = json.loads(INFO)["nodeinfo"]["id"]
@@ -68,34 +70,34 @@ async def _fill_store(url):
     return {"authorization": f"Bearer {token}"}
 
 
-async def test_get_an_invoice(documented_shop):
+async def test_get_an_invoice(documented_shop: Shop) -> None:
     reply = await documented_shop.rest.get(f"/lightning/invoice/{json.loads(INVOICE)['invoiceid']}")
 
     assert (reply.status_code, reply.headers["content-type"]) == (200, "application/json")
     assert reply.text == INVOICE
 
 
-async def test_get_an_invoice_by_internal_id(documented_shop):
+async def test_get_an_invoice_by_internal_id(documented_shop: Shop) -> None:
     reply = await documented_shop.rest.get(f"/lightning/invoice/i/{json.loads(INVOICE)['_id']}")
 
     assert reply.text == INVOICE
 
 
-async def test_get_an_invoice_that_is_not_there(documented_shop):
+async def test_get_an_invoice_that_is_not_there(documented_shop: Shop) -> None:
     reply = await documented_shop.rest.get("/lightning/invoice/PDxIkt9La2h1iG~VTIEcy")
 
     assert (reply.status_code, reply.headers["content-type"]) == (404, "application/json")
     assert reply.text == compact(NOT_FOUND)
 
 
-async def test_get_info(documented_shop):
+async def test_get_info(documented_shop: Shop) -> None:
     reply = await documented_shop.rest.get("/lightning/info")
 
     assert (reply.status_code, reply.headers["content-type"]) == (200, "application/json")
     assert reply.text == INFO
 
 
-async def test_the_watch_begins_with_the_invoice(documented_shop):
+async def test_the_watch_begins_with_the_invoice(documented_shop: Shop) -> None:
     path = f"/lightning/invoice/{json.loads(INVOICE)['invoiceid']}/watch"
 
     async with documented_shop.rest.stream("GET", path) as reply:
@@ -105,12 +107,12 @@ async def test_the_watch_begins_with_the_invoice(documented_shop):
     assert lines == ["retry: 2000", "", "id: 1", f"data: {INVOICE}"]
 
 
-async def _first(lines, count):
+async def _first(lines: AsyncIterator[str], count: int) -> AsyncIterator[tuple[int, str]]:
     for number in range(count):
         yield number, await anext(lines)
 
 
-async def test_create_an_invoice(shop):
+async def test_create_an_invoice(shop: Shop) -> None:
     """The documented request: what Till can't choose is as documented, the rest has the documented form."""
     documented = json.loads(CREATED)
 
@@ -139,7 +141,7 @@ async def test_create_an_invoice(shop):
     assert _seconds(created) == _seconds(documented) == 3600
 
 
-def _seconds(invoice):
+def _seconds(invoice: dict[str, Any]) -> float:
     return (
         datetime.fromisoformat(invoice["expires_at"]) - datetime.fromisoformat(invoice["created_at"])
     ).total_seconds()

@@ -8,6 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
+from tests.support.shop import Shop
 from till.v1 import invoice_pb2 as pb
 from till.v1 import invoice_service_pb2 as service_pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
@@ -16,12 +17,12 @@ from till_rest.v1 import invoice_service_pb2 as rest_pb
 GOOD: dict[str, Any] = {"amount_msat": 5000, "metadata": '{"type":"shop"}'}
 
 
-async def create(shop, **fields):
+async def create(shop: Shop, **fields: Any) -> Any:
     reply = await shop.invoices.CreateInvoice(service_pb.CreateInvoiceRequest(**(GOOD | fields)))
     return reply.invoice
 
 
-def the_error(refused):
+def the_error(refused: grpc.aio.AioRpcError) -> tuple[grpc.StatusCode, str, str, Any]:
     """An error's status, documented code and text; its ErrorInfo must agree with them."""
     trailers = dict(refused.trailing_metadata())
     rich = Status.FromString(trailers["grpc-status-details-bin"])
@@ -32,7 +33,7 @@ def the_error(refused):
     return refused.code(), info.metadata["code"], info.reason, refused.details()
 
 
-async def test_an_invoice_is_created_paid_and_found_by_each_of_its_keys(each_shop):
+async def test_an_invoice_is_created_paid_and_found_by_each_of_its_keys(each_shop: Shop) -> None:
     """The main job."""
     created = await create(
         each_shop, description="a coffee", label="grpc-main-job", expiry=Duration(seconds=60)
@@ -68,11 +69,11 @@ async def test_an_invoice_is_created_paid_and_found_by_each_of_its_keys(each_sho
     ).invoice == paid
 
 
-def id_of(invoice):
+def id_of(invoice: pb.Invoice) -> service_pb.WatchInvoiceRequest:
     return service_pb.WatchInvoiceRequest(invoice_id=invoice.invoice_id)
 
 
-async def test_any_amount_and_amounts_beyond_2_to_the_53(shop):
+async def test_any_amount_and_amounts_beyond_2_to_the_53(shop: Shop) -> None:
     """Absent is absent, and no digit is lost."""
     any_amount = (
         await shop.invoices.CreateInvoice(service_pb.CreateInvoiceRequest(metadata='{"type":"x"}'))
@@ -85,7 +86,7 @@ async def test_any_amount_and_amounts_beyond_2_to_the_53(shop):
     assert large.amount_msat == 2**53 + 1
 
 
-async def test_both_protocols_tell_of_the_same_invoice(shop):
+async def test_both_protocols_tell_of_the_same_invoice(shop: Shop) -> None:
     created = await create(shop, description="tea", metadata='{ "type": "shop", "n": 1.0 }')
 
     rest = (await shop.rest.get(f"/lightning/invoice/{created.invoice_id}")).json()
@@ -94,7 +95,7 @@ async def test_both_protocols_tell_of_the_same_invoice(shop):
     assert created.metadata == '{"type":"shop","n":1.0}'
 
 
-async def test_info_tells_of_till_and_its_node(shop):
+async def test_info_tells_of_till_and_its_node(shop: Shop) -> None:
     before = await shop.invoices.GetInfo(service_pb.GetInfoRequest())
     invoice = await create(shop)
     await shop.pay(invoice.bolt11)
@@ -132,7 +133,7 @@ async def test_info_tells_of_till_and_its_node(shop):
         ({"label": "x" * 129}, "E6", "label must have at most 128 bytes"),
     ],
 )
-async def test_bad_input_is_refused(shop, fields, code, says):
+async def test_bad_input_is_refused(shop: Shop, fields: dict[str, Any], code: str, says: str) -> None:
     """With the canonical status, ErrorInfo, the documented code, the field and the limit."""
     before = (await shop.invoices.GetInfo(service_pb.GetInfoRequest())).invoices
 
@@ -147,7 +148,7 @@ async def test_bad_input_is_refused(shop, fields, code, says):
 
 
 @pytest.mark.parametrize("invoice_id", ["~" * 21, "", "nope", "\0", "x" * 30_000])
-async def test_what_is_not_there_is_not_found(each_shop, invoice_id):
+async def test_what_is_not_there_is_not_found(each_shop: Shop, invoice_id: str) -> None:
     calls = [
         each_shop.invoices.GetInvoice(service_pb.GetInvoiceRequest(invoice_id=invoice_id)),
         each_shop.invoices.GetInvoiceById(service_pb.GetInvoiceByIdRequest(id=invoice_id)),
@@ -167,7 +168,7 @@ async def test_what_is_not_there_is_not_found(each_shop, invoice_id):
         )
 
 
-async def test_another_nodes_bolt11_is_not_found(shop):
+async def test_another_nodes_bolt11_is_not_found(shop: Shop) -> None:
     """Even if it asks for a payment of the same hash."""
     foreign = (
         "lnbc1pvjluezsp5zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zygspp5qqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqqqsyqcyq5"
@@ -181,14 +182,14 @@ async def test_another_nodes_bolt11_is_not_found(shop):
     assert refused.value.code() == grpc.StatusCode.NOT_FOUND
 
 
-async def test_a_lookup_needs_a_key(shop):
+async def test_a_lookup_needs_a_key(shop: Shop) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await shop.invoices.LookupInvoice(service_pb.LookupInvoiceRequest())
 
     assert the_error(refused.value)[1] == "E1"
 
 
-async def test_a_label_in_use_for_another_request_is_already_there(each_shop):
+async def test_a_label_in_use_for_another_request_is_already_there(each_shop: Shop) -> None:
     first = await create(each_shop, label="grpc-order-1")
 
     assert await create(each_shop, label="grpc-order-1") == first
@@ -205,9 +206,9 @@ async def test_a_label_in_use_for_another_request_is_already_there(each_shop):
 @pytest.mark.parametrize(
     "method", ["till.v1.InvoiceService/CreateInvoice", "till.rest.v1.InvoiceService/GetInvoice"]
 )
-async def test_bytes_that_are_no_message_are_refused(shop, method):
+async def test_bytes_that_are_no_message_are_refused(shop: Shop, method: str) -> None:
     """By us: grpc itself would answer with a text of the inside."""
-    call = shop.channel.unary_unary(f"/{method}")
+    call: Any = shop.channel.unary_unary(f"/{method}")
 
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await call(b"\x0a\x05ab\xff")
@@ -215,7 +216,7 @@ async def test_bytes_that_are_no_message_are_refused(shop, method):
     assert the_error(refused.value)[1] in {"E1", "E2"}
 
 
-async def test_the_typed_api_goes_through_envoy_too(shop):
+async def test_the_typed_api_goes_through_envoy_too(shop: Shop) -> None:
     """On the address of the REST API."""
     created = await create(shop)
     async with grpc.aio.insecure_channel(shop.rest.base_url.netloc.decode()) as channel:
@@ -229,10 +230,10 @@ async def test_the_typed_api_goes_through_envoy_too(shop):
     assert the_error(refused.value)[1] == "E2"
 
 
-async def test_the_rest_service_answers_without_envoy(shop):
+async def test_the_rest_service_answers_without_envoy(shop: Shop) -> None:
     """For other proxies that know google.api.http."""
     created = await create(shop)
-    call = shop.channel.unary_unary("/till.rest.v1.InvoiceService/GetInvoice")
+    call: Any = shop.channel.unary_unary("/till.rest.v1.InvoiceService/GetInvoice")
 
     reply = await call(rest_pb.GetInvoiceRequest(invoice_id=created.invoice_id).SerializeToString())
 

@@ -1,11 +1,16 @@
 """The header Idempotency-Key, through the real Envoy."""
 
+from typing import Any
+
+import httpx
 import pytest
+
+from tests.support.shop import Shop
 
 ORDER = {"msat": 5000, "metadata": {"type": "shop"}}
 
 
-async def create(shop, *values, **fields):
+async def create(shop: Shop, *values: str, **fields: Any) -> httpx.Response:
     headers = [("idempotency-key", value) for value in values]
     return await shop.rest.post("/lightning/invoice/create", json=ORDER | fields, headers=headers)
 
@@ -13,7 +18,7 @@ async def create(shop, *values, **fields):
 @pytest.mark.parametrize(
     ("value", "label"), [("key-1", "key-1"), ('"key-2"', "key-2"), (r'"a \"b\" \\ c"', r'a "b" \ c')]
 )
-async def test_a_key_is_a_label_as_it_is_or_quoted(shop, value, label):
+async def test_a_key_is_a_label_as_it_is_or_quoted(shop: Shop, value: str, label: str) -> None:
     """RFC 8941, section 3.3.3, as the IETF draft asks for."""
     created = (await create(shop, value)).json()
 
@@ -23,7 +28,7 @@ async def test_a_key_is_a_label_as_it_is_or_quoted(shop, value, label):
 
 @pytest.mark.parametrize("values", [("a", "b"), ("a", "a"), ('"a',), ('"a" b',), ('"a\\b"',), ('""',)])
 @pytest.mark.parametrize("path", ["invoice/create", "invoice/send"])
-async def test_a_key_that_is_none_is_refused(shop, path, values):
+async def test_a_key_that_is_none_is_refused(shop: Shop, path: str, values: tuple[str, ...]) -> None:
     """More than one, or no whole string."""
     headers = [("idempotency-key", value) for value in values]
     body = ORDER if path == "invoice/create" else {"invreq": "lnr1"}
@@ -33,8 +38,8 @@ async def test_a_key_that_is_none_is_refused(shop, path, values):
     assert (reply.status_code, reply.json()["error"]) == (400, "E1")
 
 
-async def test_sending_takes_the_header_for_its_label(shop):
-    async def send(headers):
+async def test_sending_takes_the_header_for_its_label(shop: Shop) -> None:
+    async def send(headers: dict[str, str]) -> Any:
         reply = await shop.rest.post("/lightning/invoice/send", json={"invreq": "lnr1"}, headers=headers)
         return reply.json()["message"]
 
@@ -42,7 +47,7 @@ async def test_sending_takes_the_header_for_its_label(shop):
     assert "invreq" in await send({"idempotency-key": "key-3"})
 
 
-async def test_a_byte_order_mark_is_passed_over(shop):
+async def test_a_byte_order_mark_is_passed_over(shop: Shop) -> None:
     body = b'\xef\xbb\xbf{"msat":1,"metadata":{"type":"x"}}'
 
     reply = await shop.rest.post("/lightning/invoice/create", content=body)

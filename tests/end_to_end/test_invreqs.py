@@ -2,9 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import grpc.aio
+import httpx
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -12,7 +16,7 @@ from lightningd_simulator import Simulator
 from tests.support.keys import make_key
 from tests.support.nodes import LIGHTNINGD, real_node
 from tests.support.rpc import connected
-from tests.support.shop import config, open_shop
+from tests.support.shop import Shop, config, open_shop
 from till.v1 import invoice_service_pb2 as invoices_pb
 from till.v1 import invreq_service_pb2 as pb
 from till.v1.invreq_pb2 import INVREQ_STATUS_ACTIVE, INVREQ_STATUS_DISABLED
@@ -28,7 +32,7 @@ GOOD = {"amount": 1000, "description": "d"}
 class Cashier:
     """Who may pay out, and a node that collects."""
 
-    def __init__(self, shop, header, collector):
+    def __init__(self, shop: Shop, header: dict[str, str], collector: Path) -> None:
         self.shop = shop
         self.rest = shop.rest
         self.header = header
@@ -36,24 +40,24 @@ class Cashier:
         self.invreqs = InvreqServiceStub(shop.channel)
         self.metadata = tuple(header.items())
 
-    async def post(self, path, **body):
+    async def post(self, path: str, **body: Any) -> httpx.Response:
         return await self.rest.post(path, headers=self.header, **body)
 
-    async def get(self, path):
+    async def get(self, path: str) -> httpx.Response:
         return await self.rest.get(path, headers=self.header)
 
-    async def create(self, **fields):
+    async def create(self, **fields: Any) -> Any:
         reply = await self.post(CREATE, json=GOOD | fields)
         assert reply.status_code == 200, reply.text
         return reply.json()
 
-    async def read(self, invreq_id):
+    async def read(self, invreq_id: str) -> Any:
         return (await self.get(f"/lightning/invoicerequest/{invreq_id}")).json()
 
-    async def disable(self, invreq_id):
+    async def disable(self, invreq_id: str) -> httpx.Response:
         return await self.post(f"/lightning/invoicerequest/{invreq_id}/disable")
 
-    async def collect(self, invreq, label):
+    async def collect(self, invreq: Any, label: str) -> Any:
         """Send an invoice for it; returns the reply, when the payment is known here too."""
         async with connected(self.collector) as rpc:
             reply = await rpc.call("sendinvoice", {"invreq": invreq["bolt12"], "label": label})
@@ -63,12 +67,12 @@ class Cashier:
                 await asyncio.sleep(0.01)
         return reply["result"]
 
-    async def volume_out(self):
+    async def volume_out(self) -> Any:
         stub = self.shop.invoices
         return (await stub.GetInfo(invoices_pb.GetInfoRequest(), metadata=self.metadata)).volume_out_msat
 
 
-async def a_cashier(shop, directory, collector, *scopes):
+async def a_cashier(shop: Shop, directory: Path, collector: Path, *scopes: str) -> Cashier:
     flags = [f"--scope={scope}" for scope in scopes or ("payouts", "info:read")]
     return Cashier(shop, await make_key(directory, "--username", "cashier", *flags), collector)
 
@@ -77,7 +81,7 @@ PAGE = 2
 
 
 @pytest.fixture(scope="module")
-async def cashier(tmp_path_factory):
+async def cashier(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cashier]:
     directory = tmp_path_factory.mktemp("payouts")
     # Nothing here is about the limit of the day.
     settings = config(directory, key_payouts_msat_per_day=0, allow_invreq_disable=True)
@@ -85,7 +89,7 @@ async def cashier(tmp_path_factory):
         yield await a_cashier(shop, directory, shop.rpc_file)
 
 
-async def test_a_request_is_made_read_listed_and_collected(cashier):
+async def test_a_request_is_made_read_listed_and_collected(cashier: Cashier) -> None:
     """Its JSON is that of the manual page, and no more; the node pays whoever has the string."""
     before = await cashier.volume_out()
 
@@ -110,7 +114,7 @@ async def test_a_request_is_made_read_listed_and_collected(cashier):
     )  # fmt: skip
 
 
-async def test_the_same_label_and_request_give_the_same_one(cashier):
+async def test_the_same_label_and_request_give_the_same_one(cashier: Cashier) -> None:
     made = await cashier.create(label="twice")
 
     again, other = (
@@ -123,7 +127,7 @@ async def test_the_same_label_and_request_give_the_same_one(cashier):
     assert "another amount and description" in other.json()["message"]
 
 
-async def test_an_idempotency_key_is_a_label(cashier):
+async def test_an_idempotency_key_is_a_label(cashier: Cashier) -> None:
     header = cashier.header | {"idempotency-key": "by-header"}
 
     made = (await cashier.rest.post(CREATE, headers=header, json=GOOD)).json()
@@ -134,7 +138,7 @@ async def test_an_idempotency_key_is_a_label(cashier):
     assert (differing.status_code, "Idempotency-Key differ" in differing.json()["message"]) == (400, True)
 
 
-async def test_what_is_disabled_is_collected_no_more(cashier):
+async def test_what_is_disabled_is_collected_no_more(cashier: Cashier) -> None:
     made = await cashier.create()
 
     disabled = await cashier.disable(made["invreq_id"])
@@ -150,7 +154,7 @@ async def test_what_is_disabled_is_collected_no_more(cashier):
 @pytest.mark.parametrize(
     "amount", [1, 1000, "1000", "1000msat", "1sat", "0.001sat", "0.00001btc", "0.00000000001btc"]
 )
-async def test_every_form_of_an_amount_is_offered_exactly(cashier, amount):
+async def test_every_form_of_an_amount_is_offered_exactly(cashier: Cashier, amount: int | str) -> None:
     exact = {1: 1, "0.001sat": 1, "0.00001btc": 1_000_000, "0.00000000001btc": 1}.get(amount, 1000)
 
     made = await cashier.create(amount=amount)
@@ -159,7 +163,7 @@ async def test_every_form_of_an_amount_is_offered_exactly(cashier, amount):
         assert (await rpc.result("decode", string=made["bolt12"]))["invreq_amount_msat"] == exact
 
 
-async def test_null_is_nothing_and_numbers_are_whole_by_their_value(cashier):
+async def test_null_is_nothing_and_numbers_are_whole_by_their_value(cashier: Cashier) -> None:
     """As in the other bodies."""
     optional = '"issuer":null,"label":null,"absolute_expiry":null,"single_use":null'
 
@@ -202,7 +206,9 @@ NO_AMOUNTS: list[object] = [
         (GOOD | {"amount_msat": 1}, "unknown field"),
     ],
 )  # fmt: skip
-async def test_a_bad_request_is_refused_in_clear_words(cashier, body, message):
+async def test_a_bad_request_is_refused_in_clear_words(
+    cashier: Cashier, body: dict[str, Any], message: str
+) -> None:
     """And the node never hears of it."""
     async with connected(cashier.collector) as rpc:
         before = len((await rpc.result("listinvoicerequests"))["invoicerequests"])
@@ -222,14 +228,14 @@ async def test_a_bad_request_is_refused_in_clear_words(cashier, body, message):
         (b'{"amount":1,"description":"\xff"}', 400), (b" " * 65_537, 413),
     ],
 )  # fmt: skip
-async def test_a_body_that_is_none_is_refused(cashier, body, code):
+async def test_a_body_that_is_none_is_refused(cashier: Cashier, body: bytes, code: int) -> None:
     refused = await cashier.post(CREATE, content=body)
 
     assert refused.status_code == code, refused.text
     assert set(refused.json()) == {"error", "message"}
 
 
-async def test_what_is_not_there_is_not_found(cashier):
+async def test_what_is_not_there_is_not_found(cashier: Cashier) -> None:
     for path in ("0" * 64, "nonsense", "0" * 63, "create", "%ff"):
         reply = await cashier.get(f"/lightning/invoicerequest/{path}")
         assert (reply.status_code, reply.json()["error"]) == (404, "E2"), path
@@ -245,13 +251,13 @@ async def test_what_is_not_there_is_not_found(cashier):
         ("DELETE", "/lightning/invoicerequest/" + "0" * 64, "GET"),
     ],
 )  # fmt: skip
-async def test_a_path_has_its_method_only(cashier, method, path, allow):
+async def test_a_path_has_its_method_only(cashier: Cashier, method: str, path: str, allow: str) -> None:
     reply = await cashier.rest.request(method, path, headers=cashier.header)
 
     assert (reply.status_code, reply.json()["error"], reply.headers["allow"]) == (405, "E10", allow)
 
 
-async def test_over_grpc_it_is_the_same(cashier):
+async def test_over_grpc_it_is_the_same(cashier: Cashier) -> None:
     """With what REST leaves out."""
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     request = pb.CreateInvreqRequest(
@@ -291,14 +297,14 @@ async def test_over_grpc_it_is_the_same(cashier):
         ),
     ],
 )
-async def test_a_bad_request_over_grpc_is_refused(cashier, request_):
+async def test_a_bad_request_over_grpc_is_refused(cashier: Cashier, request_: pb.CreateInvreqRequest) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await cashier.invreqs.CreateInvreq(request_, metadata=cashier.metadata)
 
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_pages_follow_each_other(cashier):
+async def test_pages_follow_each_other(cashier: Cashier) -> None:
     """The newest first, each once."""
     made = [(await cashier.create())["invreq_id"] for _ in range(3)]
 
@@ -324,7 +330,7 @@ async def test_pages_follow_each_other(cashier):
         assert (refused.status_code, "after" in refused.json()["message"]) == (400, True)
 
 
-async def test_a_key_needs_the_scope_and_sees_its_users_only(tmp_path):
+async def test_a_key_needs_the_scope_and_sees_its_users_only(tmp_path: Path) -> None:
     async with open_shop(config(tmp_path)) as shop:
         without_keys = await shop.rest.post(CREATE, json=GOOD)
         owner = await a_cashier(shop, tmp_path, shop.rpc_file)
@@ -344,7 +350,7 @@ async def test_a_key_needs_the_scope_and_sees_its_users_only(tmp_path):
         assert (await owner.get(LIST)).json() == {"invoicerequests": [made]}
 
 
-async def test_the_day_has_a_limit_which_what_is_disabled_gives_back(tmp_path):
+async def test_the_day_has_a_limit_which_what_is_disabled_gives_back(tmp_path: Path) -> None:
     settings = config(
         tmp_path, key_payout_msat=3000, key_payouts_msat_per_day=5000, allow_invreq_disable=True
     )
@@ -365,7 +371,7 @@ async def test_the_day_has_a_limit_which_what_is_disabled_gives_back(tmp_path):
         await cashier.create(amount=2000)
 
 
-async def test_disabling_takes_a_setting_of_the_operators(tmp_path):
+async def test_disabling_takes_a_setting_of_the_operators(tmp_path: Path) -> None:
     """By REST and gRPC; the error names it."""
     async with open_shop(config(tmp_path)) as shop:
         cashier = await a_cashier(shop, tmp_path, shop.rpc_file)
@@ -387,7 +393,7 @@ async def test_disabling_takes_a_setting_of_the_operators(tmp_path):
         assert (await cashier.read(made["invreq_id"]))["active"]
 
 
-async def test_what_is_over_is_disabled_also_after_a_restart(tmp_path):
+async def test_what_is_over_is_disabled_also_after_a_restart(tmp_path: Path) -> None:
     """The node does not look at the time, so Till does."""
     settings, often = config(tmp_path, allow_invreq_disable=True), USUAL._replace(sweep_seconds=0.05)
     async with open_shop(settings, often) as shop:
@@ -408,7 +414,7 @@ async def test_what_is_over_is_disabled_also_after_a_restart(tmp_path):
         assert "no longer available" in str(refused["error"]["data"])
 
 
-async def test_while_the_node_is_away_reading_goes_on(tmp_path):
+async def test_while_the_node_is_away_reading_goes_on(tmp_path: Path) -> None:
     rpc_file = tmp_path / "node" / "rpc"
     rpc_file.parent.mkdir()
     async with Simulator(rpc_file, tmp_path / "node" / "state"):
@@ -429,7 +435,7 @@ async def test_while_the_node_is_away_reading_goes_on(tmp_path):
 @pytest.mark.lightningd
 @pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD names no real lightningd")
 @pytest.mark.timeout(180)
-async def test_a_real_node_pays_another_and_itself(tmp_path):
+async def test_a_real_node_pays_another_and_itself(tmp_path: Path) -> None:
     """Over a channel, and within."""
     nodes, till = tmp_path / "nodes", tmp_path / "till"
     async with real_node(nodes) as node:

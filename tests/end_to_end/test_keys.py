@@ -1,35 +1,40 @@
 """An admin's key, over gRPC: makes keys that work at once, and ends them."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import grpc.aio
 import pytest
 
 from tests.support.calls import code, create
 from tests.support.keys import make_key
-from tests.support.shop import config, open_shop
+from tests.support.shop import Shop, config, open_shop
 from till.v1 import key_pb2
 from till.v1 import key_service_pb2 as pb
 from till.v1.key_service_pb2_grpc import KeyServiceStub
 
 
 @pytest.fixture
-async def shop(tmp_path):
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     async with open_shop(config(tmp_path)) as shop:
         yield shop
 
 
 @pytest.fixture
-def keys(shop):
+def keys(shop: Shop) -> Any:
     return KeyServiceStub(shop.channel)
 
 
 @pytest.fixture
-async def admin(tmp_path):
+async def admin(tmp_path: Path) -> tuple[tuple[str, str], ...]:
     return tuple((await make_key(tmp_path, "--username", "boss", "--scope", "admin")).items())
 
 
-async def test_an_admin_makes_lists_and_revokes_keys(shop, keys, admin):
+async def test_an_admin_makes_lists_and_revokes_keys(
+    shop: Shop, keys: Any, admin: tuple[tuple[str, str], ...]
+) -> None:
     ends = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
     request = pb.CreateKeyRequest(username="shop", type="till-1")
     request.expires_at.FromDatetime(ends)
@@ -52,7 +57,7 @@ async def test_an_admin_makes_lists_and_revokes_keys(shop, keys, admin):
     assert await code(again) == grpc.StatusCode.NOT_FOUND
 
 
-async def test_nobody_else_manages_keys(shop, keys, tmp_path):
+async def test_nobody_else_manages_keys(shop: Shop, keys: Any, tmp_path: Path) -> None:
     """Without keys nobody does: the operator makes the first one."""
     assert await code(keys.ListKeys(pb.ListKeysRequest())) == grpc.StatusCode.PERMISSION_DENIED
     shops = tuple((await make_key(tmp_path, "--username", "shop")).items())
@@ -77,10 +82,12 @@ async def test_nobody_else_manages_keys(shop, keys, tmp_path):
         pb.CreateKeyRequest(username="shop", expires_at={"seconds": 253_370_764_800}),
     ],
 )
-async def test_a_key_that_cannot_be_is_refused(keys, admin, request_):
+async def test_a_key_that_cannot_be_is_refused(
+    keys: Any, admin: tuple[tuple[str, str], ...], request_: pb.CreateKeyRequest
+) -> None:
     assert await code(keys.CreateKey(request_, metadata=admin)) == grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_a_page_that_cannot_be_is_refused(keys, admin):
+async def test_a_page_that_cannot_be_is_refused(keys: Any, admin: tuple[tuple[str, str], ...]) -> None:
     for request in (pb.ListKeysRequest(page_size=-1), pb.ListKeysRequest(page_token="nonsense")):
         assert await code(keys.ListKeys(request, metadata=admin)) == grpc.StatusCode.INVALID_ARGUMENT

@@ -1,11 +1,12 @@
 """The main job in front of a real lightningd, paid by another one over a channel."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.nodes import LIGHTNINGD, real_node
-from tests.support.shop import config, open_shop
+from tests.support.nodes import LIGHTNINGD, RealNode, real_node
+from tests.support.shop import Shop, config, open_shop
 from tests.support.waiting import eventually
 
 pytestmark = [
@@ -16,14 +17,14 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-async def real(tmp_path_factory):
+async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Shop, RealNode]]:
     """Two real nodes, and a Till in front of the first."""
     async with real_node(tmp_path_factory.mktemp("nodes")) as node:
         async with open_shop(config(tmp_path_factory.mktemp("till"), lightning_rpc=node.rpc_file)) as shop:
             yield shop, node
 
 
-async def test_an_invoice_is_created_watched_and_paid(real):
+async def test_an_invoice_is_created_watched_and_paid(real: tuple[Shop, RealNode]) -> None:
     shop, node = real
     created = await shop.create(description="a coffee ☕", label="real-1")
     outcome = asyncio.create_task(shop.outcome(created))
@@ -36,7 +37,7 @@ async def test_an_invoice_is_created_watched_and_paid(real):
     assert await shop.create(description="a coffee ☕", label="real-1") == paid
 
 
-async def test_any_amount_and_an_expiry(real):
+async def test_any_amount_and_an_expiry(real: tuple[Shop, RealNode]) -> None:
     shop, node = real
     any_amount, short = await shop.create(msat="any"), await shop.create(expiry=2)
     outcome = asyncio.create_task(shop.outcome(short))
@@ -47,7 +48,7 @@ async def test_any_amount_and_an_expiry(real):
     assert (await outcome)["status"] == "expired"
 
 
-async def test_the_node_may_be_restarted(real):
+async def test_the_node_may_be_restarted(real: tuple[Shop, RealNode]) -> None:
     """What was paid while Till was cut off is told when it is back."""
     shop, node = real
     created = await shop.create()

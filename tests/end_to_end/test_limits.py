@@ -1,6 +1,9 @@
 """A key that takes too much, as it is told so over REST and gRPC."""
 
 import asyncio
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any
 
 import grpc.aio
 from google.rpc.error_details_pb2 import RetryInfo
@@ -12,7 +15,7 @@ from till.v1 import invoice_service_pb2 as pb
 BODY = {"msat": 5000, "metadata": {"type": "shop"}}
 
 
-async def test_too_many_creates_are_told_when_to_try_again(tmp_path):
+async def test_too_many_creates_are_told_when_to_try_again(tmp_path: Path) -> None:
     """In whole seconds over REST, exactly over gRPC."""
     async with open_shop(config(tmp_path, key_creates_per_second=0.5)) as shop:
         await shop.create()
@@ -29,7 +32,7 @@ async def test_too_many_creates_are_told_when_to_try_again(tmp_path):
     assert 0 < delay <= 2
 
 
-async def test_too_many_open_invoices_and_watches_are_refused(tmp_path):
+async def test_too_many_open_invoices_and_watches_are_refused(tmp_path: Path) -> None:
     async with open_shop(config(tmp_path, key_open_invoices=2, key_watches=1)) as shop:
         first, _ = await shop.create(), await shop.create()
         third = await shop.rest.post("/lightning/invoice/create", json=BODY)
@@ -47,7 +50,7 @@ async def test_too_many_open_invoices_and_watches_are_refused(tmp_path):
         await shop.create()
 
 
-async def refusal(call):
+async def refusal(call: Awaitable[Any]) -> grpc.aio.AioRpcError:
     try:
         await asyncio.wait_for(call, 10)
     except grpc.aio.AioRpcError as error:
@@ -55,7 +58,7 @@ async def refusal(call):
     raise AssertionError("it was not refused")
 
 
-def retry_info(error):
+def retry_info(error: grpc.aio.AioRpcError) -> RetryInfo:
     details = dict(error.trailing_metadata())["grpc-status-details-bin"]
     found = [detail for detail in Status.FromString(details).details if detail.Is(RetryInfo.DESCRIPTOR)]
     info = RetryInfo()

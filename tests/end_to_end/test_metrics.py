@@ -14,9 +14,9 @@ import pytest
 
 from tests.support.databases import locked
 from tests.support.keys import make_key
-from tests.support.metrics import answered, families, figures, scrape, url
+from tests.support.metrics import Sample, answered, families, figures, scrape, url
 from tests.support.nodes import simulated_node
-from tests.support.shop import ANY_PORT, config, open_shop
+from tests.support.shop import ANY_PORT, Shop, config, open_shop
 from tests.support.waiting import eventually
 from till.v1 import invoice_service_pb2 as pb
 from tilld.app import Till
@@ -29,7 +29,7 @@ INVOICES = "till.v1.InvoiceService"
 REST = "till.rest.v1.InvoiceService"
 
 
-async def becomes(shop, wanted):
+async def becomes(shop: Shop, wanted: dict[Sample, float]) -> dict[Sample, float]:
     """Wait until the samples are as wanted; returns all."""
     async with asyncio.timeout(10):
         while not (found := await figures(shop)).items() >= wanted.items():
@@ -37,11 +37,11 @@ async def becomes(shop, wanted):
     return found
 
 
-def watched(code, method):
+def watched(code: str, method: str) -> Sample:
     return ("till_watches_total", code, method)
 
 
-async def test_what_happened_is_counted_and_no_secret_is_told(tmp_path):
+async def test_what_happened_is_counted_and_no_secret_is_told(tmp_path: Path) -> None:
     """On both APIs, with errors, watches and a payment; then the node goes away."""
     (tmp_path / "node").mkdir()
     rpc_file = tmp_path / "node" / "rpc"
@@ -113,7 +113,7 @@ async def test_what_happened_is_counted_and_no_secret_is_told(tmp_path):
         assert secret.lower() not in text.lower()
 
 
-async def test_who_does_not_wait_any_longer_is_counted_as_such(tmp_path):
+async def test_who_does_not_wait_any_longer_is_counted_as_such(tmp_path: Path) -> None:
     async with open_shop(config(tmp_path, metrics=ANY_PORT, no_rest=True)) as shop:
         created = await shop.invoices.CreateInvoice(pb.CreateInvoiceRequest(metadata='{"type":"shop"}'))
         watch = shop.invoices.WatchInvoice(pb.WatchInvoiceRequest(invoice_id=created.invoice.invoice_id))
@@ -124,7 +124,7 @@ async def test_who_does_not_wait_any_longer_is_counted_as_such(tmp_path):
         await becomes(shop, {watched("CANCELLED", f"{INVOICES}/WatchInvoice"): 1, ("till_watchers",): 0})
 
 
-async def test_what_the_store_cannot_settle_is_counted_and_is_the_followers_lag(tmp_path):
+async def test_what_the_store_cannot_settle_is_counted_and_is_the_followers_lag(tmp_path: Path) -> None:
     async with open_shop(config(tmp_path, metrics=ANY_PORT)) as shop:
         created = await shop.create()
         async with locked(tmp_path):
@@ -139,7 +139,7 @@ async def test_what_the_store_cannot_settle_is_counted_and_is_the_followers_lag(
     assert locked_out["till_open_invoices",] == 1
 
 
-async def test_a_till_that_hangs_still_tells_what_it_has_counted(tmp_path):
+async def test_a_till_that_hangs_still_tells_what_it_has_counted(tmp_path: Path) -> None:
     """What only its event loop knows is left out."""
     impatient = USUAL._replace(scrape_seconds=0.01)
     async with Till(config(tmp_path, metrics=ANY_PORT, no_rest=True), impatient) as till:
@@ -151,11 +151,11 @@ async def test_a_till_that_hangs_still_tells_what_it_has_counted(tmp_path):
     assert "till_watchers" not in text
 
 
-async def test_without_an_address_there_are_none(shop):
+async def test_without_an_address_there_are_none(shop: Shop) -> None:
     assert shop.till.running.metrics is None
 
 
-async def test_the_documents_and_the_dashboard_name_what_there_is(tmp_path):
+async def test_the_documents_and_the_dashboard_name_what_there_is(tmp_path: Path) -> None:
     """And leave none of ours out."""
     async with open_shop(config(tmp_path, metrics=ANY_PORT)) as shop:
         created = await shop.create()
@@ -174,7 +174,7 @@ async def test_the_documents_and_the_dashboard_name_what_there_is(tmp_path):
     assert all(panel["datasource"]["uid"] == "${datasource}" for panel in dashboard["panels"])
 
 
-async def test_connections_are_few(tmp_path):
+async def test_connections_are_few(tmp_path: Path) -> None:
     """Each is a file and a thread; those of strangers who say nothing leave no place to others."""
     async with open_shop(config(tmp_path, metrics=ANY_PORT), USUAL._replace(scrape_seconds=60)) as shop:
         address = shop.till.running.metrics
@@ -186,7 +186,7 @@ async def test_connections_are_few(tmp_path):
         await eventually(lambda: not [each for each in threading.enumerate() if "request" in each.name])
 
 
-async def test_a_connection_that_says_nothing_ends(tmp_path):
+async def test_a_connection_that_says_nothing_ends(tmp_path: Path) -> None:
     async with open_shop(config(tmp_path, metrics=ANY_PORT), USUAL._replace(scrape_seconds=1)) as shop:
         address = shop.till.running.metrics
         assert address

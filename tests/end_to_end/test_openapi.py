@@ -3,14 +3,16 @@
 import asyncio
 import sys
 from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import AsyncIterator
 from importlib import resources
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.browser import ORIGIN, SECURITY
 from tests.support.keys import make_key
-from tests.support.shop import config, open_shop
+from tests.support.shop import Shop, config, open_shop
 
 FILES = resources.files("tilld.rest_api")
 SERVED = {
@@ -24,7 +26,7 @@ CONFIG = Path(__file__).parent / "schemathesis.toml"
 
 
 @pytest.mark.parametrize("path", SERVED)
-async def test_envoy_serves_it_by_itself(lonely, path):
+async def test_envoy_serves_it_by_itself(lonely: httpx.AsyncClient, path: str) -> None:
     """Neither a key nor a tilld is needed, and pages that may call may read it."""
     name, media_type = SERVED[path]
 
@@ -40,7 +42,7 @@ async def test_envoy_serves_it_by_itself(lonely, path):
 
 
 @pytest.mark.parametrize("path", SERVED)
-async def test_only_the_page_may_do_anything(lonely, path):
+async def test_only_the_page_may_do_anything(lonely: httpx.AsyncClient, path: str) -> None:
     """It may fetch from where it came, and be framed by nobody."""
     headers = (await lonely.get(path)).headers
     policy = "content-security-policy"
@@ -56,7 +58,7 @@ async def test_only_the_page_may_do_anything(lonely, path):
 
 
 @pytest.fixture(scope="module")
-async def cashier(tmp_path_factory):
+async def cashier(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Shop, dict[str, str]]]:
     """A Till, and the header of one who may do all of its REST API as often as wanted."""
     directory = tmp_path_factory.mktemp("openapi")
     async with open_shop(config(directory, key_creates_per_second=10_000)) as shop:
@@ -65,7 +67,7 @@ async def cashier(tmp_path_factory):
 
 
 @pytest.mark.timeout(180)
-async def test_schemathesis_finds_nothing(cashier):
+async def test_schemathesis_finds_nothing(cashier: tuple[Shop, dict[str, str]]) -> None:
     """Good requests are taken and bad ones refused, and every answer is one that is documented."""
     shop, header = cashier
     program = Path(sys.executable).parent / "schemathesis"

@@ -20,26 +20,26 @@ from benchmarks.http2 import FRAME, PREFACE, Kind
 from tests.support.health import NOT_SERVING, SERVING, becomes, health_stub, status
 from tests.support.keys import make_key
 from tests.support.nodes import simulated_node
-from tests.support.shop import config, open_shop, talk_to
+from tests.support.shop import Shop, config, open_shop, talk_to
 from tests.support.waiting import eventually
 from till.v1 import invoice_service_pb2 as service_pb
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld.app import Till
-from tilld.config import USUAL
+from tilld.config import USUAL, Address
 from tilld.grpc_api import health
 
 
 @pytest.mark.parametrize(
     "service", ["", "till.v1.InvoiceService", "till.rest.v1.InvoiceService", health.NODE]
 )
-async def test_a_running_till_is_healthy(shop, service):
+async def test_a_running_till_is_healthy(shop: Shop, service: str) -> None:
     await becomes(shop, service, SERVING)
 
 
-async def test_reflection_shows_the_services(shop):
+async def test_reflection_shows_the_services(shop: Shop) -> None:
     """So grpcurl and buf curl need no files."""
 
-    def ask():
+    def ask() -> tuple[list[str], list[str]]:
         with grpc.insecure_channel(str(shop.till.running.grpc)) as channel:
             database = ProtoReflectionDescriptorDatabase(channel)
             service = DescriptorPool(database).FindServiceByName("till.v1.InvoiceService")
@@ -70,9 +70,13 @@ async def test_reflection_shows_the_services(shop):
         ("", None),
     ],
 )
-async def test_reflection_finds_each_symbol_by_its_name(shop, version, symbol, file):
+async def test_reflection_finds_each_symbol_by_its_name(
+    shop: Shop, version: str, symbol: str, file: str | None
+) -> None:
     """In both versions, which are the same on the wire; methods too, which grpcurl describes."""
-    call = shop.channel.stream_stream(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo")
+    call: Any = shop.channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
+    )
     request = reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
 
     replies = [each async for each in call(iter([request.SerializeToString()]))]
@@ -86,7 +90,7 @@ async def test_reflection_finds_each_symbol_by_its_name(shop, version, symbol, f
     assert reply.error_response.error_code == (0 if file else grpc.StatusCode.NOT_FOUND.value[0])
 
 
-async def test_a_connection_without_calls_may_ping(tmp_path):
+async def test_a_connection_without_calls_may_ping(tmp_path: Path) -> None:
     """As Envoy does every 2 s, and clients every 10 s; here faster, at a limit that is as much lower."""
     assert USUAL.ping_seconds < 2
     kinds: list[int] = []
@@ -108,11 +112,11 @@ async def test_a_connection_without_calls_may_ping(tmp_path):
     assert Kind.GOAWAY not in kinds
 
 
-async def test_buf_curl_calls_by_reflection(tmp_path):
+async def test_buf_curl_calls_by_reflection(tmp_path: Path) -> None:
     """As the documents say: straight and through Envoy, and with a key once there is one."""
     buf = Path(sys.executable).parent / "buf"
 
-    async def curl(address, *flags):
+    async def curl(address: Address, *flags: str) -> Any:
         process = await asyncio.create_subprocess_exec(
             buf, "curl", "--http2-prior-knowledge", "--protocol", "grpc", *flags, "-d", "{}",
             f"http://{address}/till.v1.InvoiceService/GetInfo", stdout=PIPE, stderr=PIPE,
@@ -122,6 +126,7 @@ async def test_buf_curl_calls_by_reflection(tmp_path):
 
     async with open_shop(config(tmp_path)) as shop:
         running = shop.till.running
+        assert running.rest
         straight = await curl(running.grpc)
         through_envoy = await curl(running.rest)
         key = await make_key(tmp_path, "--username", "shop")
@@ -133,7 +138,7 @@ async def test_buf_curl_calls_by_reflection(tmp_path):
     assert refused["code"] == "unauthenticated"
 
 
-async def test_while_the_node_is_away_reading_goes_on(tmp_path):
+async def test_while_the_node_is_away_reading_goes_on(tmp_path: Path) -> None:
     """Creating says so at once; when the node is back, nothing has to be restarted."""
     (tmp_path / "node").mkdir()
     async with simulated_node(tmp_path / "node"):
@@ -168,7 +173,7 @@ async def test_while_the_node_is_away_reading_goes_on(tmp_path):
         await till.__aexit__(None, None, None)
 
 
-async def test_a_till_that_starts_without_its_node_knows_the_last_one(tmp_path):
+async def test_a_till_that_starts_without_its_node_knows_the_last_one(tmp_path: Path) -> None:
     """The socket of a node that was killed stays behind."""
     (tmp_path / "node").mkdir()
     settings = config(tmp_path / "till", lightning_rpc=tmp_path / "node" / "rpc")
@@ -182,13 +187,13 @@ async def test_a_till_that_starts_without_its_node_knows_the_last_one(tmp_path):
         assert (await shop.rest.get("/lightning/info")).json() == known | {"online": False}
 
 
-def stale_socket(path):
+def stale_socket(path: Path) -> None:
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(str(path))
 
 
-async def test_after_a_restart_everything_is_still_there(tmp_path):
+async def test_after_a_restart_everything_is_still_there(tmp_path: Path) -> None:
     """Invoices, their payments, the node; and what was open can be paid."""
     settings = config(tmp_path)
     async with open_shop(settings) as shop:
@@ -205,7 +210,7 @@ async def test_after_a_restart_everything_is_still_there(tmp_path):
         assert (await shop.outcome(unpaid))["status"] == "paid"
 
 
-async def test_stopping_tells_the_watchers_and_lets_calls_end(tmp_path):
+async def test_stopping_tells_the_watchers_and_lets_calls_end(tmp_path: Path) -> None:
     """A gRPC watcher may try again; an event stream ends, and its EventSource comes back."""
     till = Till(config(tmp_path))
     await till.__aenter__()
@@ -229,7 +234,7 @@ async def test_stopping_tells_the_watchers_and_lets_calls_end(tmp_path):
         await stopping
 
 
-async def test_stopping_waits_until_a_balancer_knows(tmp_path):
+async def test_stopping_waits_until_a_balancer_knows(tmp_path: Path) -> None:
     """Who checks our health sends us requests until it has heard the answer, and all its threads have."""
     till = Till(config(tmp_path, no_rest=True))
     await till.__aenter__()
@@ -248,9 +253,10 @@ async def test_stopping_waits_until_a_balancer_knows(tmp_path):
         await stopping
 
 
-async def test_an_unknown_method_is_told_as_every_error(shop):
+async def test_an_unknown_method_is_told_as_every_error(shop: Shop) -> None:
+    call: Any = shop.channel.unary_unary("/till.v1.InvoiceService/CreateFortune")
     with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await shop.channel.unary_unary("/till.v1.InvoiceService/CreateFortune")(b"")
+        await call(b"")
 
     assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
     assert dict(refused.value.trailing_metadata())["x-error-code"] == "E10"

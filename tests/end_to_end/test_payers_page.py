@@ -3,18 +3,22 @@
 import asyncio
 import os
 import shutil
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.support.keys import KEYS
-from tests.support.shop import HEARTBEAT_SECONDS, config, open_shop
+from tests.support.shop import HEARTBEAT_SECONDS, Shop, config, open_shop
 from tests.support.waiting import eventually
 from tilld.auth.caller import SHOP
 from tilld.auth.key import Key
 from tilld.auth.repository import KeyStore
+from tilld.config import Address
 from tilld.invoices.repository import Store
 from tilld.storage.database import open_database
 
@@ -50,7 +54,7 @@ backend till
 
 
 @pytest.fixture(scope="module")
-async def shop(tmp_path_factory):
+async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
     """A Till with a key, which the shop's own requests carry."""
     directory = tmp_path_factory.mktemp("page")
     store = Store(open_database(f"sqlite:///{directory / 'till.db'}"))
@@ -66,37 +70,39 @@ async def shop(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-async def page(shop):
+async def page(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
     """A browser: it has no key."""
     async with httpx.AsyncClient(base_url=shop.rest.base_url, timeout=10) as page:
         yield page
 
 
 @pytest.fixture
-async def created(shop):
+async def created(shop: Shop) -> Any:
     return await shop.create(
         watch_token=True, msat="any", metadata={"type": "shop", "text": "a\u2028b\u2029c\x85d"}
     )
 
 
-def path(created, *rest):
+def path(created: Any, *rest: str) -> str:
     return "/".join(["/lightning/invoice", created["invoiceid"], *rest])
 
 
-async def watched(page, url, **headers):
+async def watched(
+    page: httpx.AsyncClient, url: str, **headers: str
+) -> tuple[int, httpx.Headers, list[bytes]]:
     """The status of a watch, its headers, and its first two lines if it has any."""
     async with page.stream("GET", url, headers=headers) as reply:
         lines = reply.aiter_raw()
         return reply.status_code, reply.headers, [line async for line in _first(lines)]
 
 
-async def _first(pieces):
+async def _first(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     async for piece in pieces:
         yield piece
         return
 
 
-def percent_encoded(text):
+def percent_encoded(text: str) -> str:
     return "".join(f"%{byte:02x}" for byte in text.encode())
 
 
@@ -115,10 +121,13 @@ QUERIES = {
 
 @pytest.mark.parametrize("what", ["watch", "read", "read by its id"])
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
-async def test_a_token_is_found_in_any_query(page, created, query, what):
+async def test_a_token_is_found_in_any_query(
+    page: httpx.AsyncClient, created: Any, query: str, what: str
+) -> None:
     """Pages, polyfills and trackers add parameters of their own."""
     query = query.format(token=created["watch_token"], encoded=percent_encoded(created["watch_token"]))
 
+    told: list[bytes] | None
     match what:
         case "watch":
             status, _, told = await watched(page, f"{path(created, 'watch')}?{query}")
@@ -142,7 +151,9 @@ async def test_a_token_is_found_in_any_query(page, created, query, what):
         "token%00={token}",
     ],
 )  # fmt: skip
-async def test_what_is_not_the_parameter_opens_nothing(page, created, query):
+async def test_what_is_not_the_parameter_opens_nothing(
+    page: httpx.AsyncClient, created: Any, query: str
+) -> None:
     """Neither a part of it, nor more; nor a key where a token belongs."""
     query = query.format(token=created["watch_token"])
 
@@ -151,7 +162,9 @@ async def test_what_is_not_the_parameter_opens_nothing(page, created, query):
     assert (refused.status_code, refused.json()["error"]) == (401, "E3")
 
 
-async def test_a_token_in_the_url_does_no_more_than_read(shop, page, created):
+async def test_a_token_in_the_url_does_no_more_than_read(
+    shop: Shop, page: httpx.AsyncClient, created: Any
+) -> None:
     other = await shop.create()
     query = f"?token={created['watch_token']}"
 
@@ -166,7 +179,9 @@ async def test_a_token_in_the_url_does_no_more_than_read(shop, page, created):
 
 
 @pytest.mark.parametrize("by", ["header", "query"])
-async def test_an_end_that_till_does_not_know_of_is_no_end(page, created, by):
+async def test_an_end_that_till_does_not_know_of_is_no_end(
+    page: httpx.AsyncClient, created: Any, by: str
+) -> None:
     """Whatever the caller says: an open invoice is told, and its payment will be."""
     url, headers = by_last_id(created, by)
 
@@ -177,7 +192,9 @@ async def test_an_end_that_till_does_not_know_of_is_no_end(page, created, by):
 
 
 @pytest.mark.parametrize("by", ["header", "query"])
-async def test_who_knows_the_end_is_told_not_to_come_back(shop, page, created, by):
+async def test_who_knows_the_end_is_told_not_to_come_back(
+    shop: Shop, page: httpx.AsyncClient, created: Any, by: str
+) -> None:
     """A polyfill has no headers; it would come back every two seconds, for ever."""
     await shop.pay(created["payreq"], 5)
     await shop.outcome(created)
@@ -190,7 +207,9 @@ async def test_who_knows_the_end_is_told_not_to_come_back(shop, page, created, b
     assert (first.status_code, b"id: 2" in first.content) == (200, True)
 
 
-async def test_of_another_invoice_nobody_is_told_that_it_is_over(shop, page, created):
+async def test_of_another_invoice_nobody_is_told_that_it_is_over(
+    shop: Shop, page: httpx.AsyncClient, created: Any
+) -> None:
     other = await shop.create()
     url, headers = by_last_id({**other, "watch_token": created["watch_token"]}, "header")
 
@@ -199,12 +218,12 @@ async def test_of_another_invoice_nobody_is_told_that_it_is_over(shop, page, cre
     assert (refused.status_code, refused.json()["error"]) == (404, "E2")
 
 
-def by_last_id(created, by):
+def by_last_id(created: Any, by: str) -> tuple[str, dict[str, str]]:
     query = f"?token={created['watch_token']}" + ("&lastEventId=2" if by == "query" else "")
     return path(created, "watch") + query, {"last-event-id": "2"} if by == "header" else {}
 
 
-async def test_events_are_not_to_be_kept_gathered_or_changed(page, created):
+async def test_events_are_not_to_be_kept_gathered_or_changed(page: httpx.AsyncClient, created: Any) -> None:
     """Their lines end where the page thinks so: at no end of a line within a text, as JSON allows them."""
     _, headers, told = await watched(page, f"{path(created, 'watch')}?token={created['watch_token']}")
 
@@ -215,7 +234,7 @@ async def test_events_are_not_to_be_kept_gathered_or_changed(page, created):
 
 
 @asynccontextmanager
-async def proxy(name, directory, rest):
+async def proxy(name: str, directory: Path, rest: Address) -> AsyncIterator[httpx.AsyncClient]:
     """A program of Debian's before Till, as it comes; what is given is a page behind it."""
     program = shutil.which(name, path=PATH)
     if program is None:
@@ -235,8 +254,11 @@ async def proxy(name, directory, rest):
 
 
 @pytest.mark.parametrize("name", ["nginx", "haproxy"])
-async def test_a_proxy_passes_events_on_as_they_come(shop, created, tmp_path, name):
+async def test_a_proxy_passes_events_on_as_they_come(
+    shop: Shop, created: Any, tmp_path: Path, name: str
+) -> None:
     """The first state immediately, heartbeats, and the payment; nothing needs to be set up for it."""
+    assert shop.till.running.rest
     query = f"?token={created['watch_token']}"
     async with (
         proxy(name, tmp_path, shop.till.running.rest) as page,

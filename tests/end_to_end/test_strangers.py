@@ -4,14 +4,18 @@ import asyncio
 import random
 import re
 import struct
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import grpc.aio
 import pytest
 
+from tests.support.shop import Shop
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_pb2 import INVOICE_STATUS_PAID, INVOICE_STATUS_UNPAID
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
+from tilld.config import Address
 
 NATIVE, WEB = "application/grpc", "application/grpc-web+proto"
 TYPES = (NATIVE, "application/grpc+proto", WEB, "application/grpc-web-text", "application/json", None)
@@ -49,7 +53,9 @@ PATHS = (
 )
 
 
-async def send(address, path, headers=(), body=None):
+async def send(
+    address: Address, path: str, headers: Iterable[tuple[str, str]] = (), body: bytes | None = None
+) -> tuple[bytes, bytes]:
     """Send one request on a connection of its own; returns head and body of the answer.
 
     By HTTP/1.0, whose answer comes in one piece.
@@ -68,7 +74,7 @@ async def send(address, path, headers=(), body=None):
     return head, body
 
 
-async def strangers_call(address, seed):
+async def strangers_call(address: Address, seed: int) -> None:
     """Send a call of nonsense, the same for one seed."""
     dice = random.Random(seed)
     headers = [(dice.choice(NAMES), dice.choice(VALUES)) for _ in range(dice.randint(1, 3))]
@@ -78,12 +84,15 @@ async def strangers_call(address, seed):
     await send(address, dice.choice(PATHS), headers, EMPTY if kind else None)
 
 
-def web(message):
+def web(message: bytes) -> bytes:
     return struct.pack(">xI", len(message)) + message
 
 
-async def customers_answers(shop, channel, created, round_):
+async def customers_answers(
+    shop: Shop, channel: grpc.aio.Channel, created: Any, round_: int
+) -> tuple[bytes, bytes, bytes]:
     """What a customer is told over native gRPC, gRPC-Web and REST, with a deadline that nobody else has."""
+    assert shop.till.running.rest
     milliseconds = 9_000 + round_
     asked = pb.GetInvoiceRequest(invoice_id=created["invoiceid"])
     native = await InvoiceServiceStub(channel).GetInvoice(asked, timeout=milliseconds / 1000)
@@ -97,7 +106,7 @@ async def customers_answers(shop, channel, created, round_):
 
 
 @pytest.fixture
-async def channels(shop):
+async def channels(shop: Shop) -> AsyncIterator[list[grpc.aio.Channel]]:
     """A few connections to Envoy, which its threads share."""
     async with AsyncExitStack() as stack:
         options = (("grpc.use_local_subchannel_pool", 1),)
@@ -109,10 +118,13 @@ async def channels(shop):
 
 @pytest.mark.parametrize("header", ["grpc-timeout", "grpc-status", "grpc-encoding", "grpc-tags-bin", "x-bin"])
 @pytest.mark.parametrize("value", ["", "x"])
-async def test_a_malformed_header_stays_its_callers_own_fault(shop, channels, header, value):
+async def test_a_malformed_header_stays_its_callers_own_fault(
+    shop: Shop, channels: list[grpc.aio.Channel], header: str, value: str
+) -> None:
     """grpc core keeps a parse error with an entry of the HPACK table; the next caller may refer to it."""
     created = await shop.create()
     expected = await customers_answers(shop, channels[0], created, 0)
+    assert shop.till.running.rest
     headers = [("content-type", NATIVE), (header, value)]
     path = "/till.v1.InvoiceService/GetInfo"
 
@@ -124,11 +136,12 @@ async def test_a_malformed_header_stays_its_callers_own_fault(shop, channels, he
     assert set(answers) == {expected}
 
 
-async def test_no_strangers_call_changes_others_answers(shop, channels):
+async def test_no_strangers_call_changes_others_answers(shop: Shop, channels: list[grpc.aio.Channel]) -> None:
     """Nonsense over native gRPC, gRPC-Web and REST, beside customers' calls and watches."""
+    assert shop.till.running.rest
     created = await shop.create()
     expected = await customers_answers(shop, channels[0], created, 0)
-    watches = [
+    watches: list[Any] = [
         InvoiceServiceStub(channel).WatchInvoice(pb.WatchInvoiceRequest(invoice_id=created["invoiceid"]))
         for channel in channels
     ]
@@ -167,8 +180,11 @@ async def test_no_strangers_call_changes_others_answers(shop, channels):
     ],
 )
 @pytest.mark.parametrize("kind", [NATIVE, WEB])
-async def test_a_malformed_header_is_an_invalid_request(shop, header, value, kind):
+async def test_a_malformed_header_is_an_invalid_request(
+    shop: Shop, header: str, value: str, kind: str
+) -> None:
     """Over native gRPC and gRPC-Web through Envoy, and named. grpc core would answer on its own: INTERNAL."""
+    assert shop.till.running.rest
     headers = [("content-type", kind), (header, value)]
 
     head, _ = await send(shop.till.running.rest, "/till.v1.InvoiceService/GetInfo", headers, EMPTY)
@@ -180,8 +196,9 @@ async def test_a_malformed_header_is_an_invalid_request(shop, header, value, kin
 
 
 @pytest.mark.parametrize("value", ["", "AA==", "AA", "AAE="])
-async def test_a_binary_header_that_is_base64_passes(shop, value):
+async def test_a_binary_header_that_is_base64_passes(shop: Shop, value: str) -> None:
     """Padded or not."""
+    assert shop.till.running.rest
     headers = [("content-type", WEB), ("grpc-trace-bin", value), ("own-bin", value)]
 
     _, body = await send(shop.till.running.rest, "/till.v1.InvoiceService/GetInfo", headers, EMPTY)

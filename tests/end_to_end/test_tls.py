@@ -6,13 +6,16 @@ import signal
 import ssl
 import stat
 import sys
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import grpc.aio
 import httpx
 import pytest
 
-from tests.support.authority import Authority, shown, until_shown
+from tests.support.authority import Authority, Pair, shown, until_shown
 from tests.support.nodes import simulated_node
 from tests.support.processes import FREE, children, fails, is_running, output, tilld
 from tests.support.shop import config
@@ -30,12 +33,12 @@ BODY = {"msat": 5000, "metadata": {"type": "shop"}}
 
 
 @pytest.fixture(scope="module")
-def authority():
+def authority() -> Authority:
     return Authority()
 
 
 @pytest.fixture(scope="module")
-async def till(authority, tmp_path_factory):
+async def till(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Till]:
     """A Till with TLS."""
     directory = tmp_path_factory.mktemp("tls")
     async with Till(config(directory / "till", **authority.issue(directory).flags())) as till:
@@ -43,31 +46,31 @@ async def till(authority, tmp_path_factory):
 
 
 @pytest.fixture
-async def own_pair(authority, tmp_path):
+async def own_pair(authority: Authority, tmp_path: Path) -> Pair:
     """A pair of which the files may be changed."""
     return authority.issue(tmp_path / "live")
 
 
 @pytest.fixture
-async def own_till(own_pair, tmp_path):
+async def own_till(own_pair: Pair, tmp_path: Path) -> AsyncIterator[Till]:
     """A Till that shows it."""
     async with Till(config(tmp_path / "till", **own_pair.flags())) as till:
         yield till
 
 
-def browse(address, trust, **settings):
+def browse(address: Address, trust: ssl.SSLContext, **settings: Any) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=f"https://{address}", verify=trust, timeout=10, **settings)
 
 
 @asynccontextmanager
-async def typed(address, authority, pair=None):
+async def typed(address: Address, authority: Authority, pair: Pair | None = None) -> AsyncIterator[Any]:
     """Call the typed API at an address."""
     credentials = grpc.ssl_channel_credentials(authority.pem, **(pair.credentials() if pair else {}))
     async with grpc.aio.secure_channel(str(address), credentials) as channel:
         yield InvoiceServiceStub(channel)
 
 
-async def info(address, authority, pair=None):
+async def info(address: Address, authority: Authority, pair: Pair | None = None) -> grpc.StatusCode:
     """The status of a gRPC call."""
     async with typed(address, authority, pair) as invoices:
         try:
@@ -78,7 +81,10 @@ async def info(address, authority, pair=None):
 
 
 @pytest.mark.parametrize(("http2", "version"), [(False, "HTTP/1.1"), (True, "HTTP/2")])
-async def test_rest_is_served_over_both_versions_of_http(till, authority, http2, version):
+async def test_rest_is_served_over_both_versions_of_http(
+    till: Till, authority: Authority, http2: bool, version: str
+) -> None:
+    assert till.running.rest
     async with browse(till.running.rest, authority.trusting(), http2=http2) as client:
         created = await client.post("/lightning/invoice/create", json=BODY)
         read = await client.get(f"/lightning/invoice/{created.json()['invoiceid']}")
@@ -89,12 +95,12 @@ async def test_rest_is_served_over_both_versions_of_http(till, authority, http2,
 
 
 @pytest.mark.parametrize("port", PORTS)
-async def test_grpc_is_served_straight_and_through_envoy(till, authority, port):
+async def test_grpc_is_served_straight_and_through_envoy(till: Till, authority: Authority, port: str) -> None:
     assert await info(getattr(till.running, port), authority) is grpc.StatusCode.OK
 
 
 @pytest.mark.parametrize("port", PORTS)
-async def test_what_is_not_encrypted_is_refused(till, port):
+async def test_what_is_not_encrypted_is_refused(till: Till, port: str) -> None:
     address = getattr(till.running, port)
 
     async with httpx.AsyncClient(base_url=f"http://{address}") as client:
@@ -108,8 +114,8 @@ async def test_what_is_not_encrypted_is_refused(till, port):
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 @pytest.mark.parametrize("port", PORTS)
-async def test_tls_is_at_least_of_version_1_2(till, authority, port):
-    async def connect(version):
+async def test_tls_is_at_least_of_version_1_2(till: Till, authority: Authority, port: str) -> None:
+    async def connect(version: ssl.TLSVersion) -> None:
         context = authority.trusting()
         context.set_alpn_protocols(["h2"])
         context.set_ciphers("ALL:@SECLEVEL=0")
@@ -124,7 +130,9 @@ async def test_tls_is_at_least_of_version_1_2(till, authority, port):
         await connect(ssl.TLSVersion.TLSv1_1)
 
 
-async def test_the_copy_of_the_key_is_for_its_owner_and_gone_at_the_end(authority, tmp_path):
+async def test_the_copy_of_the_key_is_for_its_owner_and_gone_at_the_end(
+    authority: Authority, tmp_path: Path
+) -> None:
     pair = authority.issue(tmp_path)
 
     async with Till(config(tmp_path / "till", **pair.flags())):
@@ -134,12 +142,14 @@ async def test_the_copy_of_the_key_is_for_its_owner_and_gone_at_the_end(authorit
     assert not copy.exists()
 
 
-async def test_a_start_that_is_ended_leaves_no_envoy_and_no_copy_of_the_key(authority, tmp_path):
+async def test_a_start_that_is_ended_leaves_no_envoy_and_no_copy_of_the_key(
+    authority: Authority, tmp_path: Path
+) -> None:
     """As by a signal while Envoy takes long."""
     started = asyncio.get_running_loop().create_future()
 
     class Slow(Envoy):
-        async def until_ready(self):
+        async def until_ready(self) -> None:
             started.set_result(self.process)
             await asyncio.Event().wait()
 
@@ -158,28 +168,35 @@ async def test_a_start_that_is_ended_leaves_no_envoy_and_no_copy_of_the_key(auth
 # Without a restart
 
 
-def in_place(new, live):
+def in_place(new: Pair, live: Pair) -> None:
     """As most programs write a file; not both at once."""
     live.tls_cert.write_bytes(new.tls_cert.read_bytes())
     live.tls_key.write_bytes(new.tls_key.read_bytes())
 
 
-def moved_over(new, live):
+def moved_over(new: Pair, live: Pair) -> None:
     """As careful programs do."""
     new.tls_key.replace(live.tls_key)
     new.tls_cert.replace(live.tls_cert)
 
 
-def by_a_link(new, live):
+def by_a_link(new: Pair, live: Pair) -> None:
     """As certbot and Kubernetes do: the directory is another one then."""
     live.tls_cert.parent.rename(live.tls_cert.parent.with_name("old"))
     live.tls_cert.parent.symlink_to(new.tls_cert.parent)
 
 
 @pytest.mark.parametrize("replace", [in_place, moved_over, by_a_link])
-async def test_a_new_pair_is_shown_on_both_ports(own_till, own_pair, authority, tmp_path, replace):
+async def test_a_new_pair_is_shown_on_both_ports(
+    own_till: Till,
+    own_pair: Pair,
+    authority: Authority,
+    tmp_path: Path,
+    replace: Callable[[Pair, Pair], None],
+) -> None:
     """And who watches does not notice."""
     rest, typed_port = own_till.running.rest, own_till.running.grpc
+    assert rest
     new = authority.issue(tmp_path / "new")
     renewed = new.certificate
     async with browse(rest, authority.trusting()) as client, typed(typed_port, authority) as invoices:
@@ -203,7 +220,10 @@ async def test_a_new_pair_is_shown_on_both_ports(own_till, own_pair, authority, 
         assert (await watched.read()).invoice.HasField("payment")
 
 
-async def test_a_bad_new_pair_leaves_the_old_one(own_till, own_pair, authority, tmp_path, logged):
+async def test_a_bad_new_pair_leaves_the_old_one(
+    own_till: Till, own_pair: Pair, authority: Authority, tmp_path: Path, logged: Callable[[], str]
+) -> None:
+    assert own_till.running.rest
     old = own_pair.certificate
     other = authority.issue(tmp_path / "other")
 
@@ -218,13 +238,15 @@ async def test_a_bad_new_pair_leaves_the_old_one(own_till, own_pair, authority, 
 
 
 @pytest.fixture(scope="module")
-def clients():
+def clients() -> Authority:
     """The authority of the clients."""
     return Authority()
 
 
 @pytest.fixture(scope="module")
-async def closed_till(authority, clients, tmp_path_factory):
+async def closed_till(
+    authority: Authority, clients: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Till]:
     """A Till that wants a certificate of its clients."""
     directory = tmp_path_factory.mktemp("mtls")
     ca = clients.write(directory / "clients.pem")
@@ -233,12 +255,15 @@ async def closed_till(authority, clients, tmp_path_factory):
         yield till
 
 
-async def rest_info(address, trust):
+async def rest_info(address: Address, trust: ssl.SSLContext) -> int:
     async with browse(address, trust) as client:
         return (await client.get("/lightning/info")).status_code
 
 
-async def test_a_client_with_a_certificate_is_let_in(closed_till, authority, clients, tmp_path):
+async def test_a_client_with_a_certificate_is_let_in(
+    closed_till: Till, authority: Authority, clients: Authority, tmp_path: Path
+) -> None:
+    assert closed_till.running.rest
     pair = clients.issue(tmp_path, "client.test")
 
     assert await rest_info(closed_till.running.rest, authority.trusting(pair)) == 200
@@ -247,7 +272,10 @@ async def test_a_client_with_a_certificate_is_let_in(closed_till, authority, cli
 
 
 @pytest.mark.parametrize("is_foreign", [False, True])
-async def test_a_client_without_one_or_with_anothers_is_refused(closed_till, authority, tmp_path, is_foreign):
+async def test_a_client_without_one_or_with_anothers_is_refused(
+    closed_till: Till, authority: Authority, tmp_path: Path, is_foreign: bool
+) -> None:
+    assert closed_till.running.rest
     pair = authority.issue(tmp_path, "client.test") if is_foreign else None
 
     # Which of them depends on when the refusal arrives: with TLS 1.3 that is after the client's handshake.
@@ -257,7 +285,9 @@ async def test_a_client_without_one_or_with_anothers_is_refused(closed_till, aut
         assert await info(getattr(closed_till.running, port), authority, pair) is grpc.StatusCode.UNAVAILABLE
 
 
-async def test_another_authority_of_clients_is_taken_without_a_restart(authority, tmp_path):
+async def test_another_authority_of_clients_is_taken_without_a_restart(
+    authority: Authority, tmp_path: Path
+) -> None:
     ca = Authority().write(tmp_path / "clients.pem")
     pair = authority.issue(tmp_path)
     settings = pair.flags() | {"tls_client_ca": ca}
@@ -277,14 +307,14 @@ async def test_another_authority_of_clients_is_taken_without_a_restart(authority
 
 
 @asynccontextmanager
-async def front(directory, till, **settings):
+async def front(directory: Path, till: Till, **settings: Any) -> AsyncIterator[Standalone]:
     async with Standalone(config(directory, upstream=(till.running.grpc,), **settings)) as front:
         yield front
 
 
 async def test_envoy_alone_speaks_tls_to_tilld_and_shows_its_certificate(
-    closed_till, authority, clients, tmp_path
-):
+    closed_till: Till, authority: Authority, clients: Authority, tmp_path: Path
+) -> None:
     pair = clients.issue(tmp_path / "front")
     settings = pair.flags() | {"upstream_ca": authority.write(tmp_path / "ca.pem")}
     async with front(tmp_path / "data", closed_till, **settings) as envoy:
@@ -295,7 +325,9 @@ async def test_envoy_alone_speaks_tls_to_tilld_and_shows_its_certificate(
 
 
 @pytest.mark.parametrize(("ours", "names"), [(False, ()), (True, ("elsewhere.test", "127.0.0.2"))])
-async def test_envoy_alone_sends_nothing_to_a_tilld_that_it_cannot_verify(authority, tmp_path, ours, names):
+async def test_envoy_alone_sends_nothing_to_a_tilld_that_it_cannot_verify(
+    authority: Authority, tmp_path: Path, ours: bool, names: tuple[str, ...]
+) -> None:
     """Its certificate is of an unknown authority, or for another host."""
     trusted = authority if ours else Authority()
     settings = {"upstream_ca": trusted.write(tmp_path / "ca.pem")}
@@ -308,7 +340,7 @@ async def test_envoy_alone_sends_nothing_to_a_tilld_that_it_cannot_verify(author
                 assert (await client.get("/lightning/info")).status_code == 503
 
 
-async def refused_upstream(directory):
+async def refused_upstream(directory: Path) -> None:
     """Wait until a handshake has failed."""
     transport = httpx.AsyncHTTPTransport(uds=str(directory / "envoy" / "envoy-admin.sock"))
     async with httpx.AsyncClient(base_url="http://envoy", transport=transport) as admin:
@@ -320,7 +352,7 @@ async def refused_upstream(directory):
 # tilld run and the socket to its own Envoy
 
 
-async def test_a_long_path_of_the_data_directory_is_no_obstacle(tmp_path):
+async def test_a_long_path_of_the_data_directory_is_no_obstacle(tmp_path: Path) -> None:
     """A unix socket's may have at most 107 bytes."""
     async with simulated_node(tmp_path) as node:
         settings = config(tmp_path / ("d" * 120), lightning_rpc=node.rpc_file)
@@ -332,7 +364,7 @@ async def test_a_long_path_of_the_data_directory_is_no_obstacle(tmp_path):
         assert not socket.exists()
 
 
-async def test_a_second_till_in_a_data_directory_leaves_the_first_alone(tmp_path):
+async def test_a_second_till_in_a_data_directory_leaves_the_first_alone(tmp_path: Path) -> None:
     async with tilld("run", *FREE, cwd=tmp_path) as first:
         rest = await first.says(r"(http://127\.0\.0\.1:\d+)\n")
 
@@ -345,7 +377,7 @@ async def test_a_second_till_in_a_data_directory_leaves_the_first_alone(tmp_path
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
-async def test_the_socket_of_a_killed_till_is_in_nobodys_way(tmp_path):
+async def test_the_socket_of_a_killed_till_is_in_nobodys_way(tmp_path: Path) -> None:
     async with tilld("run", *FREE, cwd=tmp_path) as killed:
         await killed.says(r"(Till is running)")
         children_of_it = children(killed.process.pid)
@@ -362,7 +394,7 @@ async def test_the_socket_of_a_killed_till_is_in_nobodys_way(tmp_path):
 # As an operator sees it
 
 
-async def test_the_program_says_where_it_is(authority, tmp_path):
+async def test_the_program_says_where_it_is(authority: Authority, tmp_path: Path) -> None:
     authority.issue(tmp_path)
     async with tilld("run", *FREE, "--tls-cert=cert.pem", cwd=tmp_path, TILLD_TLS_KEY="key.pem") as till:
         url = await till.says(r"(https://127\.0\.0\.1:\d+)\n")
@@ -373,13 +405,15 @@ async def test_the_program_says_where_it_is(authority, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["run", "envoy"])
-async def test_a_certificate_that_cannot_be_used_is_told_in_a_line(tmp_path, command):
+async def test_a_certificate_that_cannot_be_used_is_told_in_a_line(tmp_path: Path, command: str) -> None:
     line = await fails(command, "--rest=127.0.0.1:0", "--tls-cert=none", "--tls-key=none", cwd=tmp_path)
 
     assert "none cannot be read (No such file or directory); check --tls-cert" in line
 
 
-async def test_keys_that_travel_in_the_clear_are_warned_of(authority, tmp_path, logged):
+async def test_keys_that_travel_in_the_clear_are_warned_of(
+    authority: Authority, tmp_path: Path, logged: Callable[[], str]
+) -> None:
     """Once, and not with TLS."""
     await output("key", "create", "--username", "shop", "--data-dir=.", cwd=tmp_path)
     public = {"grpc": Address("0.0.0.0", 0), "no_rest": True}

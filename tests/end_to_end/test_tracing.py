@@ -3,11 +3,15 @@
 import asyncio
 import sys
 import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
 
 import grpc.aio
 import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as otlp
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as otlp_grpc
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.support.keys import make_key
 from tests.support.metrics import answered, figures
@@ -26,16 +30,18 @@ REST = "till.rest.v1.InvoiceService"
 class Collector(otlp_grpc.TraceServiceServicer):
     """What was exported."""
 
-    def __init__(self):
-        self.requests = []
+    def __init__(self) -> None:
+        self.requests: list[otlp.ExportTraceServiceRequest] = []
         self.endpoint = ""
 
-    async def Export(self, request, context):  # noqa: N802
+    async def Export(  # noqa: N802
+        self, request: otlp.ExportTraceServiceRequest, context: Any
+    ) -> otlp.ExportTraceServiceResponse:
         self.requests.append(request)
         return otlp.ExportTraceServiceResponse()
 
     @property
-    def spans(self):
+    def spans(self) -> list[Span]:
         return [
             span
             for request in self.requests
@@ -44,12 +50,12 @@ class Collector(otlp_grpc.TraceServiceServicer):
             for span in scope.spans
         ]
 
-    def of_trace(self, trace_id):
+    def of_trace(self, trace_id: str) -> dict[str, Span]:
         return {span.name: span for span in self.spans if span.trace_id.hex() == trace_id}
 
 
 @pytest.fixture
-async def collector():
+async def collector() -> AsyncIterator[Collector]:
     collector = Collector()
     server = grpc.aio.server()
     otlp_grpc.add_TraceServiceServicer_to_server(collector, server)
@@ -60,11 +66,13 @@ async def collector():
     await server.stop(None)
 
 
-def attributes(span):
+def attributes(span: Span) -> dict[str, str]:
     return {each.key: each.value.string_value for each in span.attributes}
 
 
-async def test_a_request_is_traced_with_what_it_took_and_goes_on_with_its_callers_trace(tmp_path, collector):
+async def test_a_request_is_traced_with_what_it_took_and_goes_on_with_its_callers_trace(
+    tmp_path: Path, collector: Collector
+) -> None:
     """Through Envoy too; and nothing that is in the request or the answer is told."""
     async with open_shop(config(tmp_path, otlp_endpoint=collector.endpoint)) as shop:
         key = await make_key(tmp_path, "--username", "shop")
@@ -100,8 +108,8 @@ async def test_a_request_is_traced_with_what_it_took_and_goes_on_with_its_caller
 
 
 async def test_errors_and_watches_are_traced_beside_metrics_and_the_followers_work_is_not(
-    tmp_path, collector
-):
+    tmp_path: Path, collector: Collector
+) -> None:
     both = {"otlp_endpoint": collector.endpoint, "metrics": ANY_PORT}
     async with open_shop(config(tmp_path, **both, no_rest=True)) as shop:
         with pytest.raises(grpc.aio.AioRpcError):
@@ -129,7 +137,7 @@ async def test_errors_and_watches_are_traced_beside_metrics_and_the_followers_wo
     assert {span.name.partition("/")[0] for span in collector.spans if span.span_id in requests} == {service}
 
 
-async def test_a_collector_that_is_away_stops_nothing(tmp_path, logged):
+async def test_a_collector_that_is_away_stops_nothing(tmp_path: Path, logged: Callable[[], str]) -> None:
     """Not even stopping; the log tells."""
     impatient = USUAL._replace(flush_seconds=0.1)
     async with open_shop(config(tmp_path, otlp_endpoint="http://127.0.0.1:1"), impatient) as shop:
@@ -141,14 +149,14 @@ async def test_a_collector_that_is_away_stops_nothing(tmp_path, logged):
     assert "the last traces could not be sent" in logged()
 
 
-async def test_nothing_of_opentelemetry_is_loaded_where_it_is_not_wanted(tmp_path):
+async def test_nothing_of_opentelemetry_is_loaded_where_it_is_not_wanted(tmp_path: Path) -> None:
     code = "import sys; from tilld import app; sys.exit(any('opentelemetry' in name for name in sys.modules))"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
 
     assert await process.wait() == 0
 
 
-async def test_what_is_missing_for_traces_is_told(tmp_path, monkeypatch):
+async def test_what_is_missing_for_traces_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     monkeypatch.delitem(sys.modules, "tilld.observability.tracing", raising=False)
 
@@ -157,7 +165,7 @@ async def test_what_is_missing_for_traces_is_told(tmp_path, monkeypatch):
             pass
 
 
-async def test_an_endpoint_that_is_none_is_told(tmp_path):
+async def test_an_endpoint_that_is_none_is_told(tmp_path: Path) -> None:
     line = await fails("run", cwd=tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="127.0.0.1:4317")
 
     assert "OTEL_EXPORTER_OTLP_ENDPOINT is '127.0.0.1:4317'" in line

@@ -2,19 +2,22 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc.aio
+import httpx
 import pytest
 
-from tests.support.shop import HEARTBEAT_SECONDS
+from tests.support.shop import HEARTBEAT_SECONDS, Shop
 from tests.support.waiting import eventually
 from till.v1 import invoice_pb2 as pb
 from till.v1.invoice_service_pb2 import WatchInvoiceRequest
 
 
 @asynccontextmanager
-async def watching(shop, created, **headers):
+async def watching(shop: Shop, created: Any, **headers: str) -> AsyncIterator[AsyncIterator[list[str]]]:
     """The events of an invoice as they come, each as a dict of its lines."""
     path = f"/lightning/invoice/{created['invoiceid']}/watch"
     async with shop.rest.stream("GET", path, headers=headers) as reply:
@@ -22,7 +25,7 @@ async def watching(shop, created, **headers):
         yield blocks(reply)
 
 
-async def blocks(reply):
+async def blocks(reply: httpx.Response) -> AsyncIterator[list[str]]:
     lines = []
     async for line in reply.aiter_lines():
         if line:
@@ -32,7 +35,7 @@ async def blocks(reply):
             lines = []
 
 
-def state(block):
+def state(block: list[str]) -> tuple[str, str]:
     """The event of a block: its id, and the status that it tells."""
     event_id, data = block
     assert event_id.startswith("id: ")
@@ -40,7 +43,7 @@ def state(block):
     return event_id.removeprefix("id: "), json.loads(data.removeprefix("data: "))["status"]
 
 
-async def test_a_payment_is_seen_live(each_shop):
+async def test_a_payment_is_seen_live(each_shop: Shop) -> None:
     """The current state at once, then the change; then the stream ends."""
     created = await each_shop.create()
     async with watching(each_shop, created) as events:
@@ -53,7 +56,7 @@ async def test_a_payment_is_seen_live(each_shop):
         assert [state(block) for block in rest] == [("2", "paid")]
 
 
-async def test_the_data_is_what_reading_gives(shop):
+async def test_the_data_is_what_reading_gives(shop: Shop) -> None:
     """The documented JSON, on one line whatever the metadata was."""
     reply = await shop.rest.post(
         "/lightning/invoice/create", content=b'{"msat":1,"metadata":{\r\n"type":\n"shop"}}'
@@ -65,7 +68,7 @@ async def test_the_data_is_what_reading_gives(shop):
     assert data == f"data: {reply.text}"
 
 
-async def test_an_expiry_is_seen_live(shop):
+async def test_an_expiry_is_seen_live(shop: Shop) -> None:
     created = await shop.create(expiry=1)
     async with watching(shop, created) as events:
         states = [state(block) async for block in events if len(block) == 2]
@@ -73,7 +76,7 @@ async def test_an_expiry_is_seen_live(shop):
     assert states in ([("1", "unpaid"), ("2", "expired")], [("2", "expired")])
 
 
-async def test_silence_is_filled_with_heartbeats(shop):
+async def test_silence_is_filled_with_heartbeats(shop: Shop) -> None:
     created = await shop.create()
     async with watching(shop, created) as events:
         await anext(events)
@@ -82,7 +85,7 @@ async def test_silence_is_filled_with_heartbeats(shop):
             assert [await anext(events) for _ in range(2)] == [[": heartbeat"]] * 2
 
 
-async def test_a_final_invoice_is_told_once(shop):
+async def test_a_final_invoice_is_told_once(shop: Shop) -> None:
     """And an EventSource that comes back with its last id hears that there is no more."""
     created = await shop.create()
     await shop.pay(created["payreq"])
@@ -97,7 +100,7 @@ async def test_a_final_invoice_is_told_once(shop):
     assert (again.status_code, again.content) == (204, b"")
 
 
-async def test_all_watchers_of_both_protocols_see_a_payment(shop):
+async def test_all_watchers_of_both_protocols_see_a_payment(shop: Shop) -> None:
     created = await shop.create()
     request = WatchInvoiceRequest(invoice_id=created["invoiceid"])
     calls = [shop.invoices.WatchInvoice(request) for _ in range(20)]
@@ -114,7 +117,7 @@ async def test_all_watchers_of_both_protocols_see_a_payment(shop):
 
 
 @pytest.mark.parametrize("leave", ["rest", "grpc"])
-async def test_a_watcher_who_leaves_leaves_nothing_behind(shop, leave):
+async def test_a_watcher_who_leaves_leaves_nothing_behind(shop: Shop, leave: str) -> None:
     """The server notices, and forgets it."""
     created = await shop.create()
     if leave == "rest":
