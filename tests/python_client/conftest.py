@@ -1,13 +1,15 @@
 """A Till to call, and clients of both kinds that tests use alike."""
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Self
 
 import pytest
 import structlog
 
 import till
 from tests.support.shop import config
-from tilld.app import Till
+from tilld.app import Running, Till
 from tilld.lightningd import play_money
 from tilld.runtime import logs
 
@@ -15,39 +17,40 @@ from tilld.runtime import logs
 class Threaded:
     """The ordinary client, in threads: its methods are awaited as those of the async one."""
 
-    def __init__(self, *arguments, **settings):
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
         self._client = till.Client(*arguments, **settings)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         member = getattr(self._client, name)
         if not callable(member):
             return member
 
-        async def method(*arguments, **named):
+        async def method(*arguments: Any, **named: Any) -> Any:
             return await asyncio.to_thread(member, *arguments, **named)
 
         return method
 
-    async def watch(self, *arguments, **named):
+    async def watch(self, *arguments: Any, **named: Any) -> AsyncIterator[till.Invoice]:
         states = self._client.watch(*arguments, **named)
         while state := await asyncio.to_thread(next, states, None):
             yield state
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_):
+    async def __aexit__(self, *_: object) -> None:
         self._client.close()
 
 
 @pytest.fixture(params=[Threaded, till.AsyncClient], ids=["sync", "async"])
-def connect(request):
+def connect(request: pytest.FixtureRequest) -> type[till.AsyncClient]:
     """Either kind of client."""
-    return request.param
+    kind: type[till.AsyncClient] = request.param
+    return kind
 
 
 @pytest.fixture(scope="package")
-async def running(tmp_path_factory):
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     """A Till that all these tests share."""
     directory = tmp_path_factory.mktemp("till")
     with (directory / "tests.log").open("w") as log:
@@ -60,21 +63,21 @@ async def running(tmp_path_factory):
 
 
 @pytest.fixture
-def address(running):
+def address(running: Running) -> str:
     return str(running.grpc)
 
 
 @pytest.fixture
-def pay(running):
+def pay(running: Running) -> Callable[..., Awaitable[None]]:
     """Pays with play money."""
 
-    async def pay(invoice, amount_msat=None):
+    async def pay(invoice: till.Invoice, amount_msat: int | None = None) -> None:
         await play_money.pay(running.rpc_file, invoice.bolt11, amount_msat)
 
     return pay
 
 
 @pytest.fixture
-async def client(connect, address):
+async def client(connect: type[till.AsyncClient], address: str) -> AsyncIterator[till.AsyncClient]:
     async with connect(address) as client:
         yield client

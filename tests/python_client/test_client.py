@@ -3,7 +3,10 @@
 import asyncio
 import pickle
 import socket
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +20,7 @@ from tilld.app import Till
 SHOP = {"type": "shop"}
 
 
-async def test_an_invoice_is_what_was_asked_for(client):
+async def test_an_invoice_is_what_was_asked_for(client: till.AsyncClient) -> None:
     metadata = {"type": "shop", "order": 2**70, "für": ["a", None, {"b": 1.5}]}
 
     invoice = await client.create_invoice(
@@ -38,7 +41,7 @@ async def test_an_invoice_is_what_was_asked_for(client):
     assert invoice.expires_at - invoice.created_at == timedelta(minutes=5)
 
 
-async def test_amounts_are_exact_and_may_be_absent(client):
+async def test_amounts_are_exact_and_may_be_absent(client: till.AsyncClient) -> None:
     largest = await client.create_invoice(2**64 // 10, SHOP)
     odd = await client.create_invoice(2**53 + 1, SHOP)
     any_amount = await client.create_invoice(None, SHOP)
@@ -47,7 +50,7 @@ async def test_amounts_are_exact_and_may_be_absent(client):
     assert any_amount.amount_msat is None
 
 
-async def test_an_invoice_is_found_by_each_of_its_names(client):
+async def test_an_invoice_is_found_by_each_of_its_names(client: till.AsyncClient) -> None:
     created = await client.create_invoice(5000, SHOP)
 
     assert await client.get_invoice(created.invoice_id) == created
@@ -56,12 +59,14 @@ async def test_an_invoice_is_found_by_each_of_its_names(client):
 
 
 @pytest.mark.parametrize("names", [{}, {"id": "a", "label": "b"}, {"label": "b", "with_watch_token": True}])
-async def test_an_invoice_is_asked_for_by_one_name(client, names):
+async def test_an_invoice_is_asked_for_by_one_name(client: till.AsyncClient, names: dict[str, Any]) -> None:
     with pytest.raises(TypeError):
         await client.get_invoice(**names)
 
 
-async def test_the_same_label_and_request_give_the_same_invoice(client, connect):
+async def test_the_same_label_and_request_give_the_same_invoice(
+    client: till.AsyncClient, connect: type[till.AsyncClient]
+) -> None:
     label = f"order-{connect.__name__}"
     created = await client.create_invoice(5000, SHOP, label=label)
 
@@ -76,13 +81,13 @@ async def test_the_same_label_and_request_give_the_same_invoice(client, connect)
     assert vars(pickle.loads(pickle.dumps(error))) == vars(error)
 
 
-async def test_without_a_label_each_create_makes_an_invoice_of_its_own(client):
+async def test_without_a_label_each_create_makes_an_invoice_of_its_own(client: till.AsyncClient) -> None:
     one, other = [await client.create_invoice(5000, SHOP) for _ in range(2)]
 
     assert one.invoice_id != other.invoice_id
 
 
-async def test_errors_are_known_by_their_code(client):
+async def test_errors_are_known_by_their_code(client: till.AsyncClient) -> None:
     with pytest.raises(till.NotFound) as missing:
         await client.get_invoice("a" * 21)
     with pytest.raises(till.InvalidRequest) as wrong:
@@ -95,7 +100,9 @@ async def test_errors_are_known_by_their_code(client):
     assert all(isinstance(raised.value, till.Error) for raised in (missing, wrong, denied))
 
 
-async def test_beyond_an_allowance_it_says_when_to_try_again(connect, tmp_path):
+async def test_beyond_an_allowance_it_says_when_to_try_again(
+    connect: type[till.AsyncClient], tmp_path: Path
+) -> None:
     async with Till(config(tmp_path, no_rest=True, key_open_invoices=1)) as other:
         async with connect(str(other.running.grpc)) as client:
             await client.create_invoice(5000, SHOP)
@@ -107,7 +114,7 @@ async def test_beyond_an_allowance_it_says_when_to_try_again(connect, tmp_path):
     assert refused.value.retry_after
 
 
-async def test_where_nobody_listens_the_connection_is_lost(connect):
+async def test_where_nobody_listens_the_connection_is_lost(connect: type[till.AsyncClient]) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         async with connect("{}:{}".format(*unused.getsockname())) as client:
@@ -117,7 +124,7 @@ async def test_where_nobody_listens_the_connection_is_lost(connect):
     assert (lost.value.code, lost.value.status) == (None, "UNAVAILABLE")
 
 
-async def test_a_call_ends_at_its_deadline(connect):
+async def test_a_call_ends_at_its_deadline(connect: type[till.AsyncClient]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         async with connect("{}:{}".format(*silent.getsockname()), timeout=0.2) as client:
             with pytest.raises(till.TookTooLong) as late:
@@ -126,7 +133,7 @@ async def test_a_call_ends_at_its_deadline(connect):
     assert (late.value.code, late.value.status) == (None, "DEADLINE_EXCEEDED")
 
 
-async def test_keys_and_watch_tokens_travel_over_tls(connect, tmp_path):
+async def test_keys_and_watch_tokens_travel_over_tls(connect: type[till.AsyncClient], tmp_path: Path) -> None:
     authority = Authority()
     ca = authority.write(tmp_path / "ca.pem")
     pair = authority.issue(tmp_path / "pair")
@@ -145,6 +152,7 @@ async def test_keys_and_watch_tokens_travel_over_tls(connect, tmp_path):
         async with connect(address, made.token, ca=str(ca), cert=cert) as client:
             invoice = await client.create_invoice(5000, SHOP, with_watch_token=True)
             assert invoice.username == "shop"
+            assert invoice.watch_token
             assert invoice.watch_token not in repr(invoice)
             assert (await client.get_invoice(invoice.invoice_id, with_watch_token=True)).watch_token
         async with connect(address, invoice.watch_token, ca=ca, cert=cert) as payers:
@@ -160,27 +168,30 @@ async def test_keys_and_watch_tokens_travel_over_tls(connect, tmp_path):
 
 
 @pytest.mark.parametrize("key", ["till_…", "till_a\nb", "Bearer till_a"])
-async def test_what_can_be_no_key_is_told_at_once(connect, key):
+async def test_what_can_be_no_key_is_told_at_once(connect: type[till.AsyncClient], key: str) -> None:
     """gRPC would tell of it as of a lost connection, which is tried again, by a watch for ever."""
     with pytest.raises(ValueError, match="a key has printable ASCII only"):
         connect("127.0.0.1:1", key)
 
 
-async def test_a_key_may_have_the_end_of_its_line(connect, address):
+async def test_a_key_may_have_the_end_of_its_line(connect: type[till.AsyncClient], address: str) -> None:
     async with connect(address, "till_a\n") as client:
         assert (await client.info()).online
 
 
-async def test_the_node_is_told_of(client):
+async def test_the_node_is_told_of(client: till.AsyncClient) -> None:
     info = await client.info()
 
     assert info.online
+    assert info.node
     assert info.node.alias == "till-simulated"
     assert info.node.address == ()
     assert info.volume_out_msat == 0
 
 
-async def test_a_watch_sees_the_payment_and_ends(client, pay):
+async def test_a_watch_sees_the_payment_and_ends(
+    client: till.AsyncClient, pay: Callable[..., Awaitable[None]]
+) -> None:
     invoice = await client.create_invoice(None, SHOP)
     seen = []
     async for state in client.watch(invoice):
@@ -189,13 +200,14 @@ async def test_a_watch_sees_the_payment_and_ends(client, pay):
             await pay(invoice, 7000)
 
     assert seen == ["unpaid", "paid"]
+    assert state.payment
     assert state.payment.amount_received_msat == 7000
     assert state.payment.pay_index > 0
     assert state.payment.paid_at >= invoice.created_at
     assert [state] == [each async for each in client.watch(invoice.invoice_id)]
 
 
-async def test_a_watch_ends_when_the_invoice_expires(client):
+async def test_a_watch_ends_when_the_invoice_expires(client: till.AsyncClient) -> None:
     invoice = await client.create_invoice(5000, SHOP, expiry=1)
 
     *_, last = [state.status async for state in client.watch(invoice)]
@@ -203,14 +215,14 @@ async def test_a_watch_ends_when_the_invoice_expires(client):
     assert last is till.Status.EXPIRED
 
 
-async def test_a_watch_ends_at_its_deadline(client):
+async def test_a_watch_ends_at_its_deadline(client: till.AsyncClient) -> None:
     invoice = await client.create_invoice(5000, SHOP)
 
     with pytest.raises(till.TookTooLong):
         _ = [state async for state in client.watch(invoice, timeout=0.3)]
 
 
-async def test_a_watch_can_be_left(address):
+async def test_a_watch_can_be_left(address: str) -> None:
     """A task that watches can be cancelled; its client can be used on."""
     async with till.AsyncClient(address) as client:
         invoice = await client.create_invoice(5000, SHOP)

@@ -6,11 +6,13 @@ import os
 import re
 import signal
 import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 import till
 from tests.support.keys import make_key
@@ -24,10 +26,10 @@ BOLT11 = re.compile("lnbcrt[0-9a-z]+")
 
 
 @pytest.fixture
-def run(address):
+def run(address: str) -> Callable[..., Awaitable[Result]]:
     """Runs the command; returns its result."""
 
-    async def run(*arguments, **environment):
+    async def run(*arguments: str, **environment: str) -> Result:
         settings = {"TILL_ADDRESS": address} | environment
         return await asyncio.to_thread(CliRunner().invoke, app, arguments, env=settings)
 
@@ -35,7 +37,7 @@ def run(address):
 
 
 @asynccontextmanager
-async def process(*command, **settings):
+async def process(*command: str | Path, **settings: Any) -> AsyncIterator[asyncio.subprocess.Process]:
     """A program for as long as the context lasts."""
     started = await asyncio.create_subprocess_exec(*command, **settings)
     try:
@@ -49,17 +51,17 @@ async def process(*command, **settings):
 class Terminal:
     """A program on a terminal of its own."""
 
-    def __init__(self, file, program):
+    def __init__(self, file: int, program: asyncio.subprocess.Process) -> None:
         self._file = file
         self.program = program
         self._read = b""
 
     @property
-    def seen(self):
+    def seen(self) -> str:
         """What is on the screen, and was."""
         return self._read.decode(errors="replace")
 
-    async def shows(self, pattern):
+    async def shows(self, pattern: str) -> str:
         """Wait until a pattern is on the screen; returns what matches."""
         async with asyncio.timeout(20):
             while not (match := re.search(pattern, self.seen)):
@@ -68,7 +70,7 @@ class Terminal:
 
 
 @asynccontextmanager
-async def on_terminal(*arguments, address):
+async def on_terminal(*arguments: str, address: str) -> AsyncIterator[Terminal]:
     ours, theirs = os.openpty()
     environment = os.environ | {"TILL_ADDRESS": address, "TERM": "xterm", "COLUMNS": "200"}
     streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
@@ -78,7 +80,7 @@ async def on_terminal(*arguments, address):
     os.close(ours)
 
 
-async def test_create_prints_the_payment_request(run):
+async def test_create_prints_the_payment_request(run: Callable[..., Awaitable[Result]]) -> None:
     created = await run("invoice", "create", "5000", "--type", "shop", "--description", "a coffee")
 
     bolt11 = created.stdout.strip()
@@ -89,7 +91,7 @@ async def test_create_prints_the_payment_request(run):
     assert (found["description"], found["metadata"]) == ("a coffee", {"type": "shop"})
 
 
-async def test_create_draws_a_qr_code(run):
+async def test_create_draws_a_qr_code(run: Callable[..., Awaitable[Result]]) -> None:
     """Of the payment request in upper case, which makes it smaller: 49 dots wide, and 2 on each side."""
     created = await run("invoice", "create", "5000", "--qr")
 
@@ -99,7 +101,7 @@ async def test_create_draws_a_qr_code(run):
     assert set("".join(drawing)) == set("█▀▄ ")
 
 
-async def test_an_invoice_is_made_as_its_options_say(run):
+async def test_an_invoice_is_made_as_its_options_say(run: Callable[..., Awaitable[Result]]) -> None:
     options = ("--any", "--label", "table 4", "--expiry", "60", "--metadata", '{"order": 17}', "--json")
 
     one, other = [json.loads((await run("invoice", "create", *options)).stdout) for _ in range(2)]
@@ -126,14 +128,14 @@ async def test_an_invoice_is_made_as_its_options_say(run):
         ("--cert", __file__, "info"),
     ],
 )
-async def test_wrong_usage_is_told(run, arguments):
+async def test_wrong_usage_is_told(run: Callable[..., Awaitable[Result]], arguments: tuple[str, ...]) -> None:
     told = await run(*arguments)
 
     assert told.exit_code == 2
     assert "give" in told.stderr
 
 
-async def test_a_description_makes_no_lines_of_its_own(run):
+async def test_a_description_makes_no_lines_of_its_own(run: Callable[..., Awaitable[Result]]) -> None:
     options = ("--description", "a\nstatus  paid", "--type", "b", "--json")
     created = json.loads((await run("invoice", "create", "5000", *options)).stdout)
 
@@ -143,7 +145,7 @@ async def test_a_description_makes_no_lines_of_its_own(run):
     assert 'metadata      {"type":"b"}' in shown
 
 
-async def test_an_error_is_a_line_and_what_to_do_next(run):
+async def test_an_error_is_a_line_and_what_to_do_next(run: Callable[..., Awaitable[Result]]) -> None:
     missing = await run("watch", "a" * 21)
     as_json = await run("invoice", "get", "--label", "no such", "--json")
     away = await run("--timeout", "0.2", "info", TILL_ADDRESS="127.0.0.1:1")
@@ -154,7 +156,9 @@ async def test_an_error_is_a_line_and_what_to_do_next(run):
     assert "Is Till running at 127.0.0.1:1? Name another with --address" in away.stderr
 
 
-async def test_a_key_is_taken_from_the_environment_or_a_file(run, tmp_path):
+async def test_a_key_is_taken_from_the_environment_or_a_file(
+    run: Callable[..., Awaitable[Result]], tmp_path: Path
+) -> None:
     async with Till(config(tmp_path / "till", no_rest=True)) as guarded:
         header = await make_key(tmp_path / "till", "--username", "shop")
         key = header["authorization"].removeprefix("Bearer ")
@@ -170,14 +174,14 @@ async def test_a_key_is_taken_from_the_environment_or_a_file(run, tmp_path):
         assert (await run(*where, "--key-file", str(file), "info")).exit_code == 0
 
 
-async def test_what_can_be_no_key_is_wrong_usage(run):
+async def test_what_can_be_no_key_is_wrong_usage(run: Callable[..., Awaitable[Result]]) -> None:
     told = await run("info", TILL_KEY="till_…")
 
     assert told.exit_code == 2
     assert "TILL_KEY" in told.stderr
 
 
-async def test_info_tells_of_the_node(run):
+async def test_info_tells_of_the_node(run: Callable[..., Awaitable[Result]]) -> None:
     assert "node.alias                  till-simulated" in (await run("info")).stdout
     assert json.loads((await run("info", "--json")).stdout)["node"]["version"].endswith("-simulated")
 
@@ -190,30 +194,33 @@ async def test_info_tells_of_the_node(run):
         ("invoice", "create", "5000", "--json", "--address", "ADDRESS"),
     ],
 )
-async def test_options_of_till_itself_may_be_anywhere(run, address, arguments):
+async def test_options_of_till_itself_may_be_anywhere(
+    run: Callable[..., Awaitable[Result]], address: str, arguments: tuple[str, ...]
+) -> None:
     made = await run(*(each.replace("ADDRESS", address) for each in arguments), TILL_ADDRESS="127.0.0.1:1")
 
     assert made.exit_code == 0, made.stderr
     assert json.loads(made.stdout)["amount_msat"] == 5000
 
 
-async def test_what_follows_two_dashes_is_no_option(run):
+async def test_what_follows_two_dashes_is_no_option(run: Callable[..., Awaitable[Result]]) -> None:
     missing = await run("watch", "--", "--json")
 
     assert (missing.exit_code, missing.stderr[:12]) == (1, "till: E2: re")
 
 
-async def test_a_watch_tells_that_an_invoice_expired(run):
+async def test_a_watch_tells_that_an_invoice_expired(run: Callable[..., Awaitable[Result]]) -> None:
     created = await run("invoice", "create", "5000", "--expiry", "1", "--watch")
 
     assert created.exit_code == 3
     assert created.stdout.splitlines()[-1] == "expired: 5,000 msat"
 
 
-async def test_a_program_watches_until_it_is_paid(address, pay):
+async def test_a_program_watches_until_it_is_paid(address: str, pay: Callable[..., Awaitable[None]]) -> None:
     """By its entry point: a JSON object on each line, each state once."""
     arguments = ("--address", address, "invoice", "create", "5000", "--watch", "--json")
     async with process(TILL, *arguments, stdout=asyncio.subprocess.PIPE) as watching:
+        assert watching.stdout
         created = json.loads(await watching.stdout.readline())
         async with till.AsyncClient(address) as client:
             await pay(await client.get_invoice(created["invoice_id"]))
@@ -225,7 +232,9 @@ async def test_a_program_watches_until_it_is_paid(address, pay):
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", paid["expires_at"])
 
 
-async def test_a_person_sees_a_qr_code_and_a_live_line_until_it_is_paid(address, pay):
+async def test_a_person_sees_a_qr_code_and_a_live_line_until_it_is_paid(
+    address: str, pay: Callable[..., Awaitable[None]]
+) -> None:
     async with on_terminal("invoice", "create", "5000", "--watch", address=address) as terminal:
         bolt11 = await terminal.shows(BOLT11.pattern + r"(?=\s)")
         await terminal.shows(r"\x1b\[2Kunpaid: 5,000 msat, expires in 0:59:\d\d")
@@ -237,7 +246,7 @@ async def test_a_person_sees_a_qr_code_and_a_live_line_until_it_is_paid(address,
     assert "█▀▄" in terminal.seen
 
 
-async def test_ctrl_c_ends_a_watch_without_a_word(address):
+async def test_ctrl_c_ends_a_watch_without_a_word(address: str) -> None:
     async with till.AsyncClient(address) as client:
         invoice = await client.create_invoice(5000, {"type": "shop"})
     async with on_terminal("watch", invoice.invoice_id, address=address) as terminal:
@@ -248,7 +257,7 @@ async def test_ctrl_c_ends_a_watch_without_a_word(address):
     assert "Traceback" not in terminal.seen
 
 
-async def test_the_shell_completes_commands():
+async def test_the_shell_completes_commands() -> None:
     asked = {"_TILL_COMPLETE": "complete_bash", "COMP_WORDS": "till invoice cr", "COMP_CWORD": "2"}
     async with process(TILL, env=os.environ | asked, stdout=asyncio.subprocess.PIPE) as completing:
         words, _ = await completing.communicate()
@@ -256,7 +265,7 @@ async def test_the_shell_completes_commands():
     assert words.split() == [b"create"]
 
 
-async def test_without_its_extra_the_command_says_what_to_install():
+async def test_without_its_extra_the_command_says_what_to_install() -> None:
     program = "import sys; sys.modules['typer'] = None; import till_cli; till_cli.main()"
     async with process(sys.executable, "-c", program, stderr=asyncio.subprocess.PIPE) as lacking:
         _, told = await lacking.communicate()
@@ -265,8 +274,9 @@ async def test_without_its_extra_the_command_says_what_to_install():
     assert b"pip install 'lightning-till-client[cli]'" in told
 
 
-async def test_the_example_sells_a_coffee(address, pay):
+async def test_the_example_sells_a_coffee(address: str, pay: Callable[..., Awaitable[None]]) -> None:
     async with process(sys.executable, EXAMPLE, address, stdout=asyncio.subprocess.PIPE) as selling:
+        assert selling.stdout
         bolt11 = (await selling.stdout.readline()).decode().strip()
         async with till.AsyncClient(address) as client:
             await pay(await client.get_invoice(bolt11=bolt11))

@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 import till
 from till.v1.invoice_service_pb2 import CreateInvoiceRequest
@@ -12,7 +12,7 @@ from till_cli import amount
 from till_cli.main import app as till_app
 
 
-async def run(address, *arguments):
+async def run(address: str, *arguments: str) -> Result:
     return await asyncio.to_thread(CliRunner().invoke, till_app, ("--address", address, *arguments))
 
 
@@ -32,7 +32,7 @@ async def run(address, *arguments):
         ("18446744.07370955161btc", 1_844_674_407_370_955_161),
     ],
 )
-def test_an_amount_is_exact(text, msat):
+def test_an_amount_is_exact(text: str, msat: int) -> None:
     assert amount.parse(text) == msat
 
 
@@ -61,12 +61,12 @@ def test_an_amount_is_exact(text, msat):
         "sat",
     ],
 )
-def test_what_is_no_amount_is_told_with_the_forms(text):
+def test_what_is_no_amount_is_told_with_the_forms(text: str) -> None:
     with pytest.raises(ValueError, match="0.00001btc"):
         amount.parse(text)
 
 
-async def test_the_command_takes_an_amount_with_its_unit(address):
+async def test_the_command_takes_an_amount_with_its_unit(address: str) -> None:
     made = await run(address, "invoice", "create", "0.00001btc", "--json")
     wrong = await run(address, "invoice", "create", "5.5", "--json")
 
@@ -84,7 +84,7 @@ async def test_the_command_takes_an_amount_with_its_unit(address):
         '{\n"type":\t"shop"\r\n}',
     ],
 )
-async def test_metadata_is_printed_as_it_came(address, metadata):
+async def test_metadata_is_printed_as_it_came(address: str, metadata: str) -> None:
     async with till.AsyncClient(address) as client:
         request = CreateInvoiceRequest(amount_msat=5000, metadata=metadata)
         created = (await client.call(client.invoices.CreateInvoice, request)).invoice
@@ -109,7 +109,7 @@ async def test_metadata_is_printed_as_it_came(address, metadata):
     ],
     ids=["large", "exact", "typed", "empty", "long"],
 )
-async def test_metadata_is_sent_as_typed(address, typed, sent):
+async def test_metadata_is_sent_as_typed(address: str, typed: str, sent: str) -> None:
     """Till omits white space, and keeps each number as it is."""
     made = await run(address, "invoice", "create", "5000", "--metadata", typed, "--json")
 
@@ -117,7 +117,7 @@ async def test_metadata_is_sent_as_typed(address, typed, sent):
     assert made.stdout.rstrip().endswith(f', "metadata": {sent}}}')
 
 
-async def test_a_type_is_given_once(address):
+async def test_a_type_is_given_once(address: str) -> None:
     twice = ("--type", "shop", "--metadata", '{"type": "other"}')
     beside = ("--type", "shop", "--metadata", '{"x": 1}')
 
@@ -130,7 +130,7 @@ async def test_a_type_is_given_once(address):
 
 
 @pytest.mark.parametrize("metadata", ['{"x": NaN}', '{"x": [-Infinity]}', '{"x": "\udcff"}', "[" * 10**5])
-async def test_what_is_no_json_object_is_wrong_usage(address, metadata):
+async def test_what_is_no_json_object_is_wrong_usage(address: str, metadata: str) -> None:
     told = await run(address, "invoice", "create", "5000", "--metadata", metadata)
 
     assert told.exit_code == 2

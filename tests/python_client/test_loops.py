@@ -1,13 +1,15 @@
 """AsyncClient belongs to the event loop that it is made in, and says so."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 import till
 
 
-def test_a_client_made_outside_a_loop_says_what_to_do():
+def test_a_client_made_outside_a_loop_says_what_to_do() -> None:
     with pytest.raises(RuntimeError, match="make it in a coroutine, or use till.Client"):
         till.AsyncClient()
 
@@ -21,8 +23,10 @@ def test_a_client_made_outside_a_loop_says_what_to_do():
         lambda client: client.close(),
     ],
 )
-async def test_a_client_used_in_another_loop_says_what_to_do(address, use):
-    async def used():
+async def test_a_client_used_in_another_loop_says_what_to_do(
+    address: str, use: Callable[[till.AsyncClient], Awaitable[Any]]
+) -> None:
+    async def used() -> Any:
         return await use(client)
 
     async with till.AsyncClient(address) as client:

@@ -8,13 +8,13 @@ CLIENT = Path(__file__).parents[2] / "clients/python"
 PROJECT = tomllib.loads((CLIENT / "pyproject.toml").read_text())["project"]
 
 
-def version(pattern, text):
+def version(pattern: str, text: str) -> tuple[int, ...]:
     match = re.search(pattern + r"(\d+)\.(\d+)\.(\d+)", text)
     assert match
     return tuple(map(int, match.groups()))
 
 
-def test_it_asks_for_what_the_generated_code_needs():
+def test_it_asks_for_what_the_generated_code_needs() -> None:
     """An older grpcio or protobuf would be refused when the client is imported."""
     dependencies = "\n".join(PROJECT["dependencies"])
     for code in (CLIENT / "till/v1").glob("*_pb2.py"):

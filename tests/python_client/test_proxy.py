@@ -11,15 +11,16 @@ DEAD = "http://user:secret@127.0.0.1:1"
 
 
 @pytest.fixture(params=connection.PROXY_VARIABLES)
-def variable(request, monkeypatch):
+def variable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    used: str = request.param
     for name in (*connection.PROXY_VARIABLES, *connection.NO_PROXY_VARIABLES):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv(request.param, DEAD)
-    return request.param
+    monkeypatch.setenv(used, DEAD)
+    return used
 
 
 @pytest.mark.parametrize("prefix", ["", "ipv4:", "dns:///"])
-async def test_loopback_never_uses_a_proxy(address, variable, prefix):
+async def test_loopback_never_uses_a_proxy(address: str, variable: str, prefix: str) -> None:
     async with till.AsyncClient(prefix + address) as client:
         assert (await client.info()).online
 
@@ -27,7 +28,7 @@ async def test_loopback_never_uses_a_proxy(address, variable, prefix):
         assert (await asyncio.to_thread(client.info)).online
 
 
-async def test_a_proxy_that_fails_is_named_without_its_password(variable):
+async def test_a_proxy_that_fails_is_named_without_its_password(variable: str) -> None:
     async with till.AsyncClient("till.example:50051", timeout=0.1) as client:
         with pytest.raises(till.ConnectionLost) as told:
             await client.info(timeout=0.5)
@@ -50,7 +51,9 @@ async def test_a_proxy_that_fails_is_named_without_its_password(variable):
         ("localhost.example:1", "", True),
     ],
 )
-def test_the_way_to_an_address(variable, monkeypatch, address, exceptions, uses_it):
+def test_the_way_to_an_address(
+    variable: str, monkeypatch: pytest.MonkeyPatch, address: str, exceptions: str, uses_it: bool
+) -> None:
     monkeypatch.setenv("no_proxy", exceptions)
 
     assert (connection.proxy(address) is not None) is uses_it

@@ -1,6 +1,9 @@
 """What is lost on the way: watches go on, and no create makes two invoices."""
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +12,8 @@ from tests.support.nodes import simulated_node
 from tests.support.shop import config
 from tests.support.waiting import eventually
 from till.v1.invoice_service_pb2 import CreateInvoiceRequest
-from tilld.app import Till
+from tilld.app import Running, Till
+from tilld.config import Address
 
 SHOP = {"type": "shop"}
 # An invoice's payment request alone has more.
@@ -21,15 +25,15 @@ class Proxy:
 
     address: str
 
-    def __init__(self, target):
+    def __init__(self, target: Address) -> None:
         self._target = target
-        self._writers = []
+        self._writers: list[asyncio.StreamWriter] = []
         self._loses_replies = False
         self._longest = 0
         self.refuses = False
         self.refused = 0
 
-    async def accept(self, reader, writer):
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.refuses:
             self.refused += 1
             writer.transport.abort()
@@ -41,15 +45,17 @@ class Proxy:
             self._pass_on(other_reader, writer, self._passes_reply),
         )
 
-    async def until_told(self):
+    async def until_told(self) -> None:
         """Wait until a state was passed on since the last cut: nothing else is as long."""
         await eventually(lambda: self._longest > STATE_BYTES)
 
-    def _passes_reply(self, data):
+    def _passes_reply(self, data: bytes) -> bool:
         self._longest = max(self._longest, len(data))
         return not self._loses_replies
 
-    async def _pass_on(self, reader, writer, passes):
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passes: Callable[[bytes], bool]
+    ) -> None:
         try:
             while data := await reader.read(65536):
                 if passes(data):
@@ -58,11 +64,11 @@ class Proxy:
             pass
         writer.close()
 
-    def lose_replies(self):
+    def lose_replies(self) -> None:
         """From now on nothing of what the server says arrives."""
         self._loses_replies = True
 
-    def cut(self):
+    def cut(self) -> None:
         """Cut all connections; those that come now are good ones."""
         self._loses_replies = False
         self._longest = 0
@@ -71,7 +77,7 @@ class Proxy:
 
 
 @pytest.fixture
-async def proxy(running):
+async def proxy(running: Running) -> AsyncIterator[Proxy]:
     proxy = Proxy(running.grpc)
     server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
     proxy.address = "{}:{}".format(*server.sockets[0].getsockname())
@@ -80,13 +86,15 @@ async def proxy(running):
     proxy.cut()
 
 
-async def lose_reply(proxy, client, direct, creating):
+async def lose_reply(
+    proxy: Proxy, client: till.AsyncClient, direct: till.AsyncClient, creating: Awaitable[Any]
+) -> tuple[Any, int]:
     """Lose the reply of a call that makes an invoice; returns what comes of it, and how many were made."""
     before = (await client.info()).invoices
     proxy.lose_replies()
     waiting = asyncio.ensure_future(creating)
 
-    async def is_made():
+    async def is_made() -> bool:
         return (await direct.info()).invoices > before
 
     async with asyncio.timeout(10):
@@ -97,7 +105,9 @@ async def lose_reply(proxy, client, direct, creating):
     return results[0], (await direct.info()).invoices - before
 
 
-async def test_a_create_whose_reply_is_lost_makes_one_invoice(connect, proxy, address):
+async def test_a_create_whose_reply_is_lost_makes_one_invoice(
+    connect: type[till.AsyncClient], proxy: Proxy, address: str
+) -> None:
     async with connect(proxy.address) as client, till.AsyncClient(address) as direct:
         invoice, made = await lose_reply(proxy, client, direct, client.create_invoice(5000, SHOP))
 
@@ -105,7 +115,9 @@ async def test_a_create_whose_reply_is_lost_makes_one_invoice(connect, proxy, ad
         assert await direct.get_invoice(invoice.invoice_id) == invoice
 
 
-async def test_a_raw_call_is_not_made_again_unless_asked_for(connect, proxy, address):
+async def test_a_raw_call_is_not_made_again_unless_asked_for(
+    connect: type[till.AsyncClient], proxy: Proxy, address: str
+) -> None:
     request = CreateInvoiceRequest(amount_msat=5000, metadata='{"type": "shop"}')
     async with connect(proxy.address) as client, till.AsyncClient(address) as direct:
         lost, made = await lose_reply(
@@ -116,13 +128,15 @@ async def test_a_raw_call_is_not_made_again_unless_asked_for(connect, proxy, add
         assert isinstance(lost, till.ConnectionLost)
 
 
-async def test_a_watch_whose_connection_is_cut_goes_on_and_tells_no_state_twice(connect, proxy, pay):
+async def test_a_watch_whose_connection_is_cut_goes_on_and_tells_no_state_twice(
+    connect: type[till.AsyncClient], proxy: Proxy, pay: Callable[..., Awaitable[None]]
+) -> None:
     async with connect(proxy.address) as client:
         invoice = await client.create_invoice(5000, SHOP)
         seen = []
         paying: list[asyncio.Future[None]] = []
 
-        async def pay_when_told():
+        async def pay_when_told() -> None:
             await proxy.until_told()
             await pay(invoice)
 
@@ -136,7 +150,9 @@ async def test_a_watch_whose_connection_is_cut_goes_on_and_tells_no_state_twice(
     assert seen == ["unpaid", "paid"]
 
 
-async def test_a_watch_outlives_a_restart_in_which_the_payment_happens(connect, tmp_path):
+async def test_a_watch_outlives_a_restart_in_which_the_payment_happens(
+    connect: type[till.AsyncClient], tmp_path: Path
+) -> None:
     async with simulated_node(tmp_path) as node:
         settings = {"no_rest": True, "lightning_rpc": node.rpc_file, "grace_seconds": 0.1}
         first = Till(config(tmp_path / "till", **settings))
@@ -146,7 +162,7 @@ async def test_a_watch_outlives_a_restart_in_which_the_payment_happens(connect, 
             invoice = await client.create_invoice(5000, SHOP)
             seen = []
 
-            async def watch():
+            async def watch() -> None:
                 async for state in client.watch(invoice):
                     seen.append(state.status)
 
@@ -163,7 +179,7 @@ async def test_a_watch_outlives_a_restart_in_which_the_payment_happens(connect, 
     assert seen == ["unpaid", "paid"]
 
 
-async def test_a_call_goes_on_until_till_is_back(connect, proxy):
+async def test_a_call_goes_on_until_till_is_back(connect: type[till.AsyncClient], proxy: Proxy) -> None:
     proxy.refuses = True
     async with connect(proxy.address) as client:
         asking = asyncio.ensure_future(client.info())
@@ -173,7 +189,7 @@ async def test_a_call_goes_on_until_till_is_back(connect, proxy):
         assert (await asking).online
 
 
-async def test_a_watch_ends_with_its_client(connect, address):
+async def test_a_watch_ends_with_its_client(connect: type[till.AsyncClient], address: str) -> None:
     """Grpc tells of it as of a Till that cancels the call, from which a watch comes back."""
     client = connect(address)
     invoice = await client.create_invoice(5000, SHOP)
