@@ -3,12 +3,13 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from tests.support.samples import DAKK, PLENTY
-from tests.support.scripted_node import result, scripted_node
+from tests.support.scripted_node import Request, result, scripted_node
 from tests.support.till import FAST, Parts
 from tilld.auth.limits import Limits
 from tilld.errors import Unavailable
@@ -21,7 +22,7 @@ VERSIONS = Path(__file__).parents[1] / "captures" / "versions"
 PLAIN, OFFERS = "as it comes", "--experimental-offers"
 
 
-def captured(version, started):
+def captured(version: str, started: str) -> dict[tuple[str, str], dict[str, Any]]:
     """The replies of a real node, by method and parameters."""
     exchanges = json.loads((VERSIONS / f"{version}.json").read_text())
     return {
@@ -41,7 +42,9 @@ def captured(version, started):
         ("v26.06.6", PLAIN, "", ""),
     ],
 )
-def test_what_a_version_can_do_is_known_by_its_help(version, started, no_collecting, no_payouts):
+def test_what_a_version_can_do_is_known_by_its_help(
+    version: str, started: str, no_collecting: str, no_payouts: str
+) -> None:
     """And the same node's answers to what is not tried then are errors, as they are not where it is."""
     replies = captured(version, started)
     said = msgspec.convert(replies["help", "{}"]["result"], Help)
@@ -58,11 +61,13 @@ def test_what_a_version_can_do_is_known_by_its_help(version, started, no_collect
 
 
 @pytest.mark.parametrize("started", [PLAIN, OFFERS])
-async def test_on_v23_08_what_is_missing_is_said_once_and_not_tried(tmp_path, capsys, started):
+async def test_on_v23_08_what_is_missing_is_said_once_and_not_tried(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], started: str
+) -> None:
     """Invoices go on; what cannot be done is an error that says what to do."""
     replies, asked = captured("v23.08", started), []
 
-    async def answer(request):
+    async def answer(request: Request) -> bytes:
         asked.append(request["method"])
         if request["method"] == "getinfo":
             return result(request, replies["getinfo", "{}"]["result"])
@@ -97,7 +102,7 @@ async def test_on_v23_08_what_is_missing_is_said_once_and_not_tried(tmp_path, ca
     assert await payouts.store.get_by_label(DAKK.username, "x") is None
 
 
-async def test_a_node_that_is_updated_is_used(tmp_path):
+async def test_a_node_that_is_updated_is_used(tmp_path: Path) -> None:
     """It is asked again on a new connection."""
     versions = iter(["v23.08", "v23.11"])
 
@@ -105,7 +110,7 @@ async def test_a_node_that_is_updated_is_used(tmp_path):
     for expected in (NO_PAYMENTS, ""):
         replies = captured(next(versions), OFFERS)
 
-        async def answer(request, replies=replies):
+        async def answer(request: Request, replies: dict[tuple[str, str], dict[str, Any]] = replies) -> bytes:
             return result(request, replies["help", "{}"]["result"])
 
         async with scripted_node(tmp_path / "rpc", answer):

@@ -3,16 +3,29 @@
 import asyncio
 import hashlib
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lightningd_simulator.bolts import bolt11
-from tests.support.nodes import LIGHTNINGD, real_node, simulated_node
+from tests.support.nodes import LIGHTNINGD, RealNode, SimulatedNode, real_node, simulated_node
 from tests.support.samples import an_order
-from tests.support.scripted_node import GETINFO, answering, error, replacing, result, scripted_node
+from tests.support.scripted_node import (
+    GETINFO,
+    Reply,
+    Request,
+    answering,
+    error,
+    replacing,
+    result,
+    scripted_node,
+)
 from tests.support.waiting import eventually
 from tilld.config import USUAL
-from tilld.errors import Internal, NodeOffline, TookTooLong
+from tilld.errors import Internal, NodeOffline, TillError, TookTooLong
 from tilld.formats.amounts import MAX_AMOUNT_MSAT
 from tilld.formats.times import utc
 from tilld.invoices.invoice import InvoiceUpdate, Payment, Status
@@ -37,21 +50,26 @@ HASTY = USUAL._replace(node_call_seconds=0.1)
         ),
     ],
 )
-async def lightningd(request, tmp_path_factory):
-    start = {"simulated": simulated_node, "real": real_node}[request.param]
-    async with start(tmp_path_factory.mktemp("node")) as lightningd:
+async def lightningd(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[SimulatedNode | RealNode]:
+    start: dict[str, Callable[[Path], AbstractAsyncContextManager[SimulatedNode | RealNode]]] = {
+        "simulated": simulated_node,
+        "real": real_node,
+    }
+    async with start[request.param](tmp_path_factory.mktemp("node")) as lightningd:
         yield lightningd
 
 
 @pytest.fixture
-async def node(lightningd):
+async def node(lightningd: SimulatedNode | RealNode) -> AsyncIterator[InvoiceNode]:
     node = InvoiceNode(lightningd.rpc_file)
     yield node
     await node.close()
 
 
 @pytest.fixture
-async def paged(lightningd):
+async def paged(lightningd: SimulatedNode | RealNode) -> AsyncIterator[InvoiceNode]:
     """The same, asked for two rows at once."""
     node = InvoiceNode(lightningd.rpc_file, intervals=USUAL._replace(node_page=2))
     yield node
@@ -59,11 +77,11 @@ async def paged(lightningd):
 
 
 @pytest.fixture
-def new_id():
+def new_id() -> Callable[[], str]:
     """Ids that no other test has used."""
     number = time.time_ns()
 
-    def next_id():
+    def next_id() -> str:
         nonlocal number
         number += 1
         return f"{number:~>21}"
@@ -71,7 +89,7 @@ def new_id():
     return next_id
 
 
-async def test_info_tells_who_it_is(node):
+async def test_info_tells_who_it_is(node: InvoiceNode) -> None:
     info = await node.info()
 
     assert len(info.id) == 66
@@ -94,7 +112,13 @@ async def test_info_tells_who_it_is(node):
         ({"expiry": 365 * 86400}, 5000, ""),
     ],
 )
-async def test_an_invoice_asks_for_what_was_ordered(node, new_id, fields, amount_msat, description):
+async def test_an_invoice_asks_for_what_was_ordered(
+    node: InvoiceNode,
+    new_id: Callable[[], str],
+    fields: dict[str, Any],
+    amount_msat: int | None,
+    description: str,
+) -> None:
     """The bolt11 is the node's, signed by it, and says what the order says."""
     order = an_order(**fields)
     invoice_id = new_id()
@@ -111,7 +135,9 @@ async def test_an_invoice_asks_for_what_was_ordered(node, new_id, fields, amount
     assert issued.expires_at.timestamp() - (decoded.created_at + order.expiry) in (0, 1)
 
 
-async def test_of_a_long_description_the_hash_is_in_the_invoice(node, new_id):
+async def test_of_a_long_description_the_hash_is_in_the_invoice(
+    node: InvoiceNode, new_id: Callable[[], str]
+) -> None:
     """And the node remembers it whole."""
     invoice_id = new_id()
 
@@ -122,7 +148,7 @@ async def test_of_a_long_description_the_hash_is_in_the_invoice(node, new_id):
     assert await node.description(issued.payment_hash) == "é" * 320
 
 
-async def test_a_label_in_use_may_exist_and_is_found(node, new_id):
+async def test_a_label_in_use_may_exist_and_is_found(node: InvoiceNode, new_id: Callable[[], str]) -> None:
     """So a retry adopts what the first try has made."""
     invoice_id = new_id()
     order = an_order(description="a coffee")
@@ -132,6 +158,7 @@ async def test_a_label_in_use_may_exist_and_is_found(node, new_id):
         await node.invoice(invoice_id, order)
     found = await node.find(invoice_id)
 
+    assert found
     assert found.issued == issued
     assert (found.label, found.amount_msat) == (invoice_id, 5000)
     assert (found.seen.payment_hash, found.seen.status) == (issued.payment_hash, Status.UNPAID)
@@ -139,7 +166,9 @@ async def test_a_label_in_use_may_exist_and_is_found(node, new_id):
     assert await node.find(new_id()) is None
 
 
-async def test_a_payment_is_an_update(node, new_id, lightningd):
+async def test_a_payment_is_an_update(
+    node: InvoiceNode, new_id: Callable[[], str], lightningd: SimulatedNode | RealNode
+) -> None:
     """With what was received and when."""
     invoice_id = new_id()
     issued = await node.invoice(invoice_id, an_order(amount_msat=None))
@@ -154,11 +183,12 @@ async def test_a_payment_is_an_update(node, new_id, lightningd):
     assert (updates.updated_index, updates.more) == (latest, False)
     [seen] = updates.items
     assert (seen.payment_hash, seen.status) == (issued.payment_hash, Status.PAID)
+    assert seen.payment
     assert seen.payment.amount_received_msat == 1234
     assert abs(seen.payment.paid_at.timestamp() - time.time()) < 60
 
 
-async def test_an_expiry_is_an_update(node, new_id):
+async def test_an_expiry_is_an_update(node: InvoiceNode, new_id: Callable[[], str]) -> None:
     after = await node.latest("updated")
     issued = await node.invoice(new_id(), an_order(expiry=1))
 
@@ -172,7 +202,9 @@ async def test_an_expiry_is_an_update(node, new_id):
     assert (seen[issued.payment_hash].status, seen[issued.payment_hash].payment) == (Status.EXPIRED, None)
 
 
-async def test_other_users_of_the_node_do_not_confuse(node, new_id, lightningd):
+async def test_other_users_of_the_node_do_not_confuse(
+    node: InvoiceNode, new_id: Callable[[], str], lightningd: SimulatedNode | RealNode
+) -> None:
     """Their invoices are told of like ours, and rows that were deleted leave a gap."""
     before = await node.latest("updated")
     rpc = Pipeline(str(lightningd.rpc_file), 10)
@@ -193,7 +225,9 @@ async def test_other_users_of_the_node_do_not_confuse(node, new_id, lightningd):
     assert (updates.updated_index, updates.more) == (latest, False)
 
 
-async def test_all_invoices_are_listed_in_pages(node, paged, new_id, lightningd):
+async def test_all_invoices_are_listed_in_pages(
+    node: InvoiceNode, paged: InvoiceNode, new_id: Callable[[], str], lightningd: SimulatedNode | RealNode
+) -> None:
     """Those of others too, each with what became of it."""
     before = await node.latest("created")
     rpc = Pipeline(str(lightningd.rpc_file), 10)
@@ -213,11 +247,14 @@ async def test_all_invoices_are_listed_in_pages(node, paged, new_id, lightningd)
     assert [each.amount_msat for each in found] == [1000, None, None]
     assert [each.seen.status for each in found] == [Status.UNPAID, Status.UNPAID, Status.PAID]
     assert [each.is_labelled_by_till for each in found] == [False, True, True]
+    assert found[2].seen.payment
     assert found[2].seen.payment.amount_received_msat == 1234
     assert listed[-1].created_index == await node.latest("created")
 
 
-async def test_updates_come_in_pages(node, paged, new_id, lightningd):
+async def test_updates_come_in_pages(
+    node: InvoiceNode, paged: InvoiceNode, new_id: Callable[[], str], lightningd: SimulatedNode | RealNode
+) -> None:
     """A page that is full says that there is more."""
     before = await node.latest("updated")
     issued = [await node.invoice(new_id(), an_order()) for _ in range(5)]
@@ -235,7 +272,7 @@ async def test_updates_come_in_pages(node, paged, new_id, lightningd):
     assert after == latest
 
 
-async def test_a_node_that_is_not_there_is_offline_at_once(tmp_path):
+async def test_a_node_that_is_not_there_is_offline_at_once(tmp_path: Path) -> None:
     node = InvoiceNode(tmp_path / "rpc")
 
     for call in (node.info(), node.invoice("~" * 21, an_order()), node.find("x"), node.updates(0, 1)):
@@ -243,7 +280,7 @@ async def test_a_node_that_is_not_there_is_offline_at_once(tmp_path):
             await call
 
 
-async def test_a_node_that_goes_takes_what_waits_with_it_and_is_found_again(tmp_path):
+async def test_a_node_that_goes_takes_what_waits_with_it_and_is_found_again(tmp_path: Path) -> None:
     async with simulated_node(tmp_path):
         node = InvoiceNode(tmp_path / "rpc")
         identity = await node.identity()
@@ -258,7 +295,7 @@ async def test_a_node_that_goes_takes_what_waits_with_it_and_is_found_again(tmp_
         await node.close()
 
 
-async def test_a_lost_reply_may_exist(tmp_path):
+async def test_a_lost_reply_may_exist(tmp_path: Path) -> None:
     """The node has heard the call, and then there is no reply: nothing may be said before a look."""
     async with scripted_node(tmp_path / "rpc", answering()):
         node = InvoiceNode(tmp_path / "rpc", intervals=HASTY)
@@ -274,7 +311,7 @@ PAID = {
 }  # fmt: skip
 
 
-async def test_a_payment_is_read_in_the_words_of_older_versions_too(tmp_path):
+async def test_a_payment_is_read_in_the_words_of_older_versions_too(tmp_path: Path) -> None:
     async with scripted_node(
         tmp_path / "rpc", answering(listinvoices=lambda request: result(request, {"invoices": [PAID]}))
     ):
@@ -311,7 +348,9 @@ async def test_a_payment_is_read_in_the_words_of_older_versions_too(tmp_path):
         (lambda request: None, TookTooLong),
     ],
 )
-async def test_what_a_node_should_not_say_is_our_fault_and_told_to_nobody(tmp_path, reply, raised):
+async def test_what_a_node_should_not_say_is_our_fault_and_told_to_nobody(
+    tmp_path: Path, reply: Reply, raised: type[TillError]
+) -> None:
     async with scripted_node(tmp_path / "rpc", answering(listinvoices=reply)):
         node = InvoiceNode(tmp_path / "rpc", intervals=HASTY)
         with pytest.raises(raised) as told:
@@ -320,11 +359,11 @@ async def test_what_a_node_should_not_say_is_our_fault_and_told_to_nobody(tmp_pa
     assert "secret" not in told.value.message
 
 
-async def test_a_node_that_hangs_ends_the_waiting(tmp_path):
+async def test_a_node_that_hangs_ends_the_waiting(tmp_path: Path) -> None:
     """It would go on for ever."""
     hangs = asyncio.Event()
 
-    def getinfo(request):
+    def getinfo(request: Request) -> bytes | None:
         return None if hangs.is_set() else result(request, GETINFO)
 
     async with scripted_node(tmp_path / "rpc", answering(getinfo=getinfo)):
@@ -338,7 +377,7 @@ async def test_a_node_that_hangs_ends_the_waiting(tmp_path):
         await node.close()
 
 
-async def test_an_invoice_of_a_node_that_was_replaced_is_looked_up(tmp_path):
+async def test_an_invoice_of_a_node_that_was_replaced_is_looked_up(tmp_path: Path) -> None:
     """Nobody can tell which of the two has made it."""
     issued = {"payment_hash": "ab" * 32, "expires_at": 2_000_000_000, "bolt11": "lnbcrt1"}
     async with scripted_node(tmp_path / "rpc", replacing(invoice=lambda request: result(request, issued))):
@@ -348,11 +387,11 @@ async def test_an_invoice_of_a_node_that_was_replaced_is_looked_up(tmp_path):
         await node.close()
 
 
-async def test_nobody_waits_for_the_updates_of_another_node(tmp_path):
+async def test_nobody_waits_for_the_updates_of_another_node(tmp_path: Path) -> None:
     """Its index may be far behind, and the wait would not end."""
     latest = replacing(wait=lambda request: result(request, {"updated": 7}))
 
-    async def answer(request):
+    async def answer(request: Request) -> bytes | None:
         return await latest(request) if request["params"].get("nextvalue", 0) == 0 else None
 
     async with scripted_node(tmp_path / "rpc", answer):
@@ -364,7 +403,7 @@ async def test_nobody_waits_for_the_updates_of_another_node(tmp_path):
         await node.close()
 
 
-async def test_a_node_that_hangs_is_not_waited_for(tmp_path):
+async def test_a_node_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
     """Not even for what is asked with the command that waits."""
     async with scripted_node(tmp_path / "rpc", answering()):
         node = InvoiceNode(tmp_path / "rpc", intervals=HASTY)
@@ -373,11 +412,11 @@ async def test_a_node_that_hangs_is_not_waited_for(tmp_path):
         await node.close()
 
 
-async def test_those_who_ask_about_the_node_share_its_answer_for_a_second(tmp_path):
+async def test_those_who_ask_about_the_node_share_its_answer_for_a_second(tmp_path: Path) -> None:
     """One who gives up disturbs no other. Later it is asked again, and also on a new connection."""
     asked, may_answer = 0, asyncio.Event()
 
-    async def answer(request):
+    async def answer(request: Request) -> bytes | None:
         nonlocal asked
         asked += 1
         await may_answer.wait()

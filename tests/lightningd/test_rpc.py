@@ -2,32 +2,35 @@
 
 import asyncio
 import gc
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
 from pyln.client import RpcError
 
-from tests.support.scripted_node import error, result, scripted_node
+from tests.support.scripted_node import Request, error, result, scripted_node
 from tilld.lightningd.rpc import ConnectionLost, Pipeline
 
 
 @pytest.fixture
-def rpc_file(tmp_path):
+def rpc_file(tmp_path: Path) -> Path:
     return tmp_path / "rpc"
 
 
 @pytest.fixture
-async def pipeline(rpc_file):
+async def pipeline(rpc_file: Path) -> AsyncIterator[Pipeline]:
     pipeline = Pipeline(str(rpc_file), timeout=10)
     yield pipeline
     await pipeline.hang_up()
 
 
-async def test_replies_find_their_calls_in_any_order(pipeline, rpc_file):
+async def test_replies_find_their_calls_in_any_order(pipeline: Pipeline, rpc_file: Path) -> None:
     """lightningd answers when it can, and a call that waits holds up no other."""
     second_is_answered = asyncio.Event()
 
-    async def answer(request):
+    async def answer(request: Request) -> bytes:
         if request["method"] == "getinfo":
             await second_is_answered.wait()
         return result(request, request["method"])
@@ -39,8 +42,8 @@ async def test_replies_find_their_calls_in_any_order(pipeline, rpc_file):
         assert await first == "getinfo"
 
 
-async def test_an_error_is_pyln_clients(pipeline, rpc_file):
-    async def answer(request):
+async def test_an_error_is_pyln_clients(pipeline: Pipeline, rpc_file: Path) -> None:
+    async def answer(request: Request) -> bytes:
         return error(request, 900, "Duplicate label")
 
     async with scripted_node(rpc_file, answer):
@@ -51,18 +54,20 @@ async def test_an_error_is_pyln_clients(pipeline, rpc_file):
     assert refused.value.payload == {"amount_msat": 1, "label": "label", "description": "é"}
 
 
-async def test_a_node_that_is_not_there_is_told_at_once(pipeline):
+async def test_a_node_that_is_not_there_is_told_at_once(pipeline: Pipeline) -> None:
     with pytest.raises(ConnectionLost) as lost:
         await pipeline.getinfo()
 
     assert not lost.value.sent
 
 
-async def test_a_call_without_a_reply_times_out_and_disturbs_no_other(pipeline, rpc_file):
+async def test_a_call_without_a_reply_times_out_and_disturbs_no_other(
+    pipeline: Pipeline, rpc_file: Path
+) -> None:
     """Its late reply is dropped."""
     late = asyncio.Event()
 
-    async def answer(request):
+    async def answer(request: Request) -> bytes:
         if request["method"] == "getinfo":
             await late.wait()
         return result(request, request["method"])
@@ -76,11 +81,11 @@ async def test_a_call_without_a_reply_times_out_and_disturbs_no_other(pipeline, 
         assert await pipeline.listpeers() == "listpeers"
 
 
-async def test_waiting_has_no_time_out(pipeline, rpc_file):
+async def test_waiting_has_no_time_out(pipeline: Pipeline, rpc_file: Path) -> None:
     """It takes as long as nothing happens."""
     pipeline.timeout = 0.2
 
-    async def answer(request):
+    async def answer(request: Request) -> bytes:
         await asyncio.sleep(2 * pipeline.timeout)
         return result(request, {"updated": 1})
 
@@ -103,11 +108,17 @@ async def test_waiting_has_no_time_out(pipeline, rpc_file):
         b"[" * 100_000 + b"\n\n",
     ],
 )
-async def test_after_garbage_the_connection_is_made_anew(pipeline, rpc_file, garbage, caplog, capsys):
+async def test_after_garbage_the_connection_is_made_anew(
+    pipeline: Pipeline,
+    rpc_file: Path,
+    garbage: bytes,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """Nothing that comes behind it can be trusted. The operator is told in one line."""
     replies = [garbage]
 
-    async def answer(request):
+    async def answer(request: Request) -> bytes:
         return replies.pop() if replies else result(request, "good")
 
     async with scripted_node(rpc_file, answer):
@@ -120,11 +131,11 @@ async def test_after_garbage_the_connection_is_made_anew(pipeline, rpc_file, gar
     assert "never retrieved" not in caplog.text
 
 
-async def test_half_a_reply_and_then_the_end_is_a_loss(pipeline, rpc_file):
+async def test_half_a_reply_and_then_the_end_is_a_loss(pipeline: Pipeline, rpc_file: Path) -> None:
     """The call may have been heard."""
     half_sent = asyncio.Event()
 
-    async def answer(request):
+    async def answer(request: Request) -> bytes:
         half_sent.set()
         return b'{"jsonrpc":"2.0",'
 
@@ -137,10 +148,12 @@ async def test_half_a_reply_and_then_the_end_is_a_loss(pipeline, rpc_file):
     assert lost.value.sent
 
 
-async def test_hanging_up_on_a_connection_just_made_ends_its_calls(pipeline, rpc_file):
+async def test_hanging_up_on_a_connection_just_made_ends_its_calls(
+    pipeline: Pipeline, rpc_file: Path
+) -> None:
     """Even before the connection was read from once."""
 
-    async def answer(request):
+    async def answer(request: Request) -> None:
         return None
 
     async with scripted_node(rpc_file, answer):
@@ -153,20 +166,22 @@ async def test_hanging_up_on_a_connection_just_made_ends_its_calls(pipeline, rpc
                 await call
 
 
-def test_a_call_in_the_moment_of_a_loss_is_told_so_and_nothing_else_is_said(rpc_file, monkeypatch):
+def test_a_call_in_the_moment_of_a_loss_is_told_so_and_nothing_else_is_said(
+    rpc_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In the loop of a running Till, which is stricter than asyncio's own."""
     said, opened = [], []
     connect = asyncio.open_unix_connection
 
-    async def connected(*arguments, **named):
+    async def connected(*arguments: Any, **named: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await connect(*arguments, **named)
         opened.append(writer)
         return reader, writer
 
-    async def answer(request):
+    async def answer(request: Request) -> bytes:
         return result(request, "good")
 
-    async def lose():
+    async def lose() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, problem: said.append(problem))
         pipeline = Pipeline(str(rpc_file), timeout=10)
         async with scripted_node(rpc_file, answer):
@@ -185,10 +200,10 @@ def test_a_call_in_the_moment_of_a_loss_is_told_so_and_nothing_else_is_said(rpc_
     assert not said
 
 
-async def test_a_reply_of_megabytes_is_read(pipeline, rpc_file):
+async def test_a_reply_of_megabytes_is_read(pipeline: Pipeline, rpc_file: Path) -> None:
     """Descriptions of other users' invoices have no limit."""
 
-    async def answer(request):
+    async def answer(request: Request) -> bytes:
         return result(request, "x" * 5_000_000)
 
     pipeline.timeout = 10
@@ -196,14 +211,14 @@ async def test_a_reply_of_megabytes_is_read(pipeline, rpc_file):
         assert len(await pipeline.getinfo()) == 5_000_000
 
 
-async def test_a_node_that_comes_back_is_found_again(pipeline, rpc_file):
-    async def answer(request):
+async def test_a_node_that_comes_back_is_found_again(pipeline: Pipeline, rpc_file: Path) -> None:
+    async def answer(request: Request) -> bytes:
         return result(request, "here")
 
     async with scripted_node(rpc_file, answer):
         assert await pipeline.getinfo() == "here"
         await pipeline.hang_up()
-    rpc_file.unlink(missing_ok=True)
+    rpc_file.unlink(missing_ok=True)  # noqa: ASYNC240  (nobody else is served)
     with pytest.raises(ConnectionLost):
         await pipeline.getinfo()
     async with scripted_node(rpc_file, answer):

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+from pathlib import Path
+from typing import Never
 
 import pytest
 
@@ -12,7 +14,7 @@ from tilld.invoices.lightningd import InvoiceNode
 from tilld.runtime.preflight import check_socket, wait_for_socket
 
 
-async def test_its_path_may_have_any_length(tmp_path):
+async def test_its_path_may_have_any_length(tmp_path: Path) -> None:
     """uvloop cuts what is longer than 107 bytes, and so would find no socket, or another one."""
     directory = tmp_path / ("d" * 120) / ("e" * 120)
     directory.mkdir(parents=True)
@@ -24,7 +26,9 @@ async def test_its_path_may_have_any_length(tmp_path):
             assert created["status"] == "unpaid"
 
 
-async def test_one_that_may_not_be_used_is_told_with_what_to_do(tmp_path, monkeypatch, capsys):
+async def test_one_that_may_not_be_used_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "lightning-rpc"
     async with Simulator(path, tmp_path / "node.jsonl"):
         # Permissions do not count for root, as whom tests may run.
@@ -32,7 +36,7 @@ async def test_one_that_may_not_be_used_is_told_with_what_to_do(tmp_path, monkey
         with pytest.raises(OperatorError, match="Permission denied.*run Till as a user with access"):
             check_socket(path)
 
-    def refused(*_, **__):
+    def refused(*_: object, **__: object) -> Never:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(asyncio, "open_unix_connection", refused)
@@ -43,7 +47,9 @@ async def test_one_that_may_not_be_used_is_told_with_what_to_do(tmp_path, monkey
     assert capsys.readouterr().out.count("socket may not be used: run Till as a user who may") == 1
 
 
-async def test_one_that_is_not_there_yet_can_be_waited_for(tmp_path, capsys):
+async def test_one_that_is_not_there_yet_can_be_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "lightning-rpc"
     with pytest.raises(OperatorError, match="--wait-for-node"):
         check_socket(path)

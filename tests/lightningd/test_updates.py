@@ -1,14 +1,17 @@
 """Following an index of the node: each update is settled with the cursor, from where this process was."""
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
-from tests.support.nodes import simulated_node
+from tests.support.nodes import SimulatedNode, simulated_node
 from tests.support.samples import an_order
 from tests.support.waiting import eventually
 from tilld.errors import Unavailable
+from tilld.invoices.invoice import InvoiceUpdate
 from tilld.invoices.lightningd import InvoiceNode
 from tilld.lightningd.updates import IndexFollower, Updates
 
@@ -16,15 +19,15 @@ from tilld.lightningd.updates import IndexFollower, Updates
 class Shelf:
     """A store that keeps what it is told, and fails when it is told to."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.cursor = 0
-        self.settled = []
+        self.settled: list[tuple[str, int]] = []
         self.fails = False
 
-    async def find_cursor(self, _):
+    async def find_cursor(self, _: str) -> int:
         return self.cursor
 
-    async def settle(self, _, items, updated_index):
+    async def settle(self, _: str, items: Sequence[InvoiceUpdate], updated_index: int) -> None:
         if self.fails:
             raise Unavailable
         self.settled += [(item.payment_hash, updated_index) for item in items]
@@ -32,23 +35,23 @@ class Shelf:
 
 
 @pytest.fixture
-async def lightningd(tmp_path):
+async def lightningd(tmp_path: Path) -> AsyncIterator[SimulatedNode]:
     async with simulated_node(tmp_path) as lightningd:
         yield lightningd
 
 
 @pytest.fixture
-async def node(lightningd):
+async def node(lightningd: SimulatedNode) -> AsyncIterator[InvoiceNode]:
     node = InvoiceNode(lightningd.rpc_file)
     yield node
     await node.close()
 
 
 @pytest.fixture
-def pay(lightningd, node):
+def pay(lightningd: SimulatedNode, node: InvoiceNode) -> Callable[[int], Awaitable[str]]:
     """Make an invoice and pay it; gives its payment hash."""
 
-    async def pay(number):
+    async def pay(number: int) -> str:
         issued = await node.invoice(f"invoice-{number}", an_order())
         await lightningd.pay(issued.bolt11)
         return issued.payment_hash
@@ -57,17 +60,21 @@ def pay(lightningd, node):
 
 
 @pytest.fixture
-def shelf():
+def shelf() -> Shelf:
     return Shelf()
 
 
 @pytest.fixture
-def follower(node, shelf):
+def follower(node: InvoiceNode, shelf: Shelf) -> IndexFollower[InvoiceUpdate]:
     return IndexFollower(node, "invoices", shelf.find_cursor, node.updates, shelf.settle)
 
 
 @asynccontextmanager
-async def following(follower, node, begin=None):
+async def following(
+    follower: IndexFollower[InvoiceUpdate],
+    node: InvoiceNode,
+    begin: Callable[[], Awaitable[None]] | None = None,
+) -> AsyncIterator[asyncio.Task[None]]:
     task = asyncio.create_task(follower.follow(await node.identity(), begin))
     try:
         yield task
@@ -80,7 +87,9 @@ async def following(follower, node, begin=None):
     ("indexes", "expected"),
     [([], (9, False)), ([3, 5], (9, False)), ([3, 4, 5], (5, True)), ([3, 10], (10, False))],
 )
-def test_a_page_that_is_not_full_goes_as_far_as_the_index_is_known_to(indexes, expected):
+def test_a_page_that_is_not_full_goes_as_far_as_the_index_is_known_to(
+    indexes: list[int], expected: tuple[int, bool]
+) -> None:
     """What was deleted leaves gaps; without this the wait would return at once, again and again."""
     page = Updates.page([(f"item {index}", index) for index in indexes], after=2, upto=9, size=3)
 
@@ -88,7 +97,12 @@ def test_a_page_that_is_not_full_goes_as_far_as_the_index_is_known_to(indexes, e
     assert page.items == [f"item {index}" for index in indexes]
 
 
-async def test_what_is_not_settled_is_the_lag(follower, node, shelf, pay):
+async def test_what_is_not_settled_is_the_lag(
+    follower: IndexFollower[InvoiceUpdate],
+    node: InvoiceNode,
+    shelf: Shelf,
+    pay: Callable[[int], Awaitable[str]],
+) -> None:
     shelf.fails = True
     paid = [await pay(number) for number in range(2)]
 
@@ -103,7 +117,12 @@ async def test_what_is_not_settled_is_the_lag(follower, node, shelf, pay):
     assert shelf.settled == [(payment_hash, 2) for payment_hash in paid]
 
 
-async def test_what_others_settle_meanwhile_is_read_all_the_same(follower, node, shelf, pay):
+async def test_what_others_settle_meanwhile_is_read_all_the_same(
+    follower: IndexFollower[InvoiceUpdate],
+    node: InvoiceNode,
+    shelf: Shelf,
+    pay: Callable[[int], Awaitable[str]],
+) -> None:
     """Who watches here is not told by another process."""
     async with following(follower, node):
         await eventually(lambda: follower.is_following)
@@ -114,11 +133,16 @@ async def test_what_others_settle_meanwhile_is_read_all_the_same(follower, node,
         await eventually(lambda: shelf.settled == [(paid, 1)])
 
 
-async def test_what_is_to_be_done_first_is_done_before_the_first_page(follower, node, shelf, pay):
+async def test_what_is_to_be_done_first_is_done_before_the_first_page(
+    follower: IndexFollower[InvoiceUpdate],
+    node: InvoiceNode,
+    shelf: Shelf,
+    pay: Callable[[int], Awaitable[str]],
+) -> None:
     await pay(1)
     before = []
 
-    async def begin():
+    async def begin() -> None:
         before.append((list(shelf.settled), follower.is_following))
 
     async with following(follower, node, begin):
@@ -127,7 +151,12 @@ async def test_what_is_to_be_done_first_is_done_before_the_first_page(follower, 
     assert before == [([], False)]
 
 
-async def test_a_node_that_has_forgotten_updates_is_read_again_after_a_failure(follower, node, shelf, pay):
+async def test_a_node_that_has_forgotten_updates_is_read_again_after_a_failure(
+    follower: IndexFollower[InvoiceUpdate],
+    node: InvoiceNode,
+    shelf: Shelf,
+    pay: Callable[[int], Awaitable[str]],
+) -> None:
     """Else it would pass the old cursor meanwhile, and be missed."""
     shelf.cursor, shelf.fails = 2, True
     paid = [await pay(1)]
