@@ -3,7 +3,10 @@
 import os
 import shutil
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -11,36 +14,38 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
+    KeySerializationEncryption,
     NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
-from tests.support.authority import Authority
+from tests.support.authority import Authority, Pair
 from tilld.config import USUAL
 from tilld.errors import OperatorError
 from tilld.runtime.certificates import CertificateFiles, Certificates
 
 
 @pytest.fixture(scope="module")
-def authority():
+def authority() -> Authority:
     return Authority()
 
 
-def read(pair, **others):
+def read(pair: Pair, **others: Any) -> CertificateFiles:
     return CertificateFiles(chain=pair.tls_cert, key=pair.tls_key, **others)
 
 
-def refused(*, says, **paths):
+def refused(*, says: str, **paths: Any) -> None:
     with pytest.raises(OperatorError) as told:
         CertificateFiles(**paths)
     assert says in str(told.value)
     assert "\n" not in str(told.value)
 
 
-def test_a_good_pair_is_read_as_it_is(authority, tmp_path):
+def test_a_good_pair_is_read_as_it_is(authority: Authority, tmp_path: Path) -> None:
     pair = authority.issue(tmp_path)
 
     newest = read(pair, client_ca=authority.write(tmp_path / "ca.pem")).newest
@@ -49,7 +54,7 @@ def test_a_good_pair_is_read_as_it_is(authority, tmp_path):
     assert newest.client_ca == authority.pem
 
 
-def test_what_belongs_together_must_be_given_together(authority, tmp_path):
+def test_what_belongs_together_must_be_given_together(authority: Authority, tmp_path: Path) -> None:
     pair = authority.issue(tmp_path)
 
     refused(chain=pair.tls_cert, says="--tls-key")
@@ -61,7 +66,9 @@ def test_what_belongs_together_must_be_given_together(authority, tmp_path):
     ("name", "flag"), [("chain", "--tls-cert"), ("key", "--tls-key"), ("client_ca", "--tls-client-ca")]
 )
 @pytest.mark.parametrize("content", [None, b"", b"\xff nonsense"])
-def test_a_file_that_is_none_is_told_with_its_flag(authority, tmp_path, name, flag, content):
+def test_a_file_that_is_none_is_told_with_its_flag(
+    authority: Authority, tmp_path: Path, name: str, flag: str, content: bytes | None
+) -> None:
     pair = authority.issue(tmp_path)
     paths = {"chain": pair.tls_cert, "key": pair.tls_key, "client_ca": authority.write(tmp_path / "ca.pem")}
     paths[name] = tmp_path / "wrong"
@@ -72,33 +79,35 @@ def test_a_file_that_is_none_is_told_with_its_flag(authority, tmp_path, name, fl
     refused(**paths, says=str(tmp_path / "wrong"))
 
 
-def test_a_key_of_another_certificate_is_refused(authority, tmp_path):
+def test_a_key_of_another_certificate_is_refused(authority: Authority, tmp_path: Path) -> None:
     one, other = authority.issue(tmp_path / "one"), authority.issue(tmp_path / "other")
 
     refused(chain=one.tls_cert, key=other.tls_key, says="does not belong to the first certificate in")
 
 
-def test_the_certificate_must_come_before_its_authoritys(authority, tmp_path):
+def test_the_certificate_must_come_before_its_authoritys(authority: Authority, tmp_path: Path) -> None:
     pair = authority.issue(tmp_path)
     pair.tls_cert.write_bytes(authority.pem + pair.tls_cert.read_bytes())
 
     refused(chain=pair.tls_cert, key=pair.tls_key, says="first certificate")
 
 
-def test_an_expired_certificate_is_refused(authority, tmp_path):
+def test_an_expired_certificate_is_refused(authority: Authority, tmp_path: Path) -> None:
     pair = authority.issue(tmp_path, not_after=datetime(2025, 12, 31))  # noqa: DTZ001  (trustme's)
 
     refused(chain=pair.tls_cert, key=pair.tls_key, says="expired on 2025-12-31")
 
 
-def test_a_certificate_that_is_not_valid_yet_is_refused(authority, tmp_path):
+def test_a_certificate_that_is_not_valid_yet_is_refused(authority: Authority, tmp_path: Path) -> None:
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     pair = authority.issue(tmp_path, not_before=tomorrow.replace(tzinfo=None))
 
     refused(chain=pair.tls_cert, key=pair.tls_key, says="is not valid before")
 
 
-async def test_a_good_one_is_not_replaced_by_one_that_is_not_valid_yet(authority, tmp_path):
+async def test_a_good_one_is_not_replaced_by_one_that_is_not_valid_yet(
+    authority: Authority, tmp_path: Path
+) -> None:
     pair = authority.issue(tmp_path)
     files = read(pair)
     good = files.newest
@@ -117,7 +126,9 @@ async def test_a_good_one_is_not_replaced_by_one_that_is_not_valid_yet(authority
         (timedelta(hours=-1), "the TLS certificate has expired: clients cannot connect"),
     ],
 )
-def test_one_that_expires_soon_or_has_is_told_once_a_day(authority, tmp_path, left, says):
+def test_one_that_expires_soon_or_has_is_told_once_a_day(
+    authority: Authority, tmp_path: Path, left: timedelta, says: str | None
+) -> None:
     pair = authority.issue(tmp_path, not_after=datetime(2030, 1, 1))  # noqa: DTZ001
     now = datetime.now(UTC)
     files = CertificateFiles(chain=pair.tls_cert, key=pair.tls_key, clock=lambda: now)
@@ -131,7 +142,9 @@ def test_one_that_expires_soon_or_has_is_told_once_a_day(authority, tmp_path, le
     assert [each["event"] for each in told] == ([says] * 2 if says else [])
 
 
-def test_each_step_towards_expiry_is_told_without_waiting_for_the_next_day(authority, tmp_path):
+def test_each_step_towards_expiry_is_told_without_waiting_for_the_next_day(
+    authority: Authority, tmp_path: Path
+) -> None:
     """Expiry above all: from then on no client can connect."""
     expires = datetime(2030, 1, 1, tzinfo=UTC)
     pair = authority.issue(tmp_path, not_after=expires.replace(tzinfo=None))
@@ -151,9 +164,13 @@ def test_each_step_towards_expiry_is_told_without_waiting_for_the_next_day(autho
 
 
 @pytest.mark.parametrize("name", ["chain", "key", "client_ca"])
-def test_a_byte_order_mark_is_passed_over(authority, tmp_path, name):
+def test_a_byte_order_mark_is_passed_over(authority: Authority, tmp_path: Path, name: str) -> None:
     pair = authority.issue(tmp_path)
-    paths = {"chain": pair.tls_cert, "key": pair.tls_key, "client_ca": authority.write(tmp_path / "ca.pem")}
+    paths: dict[str, Any] = {
+        "chain": pair.tls_cert,
+        "key": pair.tls_key,
+        "client_ca": authority.write(tmp_path / "ca.pem"),
+    }
     content = paths[name].read_bytes()
     paths[name].write_bytes(b"\xef\xbb\xbf" + content)
 
@@ -162,7 +179,7 @@ def test_a_byte_order_mark_is_passed_over(authority, tmp_path, name):
 
 @pytest.mark.parametrize("name", ["chain", "key", "client_ca"])
 @pytest.mark.parametrize("kind", ["certificate", "key", "pair"])
-def test_der_is_told_to_be_no_pem(authority, tmp_path, name, kind):
+def test_der_is_told_to_be_no_pem(authority: Authority, tmp_path: Path, name: str, kind: str) -> None:
     """Also where it is not what the setting wants, as a PKCS #12 file is."""
     pair = authority.issue(tmp_path)
     key = load_pem_private_key(pair.tls_key.read_bytes(), None)
@@ -179,7 +196,7 @@ def test_der_is_told_to_be_no_pem(authority, tmp_path, name, kind):
     refused(**paths, says=f"{paths[name]} is binary (DER or PKCS #12), not PEM; convert it with openssl")
 
 
-def test_a_pipe_or_a_directory_is_refused_without_waiting(authority, tmp_path):
+def test_a_pipe_or_a_directory_is_refused_without_waiting(authority: Authority, tmp_path: Path) -> None:
     """Nobody may ever write into the pipe."""
     pair = authority.issue(tmp_path)
     os.mkfifo(tmp_path / "pipe")
@@ -188,13 +205,15 @@ def test_a_pipe_or_a_directory_is_refused_without_waiting(authority, tmp_path):
     refused(chain=pair.tls_cert, key=tmp_path, says="(Is a directory); check --tls-key")
 
 
-async def test_a_disk_that_hangs_is_given_up_and_read_again(authority, tmp_path, monkeypatch):
+async def test_a_disk_that_hangs_is_given_up_and_read_again(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pair = authority.issue(tmp_path)
     files = read(pair, intervals=USUAL._replace(read_seconds=0.3))
     answers = threading.Event()
     usual = os.open
 
-    def slow(path, flags):
+    def slow(path: str | Path, flags: int) -> int:
         assert answers.wait(20)
         return usual(path, flags)
 
@@ -220,7 +239,13 @@ async def test_a_disk_that_hangs_is_given_up_and_read_again(authority, tmp_path,
         (ec.generate_private_key(ec.SECP256K1()), NoEncryption(), "P-256"),
     ],
 )
-def test_a_key_that_cannot_be_served_is_refused(authority, tmp_path, key, encryption, says):
+def test_a_key_that_cannot_be_served_is_refused(
+    authority: Authority,
+    tmp_path: Path,
+    key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey,
+    encryption: KeySerializationEncryption,
+    says: str,
+) -> None:
     pair = authority.issue(tmp_path)
     pair.tls_key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
 
@@ -228,7 +253,9 @@ def test_a_key_that_cannot_be_served_is_refused(authority, tmp_path, key, encryp
 
 
 @pytest.mark.parametrize("key_type", trustme.KeyType)
-def test_certificate_and_key_may_be_in_one_file_of_either_kind(authority, tmp_path, key_type):
+def test_certificate_and_key_may_be_in_one_file_of_either_kind(
+    authority: Authority, tmp_path: Path, key_type: trustme.KeyType
+) -> None:
     pair = authority.issue(tmp_path, key_type=key_type)
     both = tmp_path / "both.pem"
     both.write_bytes(pair.tls_key.read_bytes() + pair.tls_cert.read_bytes())
@@ -240,12 +267,14 @@ def test_certificate_and_key_may_be_in_one_file_of_either_kind(authority, tmp_pa
 
 
 @pytest.fixture
-def logs():
+def logs() -> Iterator[list[EventDict]]:
     with capture_logs() as logs:
         yield logs
 
 
-async def test_a_new_pair_is_used_and_told_with_its_end(authority, tmp_path, logs):
+async def test_a_new_pair_is_used_and_told_with_its_end(
+    authority: Authority, tmp_path: Path, logs: list[EventDict]
+) -> None:
     pair = authority.issue(tmp_path)
     files = read(pair)
     used: list[Certificates] = []
@@ -261,7 +290,9 @@ async def test_a_new_pair_is_used_and_told_with_its_end(authority, tmp_path, log
     ]
 
 
-async def test_a_pair_may_be_replaced_one_after_the_other(authority, tmp_path, logs):
+async def test_a_pair_may_be_replaced_one_after_the_other(
+    authority: Authority, tmp_path: Path, logs: list[EventDict]
+) -> None:
     """Between the two nothing is used, and nothing is said."""
     pair, new = authority.issue(tmp_path / "pair"), authority.issue(tmp_path / "new")
     files = read(pair)
@@ -277,7 +308,9 @@ async def test_a_pair_may_be_replaced_one_after_the_other(authority, tmp_path, l
 
 
 @pytest.mark.parametrize("is_gone", [False, True])
-async def test_a_bad_pair_is_told_once_and_the_old_one_kept(authority, tmp_path, logs, is_gone):
+async def test_a_bad_pair_is_told_once_and_the_old_one_kept(
+    authority: Authority, tmp_path: Path, logs: list[EventDict], is_gone: bool
+) -> None:
     """Until there is a good one."""
     pair, other = authority.issue(tmp_path / "pair"), authority.issue(tmp_path / "other")
     files = read(pair)
@@ -296,11 +329,13 @@ async def test_a_bad_pair_is_told_once_and_the_old_one_kept(authority, tmp_path,
     assert str(pair.tls_key) in logs[0]["reason"]
 
 
-async def test_what_could_not_be_used_is_tried_again(authority, tmp_path, logs):
+async def test_what_could_not_be_used_is_tried_again(
+    authority: Authority, tmp_path: Path, logs: list[EventDict]
+) -> None:
     files = read(authority.issue(tmp_path))
     used: list[Certificates] = []
 
-    def use(certificates):
+    def use(certificates: Certificates) -> None:
         used.append(certificates)
         if len(used) < 3:
             raise OperatorError("the disk is full")

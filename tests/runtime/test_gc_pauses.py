@@ -3,6 +3,7 @@
 import gc
 import time
 import weakref
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,7 +11,7 @@ from tilld.runtime import gc_pauses
 
 
 @pytest.fixture(autouse=True)
-def _as_before():
+def _as_before() -> Iterator[None]:
     callbacks = list(gc.callbacks)
     yield
     gc.callbacks[:] = callbacks
@@ -21,7 +22,7 @@ class Thing:
     pass
 
 
-def test_what_takes_the_collector_long_is_looked_at_once():
+def test_what_takes_the_collector_long_is_looked_at_once() -> None:
     gc_pauses.spare_what_stays(long_seconds=0.0)
     things = [Thing() for _ in range(1000)]
 
@@ -30,7 +31,7 @@ def test_what_takes_the_collector_long_is_looked_at_once():
     assert not any(each is things[0] for each in gc.get_objects())
 
 
-def test_what_takes_it_no_time_is_looked_at_again():
+def test_what_takes_it_no_time_is_looked_at_again() -> None:
     gc_pauses.spare_what_stays(long_seconds=60.0)
     thing = Thing()
 
@@ -39,7 +40,7 @@ def test_what_takes_it_no_time_is_looked_at_again():
     assert any(each is thing for each in gc.get_objects())
 
 
-def test_what_a_busy_machine_holds_up_did_not_take_long():
+def test_what_a_busy_machine_holds_up_did_not_take_long() -> None:
     """Cycles of what was spared are never freed: only what is worth it is spared."""
     gc_pauses.spare_what_stays()
     thing = Thing()
@@ -50,7 +51,7 @@ def test_what_a_busy_machine_holds_up_did_not_take_long():
     assert any(each is thing for each in gc.get_objects())
 
 
-def test_what_is_spared_is_freed_when_nothing_refers_to_it():
+def test_what_is_spared_is_freed_when_nothing_refers_to_it() -> None:
     thing = Thing()
     gc_pauses.spare_what_stays()
     gone = weakref.ref(thing)

@@ -4,6 +4,7 @@ import io
 import os
 import re
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -16,19 +17,19 @@ from tilld.runtime.output import Output
 CLOCK = r"\d\d:\d\d:\d\d"
 
 
-def _lines(display):
+def _lines(display: int) -> Iterator[str]:
     with suppress(BlockingIOError):
         while True:
             yield os.read(display, 65536).decode().replace("\r\n", "\n")
 
 
 @pytest.fixture
-def on_terminal(monkeypatch):
+def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Callable[[], str]]]:
     """Configures the log for a terminal; returns what that shows."""
     display, terminal = os.openpty()
     os.set_blocking(display, False)
 
-    def configure(**options):
+    def configure(**options: Any) -> Callable[[], str]:
         # Not before: pytest sets it between the set-up and the call of a test.
         output: Any = Output(terminal)
         stderr = io.TextIOWrapper(output, "utf-8", write_through=True)
@@ -42,7 +43,9 @@ def on_terminal(monkeypatch):
     os.close(display)
 
 
-def test_on_a_terminal_columns_are_aligned_and_fields_follow(on_terminal):
+def test_on_a_terminal_columns_are_aligned_and_fields_follow(
+    on_terminal: Callable[..., Callable[[], str]],
+) -> None:
     shown = on_terminal()
     log = structlog.get_logger()
     log.info("invoice created", username="shop", label="order 1", amount_msat=None)
@@ -57,7 +60,7 @@ def test_on_a_terminal_columns_are_aligned_and_fields_follow(on_terminal):
     )
 
 
-def test_colors_are_only_where_they_are_wanted(on_terminal):
+def test_colors_are_only_where_they_are_wanted(on_terminal: Callable[..., Callable[[], str]]) -> None:
     shown = on_terminal(colors=True)
     structlog.get_logger().error("Envoy has died")
 
@@ -65,14 +68,16 @@ def test_colors_are_only_where_they_are_wanted(on_terminal):
 
 
 @pytest.mark.parametrize("label", ["\x1b[2J", "a\nb", "a=b", "", "'"])
-def test_no_value_moves_the_cursor_or_looks_like_another_field(label, on_terminal):
+def test_no_value_moves_the_cursor_or_looks_like_another_field(
+    label: str, on_terminal: Callable[..., Callable[[], str]]
+) -> None:
     shown = on_terminal()
     structlog.get_logger().info("created", label=label)
 
     assert shown().endswith(f" label={label!r}\n")
 
 
-def test_a_traceback_follows_its_line(on_terminal):
+def test_a_traceback_follows_its_line(on_terminal: Callable[..., Callable[[], str]]) -> None:
     shown = on_terminal()
     try:
         raise RuntimeError("no such thing")
@@ -84,7 +89,9 @@ def test_a_traceback_follows_its_line(on_terminal):
     assert (title, last) == ("Traceback (most recent call last):", "RuntimeError: no such thing")
 
 
-def test_lines_of_a_start_are_held_back_until_it_is_announced(on_terminal):
+def test_lines_of_a_start_are_held_back_until_it_is_announced(
+    on_terminal: Callable[..., Callable[[], str]],
+) -> None:
     """But a warning is shown immediately, after the lines before it."""
     shown = on_terminal()
     log = structlog.get_logger()
@@ -100,7 +107,9 @@ def test_lines_of_a_start_are_held_back_until_it_is_announced(on_terminal):
     assert re.findall(r"third|the banner|fourth", shown()) == ["the banner", "third", "fourth"]
 
 
-def test_a_start_that_ends_without_a_banner_loses_no_line(on_terminal):
+def test_a_start_that_ends_without_a_banner_loses_no_line(
+    on_terminal: Callable[..., Callable[[], str]],
+) -> None:
     shown = on_terminal()
     with logs.held_back():
         structlog.get_logger().info("following the node")
@@ -108,7 +117,9 @@ def test_a_start_that_ends_without_a_banner_loses_no_line(on_terminal):
     assert "following the node" in shown()
 
 
-def test_elsewhere_lines_have_keys_and_values_and_are_not_held_back(capfd, monkeypatch):
+def test_elsewhere_lines_have_keys_and_values_and_are_not_held_back(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "stderr", sys.stderr)
     logs.configure("info", "text", colors=True)
     with logs.held_back():

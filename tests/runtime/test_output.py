@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -9,14 +10,14 @@ from tilld.runtime.output import PATIENCE_SECONDS, Output
 
 
 @pytest.fixture
-def pipe():
+def pipe() -> Iterator[tuple[int, int]]:
     reader, writer = os.pipe()
     yield reader, writer
     os.close(reader)
     os.close(writer)
 
 
-def test_lines_of_any_length_are_written_whole(pipe):
+def test_lines_of_any_length_are_written_whole(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     output = Output(writer)
     for line in (b"short\n", b"x" * 20_000 + b"\n"):
@@ -25,7 +26,7 @@ def test_lines_of_any_length_are_written_whole(pipe):
     assert output.lost == 0
 
 
-def test_a_pipe_that_nobody_reads_is_waited_for_once(pipe):
+def test_a_pipe_that_nobody_reads_is_waited_for_once(pipe: tuple[int, int]) -> None:
     """Then lines are lost without waiting, until there is room again."""
     reader, writer = pipe
     output = Output(writer)
@@ -43,7 +44,7 @@ def test_a_pipe_that_nobody_reads_is_waited_for_once(pipe):
     assert (output.lost, output.untold) == (101, 0)
 
 
-def test_a_full_disk_loses_what_is_written():
+def test_a_full_disk_loses_what_is_written() -> None:
     descriptor = os.open("/dev/full", os.O_WRONLY)
     output = Output(descriptor)
     output.write(b"lost\n")

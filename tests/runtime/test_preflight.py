@@ -4,6 +4,8 @@ import asyncio
 import resource
 import socket
 from contextlib import AsyncExitStack, closing, suppress
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,7 +18,7 @@ from tilld.errors import OperatorError
 from tilld.runtime import preflight
 
 
-def has_ipv6():
+def has_ipv6() -> bool:
     """Whether ::1 is an address of this machine."""
     with suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
         return True
@@ -27,18 +29,18 @@ HOSTS = ("127.0.0.1", "::1" if has_ipv6() else "127.0.0.2")
 
 
 @pytest.fixture(autouse=True)
-def two_addresses(monkeypatch):
+def two_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let localhost have two, which the files of this machine may not say."""
     resolve = socket.getaddrinfo
 
-    def both(host, port, *args, **how):
+    def both(host: str, port: Any, *args: Any, **how: Any) -> list[Any]:
         hosts = HOSTS if host == "localhost" else (host,)
         return [found for each in hosts for found in resolve(each, port, *args, **how)]
 
     monkeypatch.setattr(socket, "getaddrinfo", both)
 
 
-def taken(host):
+def taken(host: str) -> closing[socket.socket]:
     """A socket that listens on a port of a host."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return closing(socket.create_server((host, 0), family=family))
@@ -46,7 +48,7 @@ def taken(host):
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("setting", ["grpc", "rest", "metrics"])
-async def test_one_address_that_is_taken_refuses_the_name(setting, host, tmp_path):
+async def test_one_address_that_is_taken_refuses_the_name(setting: str, host: str, tmp_path: Path) -> None:
     with taken(host) as listener:
         port = listener.getsockname()[1]
         settings = {setting: Address("localhost", port)}
@@ -58,7 +60,7 @@ async def test_one_address_that_is_taken_refuses_the_name(setting, host, tmp_pat
     assert f"--{setting}" in str(refused.value)
 
 
-async def test_all_addresses_of_a_name_are_served(tmp_path):
+async def test_all_addresses_of_a_name_are_served(tmp_path: Path) -> None:
     """With port 0 they have one port."""
     name = Address("localhost", 0)
     async with open_shop(config(tmp_path, grpc=name, rest=name, metrics=name)) as shop:
@@ -75,7 +77,7 @@ async def test_all_addresses_of_a_name_are_served(tmp_path):
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
-async def test_an_ipv6_address_is_served_and_no_other(tmp_path):
+async def test_an_ipv6_address_is_served_and_no_other(tmp_path: Path) -> None:
     """Also where the same port is taken on IPv4; messages and URLs have it in brackets."""
     here = Address("::1", 0)
     async with open_shop(config(tmp_path, grpc=here, rest=here, metrics=here)) as shop:
@@ -91,7 +93,9 @@ async def test_an_ipv6_address_is_served_and_no_other(tmp_path):
             preflight.free(running.grpc, "--grpc")
 
 
-async def test_all_addresses_of_a_name_share_the_connections(tmp_path, monkeypatch):
+async def test_all_addresses_of_a_name_share_the_connections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each of them counts by itself: two would take twice the files that there are."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (30, 30))
     settings = config(tmp_path, grpc=Address("localhost", 0), no_rest=True)
@@ -109,6 +113,6 @@ async def test_all_addresses_of_a_name_share_the_connections(tmp_path, monkeypat
     assert served == 10
 
 
-def test_an_address_of_another_machine_is_refused():
+def test_an_address_of_another_machine_is_refused() -> None:
     with pytest.raises(OperatorError, match=r"192\.0\.2\.1:1 \(not an address of this machine\).*--grpc"):
         preflight.free(Address("192.0.2.1", 1), "--grpc")

@@ -3,6 +3,7 @@
 import os
 import sys
 
+import pytest
 import structlog
 
 from tilld.config import USUAL
@@ -12,7 +13,7 @@ from tilld.runtime.progress import Progress
 AT_ONCE = USUAL._replace(quiet_seconds=0)
 
 
-def test_what_is_done_soon_tells_nothing(capsys):
+def test_what_is_done_soon_tells_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("reading", 10) as reading:
         reading.at(5)
         reading.at(10)
@@ -20,7 +21,7 @@ def test_what_is_done_soon_tells_nothing(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_elsewhere_it_is_a_line_of_the_log_with_a_rate(capsys):
+def test_elsewhere_it_is_a_line_of_the_log_with_a_rate(capsys: pytest.CaptureFixture[str]) -> None:
     """But not at the end, when there is nothing more to wait for."""
     with Progress("reading", 10, AT_ONCE) as reading:
         reading.at(5)
@@ -33,7 +34,7 @@ def test_elsewhere_it_is_a_line_of_the_log_with_a_rate(capsys):
     assert "per_second=" in line
 
 
-def test_on_a_terminal_it_is_a_bar_below_the_log(monkeypatch):
+def test_on_a_terminal_it_is_a_bar_below_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which is gone when the work is done; lines of the log stay whole."""
     monkeypatch.setattr(sys, "stderr", sys.stderr)
     logs.configure("info", "text")
@@ -53,7 +54,7 @@ def test_on_a_terminal_it_is_a_bar_below_the_log(monkeypatch):
     assert shown.endswith("\x1b[2K")
 
 
-def seen_on(display):
+def seen_on(display: int) -> str:
     os.set_blocking(display, False)
     seen = b""
     try:

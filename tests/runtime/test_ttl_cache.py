@@ -8,21 +8,23 @@ from tilld.runtime.ttl_cache import TTLCache
 class Clock:
     now = 100.0
 
-    def __call__(self):
+    def __call__(self) -> float:
         return self.now
 
 
 @pytest.fixture
-def clock():
+def clock() -> Clock:
     return Clock()
 
 
 @pytest.fixture
-def recent(clock):
+def recent(clock: Clock) -> TTLCache[str]:
     return TTLCache[str](2.0, clock)
 
 
-def test_an_answer_is_good_for_a_while_from_when_it_was_asked_for(recent, clock):
+def test_an_answer_is_good_for_a_while_from_when_it_was_asked_for(
+    recent: TTLCache[str], clock: Clock
+) -> None:
     asked_at = clock()
     clock.now += 1.5
     recent.keep("who", "me", asked_at)
@@ -34,7 +36,7 @@ def test_an_answer_is_good_for_a_while_from_when_it_was_asked_for(recent, clock)
     assert recent.get("who") is None
 
 
-def test_what_was_asked_before_it_changed_is_not_kept(recent, clock):
+def test_what_was_asked_before_it_changed_is_not_kept(recent: TTLCache[str], clock: Clock) -> None:
     asked_at = clock()
     recent.keep("who", "me", asked_at)
     clock.now += 0.1
@@ -48,7 +50,7 @@ def test_what_was_asked_before_it_changed_is_not_kept(recent, clock):
     assert recent.get("who") == "you"
 
 
-def test_what_is_too_old_is_dropped_when_others_are_kept(recent, clock):
+def test_what_is_too_old_is_dropped_when_others_are_kept(recent: TTLCache[str], clock: Clock) -> None:
     """It may be a secret, and there may be many."""
     for number in range(1000):
         recent.keep(f"who {number}", "me", clock())
