@@ -6,10 +6,13 @@ import shutil
 import socket
 import subprocess
 from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -26,12 +29,12 @@ pytestmark = pytest.mark.timeout(120, func_only=True)
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
+    def log_message(self, *_: object) -> None:
         pass
 
 
 @pytest.fixture(scope="module")
-def site(request, tmp_path_factory):
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The example page of the client, bundled, at an origin of its own; gives the origin."""
     if "typescript" not in chosen(request.config):
         pytest.skip("the TypeScript client is not chosen")
@@ -53,18 +56,19 @@ def site(request, tmp_path_factory):
 class Payer:
     """Somebody with a browser."""
 
-    def __init__(self, process):
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def sees(self):
+    async def sees(self) -> Any:
         """What the page shows next: the payment request, and a state of the invoice; None after the last."""
+        assert self._process.stdout
         async with asyncio.timeout(30):
             line = await self._process.stdout.readline()
         return json.loads(line) if line else None
 
 
 @asynccontextmanager
-async def payer_at(site, rest):
+async def payer_at(site: str, rest: Address | None) -> AsyncIterator[Payer]:
     """Open the page, which talks to a Till, and click its button."""
     process = await asyncio.create_subprocess_exec(
         "node", TYPESCRIPT / "dist" / "test" / "chromium.js", CHROMIUM, f"{site}/checkout.html?till=http://{rest}",
@@ -79,7 +83,7 @@ async def payer_at(site, rest):
         await process.wait()
 
 
-async def test_a_page_creates_an_invoice_and_sees_it_paid(site, tmp_path):
+async def test_a_page_creates_an_invoice_and_sees_it_paid(site: str, tmp_path: Path) -> None:
     """From another origin, as `--cors-origin` lets it."""
     async with open_shop(config(tmp_path, cors_origin=(site,))) as shop:
         async with payer_at(site, shop.till.running.rest) as payer:
@@ -92,7 +96,7 @@ async def test_a_page_creates_an_invoice_and_sees_it_paid(site, tmp_path):
             assert await payer.sees() is None
 
 
-async def test_a_page_sees_what_was_paid_while_till_was_away(site, tmp_path):
+async def test_a_page_sees_what_was_paid_while_till_was_away(site: str, tmp_path: Path) -> None:
     """Its watch comes back by itself, and shows no state twice."""
     with socket.socket() as reserved:
         # Bound, but not listening: the port is free for Envoy and for nobody else.

@@ -2,8 +2,11 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from tests.clients import agent, suite
 from tests.clients.choice import built, chosen
@@ -17,17 +20,17 @@ pytestmark = pytest.mark.timeout(120, func_only=True)
 REFUSED_KEY = "till_secret"
 
 
-def cases(slow):
+def cases(slow: bool) -> list[ParameterSet]:
     return [pytest.param(case, id=case["name"]) for case in suite.load() if case.get("slow", False) is slow]
 
 
 @pytest.mark.parametrize("case", cases(slow=False))
-async def test_conformance(client, case, worlds, tmp_path):
+async def test_conformance(client: str, case: dict[str, Any], worlds: Worlds, tmp_path: Path) -> None:
     await goes_through(case, client, worlds, tmp_path)
 
 
 @pytest.fixture
-def clients(request):
+def clients(request: pytest.FixtureRequest) -> list[str]:
     """The names of all clients, each built."""
     there = [name for name in chosen(request.config) if not agent.missing(name)]
     for name in there:
@@ -36,10 +39,12 @@ def clients(request):
 
 
 @pytest.mark.parametrize("case", cases(slow=True))
-async def test_what_takes_its_time(clients, case, tmp_path_factory):
+async def test_what_takes_its_time(
+    clients: list[str], case: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """All clients wait at once, each with a Till of its own."""
 
-    async def alone(client):
+    async def alone(client: str) -> None:
         async with AsyncExitStack() as stack:
             worlds = Worlds(stack, tmp_path_factory)
             await goes_through(case, client, worlds, tmp_path_factory.mktemp(client), SLOW_PATIENCE_SECONDS)
@@ -47,7 +52,9 @@ async def test_what_takes_its_time(clients, case, tmp_path_factory):
     await asyncio.gather(*map(alone, clients))
 
 
-async def goes_through(case, client, worlds, directory, *patience):
+async def goes_through(
+    case: dict[str, Any], client: str, worlds: Worlds, directory: Path, *patience: float
+) -> None:
     """Take a client through a case; what it leaves is as it was, or is forgotten."""
     wanted = case.get("till", {})
     world = await worlds.get(wanted)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -32,14 +33,14 @@ METADATA = {
 pytestmark = pytest.mark.timeout(600)
 
 
-def run(*command, cwd):
+def run(*command: str | Path, cwd: Path) -> str:
     """Run a program that must succeed; returns what it writes."""
     done = subprocess.run(command, cwd=cwd, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def openapi_generator(directory, language, *options):
+def openapi_generator(directory: Path, language: str, *options: str) -> None:
     """Have a client written to the directory `client`."""
     run(
         "mvn",
@@ -57,7 +58,7 @@ def openapi_generator(directory, language, *options):
     )  # fmt: skip
 
 
-def go(directory):
+def go(directory: Path) -> list[str | Path]:
     openapi_generator(directory, "go", "--git-host=", "--additional-properties=packageName=till")
     client = directory / "client"
     (client / "go.mod").unlink()
@@ -69,7 +70,7 @@ def go(directory):
     return [client / "program"]
 
 
-def java(directory):
+def java(directory: Path) -> list[str | Path]:
     openapi_generator(directory, "java", "--library=native")
     client = directory / "client"
     shutil.copy(PROGRAMS / "Main.java", client / "src/main/java")
@@ -78,7 +79,7 @@ def java(directory):
     return ["java", "-cp", f"{client / 'target/classes'}{os.pathsep}{libraries}", "Main"]
 
 
-def typescript(directory):
+def typescript(directory: Path) -> list[str | Path]:
     for name in ("main.ts", "package.json"):
         shutil.copy(PROGRAMS / name, directory)
     run("npm", "install", "--silent", "--no-package-lock", "--no-audit", "--no-fund", cwd=directory)
@@ -86,7 +87,7 @@ def typescript(directory):
     return ["node", directory / "dist/main.js"]
 
 
-def python(directory):
+def python(directory: Path) -> list[str | Path]:
     run(sys.executable, "-m", "venv", "venv", cwd=directory)
     binaries = directory / "venv/bin"
     run(binaries / "pip", "install", "--quiet", OPENAPI_PYTHON_CLIENT, cwd=directory)
@@ -100,7 +101,9 @@ def python(directory):
 
 
 @pytest.mark.parametrize("generate", [go, java, python, typescript])
-async def test_a_generated_client_does_not_fail_on_money(request, tmp_path, generate):
+async def test_a_generated_client_does_not_fail_on_money(
+    request: pytest.FixtureRequest, tmp_path: Path, generate: Callable[[Path], list[str | Path]]
+) -> None:
     """3,000,000,000 msat are more than 32 bits; what a client does not know of the metadata it gives back."""
     language = generate.__name__
     if language not in chosen(request.config):

@@ -4,12 +4,13 @@ import asyncio
 import shutil
 import sys
 from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.shop import config, open_shop
+from tests.support.shop import Shop, config, open_shop
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "tests" / "grpc_gateway"
@@ -25,8 +26,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-async def gateway(tmp_path_factory):
+async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Shop, httpx.AsyncClient]]:
     """A shop, and a client of the gateway in front of it."""
+    assert GO
     directory = tmp_path_factory.mktemp("gateway")
     for file in SOURCE.iterdir():
         shutil.copy(file, directory)
@@ -55,14 +57,16 @@ async def gateway(tmp_path_factory):
         await process.wait()
 
 
-async def run(*command, cwd):
+async def run(*command: str | Path, cwd: Path) -> None:
     """Run a program that must succeed."""
     process = await asyncio.create_subprocess_exec(*command, cwd=cwd, stdout=PIPE, stderr=STDOUT)
     output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
 
 
-async def test_what_is_asked_through_it_has_the_documented_answer(gateway):
+async def test_what_is_asked_through_it_has_the_documented_answer(
+    gateway: tuple[Shop, httpx.AsyncClient],
+) -> None:
     """To the byte what Envoy gives."""
     shop, client = gateway
     body = b'{"msat": 12345678901234567, "metadata": {"type": "shop", "n": 123456789012345678901.50}}'
@@ -85,7 +89,7 @@ async def test_what_is_asked_through_it_has_the_documented_answer(gateway):
     assert asked.json()["watch_token"].startswith("watch_")
 
 
-async def test_a_watch_through_it_is_a_stream_of_events(gateway):
+async def test_a_watch_through_it_is_a_stream_of_events(gateway: tuple[Shop, httpx.AsyncClient]) -> None:
     shop, client = gateway
     invoice = await shop.create()
     path = f"/lightning/invoice/{invoice['invoiceid']}/watch"
@@ -115,7 +119,9 @@ async def test_a_watch_through_it_is_a_stream_of_events(gateway):
         ("POST", "/lightning/invoice/send", b'{"invreq": "lnr1qq", "label": "l"}'),
     ],
 )
-async def test_an_error_through_it_has_the_documented_body(gateway, method, path, body):
+async def test_an_error_through_it_has_the_documented_body(
+    gateway: tuple[Shop, httpx.AsyncClient], method: str, path: str, body: bytes | None
+) -> None:
     shop, client = gateway
 
     answer = await client.request(method, path, content=body)

@@ -12,7 +12,7 @@ ROWS = [[cell.strip() for cell in row.strip("|").split("|")] for row in TABLE.sp
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row[0]) for row in ROWS])
-def test_a_rule_has_a_case(row):
+def test_a_rule_has_a_case(row: list[str]) -> None:
     _, value, force, case = row
 
     assert value
