@@ -1,6 +1,7 @@
 """The documented request, whatever it is."""
 
 import json
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +29,9 @@ bad_values = st.dictionaries(st.sampled_from(FIELDS) | text, json_values)
 
 
 @given(good, st.sampled_from([None, 1, "\t"]), st.booleans())
-def test_a_good_body_is_the_order_that_it_says(body, indent, ascii_only):
+def test_a_good_body_is_the_order_that_it_says(
+    body: dict[str, Any], indent: int | str | None, ascii_only: bool
+) -> None:
     """However it is written; what is left out has its default."""
     written = json.dumps(body, indent=indent, ensure_ascii=ascii_only)
 
@@ -45,7 +48,7 @@ def test_a_good_body_is_the_order_that_it_says(body, indent, ascii_only):
 
 
 @given(bad_values | good.flatmap(lambda body: bad_values.map(lambda bad: body | bad)))
-def test_any_object_is_an_order_or_a_refusal_that_names_what_is_wrong(body):
+def test_any_object_is_an_order_or_a_refusal_that_names_what_is_wrong(body: dict[str, Any]) -> None:
     """Nothing else ever comes of it, and what gets through is within the limits."""
     try:
         ordered = create_request(json.dumps(body).encode()).terms
@@ -58,7 +61,7 @@ def test_any_object_is_an_order_or_a_refusal_that_names_what_is_wrong(body):
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_refused_or_an_order(raw):
+def test_any_bytes_are_refused_or_an_order(raw: bytes) -> None:
     try:
         create_request(raw)
     except (InvalidRequest, TooLarge) as refused:

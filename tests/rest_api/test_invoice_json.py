@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +27,14 @@ texts = st.none() | st.text(st.characters(codec="utf-8"), min_size=1)
     created_at=times,
     payment=st.none() | st.builds(Payment, st.integers(1, 2**62), amounts, times),
 )
-def test_an_invoice_is_told_whole_and_once(amount_msat, metadata, description, label, created_at, payment):
+def test_an_invoice_is_told_whole_and_once(
+    amount_msat: int | None,
+    metadata: dict[str, Any],
+    description: str,
+    label: str,
+    created_at: datetime,
+    payment: Payment | None,
+) -> None:
     """Valid JSON on one line, with the documented names in their order, and nothing lost."""
     invoice = an_invoice()._replace(
         amount_msat=amount_msat,

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import reduce
 from importlib import metadata, resources
@@ -42,13 +43,13 @@ URN = "urn:till"
 REGISTRY: Registry[Any] = Registry().with_resource(URN, DRAFT202012.create_resource(DOCUMENT))
 
 
-def assert_valid(value, *path):
+def assert_valid(value: Any, *path: str | int) -> None:
     """Hold a value against the schema at a path of the document."""
     pointer = "/".join(str(each).replace("~", "~0").replace("/", "~1") for each in path)
     Draft202012Validator({"$ref": f"{URN}#/{pointer}"}, registry=REGISTRY).validate(value)
 
 
-def parts(value, *path):
+def parts(value: Any, *path: str | int) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]]:
     """All objects of the document, each with its path."""
     if isinstance(value, dict):
         yield path, value
@@ -57,35 +58,35 @@ def parts(value, *path):
             yield from parts(inner, *path, name)
 
 
-def followed(value):
+def followed(value: Any) -> Any:
     """What a reference refers to, or the value itself."""
     return reduce(getitem, value["$ref"].split("/")[1:], DOCUMENT) if "$ref" in value else value
 
 
-def pattern(fullmatch):
+def pattern(fullmatch: Any) -> str:
     """What a compiled pattern's fullmatch looks for, as a schema has it."""
     return f"^{fullmatch.__self__.pattern}$"
 
 
-def operations():
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, item in DOCUMENT["paths"].items():
         yield from ((method, path, operation) for method, operation in item.items())
 
 
-def test_it_is_openapi_of_this_version():
+def test_it_is_openapi_of_this_version() -> None:
     OpenAPIV31SpecValidator(DOCUMENT).validate()
 
     assert DOCUMENT["info"]["version"] == metadata.version("lightning-till")
 
 
-def test_it_is_fresh():
+def test_it_is_fresh() -> None:
     """Its schemas are those of the types that the code reads and writes."""
     text = resources.files("tilld.rest_api").joinpath("openapi.json").read_text()
 
     assert text == openapi.document(), "run 'make generate-openapi'"
 
 
-def test_every_route_stands_in_it_and_no_other():
+def test_every_route_stands_in_it_and_no_other() -> None:
     """Parameters have the names of the documented API, not those of the protos."""
     services = [
         invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"],
@@ -107,7 +108,7 @@ def test_every_route_stands_in_it_and_no_other():
     }
 
 
-def test_generated_clients_read_every_amount_and_every_later_answer():
+def test_generated_clients_read_every_amount_and_every_later_answer() -> None:
     """Without a format a generator takes 32 bits; a closed object or enum refuses what a later Till adds."""
     schemas = [
         (path, part) for path, part in parts(DOCUMENT) if {"schema", "schemas", "properties"} & set(path)
@@ -146,7 +147,7 @@ def test_generated_clients_read_every_amount_and_every_later_answer():
         ("Invreq/invreq_id/pattern", pattern(invreq.is_invreq_id)),
     ],
 )
-def test_a_limit_is_that_of_the_code(path, limit):
+def test_a_limit_is_that_of_the_code(path: str, limit: int | str) -> None:
     schema, *names = path.split("/")
     found = SCHEMAS[schema]["properties"]
     for name in names:
@@ -155,7 +156,7 @@ def test_a_limit_is_that_of_the_code(path, limit):
     assert found == limit
 
 
-def test_other_limits_are_those_of_the_code():
+def test_other_limits_are_those_of_the_code() -> None:
     assert SCHEMAS["Label"]["maxLength"] == text.MAX_LABEL_BYTES
     assert SCHEMAS["Amount"]["anyOf"][0]["maximum"] == amounts.MAX_AMOUNT_MSAT
     listed = DOCUMENT["paths"]["/lightning/invoicerequests"]["get"]["responses"]["200"]["content"]
@@ -166,7 +167,7 @@ def test_other_limits_are_those_of_the_code():
     assert f"{terms.MAX_METADATA_BYTES // 1024} KiB" in SCHEMAS["Metadata"]["description"]
 
 
-def test_every_error_stands_in_it_with_its_status_and_text():
+def test_every_error_stands_in_it_with_its_status_and_text() -> None:
     """Envoy knows the statuses; the first class of each code in the tree has the text."""
     statuses = dict(re.findall(r'\b(E\d+) = \{"(\d+)"', (ROOT / "server/tilld/envoy/filter.lua").read_text()))
     texts = {each.code: each.default for each in errors.TillError.__subclasses__()}
@@ -192,11 +193,11 @@ def test_every_error_stands_in_it_with_its_status_and_text():
     assert statuses[no_such_method] == "405"
 
 
-def _examples(response):
+def _examples(response: dict[str, Any]) -> Any:
     return followed(response).get("content", {}).get("application/json", {}).get("examples", {})
 
 
-def test_its_examples_are_valid():
+def test_its_examples_are_valid() -> None:
     checked = 0
     for path, part in parts(DOCUMENT):
         if "schema" not in part or "text/event-stream" in path:
@@ -210,7 +211,7 @@ def test_its_examples_are_valid():
     assert checked > 30
 
 
-def test_its_examples_are_those_of_the_documents():
+def test_its_examples_are_those_of_the_documents() -> None:
     invoices = DOCUMENT["paths"]["/lightning/invoice/create"]["post"]
     asked = invoices["requestBody"]["content"]["application/json"]["examples"]["documented"]["value"]
     told = DOCUMENT["paths"]["/lightning/info"]["get"]["responses"]["200"]["content"]
@@ -222,7 +223,7 @@ def test_its_examples_are_those_of_the_documents():
     assert told["application/json"]["examples"]["documented"]["value"] == json.loads(golden.INFO)
 
 
-def test_its_example_of_a_watch_is_an_invoice():
+def test_its_example_of_a_watch_is_an_invoice() -> None:
     watch = DOCUMENT["paths"]["/lightning/invoice/{invoiceid}/watch"]["get"]
     stream = watch["responses"]["200"]["content"]["text/event-stream"]["example"]
     [data] = re.findall(r"^data: (.*)$", stream, re.MULTILINE)
@@ -250,7 +251,7 @@ INVREQ = invreq.Invreq.reserved(
         ("SentInvoice", sendinvoice_json.sent_invoice(Sent(PAID, 1, 2, "ab" * 32))),
     ],
 )
-def test_an_answer_has_the_fields_that_stand_in_it_and_no_other(schema, text):
+def test_an_answer_has_the_fields_that_stand_in_it_and_no_other(schema: str, text: str) -> None:
     """In this order."""
     answer = json.loads(text)
 
@@ -260,7 +261,7 @@ def test_an_answer_has_the_fields_that_stand_in_it_and_no_other(schema, text):
         assert list(answer["nodeinfo"]) == list(SCHEMAS["NodeInfo"]["properties"])
 
 
-def test_a_node_that_was_never_seen_is_null():
+def test_a_node_that_was_never_seen_is_null() -> None:
     answer = json.loads(invoice_json.info(Info(Totals(), online=False, node=None)))
 
     assert_valid(answer, "components", "schemas", "Info")

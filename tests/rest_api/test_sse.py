@@ -3,22 +3,25 @@
 import asyncio
 import gc
 import weakref
+from collections.abc import AsyncIterator
+from typing import Never
 
 import pytest
 
 from tests.support.samples import an_invoice
 from tilld.errors import NotFound, Unavailable
+from tilld.invoices.invoice import Invoice
 from tilld.rest_api import invoice_json
 from tilld.rest_api.sse import events
 
 
-async def test_a_state_after_a_long_silence_is_not_lost():
+async def test_a_state_after_a_long_silence_is_not_lost() -> None:
     """Heartbeats do not disturb what is awaited."""
     invoice = an_invoice()
     paid = invoice._replace(expired=True)
     go_on = asyncio.Event()
 
-    async def states():
+    async def states() -> AsyncIterator[Invoice]:
         yield invoice
         await go_on.wait()
         yield paid
@@ -32,33 +35,33 @@ async def test_a_state_after_a_long_silence_is_not_lost():
     assert rest == [f"id: 2\ndata: {invoice_json.invoice(paid).decode()}\n\n"]
 
 
-async def test_an_error_before_the_first_state_is_an_error():
+async def test_an_error_before_the_first_state_is_an_error() -> None:
     """It is still time for an HTTP status."""
 
-    def none_there():
+    def none_there() -> Never:
         raise NotFound
 
-    async def states():
+    async def states() -> AsyncIterator[Invoice]:
         yield none_there()
 
     with pytest.raises(NotFound):
         await anext(events(states(), 1))
 
 
-async def test_when_till_stops_the_stream_just_ends():
+async def test_when_till_stops_the_stream_just_ends() -> None:
     """An EventSource comes back by itself."""
 
-    async def states():
+    async def states() -> AsyncIterator[Invoice]:
         yield an_invoice()
         raise Unavailable
 
     assert len([event async for event in events(states(), 1)]) == 1
 
 
-async def test_what_has_ended_leaves_nothing_to_the_garbage_collector():
+async def test_what_has_ended_leaves_nothing_to_the_garbage_collector() -> None:
     """It spares what has lived for long, as watches have, and would never free it."""
 
-    async def states():
+    async def states() -> AsyncIterator[Invoice]:
         yield an_invoice()
 
     watching = states()
@@ -75,11 +78,11 @@ async def test_what_has_ended_leaves_nothing_to_the_garbage_collector():
         gc.enable()
 
 
-async def test_who_leaves_ends_the_watching():
+async def test_who_leaves_ends_the_watching() -> None:
     """What was awaited for him is given up."""
     ended = asyncio.Event()
 
-    async def states():
+    async def states() -> AsyncIterator[Invoice]:
         yield an_invoice()
         try:
             await asyncio.Future()
