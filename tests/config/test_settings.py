@@ -1,9 +1,12 @@
 """Settings: where they come from, what is wrong with one, and the page that lists them."""
 
+from pathlib import Path
+
 import pytest
 
 from scripts import configuration
 from tilld.config import Config
+from tilld.config.fields import Setting
 from tilld.config.settings import SETTINGS
 from tilld.errors import OperatorError
 
@@ -27,7 +30,7 @@ WRONG = {
 @pytest.mark.parametrize(
     "setting", [each for each in SETTINGS if each.name in WRONG], ids=lambda each: each.name
 )
-def test_a_wrong_value_is_told(setting, monkeypatch):
+def test_a_wrong_value_is_told(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its flag and its variable, wherever it comes from."""
     value = WRONG[setting.name]
     with pytest.raises(OperatorError) as by_flag:
@@ -42,14 +45,14 @@ def test_a_wrong_value_is_told(setting, monkeypatch):
         assert str(by_flag.value) == str(by_variable.value)
 
 
-def test_flags_go_before_variables(monkeypatch):
+def test_flags_go_before_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TILLD_METRICS", "127.0.0.1:1")
 
     assert str(Config.load(metrics="127.0.0.1:2").metrics) == "127.0.0.1:2"
     assert str(Config.load(metrics=None).metrics) == "127.0.0.1:1"
 
 
-def test_a_variable_that_is_empty_or_unknown_sets_nothing(monkeypatch):
+def test_a_variable_that_is_empty_or_unknown_sets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TILLD_METRICS", "")
     monkeypatch.setenv("TILLD_MERTICS", "127.0.0.1:1")
 
@@ -57,7 +60,7 @@ def test_a_variable_that_is_empty_or_unknown_sets_nothing(monkeypatch):
     assert Config.load().metrics is None
 
 
-def test_an_address_for_envoy_and_no_envoy_exclude_each_other(monkeypatch):
+def test_an_address_for_envoy_and_no_envoy_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """But where the address is a variable, it is for other starts than this one."""
     with pytest.raises(OperatorError, match="--rest and --no-rest"):
         Config.load(rest="127.0.0.1:1", no_rest=True)
@@ -66,7 +69,7 @@ def test_an_address_for_envoy_and_no_envoy_exclude_each_other(monkeypatch):
     assert Config.load(no_rest=True).no_rest
 
 
-def test_a_home_directory_in_a_setting_is_expanded(monkeypatch, tmp_path):
+def test_a_home_directory_in_a_setting_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("TILLD_DATA_DIR", "~/till")
     monkeypatch.setenv("TILLD_LIGHTNING_RPC", "~/rpc")
@@ -76,5 +79,5 @@ def test_a_home_directory_in_a_setting_is_expanded(monkeypatch, tmp_path):
     assert (settings.data_dir, settings.lightning_rpc) == (tmp_path / "till", tmp_path / "rpc")
 
 
-def test_the_page_of_settings_is_fresh():
+def test_the_page_of_settings_is_fresh() -> None:
     assert configuration.PAGE.read_text() == configuration.page(), "run 'make generate-configuration'"
