@@ -1,7 +1,9 @@
 """What the benchmark makes of figures. That it runs is seen by running it: no test depends on time."""
 
 import asyncio
+from pathlib import Path
 
+import grpc
 import grpc.aio
 import pytest
 
@@ -12,7 +14,7 @@ from benchmarks.load import connect, percentile
 from tilld.errors import OperatorError
 
 
-def run_with(tilld, floor):
+def run_with(tilld: list[float], floor: list[float]) -> Run:
     """A run of some rounds, with what a read and the empty handler took of a processor in each."""
     rows = [
         Row("calls", names.EMPTY, None, {"cpu_us_floor": floor}),
@@ -23,11 +25,11 @@ def run_with(tilld, floor):
     return Run({"rounds": len(tilld)}, rows, ["postgresql: needs --postgresql"])
 
 
-def line_of(text, name):
+def line_of(text: str, name: str) -> str:
     return next(line for line in text.splitlines() if line.startswith(name))
 
 
-def test_the_table_shows_median_least_and_most_and_the_distance_from_the_floor():
+def test_the_table_shows_median_least_and_most_and_the_distance_from_the_floor() -> None:
     text = table.of_run(run_with([120.0, 100.0, 140.0], [100.0, 100.0, 100.0]))
 
     medians, spreads = text.splitlines()[text.splitlines().index(line_of(text, names.READ)) :][:2]
@@ -39,24 +41,24 @@ def test_the_table_shows_median_least_and_most_and_the_distance_from_the_floor()
 @pytest.mark.parametrize(
     ("tilld", "verdict"), [(129.0, "1.29, at most 1.3: met"), (131.0, "1.31, at most 1.3: NOT MET")]
 )
-def test_a_goal_is_met_or_not(tilld, verdict):
+def test_a_goal_is_met_or_not(tilld: float, verdict: str) -> None:
     assert verdict in line_of(table.of_run(run_with([tilld], [100.0])), names.READ)
 
 
-def test_a_goal_is_the_median_of_ratios_within_a_round():
+def test_a_goal_is_the_median_of_ratios_within_a_round() -> None:
     """The machine was twice as slow in two of the rounds; that is no fault of Till's."""
     text = table.of_run(run_with([120.0, 240.0, 240.0], [100.0, 200.0, 200.0]))
 
     assert "1.20, at most 1.3: met" in line_of(text, names.READ)
 
 
-def test_two_runs_are_shown_as_ratios_and_the_slower_machine_taken_out():
+def test_two_runs_are_shown_as_ratios_and_the_slower_machine_taken_out() -> None:
     text = compare.of_runs(run_with([120.0], [100.0]), run_with([180.0], [300.0]))
 
     assert line_of(text, f"{names.READ}: CPU us tilld").split()[-4:] == ["120", "180", "1.50", "0.50"]
 
 
-def test_a_run_is_saved_and_read_again(tmp_path):
+def test_a_run_is_saved_and_read_again(tmp_path: Path) -> None:
     run = run_with([120.0], [100.0])
 
     run.save(tmp_path / "new" / "run.json")
@@ -64,22 +66,22 @@ def test_a_run_is_saved_and_read_again(tmp_path):
     assert Run.load(tmp_path / "new" / "run.json") == run
 
 
-def test_a_file_that_is_no_run_is_named(tmp_path):
+def test_a_file_that_is_no_run_is_named(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("{}")
 
     with pytest.raises(OperatorError, match=r"other\.json is no run"):
         Run.load(tmp_path / "other.json")
 
 
-def test_percentiles():
+def test_percentiles() -> None:
     assert [percentile(range(1, 101), percent) for percent in (50, 99)] == [50, 99]
     assert percentile([7.0], 99) == 7.0
 
 
-async def test_our_client_sees_the_status_of_each_call():
+async def test_our_client_sees_the_status_of_each_call() -> None:
     """Also where a new path has moved what the short forms of earlier headers stand for."""
 
-    async def answer(request, context):
+    async def answer(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         if request == b"bad":
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such thing")
         return request

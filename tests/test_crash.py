@@ -1,5 +1,7 @@
 """Crashes of any part, at any moment, lose nothing and invent nothing: the short form of `make crash`."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.crash import KILLS, Crash
@@ -7,7 +9,9 @@ from tests.support.nodes import LIGHTNINGD, RealPair, SimulatedProcess
 
 
 @pytest.mark.timeout(120)
-async def test_killed_under_load_nothing_is_lost_and_nothing_invented(tmp_path, database_url):
+async def test_killed_under_load_nothing_is_lost_and_nothing_invented(
+    tmp_path: Path, database_url: str
+) -> None:
     """Tilld, its node, both, and tilld at each of its points. Checked against the node's own list."""
     crash = Crash(tmp_path, SimulatedProcess(tmp_path), seed=1, database=database_url)
 
@@ -19,7 +23,7 @@ async def test_killed_under_load_nothing_is_lost_and_nothing_invented(tmp_path, 
 @pytest.mark.lightningd
 @pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD names no real lightningd")
 @pytest.mark.timeout(300)
-async def test_with_a_real_node_too(tmp_path):
+async def test_with_a_real_node_too(tmp_path: Path) -> None:
     """Which is killed and paid like the simulated one."""
     crash = Crash(tmp_path, RealPair(tmp_path), seed=1)
 

@@ -12,7 +12,7 @@ TRACKED = subprocess.check_output(["git", "ls-files", "*.md"], cwd=ROOT, text=Tr
 
 
 @pytest.mark.parametrize("document", ["reliability.md", "security.md"])
-def test_each_test_that_a_document_names_exists(document):
+def test_each_test_that_a_document_names_exists(document: str) -> None:
     text = (ROOT / "docs" / "design" / document).read_text()
     named = set(re.findall(r"`(?:tests/)?([\w/]*\btest_\w+(?:\.py)?)`", text))
     files = {name for name in named if name.endswith(".py")}
@@ -22,7 +22,7 @@ def test_each_test_that_a_document_names_exists(document):
     assert {name for name in named - files if f"def {name}(" not in TESTS} == set()
 
 
-def anchors(page):
+def anchors(page: str) -> set[str]:
     """The names of a page's headings, as forges make them."""
     heads = re.findall(
         r"^#+ (.+)$", re.sub(r"^```.*?^```", "", page, flags=re.MULTILINE | re.DOTALL), re.MULTILINE
@@ -31,7 +31,7 @@ def anchors(page):
 
 
 @pytest.mark.parametrize("document", TRACKED)
-def test_each_link_leads_somewhere(document):
+def test_each_link_leads_somewhere(document: str) -> None:
     """And none out of docs: they are a site too, where the rest of the repository is not."""
     page = ROOT / document
     for target, anchor in re.findall(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text()):

@@ -5,13 +5,13 @@ import os
 import sys
 import zipfile
 from pathlib import Path
-from subprocess import run
+from subprocess import CompletedProcess, run
 
 INSTALL = Path(__file__).parents[1] / "scripts/install.py"
 NAMES = ("till-test-one", "till-test-two")
 
 
-def wheel(directory, name):
+def wheel(directory: Path, name: str) -> str:
     """Write a package without content; returns its line in a requirements file."""
     module = name.replace("-", "_")
     file = directory / f"{module}-1.0-py3-none-any.whl"
@@ -24,14 +24,14 @@ def wheel(directory, name):
     return f"{name}==1.0 \\\n    --hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}\n"
 
 
-def install(directory, requirements):
+def install(directory: Path, requirements: str) -> CompletedProcess[str]:
     (directory / "requirements.txt").write_text(requirements)
     settings = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(directory), "PIP_TARGET": str(directory / "there")}
     command = (sys.executable, INSTALL, directory / "requirements.txt")
     return run(command, check=False, env=os.environ | settings, capture_output=True, text=True)
 
 
-def test_each_package_is_a_line_with_how_far_it_is(tmp_path):
+def test_each_package_is_a_line_with_how_far_it_is(tmp_path: Path) -> None:
     lines = [wheel(tmp_path, name) for name in NAMES]
     elsewhere = 'till-test-three==1.0 ; sys_platform == "nowhere" --hash=sha256:' + "0" * 64 + "\n"
 
@@ -46,7 +46,7 @@ def test_each_package_is_a_line_with_how_far_it_is(tmp_path):
     assert (tmp_path / "there/till_test_two.py").exists()
 
 
-def test_a_failure_is_pips_own(tmp_path):
+def test_a_failure_is_pips_own(tmp_path: Path) -> None:
     """Its message, and its exit code, without which make would go on."""
     changed = wheel(tmp_path, NAMES[0]).replace("sha256:", "sha256:0")[:-2]
 

@@ -8,6 +8,7 @@ A message says what is wrong, the field first, then what to do. Renew the page w
 import ast
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -19,7 +20,7 @@ BY_METHODS = {"_refuse": ("TooMany", 1), "_reject": ("TooMany", 1), "take": ("To
 PARTS = {"AGAIN", "FORMS", "MSAT", "NO_BOLT12", "NO_PAYMENTS"}
 
 
-def page():
+def page() -> str:
     trees = {path: ast.parse(path.read_text()) for path in sorted(ROOT.glob("server/tilld/**/*.py"))}
     errors = {"TillError", "OperatorError"}
     # A class may come before its base.
@@ -45,24 +46,24 @@ def page():
     )
 
 
-def subclasses(tree, errors):
+def subclasses(tree: ast.AST, errors: set[str]) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and {last_name(base) for base in node.bases} & errors:
             yield node.name
 
 
-def last_name(node):
+def last_name(node: ast.AST) -> str:
     return ast.unparse(node).rpartition(".")[2]
 
 
-def assigned(tree):
+def assigned(tree: ast.Module | ast.ClassDef) -> Iterator[tuple[str, str]]:
     """The texts that a module or a class gives a name."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and (text := template(node.value)):
             yield ast.unparse(node.targets[0]), text
 
 
-def template(node):
+def template(node: ast.AST) -> str | None:
     """The text of a string, with the expressions that it has in braces; None for anything else."""
     match node:
         case ast.Constant(value=str(text)):
@@ -78,7 +79,7 @@ def template(node):
             return None
 
 
-def test_the_page_has_all_messages():
+def test_the_page_has_all_messages() -> None:
     assert page() == PAGE.read_text()
 
 

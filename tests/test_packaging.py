@@ -2,6 +2,7 @@
 
 import tomllib
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -17,7 +18,7 @@ OURS = {
 }
 
 
-def required(name, extras):
+def required(name: str, extras: Iterable[str]) -> Iterator[tuple[str, frozenset[str]]]:
     """What a package requires, here and now."""
     if name in OURS:
         optional = OURS[name].get("optional-dependencies", {})
@@ -30,7 +31,7 @@ def required(name, extras):
             yield canonicalize_name(requirement.name), frozenset(requirement.extras)
 
 
-def closure(*wanted):
+def closure(*wanted: tuple[str, Iterable[str]]) -> set[str]:
     found = set()
     waiting = [(name, frozenset(extras)) for name, extras in wanted]
     while waiting:
@@ -42,14 +43,14 @@ def closure(*wanted):
 
 
 @pytest.fixture(scope="module")
-def everything():
+def everything() -> set[str]:
     try:
         return closure(("lightning-till", ["otel"]), ("lightning-till-client", ["cli"]))
     except PackageNotFoundError as missing:
         pytest.fail(f"pip would install {missing.name}, and requirements-dev.txt does not: run `make lock`")
 
 
-def test_no_two_packages_bring_the_same_module(everything):
+def test_no_two_packages_bring_the_same_module(everything: set[str]) -> None:
     """Which of them wins is chance: coincurve has two packages."""
     files = Counter(
         str(file)
@@ -62,7 +63,7 @@ def test_no_two_packages_bring_the_same_module(everything):
     assert files["coincurve/__init__.py"] == 1
 
 
-def test_it_is_what_the_lock_file_pins(everything):
+def test_it_is_what_the_lock_file_pins(everything: set[str]) -> None:
     """Nothing is needed that only a lock file knows of, and nothing is pinned in vain."""
     pinned = {
         canonicalize_name(requirement.name)

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import yaml
 
 from tests.support.nodes import simulated_node
 from tests.support.scripted_node import Request, ask, scripted_node
-from tests.support.shop import config, open_shop
+from tests.support.shop import Shop, config, open_shop
 from till import AsyncClient, Client
 from till.v1.invoice_service_pb2 import CreateInvoiceRequest
 from till_cli.main import _till as command
@@ -24,7 +25,7 @@ ENVOY = Path(__file__).parent.parent / "envoy.yaml"
 SHOP = {"msat": 5000, "metadata": {"type": "shop"}}
 
 
-def routes(configuration):
+def routes(configuration: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]:
     manager = configuration["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]
     [host] = manager["typed_config"]["route_config"]["virtual_hosts"]
     return manager["typed_config"], [
@@ -34,11 +35,11 @@ def routes(configuration):
     ]
 
 
-def seconds(duration):
+def seconds(duration: str) -> float:
     return float(duration.removesuffix("s"))
 
 
-def test_every_time_out_is_longer_than_the_one_behind_it():
+def test_every_time_out_is_longer_than_the_one_behind_it() -> None:
     """Whoever is the last to wait has an answer of who gave up before."""
     manager, all_routes = routes(yaml.safe_load(ENVOY.read_text()))
     unary = {match: route for match, route in all_routes if seconds(route["timeout"])}
@@ -71,7 +72,7 @@ def test_every_time_out_is_longer_than_the_one_behind_it():
     assert seconds(watch["idle_timeout"]) > 2 * config(Path(), heartbeat_seconds=15).heartbeat_seconds
 
 
-def test_a_replica_that_hangs_is_found_while_there_is_time_to_ask_another():
+def test_a_replica_that_hangs_is_found_while_there_is_time_to_ask_another() -> None:
     configuration = yaml.safe_load(ENVOY.read_text())
     [cluster] = configuration["static_resources"]["clusters"]
     [options] = cluster["typed_extension_protocol_options"].values()
@@ -97,7 +98,7 @@ class Hasty(Envoy):
 
 
 @pytest.fixture
-async def slow(tmp_path):
+async def slow(tmp_path: Path) -> AsyncIterator[tuple[Shop, dict[str, float]]]:
     """A Till that waits a tenth of its time; and how long its node needs, in the same measure."""
     needs = {"seconds": 0.0}
     (tmp_path / "node").mkdir()
@@ -115,7 +116,9 @@ async def slow(tmp_path):
 
 
 @pytest.mark.parametrize("headers", [{}, {"idempotency-key": "order-1"}])
-async def test_a_create_succeeds_at_a_node_that_needs_seven_seconds(slow, headers):
+async def test_a_create_succeeds_at_a_node_that_needs_seven_seconds(
+    slow: tuple[Shop, dict[str, float]], headers: dict[str, str]
+) -> None:
     """With the key that lets Envoy send it again, too: it was never given more than five."""
     shop, needs = slow
     needs["seconds"] = 7
@@ -125,7 +128,7 @@ async def test_a_create_succeeds_at_a_node_that_needs_seven_seconds(slow, header
     assert (created.status_code, created.json().get("label")) == (200, headers.get("idempotency-key"))
 
 
-async def test_it_is_till_that_says_that_it_took_too_long(slow):
+async def test_it_is_till_that_says_that_it_took_too_long(slow: tuple[Shop, dict[str, float]]) -> None:
     """Not Envoy, which knows no more: so the same is said on both ports."""
     shop, needs = slow
     needs["seconds"] = 240

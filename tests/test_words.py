@@ -2,7 +2,9 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +32,7 @@ PHRASES = re.compile(
 )
 
 
-def prose(page):
+def prose(page: Path) -> str:
     text = page.read_text()
     if page.suffix == ".proto":
         comments = re.findall(r"(?:^ *//.*\n)+", text, re.MULTILINE)
@@ -41,7 +43,7 @@ def prose(page):
     return NOT_PROSE.sub("", text)
 
 
-def descriptions(value):
+def descriptions(value: Any) -> Iterator[str]:
     """The prose of an OpenAPI document; its examples have none."""
     if isinstance(value, dict):
         for name, inner in value.items():
@@ -55,12 +57,12 @@ def descriptions(value):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_sentences_are_short(page):
+def test_sentences_are_short(page: Path) -> None:
     sentences = ENDS.split(NOT_WORDS.sub(" X ", prose(page)))
 
     assert [each for each in sentences if len(re.findall(r"\w[\w'-]*", each)) > MOST_WORDS] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_words_are_plain(page):
+def test_words_are_plain(page: Path) -> None:
     assert PHRASES.findall(prose(page)) == []
