@@ -419,7 +419,7 @@ async def test_the_doctor_makes_no_store(tmp_path: Path) -> None:
 
     assert "there is no such file" in told
     assert not (tmp_path / ".till").exists()
-    assert "is empty or of an older Till" in empty
+    assert "is empty or was written by an older Till" in empty
 
 
 async def test_what_an_import_makes_is_nobody_elses_business(tmp_path: Path) -> None:
@@ -641,7 +641,7 @@ async def test_a_percent_encoded_password_connects_and_is_never_shown(tmp_path: 
     url = guarded.replace("@", ":p%40ss%2F%23@", 1)
     by_flag = await output("key", "list", f"--database={url}", cwd=tmp_path)
     assert by_flag[0] == 1
-    assert "is empty or of an older Till" in by_flag[1]
+    assert "is empty or was written by an older Till" in by_flag[1]
     settings = {"TILLD_DATABASE": url, "TILLD_LOG_LEVEL": "debug"}
     async with tilld("run", "--no-rest", FREE[0], cwd=tmp_path, **settings) as till:
         await till.says(r"(Till is running)")
