@@ -149,7 +149,7 @@ class AsyncClient:
         if self._is_closed:
             return Error("the client was closed", status="CANCELLED")
         if isinstance(failed, asyncio.CancelledError):
-            # So grpc tells of a CANCELLED that came from the other side.
+            # grpc raises this for a CANCELLED that the server sent.
             return ConnectionLost("Till, or what is between, cancelled the call", status="CANCELLED")
         return error_of(failed, self._proxy)
 
