@@ -1,4 +1,4 @@
-"""What browsers send and are told."""
+"""The headers that browsers send and receive."""
 
 ORIGIN = "https://shop.example"
 SECURITY = {

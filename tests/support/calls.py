@@ -1,4 +1,4 @@
-"""Calls whose status a test looks at."""
+"""Calls whose status a test checks."""
 
 from collections.abc import Awaitable
 from typing import Any
@@ -12,13 +12,13 @@ BODY = {"msat": 5000, "metadata": {"type": "shop"}}
 
 
 async def create(shop: Shop, headers: dict[str, str], **fields: Any) -> tuple[int, Any]:
-    """Create an invoice over REST; returns the status and the body of the answer."""
+    """Create an invoice over REST; return the status and the body of the response."""
     reply = await shop.rest.post("/lightning/invoice/create", json=BODY | fields, headers=headers)
     return reply.status_code, reply.json()
 
 
 async def code(call: Awaitable[Any]) -> grpc.StatusCode:
-    """The status of a gRPC call that fails."""
+    """Return the status of a gRPC call, which must fail."""
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await call
     status: grpc.StatusCode = refused.value.code()

@@ -1,4 +1,4 @@
-"""A real browser, driven by the Chrome DevTools Protocol over a pipe."""
+"""Drives a real browser by the Chrome DevTools Protocol over a pipe."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ CHROMIUM = shutil.which("chromium")
 # Chromium reads commands from descriptor 3 and writes to descriptor 4.
 PIPED = ("sh", "-c", 'exec "$@" 3<&0 4>&1 </dev/null >&2', "sh")
 QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync")
-# A message holds a screenshot at most.
+# The largest message is a screenshot.
 MAX_MESSAGE_BYTES = 32 * 2**20
 
 
@@ -35,7 +35,7 @@ class Page:
             await self.call(f"{domain}.enable")
 
     async def call(self, method: str, **params: Any) -> Any:
-        """Call a method of the protocol, and return its result."""
+        """Call a method of the protocol and return its result."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": params}
         if self._session:
@@ -56,7 +56,7 @@ class Page:
         return message
 
     async def run(self, script: str) -> Any:
-        """Return the value of a script, after its promise."""
+        """Run a script and return its value, after its promise is fulfilled."""
         reply = await self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in reply, reply
         return reply["result"].get("value")
@@ -71,7 +71,7 @@ class Page:
 
 @asynccontextmanager
 async def open_page(profile: Path) -> AsyncIterator[Page]:
-    """Start a browser with a profile of its own, and end it."""
+    """Run a browser with a fresh profile until the context ends."""
     assert CHROMIUM
     process = await asyncio.create_subprocess_exec(
         *PIPED, CHROMIUM, *QUIET, f"--user-data-dir={profile}", "--remote-debugging-pipe",

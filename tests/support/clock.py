@@ -4,7 +4,7 @@ import time
 
 
 class Clock:
-    """A clock that stands still until it is moved."""
+    """A clock that stands still until a test sets it."""
 
     def __init__(self) -> None:
         self.now = 1_795_217_785.25
@@ -14,7 +14,7 @@ class Clock:
 
 
 class RunningClock(Clock):
-    """The time."""
+    """The system clock."""
 
     def __call__(self) -> float:
         return time.time()

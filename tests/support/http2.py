@@ -1,4 +1,4 @@
-"""HTTP/2 by hand, for what no client does."""
+"""HTTP/2 frames written by hand, for requests that no client library sends."""
 
 import asyncio
 import struct
@@ -10,7 +10,7 @@ END_STREAM, END_HEADERS = 1, 4
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    """A frame."""
+    """Return a frame."""
     return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
 
 
@@ -18,12 +18,12 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0)
 
 
 def fields(*named: tuple[str, str]) -> bytes:
-    """Header fields, each a literal that nobody is to remember (RFC 7541, section 6.2.2)."""
+    """Return header fields as literals without indexing (RFC 7541, section 6.2.2)."""
     return b"".join(b"\0%c%b%c%b" % (len(name), name.encode(), len(v), v.encode()) for name, v in named)
 
 
 def call_of(path: str) -> bytes:
-    """The headers of a gRPC call."""
+    """Return the headers of a gRPC call."""
     return fields(
         (":method", "POST"), (":scheme", "http"), (":authority", "till"), (":path", path),
         ("content-type", "application/grpc"), ("te", "trailers"),
@@ -31,7 +31,7 @@ def call_of(path: str) -> bytes:
 
 
 async def answer(reader: asyncio.StreamReader, seconds: float = 10) -> list[tuple[int, bytes]]:
-    """The frames that answer the first call on a connection, by kind and payload, up to its end."""
+    """Read the frames that answer the first call on a connection; return the kind and payload of each."""
     frames, is_over = [], False
     async with asyncio.timeout(seconds):
         while not is_over:
@@ -44,7 +44,7 @@ async def answer(reader: asyncio.StreamReader, seconds: float = 10) -> list[tupl
 
 
 def headers_in(frames: list[tuple[int, bytes]]) -> dict[str, str]:
-    """All headers and trailers of an answer."""
+    """Return all headers and trailers of a response."""
     decoder = hpack.Decoder()
     blocks = [decoder.decode(payload) for kind, payload in frames if kind == HEADERS]
     return {str(name): str(value) for block in blocks for name, value in block}

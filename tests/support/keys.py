@@ -1,15 +1,15 @@
-"""Keys for tests, made by the command that operators use."""
+"""Keys for tests, created by the command that operators use."""
 
 from pathlib import Path
 
 from tests.support.processes import output
 
-# Every key that a test has made.
+# Every key that a test has created.
 KEYS: set[str] = set()
 
 
 async def make_key(directory: Path, *arguments: str) -> dict[str, str]:
-    """Make a key beside a running Till with this data directory; returns the header that carries it."""
+    """Create a key in the data directory of a running Till; return the header that carries the key."""
     code, told = await output("key", "create", "--data-dir", str(directory), *arguments, cwd=directory)
     assert code == 0, told
     token = told.split()[-1]

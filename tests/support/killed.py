@@ -1,6 +1,6 @@
 """A tilld that is killed at a chosen point: python -m tests.support.killed POINT PASSES run …
 
-It ends like by SIGKILL when it comes to that point for the PASSES-th time.
+The process sends itself SIGKILL when it reaches the point for the PASSES-th time.
 """
 
 import functools
@@ -18,7 +18,7 @@ from tilld.invoices.transactions import InvoiceTransactions
 from tilld.sent_invoices.lightningd import SentInvoiceNode
 from tilld.sent_invoices.repository import AttemptStore
 
-# Each a method, and whether it is before or after its work.
+# Each point is a method, and True for a kill before the call or False for a kill after it.
 POINTS = {
     "before the node call": (InvoiceNode, "invoice", True),
     "between node and store": (InvoiceNode, "invoice", False),
@@ -26,7 +26,7 @@ POINTS = {
     "within a batch": (InvoiceTransactions, "add_to_totals", True),
     "between settling and telling": (Store, "settle", False),
 }
-# The same of sending invoices.
+# The same for sent invoices.
 SENDING = {
     "before an attempt is written down": (AttemptStore, "reserve", True),
     "before the node is told to send": (SentInvoiceNode, "send", True),
@@ -38,7 +38,7 @@ SENDING = {
 
 
 def kill_at(point: str, passes: int) -> None:
-    """From now on, be killed there."""
+    """Patch the method of a point, so that it kills the process on the given pass."""
     owner, name, is_before = (POINTS | SENDING)[point]
     method = getattr(owner, name)
     count = itertools.count(1)

@@ -12,23 +12,23 @@ Sample = tuple[str, ...]
 
 
 def url(till: Till) -> str:
-    """The address of the metrics of a Till."""
+    """Return the address of Till's metrics."""
     return f"http://{till.running.metrics}/metrics"
 
 
 async def scrape(shop: Shop) -> str:
-    """The metrics as they are served."""
+    """Return the metrics as Till serves them."""
     async with httpx.AsyncClient() as prometheus:
         return (await prometheus.get(url(shop.till))).text
 
 
 def families(text: str) -> dict[str, Any]:
-    """The families of samples, by name."""
+    """Return the families of samples by name."""
     return {family.name: family for family in text_string_to_metric_families(text)}
 
 
 async def figures(shop: Shop) -> dict[Sample, float]:
-    """All samples, by name and the values of their labels."""
+    """Return the value of each sample by its name and labels."""
     return {
         (sample.name, *sample.labels.values()): sample.value
         for family in families(await scrape(shop)).values()
@@ -37,5 +37,5 @@ async def figures(shop: Shop) -> dict[Sample, float]:
 
 
 def answered(code: str, method: str) -> Sample:
-    """The sample that counts the answers of a method."""
+    """Return the sample that counts the responses of a method."""
     return ("till_request_duration_seconds_count", code, method)

@@ -1,4 +1,4 @@
-"""Two simulated nodes, each of which knows the way to the other, and what goes between them can be held."""
+"""Two simulated nodes, each a peer of the other; a test can hold the requests between them."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from tests.support.clock import Clock
 
 
 class Way:
-    """A socket that leads to a node; a request of a method that is held goes on when it is released."""
+    """A proxy socket for a node; requests of a held method wait until their release."""
 
     def __init__(self, rpc_file: Path) -> None:
         self.rpc_file = rpc_file
@@ -29,7 +29,7 @@ class Way:
         self._released.set()
 
     async def lead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A payment that was sent arrives, also when its sender is no more.
+        # A payment in flight arrives even if its sender is killed: read the request before it is held.
         request = await reader.readuntil(b"}}")
         if json.loads(request)["method"] == self.held:
             self.waiting.release()
@@ -42,7 +42,7 @@ class Way:
 
 
 class Pair:
-    """Node a makes the requests, node b answers them. Both drop messages by one limit."""
+    """Node a creates the invoice requests, node b answers them. Both have the same message limit."""
 
     def __init__(self, directory: Path, clock: Clock, message_limit: MessageLimit | None = None) -> None:
         self._directory = directory

@@ -22,69 +22,69 @@ LIGHTNINGD = os.environ.get("LIGHTNINGD")
 
 
 class PayableNode(Protocol):
-    """A node, and somebody who pays its invoices."""
+    """A node, and a payer for its invoices."""
 
     rpc_file: Path
 
     async def pay(self, bolt11: str, amount_msat: int | None = None) -> None:
-        """Pay one of its invoices."""
+        """Pay an invoice of the node."""
 
 
 @dataclass(frozen=True)
 class SimulatedNode:
-    """The simulated lightningd pays its own invoices."""
+    """A simulated lightningd, which pays its own invoices."""
 
     rpc_file: Path
 
     async def pay(self, bolt11: str, amount_msat: int | None = None) -> None:
-        """Pay one of its invoices."""
+        """Pay an invoice of the node."""
         await play_money.pay(self.rpc_file, bolt11, amount_msat)
 
 
 @dataclass(frozen=True)
 class RealNode:
-    """A real lightningd, with another one behind a channel that pays."""
+    """A real lightningd, and a second one that pays it over a channel."""
 
     rpc_file: Path
     directory: Path
 
     async def pay(self, bolt11: str, amount_msat: int | None = None) -> None:
-        """Pay one of its invoices."""
+        """Pay an invoice of the node."""
         await _kit(self.directory, "pay", bolt11, *([] if amount_msat is None else [str(amount_msat)]))
 
     async def restart(self) -> None:
-        """Stop the node and start it again; returns when it can be paid."""
+        """Restart the node; return when it can receive payments."""
         await _kit(self.directory, "--fast", "restart", "a")
 
 
 class KillableNode(Protocol):
-    """A node as a process, and the socket of who pays its invoices."""
+    """A node that runs as a process, and the socket of its payer."""
 
     rpc_file: Path
     payer: Path
 
     async def start(self) -> None:
-        """Start it, or start it again; returns when it can be paid."""
+        """Start or restart the node; return when it can receive payments."""
 
     async def kill(self) -> None:
-        """End it by SIGKILL."""
+        """Kill the node with SIGKILL."""
 
     async def calm(self) -> None:
-        """Wait until no payment is on its way."""
+        """Wait until no payment is in flight."""
 
     async def stop(self) -> None:
-        """End all."""
+        """Stop all processes."""
 
 
 class SimulatedProcess:
-    """The simulated lightningd as a process; it pays its own invoices."""
+    """A simulated lightningd in a process of its own; it pays its own invoices."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.rpc_file = self.payer = directory / "rpc"
 
     async def start(self) -> None:
-        """Start it, or start it again."""
+        """Start or restart the node."""
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tilld.cli", "node", "simulate",
             f"--rpc-file={self.rpc_file}", f"--state={self._directory / 'node.jsonl'}",
@@ -94,46 +94,46 @@ class SimulatedProcess:
         assert await self._process.stdout.readline()
 
     async def kill(self) -> None:
-        """End it by SIGKILL."""
+        """Kill the node with SIGKILL."""
         self._process.kill()
         await self._process.communicate()
 
     def freeze(self) -> None:
-        """Let it hang: what it is told waits."""
+        """Suspend the process: requests stay unanswered."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Resume the process."""
         self._process.send_signal(signal.SIGCONT)
 
     async def calm(self) -> None:
-        """It pays at once."""
+        """Return immediately: the simulated node settles a payment within the call."""
 
     async def stop(self) -> None:
-        """End it."""
+        """Stop the process."""
         await self.kill()
 
 
 class RealPair:
-    """Two real lightningd with a channel; the first is the one that is killed, the second pays."""
+    """Two real lightningd with a channel: tests kill the first, the second pays."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.rpc_file, self.payer = (directory / node / "regtest" / "lightning-rpc" for node in "ab")
 
     async def start(self) -> None:
-        """Start them, or the one again that was killed."""
+        """Start both nodes, or only the killed one."""
         await _kit(self._directory, "--fast", "up")
 
     async def kill(self) -> None:
-        """End the first by SIGKILL."""
+        """Kill the first node with SIGKILL."""
         pid = json.loads((self._directory / "state.json").read_text())["pids"]["a"]
         os.kill(pid, signal.SIGKILL)
-        # It is not our child, and as long as it holds its lock there can be no other.
+        # The node is not a child of this process, and its lock file blocks a new one while it runs.
         await eventually(lambda: not is_running(pid))
 
     async def calm(self) -> None:
-        """Wait until no payment is on its way."""
+        """Wait until no payment is in flight."""
         payer = Pipeline(str(self.payer), 10)
         async with asyncio.timeout(120):
             while (await payer.call("listpays", {"status": "pending"}))["pays"]:
@@ -141,7 +141,7 @@ class RealPair:
         await payer.hang_up()
 
     async def stop(self) -> None:
-        """End both."""
+        """Stop both nodes."""
         await _kit(self._directory, "down")
 
 
@@ -154,7 +154,7 @@ async def simulated_node(directory: Path) -> AsyncIterator[SimulatedNode]:
 
 @asynccontextmanager
 async def real_node(directory: Path) -> AsyncIterator[RealNode]:
-    """Run two real nodes with a channel between them; the first is given."""
+    """Run two real nodes with a channel between them; yield the first."""
     try:
         status = json.loads(await _kit(directory, "--fast", "up"))
         yield RealNode(Path(status["nodes"]["a"]["rpc"]), directory)

@@ -1,4 +1,4 @@
-"""Commands of tilld, each in a process of its own."""
+"""Runs commands of tilld, each in a process of its own."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 TILLD = (sys.executable, "-m", "tilld.cli")
-# For whom permissions count even if it is root: without CAP_DAC_OVERRIDE.
+# Drops CAP_DAC_OVERRIDE, so that file permissions also apply to root.
 UNPRIVILEGED = (
     sys.executable,
     "-c",
@@ -23,14 +23,14 @@ FREE = ("--grpc=127.0.0.1:0", "--rest=127.0.0.1:0")
 
 
 class Process:
-    """A running tilld."""
+    """A running tilld process."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
         self.out = ""
 
     async def says(self, pattern: str) -> str:
-        """Read on until the output has a pattern; returns its first group."""
+        """Read until the output matches a pattern; return the pattern's first group."""
         async with asyncio.timeout(20):
             assert self.process.stdout
             while not (match := re.search(pattern, self.out)):
@@ -41,7 +41,7 @@ class Process:
         return found
 
     async def end(self, number: int = signal.SIGINT) -> int:
-        """Send a signal; returns the exit code."""
+        """Send a signal and wait for the process to end; return the exit code."""
         self.process.send_signal(number)
         rest, _ = await self.process.communicate()
         self.out += rest.decode()
@@ -57,9 +57,9 @@ async def tilld(
     errors: Any = asyncio.subprocess.STDOUT,
     **environment: str,
 ) -> AsyncIterator[Process]:
-    """Run tilld with arguments for as long as the context lasts; it ends in a process group of its own.
+    """Run tilld until the context ends, in a process group of its own.
 
-    `errors` is where its log goes, by default to the output.
+    `errors` is the destination of the log, by default the output.
     """
     process = await asyncio.create_subprocess_exec(
         *program, *arguments,
@@ -75,7 +75,7 @@ async def tilld(
 
 
 async def fails(*arguments: str, cwd: Path, program: Sequence[str] = TILLD, **environment: str) -> str:
-    """Run tilld to its end, which must be an error in one line; returns the line."""
+    """Run tilld, which must fail with one line; return the line."""
     async with tilld(*arguments, cwd=cwd, program=program, **environment) as till:
         async with asyncio.timeout(20):
             out, _ = await till.process.communicate()
@@ -88,7 +88,7 @@ async def fails(*arguments: str, cwd: Path, program: Sequence[str] = TILLD, **en
 
 
 def listening() -> socket.socket:
-    """A socket that listens on a port of its own."""
+    """Return a socket that listens on a free port."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen()
@@ -96,12 +96,12 @@ def listening() -> socket.socket:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process has started, by their ids."""
+    """Return the process ids of a process's children."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 async def output(*arguments: str, cwd: Path) -> tuple[int, str]:
-    """Run tilld to its end; returns its exit code and what it printed."""
+    """Run tilld to its end; return its exit code and its output."""
     async with tilld(*arguments, cwd=cwd) as till, asyncio.timeout(20):
         out, _ = await till.process.communicate()
         assert till.process.returncode is not None
@@ -109,7 +109,7 @@ async def output(*arguments: str, cwd: Path) -> tuple[int, str]:
 
 
 def is_running(pid: int) -> bool:
-    """Whether there is such a process, and not only what is left of it."""
+    """Return whether a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""Makes recorded exchanges with a real lightningd again, and tells how the answers differ.
+"""Replays recorded exchanges with a real lightningd and reports how the replies differ.
 
-It needs no more than a socket, a way to pay and a way to let time pass, so the node may be any.
+The target is any node: a socket, a function that pays, and a function that lets time pass.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ from tests.support.rpc import Params, Reply, Rpc, connected
 
 CAPTURES = Path(__file__).parent.parent / "captures"
 
-# Long enough for an answer that should not come; such an exchange can't be awaited.
+# The wait for a reply that must not come: nothing announces its absence.
 SILENCE_SECONDS = 0.05
 
-# They differ from one node or moment to another; of these, only the type and the form are compared.
+# Values that depend on the node or the moment: only their type and form are compared.
 FREE = {
     *("payment_hash", "payment_secret", "payment_preimage", "bolt11", "destination"),
     *("expires_at", "paid_at", "created_at", "created_index", "updated_index", "pay_index"),
@@ -29,17 +29,18 @@ FREE_IN_GETINFO = {
     *("id", "alias", "color", "num_peers", "num_active_channels", "address", "binding"),
     *("version", "blockheight", "lightning-dir"),
 }
-# Not that of a request.
+# The id of a payment, not of an invoice request.
 FREE_IN_LISTSENDPAYS = {"id"}
-# They quote what differs.
+# Texts that quote free values.
 TEXTS = {"message", "error"}
-# A node warns of what its channels cannot take. One of the recorded nodes had a channel, this one has none.
+# A node warns that its channels cannot receive the amount, and this depends on the channels.
+# The node of some recordings had a channel; the replay's node has none.
 WARNINGS = {"warning_deadends": "warning_capacity"}
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request and the recorded reply; `node` is "b" for the payer's."""
+    """A request and its recorded reply; `node` is "b" for requests to the payer."""
 
     title: str
     method: str
@@ -56,7 +57,7 @@ def recorded(file: str) -> list[Exchange]:
 
 @dataclass(frozen=True)
 class Target:
-    """The node to replay to. `pay` calls xpay or pay at a node that can pay it."""
+    """The node to replay to; `pay` calls xpay or pay on a node that can pay it."""
 
     rpc_file: Path
     pay: Callable[[str, Params], Awaitable[Reply]]
@@ -65,7 +66,7 @@ class Target:
 
 @dataclass
 class Replay:
-    """A replay on one node. `known` has the value here for a recorded value."""
+    """A replay on one node; `known` maps each recorded value to the value in this replay."""
 
     target: Target
     connections: AsyncExitStack
@@ -79,7 +80,7 @@ class Replay:
             return await rpc.call(method, params)
 
     def translated(self, params: Any) -> Any:
-        """Put in the values that are known here, and expand what the recording abridged."""
+        """Replace recorded values by the known ones, and expand what the recording abridged."""
         if isinstance(params, dict):
             return {name: self.translated(value) for name, value in params.items()}
         if isinstance(params, str) and (abridged := re.match(r"(.)+…\[(\d+) characters in all\]", params)):
@@ -101,7 +102,7 @@ class Replay:
     def compare(self, exchange: Exchange, actual: Any) -> list[str]:
         reply = {name: actual[name] for name in actual if name not in ("jsonrpc", "id")}
         self.learn(exchange.reply, reply)
-        # What an invoice says is determined by it alone.
+        # The reply of decode depends on its argument alone.
         free = {
             "getinfo": FREE | FREE_IN_GETINFO,
             "listsendpays": FREE | FREE_IN_LISTSENDPAYS,
@@ -110,7 +111,7 @@ class Replay:
         return [f"{exchange.title}: {problem}" for problem in differences(exchange.reply, reply, free)]
 
     async def raw(self, exchange: Exchange, rest: str = "", *, then_end: bool = False) -> list[str]:
-        """Send bytes as they were recorded, with what is known to have come after them."""
+        """Send recorded bytes, followed by `rest`, and return the differences of the replies."""
         async with connected(self.target.rpc_file) as rpc:
             rpc.write(_raw_bytes(exchange.params))
             if rest:
@@ -148,7 +149,7 @@ def _raw_bytes(text: str) -> bytes:
 
 
 def differences(recorded: Any, actual: Any, free: set[str], name: str = "reply") -> list[str]:
-    """Say where an answer differs from the recorded one: in its keys, their order, types and values."""
+    """Return the differences between two replies: keys, their order, types and values."""
     if isinstance(recorded, str) and re.fullmatch(r"\(\d+ of them\)", recorded):
         return [] if isinstance(actual, list) else [f"{name} is {actual!r}, not a list"]
     if type(recorded) is not type(actual):
@@ -181,7 +182,7 @@ def _without_quotes(text: str) -> str:
 
 
 def _form(text: str) -> str | int:
-    """What two values of a kind have in common: an invoice its network and amount, a hash its length."""
+    """Return the form of a value: the network and amount of an invoice, the length of a hash."""
     if invoice := re.match(r"(ln[a-z]+(?:\d*[munp]?))1", text):
         return invoice[1]
     return len(text) if re.fullmatch(r"[0-9a-f]{64,}", text) else 0

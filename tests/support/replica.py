@@ -1,4 +1,4 @@
-"""A tilld process that is ended and started again at the same address."""
+"""A tilld process that restarts at the same address."""
 
 import signal
 import socket
@@ -12,9 +12,9 @@ LOUD = {"TILLD_LOG_LEVEL": "debug"}
 
 
 class Replica:
-    """A tilld process that comes back to where it was.
+    """A tilld process that keeps its address across restarts.
 
-    Arguments are those of `tilld run`; further settings come by the environment.
+    The arguments are those of `tilld run`; further settings are passed in the environment.
     """
 
     def __init__(self, directory: Path, *arguments: str, **environment: str) -> None:
@@ -23,14 +23,14 @@ class Replica:
         self._environment = LOUD | environment
         self._running = AsyncExitStack()
         self.is_running = False
-        # Bound, but not listening: the port is free for the replica and for nobody else.
+        # Bound, but not listening: reserves the port for the replica.
         self._reserved = socket.socket()
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._reserved.bind(ANY_PORT)
         self.address = "{}:{}".format(*self._reserved.getsockname())
 
     async def start(self) -> None:
-        """Start it, or start it again; returns when it serves."""
+        """Start or restart the process; return when it serves."""
         arguments = ("run", "--no-rest", f"--grpc={self.address}", *self._arguments)
         log = self._running.enter_context((self._directory / f"{self.address}.log").open("ab"))
         self._process = await self._running.enter_async_context(
@@ -40,26 +40,26 @@ class Replica:
         self.is_running = True
 
     async def says(self, pattern: str) -> str:
-        """Read what it prints until there is a pattern; returns its first group."""
+        """Read until the output matches a pattern; return the pattern's first group."""
         found: str = await self._process.says(pattern)
         return found
 
     async def end(self, number: int = signal.SIGTERM) -> int:
-        """Send it a signal, and wait until it has ended; returns the exit code."""
+        """Send a signal and wait for the process to end; return the exit code."""
         self.is_running = False
         code: int = await self._process.end(number)
         await self._running.aclose()
         return code
 
     def freeze(self) -> None:
-        """Let it hang: connections are taken, and nothing is answered."""
+        """Suspend the process: it still accepts connections, but answers nothing."""
         self._process.process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Resume the process."""
         self._process.process.send_signal(signal.SIGCONT)
 
     async def close(self) -> None:
-        """End it for good."""
+        """End the process and release its address."""
         await self._running.aclose()
         self._reserved.close()

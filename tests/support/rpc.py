@@ -1,4 +1,4 @@
-"""A small client for lightningd's JSON-RPC that shows every reply as it came."""
+"""A small client for lightningd's JSON-RPC that returns every reply unchanged."""
 
 import asyncio
 import itertools
@@ -13,7 +13,7 @@ Reply = dict[str, Any]
 
 
 class Rpc:
-    """One connection; any number of requests may be under way."""
+    """One connection; any number of requests may be in flight."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -22,11 +22,11 @@ class Rpc:
         self._arrived: dict[Any, Reply] = {}
 
     async def call(self, method: str, params: Params | None = None) -> Reply:
-        """Send a request and wait for its reply, be it a result or an error."""
+        """Send a request and wait for its reply: a result or an error."""
         return await self.reply_to(self.send(method, params))
 
     async def result(self, method: str, /, **params: Any) -> Any:
-        """Call something that succeeds."""
+        """Call a method that must succeed, and return its result."""
         reply = await self.call(method, params)
         assert "result" in reply, reply
         return reply["result"]
@@ -38,7 +38,7 @@ class Rpc:
         return number
 
     async def start(self, method: str, /, **params: Any) -> int:
-        """Send a request that blocks; when this returns, the node has begun to serve it."""
+        """Send a request that blocks; return when the node has begun to serve it."""
         number = self.send(method, params)
         await self.call("getinfo")
         return number
@@ -50,7 +50,7 @@ class Rpc:
         return self._arrived.pop(number)
 
     async def next_reply(self) -> Reply:
-        """Read a reply. Raises IncompleteReadError when the node hangs up."""
+        """Return the next reply. Raise IncompleteReadError when the node closes the connection."""
         text = (await self._reader.readuntil(b"\n\n")).decode(errors="replace")
         reply: Reply = json.loads(text)
         return reply

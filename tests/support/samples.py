@@ -1,4 +1,4 @@
-"""Orders and invoices to test with."""
+"""Orders and invoices for tests."""
 
 import itertools
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ _numbers = itertools.count(1)
 
 
 def an_order(**fields: Any) -> InvoiceTerms:
-    """An order of 5000 msat by a shop, but for what is given."""
+    """Return an order of 5000 msat by a shop, with the given fields replaced."""
     good = {
         "amount_msat": 5000,
         "description": None,
@@ -34,7 +34,7 @@ def an_order(**fields: Any) -> InvoiceTerms:
 
 
 def an_invoice(username: str = "dakk", node_id: str = NODE_ID, **fields: Any) -> Invoice:
-    """A new open invoice unlike all others, that expires at noon."""
+    """Return a new open invoice that expires at noon; each is unique."""
     order = an_order(**{name: fields.pop(name) for name in ("label", "amount_msat") if name in fields})
     issued = IssuedInvoice(node_id, f"{next(_numbers):064x}", "lnbcrt50n1", NOON)
     invoice = Invoice.opened(order.invoice_id(username, b"secret"), Creator(username), order, issued)
@@ -42,7 +42,7 @@ def an_invoice(username: str = "dakk", node_id: str = NODE_ID, **fields: Any) ->
 
 
 def a_bolt11(order: InvoiceTerms, expires_at: datetime = NOON) -> str:
-    """A signed payment request for an order."""
+    """Return a signed payment request for an order."""
     description = order.description or ""
     return bolt11.sign(
         f"{next(_numbers):064x}",
@@ -57,10 +57,10 @@ def a_bolt11(order: InvoiceTerms, expires_at: datetime = NOON) -> str:
 
 
 def paid(invoice: Invoice, amount_msat: int = 5000, pay_index: int = 1) -> InvoiceUpdate:
-    """The node's word that an invoice is paid."""
+    """Return the node's report that an invoice is paid."""
     return InvoiceUpdate(invoice.payment_hash, Status.PAID, Payment(pay_index, amount_msat, NOON))
 
 
 def expired(invoice: Invoice) -> InvoiceUpdate:
-    """The node's word that an invoice is expired."""
+    """Return the node's report that an invoice is expired."""
     return InvoiceUpdate(invoice.payment_hash, Status.EXPIRED, None)

@@ -1,4 +1,4 @@
-"""A lightningd that answers as a test tells it: for what the simulated one never does."""
+"""A lightningd whose replies a test writes, for replies that the simulated one never sends."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from typing import Any
 from tests.support.samples import NODE_ID
 
 Request = dict[str, Any]
-# What to send back, as it is; None: nothing; LastWords: and hang up.
+# Returns the bytes to send; None sends nothing, LastWords also closes the connection.
 Answer = Callable[[Request], Awaitable[bytes | None]]
 Reply = Callable[[Request], bytes | None]
 
@@ -23,22 +23,22 @@ GETINFO = {
 
 
 class LastWords(bytes):
-    """An answer after which the node closes the connection."""
+    """A reply after which the node closes the connection."""
 
 
 def result(request: Request, value: Any) -> bytes:
-    """A good reply to a request."""
+    """Return a reply with a result."""
     return json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": value}).encode() + b"\n\n"
 
 
 def error(request: Request, code: int, message: str) -> bytes:
-    """An error in reply to a request."""
+    """Return a reply with an error."""
     reply = {"jsonrpc": "2.0", "id": request["id"], "error": {"code": code, "message": message}}
     return json.dumps(reply).encode() + b"\n\n"
 
 
 async def ask(rpc_file: Path, request: Request) -> bytes:
-    """Hand a request on to a node; returns the reply as it came."""
+    """Forward a request to a node; return its reply as raw bytes."""
     reader, writer = await asyncio.open_unix_connection(rpc_file, limit=2**26)
     try:
         writer.write(json.dumps(request, ensure_ascii=False).encode())
@@ -49,7 +49,7 @@ async def ask(rpc_file: Path, request: Request) -> bytes:
 
 @asynccontextmanager
 async def scripted_node(rpc_file: Path, answer: Answer) -> AsyncIterator[None]:
-    """Listen on a socket for as long as the context lasts; a request is answered when its answer is there."""
+    """Listen on a socket until the context ends; requests are answered concurrently."""
     answering: set[asyncio.Task[None]] = set()
     writers: set[asyncio.StreamWriter] = set()
 
@@ -84,7 +84,7 @@ async def scripted_node(rpc_file: Path, answer: Answer) -> AsyncIterator[None]:
 
 
 def answering(**answers: Reply) -> Answer:
-    """Answers by method; a method that has none is never answered."""
+    """Return an answer that looks up the reply by method; other methods get no reply."""
 
     async def answer(request: Request) -> bytes | None:
         known: dict[str, Reply] = {"getinfo": lambda request: result(request, GETINFO)} | answers
@@ -94,13 +94,13 @@ def answering(**answers: Reply) -> Answer:
 
 
 def replacing(**answers: Callable[[Request], bytes]) -> Answer:
-    """Answers of a node that is replaced once it has answered one of these."""
+    """Return an answer as `answering`; after the first of these methods another node is there."""
     replaced = asyncio.Event()
 
     def last(method: str) -> Reply:
         def answer(request: Request) -> bytes:
             replaced.set()
-            # What makes no sense ends the connection.
+            # tilld closes a connection when a reply is malformed.
             return answers[method](request) + b"bye\n\n"
 
         return answer

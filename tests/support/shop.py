@@ -1,4 +1,4 @@
-"""A whole Till to test against: simulated node, tilld, the real Envoy."""
+"""A whole Till for tests: simulated node, tilld and the real Envoy."""
 
 import json
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ HEARTBEAT_SECONDS = 0.3
 
 @dataclass(frozen=True)
 class Shop:
-    """A running Till, with what a shop has to talk to it."""
+    """A running Till, and the clients of a shop."""
 
     till: Till
     rest: httpx.AsyncClient
@@ -31,18 +31,18 @@ class Shop:
 
     @property
     def invoices(self) -> Any:
-        """The typed API."""
+        """A stub of the typed API."""
         return InvoiceServiceStub(self.channel)
 
     async def create(self, **fields: Any) -> Any:
-        """Create an invoice over REST; returns its JSON."""
+        """Create an invoice over REST; return its JSON."""
         body = {"msat": 5000, "metadata": {"type": "shop"}} | fields
         reply = await self.rest.post("/lightning/invoice/create", json=body)
         assert reply.status_code == 200, reply.text
         return reply.json()
 
     async def outcome(self, created: Any) -> Any:
-        """Watch an invoice over REST to its end; returns its last state."""
+        """Watch an invoice over REST until it is final; return its last state."""
         reply = await self.rest.get(f"/lightning/invoice/{created['invoiceid']}/watch")
         *_, last = [line for line in reply.text.splitlines() if line.startswith("data: ")]
         return json.loads(last.removeprefix("data: "))
@@ -53,7 +53,7 @@ class Shop:
 
 
 def config(data_dir: Path, **settings: Any) -> Config:
-    """Settings for a Till on free ports that forgets nothing between runs in one directory."""
+    """Return settings for a Till on free ports whose state in the directory survives a restart."""
     defaults: dict[str, Any] = {
         "data_dir": data_dir,
         "grpc": ANY_PORT,
@@ -68,14 +68,14 @@ def config(data_dir: Path, **settings: Any) -> Config:
 async def open_shop(
     settings_of_till: Config, intervals: Intervals = USUAL, envoy: type[Envoy] = Envoy
 ) -> AsyncIterator[Shop]:
-    """Run a Till for as long as the context lasts."""
+    """Run a Till until the context ends."""
     async with Till(settings_of_till, intervals, envoy) as till, talk_to(till) as shop:
         yield shop
 
 
 @asynccontextmanager
 async def talk_to(till: Till) -> AsyncIterator[Shop]:
-    """Be a shop that uses a running Till."""
+    """Connect to a running Till as a shop does."""
     async with (
         httpx.AsyncClient(base_url=f"http://{till.running.rest}", timeout=10) as rest,
         grpc.aio.insecure_channel(str(till.running.grpc)) as channel,

@@ -1,4 +1,4 @@
-"""The parts of a Till without its servers: store, node, hub, and what works with them."""
+"""The parts of a Till without its servers: store, node, hub and services."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,9 +24,9 @@ from tilld.sent_invoices.service import SentInvoices
 from tilld.storage.database import open_database
 from tilld.storage.nodes import NodeStore
 
-# Nothing is swept while a test looks; a first attempt is a tenth of what is usual: nobody waits for it.
+# No sweep runs during a test. A first attempt takes a tenth of the usual time, because tests wait for it.
 CALM = USUAL._replace(first_attempt_seconds=2)
-# All that is done again and again is done in a moment.
+# All repeated work runs within milliseconds.
 FAST = CALM._replace(
     retry=Pauses(0.001, 0.01),
     sweep_seconds=0.02,
@@ -38,7 +38,7 @@ FAST = CALM._replace(
 
 
 class Parts:
-    """A store and a way to the node with a socket in a directory; `late` turns the clock."""
+    """A store, and a connection to the node whose socket is in the directory; `late` moves the clock."""
 
     def __init__(
         self,
@@ -78,14 +78,14 @@ class Parts:
         return await self.collecting.send(caller, SendTerms.checked(**given))
 
     async def status(self, invoice: Invoice) -> Status:
-        """What the store has of an invoice."""
+        """Return the status of an invoice in the store."""
         found = await self.store.get(invoice.invoice_id)
         assert found
         return found.status
 
     @asynccontextmanager
     async def following(self) -> AsyncIterator[Follower]:
-        """Follow for as long as the context lasts."""
+        """Run a follower until the context ends."""
         follower = Follower(self.node, self.store, self.hub, self._now, self.intervals)
         task = asyncio.create_task(follower.run())
         try:
@@ -95,13 +95,13 @@ class Parts:
             await asyncio.wait([task])
 
     async def followed(self, node_id: str, updated_index: int) -> None:
-        """Wait until the store says that a node was followed that far."""
+        """Wait until the store's cursor for a node has reached an index."""
         async with asyncio.timeout(10):
             while await NodeStore(self.store).updated_index(node_id, "invoices") < updated_index:
                 await asyncio.sleep(0.01)
 
     async def close(self) -> None:
-        """Let go of node and store."""
+        """Close the node and the store."""
         await self.collecting.stop()
         await self.node.close()
         await self.store.close()

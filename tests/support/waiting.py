@@ -6,7 +6,7 @@ from typing import Any
 
 
 async def eventually(condition: Callable[[], Any], seconds: float = 10) -> None:
-    """Wait for what nothing tells of. Raises TimeoutError."""
+    """Poll until a condition is true. Raise TimeoutError."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
