@@ -1,4 +1,4 @@
-"""The doctor: what differs between store and node is found, and what the node knows is settled."""
+"""The doctor finds differences between store and node, and settles what the node knows."""
 
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -36,19 +36,19 @@ async def examine(till: Parts, *, repair: bool = False) -> Report:
 
 
 async def damage(till: Parts, statement: str) -> None:
-    """Do what no program should."""
+    """Run a statement that only a corrupted store would see."""
     await till.store.write(lambda do: do.execute(Bound(statement)))
 
 
 def found(report: Report) -> dict[str, str]:
-    """What differs, by label."""
+    """Return the differences, by label."""
     return {each.label: each.what for each in report.differences}
 
 
-async def test_where_nothing_differs_it_tells_from_where_to_where(
+async def test_without_differences_the_report_has_the_range_examined(
     till: Parts, lightningd: SimulatedNode
 ) -> None:
-    """In pages, and others' invoices are none of its business."""
+    """Reads in pages, and ignores invoices that other programs made."""
     rpc = Pipeline(str(lightningd.rpc_file), 10)
     await lightningd.pay((await rpc.invoice(1000, "foreign", "not ours"))["bolt11"])
     await rpc.hang_up()
@@ -68,8 +68,10 @@ async def test_where_nothing_differs_it_tells_from_where_to_where(
     assert (report.deleted, report.of_other_nodes, report.settled) == (0, 0, [])
 
 
-async def test_what_the_node_knows_is_settled_if_wanted(till: Parts, lightningd: SimulatedNode) -> None:
-    """Also where the store thought that it was over; then nothing differs any more."""
+async def test_payments_that_the_node_knows_are_settled_with_repair(
+    till: Parts, lightningd: SimulatedNode
+) -> None:
+    """Includes invoices that the store had already marked as expired; afterwards no difference is left."""
     open_here, over_here, fine = [await till.create() for _ in range(3)]
     await till.store.settle(over_here.node_id, [expired(over_here)])
     for invoice in (open_here, over_here):
@@ -93,8 +95,10 @@ async def test_what_the_node_knows_is_settled_if_wanted(till: Parts, lightningd:
     assert await till.store.totals() == Totals(3, 1, 10_000)
 
 
-async def test_what_nobody_can_settle_is_told_and_left_alone(till: Parts, lightningd: SimulatedNode) -> None:
-    """Money that is not there; an invoice that is gone, or another."""
+async def test_differences_that_cannot_be_repaired_are_reported_and_left_alone(
+    till: Parts, lightningd: SimulatedNode
+) -> None:
+    """A payment that the node does not have, a deleted invoice, and a label with another payment request."""
     not_paid, gone, other = [await till.create() for _ in range(3)]
     await till.store.settle(not_paid.node_id, [paid(not_paid)])
     await till.node.rpc.delinvoice(gone.invoice_id, "unpaid")
@@ -110,10 +114,10 @@ async def test_what_nobody_can_settle_is_told_and_left_alone(till: Parts, lightn
     assert await till.status(not_paid) is Status.PAID
 
 
-async def test_what_was_paid_and_is_missing_here_is_a_difference(
+async def test_a_paid_invoice_missing_in_the_store_is_a_difference(
     till: Parts, lightningd: SimulatedNode
 ) -> None:
-    """Of a lost store, or of another Till. An open one may be what a crash has left, for a retry to adopt."""
+    """Made by a lost store or another Till. An unpaid one may be left by a crash, for a retry to adopt."""
     orders = [an_order(label="order-1"), an_order(label="order-2")]
     issued = [await till.node.invoice(order.invoice_id("dakk", b"another"), order) for order in orders]
     assert (await examine(till)).is_clean
@@ -126,10 +130,10 @@ async def test_what_was_paid_and_is_missing_here_is_a_difference(
     assert report.unpaid == 1
 
 
-async def test_what_the_node_has_deleted_and_other_nodes_is_counted(
+async def test_deleted_invoices_and_those_of_other_nodes_are_counted(
     till: Parts, lightningd: SimulatedNode
 ) -> None:
-    """Settled invoices that were cleaned up there, and those of a node of before."""
+    """Settled invoices that were deleted at the node, and invoices of an earlier node."""
     kept, deleted = await till.create(), await till.create()
     async with till.following():
         await lightningd.pay(deleted.bolt11)
@@ -143,9 +147,7 @@ async def test_what_the_node_has_deleted_and_other_nodes_is_counted(
     assert (report.invoices, report.deleted, report.of_other_nodes) == (2, 1, 1)
 
 
-async def test_totals_that_are_not_the_sum_are_counted_anew_if_wanted(
-    till: Parts, lightningd: SimulatedNode
-) -> None:
+async def test_wrong_totals_are_recounted_with_repair(till: Parts, lightningd: SimulatedNode) -> None:
     invoice = await till.create()
     await lightningd.pay(invoice.bolt11)
     await examine(till, repair=True)
@@ -162,10 +164,10 @@ async def test_totals_that_are_not_the_sum_are_counted_anew_if_wanted(
     assert await till.store.totals() == Totals(1, 0, 5000)
 
 
-async def test_what_a_running_till_settles_meanwhile_is_no_difference(
+async def test_invoices_settled_by_a_running_till_are_no_difference(
     till: Parts, lightningd: SimulatedNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A payment between reading the store and asking the node is looked at again."""
+    """An invoice that is paid after the store was read, and before the node is asked, is examined again."""
     invoice = await till.create()
     await lightningd.pay(invoice.bolt11)
     pages = till.store.pages
@@ -182,10 +184,10 @@ async def test_what_a_running_till_settles_meanwhile_is_no_difference(
 
 
 @pytest.mark.parametrize("repair", [False, True])
-async def test_what_is_paid_while_it_is_looked_at_is_no_difference(
+async def test_a_payment_during_the_examination_is_no_difference(
     till: Parts, lightningd: SimulatedNode, monkeypatch: pytest.MonkeyPatch, repair: bool
 ) -> None:
-    """Ordered after the listing, and paid between asking the node and the store."""
+    """The invoice is created after the listing, and paid between the reads of node and store."""
     invoices = [await till.create()]
     stored = till.store.get_by_payment_hashes
     pays: list[Invoice] = []
@@ -216,10 +218,10 @@ async def test_what_is_paid_while_it_is_looked_at_is_no_difference(
 
 
 @pytest.mark.parametrize("repair", [False, True])
-async def test_many_that_differ_are_listed_and_not_looked_up_one_by_one(
+async def test_many_differences_are_listed_in_pages_not_looked_up_singly(
     till: Parts, lightningd: SimulatedNode, monkeypatch: pytest.MonkeyPatch, repair: bool
 ) -> None:
-    """Paid ones and ones that the node has deleted: the calls are as many as the pages."""
+    """Paid and deleted invoices: the number of calls depends on the pages, not on the differences."""
     invoices = [await till.create() for _ in range(12)]
     for invoice in invoices[:7]:
         await lightningd.pay(invoice.bolt11)
@@ -242,5 +244,5 @@ async def test_many_that_differ_are_listed_and_not_looked_up_one_by_one(
     waiting = {each.invoice_id: "unpaid here, paid at the node" for each in invoices[:7]}
     assert found(report) == (lost if repair else lost | waiting)
     assert {each.invoice_id for each in report.settled} == (set(waiting) if repair else set())
-    # Of at most three invoices each, and an empty one at the end.
+    # Pages of at most three invoices, and an empty one at the end.
     assert pages == 4 * (1 + LOOKS)

@@ -1,4 +1,4 @@
-"""Following the node: nothing that it says of our invoices is missed."""
+"""The follower misses no update of the node about Till's invoices."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -36,7 +36,7 @@ def with_intervals(**others: Any) -> pytest.MarkDecorator:
 
 
 async def test_a_payment_reaches_the_store_and_the_watcher(till: Parts, tmp_path: Path) -> None:
-    """In this order: who is told can read it."""
+    """The store comes first, so that a notified watcher can read the payment."""
     async with simulated_node(tmp_path) as lightningd, till.following():
         invoice = await till.create()
         with till.hub.subscribe(invoice.invoice_id) as changes:
@@ -49,8 +49,8 @@ async def test_a_payment_reaches_the_store_and_the_watcher(till: Parts, tmp_path
 
 
 @with_intervals(node_page=3)
-async def test_what_happened_while_nobody_followed_is_caught_up(till: Parts, tmp_path: Path) -> None:
-    """Payments and expiries, in pages, after a stop of ours."""
+async def test_updates_during_a_stop_are_caught_up(till: Parts, tmp_path: Path) -> None:
+    """Payments and expiries during a stop of Till, in pages."""
     async with simulated_node(tmp_path) as lightningd:
         async with till.following():
             early = await till.create()
@@ -74,8 +74,8 @@ async def test_what_happened_while_nobody_followed_is_caught_up(till: Parts, tmp
             assert (await till.store.totals()).volume_msat == 8 * 5000
 
 
-async def test_it_goes_on_when_the_node_comes_back(till: Parts, tmp_path: Path) -> None:
-    """Nothing has to be restarted, and an expiry that passed meanwhile is applied."""
+async def test_following_continues_when_the_node_is_back(till: Parts, tmp_path: Path) -> None:
+    """No restart is needed, and expiries during the outage are applied."""
     async with till.following() as follower:
         async with simulated_node(tmp_path) as lightningd:
             await eventually(lambda: follower.is_following)
@@ -98,7 +98,7 @@ async def test_it_goes_on_when_the_node_comes_back(till: Parts, tmp_path: Path) 
 async def test_another_node_has_a_cursor_of_its_own(
     till: Parts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It says nothing of the first one's invoices, and that it is another is said loudly."""
+    """Its updates leave the first node's invoices unchanged, and the change of node is logged as an error."""
     async with till.following() as follower:
         async with simulated_node(tmp_path) as lightningd:
             first = [await till.create() for _ in range(3)]
@@ -124,8 +124,8 @@ async def test_another_node_has_a_cursor_of_its_own(
     assert f"node_id={second.node_id}" in told
 
 
-async def test_what_another_till_settled_before_we_followed_is_told(till: Parts, tmp_path: Path) -> None:
-    """Who watches here already hears of it when we begin: the update that told of it is behind us."""
+async def test_watchers_are_notified_of_what_another_till_settled(till: Parts, tmp_path: Path) -> None:
+    """The update that settled the invoice is before the cursor, so watchers are notified at the start."""
     async with simulated_node(tmp_path) as lightningd:
         invoice = await till.create()
         await lightningd.pay(invoice.bolt11)
@@ -138,8 +138,8 @@ async def test_what_another_till_settled_before_we_followed_is_told(till: Parts,
 
 
 @with_intervals(sweep_seconds=0.05)
-async def test_what_the_doctor_has_settled_is_told(till: Parts, tmp_path: Path) -> None:
-    """In another process, beside us."""
+async def test_watchers_are_notified_of_what_the_doctor_settled(till: Parts, tmp_path: Path) -> None:
+    """The doctor runs in another process."""
     async with simulated_node(tmp_path), till.following() as follower:
         invoice = await till.create()
         await eventually(lambda: follower.is_following)
@@ -149,8 +149,8 @@ async def test_what_the_doctor_has_settled_is_told(till: Parts, tmp_path: Path) 
             assert (await changes.next()).status is Status.PAID
 
 
-async def test_what_another_node_says_is_not_settled(till: Parts, tmp_path: Path) -> None:
-    """Not even where it took the socket between two calls: it knows nothing of the first one's invoices."""
+async def test_updates_of_another_node_are_not_settled(till: Parts, tmp_path: Path) -> None:
+    """Also if the other node took over the socket between two calls: its invoices are not the first one's."""
     invoice = await till.store.add(an_invoice())
     row = {
         "payment_hash": invoice.payment_hash, "status": "paid", "pay_index": 1, "amount_received_msat": 5000,
@@ -171,7 +171,7 @@ async def test_what_another_node_says_is_not_settled(till: Parts, tmp_path: Path
 
 
 async def test_a_node_that_has_forgotten_updates_is_read_from_the_start(till: Parts, tmp_path: Path) -> None:
-    """Restored from an old backup: its next updates have numbers that were followed already."""
+    """A node restored from an old backup reuses update numbers that were already followed."""
     async with simulated_node(tmp_path) as lightningd:
         info = await till.node.info()
         await NodeStore(till.store).remember(info, datetime.now(UTC))
@@ -186,7 +186,7 @@ async def test_a_node_that_has_forgotten_updates_is_read_from_the_start(till: Pa
 
 @with_intervals(sweep_seconds=0.05)
 async def test_an_expiry_that_came_before_its_invoice_is_swept_up(till: Parts, tmp_path: Path) -> None:
-    """The update passed by when the store did not have it yet."""
+    """The follower saw the update before the store had the invoice."""
     till.late = NODE_NEEDS_TO_EXPIRE
     async with simulated_node(tmp_path), till.following():
         order = an_order(expiry=1)
@@ -205,7 +205,7 @@ async def test_an_expiry_that_came_before_its_invoice_is_swept_up(till: Parts, t
 async def test_an_open_invoice_that_the_node_has_lost_is_taken_as_expired(
     till: Parts, tmp_path: Path
 ) -> None:
-    """But only when its time is over."""
+    """Only after its expiry."""
     async with simulated_node(tmp_path):
         invoice = await till.create()
         await till.node.rpc.delinvoice(invoice.invoice_id, "unpaid")
@@ -222,7 +222,7 @@ async def test_an_open_invoice_that_the_node_has_lost_is_taken_as_expired(
 async def test_a_failure_does_not_end_the_following(
     till: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever it was."""
+    """Also after an unexpected exception."""
     failures = [RuntimeError("no idea what that was")]
     settle = till.store.settle
 
@@ -241,10 +241,10 @@ async def test_a_failure_does_not_end_the_following(
 
 
 @with_intervals(node_page=2, quiet_seconds=0)
-async def test_catching_up_that_takes_long_tells_how_far_it_is(
+async def test_a_long_catch_up_logs_its_progress(
     till: Parts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With a rate."""
+    """The log event has the rate."""
     async with simulated_node(tmp_path) as lightningd:
         invoices = [await till.create() for _ in range(5)]
         for invoice in invoices:
@@ -260,10 +260,10 @@ async def test_catching_up_that_takes_long_tells_how_far_it_is(
     assert "per_second=" in told[0]
 
 
-async def test_while_what_is_watched_is_looked_up_others_have_their_turn(
+async def test_looking_up_watched_invoices_does_not_block_the_event_loop(
     till: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten thousand watchers held everybody up for 0.17 s, every ten seconds."""
+    """Looking up 10,000 watched invoices in one turn blocked the event loop for 0.17 s, every ten seconds."""
     turns, looked_up = 0, []
     get_many = till.store.get_many
 

@@ -41,8 +41,8 @@ async def test_a_slow_watcher_gets_only_the_newest_state() -> None:
         assert await changes.next() == newest
 
 
-async def test_closing_gives_what_was_published_and_ends_the_watching() -> None:
-    """Also for those who come after."""
+async def test_closing_delivers_published_changes_and_ends_watches() -> None:
+    """Also for watchers that subscribe after closing."""
     hub = Hub()
     invoice = an_invoice()
     with hub.subscribe(invoice.invoice_id) as changes, hub.subscribe(invoice.invoice_id) as idle:
@@ -60,7 +60,7 @@ async def test_closing_gives_what_was_published_and_ends_the_watching() -> None:
             await late.next()
 
 
-async def test_nothing_stays_of_those_who_left() -> None:
+async def test_watchers_that_left_are_forgotten() -> None:
     hub = Hub()
     with hub.subscribe("one"), hub.subscribe("one"), hub.subscribe("two"):
         assert hub.watchers == 3

@@ -1,4 +1,4 @@
-"""Importing: invoices that were at the node before Till are brought in, once, and followed."""
+"""Importing adds the node's earlier invoices once, and Till follows them."""
 
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ async def lightningd(tmp_path: Path) -> AsyncIterator[SimulatedNode]:
 
 @pytest.fixture
 async def rpc(lightningd: SimulatedNode) -> AsyncIterator[Pipeline]:
-    """The node as another program uses it."""
+    """A connection to the node, as another program has it."""
     rpc = Pipeline(str(lightningd.rpc_file), 10)
     yield rpc
     await rpc.hang_up()
@@ -43,16 +43,14 @@ def importing(till: Parts, *, lost_store: bool = False) -> Importing:
 
 
 async def imported(till: Parts, *, lost_store: bool = False) -> Imported:
-    """Import everything; returns what was done."""
+    """Import everything, and return the counts."""
     work = importing(till, lost_store=lost_store)
     await work.run()
     return work.imported
 
 
-async def test_what_others_have_made_becomes_ours(
-    till: Parts, lightningd: SimulatedNode, rpc: Pipeline
-) -> None:
-    """With its label, its times, its amount, and what became of it."""
+async def test_foreign_invoices_are_imported(till: Parts, lightningd: SimulatedNode, rpc: Pipeline) -> None:
+    """The import keeps label, times, amount and status."""
     unpaid = await rpc.invoice(1000, "order/1", "a coffee", 600)
     any_amount = await rpc.invoice("any", "order/2", "")
     await rpc.invoice(5, "order/3", "é" * 400, deschashonly=True)
@@ -78,7 +76,7 @@ async def test_what_others_have_made_becomes_ours(
 
 
 async def test_a_second_time_changes_nothing(till: Parts, lightningd: SimulatedNode, rpc: Pipeline) -> None:
-    """Nor does it touch what Till has made itself."""
+    """Invoices made by Till stay unchanged too."""
     ours = await till.create(label="order-1")
     for number in range(5):
         await lightningd.pay((await rpc.invoice(1000, f"foreign-{number}", ""))["bolt11"])
@@ -92,10 +90,10 @@ async def test_a_second_time_changes_nothing(till: Parts, lightningd: SimulatedN
     assert await till.store.get(ours.invoice_id) == ours
 
 
-async def test_what_was_cut_short_is_taken_up(
+async def test_an_interrupted_import_is_resumed(
     till: Parts, lightningd: SimulatedNode, rpc: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A page is in the store wholly or not at all."""
+    """A page is stored completely or not at all."""
     for number in range(8):
         await rpc.invoice(1000, f"foreign-{number}", "")
     adopt = till.store.adopt
@@ -117,8 +115,8 @@ async def test_what_was_cut_short_is_taken_up(
     assert await imported(till) == Imported(created_index=8, added=5, there_before=3)
 
 
-async def test_what_a_crash_has_left_is_for_the_retry(till: Parts, lightningd: SimulatedNode) -> None:
-    """The order knows whose it is: an import in between does not take it away."""
+async def test_an_invoice_left_by_a_crash_stays_for_the_retry(till: Parts, lightningd: SimulatedNode) -> None:
+    """A retry of the create still gets its invoice; an import before it does not claim the invoice."""
     order = an_order(label="order-1")
     issued = await till.node.invoice(order.invoice_id("dakk", till.store.secret), order)
 
@@ -128,10 +126,10 @@ async def test_what_a_crash_has_left_is_for_the_retry(till: Parts, lightningd: S
     assert (invoice.bolt11, invoice.label, invoice.username) == (issued.bolt11, "order-1", "dakk")
 
 
-async def test_what_was_cut_short_before_it_was_settled_is_settled_by_the_next_run(
+async def test_an_interrupted_import_is_settled_by_the_next_run(
     till: Parts, lightningd: SimulatedNode, rpc: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A payment had passed by the follower, and nobody else would look before its time is over."""
+    """The follower had passed the payment, and no sweep looks at an invoice before its expiry."""
     foreign = await rpc.invoice(1000, "foreign", "")
     adopt = till.store.adopt
 
@@ -152,7 +150,7 @@ async def test_what_was_cut_short_before_it_was_settled_is_settled_by_the_next_r
     assert invoice.status is Status.PAID
 
 
-async def test_what_is_imported_is_followed(till: Parts, lightningd: SimulatedNode, rpc: Pipeline) -> None:
+async def test_imported_invoices_are_followed(till: Parts, lightningd: SimulatedNode, rpc: Pipeline) -> None:
     """A payment reaches store and watcher like any other."""
     foreign = await rpc.invoice(1000, "foreign", "")
     await imported(till)
@@ -169,7 +167,7 @@ async def test_what_is_imported_is_followed(till: Parts, lightningd: SimulatedNo
 async def test_a_payment_in_the_middle_is_not_lost(
     till: Parts, lightningd: SimulatedNode, rpc: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It comes after the listing and passes by the follower before the invoice is in the store."""
+    """The payment comes after the listing, and passes the follower before the store has the invoice."""
     foreign = await rpc.invoice(1000, "foreign", "")
     adopt = till.store.adopt
 
@@ -191,7 +189,7 @@ async def test_a_payment_in_the_middle_is_not_lost(
 async def test_a_lost_store_gets_its_invoices_back_under_their_ids(
     till: Parts, lightningd: SimulatedNode
 ) -> None:
-    """Callers hold on to these; what else the store knew is gone."""
+    """Callers keep these ids; everything else that the store knew is lost."""
     order = an_order(label="order-1", description="a coffee")
     invoice_id = order.invoice_id("dakk", b"the secret of the store that was lost")
     issued = await till.node.invoice(invoice_id, order)
@@ -204,10 +202,10 @@ async def test_a_lost_store_gets_its_invoices_back_under_their_ids(
     assert (invoice.bolt11, invoice.description, invoice.label) == (issued.bolt11, "a coffee", None)
 
 
-async def test_what_the_store_cannot_hold_is_passed_over_and_told(
+async def test_invoices_that_the_store_cannot_hold_are_skipped_and_logged(
     till: Parts, lightningd: SimulatedNode, rpc: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A label that is in use here, more money than there is, an expiry beyond the calendar."""
+    """A label already in use, an amount above the limit, an expiry beyond the calendar."""
     await till.create(label="order-1")
     await rpc.invoice(1000, "order-1", "")
     await rpc.invoice(2**63, "riches", "")

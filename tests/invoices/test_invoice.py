@@ -1,4 +1,4 @@
-"""The domain: what an order may be, and what becomes of an invoice."""
+"""Invoice terms: their limits. Invoices: their status."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -22,13 +22,13 @@ def test_amounts_that_the_node_can_ask_for(amount_msat: int | None) -> None:
 
 @pytest.mark.parametrize("amount_msat", [0, -1, 2**64 // 10 + 1, 18_446_745 * BTC, 21_000_000 * BTC, 2**64])
 def test_other_amounts_are_refused(amount_msat: int) -> None:
-    """Above 2^64 / 10 lightningd cannot read its own bolt11, not even one of whole bitcoin."""
+    """lightningd cannot read its own bolt11 for amounts above 2^64 / 10 msat, even whole bitcoins."""
     with pytest.raises(InvalidRequest, match="^msat "):
         an_order(amount_msat=amount_msat, amount_field="msat")
 
 
 def test_a_type_is_read_beside_any_number() -> None:
-    """Python's json refuses to read integers of more than 4,300 digits."""
+    """Python's json refuses integers of more than 4,300 digits."""
     assert an_order(metadata='{"type":"shop","n":%s}' % ("9" * 5000)).type == "shop"
 
 
@@ -50,7 +50,7 @@ def test_descriptions_that_are_taken(description: str) -> None:
 
 @pytest.mark.parametrize("description", ["a\0b", "\x1b[31m", "\x08"])
 def test_control_characters_in_a_description_are_refused(description: str) -> None:
-    """lightningd takes no \\u escapes, which they would need."""
+    """Control characters need \\u escapes in JSON, which lightningd does not accept."""
     with pytest.raises(InvalidRequest, match="^description "):
         an_order(description=description)
 
@@ -59,7 +59,7 @@ def test_control_characters_in_a_description_are_refused(description: str) -> No
     ("field", "text"),
     [("description", "é" * 4097), ("label", "é" * 65), ("metadata", '{"type":"' + "x" * 16_384 + '"}')],
 )
-def test_what_has_too_many_bytes_is_too_large(field: str, text: str) -> None:
+def test_texts_with_too_many_bytes_are_too_large(field: str, text: str) -> None:
     """Limits are in bytes of UTF-8."""
     with pytest.raises(TooLarge, match=f"^{field} "):
         an_order(**{field: text})
@@ -72,7 +72,7 @@ def test_a_label_is_a_line_of_text(label: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["description", "label"])
-def test_half_a_surrogate_pair_is_no_text(field: str) -> None:
+def test_an_unpaired_surrogate_is_refused(field: str) -> None:
     with pytest.raises(InvalidRequest, match=f"^{field} "):
         an_order(**{field: "\ud800"})
 
@@ -88,7 +88,7 @@ def test_an_empty_description_is_none() -> None:
 
 
 def test_ids_have_the_documented_form() -> None:
-    """And they differ."""
+    """Two ids differ."""
     one, other = an_invoice(), an_invoice()
 
     assert is_invoice_id(one.invoice_id)
@@ -98,14 +98,14 @@ def test_ids_have_the_documented_form() -> None:
 
 
 def test_an_id_begins_with_its_time() -> None:
-    """As the documented one does: 5ca4b225… is 2019-04-03."""
+    """The documented example agrees: 5ca4b225… is 2019-04-03."""
     invoice = an_invoice()
 
     assert int(invoice.id[:8], 16) == int(invoice.created_at.timestamp())
 
 
 def test_the_same_label_of_the_same_user_is_the_same_invoice_id() -> None:
-    """So a retry finds what the first try has made, and nobody else can tell which label it was."""
+    """A retry finds the invoice of the first try, and the id does not reveal the label."""
     order = an_order(label="order-1")
     first = order.invoice_id("dakk", b"secret")
 
@@ -116,8 +116,7 @@ def test_the_same_label_of_the_same_user_is_the_same_invoice_id() -> None:
     assert an_order(label="order-2").invoice_id("dakk", b"secret") != first
 
 
-def test_times_are_the_nodes() -> None:
-    """created_at is told by its clock, not by ours."""
+def test_times_come_from_the_clock_of_the_node() -> None:
     invoice = Invoice.opened(
         "x" * 21, DAKK.creator, an_order(expiry=60), IssuedInvoice("02", "00", "lnbcrt1", NOON)
     )
@@ -127,7 +126,7 @@ def test_times_are_the_nodes() -> None:
 
 
 def test_status_follows_the_facts() -> None:
-    """Seen late, a payment is still a payment; once seen, it stays."""
+    """A payment counts even after an expiry, and stays."""
     invoice = an_invoice()
 
     assert invoice.status is Status.UNPAID
@@ -149,7 +148,7 @@ def test_status_follows_the_facts() -> None:
     ],
 )
 def test_another_order_with_the_label_is_a_conflict(changed: dict[str, Any], named: str) -> None:
-    """The caller learns what differs."""
+    """The message names the field that differs."""
     invoice = an_invoice(label="order-1")
 
     with pytest.raises(Conflict, match=f"another {named}$"):
@@ -157,21 +156,21 @@ def test_another_order_with_the_label_is_a_conflict(changed: dict[str, Any], nam
 
 
 def test_the_same_order_with_the_label_is_answered() -> None:
-    """White space in the metadata makes no other order."""
+    """White space in the metadata makes no difference."""
     invoice = an_invoice(label="order-1")
 
     assert invoice.answering(an_order(label="order-1", metadata='{ "type": "shop" }')) == invoice
 
 
 def at_the_node(order: InvoiceTerms, invoice_id: str) -> NodeInvoice:
-    """What the node has of an order."""
+    """Return the node's invoice for an order."""
     issued = IssuedInvoice("02", "00", a_bolt11(order), NOON)
     return NodeInvoice(invoice_id, 1, order.amount_msat, issued, InvoiceUpdate("00", Status.UNPAID, None))
 
 
 @pytest.mark.parametrize("description", [None, "a coffee", "é" * 400])
-def test_what_an_earlier_try_left_at_the_node_is_adopted(description: str | None) -> None:
-    """With its times: they are not those of the second try."""
+def test_an_invoice_left_at_the_node_by_an_earlier_try_is_adopted(description: str | None) -> None:
+    """Times are those of the first try, not of the second."""
     order = an_order(label="order-1", description=description, expiry=120)
     invoice_id = order.invoice_id("dakk", b"secret")
     found = at_the_node(order, invoice_id)
@@ -193,16 +192,18 @@ def test_what_an_earlier_try_left_at_the_node_is_adopted(description: str | None
         ({"expiry": 60}, "expiry"),
     ],
 )
-def test_what_another_order_left_at_the_node_is_not_adopted(fields: dict[str, Any], what: str) -> None:
-    """Whatever differs, the caller is told what."""
+def test_an_invoice_left_at_the_node_by_another_order_is_not_adopted(
+    fields: dict[str, Any], what: str
+) -> None:
+    """The message names the field that differs."""
     order = an_order(label="order-1")
     for first, second in ((order, replace(order, **fields)), (replace(order, **fields), order)):
         with pytest.raises(Conflict, match=f"another {what}$"):
             Invoice.adopted(DAKK.creator, second, at_the_node(first, "~" * 21))
 
 
-def test_while_the_node_is_away_the_clock_tells_what_it_can() -> None:
-    """It can tell that the time is over, but not that nobody paid in the last second."""
+def test_while_the_node_is_offline_expiry_follows_the_clock() -> None:
+    """The clock shows that the invoice expired, but not that a payment in the last second is missing."""
     invoice = an_invoice()
 
     late = invoice.by_the_clock(NOON + timedelta(minutes=1))

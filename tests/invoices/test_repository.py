@@ -1,4 +1,4 @@
-"""The store: one suite for every database."""
+"""The invoice store, on every database."""
 
 import asyncio
 import sqlite3
@@ -49,7 +49,7 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 
 
 async def test_an_invoice_comes_back_as_it_was(store: Store) -> None:
-    """By each of its keys, with all that it has or has not."""
+    """By each of its keys, with every optional field set or missing."""
     bare = an_invoice(amount_msat=None)
     full = an_invoice(label="order-1", amount_msat=MAX_AMOUNT_MSAT)._replace(
         description="é☕\n",
@@ -66,7 +66,7 @@ async def test_an_invoice_comes_back_as_it_was(store: Store) -> None:
     assert await store.get_by_label("dakk", "order-1") == full
 
 
-async def test_what_is_not_there_is_none(store: Store) -> None:
+async def test_a_missing_invoice_is_none(store: Store) -> None:
     await store.add(an_invoice(label="order-1"))
 
     assert await store.get("~" * 21) is None
@@ -75,8 +75,8 @@ async def test_what_is_not_there_is_none(store: Store) -> None:
     assert await store.get_by_label("pino", "order-1") is None
 
 
-async def test_who_created_an_invoice_is_in_the_log_though_nobody_waits_any_longer(store: Store) -> None:
-    """Its caller may hang up while it is written; each is told of once."""
+async def test_a_cancelled_create_is_logged_with_its_creator(store: Store) -> None:
+    """The caller may cancel during the write; each invoice is logged once."""
     invoice = an_invoice()._replace(key_id="KEYOFTHESHOP")
 
     with capture_logs() as events:
@@ -92,7 +92,7 @@ async def test_who_created_an_invoice_is_in_the_log_though_nobody_waits_any_long
 
 
 async def test_the_first_of_two_with_one_invoice_id_stays(store: Store) -> None:
-    """Two tries of one order may end here at the same time; both get the first, and it counts once."""
+    """Two tries of one order may add concurrently; both get the first invoice, and totals count it once."""
     first = an_invoice(label="order-1")
     second = first._replace(id="0" * 24, payment_hash="f" * 64)
 
@@ -101,8 +101,8 @@ async def test_the_first_of_two_with_one_invoice_id_stays(store: Store) -> None:
     assert (await store.totals()).invoices == 1
 
 
-async def test_many_adds_at_once_are_all_stored(store: Store) -> None:
-    """However they were put into batches."""
+async def test_many_concurrent_adds_are_all_stored(store: Store) -> None:
+    """Independent of their batches."""
     invoices = [an_invoice() for _ in range(1200)]
 
     added = await asyncio.gather(*map(store.add, invoices))
@@ -123,7 +123,7 @@ async def test_a_bad_row_does_not_fail_the_others_of_its_batch(store: Store) -> 
 
 
 async def test_a_payment_is_settled_once(store: Store) -> None:
-    """What the node says twice is written and counted once."""
+    """An update that the node repeats is written and counted once."""
     invoice = await store.add(an_invoice())
     await NodeStore(store).remember(NODE, NOON)
 
@@ -148,7 +148,7 @@ async def test_an_expiry_is_settled_once_and_a_payment_after_it_counts(store: St
 
 
 async def test_totals_are_kept_for_each_user_and_key(store: Store) -> None:
-    """What is open is open until it is paid or expired, whatever comes first, and closes once."""
+    """An invoice leaves the open total once: at its payment or expiry, whichever comes first."""
     paid_late, open_still, of_another = [
         await store.add(an_invoice(username, key_id=key_id))
         for username, key_id in (("shop", "till-1"), ("shop", ""), ("bar", ""))
@@ -166,8 +166,8 @@ async def test_totals_are_kept_for_each_user_and_key(store: Store) -> None:
     assert kept == counted
 
 
-async def test_what_was_just_written_is_in_the_totals(store: Store, database_url: str) -> None:
-    """Another process's writes are there a moment later."""
+async def test_totals_include_the_latest_write(store: Store, database_url: str) -> None:
+    """Writes of another process follow within seconds."""
     other = Store(open_database(database_url))
     for number in range(1, 4):
         invoice = await store.add(an_invoice())
@@ -187,8 +187,8 @@ async def test_what_was_just_written_is_in_the_totals(store: Store, database_url
     await other.close()
 
 
-async def test_another_nodes_word_does_not_count(store: Store) -> None:
-    """A label of ours on another node is not our invoice."""
+async def test_updates_of_another_node_are_ignored(store: Store) -> None:
+    """A label of this Till at another node names a different invoice."""
     invoice = await store.add(an_invoice())
 
     assert await store.settle("03" + "cd" * 32, [paid(invoice)]) == []
@@ -197,10 +197,8 @@ async def test_another_nodes_word_does_not_count(store: Store) -> None:
     assert found.status is Status.UNPAID
 
 
-async def test_how_far_a_node_was_followed_is_kept_with_what_it_settled(
-    store: Store, database_url: str
-) -> None:
-    """Each node has its own cursor, and a new one begins at 0."""
+async def test_the_cursor_is_stored_with_the_settlements(store: Store, database_url: str) -> None:
+    """Each node has its own cursor, which starts at 0."""
     assert await NodeStore(store).updated_index(NODE_ID, "invoices") == 0
     await NodeStore(store).remember(NODE, NOON)
 
@@ -211,8 +209,8 @@ async def test_how_far_a_node_was_followed_is_kept_with_what_it_settled(
     assert await NodeStore(store).updated_index("03" + "cd" * 32, "invoices") == 0
 
 
-async def test_overdue_are_the_open_ones_whose_time_was_over_before(store: Store) -> None:
-    """Of one node, the oldest first."""
+async def test_overdue_returns_open_invoices_that_expired_earlier(store: Store) -> None:
+    """Only of the given node, oldest first."""
     later = await store.add(an_invoice())
     earlier = await store.add(an_invoice(expires_at=NOON - timedelta(hours=1)))
     settled = await store.add(an_invoice())
@@ -234,7 +232,7 @@ async def test_the_node_that_was_seen_last_is_remembered(store: Store) -> None:
 
 
 async def test_everything_is_still_there_after_a_restart(store: Store, database_url: str) -> None:
-    """The secret too: derived ids must not change."""
+    """The secret persists too: invoice ids are derived from it."""
     invoice = await store.add(an_invoice())
 
     reopened = Store(open_database(database_url))
@@ -245,7 +243,7 @@ async def test_everything_is_still_there_after_a_restart(store: Store, database_
 
 
 async def test_a_failing_database_is_unavailable(store: Store) -> None:
-    """And tells nothing of the inside."""
+    """The message reveals no internals."""
     await store.write(lambda do: do.execute(Bound("DROP TABLE tallies")))
 
     with pytest.raises(Unavailable, match="^the store is unavailable"):
@@ -254,8 +252,8 @@ async def test_a_failing_database_is_unavailable(store: Store) -> None:
         await store.add(an_invoice())
 
 
-async def test_after_a_read_that_fails_the_next_one_is_of_the_present(tmp_path: Path) -> None:
-    """Even while somebody still holds the failure, whose statement would hold on to its snapshot."""
+async def test_a_read_after_a_failed_one_sees_the_latest_commit(tmp_path: Path) -> None:
+    """Even while a caller still holds the exception, whose statement would keep its snapshot open."""
     store = Store(open_database(f"sqlite:///{tmp_path / 'till.db'}"))
     damaged, sound = await store.add(an_invoice()), await store.add(an_invoice())
     no_text = "UPDATE invoices SET description = CAST(x'ff' AS TEXT) WHERE id = ?"
@@ -272,7 +270,7 @@ async def test_after_a_read_that_fails_the_next_one_is_of_the_present(tmp_path: 
     await store.close()
 
 
-def test_a_database_that_cannot_be_opened_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_opened_gives_a_one_line_error(tmp_path: Path) -> None:
     corrupt = tmp_path / "corrupt.db"
     corrupt.write_bytes(b"this is no database, and never was one" * 100)
 
@@ -297,7 +295,7 @@ async def test_a_database_of_a_newer_till_is_refused(store: Store, database_url:
 
 
 async def test_the_volume_stops_at_the_largest_number(store: Store) -> None:
-    """It becomes neither a float nor an error, whatever play money is paid."""
+    """The volume becomes neither a float nor an error, however much play money is paid."""
     invoices = [await store.add(an_invoice()) for _ in range(6)]
 
     for invoice in invoices:
@@ -309,14 +307,14 @@ async def test_the_volume_stops_at_the_largest_number(store: Store) -> None:
 
 
 async def test_an_invoice_that_collides_is_not_handed_out(store: Store) -> None:
-    """Nobody would follow it."""
+    """The follower could not settle it."""
     invoice = await store.add(an_invoice())
 
     with pytest.raises(Internal):
         await store.add(an_invoice(payment_hash=invoice.payment_hash))
 
 
-async def test_a_commit_is_on_disk_before_it_is_told(database_url: str) -> None:
+async def test_a_commit_is_on_disk_before_it_returns(database_url: str) -> None:
     """SQLite syncs its log at every commit."""
     database = open_database(database_url)
     if database_url.startswith("sqlite"):
@@ -328,7 +326,7 @@ async def test_a_commit_is_on_disk_before_it_is_told(database_url: str) -> None:
 
 @pytest.mark.parametrize("name", ["shop #1", "shop?mode=memory", "%41", "a 'quoted' \"one\"", "~x", "@:/é"])
 def test_a_data_directory_may_have_any_name(tmp_path: Path, name: str) -> None:
-    """Two of them have two stores, each in its directory."""
+    """Two data directories have two separate stores."""
     directory = tmp_path / name
     settings = Config.load(data_dir=directory)
 
@@ -347,7 +345,7 @@ def test_a_password_that_breaks_its_url_is_explained_and_not_shown(password: str
 
 
 async def test_a_backup_copied_over_a_database_with_its_old_wal_is_refused(tmp_path: Path) -> None:
-    """The old -wal holds pages of another database. The refusal leaves the backup as it is."""
+    """The old -wal holds pages of another database. The backup file stays unchanged."""
     path, backup = tmp_path / "till.db", tmp_path / "backup.db"
     url = f"sqlite:///{path}"
     store = Store(open_database(url))

@@ -1,4 +1,4 @@
-"""The use cases, on a store and a node: what only a test that holds both can show."""
+"""Use cases that need both a store and a node."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,8 +24,8 @@ async def till(tmp_path: Path) -> AsyncIterator[Parts]:
     await till.close()
 
 
-async def test_the_nodes_word_on_expiry_counts_where_it_can_be_had(till: Parts, tmp_path: Path) -> None:
-    """While it is away a read tells what our clock can know; a watch waits for the node's word."""
+async def test_a_connected_node_decides_on_expiry(till: Parts, tmp_path: Path) -> None:
+    """While the node is offline, a read derives expiry from the clock; a watch waits for the node."""
     async with simulated_node(tmp_path):
         invoice = await till.invoicing.create(DAKK, an_order())
         till.late = timedelta(hours=2)
@@ -42,8 +42,8 @@ async def test_the_nodes_word_on_expiry_counts_where_it_can_be_had(till: Parts, 
         await anext(watch)
 
 
-async def test_another_nodes_word_on_expiry_does_not_count(till: Parts, tmp_path: Path) -> None:
-    """It knows nothing of the invoice: what our clock can know is all that there is."""
+async def test_another_node_does_not_decide_on_expiry(till: Parts, tmp_path: Path) -> None:
+    """Another node does not have the invoice, so the read derives expiry from the clock."""
     async with simulated_node(tmp_path):
         invoice = await till.invoicing.create(DAKK, an_order())
         await till.node.close()
@@ -58,7 +58,7 @@ async def test_another_nodes_word_on_expiry_does_not_count(till: Parts, tmp_path
 async def test_a_payment_between_subscribing_and_reading_is_delivered(
     till: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is in what is read, or it comes after; it is never lost."""
+    """The watch delivers the payment with its first state, or after it."""
     async with simulated_node(tmp_path):
         invoice = await till.invoicing.create(DAKK, an_order())
         read = till.store.get
@@ -77,10 +77,10 @@ async def test_a_payment_between_subscribing_and_reading_is_delivered(
 
 
 @pytest.mark.parametrize("heard", [True, False])
-async def test_a_lost_reply_is_looked_up_before_anything_is_said(
+async def test_after_a_lost_reply_the_node_is_asked_before_till_replies(
     till: Parts, tmp_path: Path, heard: bool
 ) -> None:
-    """What the node has made is adopted; what it never heard of is ordered once more."""
+    """An invoice at the node is adopted; a request that the node did not receive is repeated."""
     issued: dict[str, dict[str, Any]] = {}
     bolt11 = a_bolt11(an_order())
 
@@ -116,7 +116,7 @@ async def test_a_lost_reply_is_looked_up_before_anything_is_said(
 
 
 async def test_a_node_that_never_answers_makes_no_invoice(till: Parts, tmp_path: Path) -> None:
-    """And the store none."""
+    """The store has no invoice either."""
 
     async def answer(request: Request) -> bytes | None:
         if request["method"] == "getinfo":
@@ -131,7 +131,7 @@ async def test_a_node_that_never_answers_makes_no_invoice(till: Parts, tmp_path:
 
 
 async def test_after_a_crash_between_node_and_store_a_retry_adopts(till: Parts, tmp_path: Path) -> None:
-    """The node has the invoice, the store has not: nobody was told of it."""
+    """The node has the invoice, the store does not: no caller has received it."""
     order = an_order(label="order-1", description="tea")
     invoice_id = order.invoice_id("dakk", till.store.secret)
     async with simulated_node(tmp_path):
@@ -144,10 +144,8 @@ async def test_after_a_crash_between_node_and_store_a_retry_adopts(till: Parts, 
     assert (adopted.invoice_id, adopted.bolt11) == (invoice_id, issued.bolt11)
 
 
-async def test_an_invoice_that_was_deleted_at_the_node_is_not_given_out_as_open(
-    till: Parts, tmp_path: Path
-) -> None:
-    """Nobody could pay it. The label keeps it, as expired, and who watches it is told."""
+async def test_an_invoice_deleted_at_the_node_is_returned_as_expired(till: Parts, tmp_path: Path) -> None:
+    """It cannot be paid. Its label stays in use, and its watchers are notified."""
     order = an_order(label="order-1")
     async with simulated_node(tmp_path):
         invoice = await till.invoicing.create(DAKK, order)
@@ -163,8 +161,8 @@ async def test_an_invoice_that_was_deleted_at_the_node_is_not_given_out_as_open(
         assert await till.invoicing.create(DAKK, order) == again
 
 
-async def test_what_was_paid_meanwhile_is_answered_as_paid(till: Parts, tmp_path: Path) -> None:
-    """Before the follower has heard of it."""
+async def test_a_retry_returns_a_payment_made_meanwhile(till: Parts, tmp_path: Path) -> None:
+    """Also before the follower sees the payment."""
     order = an_order(label="order-1")
     async with simulated_node(tmp_path) as node:
         invoice = await till.invoicing.create(DAKK, order)
@@ -177,10 +175,10 @@ async def test_what_was_paid_meanwhile_is_answered_as_paid(till: Parts, tmp_path
 
 
 @pytest.mark.parametrize("other", ["none", "another", "silent"])
-async def test_a_node_that_cannot_say_leaves_an_open_invoice_open(
+async def test_without_an_answer_of_the_node_an_open_invoice_stays_open(
     till: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
 ) -> None:
-    """It is away, or another one, or says nothing: the store is all that there is."""
+    """The node is offline, another one, or times out: the store decides alone."""
     order = an_order(label="order-1")
     async with simulated_node(tmp_path):
         invoice = await till.invoicing.create(DAKK, order)
@@ -198,8 +196,7 @@ async def test_a_node_that_cannot_say_leaves_an_open_invoice_open(
         assert await till.invoicing.create(DAKK, order) == invoice
 
 
-async def test_of_two_orders_with_one_label_at_once_one_is_refused(till: Parts, tmp_path: Path) -> None:
-    """Whichever came first."""
+async def test_of_two_concurrent_orders_with_one_label_one_is_rejected(till: Parts, tmp_path: Path) -> None:
     orders = [an_order(label="order-1", metadata=f'{{"type":"{name}"}}') for name in ("shop", "bar")]
     async with simulated_node(tmp_path):
         results = await asyncio.gather(
@@ -210,8 +207,8 @@ async def test_of_two_orders_with_one_label_at_once_one_is_refused(till: Parts, 
     assert (await till.store.totals()).invoices == 1
 
 
-async def test_what_became_of_an_adopted_invoice_is_settled_with_it(till: Parts, tmp_path: Path) -> None:
-    """The follower passed over it, since the store did not have it; and it counts."""
+async def test_an_adopted_invoice_is_settled_immediately(till: Parts, tmp_path: Path) -> None:
+    """The follower skipped its payment, since the store did not have it yet; totals include it."""
     order = an_order(label="order-1")
     async with simulated_node(tmp_path) as lightningd:
         issued = await till.node.invoice(order.invoice_id("dakk", till.store.secret), order)

@@ -1,6 +1,6 @@
-"""Till against a model of what its callers were told: create, pay, expire, look up, watch, crash, restart.
+"""Till against a model of what its callers received: create, pay, expire, look up, watch, crash.
 
-Longer, and another way every time: pytest tests/invoices/test_stateful.py --hypothesis-profile=long
+For a longer run with random examples: pytest tests/invoices/test_stateful.py --hypothesis-profile=long
 """
 
 import asyncio
@@ -46,7 +46,7 @@ from tilld.lightningd.rpc import Pipeline
 from tilld.sent_invoices.repository import AttemptStore
 from tilld.storage.database import open_database
 
-# Long for what takes milliseconds: whatever hangs, fails.
+# Each step takes milliseconds, so exceeding this means a hang.
 SECONDS = 20
 
 SOON_OVER, LONG = 60, 3600
@@ -63,9 +63,9 @@ orders = st.builds(an_order, label=st.none() | st.sampled_from(LABELS), **ORDER)
 changes = st.one_of(
     st.fixed_dictionaries({}), *(st.fixed_dictionaries({name: ORDER[name]}) for name in ORDER)
 )
-# After so many statements of its store Till dies.
+# Till dies after this many statements of its store.
 deaths = st.integers(0, 3)
-# More often it lives.
+# Mostly it survives.
 may_die = st.sampled_from([None, None, None, None, 0, 1, 2, 3])
 fates: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({}),
@@ -83,15 +83,15 @@ RANKS = [Status.UNPAID, Status.EXPIRED, Status.PAID]
 
 
 class Death(BaseException):
-    """The process ends here."""
+    """Ends the process."""
 
 
-# Whoever sweeps here is told when.
+# The tests start sweeps themselves, so the follower does not.
 NO_PAUSES = USUAL._replace(retry=Pauses(0.001, 0.01), sweep_seconds=3600)
 
 
 class MortalStore(Store):
-    """A store that can be waited for, and whose process can die at any statement or behind any commit."""
+    """A store with events to await, whose process can die at any statement or after any commit."""
 
     def __init__(self, url: str) -> None:
         database = open_database(url)
@@ -131,15 +131,15 @@ class MortalStore(Store):
 
 
 class Wire:
-    """Between Till and its node: knows what Till waits for, and breaks where something is to be lost."""
+    """The connection from Till to its node: records what Till waits for, and drops messages on request."""
 
     def __init__(self, rpc_file: Path, node_rpc_file: Path) -> None:
         self._rpc_file = rpc_file
         self._node_rpc_file = node_rpc_file
         self._carrying: set[asyncio.Task[None]] = set()
-        # Whether to lose the next request for an invoice, or the reply to it.
+        # The next messages to drop: the request for an invoice, or the reply to it.
         self.losing: list[str] = []
-        # The updated indexes that are waited for, by connection and request.
+        # The awaited updated indexes, by connection and request.
         self._awaited: dict[tuple[object, bytes], int] = {}
         self._changed = asyncio.Event()
 
@@ -148,12 +148,12 @@ class Wire:
 
     async def down(self) -> None:
         self._server.close()
-        # A task that is cancelled before it began would not close its connections.
+        # A task that is cancelled before it starts would not close its connections.
         await asyncio.sleep(0)
         await ended(*self._carrying)
 
     async def until_awaited(self, updated_index: int) -> None:
-        """Wait until Till waits for an update with this index, and so has settled all before."""
+        """Wait until Till waits for this updated index, and has therefore settled all earlier updates."""
         while updated_index not in self._awaited.values():
             self._changed.clear()
             await self._changed.wait()
@@ -196,7 +196,7 @@ class Wire:
 
 
 class Watch:
-    """A caller who watches an invoice, and what the caller was told."""
+    """A caller that watches an invoice, with the states received."""
 
     def __init__(self, invoicing: Invoices, invoice_id: str, paid: Container[str]) -> None:
         self.invoice_id = invoice_id
@@ -211,7 +211,7 @@ class Watch:
 
 
 class Till:
-    """A running Till, as its process would have it."""
+    """A Till, as it runs in its process."""
 
     def __init__(self, url: str, rpc_file: Path, now: Callable[[], datetime]) -> None:
         self.now = now
@@ -227,7 +227,7 @@ class Till:
         self.watches: list[Watch] = []
 
     async def do(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Do something as long as it lives. Raises Death."""
+        """Await the work while this Till lives. Raises Death."""
         doing, dying = asyncio.create_task(work), asyncio.create_task(self.store.died.wait())
         await asyncio.wait([doing, dying], return_when=asyncio.FIRST_COMPLETED)
         await ended(dying, *([doing] if self.store.died.is_set() else []))
@@ -236,7 +236,7 @@ class Till:
         return await doing
 
     async def sweep(self, node_id: str) -> None:
-        """Sweep until nothing is overdue, without the pauses."""
+        """Sweep without pauses until no invoice is overdue."""
         node = InvoiceNode(self.rpc_file)
         restless = NO_PAUSES._replace(sweep_seconds=0)
         sweeping = asyncio.create_task(Follower(node, self.store, self.hub, self.now, restless).run())
@@ -247,7 +247,7 @@ class Till:
         await node.close()
 
     async def stop(self) -> None:
-        """End as it should; watchers are told."""
+        """Stop gracefully; watchers are notified."""
         self.hub.close()
         outcomes = await asyncio.gather(*(watch.task for watch in self.watches), return_exceptions=True)
         assert all(isinstance(each, Unavailable | None) for each in outcomes), outcomes
@@ -255,7 +255,7 @@ class Till:
         await self.store.close()
 
     async def vanish(self) -> None:
-        """End as a killed process does: nothing is finished, and nobody is told."""
+        """Stop like a killed process: nothing is finished, and watchers are not notified."""
         await ended(self.following, *(watch.task for watch in self.watches))
         await self.node.close()
 
@@ -271,7 +271,7 @@ def as_issued(invoice: Invoice) -> Invoice:
 
 
 def conflicts(order: InvoiceTerms, other: InvoiceTerms) -> list[str]:
-    """What may be said of an order whose label another has; of an adopted one nobody knows the metadata."""
+    """Return the possible messages for a label in use; the metadata of an adopted order is unknown."""
     differing = [name for name in ORDER if getattr(order, name) != getattr(other, name)]
     known = [name for name in differing if name != "metadata"]
     names = [" and ".join(each).replace("amount_msat", "amount") for each in (differing, known) if each]
@@ -284,16 +284,16 @@ class Machine(RuleBasedStateMachine):
     def __init__(self, database: str | None = None) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        # What a dead Till leaves undone is no news.
+        # Ignore errors of tasks that a killed Till leaves behind.
         self.runner.get_loop().set_exception_handler(lambda loop, context: None)
         self.directory = tempfile.TemporaryDirectory()
         self.path = Path(self.directory.name)
         self.url = database or f"sqlite:///{self.path / 'till.db'}"
         self.clock = 1_795_217_785.0
         self.told: dict[str, tuple[Invoice, InvoiceTerms]] = {}
-        # Orders whose callers got no answer: the node and the store may have them or not.
+        # Orders whose callers received no reply: the node and the store may have the invoice.
         self.unanswered: list[InvoiceTerms] = []
-        # By payment hash, in millisatoshi.
+        # Amounts by payment hash, in millisatoshi.
         self.paid: dict[str, int] = {}
         self.last_seen: dict[str, Status] = {}
         self.killed: list[Till] = []
@@ -311,7 +311,7 @@ class Machine(RuleBasedStateMachine):
 
     @property
     def till(self) -> Till:
-        """The Till that lives; rules that need it come only when there is one."""
+        """The running Till; only rules with the precondition that it runs may use it."""
         assert self._till
         return self._till
 
@@ -331,7 +331,7 @@ class Machine(RuleBasedStateMachine):
             await self.stop_node()
         for till in self.killed:
             await till.store.close()
-        # Lets the connections notice.
+        # One turn for connections to notice that they are closed.
         await asyncio.sleep(0)
 
     def now(self) -> datetime:
@@ -374,20 +374,20 @@ class Machine(RuleBasedStateMachine):
             await pipeline.hang_up()
 
     async def until_caught_up(self) -> None:
-        """Wait until Till has followed the node to where it is now, if both are there."""
+        """Wait until Till has followed all updates of the node, if both run."""
         if self._till and self.lightningd:
             now = await self.ask_node("wait", subsystem="invoices", indexname="updated", nextvalue=0)
             await self.till.do(self.wire.until_awaited(now["updated"] + 1))
 
     async def catch_up_and_die(self, dies_after: int | None) -> None:
-        """Till dies while it catches up, or then at the latest; with None it lives on."""
+        """Catch up and kill Till during or after it; with None, Till stays alive."""
         with suppress(Death):
             await self.until_caught_up()
         if self._till and dies_after is not None:
             await self.kill_till()
 
     async def pay_at_node(self, invoice: Invoice, amount_msat: int) -> None:
-        """Pay, which the node takes once and in time only."""
+        """Pay; the node accepts one payment, before the expiry."""
         payable = invoice.payment_hash not in self.paid and self.now() < invoice.expires_at
         if payable:
             self.paid[invoice.payment_hash] = invoice.amount_msat or amount_msat
@@ -399,7 +399,7 @@ class Machine(RuleBasedStateMachine):
         else:
             assert payable
 
-    def hold_against_what_was_told(self, order: InvoiceTerms, outcome: Invoice | Conflict) -> None:
+    def check_against_the_model(self, order: InvoiceTerms, outcome: Invoice | Conflict) -> None:
         first = next(
             (each for each in self.told.values() if order.label and each[1].label == order.label), None
         )
@@ -421,13 +421,13 @@ class Machine(RuleBasedStateMachine):
     @rule(order=orders, fate=fates)
     @precondition(lambda self: self._till)
     def create(self, order: InvoiceTerms, fate: dict[str, Any]) -> None:
-        """With requests and replies that get lost, and Till dying on the way."""
+        """Requests and replies may be lost, and Till may die meanwhile."""
         self.run(self._create(order, **fate))
 
     @rule(data=st.data(), change=changes, seconds=st.sampled_from([0, LONG]))
     @precondition(lambda self: self._till and self.labelled())
     def create_again(self, data: st.DataObject, change: dict[str, Any], seconds: int) -> None:
-        """The same order, or another with the same label, at once or when the first is over."""
+        """The same order, or another with the same label; immediately, or after the first has expired."""
         order = data.draw(st.sampled_from(self.labelled()))
         self.run(self._wait(seconds, None))
         self.run(self._create(replace(order, **change)))
@@ -454,13 +454,13 @@ class Machine(RuleBasedStateMachine):
             self.unanswered.append(order)
             await self.kill_till()
         except Conflict as conflict:
-            self.hold_against_what_was_told(order, conflict)
+            self.check_against_the_model(order, conflict)
         except Unavailable:
-            # Of a lost reply nobody hears, and neither of one lost request.
+            # Till recovers from one lost reply and from one lost request.
             assert not self.lightningd or losing[:2] == ["request", "request"]
             self.unanswered.append(order)
         else:
-            self.hold_against_what_was_told(order, outcome)
+            self.check_against_the_model(order, outcome)
             await self._watch(outcome)
         self.wire.losing.clear()
         till.store.statements_left, till.store.dies_unanswered = None, False
@@ -468,7 +468,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(order=orders.map(lambda order: replace(order, label=None)))
     @precondition(lambda self: self._till and self.lightningd)
-    def create_so_slowly_that_its_end_is_missed(self, order: InvoiceTerms) -> None:
+    def create_so_slowly_that_its_expiry_is_missed(self, order: InvoiceTerms) -> None:
         """The node's update comes before the store has the invoice; a sweep finds it."""
         self.run(self._create_slowly(order))
 
@@ -481,7 +481,7 @@ class Machine(RuleBasedStateMachine):
         self.turn_clock(order.expiry)
         await self.until_caught_up()
         store.may_add.set()
-        self.hold_against_what_was_told(order, await creating)
+        self.check_against_the_model(order, await creating)
         self.turn_clock(NODE_NEEDS_TO_EXPIRE.total_seconds() + 1)
         await self.till.sweep(self.node_id)
 
@@ -534,7 +534,7 @@ class Machine(RuleBasedStateMachine):
     @rule(invoice=told, amount_msat=an_amount)
     @precondition(lambda self: self.told and self.lightningd)
     def the_node_forgets_for_a_while(self, invoice: Invoice, amount_msat: int) -> None:
-        """Restored from an old backup, and then from the right one: what it was paid before, it was paid."""
+        """The node restarts from an old backup, then from the right one: its earlier payments stay."""
         self.run(self._forget(invoice, amount_msat))
 
     async def _forget(self, invoice: Invoice, amount_msat: int) -> None:
@@ -625,24 +625,24 @@ class Machine(RuleBasedStateMachine):
 
 
 def payment_in(row: dict[str, Any]) -> Payment | None:
-    """What the node says of a payment, if there was one."""
+    """Return the payment in a row of the node, or None."""
     if row["status"] != "paid":
         return None
     return Payment(row["pay_index"], row["amount_received_msat"], utc(row["paid_at"]))
 
 
 def some(examples: int) -> settings:
-    """So many examples, always the same; in the long profile what that says."""
+    """Return settings for this many fixed examples; the long profile has its own settings."""
     if settings.get_current_profile_name() == "long":
         return settings()
     return settings(max_examples=examples, stateful_step_count=25, derandomize=True, database=None)
 
 
-def test_whatever_happens_the_store_is_as_the_node() -> None:
+def test_the_store_always_equals_the_node() -> None:
     run_state_machine_as_test(Machine, settings=some(15))
 
 
-def test_whatever_happens_postgresql_is_as_the_node(postgresql: PostgresServer) -> None:
+def test_the_store_on_postgresql_always_equals_the_node(postgresql: PostgresServer) -> None:
     class OnPostgresql(Machine):
         def __init__(self) -> None:
             super().__init__(new_database(postgresql))

@@ -1,4 +1,4 @@
-"""Disks, clocks, locks and nodes at their worst: a clear error or a retry, and nothing is lost."""
+"""Failing disks, clocks, locks and nodes: each gives a clear error or a retry, and no invoice is lost."""
 
 import asyncio
 import json
@@ -39,19 +39,19 @@ from tilld.sent_invoices.repository import AttemptStore
 from tilld.storage.database import open_database
 from tilld.storage.statements import Bound
 
-# Too large for what is left of any page.
+# Larger than the free space of any page.
 LARGE = {"type": "shop", "more": "x" * 16_000}
 STORE_FAILS = {"error": "E8", "message": "the store is unavailable; try again later"}
 
 
 async def ordered(shop: Shop, **fields: Any) -> httpx.Response:
-    """What a create answers, whatever it is."""
+    """Return the response to a create, also when it fails."""
     body = {"msat": 5000, "metadata": LARGE} | fields
     return await shop.rest.post("/lightning/invoice/create", json=body)
 
 
 async def refused(shop: Shop, **fields: Any) -> tuple[int, Any]:
-    """Create in vain; returns status and answer."""
+    """Return status and body of a create that is expected to fail."""
     reply = await ordered(shop, **fields)
     return reply.status_code, reply.json()
 
@@ -61,7 +61,7 @@ async def read(shop: Shop, created: Any) -> Any:
 
 
 async def at_node(shop: Shop) -> list[str]:
-    """The payment requests of all invoices that the node has."""
+    """Return the payment requests of all invoices at the node."""
     rpc = Pipeline(str(shop.rpc_file), 10)
     invoices = (await rpc.listinvoices())["invoices"]
     await rpc.hang_up()
@@ -69,7 +69,7 @@ async def at_node(shop: Shop) -> list[str]:
 
 
 async def nothing_is_lost(shop: Shop, before: Any) -> None:
-    """After a storm: a retry gives the one invoice, a payment made meanwhile is settled, totals are right."""
+    """Assert that a retry gives the same invoice, earlier payments are settled, and totals are right."""
     made = await shop.create(metadata=LARGE, label="order-1")
     assert await shop.create(metadata=LARGE, label="order-1") == made
     assert (await shop.outcome(before))["status"] == "paid"
@@ -83,7 +83,7 @@ async def nothing_is_lost(shop: Shop, before: Any) -> None:
 async def all_have(
     database: peewee.SqliteDatabase, directory: Path, shop: Shop, pragma: str, value: int
 ) -> None:
-    """Set a pragma on every connection: after a failure, the one that writes is made anew."""
+    """Set a pragma on every connection; a failure makes the store reopen its writing connection."""
     database.pragma(pragma, value, permanent=True)
     async with locked(directory):
         await refused(shop, label="order-1")
@@ -93,10 +93,10 @@ async def all_have(
     ("pragma", "reason"),
     [("max_page_count", "database or disk is full"), ("query_only", "attempt to write a readonly database")],
 )
-async def test_a_full_or_read_only_disk_is_told_and_gone_on_from(
+async def test_a_full_or_read_only_disk_is_reported_and_recovered_from(
     tmp_path: Path, pragma: str, reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing can be created, all can be read; with space again, nothing has to be restarted."""
+    """Creating fails while reading works; with space again, Till recovers without a restart."""
     async with open_shop(config(tmp_path)) as shop:
         before = await shop.create(label="before")
         sqlite: Any = shop.till.store.database
@@ -114,10 +114,10 @@ async def test_a_full_or_read_only_disk_is_told_and_gone_on_from(
         await nothing_is_lost(shop, before)
 
 
-async def test_a_postgresql_that_becomes_read_only_is_told_and_gone_on_from(
+async def test_a_read_only_postgresql_is_reported_and_recovered_from(
     tmp_path: Path, postgresql: PostgresServer
 ) -> None:
-    """As managed ones do when their disk is full. Connections made meanwhile stay so, and are not kept."""
+    """Connections that are opened while the server is read-only stay read-only, so Till drops them."""
     url = new_database(postgresql)
     name = url.partition("?")[0].rpartition("/")[2]
 
@@ -138,9 +138,9 @@ async def test_a_postgresql_that_becomes_read_only_is_told_and_gone_on_from(
 
 
 async def test_a_short_lock_delays_only(tmp_path: Path) -> None:
-    """Somebody who writes to the database is waited for, and holds up no reading."""
+    """A create waits for another writer's lock; reads do not."""
     async with open_shop(config(tmp_path)) as shop:
-        # Such a lock would be long on a busy machine, if it were not for this.
+        # Raised from the default, since a slow machine would exceed it even with this short lock.
         await shop.till.store.write(lambda do: do.execute(Bound("PRAGMA busy_timeout = 30000")))
         before = await shop.create(label="before")
         async with locked(tmp_path):
@@ -160,8 +160,8 @@ async def eventually_at_node(shop: Shop, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_long_lock_is_told_in_time(tmp_path: Path) -> None:
-    """Before Envoy gives up, though the follower waits as well; reading goes on, as does all afterwards."""
+async def test_a_long_lock_fails_before_the_timeout_of_envoy(tmp_path: Path) -> None:
+    """The create fails before Envoy's timeout, although the follower waits too; reads continue."""
     async with open_shop(config(tmp_path)) as shop:
         before = await shop.create(label="before")
         async with locked(tmp_path):
@@ -172,7 +172,7 @@ async def test_a_long_lock_is_told_in_time(tmp_path: Path) -> None:
                 assert await read(shop, before) == before
                 reads += 1
             assert await creating == (503, STORE_FAILS)
-            # Had they waited for the lock as well, they would be as many as its timeouts.
+            # If reads waited for the lock, there would be only as many as lock timeouts.
             assert reads > 5
 
         await nothing_is_lost(shop, before)
@@ -182,7 +182,7 @@ async def test_a_long_lock_is_told_in_time(tmp_path: Path) -> None:
 async def test_a_damaged_page_fails_only_what_is_on_it(
     tmp_path: Path, first_byte: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is told, to the operator with its reason. Damaged is a pointer to the next page, or text only."""
+    """The operator's log has the reason. Damaged is either a pointer to the next page, or text only."""
     async with open_shop(config(tmp_path)) as shop:
         sound = await shop.create()
         damaged = await shop.create(description="damage " * 1000, metadata=LARGE)
@@ -212,7 +212,7 @@ Spoilt = Callable[[Request, bytes], Awaitable[bytes | None]]
 
 @asynccontextmanager
 async def shop_behind(tmp_path: Path, spoilt: Spoilt) -> AsyncIterator[tuple[Shop, SimulatedNode]]:
-    """A Till whose node's replies all pass through `spoilt(request, reply)`, and that has little patience."""
+    """Yield a Till with short timeouts, and its node; each reply passes through `spoilt(request, reply)`."""
     (tmp_path / "node").mkdir()
     impatient = USUAL._replace(node_call_seconds=0.5, liveness_seconds=0.5)
 
@@ -245,7 +245,7 @@ SPOILS: dict[str, Spoil] = {
 
 @pytest.mark.parametrize("spoil", SPOILS)
 async def test_a_spoilt_reply_to_a_create_loses_no_invoice(tmp_path: Path, spoil: str) -> None:
-    """The node has made it: it is looked up before anything is said, or the retry finds it."""
+    """The node has created the invoice: Till looks it up before it replies, or a retry finds it."""
     spoilt_replies: list[bytes] = []
 
     async def spoilt(request: Request, reply: bytes) -> bytes | None:
@@ -258,7 +258,7 @@ async def test_a_spoilt_reply_to_a_create_loses_no_invoice(tmp_path: Path, spoil
         first = await ordered(shop, label="order-1")
         made = await shop.create(metadata=LARGE, label="order-1")
 
-        # After half a reply the next is none either: whose that is, depends on who asks next.
+        # After half a reply, the reply to the next request is malformed too, and may fail the create.
         may_fail = spoil == "half, then silence" and first.json().get("error") == "E8"
         assert may_fail or (first.status_code, first.json()) == (200, made)
         assert [made["payreq"]] == await at_node(shop)
@@ -267,10 +267,8 @@ async def test_a_spoilt_reply_to_a_create_loses_no_invoice(tmp_path: Path, spoil
 
 
 @pytest.mark.parametrize("spoil", [each for each in SPOILS if each != "to nobody"])
-async def test_a_node_that_says_nothing_sensible_for_a_while_is_told_and_gone_on_from(
-    tmp_path: Path, spoil: str
-) -> None:
-    """Creating fails, reading goes on, and what was paid meanwhile is settled when it is itself again."""
+async def test_malformed_replies_are_reported_and_recovered_from(tmp_path: Path, spoil: str) -> None:
+    """Creates fail, reads work, and earlier payments are settled as soon as the node recovers."""
     mad = asyncio.Event()
 
     async def spoilt(request: Request, reply: bytes) -> bytes | None:
@@ -291,8 +289,8 @@ async def test_a_node_that_says_nothing_sensible_for_a_while_is_told_and_gone_on
         await nothing_is_lost(shop, before)
 
 
-async def test_replies_out_of_order_go_to_whom_they_belong(tmp_path: Path) -> None:
-    """The first of two creates is answered last."""
+async def test_replies_out_of_order_reach_their_own_requests(tmp_path: Path) -> None:
+    """The node answers the first of two creates last."""
     second_is_answered = asyncio.Event()
     methods = []
 
@@ -315,7 +313,7 @@ async def test_replies_out_of_order_go_to_whom_they_belong(tmp_path: Path) -> No
 
 
 async def test_megabytes_in_foreign_invoices_stay_at_the_node(tmp_path: Path) -> None:
-    """Whatever others do with their invoices, ours are followed, and no reply to us is large."""
+    """Till follows its own invoices beside very large foreign ones, and receives no large reply."""
     sizes = []
 
     async def spoilt(request: Request, reply: bytes) -> bytes:
@@ -337,7 +335,7 @@ async def test_megabytes_in_foreign_invoices_stay_at_the_node(tmp_path: Path) ->
 
 
 class Parts:
-    """What a Till is made of, with a clock of its own to turn, beside a node with another one."""
+    """The parts of a Till with an adjustable clock, beside a node whose clock is adjustable too."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -355,7 +353,7 @@ class Parts:
 
     @asynccontextmanager
     async def lightningd(self) -> AsyncIterator[Simulator]:
-        """Run the node for as long as the context lasts."""
+        """Run the simulated node within this context."""
 
         def clock() -> float:
             return (datetime.now(UTC) + self.node_ahead).timestamp()
@@ -372,7 +370,7 @@ class Parts:
         return (await self.invoicing.get(DAKK, invoice.invoice_id)).status
 
     async def becomes(self, invoice: Invoice, status: Status) -> None:
-        """Follow an invoice until it has a status."""
+        """Wait until the invoice has a status."""
         async with asyncio.timeout(10):
             async for state in self.invoicing.watch(DAKK, invoice.invoice_id):
                 if state.status is status:
@@ -391,7 +389,7 @@ async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
 
 
 def sweeps(monkeypatch: pytest.MonkeyPatch, parts: Parts) -> list[list[Invoice]]:
-    """Counts how often the follower has asked for what is overdue."""
+    """Record the results of each sweep for overdue invoices."""
     counted = []
     overdue = parts.store.overdue
 
@@ -405,10 +403,10 @@ def sweeps(monkeypatch: pytest.MonkeyPatch, parts: Parts) -> list[list[Invoice]]
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-async def test_a_clock_that_jumps_expires_nothing_while_the_node_is_there(
+async def test_a_clock_jump_expires_nothing_while_the_node_is_connected(
     parts: Parts, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
-    """The node's word counts, so that what can be paid reads as unpaid; and what is paid is settled."""
+    """The node decides: an invoice that it would still accept stays unpaid, and a payment is settled."""
     async with parts.lightningd():
         invoice = await parts.invoicing.create(DAKK, an_order(expiry=1800))
         parts.ahead = timedelta(hours=hours)
@@ -427,8 +425,8 @@ async def test_a_clock_that_jumps_expires_nothing_while_the_node_is_there(
         assert await parts.store.totals() == Totals(3, 0, 10_000)
 
 
-async def test_a_clock_that_jumps_while_the_node_is_away_takes_nothing_back_or_for_good(parts: Parts) -> None:
-    """It reads as expired by our clock, which may be wrong: with the node's word, all is as it was."""
+async def test_a_clock_jump_while_the_node_is_offline_is_reversible(parts: Parts) -> None:
+    """The invoice reads as expired by Till's clock, which may be wrong; the reconnected node corrects it."""
     async with parts.lightningd():
         invoice = await parts.invoicing.create(DAKK, an_order(expiry=1800))
     parts.ahead = timedelta(hours=1)
@@ -446,8 +444,8 @@ async def test_a_clock_that_jumps_while_the_node_is_away_takes_nothing_back_or_f
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-async def test_the_nodes_clock_may_jump_too(parts: Parts, hours: int) -> None:
-    """Of what it says is expired, no more can be paid; what it makes then can, for as long as was ordered."""
+async def test_a_jump_of_the_nodes_clock_is_followed(parts: Parts, hours: int) -> None:
+    """Invoices that the node expired cannot be paid; later ones can, for as long as ordered."""
     async with parts.lightningd() as node:
         invoice = await parts.invoicing.create(DAKK, an_order(expiry=1800))
         parts.node_ahead = timedelta(hours=hours)
@@ -468,7 +466,7 @@ async def test_the_nodes_clock_may_jump_too(parts: Parts, hours: int) -> None:
 
 
 async def test_a_foreign_invoice_under_our_label_is_a_conflict_however_large(parts: Parts) -> None:
-    """It is read, and not shown."""
+    """The invoice is read, but not shown to the caller."""
     order = an_order(label="order-1")
     async with parts.lightningd():
         rpc = Pipeline(str(parts.directory / "rpc"), 60)
