@@ -1,4 +1,4 @@
-"""The table of errors in Envoy's Lua is the tree of errors."""
+"""The table of errors in Envoy's Lua filter agrees with the error classes."""
 
 import re
 from importlib import resources
@@ -10,7 +10,7 @@ ROW = re.compile(r'^  (E\d+) = \{"\d{3}", (\d+), "(\w+)", "(.+)"\},$', re.MULTIL
 
 
 def test_every_error_stands_in_it_with_its_status_reason_and_text() -> None:
-    """Its HTTP status is held against the OpenAPI document."""
+    """The OpenAPI tests compare the HTTP status."""
     lua = resources.files("tilld.envoy").joinpath("filter.lua").read_text()
     rows = {code: (int(status), reason, text) for code, status, reason, text in ROW.findall(lua)}
     tree = {
@@ -18,6 +18,6 @@ def test_every_error_stands_in_it_with_its_status_reason_and_text() -> None:
         for each in errors.TillError.__subclasses__()
     }
 
-    # Envoy's own is in no log of tilld's.
+    # The log of tilld does not contain internal errors of Envoy, so the text omits the log.
     status, reason, text = rows["E0"]
     assert rows | {"E0": (status, reason, f"{text}; the operator's log has the details")} == tree

@@ -1,4 +1,4 @@
-"""Envoy in front, as its callers see it: the real one, before a server that does what each test needs."""
+"""The real Envoy as its callers see it, in front of a server that each test configures."""
 # ruff: noqa: N802  (a servicer's methods are named by its service)
 
 import asyncio
@@ -44,7 +44,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 Headers = dict[str, str]
 Status = grpc.StatusCode
 
-# The documented table: code, what the server answers on gRPC, what a REST client must see.
+# The documented table: error code, gRPC status of the server, HTTP status for a REST client.
 TABLE = [
     ("E0", Status.INTERNAL, 500),
     ("E1", Status.INVALID_ARGUMENT, 400),
@@ -68,7 +68,7 @@ NO_SUCH_METHOD = b'{"error":"E10","message":"method not allowed"}'
 
 
 class Refusal(NamedTuple):
-    """How the server refuses a call."""
+    """The error with which the server refuses a call."""
 
     status: grpc.StatusCode
     text: str
@@ -82,7 +82,7 @@ class Refusal(NamedTuple):
 
 
 class Backend(rest_grpc.InvoiceServiceServicer):
-    """The InvoiceService of REST that echoes what it gets, waits, or refuses."""
+    """A REST InvoiceService that echoes its input, waits, or refuses."""
 
     def __init__(self) -> None:
         self.refusal: Refusal | None = None
@@ -130,7 +130,7 @@ class Backend(rest_grpc.InvoiceServiceServicer):
 
 
 class Invoices(invoice_service_pb2_grpc.InvoiceServiceServicer):
-    """An InvoiceService that knows no invoice."""
+    """An InvoiceService without invoices."""
 
     async def GetInfo(self, request: pb.GetInfoRequest, context: Context) -> pb.GetInfoResponse:
         return pb.GetInfoResponse(invoices=32)
@@ -153,7 +153,7 @@ def backend() -> Backend:
 
 @pytest.fixture(autouse=True)
 def obliging(backend: Backend) -> None:
-    """Each test begins with a server that refuses nothing, and has seen nothing."""
+    """Reset the server before each test: no refusals, no recorded calls."""
     backend.refusal = None
     for event in (backend.entered, backend.go_on, backend.left):
         event.clear()
@@ -174,7 +174,7 @@ async def server(backend: Backend) -> AsyncIterator[Address]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def envoy(server: Address, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Envoy]:
-    # Deeper than a socket's path may be long.
+    # Longer than the path of a unix socket may be.
     envoy = Envoy(ANY_PORT, [server], tmp_path_factory.mktemp("data") / ("d" * 120))
     await envoy.start()
     yield envoy
@@ -183,7 +183,7 @@ async def envoy(server: Address, tmp_path_factory: pytest.TempPathFactory) -> As
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def own_envoy(server: Address, tmp_path: Path) -> AsyncIterator[Envoy]:
-    """One that the test may stop."""
+    """An Envoy that the test may stop."""
     envoy = Envoy(ANY_PORT, [server], tmp_path)
     await envoy.start()
     yield envoy
@@ -197,7 +197,7 @@ async def channel(envoy: Envoy) -> AsyncIterator[grpc.aio.Channel]:
 
 
 class Answer(NamedTuple):
-    """A response of the REST side."""
+    """A REST response."""
 
     status: int
     headers: Headers
@@ -224,7 +224,7 @@ async def call(
 
 
 async def send(envoy: Envoy, raw: bytes) -> bytes:
-    """Send bytes that no HTTP client would, and return the response, which must be JSON."""
+    """Send bytes that no HTTP client sends; return the response, which must be JSON."""
     reader, writer = await asyncio.open_connection(*envoy.rest)
     writer.write(raw)
     try:
@@ -240,7 +240,7 @@ def assert_json(answer: Answer, status: int, body: bytes) -> None:
     assert not [name for name in answer.headers if name.startswith(("grpc-", "x-error", "x-envoy", "server"))]
 
 
-# What tilld answers
+# Responses of tilld
 
 
 async def test_a_body_goes_to_the_server_and_back_as_it_is(envoy: Envoy) -> None:
@@ -325,7 +325,7 @@ async def test_an_id_is_what_the_path_says(envoy: Envoy, path: str, invoice_id: 
 async def test_an_error_of_the_server_has_the_documented_status(
     envoy: Envoy, backend: Backend, code: str, status: grpc.StatusCode, http_status: int, headers_first: bool
 ) -> None:
-    """It follows from the code, where gRPC's status says less."""
+    """The HTTP status follows from the error code, because a gRPC status is less specific."""
     backend.refusal = Refusal(
         status, "why", (("x-error-code", code), ("grpc-status-details-bin", b"\0")), headers_first
     )
@@ -356,7 +356,7 @@ async def test_any_text_of_an_error_arrives(envoy: Envoy, backend: Backend, text
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        (Status.CANCELLED, errors.Unavailable),  # a burst of streams that is too much for the server
+        (Status.CANCELLED, errors.Unavailable),  # a burst of streams that exceeds the server's limit
         (Status.INVALID_ARGUMENT, errors.InvalidRequest),
         (Status.DEADLINE_EXCEEDED, errors.TookTooLong),
         (Status.NOT_FOUND, errors.NotFound),
@@ -370,7 +370,7 @@ async def test_any_text_of_an_error_arrives(envoy: Envoy, backend: Backend, text
 async def test_an_error_without_a_code_gets_one_and_loses_its_text(
     envoy: Envoy, backend: Backend, status: grpc.StatusCode, error: type[errors.TillError]
 ) -> None:
-    """Whoever answers, the texts are the same."""
+    """All errors without a code get the default text of their class."""
     backend.refusal = Refusal(status, "recvmsg: 10.0.0.7 has left")
 
     answer = await call(envoy, "GET", "/lightning/invoice/abc")
@@ -389,7 +389,7 @@ async def test_a_fault_tells_nothing_of_the_inside(
     assert_json(answer, 500, b'{"error":"E0","message":"internal error"}')
 
 
-# What Envoy answers by itself
+# Responses that Envoy creates itself
 
 
 @pytest.mark.parametrize(
@@ -438,7 +438,7 @@ async def test_a_documented_path_has_the_documented_method(
     ("path", "status"), [("info", 200), ("invoice/abc", 200), ("invoice/abc/watch", 405), ("nothing", 404)]
 )
 async def test_head_is_answered_as_get_without_a_body(envoy: Envoy, path: str, status: int) -> None:
-    """But for a watch, which has no end."""
+    """A watch refuses HEAD, because it has no end."""
     answer = await call(envoy, "HEAD", f"/lightning/{path}")
 
     assert (answer.status, answer.body) == (status, b"")
@@ -495,7 +495,7 @@ async def test_a_path_is_normalized(envoy: Envoy, path: str) -> None:
 
 
 async def test_a_header_with_an_underscore_is_dropped(envoy: Envoy, backend: Backend) -> None:
-    """A proxy before Envoy may take idempotency_key for Idempotency-Key."""
+    """A proxy in front of Envoy may mistake idempotency_key for Idempotency-Key."""
     await call(envoy, "GET", "/lightning/invoice/abc", headers={"idempotency_key": "k"})
 
     assert "idempotency_key" not in backend.metadata
@@ -512,7 +512,7 @@ async def test_a_header_with_an_underscore_is_dropped(envoy: Envoy, backend: Bac
 async def test_what_is_no_grpc_is_not_taken_for_it(
     envoy: Envoy, method: str, path: str, kind: str, status: int
 ) -> None:
-    """Neither another content type, nor a path that no gRPC method has."""
+    """Neither another content type nor a path without a gRPC method counts as gRPC."""
     body = b"" if method == "GET" else b"{}"
     answer = await call(envoy, method, path, body, headers={"content-type": kind})
 
@@ -536,7 +536,7 @@ async def test_what_is_no_grpc_is_not_taken_for_it(
 async def test_what_is_no_call_of_grpc_is_refused_as_one(
     envoy: Envoy, method: str, path: str, code: str
 ) -> None:
-    """In the documented shape; to Envoy itself what the caller got wrong is INTERNAL."""
+    """The error has the documented form; Envoy's own status would be INTERNAL for these caller errors."""
     answer = await call(envoy, method, path, headers={"content-type": "application/grpc"})
 
     status, reason = {"E1": (3, "INVALID_REQUEST"), "E10": (12, "NO_SUCH_METHOD")}[code]
@@ -612,7 +612,7 @@ async def test_a_refused_watch_is_an_error_like_any_other(envoy: Envoy, backend:
 
 
 async def test_a_watch_without_more_to_come_is_no_content(envoy: Envoy) -> None:
-    """EventSource comes back after every end but this."""
+    """An EventSource reconnects after every other end."""
     answer = await call(envoy, "GET", "/lightning/invoice/final/watch")
 
     assert (answer.status, answer.body) == (204, b"")
@@ -620,7 +620,7 @@ async def test_a_watch_without_more_to_come_is_no_content(envoy: Envoy) -> None:
 
 
 async def test_a_watch_that_a_stopping_tilld_refuses_is_begun_again(envoy: Envoy, backend: Backend) -> None:
-    """An EventSource never comes back from an error."""
+    """An EventSource never reconnects after an error."""
     backend.refusal = Refusal(Status.UNAVAILABLE, "Till is stopping", (("x-error-code", "E8"),))
     backend.go_on.set()
 
@@ -629,11 +629,11 @@ async def test_a_watch_that_a_stopping_tilld_refuses_is_begun_again(envoy: Envoy
     assert (answer.status, answer.body) == (200, b"data: first\n\ndata: second\n\n")
 
 
-# A tilld that is lost while it works on a request
+# Loss of a tilld that is serving a request
 
 
 class Wire:
-    """A connection to the server that can be cut."""
+    """A connection to the server that a test can cut."""
 
     def __init__(self, server: Address) -> None:
         self._server = server
@@ -682,7 +682,7 @@ async def test_only_what_is_safe_to_do_twice_is_sent_again(
     headers: Headers,
     is_sent_again: bool,
 ) -> None:
-    """A create without a key may have been done already."""
+    """A create without a key may already have succeeded."""
     connection, address = wire
     envoy = Envoy(ANY_PORT, [address], tmp_path)
     await envoy.start()
@@ -702,11 +702,11 @@ async def test_only_what_is_safe_to_do_twice_is_sent_again(
     assert backend.entered.is_set() == is_sent_again
 
 
-# REST over HTTP/2, where trailers and a body too many would show
+# REST over HTTP/2, which would reveal trailers and a superfluous body
 
 
 async def http2_call(envoy: Envoy, method: str, path: str) -> list[tuple[int, bytes]]:
-    """The frames of a response, by kind and payload."""
+    """Return the kind and payload of each frame of a response."""
     named = ((":method", method), (":scheme", "http"), (":authority", "till"), (":path", path))
     reader, writer = await asyncio.open_connection(*envoy.rest)
     head = http2.frame(http2.HEADERS, http2.END_STREAM | http2.END_HEADERS, 1, http2.fields(*named))
@@ -733,7 +733,7 @@ async def test_http2_has_no_body_for_head(envoy: Envoy) -> None:
 
 
 async def test_http2_survives_a_bad_request(envoy: Envoy) -> None:
-    """Its stream ends, and not the connection with all others."""
+    """The error ends the stream, but not the connection with all other streams."""
     [(kind, _)] = await http2_call(envoy, "GET", "/a\0b")
 
     assert kind == http2.RESET
@@ -845,7 +845,7 @@ async def validate(config: Path, cwd: Path) -> tuple[int | None, str]:
 
 
 async def run(*command: str, cwd: Path) -> tuple[int | None, str]:
-    """Run a program. Returns its exit code, and what it complained of."""
+    """Run a program; return its exit code and its standard error."""
     process = await asyncio.create_subprocess_exec(*command, cwd=cwd, stderr=PIPE)
     _, complaints = await process.communicate()
     return process.returncode, complaints.decode()
@@ -898,7 +898,7 @@ async def test_what_is_left_of_a_killed_envoy_is_in_nobodys_way(
 
 
 async def test_a_request_in_flight_is_answered_while_stopping(own_envoy: Envoy, backend: Backend) -> None:
-    """New ones are not let in."""
+    """Envoy refuses new requests."""
     in_flight = asyncio.create_task(call(own_envoy, "GET", "/lightning/invoice/slow"))
     await backend.entered.wait()
 
@@ -915,7 +915,7 @@ async def test_a_request_in_flight_is_answered_while_stopping(own_envoy: Envoy, 
 
 
 async def refused(address: Address) -> None:
-    """Wait until nobody listens there."""
+    """Wait until the address refuses connections."""
     async with asyncio.timeout(5):
         while True:
             try:
