@@ -1,4 +1,4 @@
-"""The documented request, whatever it is."""
+"""The documented request body, with arbitrary input."""
 
 import json
 from typing import Any
@@ -32,7 +32,7 @@ bad_values = st.dictionaries(st.sampled_from(FIELDS) | text, json_values)
 def test_a_good_body_is_the_order_that_it_says(
     body: dict[str, Any], indent: int | str | None, ascii_only: bool
 ) -> None:
-    """However it is written; what is left out has its default."""
+    """The form of the JSON does not matter; an omitted field gets its default."""
     written = json.dumps(body, indent=indent, ensure_ascii=ascii_only)
 
     asked = create_request(written.encode(errors="surrogatepass") if ascii_only else written.encode())
@@ -49,7 +49,7 @@ def test_a_good_body_is_the_order_that_it_says(
 
 @given(bad_values | good.flatmap(lambda body: bad_values.map(lambda bad: body | bad)))
 def test_any_object_is_an_order_or_a_refusal_that_names_what_is_wrong(body: dict[str, Any]) -> None:
-    """Nothing else ever comes of it, and what gets through is within the limits."""
+    """No other outcome is possible, and an accepted order is within the limits."""
     try:
         ordered = create_request(json.dumps(body).encode()).terms
     except (InvalidRequest, TooLarge) as refused:

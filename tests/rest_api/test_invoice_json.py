@@ -1,4 +1,4 @@
-"""The documented JSON."""
+"""The documented JSON of an invoice."""
 
 import json
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ def test_an_invoice_is_told_whole_and_once(
     created_at: datetime,
     payment: Payment | None,
 ) -> None:
-    """Valid JSON on one line, with the documented names in their order, and nothing lost."""
+    """The JSON is valid, on one line, complete, and has the documented names in their order."""
     invoice = an_invoice()._replace(
         amount_msat=amount_msat,
         metadata=json.dumps(metadata),

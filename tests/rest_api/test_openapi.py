@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the code does."""
+"""The OpenAPI document agrees with the code."""
 
 import json
 import re
@@ -44,13 +44,13 @@ REGISTRY: Registry[Any] = Registry().with_resource(URN, DRAFT202012.create_resou
 
 
 def assert_valid(value: Any, *path: str | int) -> None:
-    """Hold a value against the schema at a path of the document."""
+    """Validate a value against the schema at a path of the document."""
     pointer = "/".join(str(each).replace("~", "~0").replace("/", "~1") for each in path)
     Draft202012Validator({"$ref": f"{URN}#/{pointer}"}, registry=REGISTRY).validate(value)
 
 
 def parts(value: Any, *path: str | int) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]]:
-    """All objects of the document, each with its path."""
+    """Yield all objects of the document, each with its path."""
     if isinstance(value, dict):
         yield path, value
     for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
@@ -59,12 +59,12 @@ def parts(value: Any, *path: str | int) -> Iterator[tuple[tuple[str | int, ...],
 
 
 def followed(value: Any) -> Any:
-    """What a reference refers to, or the value itself."""
+    """Return the target of a reference, or the value itself."""
     return reduce(getitem, value["$ref"].split("/")[1:], DOCUMENT) if "$ref" in value else value
 
 
 def pattern(fullmatch: Any) -> str:
-    """What a compiled pattern's fullmatch looks for, as a schema has it."""
+    """Return the pattern of a compiled regular expression, as a schema states it."""
     return f"^{fullmatch.__self__.pattern}$"
 
 
@@ -80,7 +80,7 @@ def test_it_is_openapi_of_this_version() -> None:
 
 
 def test_it_is_fresh() -> None:
-    """Its schemas are those of the types that the code reads and writes."""
+    """The schemas are generated from the types that the code reads and writes."""
     text = resources.files("tilld.rest_api").joinpath("openapi.json").read_text()
 
     assert text == openapi.document(), "run 'make generate-openapi'"
@@ -109,7 +109,10 @@ def test_every_route_stands_in_it_and_no_other() -> None:
 
 
 def test_generated_clients_read_every_amount_and_every_later_answer() -> None:
-    """Without a format a generator takes 32 bits; a closed object or enum refuses what a later Till adds."""
+    """Generators assume 32 bits without a format.
+
+    A closed object or enum rejects additions of a later Till.
+    """
     schemas = [
         (path, part) for path, part in parts(DOCUMENT) if {"schema", "schemas", "properties"} & set(path)
     ]
@@ -168,7 +171,7 @@ def test_other_limits_are_those_of_the_code() -> None:
 
 
 def test_every_error_stands_in_it_with_its_status_and_text() -> None:
-    """Envoy knows the statuses; the first class of each code in the tree has the text."""
+    """Envoy's filter has the statuses; the first class of each code has the text."""
     statuses = dict(re.findall(r'\b(E\d+) = \{"(\d+)"', (ROOT / "server/tilld/envoy/filter.lua").read_text()))
     texts = {each.code: each.default for each in errors.TillError.__subclasses__()}
     responses = [*DOCUMENT["components"]["responses"].values()]
@@ -184,7 +187,7 @@ def test_every_error_stands_in_it_with_its_status_and_text() -> None:
     assert SCHEMAS["Error"]["properties"]["error"]["x-extensible-enum"] == list(STATUS)
     assert statuses.keys() == texts.keys() == told.keys() == STATUS.keys()
     assert {code: value["error"] for code, value in told.items()} == {code: code for code in told}
-    # Of what is wrong with a request the message says more.
+    # The message of an invalid request is more specific than the default text.
     assert {code: value["message"] for code, value in told.items()} == texts | {"E1": "msat is missing"}
     for _, _, operation in operations():
         for status, response in operation["responses"].items():
@@ -252,7 +255,7 @@ INVREQ = invreq.Invreq.reserved(
     ],
 )
 def test_an_answer_has_the_fields_that_stand_in_it_and_no_other(schema: str, text: str) -> None:
-    """In this order."""
+    """The fields have the documented order."""
     answer = json.loads(text)
 
     assert list(answer) == list(SCHEMAS[schema]["properties"])

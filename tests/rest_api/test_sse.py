@@ -1,4 +1,4 @@
-"""An invoice's states as server-sent events."""
+"""The states of an invoice as server-sent events."""
 
 import asyncio
 import gc
@@ -16,7 +16,7 @@ from tilld.rest_api.sse import events
 
 
 async def test_a_state_after_a_long_silence_is_not_lost() -> None:
-    """Heartbeats do not disturb what is awaited."""
+    """Heartbeats do not cancel the pending read of the next state."""
     invoice = an_invoice()
     paid = invoice._replace(expired=True)
     go_on = asyncio.Event()
@@ -36,7 +36,7 @@ async def test_a_state_after_a_long_silence_is_not_lost() -> None:
 
 
 async def test_an_error_before_the_first_state_is_an_error() -> None:
-    """It is still time for an HTTP status."""
+    """The response has not begun, so an HTTP status is still possible."""
 
     def none_there() -> Never:
         raise NotFound
@@ -49,7 +49,7 @@ async def test_an_error_before_the_first_state_is_an_error() -> None:
 
 
 async def test_when_till_stops_the_stream_just_ends() -> None:
-    """An EventSource comes back by itself."""
+    """An EventSource reconnects by itself."""
 
     async def states() -> AsyncIterator[Invoice]:
         yield an_invoice()
@@ -59,7 +59,7 @@ async def test_when_till_stops_the_stream_just_ends() -> None:
 
 
 async def test_what_has_ended_leaves_nothing_to_the_garbage_collector() -> None:
-    """It spares what has lived for long, as watches have, and would never free it."""
+    """The collector no longer visits long-lived objects such as watches, so it would never free them."""
 
     async def states() -> AsyncIterator[Invoice]:
         yield an_invoice()
@@ -70,7 +70,7 @@ async def test_what_has_ended_leaves_nothing_to_the_garbage_collector() -> None:
     try:
         told = [event async for event in events(watching, 1)]
         del watching
-        # The loop has still hold of what it did last.
+        # The event loop still refers to the last callback.
         await asyncio.sleep(0)
         assert len(told) == 1
         assert gone() is None
@@ -79,7 +79,7 @@ async def test_what_has_ended_leaves_nothing_to_the_garbage_collector() -> None:
 
 
 async def test_who_leaves_ends_the_watching() -> None:
-    """What was awaited for him is given up."""
+    """The pending read of the next state is cancelled."""
     ended = asyncio.Event()
 
     async def states() -> AsyncIterator[Invoice]:
