@@ -1,4 +1,4 @@
-"""The dispatcher: what an error that nobody expected becomes."""
+"""The dispatcher maps an unexpected exception to an internal error."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ REPLIES = {
 async def test_a_slip_of_ours_in_reading_a_reply_is_not_logged_as_lightningds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Callers learn nothing of it, and the log has its traceback."""
+    """The caller gets no details; the log has the traceback."""
 
     async def slip(reply: Any, method: str, *more: Any) -> Any:
         if method == "invoice":
