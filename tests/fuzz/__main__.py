@@ -12,7 +12,7 @@ import structlog
 with atheris.instrument_imports(include=["tilld", "pyln"]):
     from tests.fuzz import targets
 
-# Every refusal would be told.
+# Otherwise tilld would log every refusal.
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 name = sys.argv.pop(1)

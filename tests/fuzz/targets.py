@@ -1,4 +1,4 @@
-"""What is fuzzed: plain functions of bytes that raise AssertionError, or what else escaped, for a bug."""
+"""Fuzz targets: functions of bytes that raise AssertionError, or let an exception escape, on a bug."""
 
 import asyncio
 import json
@@ -25,14 +25,14 @@ from tilld.rest_api import invoice_json
 
 CORPUS = Path(__file__).parent / "corpus"
 
-# What stands in a reply for the id of the request, which only the request knows.
+# Placeholder in a reply for the id of the request, which a seed cannot know.
 ID = b'"ID"'
 GETINFO = (CORPUS / "reply" / "getinfo").read_bytes()
 WHO = json.loads(GETINFO)["result"]["id"]
 
 ORDER = an_order(description="tea")
 INVOICE_ID = "PDxIkt9La2h1iG~VTIEcz"
-# Each way to ask a node, and the method of lightningd's whose reply it reads.
+# Each call of a node, and the lightningd method whose reply it reads.
 QUESTIONS: list[tuple[str, Callable[[InvoiceNode], Awaitable[object]]]] = [
     ("getinfo", lambda node: node.info()),
     ("invoice", lambda node: node.invoice(INVOICE_ID, ORDER)),
@@ -44,14 +44,14 @@ QUESTIONS: list[tuple[str, Callable[[InvoiceNode], Awaitable[object]]]] = [
     ("wait", lambda node: node.wait_for_update(WHO, 0)),
 ]
 
-# What SQLite and PostgreSQL can store.
+# The largest integer of SQLite and PostgreSQL.
 MAX_BIGINT = 2**63 - 1
 
 
 def body(raw: bytes) -> None:
-    """A body is an order within the limits, just as it was written, or is refused by a documented error.
+    """Check that a body becomes an order within the limits and as written, or a documented error.
 
-    What follows the last zero byte, if there is one, is the header Idempotency-Key.
+    Bytes after the last zero byte, if any, are the header Idempotency-Key.
     """
     document, *key = raw.rsplit(b"\0", 1)
     idempotency_key = key[0].decode(errors="surrogateescape") if key else None
@@ -83,7 +83,7 @@ def _check_limits(order: InvoiceTerms) -> None:
 
 
 def _check_rendered(order: InvoiceTerms, asked: dict[str, Any]) -> None:
-    """What is shown of it is one JSON object, with the metadata that came and all in whole numbers."""
+    """Check that the invoice is one JSON object with unchanged metadata and whole numbers."""
     issued = IssuedInvoice(NODE_ID, "00" * 32, "lnbcrt1", NOON + timedelta(seconds=order.expiry))
     text = invoice_json.invoice(
         Invoice.opened(order.invoice_id("dakk", b"secret"), Creator("dakk"), order, issued)
@@ -103,9 +103,9 @@ def _without_space(text: str) -> str:
 
 
 def reply(raw: bytes) -> None:
-    """Whatever a node replies before it hangs up is a record with the right types, or one of our errors.
+    """Check that any reply, followed by a closed connection, becomes a well-typed record or a Till error.
 
-    The same reply is given to every question.
+    Every call of `QUESTIONS` gets the same reply.
     """
     tasks: list[asyncio.Task[Any]] = []
     faults: list[dict[str, Any]] = []
@@ -121,7 +121,7 @@ def reply(raw: bytes) -> None:
         assert all(task.done() for task in tasks)
     assert not faults
     for failure in (task.exception() for task in tasks if not task.cancelled()):
-        # Nobody would hear of another one.
+        # Any other exception would be lost: nothing awaits this task.
         assert isinstance(failure, ConnectionLost | RpcError | msgspec.ValidationError | None), repr(failure)
 
 
@@ -144,9 +144,9 @@ async def _ask(node: InvoiceNode, ask: Callable[[InvoiceNode], Awaitable[object]
 
 
 class _NodesEnd:
-    """The node's end of a connection, in memory: answers one method as it is told, and hangs up.
+    """The node's end of a connection in memory: answers one method with the fuzzed reply, then closes.
 
-    To getinfo it says who it is, since that is asked in between.
+    It answers getinfo correctly, because some calls check the node's identity first.
     """
 
     def __init__(self, reader: asyncio.StreamReader, method: str, raw: bytes) -> None:
@@ -175,7 +175,7 @@ class _NodesEnd:
 
 
 def _check_types(found: object) -> None:
-    """What stands in a record is what its annotations say, and can be stored."""
+    """Check that the values of a record have their annotated types and fit into the database."""
     if isinstance(found, str):
         found.encode()
     elif isinstance(found, int):

@@ -1,4 +1,4 @@
-"""The seeds of the fuzzing, which are also what it once found."""
+"""The seeds of the fuzzers, including earlier findings."""
 
 from pathlib import Path
 
