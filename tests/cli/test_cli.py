@@ -1,4 +1,4 @@
-"""The command line, as a person uses it: in a process of its own."""
+"""The command line as a person uses it: each command in a process of its own."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ MAKE_KEY = ("tilld", "key", "create", "--username", "NAME")
 
 
 async def test_one_command_runs_everything_and_ctrl_c_stops_it(tmp_path: Path) -> None:
-    """It says where it is, and that it is play money; its first command works; nothing is left running."""
+    """The banner has the addresses and says play money, its first command works, and no process remains."""
     async with tilld("run", *FREE, cwd=tmp_path) as till:
         rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
         await till.says(r"(play money)")
@@ -82,7 +82,7 @@ async def test_even_killed_it_leaves_nothing_running(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
 @pytest.mark.parametrize("arguments", [("run", *FREE), ("envoy", "--rest=127.0.0.1:0")])
 async def test_an_envoy_that_dies_is_started_again(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    """On the same address."""
+    """The new Envoy listens on the same address."""
     async with tilld(*arguments, cwd=tmp_path) as till:
         rest = await till.says(r"gRPC-Web   (http://127\.0\.0\.1:\d+)\n")
         *_, envoy = children(till.process.pid)
@@ -115,7 +115,7 @@ async def test_an_envoy_that_dies_again_and_again_ends_the_rest_in_one_line(tmp_
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
 async def test_a_node_that_dies_ends_the_rest_in_one_line(tmp_path: Path) -> None:
-    """A Till whose play money is gone would be a lie."""
+    """Without the simulated node, a payment with play money could not arrive."""
     async with tilld("run", *FREE, cwd=tmp_path) as till:
         await till.says(r"(Till is running)")
         node, _ = children(till.process.pid)
@@ -128,7 +128,7 @@ async def test_a_node_that_dies_ends_the_rest_in_one_line(tmp_path: Path) -> Non
 
 
 async def test_envoy_alone_stands_in_front_of_tills_that_run_elsewhere(tmp_path: Path) -> None:
-    """It says where it is and in front of whom, also of one who is not there yet, and ends when told to."""
+    """The banner has the addresses, also that of a Till that has not started yet; SIGINT stops Envoy."""
     async with tilld("run", "--no-rest", "--grpc=127.0.0.1:0", cwd=tmp_path) as till:
         there = await till.says(r"gRPC +(127\.0\.0\.1:\d+)\n")
         with listening() as listener:
@@ -159,7 +159,7 @@ async def test_what_keeps_envoy_from_standing_in_front_is_told(tmp_path: Path) -
     ("flag", "other"), [("--grpc", "--no-rest"), ("--rest", "--grpc=127.0.0.1:0"), ("--metrics", "--no-rest")]
 )
 async def test_a_port_in_use_is_told(tmp_path: Path, flag: str, other: str) -> None:
-    """With the address, and the flag that gives another."""
+    """The error names the address and the flag for another one."""
     with listening() as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
 
@@ -213,7 +213,7 @@ async def test_a_database_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
 async def test_a_database_that_nobody_can_write_to_is_told(
     tmp_path: Path, postgresql: PostgresServer
 ) -> None:
-    """Rather than a till that is open, and takes no money."""
+    """Otherwise Till would start but could not create invoices."""
     url = new_database(postgresql)
     name = url.partition("?")[0].rpartition("/")[2]
     close_database(open_database(url))
@@ -228,7 +228,7 @@ async def test_a_database_that_nobody_can_write_to_is_told(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can take a single privilege from root")
 async def test_what_is_read_only_is_told(tmp_path: Path) -> None:
-    """The file of the database, or the directory of all."""
+    """The database file or the data directory is read-only."""
     close_database(open_database(f"sqlite:///{tmp_path / 'till.db'}"))
     (tmp_path / "till.db").chmod(0o444)
     (tmp_path / "kept").mkdir(mode=0o555)
@@ -252,7 +252,7 @@ async def test_a_data_directory_that_is_none_is_told(tmp_path: Path) -> None:
     "address", ["8080", "localhost", ":8080", "127.0.0.1:x", "127.0.0.1:65536", "1.2.3.4:-1"]
 )
 async def test_an_address_that_is_none_is_told(tmp_path: Path, address: str) -> None:
-    """With the flag and the variable, wherever it came from."""
+    """The error names the flag and the variable, for either source."""
     for arguments, environment in (((f"--rest={address}",), {}), ((), {"TILLD_REST": address})):
         line = await fails("run", *arguments, cwd=tmp_path, **environment)
         assert "--rest (TILLD_REST)" in line
@@ -260,7 +260,7 @@ async def test_an_address_that_is_none_is_told(tmp_path: Path, address: str) -> 
 
 
 async def test_flags_go_before_variables(tmp_path: Path) -> None:
-    """And each flag has its variable."""
+    """Each flag has a variable."""
     environment = {"TILLD_DATA_DIR": "by-variable", "TILLD_NO_REST": "1", "TILLD_GRPC": "127.0.0.1:0"}
     async with tilld("run", "--data-dir=by-flag", cwd=tmp_path, **environment) as till:
         await till.says(r"(gRPC) +127")
@@ -272,7 +272,7 @@ async def test_flags_go_before_variables(tmp_path: Path) -> None:
 
 
 async def test_the_simulated_node_runs_alone(tmp_path: Path) -> None:
-    """Its state lasts, and its invoices can be paid."""
+    """Its state survives a restart, and its invoices can be paid."""
     arguments = ("node", "simulate", "--rpc-file=rpc", "--state=node.jsonl")
     async with tilld(*arguments, cwd=tmp_path) as node:
         await node.says(r"(listening on rpc)")
@@ -293,7 +293,7 @@ async def test_paying_tells_what_is_wrong(tmp_path: Path) -> None:
 
 
 async def test_a_real_node_is_never_told_to_pay(tmp_path: Path) -> None:
-    """It would spend real money."""
+    """The payment would spend real money."""
     asked = []
 
     async def answer(request: Request) -> bytes:
@@ -308,7 +308,7 @@ async def test_a_real_node_is_never_told_to_pay(tmp_path: Path) -> None:
 
 
 async def test_logs_are_json_on_request(tmp_path: Path) -> None:
-    """An event with fields on each line, on standard error."""
+    """Each line on standard error is an event with its fields."""
     process = await asyncio.create_subprocess_exec(
         *TILLD, "run", "--no-rest", "--grpc=127.0.0.1:0",
         cwd=tmp_path, env=os.environ | {"TILLD_LOG_FORMAT": "json", "TILLD_LOG_LEVEL": "debug"},
@@ -324,7 +324,7 @@ async def test_logs_are_json_on_request(tmp_path: Path) -> None:
 
 
 async def test_on_a_terminal_the_banner_comes_before_the_log(tmp_path: Path) -> None:
-    """Which has no colors with NO_COLOR."""
+    """NO_COLOR removes the colors."""
     display, terminal = os.openpty()
     process = await asyncio.create_subprocess_exec(
         *TILLD, "run", *FREE,
@@ -348,14 +348,14 @@ async def test_on_a_terminal_the_banner_comes_before_the_log(tmp_path: Path) -> 
     ("name", "value"), [("HEARTBEAT_SECONDS", "0"), ("GRACE_SECONDS", "-1"), ("LOG_LEVEL", "x")]
 )
 async def test_a_setting_that_makes_no_sense_is_told(tmp_path: Path, name: str, value: str) -> None:
-    """By its variable, if it has no flag."""
+    """The error names the variable if the setting has no flag."""
     line = await fails("run", cwd=tmp_path, **{f"TILLD_{name}": value})
 
     assert f"tilld: TILLD_{name} is" in line
 
 
 async def test_more_money_than_there_is_cannot_be_paid(tmp_path: Path) -> None:
-    """Not even play money: the follower would choke on it."""
+    """The follower could not store such an amount, not even of play money."""
     async with tilld("run", *FREE, "--data-dir=shop", cwd=tmp_path) as till:
         rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
         pay_it = await till.says(r"(node pay PAYREQ.*)\n")
@@ -371,7 +371,7 @@ async def test_more_money_than_there_is_cannot_be_paid(tmp_path: Path) -> None:
 
 
 async def test_the_doctor_tells_by_its_exit_code_whether_anything_differs(tmp_path: Path) -> None:
-    """Beside a running Till: nothing differs, then something does, then it is repaired."""
+    """While Till runs: no difference, then a difference, then its repair."""
     async with tilld("run", *FREE, cwd=tmp_path) as till:
         rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
         created = httpx.post(
@@ -395,7 +395,7 @@ async def test_the_doctor_tells_by_its_exit_code_whether_anything_differs(tmp_pa
 
 
 async def test_an_import_tells_what_it_did(tmp_path: Path) -> None:
-    """A store that was lost gets back what the node has, and a second time there is nothing to do."""
+    """A lost store gets the node's invoices back; a second import changes nothing."""
     async with tilld("run", *FREE, cwd=tmp_path) as till:
         rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
         httpx.post(f"{rest}/lightning/invoice/create", json={"msat": 5000, "metadata": {"type": "shop"}})
@@ -408,7 +408,7 @@ async def test_an_import_tells_what_it_did(tmp_path: Path) -> None:
 
 
 async def test_the_doctor_makes_no_store(tmp_path: Path) -> None:
-    """It would find that nothing is in it."""
+    """A new store would be empty, and hide the mistake in the path."""
     async with Simulator(tmp_path / "rpc"):
         told = await fails("doctor", f"--lightning-rpc={tmp_path / 'rpc'}", cwd=tmp_path)
 
@@ -423,7 +423,7 @@ async def test_the_doctor_makes_no_store(tmp_path: Path) -> None:
 
 
 async def test_what_an_import_makes_is_nobody_elses_business(tmp_path: Path) -> None:
-    """As what `tilld run` makes."""
+    """The mode of the data directory is 0700, as with `tilld run`."""
     async with Simulator(tmp_path / "rpc"):
         await output("import", f"--lightning-rpc={tmp_path / 'rpc'}", cwd=tmp_path)
 
@@ -431,7 +431,7 @@ async def test_what_an_import_makes_is_nobody_elses_business(tmp_path: Path) -> 
 
 
 async def test_what_is_in_a_directory_that_others_may_enter_is_nobody_elses_business(tmp_path: Path) -> None:
-    """A packager may have made the data directory: the store in it holds the secret behind watch tokens."""
+    """A packager may have made the data directory; the store in it holds the secret of watch tokens."""
     directory = tmp_path / ".till"
     directory.mkdir(mode=0o755)
 
@@ -455,7 +455,7 @@ async def test_no_password_is_in_what_is_said_of_a_database(tmp_path: Path, url:
 async def test_output_that_cannot_be_written_does_not_end_till(
     stream: str, output: str, tmp_path: Path
 ) -> None:
-    """A closed pipe or a full disk loses lines; payments go on, and a stop is clean."""
+    """A closed pipe or a full disk loses lines; payments continue, and a stop is clean."""
     if output == "pipe":
         reading, broken = os.pipe()
         os.close(reading)
@@ -491,7 +491,7 @@ async def test_output_that_cannot_be_written_does_not_end_till(
 
 
 async def take_a_payment(rest: str, rpc_file: Path) -> httpx.Response:
-    """Create an invoice at an address, pay it, and see it paid."""
+    """Create an invoice at an address, pay it, and wait until it is paid."""
     async with httpx.AsyncClient(base_url=rest, timeout=10) as shop:
         body = {"msat": 5000, "metadata": {"type": "shop"}}
         created = (await shop.post("/lightning/invoice/create", json=body)).json()
@@ -502,7 +502,7 @@ async def take_a_payment(rest: str, rpc_file: Path) -> httpx.Response:
 
 
 async def test_a_log_that_nobody_reads_does_not_end_till(tmp_path: Path) -> None:
-    """A line that cannot be written is lost and counted; the next one that gets through says how many."""
+    """A line that cannot be written is dropped and counted; the next written line reports the count."""
     reader, writer = os.pipe()
     async with tilld("run", *FREE, "--metrics=127.0.0.1:0", cwd=tmp_path, errors=writer) as till:
         os.close(writer)
@@ -522,13 +522,13 @@ async def test_a_log_that_nobody_reads_does_not_end_till(tmp_path: Path) -> None
 
 @pytest.fixture
 def full_disk() -> Iterator[IO[bytes]]:
-    """A file on a disk without room."""
+    """A file on a full disk."""
     with Path("/dev/full").open("wb") as full:
         yield full
 
 
 async def test_a_result_that_cannot_be_written_is_an_error(tmp_path: Path, full_disk: IO[bytes]) -> None:
-    """A key that nobody saw: the command fails, and says so in a line."""
+    """Nobody has seen the new key, so the command fails with a one-line error."""
     process = await asyncio.create_subprocess_exec(
         *TILLD,
         "key",
@@ -544,7 +544,7 @@ async def test_a_result_that_cannot_be_written_is_an_error(tmp_path: Path, full_
 
 
 async def test_a_log_that_cannot_be_written_does_not_fail_a_command(tmp_path: Path) -> None:
-    """Also where standard error is closed: the store must not get its number."""
+    """With standard error closed, the store must not get its file descriptor."""
     command = shlex.join([*TILLD, "key", "create", "--username=a"])
     process = await asyncio.create_subprocess_shell(
         f"{command} 2>&-", cwd=tmp_path, stdout=asyncio.subprocess.PIPE
@@ -575,7 +575,10 @@ LIMITED = (
 
 
 async def test_connections_of_strangers_leave_files_for_the_node(tmp_path: Path) -> None:
-    """With few files it says so at the start; 200 who say hello, and no more, keep it from nothing."""
+    """A low limit of open files is logged at the start.
+
+    200 idle connections block neither node nor callers.
+    """
     socket_and_state = (tmp_path / "rpc", tmp_path / "node.jsonl")
     async with AsyncExitStack() as till_ends:
         async with Simulator(*socket_and_state):
@@ -587,7 +590,7 @@ async def test_connections_of_strangers_leave_files_for_the_node(tmp_path: Path)
             port = int(await till.says(r"  gRPC +127\.0\.0\.1:(\d+)\n"))
             await till.says(r"(following the node)")
             silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
-            # Or they would be closed after 5 s, and not after 300.
+            # With a preface an idle connection closes after 300 s, otherwise after 5 s.
             for _, writer in silent:
                 writer.write(PREFACE + FRAME.pack(0, 0, Kind.SETTINGS, 0, 0))
         till.out = ""
@@ -619,7 +622,7 @@ async def test_a_postgresql_that_cannot_be_used_is_told_with_what_to_do(
 
 @pytest.fixture
 async def guarded(postgresql: PostgresServer) -> str:
-    """A database whose owner needs the password p@ss/# to connect; its URL without one."""
+    """A database whose owner needs the password p@ss/#; return its URL without the password."""
     role = f"role_{uuid.uuid4().hex}"
     url = new_database(postgresql)
     [name] = re.findall("/(till_[0-9a-f]+)", url)
@@ -637,7 +640,7 @@ async def guarded(postgresql: PostgresServer) -> str:
 
 
 async def test_a_percent_encoded_password_connects_and_is_never_shown(tmp_path: Path, guarded: str) -> None:
-    """By a server that asks for it; the advised commands do not show it either."""
+    """The server requires the password; the suggested commands do not show it either."""
     url = guarded.replace("@", ":p%40ss%2F%23@", 1)
     by_flag = await output("key", "list", f"--database={url}", cwd=tmp_path)
     assert by_flag[0] == 1
@@ -674,13 +677,13 @@ async def test_a_wrong_postgresql_password_is_told_with_what_to_do(
 
 
 def advice(said: str) -> list[str]:
-    """The command at the end of a line of what was said, as a shell reads it."""
+    """Return the suggested command at the end of a line, split as a shell does."""
     [text] = re.findall("(tilld [a-z]+ .*)", said)
     return shlex.split(text)
 
 
 async def test_advised_commands_work_as_they_are_printed(tmp_path: Path) -> None:
-    """On the store and the node that were given, also where their names have blanks and quotes."""
+    """The commands name the given store and node; spaces and quotes in their paths are quoted."""
     shop = ("--data-dir", "my shop's #1")
     public = await fails("run", "--grpc=0.0.0.0:0", "--no-rest", *shop, cwd=tmp_path)
     _, empty = await output("key", "list", *shop, cwd=tmp_path)
@@ -709,7 +712,7 @@ async def test_a_full_disk_is_told_at_the_start(tmp_path: Path) -> None:
 
 
 async def test_the_list_of_keys_is_a_table_and_says_where_there_are_none(tmp_path: Path) -> None:
-    """On standard error: a script that counts lines counts none."""
+    """The note about an empty list is on standard error, so that a script counts no lines."""
     async with tilld("key", "create", "--username=a", cwd=tmp_path) as made:
         await made.process.communicate()
     (tmp_path / "empty").mkdir()

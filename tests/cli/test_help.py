@@ -1,4 +1,4 @@
-"""The help of both programs, of every command."""
+"""The help of every command of both programs."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ PROGRAMS = {"till": till, "tilld": tilld}
 
 
 def commands(group: Any) -> Iterator[tuple[str, ...]]:
-    """The arguments that lead to a group, and to each command within it."""
+    """Yield the arguments for a group, and for each command in the group."""
     yield ()
     for name, command in getattr(group, "commands", {}).items():
         yield from ((name, *rest) for rest in commands(command))
@@ -30,7 +30,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize(("program", "path"), COMMANDS, ids=lambda value: "-".join(value) or "itself")
 def test_a_flag_has_no_type(program: str, path: tuple[str, ...]) -> None:
-    """A flag takes no value, and <bool> looks as if it did."""
+    """A flag takes no value, but <bool> would suggest one."""
     told = CliRunner().invoke(PROGRAMS[program], [*path, "--help"], env={"COLUMNS": "200"})
 
     assert told.exit_code == 0
@@ -40,7 +40,7 @@ def test_a_flag_has_no_type(program: str, path: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("command", ["run", "envoy", "doctor", "import", "key list"])
 def test_the_help_of_a_command_tells_its_settings(command: str) -> None:
-    """By flag and variable; and no others."""
+    """The help lists the flag and the variable of each setting, and no others."""
     told = CliRunner().invoke(tilld, [*command.split(), "--help"], env={"COLUMNS": "400"}).stdout
     taken = [each for each in SETTINGS if command.split(maxsplit=1)[0] in each.commands]
 
