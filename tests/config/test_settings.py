@@ -1,4 +1,4 @@
-"""Settings: where they come from, what is wrong with one, and the page that lists them."""
+"""Settings: their sources, their errors, and the page that lists them."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ WRONG = {
     "setting", [each for each in SETTINGS if each.name in WRONG], ids=lambda each: each.name
 )
 def test_a_wrong_value_is_told(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By its flag and its variable, wherever it comes from."""
+    """The error names the flag and the variable, for either source."""
     value = WRONG[setting.name]
     with pytest.raises(OperatorError) as by_flag:
         Config.load(**{setting.name: value})
@@ -61,7 +61,7 @@ def test_a_variable_that_is_empty_or_unknown_sets_nothing(monkeypatch: pytest.Mo
 
 
 def test_an_address_for_envoy_and_no_envoy_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """But where the address is a variable, it is for other starts than this one."""
+    """A variable with the address is ignored, because it may be meant for other starts."""
     with pytest.raises(OperatorError, match="--rest and --no-rest"):
         Config.load(rest="127.0.0.1:1", no_rest=True)
     monkeypatch.setenv("TILLD_REST", "127.0.0.1:1")
