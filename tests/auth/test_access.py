@@ -1,4 +1,4 @@
-"""Who may call what: the gate, and the table of scopes."""
+"""Authorization: keys, watch tokens, and the table of scopes."""
 
 import hmac
 from collections.abc import AsyncIterator, Collection
@@ -55,7 +55,7 @@ async def new_key(
     kind: str | None = None,
     expires_at: datetime | None = None,
 ) -> tuple[Key, str]:
-    """Make a key; returns it and the header that carries it."""
+    """Create a key; return it and the header that carries it."""
     made = datetime(2026, 1, 1, tzinfo=UTC)
     key, token = Key.new(username=username, scopes=scopes, type=kind, created_at=made, expires_at=expires_at)
     await KeyStore(store).add(key)
@@ -67,7 +67,7 @@ def a_token(invoice: Invoice, key_id: str = "", now: datetime = NOON) -> WatchTo
 
 
 def test_every_method_has_a_scope() -> None:
-    """So that none is open by oversight."""
+    """A method without a scope would be open by oversight."""
     methods = {
         f"/{service.full_name}/{method.name}"
         for file in (
@@ -99,7 +99,7 @@ async def test_a_key_tells_who_calls(store: Store, access: Access) -> None:
 
 
 async def test_from_the_first_key_on_every_call_needs_one(store: Store, access: Access) -> None:
-    """At once, and also when all keys are revoked."""
+    """The rule applies immediately, and also when all keys are revoked."""
     await access.authorize(GET, None)
     key, header = await new_key(store)
 
@@ -128,7 +128,7 @@ async def test_what_is_no_key_opens_nothing(store: Store, access: Access, header
 
 
 async def test_the_id_of_a_key_is_not_enough(store: Store, access: Access) -> None:
-    """It is no secret."""
+    """The id of a key is not secret."""
     key, _ = await new_key(store)
 
     with pytest.raises(Unauthenticated):
@@ -148,7 +148,7 @@ async def test_an_expired_key_opens_nothing(store: Store, access: Access) -> Non
 async def test_every_refused_key_costs_the_same(
     store: Store, keys: KeyStore, access: Access, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    """Each time a look-up and a comparison of whole digests, so that time tells nothing of what there is."""
+    """Each refusal takes a lookup and a comparison of whole digests, so that timing reveals nothing."""
     key, header = await new_key(store, expires_at=NOON if case == "expired" else None)
     if case == "revoked":
         await KeyStore(store).revoke(key.id, NOON)
@@ -170,7 +170,7 @@ async def test_every_refused_key_costs_the_same(
 
 
 async def test_the_id_of_a_key_opens_nothing(store: Store, access: Access) -> None:
-    """Neither does it while the key of a watch is remembered by it."""
+    """This includes an id under which the key of a watch is cached."""
     key, header = await new_key(store)
     await access.recheck(await access.authorize(GET, header))
 
@@ -180,7 +180,7 @@ async def test_the_id_of_a_key_opens_nothing(store: Store, access: Access) -> No
 
 
 async def test_a_key_does_what_its_scopes_say(store: Store, access: Access) -> None:
-    """Nothing is implied."""
+    """No scope implies another."""
     _, reader = await new_key(store, scopes=[Scope.READ])
     _, admin = await new_key(store, scopes=[Scope.ADMIN, Scope.PAYOUTS])
 
@@ -191,7 +191,7 @@ async def test_a_key_does_what_its_scopes_say(store: Store, access: Access) -> N
 
 
 async def test_a_watch_token_is_its_key_for_one_invoice_only(store: Store, access: Access) -> None:
-    """It reads, and does nothing else; it goes with its key, and after a while."""
+    """The token only reads; it expires, and fails when its key is revoked."""
     key, _ = await new_key(store, kind="shop")
     invoice = an_invoice("shop")
 
@@ -213,7 +213,7 @@ async def test_a_watch_token_is_its_key_for_one_invoice_only(store: Store, acces
 
 
 async def test_a_revoked_key_opens_nothing_once_that_is_answered(store: Store, access: Access) -> None:
-    """Not even where it was used a moment before, nor for a watch that goes on."""
+    """Neither a recently used key nor the recheck of an open watch passes."""
     key, header = await new_key(store)
     caller = await access.authorize(GET, header)
     await access.recheck(caller)
@@ -247,7 +247,7 @@ async def test_a_busy_key_is_looked_up_once_in_a_while(
 async def test_a_key_is_as_it_was_when_its_look_up_began(
     store: Store, keys: KeyStore, monkeypatch: pytest.MonkeyPatch, again: bool
 ) -> None:
-    """However long that took: who revokes it meanwhile waits only for so long."""
+    """A slow lookup does not extend the time for which a key is remembered after its revocation."""
     now = 1.0
     access = Access(keys, lambda: NOON, lambda: now)
     key, header = await new_key(store)
@@ -331,7 +331,7 @@ async def test_the_key_itself_is_not_kept(store: Store) -> None:
 
 
 def test_a_terminals_key_is_for_taking_money_only() -> None:
-    """The shop's totals are none of its business, and it makes no keys."""
+    """Such a key has no access to the shop's totals, and cannot create keys."""
     key, _ = Key.new(username="shop", scopes=(), type="till-1", created_at=NOON, expires_at=None)
 
     assert key.scopes == {Scope.CREATE, Scope.READ}

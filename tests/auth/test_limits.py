@@ -1,4 +1,4 @@
-"""What each key may have: no other key suffers from one that takes all it can."""
+"""The limits of each key: a key at its limit does not affect other keys."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -48,7 +48,7 @@ def limits_of(clock: Clock, **allowance: Any) -> Limits:
 
 
 async def waits(limits: Limits, clock: Clock, caller: Caller) -> list[float]:
-    """How long each create waits until its turn, until one is refused."""
+    """Return how long each concurrent create waits for its turn, until the first refusal."""
     waited: list[float] = []
     while True:
         before = clock.now
@@ -58,7 +58,7 @@ async def waits(limits: Limits, clock: Clock, caller: Caller) -> list[float]:
         except TooMany:
             return waited
         waited.append(clock.now - before)
-        # They come at once.
+        # All creates arrive at the same time.
         clock.now = before
 
 
@@ -66,7 +66,10 @@ async def waits(limits: Limits, clock: Clock, caller: Caller) -> list[float]:
 async def test_creates_of_a_second_pass_at_once_and_then_one_by_one(
     clock: Clock, rate: float, at_once: int, pause: float
 ) -> None:
-    """Who would have to wait for more than a second is refused; a pause saves no more than a second's."""
+    """A create that would wait for more than a second is refused.
+
+    A pause saves at most one second's burst.
+    """
     limits = limits_of(clock, creates_per_second=rate)
     in_turn = [each for number in range(1, 9) if (each := number * pause) <= 1]
 
@@ -88,7 +91,7 @@ async def test_who_waits_as_long_as_it_was_told_gets_through(clock: Clock) -> No
 
 
 async def refusals(limits: Limits, clock: Clock, number: int) -> list[float]:
-    """How long each of so many refusals takes, which begin together."""
+    """Return how long each of `number` concurrent refusals takes."""
     began, took = clock.now, []
     for _ in range(number):
         clock.now = began
@@ -98,12 +101,12 @@ async def refusals(limits: Limits, clock: Clock, number: int) -> list[float]:
     return took
 
 
-# Of the immediate refusals rounding may take one.
+# Rounding may make one of the immediate refusals slow.
 AT_ONCE = REFUSALS_AT_ONCE - 1
 
 
 async def test_a_refusal_is_immediate(clock: Clock) -> None:
-    """For who waits as it was told, and for all that a shop's tills send at the same moment."""
+    """This holds for a caller who waits as advised, and for all tills of a shop at the same moment."""
     limits = limits_of(clock, creates_per_second=0.01)
     await limits.turn(GREEDY)
 
@@ -111,7 +114,7 @@ async def test_a_refusal_is_immediate(clock: Clock) -> None:
 
 
 async def test_a_flood_of_refusals_is_slowed_down_and_leaves_nothing_behind(clock: Clock) -> None:
-    """Who tries again without a pause would take all of the processor."""
+    """A client that retries without a pause would use the whole processor."""
     limits = limits_of(clock, creates_per_second=0.01)
     await limits.turn(GREEDY)
 
@@ -149,7 +152,7 @@ async def test_open_invoices_and_those_on_their_way_are_counted_together(clock: 
 
 
 async def test_open_invoices_are_counted_once_in_a_while(clock: Clock) -> None:
-    """Between, each new one counts."""
+    """Between two counts each new invoice adds one."""
     limits = limits_of(clock, open_invoices=100)
     counts = 0
 
@@ -169,7 +172,7 @@ async def test_open_invoices_are_counted_once_in_a_while(clock: Clock) -> None:
 
 
 async def test_what_is_over_makes_room_at_once(clock: Clock) -> None:
-    """Where the count would refuse, it is made anew."""
+    """Before a refusal the open invoices are counted again."""
     limits = limits_of(clock, open_invoices=3)
     for open_invoices in range(3):
         await creates(limits, GREEDY, open_invoices)
@@ -214,7 +217,10 @@ async def till(tmp_path: Path, database_url: str, lightningd: SimulatedNode) -> 
 
 
 async def test_a_greedy_key_gets_its_share_and_no_other_suffers(till: Parts) -> None:
-    """The modest one's invoices are made while the flood waits; of it, a few reach the node and the store."""
+    """The modest key's creates succeed while the flood waits.
+
+    Few creates of the flood reach node and store.
+    """
     flood = [asyncio.create_task(till.invoicing.create(GREEDY, an_order())) for _ in range(300)]
 
     for _ in range(5):

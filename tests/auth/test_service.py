@@ -1,4 +1,4 @@
-"""What admins do with keys, and what is written down of it."""
+"""Management of keys, and its log."""
 
 import asyncio
 import time
@@ -44,7 +44,7 @@ async def made(
 
 
 async def test_who_made_and_revoked_a_key_is_in_the_log(keyring: Keyring) -> None:
-    """The key itself is not."""
+    """The log does not contain the key itself."""
     with capture_logs() as events:
         key, token = await made(keyring)
         await keyring.revoke(ADMIN, key.id)
@@ -56,7 +56,7 @@ async def test_who_made_and_revoked_a_key_is_in_the_log(keyring: Keyring) -> Non
 
 
 def test_who_revokes_a_key_waits_until_nobody_remembers_it(tmp_path: Path) -> None:
-    """Also in the loop of a running Till, whose timers are early by up to a millisecond."""
+    """Also with uvloop as in production, whose timers fire up to a millisecond early."""
     written: dict[str, float] = {}
 
     class Timed(KeyStore):
@@ -82,7 +82,7 @@ def test_who_revokes_a_key_waits_until_nobody_remembers_it(tmp_path: Path) -> No
 
 
 async def test_who_may_make_keys_may_not_pay(keyring: Keyring) -> None:
-    """Payouts are given by the operator, or by a key that has them."""
+    """Only the operator, or a key with the scope payouts, grants payouts."""
     with pytest.raises(PermissionDenied, match="payouts"):
         await made(keyring, scopes=[Scope.PAYOUTS])
 
@@ -93,7 +93,7 @@ async def test_who_may_make_keys_may_not_pay(keyring: Keyring) -> None:
 
 
 async def test_all_keys_come_page_by_page(keyring: Keyring) -> None:
-    """Each once, also those of the same second."""
+    """Each key is on one page, also keys created in the same second."""
     keys = [(await made(keyring, username=f"shop-{number}"))[0] for number in range(5)]
 
     pages, last = [], ""
@@ -119,7 +119,7 @@ async def test_only_what_is_there_can_be_revoked(keyring: Keyring) -> None:
 
 @pytest.mark.parametrize("kind", ["", "x" * 65, "till\0", "till\n", "\x1b[2Jtill", "\u202etill"])
 async def test_a_type_is_what_a_terminal_can_show(keyring: Keyring, kind: str) -> None:
-    """'tilld key list' prints it: no line of its own, and nothing that a terminal obeys."""
+    """'tilld key list' prints the type: line breaks and control characters are rejected."""
     with pytest.raises(InvalidRequest, match="type must have 1 to 64 printable"):
         await keyring.create(ADMIN, username="shop", scopes=(), type=kind, expires_at=None)
 
@@ -127,7 +127,7 @@ async def test_a_type_is_what_a_terminal_can_show(keyring: Keyring, kind: str) -
 @pytest.mark.parametrize(
     "damage",
     [
-        # What an older Till stored for the largest time of .NET and Python: a float rounded it up.
+        # An older Till stored this for the largest time of .NET and Python: a float rounded it up.
         "expires_at = 253402300800",
         "expires_at = 9223372036854775807",
         "created_at = 253402300800",
@@ -137,7 +137,7 @@ async def test_a_type_is_what_a_terminal_can_show(keyring: Keyring, kind: str) -
 async def test_one_strange_row_leaves_all_keys_listed_and_can_be_revoked(
     store: Store, keyring: Keyring, damage: str
 ) -> None:
-    """The key itself still opens what it did, until it is revoked."""
+    """The key itself keeps its access until it is revoked."""
     (strange, token), (plain, _) = await made(keyring), await made(keyring)
     damaging = Bound(f"UPDATE keys SET {damage} WHERE id = '{strange.id}'")
     await store.write(lambda do: do.execute(damaging))

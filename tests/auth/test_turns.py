@@ -1,4 +1,4 @@
-"""Turns at a paced resource: each key gets its share, and who goes away frees the place."""
+"""Turns at a rate-limited resource: keys share it fairly, and a cancelled call frees its place."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,14 +11,14 @@ from tilld.errors import TooMany
 
 @pytest.fixture
 async def turns() -> AsyncIterator[Turns]:
-    """One turn at once, then a hundred a second."""
+    """One turn immediately, then 100 turns a second."""
     turns = Turns(1, 100)
     yield turns
     await turns.stop()
 
 
 async def start(turns: Turns, key: str, calls: int, served: list[str]) -> list[asyncio.Task[None]]:
-    """Begin calls of a key; each is noted down when it gets its turn."""
+    """Start calls of a key; each appends its key to `served` when it gets its turn."""
 
     async def call() -> None:
         await turns.take(key, 60, "wait")
@@ -30,7 +30,7 @@ async def start(turns: Turns, key: str, calls: int, served: list[str]) -> list[a
 
 
 async def test_each_key_gets_its_share(turns: Turns) -> None:
-    """Whoever came first with 400 calls, another key is served second."""
+    """A second key is served next, even after 400 earlier calls of the first key."""
     served: list[str] = []
     greedy = await start(turns, "greedy", 400, served)
     modest = await start(turns, "modest", 2, served) + await start(turns, "third", 1, served)
@@ -71,7 +71,7 @@ async def test_who_goes_away_frees_the_place(turns: Turns) -> None:
 
 
 async def test_a_turn_that_does_not_come_in_time_is_refused(turns: Turns) -> None:
-    """Others came in between: more keys than there were when it began to wait."""
+    """More keys have joined since the call began to wait."""
     sleeps: list[asyncio.Event] = []
 
     async def never(_seconds: float) -> None:
