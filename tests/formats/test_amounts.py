@@ -1,4 +1,4 @@
-"""Amounts in every form of the manual page: exactly what is written, or refused."""
+"""Amounts in every form of the manual page: read exactly, or rejected."""
 
 from fractions import Fraction
 
@@ -26,7 +26,7 @@ FORMS = st.one_of(
 
 @given(FORMS)
 def test_what_is_written_is_what_is_meant(form: tuple[str, str]) -> None:
-    """To the last digit, however large."""
+    """Every digit counts, however large the number is."""
     number, unit = form
 
     assert amounts.msat(number + unit, "amount") == Fraction(number) * MSAT_OF[unit]

@@ -1,4 +1,4 @@
-"""Payment requests, read as the simulated node reads them, which knows all of BOLT 11."""
+"""Payment requests, compared with the simulated node, which reads all of BOLT 11."""
 
 from contextlib import suppress
 
@@ -13,7 +13,7 @@ from tilld.formats.bolt11 import PaymentRequest, pasted, read
 
 KEY = "11" * 32
 
-# From the examples of BOLT 11: a donation, a cup of coffee, a hashed description, with routes and a fallback.
+# Examples of BOLT 11: a donation, a cup of coffee, a hashed description with routes and a fallback.
 EXAMPLES = [
     "lnbc1pvjluezsp5zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zygspp5qqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqypqdpl2pkx2ctnv5sxxmmwwd5kgetjypeh2ursdae8g6twvus8g6rfwvs8qun0dfjkxaq9qrsgq357wnc5r2ueh7ck6q93dj32dlqnls087fxdwk8qakdyafkq3yap9us6v52vjjsrvywa6rt52cm9r9zqt8r2t7mlcwspyetp5h2tztugp9lfyql",
     "lnbc2500u1pvjluezsp5zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zygspp5qqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqypqdq5xysxxatsyp3k7enxv4jsxqzpu9qrsgquk0rl77nj30yxdy8j9vdx85fkpmdla2087ne0xh8nhedh8w27kyke0lp53ut353s06fv3qfegext0eh0ymjpf39tuven09sam30g4vgpfna3rh",
@@ -37,7 +37,7 @@ def test_the_examples_of_the_specification(text: str) -> None:
 def test_what_a_node_issues_is_read_as_the_node_does(
     amount_msat: int | None, description: str, expiry: int
 ) -> None:
-    """Descriptions beyond 639 bytes are there as their hash."""
+    """A description longer than 639 bytes appears as its hash."""
     text = a_bolt11(an_order(amount_msat=amount_msat, description=description, expiry=expiry))
     found = bolt11.read(text)
 
@@ -65,7 +65,7 @@ def test_nonsense_is_told_and_does_nothing_else(data: str) -> None:
     expiry=st.integers(1, 10**6),
 )
 def test_an_invoice_that_was_sent_is_read_as_its_node_wrote_it(description: str | None, expiry: int) -> None:
-    """BOLT 12, where the default expiry is not written down."""
+    """A BOLT 12 invoice omits the default expiry."""
     request = InvoiceRequest.made(
         KEY, amount_msat=1000, description=description, issuer=None, absolute_expiry=None
     )

@@ -1,4 +1,4 @@
-"""The same request again, or another one."""
+"""Repeated requests: the same one again, or a different one."""
 
 from dataclasses import dataclass, replace
 from typing import Any

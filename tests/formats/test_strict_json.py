@@ -1,4 +1,4 @@
-"""JSON objects read strictly."""
+"""The strict reader of JSON objects."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from tilld.formats.strict_json import MAX_LEVELS, compact, metadata_of, same, va
 
 
 def by_value(token: str) -> int | float:
-    """A whole number of less than 100 digits is an integer, however it is written."""
+    """Return a whole number below 10**100 as an integer, in any notation."""
     exact = Fraction(token)
     return int(exact) if exact.denominator == 1 and abs(exact) < 10**100 else float(token)
 
@@ -25,7 +25,7 @@ def by_value(token: str) -> int | float:
 def test_every_object_is_read_as_it_is(
     document: dict[str, Any], indent: int | str | None, ascii_only: bool
 ) -> None:
-    """Whatever its white space and escapes, an object's members have the values that Python reads."""
+    """Members have the values that Python reads, with any white space and escapes."""
     text = json.dumps(document, indent=indent, ensure_ascii=ascii_only)
 
     assert values(text, "the body") == values(text.encode(), "the body")
@@ -42,7 +42,7 @@ def test_every_object_is_read_as_it_is(
 def test_metadata_keeps_its_text(
     others: dict[str, Any], value: Any, indent: int | str | None, ascii_only: bool, has_mark: bool
 ) -> None:
-    """Byte for byte, wherever it stands."""
+    """The text is the same byte for byte, at any position."""
     written = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
     rest = json.dumps({name: each for name, each in others.items() if name != "metadata"})[1:]
     comma = "" if rest == "}" else ","
@@ -53,7 +53,7 @@ def test_metadata_keeps_its_text(
 
 @given(json_values)
 def test_what_is_written_is_what_python_writes_compactly(value: Any) -> None:
-    """But for floats, which have several forms; Till writes none."""
+    """Floats are excluded: they have several forms, and Till writes none."""
     wanted = json.loads(json.dumps(value), parse_float=lambda _: None)
 
     assert write(wanted).decode() == json.dumps(wanted, ensure_ascii=False, separators=(",", ":"))
@@ -61,13 +61,13 @@ def test_what_is_written_is_what_python_writes_compactly(value: Any) -> None:
 
 @given(json_values)
 def test_compact_text_is_what_python_writes_compactly(value: Any) -> None:
-    """White space between tokens goes, and nothing else does."""
+    """Only white space between tokens is removed."""
     assert compact(json.dumps(value, indent=3)) == json.dumps(value, separators=(",", ":"))
 
 
 @given(st.binary())
 def test_any_bytes_are_an_object_or_an_invalid_request(raw: bytes) -> None:
-    """No input makes it fail in another way."""
+    """No input raises another exception."""
     try:
         values(raw, "the body")
     except InvalidRequest as refused:
@@ -82,7 +82,7 @@ def test_any_bytes_are_an_object_or_an_invalid_request(raw: bytes) -> None:
         (b"", "expected '{'"),
         (b"[]", "expected '{'"),
         (b"null", "expected '{'"),
-        # The words of Python, which vary with its version.
+        # Python's own message, which varies with its version.
         (b'{"a":1,}', "at character"),
         (b'{,"a":1}', "at character 1"),
         (b'{"a":1 "b":2}', "at character 7"),
@@ -109,7 +109,7 @@ def test_any_bytes_are_an_object_or_an_invalid_request(raw: bytes) -> None:
     ],
 )
 def test_what_is_not_one_strict_object_is_refused(document: bytes, says: str) -> None:
-    """The message tells what is wrong, and where."""
+    """The message says what is wrong, and where."""
     with pytest.raises(InvalidRequest, match="the body") as refused:
         values(document, "the body")
     assert says in refused.value.message
@@ -139,7 +139,7 @@ def test_brackets_in_a_string_are_no_levels() -> None:
 
 
 def test_tokens_stay_as_they_came() -> None:
-    """Numbers and escapes are not written anew: 1.0 stays 1.0, and no digit of a long number is lost."""
+    """Numbers and escapes are copied: 1.0 stays 1.0, and a long number keeps every digit."""
     tokens = (
         '[1.0,1e400,-0,10000000000000000000000000000001,"\\u00e9\\/","é","\\ud83d\\ude00","\\ud800",'
         '"\\uDFFF","\\\\ud800","\\\\","\\""]'
@@ -152,7 +152,7 @@ def test_tokens_stay_as_they_came() -> None:
 
 
 def test_a_number_of_thousands_of_digits_is_read() -> None:
-    """Python alone would refuse it."""
+    """Python's own limit would reject the number."""
     digits = "9" * 5000
 
     assert values(f'{{"metadata":{digits}}}', "the body")["metadata"] == math.inf
@@ -168,7 +168,7 @@ def test_a_number_of_thousands_of_digits_is_read() -> None:
     ],
 )  # fmt: skip
 def test_what_is_whole_by_its_value_is_an_integer(number: str, value: int) -> None:
-    """As JSON Schema has it, and with every digit."""
+    """JSON Schema defines integers by value; every digit is kept."""
     [found] = values(f'{{"a":{number}}}', "the body").values()
 
     assert (type(found), found) == (int, value)
@@ -183,7 +183,7 @@ def test_what_is_whole_by_its_value_is_an_integer(number: str, value: int) -> No
     ],
 )  # fmt: skip
 def test_what_is_not_whole_or_beyond_all_limits_is_none(number: str) -> None:
-    """A huge exponent costs nothing."""
+    """A huge exponent takes no extra time."""
     started = time.process_time()
 
     [found] = values(f'{{"a":{number}}}', "the body").values()
@@ -217,7 +217,7 @@ def test_the_same_value_may_be_spelled_in_many_ways(one: str, other: str) -> Non
     ],
 )  # fmt: skip
 def test_other_values_are_not_the_same(one: str, other: str) -> None:
-    """No digit is lost in a float, and Python's true is not 1."""
+    """Floats keep every digit, and true differs from 1."""
     assert not same(one, other)
 
 
@@ -227,7 +227,7 @@ def test_every_value_is_the_same_as_itself(value: Any, indent: int | str | None,
 
 
 def test_long_names_are_not_echoed() -> None:
-    """An error fits in a header whatever the request was."""
+    """Every error fits in a header."""
     name = "x" * 10_000
 
     with pytest.raises(InvalidRequest) as refused:
@@ -237,7 +237,7 @@ def test_long_names_are_not_echoed() -> None:
 
 
 def test_many_names_take_no_longer_than_their_number() -> None:
-    """A body of 64 KiB of them, with a duplicate at the end, must not hold up everybody else."""
+    """A body of 64 KiB, with a duplicate at the end, must not delay other callers."""
 
     def seconds(count: int) -> float:
         names = ",".join(f'"{number}":1' for number in range(count))
@@ -246,6 +246,6 @@ def test_many_names_take_no_longer_than_their_number() -> None:
             values(f'{{"a":{{{names},"{count - 1}":1}}}}', "the body")
         return time.process_time() - started
 
-    # Eight times as many: 8 times as long, and 64 times where each is compared with each. Once is enough:
-    # others on the machine make it longer, and nothing makes it shorter.
+    # For 8 times as many names a linear reader takes 8 times as long, a quadratic one 64 times.
+    # One fast run suffices: other processes can only add to the time.
     assert any(seconds(8000) < 24 * seconds(1000) for _ in range(20))

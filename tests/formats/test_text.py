@@ -1,4 +1,4 @@
-"""Texts of callers: limits in bytes of UTF-8, and which characters may be in them."""
+"""Texts of callers: limits in bytes of UTF-8, and allowed characters."""
 
 from collections.abc import Callable
 

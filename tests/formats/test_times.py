@@ -1,4 +1,4 @@
-"""Times are whole seconds, exactly, to the end of the year 9999."""
+"""Times are whole seconds, exact until the end of the year 9999."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ from tilld.formats.times import EPOCH, LAST, check_expiry, stored_time, unix_sec
 
 @given(st.datetimes(EPOCH.replace(tzinfo=None)).map(lambda time: time.replace(tzinfo=UTC)))
 def test_a_time_is_stored_without_its_fraction(time: datetime) -> None:
-    """Also in the last second that there is, which a float rounds up to the year 10000."""
+    """This includes the last second, which a float rounds up to the year 10000."""
     assert utc(unix_seconds(time)) == time.replace(microsecond=0)
 
 
