@@ -1,4 +1,4 @@
-"""The files of certificates: what is refused, and that what changes in them is noticed."""
+"""Certificate files: rejected contents, and reloads after changes."""
 
 import os
 import shutil
@@ -145,7 +145,7 @@ def test_one_that_expires_soon_or_has_is_told_once_a_day(
 def test_each_step_towards_expiry_is_told_without_waiting_for_the_next_day(
     authority: Authority, tmp_path: Path
 ) -> None:
-    """Expiry above all: from then on no client can connect."""
+    """Expiry matters most: after it no client can connect."""
     expires = datetime(2030, 1, 1, tzinfo=UTC)
     pair = authority.issue(tmp_path, not_after=expires.replace(tzinfo=None))
     now = datetime.now(UTC)
@@ -180,7 +180,7 @@ def test_a_byte_order_mark_is_passed_over(authority: Authority, tmp_path: Path, 
 @pytest.mark.parametrize("name", ["chain", "key", "client_ca"])
 @pytest.mark.parametrize("kind", ["certificate", "key", "pair"])
 def test_der_is_told_to_be_no_pem(authority: Authority, tmp_path: Path, name: str, kind: str) -> None:
-    """Also where it is not what the setting wants, as a PKCS #12 file is."""
+    """This includes binary files of another kind than the setting needs, such as PKCS #12."""
     pair = authority.issue(tmp_path)
     key = load_pem_private_key(pair.tls_key.read_bytes(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
@@ -197,7 +197,7 @@ def test_der_is_told_to_be_no_pem(authority: Authority, tmp_path: Path, name: st
 
 
 def test_a_pipe_or_a_directory_is_refused_without_waiting(authority: Authority, tmp_path: Path) -> None:
-    """Nobody may ever write into the pipe."""
+    """A pipe may never get a writer."""
     pair = authority.issue(tmp_path)
     os.mkfifo(tmp_path / "pipe")
 
@@ -263,7 +263,7 @@ def test_certificate_and_key_may_be_in_one_file_of_either_kind(
     assert CertificateFiles(chain=both, key=both).newest.chain == both.read_bytes()
 
 
-# As they change
+# Changes
 
 
 @pytest.fixture
@@ -293,7 +293,7 @@ async def test_a_new_pair_is_used_and_told_with_its_end(
 async def test_a_pair_may_be_replaced_one_after_the_other(
     authority: Authority, tmp_path: Path, logs: list[EventDict]
 ) -> None:
-    """Between the two nothing is used, and nothing is said."""
+    """Between the two steps Till keeps the old pair and logs nothing."""
     pair, new = authority.issue(tmp_path / "pair"), authority.issue(tmp_path / "new")
     files = read(pair)
     used: list[Certificates] = []
@@ -311,7 +311,7 @@ async def test_a_pair_may_be_replaced_one_after_the_other(
 async def test_a_bad_pair_is_told_once_and_the_old_one_kept(
     authority: Authority, tmp_path: Path, logs: list[EventDict], is_gone: bool
 ) -> None:
-    """Until there is a good one."""
+    """The next good pair is used."""
     pair, other = authority.issue(tmp_path / "pair"), authority.issue(tmp_path / "other")
     files = read(pair)
     old = files.newest

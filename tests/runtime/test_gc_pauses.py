@@ -1,4 +1,4 @@
-"""The garbage collector, and what is spared."""
+"""The garbage collector's pauses, and the objects that it no longer visits."""
 
 import gc
 import time
@@ -41,7 +41,7 @@ def test_what_takes_it_no_time_is_looked_at_again() -> None:
 
 
 def test_what_a_busy_machine_holds_up_did_not_take_long() -> None:
-    """Cycles of what was spared are never freed: only what is worth it is spared."""
+    """Cycles of frozen objects are never freed, so a slow machine must not freeze any."""
     gc_pauses.spare_what_stays()
     thing = Thing()
     gc.callbacks.append(lambda *_: time.sleep(2 * gc_pauses.LONG_SECONDS))

@@ -25,12 +25,12 @@ def _lines(display: int) -> Iterator[str]:
 
 @pytest.fixture
 def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Callable[[], str]]]:
-    """Configures the log for a terminal; returns what that shows."""
+    """Return a function that configures the log for a terminal; the result reads the terminal."""
     display, terminal = os.openpty()
     os.set_blocking(display, False)
 
     def configure(**options: Any) -> Callable[[], str]:
-        # Not before: pytest sets it between the set-up and the call of a test.
+        # pytest replaces sys.stderr between the set-up and the call of a test.
         output: Any = Output(terminal)
         stderr = io.TextIOWrapper(output, "utf-8", write_through=True)
         monkeypatch.setattr(sys, "stderr", stderr)
@@ -92,7 +92,7 @@ def test_a_traceback_follows_its_line(on_terminal: Callable[..., Callable[[], st
 def test_lines_of_a_start_are_held_back_until_it_is_announced(
     on_terminal: Callable[..., Callable[[], str]],
 ) -> None:
-    """But a warning is shown immediately, after the lines before it."""
+    """A warning is shown immediately, after the lines before it."""
     shown = on_terminal()
     log = structlog.get_logger()
     with logs.held_back() as release:

@@ -1,4 +1,4 @@
-"""Output that cannot be written is lost, and holds nobody up."""
+"""Output that cannot be written is dropped and blocks nothing."""
 
 import os
 import time
@@ -27,7 +27,7 @@ def test_lines_of_any_length_are_written_whole(pipe: tuple[int, int]) -> None:
 
 
 def test_a_pipe_that_nobody_reads_is_waited_for_once(pipe: tuple[int, int]) -> None:
-    """Then lines are lost without waiting, until there is room again."""
+    """Later lines are dropped without waiting, until the pipe has room again."""
     reader, writer = pipe
     output = Output(writer)
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""A name is listened on as a whole: on all of its addresses, or the start fails and names the one taken."""
+"""A host name is listened on at all of its addresses, or the start fails and names the address in use."""
 
 import asyncio
 import resource
@@ -19,7 +19,7 @@ from tilld.runtime import preflight
 
 
 def has_ipv6() -> bool:
-    """Whether ::1 is an address of this machine."""
+    """Return whether ::1 is an address of this machine."""
     with suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
         return True
     return False
@@ -30,7 +30,7 @@ HOSTS = ("127.0.0.1", "::1" if has_ipv6() else "127.0.0.2")
 
 @pytest.fixture(autouse=True)
 def two_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let localhost have two, which the files of this machine may not say."""
+    """Give localhost two addresses, independent of the machine's files."""
     resolve = socket.getaddrinfo
 
     def both(host: str, port: Any, *args: Any, **how: Any) -> list[Any]:
@@ -41,7 +41,7 @@ def two_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def taken(host: str) -> closing[socket.socket]:
-    """A socket that listens on a port of a host."""
+    """Return a socket that listens on a free port of a host."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return closing(socket.create_server((host, 0), family=family))
 
@@ -61,7 +61,7 @@ async def test_one_address_that_is_taken_refuses_the_name(setting: str, host: st
 
 
 async def test_all_addresses_of_a_name_are_served(tmp_path: Path) -> None:
-    """With port 0 they have one port."""
+    """With port 0 all addresses get the same port."""
     name = Address("localhost", 0)
     async with open_shop(config(tmp_path, grpc=name, rest=name, metrics=name)) as shop:
         running = shop.till.running
@@ -78,7 +78,7 @@ async def test_all_addresses_of_a_name_are_served(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 async def test_an_ipv6_address_is_served_and_no_other(tmp_path: Path) -> None:
-    """Also where the same port is taken on IPv4; messages and URLs have it in brackets."""
+    """Also if the same port is in use on IPv4; messages and URLs have the address in brackets."""
     here = Address("::1", 0)
     async with open_shop(config(tmp_path, grpc=here, rest=here, metrics=here)) as shop:
         running = shop.till.running
@@ -96,7 +96,7 @@ async def test_an_ipv6_address_is_served_and_no_other(tmp_path: Path) -> None:
 async def test_all_addresses_of_a_name_share_the_connections(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each of them counts by itself: two would take twice the files that there are."""
+    """Two separate limits would together allow twice the available files."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (30, 30))
     settings = config(tmp_path, grpc=Address("localhost", 0), no_rest=True)
     async with Till(settings) as till, AsyncExitStack() as strangers:
@@ -106,7 +106,7 @@ async def test_all_addresses_of_a_name_share_the_connections(
                 reader, writer = await asyncio.open_connection(host, till.running.grpc.port)
                 strangers.callback(writer.close)
                 writer.write(PREFACE + FRAME.pack(0, 0, Kind.SETTINGS, 0, 0))
-                # Who is taken is greeted, and who is not is hung up on.
+                # The server greets an accepted connection, and closes one beyond the limit.
                 with suppress(ConnectionError):
                     served += bool(await reader.read(1))
 

@@ -1,4 +1,4 @@
-"""Progress of long work: how it is told, and when."""
+"""Progress of long work: its form and its frequency."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ def test_what_is_done_soon_tells_nothing(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_elsewhere_it_is_a_line_of_the_log_with_a_rate(capsys: pytest.CaptureFixture[str]) -> None:
-    """But not at the end, when there is nothing more to wait for."""
+    """The end of the work logs no line."""
     with Progress("reading", 10, AT_ONCE) as reading:
         reading.at(5)
         reading.at(10)
@@ -35,7 +35,7 @@ def test_elsewhere_it_is_a_line_of_the_log_with_a_rate(capsys: pytest.CaptureFix
 
 
 def test_on_a_terminal_it_is_a_bar_below_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which is gone when the work is done; lines of the log stay whole."""
+    """The bar disappears at the end of the work; lines of the log stay whole."""
     monkeypatch.setattr(sys, "stderr", sys.stderr)
     logs.configure("info", "text")
     display, terminal = os.openpty()

@@ -1,4 +1,4 @@
-"""Answers that are remembered for a moment."""
+"""The cache whose entries expire."""
 
 import pytest
 
@@ -51,7 +51,7 @@ def test_what_was_asked_before_it_changed_is_not_kept(recent: TTLCache[str], clo
 
 
 def test_what_is_too_old_is_dropped_when_others_are_kept(recent: TTLCache[str], clock: Clock) -> None:
-    """It may be a secret, and there may be many."""
+    """Entries may be secret, and there may be many."""
     for number in range(1000):
         recent.keep(f"who {number}", "me", clock())
         clock.now += 0.1
