@@ -76,9 +76,9 @@ async def test_a_payment_between_subscribing_and_reading_is_delivered(
         assert (await anext(watch)).status is Status.PAID
 
 
-@pytest.mark.parametrize("heard", [True, False])
+@pytest.mark.parametrize("received", [True, False])
 async def test_after_a_lost_reply_the_node_is_asked_before_till_replies(
-    till: Parts, tmp_path: Path, heard: bool
+    till: Parts, tmp_path: Path, received: bool
 ) -> None:
     """An invoice at the node is adopted; a request that the node did not receive is repeated."""
     issued: dict[str, dict[str, Any]] = {}
@@ -94,7 +94,7 @@ async def test_after_a_lost_reply_the_node_is_asked_before_till_replies(
             case "invoice":
                 first = not issued and not lost
                 lost.append(params["label"])
-                if heard or not first:
+                if received or not first:
                     issued[params["label"]] = {
                         "label": params["label"], "payment_hash": "ab" * 32, "bolt11": bolt11,
                         "amount_msat": 5000, "status": "unpaid", "expires_at": 2_000_000_000,
@@ -112,7 +112,7 @@ async def test_after_a_lost_reply_the_node_is_asked_before_till_replies(
 
     assert invoice.bolt11 == bolt11
     assert await till.store.get(invoice.invoice_id) == invoice
-    assert lost == [invoice.invoice_id] * (1 if heard else 2)
+    assert lost == [invoice.invoice_id] * (1 if received else 2)
 
 
 async def test_a_node_that_never_answers_makes_no_invoice(till: Parts, tmp_path: Path) -> None:

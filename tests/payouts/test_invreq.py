@@ -1,4 +1,4 @@
-"""Invoice requests: what may be asked for, which of them a string is of."""
+"""Invoice requests: their limits, their status, and the invreq_id of a string."""
 
 import json
 from contextlib import suppress
@@ -33,7 +33,7 @@ def an_order(**fields: Any) -> InvreqTerms:
     return InvreqTerms.checked(**(good | fields))
 
 
-def test_what_is_not_said_is_as_the_manual_page_says() -> None:
+def test_defaults_are_those_of_the_manual_page() -> None:
     order = an_order(issuer="")
 
     assert (order.single_use, order.issuer, order.label, order.absolute_expiry) == (True, None, None, None)
@@ -47,7 +47,7 @@ def test_what_is_not_said_is_as_the_manual_page_says() -> None:
         {"absolute_expiry": NOON},
     ],
 )  # fmt: skip
-def test_what_is_within_the_limits_is_good(fields: dict[str, Any]) -> None:
+def test_fields_within_the_limits_are_accepted(fields: dict[str, Any]) -> None:
     order = an_order(**fields)
 
     assert {name: getattr(order, name) for name in fields} == fields
@@ -72,7 +72,7 @@ def test_what_is_within_the_limits_is_good(fields: dict[str, Any]) -> None:
         ({"absolute_expiry": NOON + timedelta(microseconds=1)}, "^expires_at must be whole seconds"),
     ],
 )
-def test_what_is_beyond_the_limits_is_refused(fields: dict[str, Any], message: str) -> None:
+def test_fields_beyond_the_limits_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
         an_order(**fields)
 
@@ -86,7 +86,7 @@ def test_what_is_beyond_the_limits_is_refused(fields: dict[str, Any], message: s
         ({"single_use": False}, "single_use must be true"),
     ],
 )
-def test_what_a_key_may_not_offer_now_is_refused(fields: dict[str, Any], message: str) -> None:
+def test_an_offer_beyond_the_limits_of_the_key_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
         an_order(**fields).check_against(LIMITS, NOON)
 
@@ -110,7 +110,7 @@ def test_a_label_is_for_one_order(fields: dict[str, Any], what: str) -> None:
 
 
 def test_a_label_of_a_user_has_one_id() -> None:
-    """Unlike that of an invoice with this label; without a label each is new."""
+    """The id differs from the id of an invoice with this label; without a label each id is new."""
 
     def the_id(username: str, label: str | None) -> str:
         order = an_order(label=label)
@@ -151,7 +151,7 @@ def test_a_day_ends_at_midnight_utc() -> None:
     ],
 )
 def test_the_status_follows_from_the_facts(facts: dict[str, Any], in_flight: bool, status: str) -> None:
-    """A payment outweighs everything, and one in flight whatever but a payment."""
+    """A payment overrides everything, and a payment in flight everything else."""
     made = replace(Invreq.reserved(SHOP, an_order(), NODE_ID, b"secret", NOON), active=True)
 
     assert replace(made, **facts).status_at(NOON, in_flight=in_flight) == status
@@ -163,7 +163,7 @@ def test_a_key_for_one_type_cannot_pay_out() -> None:
 
 
 def recorded(found: list[tuple[Any, Any]], value: Any) -> list[tuple[Any, Any]]:
-    """What a real node has said of invoice requests and of invoices for them."""
+    """Return the invoice requests, and their invoices, in a recording of a real node."""
     if isinstance(value, dict):
         found.append((value.get("bolt12"), value.get("invreq_id")))
         value = list(value.values())
@@ -172,8 +172,8 @@ def recorded(found: list[tuple[Any, Any]], value: Any) -> list[tuple[Any, Any]]:
     return found
 
 
-def test_an_invoice_tells_which_request_it_answers() -> None:
-    """As a real node computes it, of requests and of the invoices that it paid for them."""
+def test_the_invreq_id_of_an_invoice_is_that_of_its_request() -> None:
+    """The same as computed by a real node, for requests and for the invoices that it paid for them."""
     said = recorded([], [json.loads(path.read_text()) for path in CAPTURES.glob("*.json")])
     requests = {text: invreq_id for text, invreq_id in said if text and invreq_id}
     invoices = {text for text, _ in said if text and text.startswith("lni1")}
@@ -186,6 +186,6 @@ def test_an_invoice_tells_which_request_it_answers() -> None:
 
 @given(st.one_of(st.text(), st.text("qpzry9x8gf2tvdw0s3jn54khce6mua7l").map("lni1".__add__)))
 def test_nonsense_is_a_value_error(text: str) -> None:
-    """And no other."""
+    """Any other exception fails the test."""
     with suppress(ValueError):
         assert len(bolt12.invreq_id(text)) == 64

@@ -1,4 +1,4 @@
-"""Paying out, on a store and nodes: nothing is offered twice, nothing is spent beyond the limits."""
+"""Payouts on a store and nodes: a request is offered once, and spending stays within the limits."""
 
 import asyncio
 import time
@@ -41,7 +41,7 @@ ANY_SUM = PayoutLimits(10**15, None, may_disable=True)
 
 
 class Till(Parts):
-    """A Till that pays out."""
+    """A Till with payouts."""
 
     def __init__(
         self,
@@ -53,14 +53,14 @@ class Till(Parts):
         self.payouts = Payouts(self.store, self.node, Limits(PLENTY), limits, self._now)
 
     async def offer(self, **fields: Any) -> Invreq:
-        """Make an invoice request."""
+        """Create an invoice request."""
         return await self.payouts.create(CASHIER, an_offer(**fields))
 
     async def read(self, invreq: Invreq) -> Invreq:
         return await self.payouts.get(CASHIER, invreq.invreq_id)
 
     async def offered(self) -> int:
-        """What the key has offered today."""
+        """Return the sum that the key has offered today."""
         today = int(self._now().timestamp()) // 86400
         return await self.payouts.store.offered_msat(CASHIER.key_id, today)
 
@@ -75,18 +75,18 @@ class Till(Parts):
             await asyncio.wait([task])
 
     async def statuses(self, *invreqs: Invreq) -> list[InvreqStatus]:
-        """What these are now."""
+        """Return the current statuses."""
         return await self.payouts.statuses([await self.read(each) for each in invreqs])
 
     async def until(self, invreq: Invreq, **facts: Any) -> None:
-        """Wait until a request reads like this."""
+        """Wait until a request has these values."""
         async with asyncio.timeout(10):
             while (now := await self.read(invreq)) != replace(now, **facts):
                 await asyncio.sleep(0.01)
 
 
 def an_offer(**fields: Any) -> InvreqTerms:
-    """An order of an offer of 1000 msat, but for what is given."""
+    """Return terms of 1000 msat, with these changes."""
     good: dict[str, Any] = {
         "amount_msat": 1000, "description": "d", "issuer": None, "label": None, "absolute_expiry": None,
         "single_use": None,
@@ -96,7 +96,7 @@ def an_offer(**fields: Any) -> InvreqTerms:
 
 @pytest.fixture
 async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
-    """Two nodes: Till's own, and another one that collects."""
+    """Yield two nodes: Till's own, and one that collects."""
     clock = Clock()
     clock.now = time.time()
     async with pair_of_nodes(tmp_path, clock) as both:
@@ -124,17 +124,17 @@ async def till(tmp_path: Path, database_url: str, pair: Pair) -> AsyncIterator[T
 
 
 async def at_node(rpc: Rpc) -> dict[str, Any]:
-    """The active requests at a node, by their label there."""
+    """Return the active requests at a node, by their label there."""
     listed = await rpc.result("listinvoicerequests", active_only=True)
     return {each["label"]: each for each in listed["invoicerequests"]}
 
 
 class Crash(BaseException):
-    """The process ends here."""
+    """Ends the process."""
 
 
 async def crashed(till: Till, monkeypatch: pytest.MonkeyPatch, seam: str, label: str | None) -> None:
-    """Begin a request, and end before the node is asked, or between node and store."""
+    """Create a request, and crash before the node is called, or after that but before the store commits."""
 
     async def crash(*_: object) -> Never:
         raise Crash
@@ -151,14 +151,14 @@ async def crashed(till: Till, monkeypatch: pytest.MonkeyPatch, seam: str, label:
 async def test_after_a_crash_the_same_label_gives_one_request(
     till: Till, ours: Rpc, monkeypatch: pytest.MonkeyPatch, seam: str
 ) -> None:
-    """Whatever was known of it; and it counts once."""
+    """It counts once towards the daily limit."""
     await crashed(till, monkeypatch, seam, "prize")
 
     with pytest.raises(Conflict, match="another amount$"):
         await till.offer(label="prize", amount_msat=999)
     made = await till.offer(label="prize")
 
-    # What the crash has left there is known to nobody.
+    # The string of the request that the crash left at the node was never returned.
     listed = (await ours.result("listinvoicerequests"))["invoicerequests"]
     assert [each["label"] for each in listed] == [made.id] * (2 if seam == "after the node" else 1)
     assert made.invreq_id in {each["invreq_id"] for each in listed}
@@ -169,10 +169,10 @@ async def test_after_a_crash_the_same_label_gives_one_request(
 
 @pytest.mark.parametrize("label", ["prize", None])
 @pytest.mark.parametrize("seam", ["before the node", "after the node"])
-async def test_what_a_crash_has_begun_is_swept_up(
+async def test_a_request_begun_before_a_crash_is_swept_up(
     till: Till, ours: Rpc, monkeypatch: pytest.MonkeyPatch, seam: str, label: str | None
 ) -> None:
-    """It counts no more: whatever the node has made of it, nobody knows the string, so nobody collects."""
+    """It no longer counts: its string was never returned, so it cannot be collected."""
     await crashed(till, monkeypatch, seam, label)
     [pending] = await till.payouts.store.pending(await till.node.identity(), datetime.max.replace(tzinfo=UTC))
 
@@ -188,15 +188,15 @@ async def test_what_a_crash_has_begun_is_swept_up(
     assert (await till.offer(label=label)).active
 
 
-@pytest.mark.parametrize("heard", [True, False])
+@pytest.mark.parametrize("received", [True, False])
 async def test_after_a_lost_reply_the_same_label_gives_one_request(
-    till: Till, monkeypatch: pytest.MonkeyPatch, heard: bool
+    till: Till, monkeypatch: pytest.MonkeyPatch, received: bool
 ) -> None:
-    """Whether the node has made one or not: nobody was told of that one. It counts once."""
+    """The node may have created one, whose string was never returned. The label counts once."""
     create = till.payouts.node.create
 
     async def lose(invreq: Invreq) -> Never:
-        if heard:
+        if received:
             await create(invreq)
         raise MayExist
 
@@ -211,8 +211,8 @@ async def test_after_a_lost_reply_the_same_label_gives_one_request(
     assert await till.offered() == 1000
 
 
-async def test_no_request_of_the_node_but_ours_is_listed(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
-    """lightningd forgets none and has no pages: to list all would stop a node that has thousands."""
+async def test_only_requests_of_till_are_listed(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    """lightningd keeps all requests and lists them without pages: listing thousands would block the node."""
     listed, call = [], till.node.rpc.call
 
     async def watched(method: str, params: Any = None, **options: Any) -> Any:
@@ -236,10 +236,10 @@ async def test_no_request_of_the_node_but_ours_is_listed(till: Till, monkeypatch
     assert {each.get("invreq_id") for each in listed} == {over.invreq_id}
 
 
-async def test_a_step_of_the_sweep_that_hangs_holds_up_no_other_one(
+async def test_a_hanging_step_of_the_sweep_does_not_block_the_others(
     till: Till, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A failed request that the node does not answer for; an expired one is ended all the same."""
+    """The node does not answer for a failed request; the expired request is still disabled."""
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     over = await till.offer(absolute_expiry=expiry)
     till.late = timedelta(hours=1)
@@ -254,10 +254,8 @@ async def test_a_step_of_the_sweep_that_hangs_holds_up_no_other_one(
         await till.until(over, active=False)
 
 
-async def test_disabling_is_the_operators_decision(
-    tmp_path: Path, database_url: str, pair: Pair, ours: Rpc
-) -> None:
-    """A payment that begins meanwhile stops lightningd for good: it takes a setting, which errors name."""
+async def test_disabling_needs_a_setting(tmp_path: Path, database_url: str, pair: Pair, ours: Rpc) -> None:
+    """A payment that begins during a disable crashes lightningd permanently; errors name the setting."""
     till = Till(tmp_path, database_url, PayoutLimits(5000, 10_000))
     offer = await till.offer()
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
@@ -271,10 +269,10 @@ async def test_disabling_is_the_operators_decision(
     await till.close()
 
 
-async def test_without_the_setting_what_expires_is_left_active(
+async def test_without_the_setting_expired_requests_stay_active(
     till: Till, tmp_path: Path, database_url: str, ours: Rpc, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Offered while the operator allowed it; the log says once that it can still be collected."""
+    """The request was created while disabling was allowed; one warning says it can still be collected."""
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     over = await till.offer(absolute_expiry=expiry)
     strict = Till(tmp_path, database_url, PayoutLimits(5000, 10_000))
@@ -291,7 +289,7 @@ async def test_without_the_setting_what_expires_is_left_active(
     await strict.close()
 
 
-async def test_what_the_node_refuses_counts_not(tmp_path: Path, database_url: str) -> None:
+async def test_a_request_that_the_node_rejects_does_not_count(tmp_path: Path, database_url: str) -> None:
     async def answer(request: Request) -> bytes:
         if request["method"] == "getinfo":
             return result(request, GETINFO)
@@ -307,10 +305,10 @@ async def test_what_the_node_refuses_counts_not(tmp_path: Path, database_url: st
     await till.close()
 
 
-async def test_many_at_once_never_exceed_the_limit_of_the_day(
+async def test_concurrent_requests_never_exceed_the_daily_limit(
     till: Till, tmp_path: Path, database_url: str, ours: Rpc
 ) -> None:
-    """Not even by several Tills; and other keys have their own."""
+    """Across several Tills; each key has its own limit."""
     others = [Till(tmp_path, database_url) for _ in range(2)]
     offers = [each.offer() for each in (till, *others) for _ in range(10)]
 
@@ -327,10 +325,10 @@ async def test_many_at_once_never_exceed_the_limit_of_the_day(
         await each.close()
 
 
-async def test_many_with_one_label_at_once_get_one_request(
+async def test_concurrent_requests_with_one_label_get_one_request(
     till: Till, tmp_path: Path, database_url: str, ours: Rpc
 ) -> None:
-    """From several Tills; what the node has made beyond it is disabled."""
+    """Across several Tills; surplus requests at the node are disabled."""
     another = Till(tmp_path, database_url)
     offers = [each.offer(label="prize") for each in (till, another) for _ in range(5)]
 
@@ -343,8 +341,8 @@ async def test_many_with_one_label_at_once_get_one_request(
     await another.close()
 
 
-async def test_what_is_collected_is_settled_with_its_volume(till: Till, theirs: Rpc) -> None:
-    """While somebody follows, and what was missed before; once, however often it is read."""
+async def test_a_collected_request_is_settled_with_its_volume(till: Till, theirs: Rpc) -> None:
+    """Payments are settled once, both while following and when catching up."""
     early = await till.offer(amount_msat=3000)
     await theirs.result("sendinvoice", invreq=early.bolt12, label="early")
     async with till.spending():
@@ -366,10 +364,10 @@ async def test_what_is_collected_is_settled_with_its_volume(till: Till, theirs: 
     assert await till.offered() == 4000
 
 
-async def test_what_the_store_cannot_settle_is_the_followers_lag(
+async def test_failed_settlements_are_the_lag_of_the_follower(
     till: Till, theirs: Rpc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Until it is settled."""
+    """The lag is 0 once the payment is settled."""
 
     async def fail(*_: object) -> Never:
         raise Unavailable
@@ -402,7 +400,7 @@ async def test_a_request_for_many_is_paid_many_times(
         ended = await till.payouts.disable(CASHIER, offer.invreq_id)
 
     assert (ended.used, ended.active) == (True, False)
-    # What was paid for it is spent.
+    # The paid amount keeps counting towards the daily limit.
     assert await till.offered() == 1000
     await till.close()
 
@@ -419,17 +417,17 @@ async def test_other_payments_of_the_node_are_left_alone(till: Till, ours: Rpc, 
 
 
 async def start_and_hold(pair: Pair, theirs: Rpc, invreq: Invreq, label: str, seconds: int = 90) -> int:
-    """Begin a payment, which stays on its way until it is released."""
+    """Start a payment that stays in flight until it is released."""
     pair.ways["b"].hold("dev-htlc")
     sending = await theirs.start("sendinvoice", invreq=invreq.bolt12, label=label, timeout=seconds)
     await pair.ways["b"].waiting.acquire()
     return sending
 
 
-async def test_a_request_is_not_disabled_while_a_payment_is_on_its_way(
+async def test_a_request_is_not_disabled_while_a_payment_is_in_flight(
     till: Till, pair: Pair, ours: Rpc, theirs: Rpc
 ) -> None:
-    """That would be the end of the node, for good. Neither by its owner, nor since its time is over."""
+    """Disabling then would crash the node permanently. Owner and expiry both wait for the payment."""
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     offer = await till.offer(absolute_expiry=expiry)
     other = await till.offer()
@@ -453,8 +451,8 @@ async def test_a_request_is_not_disabled_while_a_payment_is_on_its_way(
         await till.payouts.disable(CASHIER, offer.invreq_id)
 
 
-async def test_what_ended_unread_counts_as_on_its_way(till: Till, pair: Pair, theirs: Rpc) -> None:
-    """A payment that nobody has settled yet: it may have failed, and be tried again."""
+async def test_a_payment_not_yet_settled_counts_as_in_flight(till: Till, pair: Pair, theirs: Rpc) -> None:
+    """A payment that is not settled yet may have failed, and may be retried."""
     offer = await till.offer()
     await theirs.result("sendinvoice", invreq=offer.bolt12, label="x")
     async with asyncio.timeout(10):
@@ -465,10 +463,10 @@ async def test_what_ended_unread_counts_as_on_its_way(till: Till, pair: Pair, th
         await till.payouts.disable(CASHIER, offer.invreq_id)
 
 
-async def test_after_a_failed_payment_a_request_for_one_is_ended(
+async def test_after_a_failed_payment_a_single_use_request_is_disabled(
     till: Till, pair: Pair, ours: Rpc, theirs: Rpc
 ) -> None:
-    """Since the node would pay it twice from then on; not before it has given up, and it counts no more."""
+    """The node could pay it twice from then on. Disabled when retries have ended; it no longer counts."""
     offer = await till.offer()
     async with till.spending():
         sending = await start_and_hold(pair, theirs, offer, "too late", seconds=2)
@@ -491,8 +489,8 @@ async def test_after_a_failed_payment_a_request_for_one_is_ended(
     assert await till.offered() == 0
 
 
-async def test_what_is_over_is_disabled_when_a_till_comes_back(till: Till, ours: Rpc) -> None:
-    """And what was never paid counts no more."""
+async def test_expired_requests_are_disabled_at_the_next_start(till: Till, ours: Rpc) -> None:
+    """Unpaid requests no longer count."""
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     over, still = await till.offer(absolute_expiry=expiry), await till.offer()
     till.late = timedelta(hours=1)
@@ -506,7 +504,7 @@ async def test_what_is_over_is_disabled_when_a_till_comes_back(till: Till, ours:
     assert await till.payouts.store.offered_msat(CASHIER.key_id, day) == 1000
 
 
-async def test_what_somebody_has_disabled_at_the_node_is_not_active(till: Till, ours: Rpc) -> None:
+async def test_a_request_disabled_at_the_node_is_not_active(till: Till, ours: Rpc) -> None:
     offer = await till.offer()
     await ours.result("disableinvoicerequest", invreq_id=offer.invreq_id)
 
@@ -517,7 +515,7 @@ async def test_what_somebody_has_disabled_at_the_node_is_not_active(till: Till, 
     assert await till.offered() == 0
 
 
-async def test_a_request_of_another_node_is_left_to_that_one(till: Till, pair: Pair, tmp_path: Path) -> None:
+async def test_a_request_of_another_node_is_not_disabled(till: Till, pair: Pair, tmp_path: Path) -> None:
     offer = await till.offer()
     await till.node.close()
     (tmp_path / "rpc").unlink()
@@ -530,7 +528,7 @@ async def test_a_request_of_another_node_is_left_to_that_one(till: Till, pair: P
 
 
 async def test_a_node_that_has_forgotten_payments_is_read_from_the_start(till: Till, theirs: Rpc) -> None:
-    """Restored from an old backup: its next payments have numbers that were followed already."""
+    """A node restored from an old backup reuses payment numbers that were already followed."""
     offer = await till.offer()
     await till.payouts.store.settle(offer.node_id, [], 100)
 
@@ -542,16 +540,14 @@ async def test_a_node_that_has_forgotten_payments_is_read_from_the_start(till: T
 
 
 def test_the_amount_of_one_request_has_a_limit() -> None:
-    """The smaller of the two."""
+    """The smaller of the two limits applies."""
     assert PayoutLimits(5000, 3000).most_msat == 3000
     assert PayoutLimits(5000, None).most_msat == 5000
     an_offer(amount_msat=5000).check_against(PayoutLimits(5000, None), NOON)
 
 
-async def test_what_is_paid_while_it_is_disabled_still_counts(
-    till: Till, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The payment begins just before, and arrives while Till looks what became of it."""
+async def test_a_payment_during_a_disable_still_counts(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The payment begins just before the disable, and completes while Till checks the outcome."""
     offered, node, is_on_its_way = await till.offer(), till.payouts.node, True
     find, disable = node.find, node.disable
 

@@ -1,4 +1,4 @@
-"""What may be sent, how long an attempt takes, and what becomes of a stranger's words."""
+"""Send attempts: their terms and their durations, and how texts from other nodes are cleaned."""
 
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ def requested(**fields: Any) -> DecodedInvreq:
     return DecodedInvreq(**(good | fields))
 
 
-def test_what_is_not_said_has_a_default() -> None:
+def test_omitted_fields_have_defaults() -> None:
     order = ordered()
 
     assert (order.timeout, order.type, order.amount_msat) == (90, "sendinvoice", None)
@@ -61,7 +61,7 @@ def test_a_string_is_taken_as_people_and_qr_codes_write_it() -> None:
         ({"metadata": "{}"}, InvalidRequest, "type"),
     ],
 )
-def test_what_is_beyond_a_limit_is_refused(
+def test_fields_beyond_a_limit_are_refused(
     fields: dict[str, Any], error: type[TillError], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -82,7 +82,7 @@ def test_what_is_beyond_a_limit_is_refused(
         ({"has_quantity": True}, {"quantity": 2, "amount_msat": 2001}, InvalidRequest),
     ],
 )
-def test_what_does_not_fit_the_request_is_refused(
+def test_terms_that_do_not_fit_the_request_are_refused(
     request_: dict[str, Any], order: dict[str, Any], error: type[TillError]
 ) -> None:
     with pytest.raises(error):
@@ -99,12 +99,12 @@ def test_what_does_not_fit_the_request_is_refused(
         ({"amount_msat": 2**64 - 1}, {"amount_msat": 5}),
     ],
 )
-def test_what_fits_the_request_is_good(request_: dict[str, Any], order: dict[str, Any]) -> None:
-    """Less than is offered may be collected."""
+def test_terms_that_fit_the_request_are_accepted(request_: dict[str, Any], order: dict[str, Any]) -> None:
+    """An amount below the requested one may be collected."""
     requested(**request_).check(ordered(**order), US, NOW)
 
 
-def test_how_long_to_wait_is_no_part_of_an_order() -> None:
+def test_the_timeout_may_differ_in_a_retry() -> None:
     ordered(timeout=5).check_repeats(ordered(timeout=6))
     with pytest.raises(Conflict, match="another amount_msat and metadata"):
         ordered().check_repeats(ordered(amount_msat=5, metadata='{"type":"b"}'))
@@ -126,8 +126,8 @@ def test_metadata_is_the_same_by_its_value(metadata: str, is_same: bool) -> None
         ordered(metadata=metadata).check_repeats(first)
 
 
-def test_each_attempt_has_a_label_of_its_own_that_nobody_can_tell() -> None:
-    """The first has that of an ordinary invoice with the label, so that there can't be both."""
+def test_each_attempt_has_its_own_unguessable_label() -> None:
+    """The first has the node label of an ordinary invoice with this label, so that only one can exist."""
     labels = [ordered().node_label("dakk", b"secret", attempt) for attempt in (1, 2, 3)]
 
     assert labels[0] == an_order(label="x").invoice_id("dakk", b"secret")
@@ -138,7 +138,7 @@ def test_each_attempt_has_a_label_of_its_own_that_nobody_can_tell() -> None:
     ("timeout", "attempts"), [(1, [1]), (59, [59]), (90, [20, 70]), (300, [20, 40, 240])]
 )
 def test_attempts_share_the_time(timeout: int, attempts: list[int]) -> None:
-    """The first are short, since a dropped message shows only as silence; all are taken."""
+    """The first attempts are short, since a dropped message shows only as a timeout."""
     shares: list[int] = []
     left = timeout
     while left:
@@ -158,16 +158,16 @@ def test_attempts_share_the_time(timeout: int, attempts: list[int]) -> None:
         ("", ""),
     ],
 )
-def test_what_a_stranger_says_is_cleaned(said: str, told: str) -> None:
+def test_messages_of_other_nodes_are_cleaned(said: str, told: str) -> None:
     assert cleaned(said) == told
 
 
-def test_a_strangers_description_has_nothing_that_a_database_refuses() -> None:
+def test_a_description_of_another_node_can_be_stored() -> None:
     assert harmless("a\x00b\n\tc\x7f") == "a b\n\tc "
 
 
 @pytest.mark.parametrize("failure", [NotPaid("not in time"), NodeFailed("it could not")], ids=repr)
-def test_a_failure_is_told_again_as_it_was(failure: TillError) -> None:
+def test_a_stored_failure_is_returned_unchanged(failure: TillError) -> None:
     sending = SendAttempt.reserved(
         DAKK.creator, ordered(), attempt=1, node_id=US, node_label="", timeout=20, created_at=NOW
     )

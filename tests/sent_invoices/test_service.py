@@ -1,4 +1,4 @@
-"""Collecting from another node: one payment for each label whatever happens, or a clear word why none."""
+"""Collecting from another node: at most one payment for each label, or an error with the reason."""
 
 import asyncio
 import hashlib
@@ -43,14 +43,14 @@ from tilld.storage.statements import Bound
 
 @pytest.fixture
 async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
-    """Node a has made the requests, and pays; node b is Till's."""
+    """Node a has created the requests, and pays; node b is Till's."""
     async with pair_of_nodes(tmp_path, RunningClock()) as both:
         yield both
 
 
-# Takes a label from an attempt of another process as soon as the node has nothing of it.
+# Takes over an attempt of another process as soon as the node does not have it.
 RASH = CALM._replace(young_seconds=0)
-# The first attempt lasts as long as for users: on a slow machine one of 2 s would be over too soon.
+# The first attempt lasts as long as in production; 2 s would be too short on a slow machine.
 PATIENT = CALM._replace(first_attempt_seconds=USUAL.first_attempt_seconds)
 
 
@@ -58,7 +58,7 @@ PATIENT = CALM._replace(first_attempt_seconds=USUAL.first_attempt_seconds)
 async def a_till(
     pair: Pair, database_url: str, intervals: Intervals = CALM, *, is_resolving: bool = True
 ) -> AsyncIterator[Parts]:
-    """The parts of a Till at node b, which follow it."""
+    """Yield the parts of a Till that follows node b."""
     till = Parts(pair.rpc_file("b").parent, database_url, rpc="b", intervals=intervals)
     resolving = asyncio.create_task(till.collecting.run() if is_resolving else asyncio.sleep(0))
     try:
@@ -86,7 +86,7 @@ def with_intervals(intervals: Intervals) -> pytest.MarkDecorator:
 
 
 async def requested(pair: Pair, amount: int = 1000, **more: Any) -> str:
-    """A new invoice request of node a."""
+    """Return a new invoice request of node a."""
     async with connected(pair.rpc_file("a")) as a:
         made = await a.result("invoicerequest", amount=amount, description="a refund", **more)
     invreq: str = made["bolt12"]
@@ -99,7 +99,7 @@ async def of_node(pair: Pair, name: str, method: str, **params: Any) -> Any:
 
 
 async def payments(pair: Pair) -> int:
-    """How many payments node a has made, and wait until none is on its way."""
+    """Return the number of node a's payments, when none is pending."""
     async with asyncio.timeout(10):
         while (await of_node(pair, "a", "listpays", status="pending"))["pays"]:
             await asyncio.sleep(0.01)
@@ -107,7 +107,7 @@ async def payments(pair: Pair) -> int:
 
 
 async def check(till: Parts, pair: Pair, *, paid: int = 1) -> None:
-    """Node a has paid as often as the store says, and the store is in order."""
+    """Assert that node a has paid as often as the store has it, and that the doctor finds no difference."""
     assert await payments(pair) == paid
     totals = await till.store.totals()
     assert (totals.open_invoices, totals.volume_msat) == (0, paid * 1000)
@@ -116,14 +116,14 @@ async def check(till: Parts, pair: Pair, *, paid: int = 1) -> None:
 
 
 async def state(till: Parts, label: str = "x") -> tuple[int, State]:
-    """The number of the last attempt under a label, and its state."""
+    """Return the number and the state of the last attempt under a label."""
     latest = await till.attempts.latest("dakk", label)
     assert latest
     return latest.attempt, latest.state
 
 
-async def test_an_invoice_that_was_sent_is_an_invoice(till: Parts, pair: Pair) -> None:
-    """Reading, watching and the totals know it; the proof of payment is told, and not kept."""
+async def test_a_sent_invoice_is_an_ordinary_invoice(till: Parts, pair: Pair) -> None:
+    """Reads, watches and totals include it; the payment preimage is returned, but not stored."""
     sent = await till.send(await requested(pair), label="refund-1", metadata='{"type": "shop"}')
 
     invoice = sent.invoice
@@ -140,21 +140,21 @@ async def test_an_invoice_that_was_sent_is_an_invoice(till: Parts, pair: Pair) -
     await check(till, pair)
 
 
-async def test_the_same_again_is_the_same_payment(till: Parts, pair: Pair) -> None:
+async def test_a_retry_returns_the_same_payment(till: Parts, pair: Pair) -> None:
     invreq = await requested(pair, single_use=False)
     first = await till.send(invreq)
 
     again = await till.send(f" lightning:{invreq.upper()} ", timeout=5)
-    at_once = await asyncio.gather(*(till.send(invreq, label="y") for _ in range(5)))
+    concurrent = await asyncio.gather(*(till.send(invreq, label="y") for _ in range(5)))
 
     assert again == first
-    assert len({each.invoice.invoice_id for each in at_once}) == 1
+    assert len({each.invoice.invoice_id for each in concurrent}) == 1
     assert (await till.send(invreq, caller=ANOTHER)).invoice.invoice_id != first.invoice.invoice_id
     await check(till, pair, paid=3)
 
 
-async def test_a_label_is_for_one_thing(till: Parts, pair: Pair) -> None:
-    """Of what is sent and what is created, whatever came first keeps it; nothing is sent."""
+async def test_a_label_is_for_one_invoice(till: Parts, pair: Pair) -> None:
+    """The first use keeps the label, whether sent or created; rejected calls send nothing."""
     invreq, other = await requested(pair), await requested(pair)
     await till.send(invreq)
     await till.create(label="created")
@@ -171,7 +171,7 @@ async def test_a_label_is_for_one_thing(till: Parts, pair: Pair) -> None:
     assert await payments(pair) == 1
 
 
-async def test_the_label_of_what_failed_is_used_up_for_creating(till: Parts, pair: Pair) -> None:
+async def test_the_label_of_a_failed_attempt_cannot_be_created(till: Parts, pair: Pair) -> None:
     invreq = await requested(pair)
     await pair.kill("a")
     with pytest.raises(Unreachable):
@@ -181,7 +181,7 @@ async def test_the_label_of_what_failed_is_used_up_for_creating(till: Parts, pai
         await till.create(label="x")
 
 
-async def test_what_was_collected_before_is_refused(till: Parts, pair: Pair) -> None:
+async def test_a_request_that_was_collected_before_is_refused(till: Parts, pair: Pair) -> None:
     invreq = await requested(pair)
     await till.send(invreq)
 
@@ -192,8 +192,8 @@ async def test_what_was_collected_before_is_refused(till: Parts, pair: Pair) -> 
     await check(till, pair)
 
 
-async def test_the_other_nodes_reason_is_told(till: Parts, pair: Pair) -> None:
-    """Without the invoice that it repeats; and later the same label is good for another try."""
+async def test_the_reason_of_the_other_node_is_returned(till: Parts, pair: Pair) -> None:
+    """The message omits the invoice that the node repeats; the same label can be retried later."""
     invreq = await requested(pair)
     pair.ways["b"].hold("dev-htlc")
     first = asyncio.create_task(till.send(invreq, timeout=60))
@@ -216,7 +216,7 @@ async def test_the_other_nodes_reason_is_told(till: Parts, pair: Pair) -> None:
     ("code", "failure"),
     [(-1, NodeFailed), (1001, NotActive), (1002, Expired), (1003, Unreachable), (1004, Refused)],
 )
-async def test_each_error_of_the_node_has_its_own(
+async def test_each_error_code_of_the_node_has_its_own_error(
     code: int, failure: type[TillError], till: Parts, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call = till.node.rpc.call
@@ -237,8 +237,8 @@ async def test_each_error_of_the_node_has_its_own(
     await check(till, pair, paid=0)
 
 
-async def test_a_node_that_cannot_be_reached_can_be_tried_again(till: Parts, pair: Pair) -> None:
-    """Meanwhile nothing is left that could be paid."""
+async def test_an_unreachable_node_can_be_tried_again(till: Parts, pair: Pair) -> None:
+    """Between the tries, the node has no invoice that could be paid."""
     invreq = await requested(pair)
     await pair.kill("a")
 
@@ -253,7 +253,7 @@ async def test_a_node_that_cannot_be_reached_can_be_tried_again(till: Parts, pai
 
 
 async def test_messages_are_paced(tmp_path: Path, database_url: str) -> None:
-    """As many at once as the other side would drop half of: each is paid by its first attempt."""
+    """Eight concurrent messages are each paid at the first attempt; without pacing, half would be dropped."""
     async with pair_of_nodes(tmp_path, RunningClock(), MessageLimit(time.time)) as pair:
         async with a_till(pair, database_url) as till:
             invreqs = [await requested(pair) for _ in range(8)]
@@ -268,7 +268,7 @@ async def test_messages_are_paced(tmp_path: Path, database_url: str) -> None:
 
 
 class DropsTheFirst(MessageLimit):
-    """Drops one message, whenever it comes."""
+    """Drops the first message."""
 
     def __init__(self) -> None:
         self._dropped = 0
@@ -279,7 +279,7 @@ class DropsTheFirst(MessageLimit):
 
 
 async def test_a_dropped_message_is_sent_again(tmp_path: Path, database_url: str) -> None:
-    """The first attempt is lost, the second is paid."""
+    """The first attempt times out, the second is paid."""
     async with pair_of_nodes(tmp_path, RunningClock(), DropsTheFirst()) as pair:
         async with a_till(pair, database_url) as till:
             sent = await till.send(await requested(pair))
@@ -291,8 +291,8 @@ async def test_a_dropped_message_is_sent_again(tmp_path: Path, database_url: str
             assert watched == sent.invoice
 
 
-async def test_what_is_not_paid_in_time_is_never_paid(till: Parts, pair: Pair) -> None:
-    """A payment that comes after all is not taken; the label can be tried again, and is paid once."""
+async def test_a_payment_after_the_timeout_is_rejected(till: Parts, pair: Pair) -> None:
+    """A late payment is rejected; a retry with the same label is paid once."""
     invreq = await requested(pair)
     pair.ways["b"].hold("dev-htlc")
 
@@ -306,21 +306,21 @@ async def test_what_is_not_paid_in_time_is_never_paid(till: Parts, pair: Pair) -
 
 
 @with_intervals(PATIENT._replace(young_seconds=0))
-async def test_a_reply_that_is_lost_leaves_nothing_open(
+async def test_a_lost_reply_leaves_no_open_invoice(
     till: Parts, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A known invoice is withdrawn, but nobody hears of that: the next one takes its place all the same."""
+    """The reply to the withdrawal is lost; the next invoice still takes over the label."""
     withdraw = till.sent_node.withdraw
 
-    async def unheard(label: str) -> bool:
+    async def withdraw_without_reply(label: str) -> bool:
         assert await withdraw(label)
         raise NodeOffline
 
-    # The first payment fails, for want of a way back, after the invoice has become known.
+    # The payment fails without a return path, after the invoice has entered the store.
     invreq = await requested(pair, single_use=False)
     pair.ways["b"].hold("getinfo")
     with monkeypatch.context() as patch:
-        patch.setattr(till.sent_node, "withdraw", unheard)
+        patch.setattr(till.sent_node, "withdraw", withdraw_without_reply)
         sending = asyncio.create_task(till.send(invreq))
         async with asyncio.timeout(10):
             while not await till.store.get_by_label("dakk", "x"):
@@ -338,7 +338,7 @@ async def test_a_reply_that_is_lost_leaves_nothing_open(
 
 
 @with_intervals(PATIENT)
-async def test_while_it_is_on_its_way_it_can_be_watched(till: Parts, pair: Pair) -> None:
+async def test_a_payment_in_flight_can_be_watched(till: Parts, pair: Pair) -> None:
     pair.ways["b"].hold("dev-htlc")
     sending = asyncio.create_task(till.send(await requested(pair), timeout=60))
     async with asyncio.timeout(10):
@@ -355,8 +355,8 @@ async def test_while_it_is_on_its_way_it_can_be_watched(till: Parts, pair: Pair)
     await check(till, pair)
 
 
-async def test_who_hangs_up_does_not_stop_it(pair: Pair, database_url: str) -> None:
-    """What became of it is written down all the same."""
+async def test_a_cancelled_call_does_not_stop_the_payment(pair: Pair, database_url: str) -> None:
+    """The outcome is still stored."""
     invreq = await requested(pair)
     async with a_till(pair, database_url, PATIENT, is_resolving=False) as till:
         pair.ways["b"].hold("dev-htlc")
@@ -375,7 +375,7 @@ async def test_who_hangs_up_does_not_stop_it(pair: Pair, database_url: str) -> N
 
 @with_intervals(PATIENT)
 async def test_a_node_that_dies_leaves_the_outcome_unknown(till: Parts, pair: Pair) -> None:
-    """Until it is back: then it is found out, also if nobody asks."""
+    """Till finds the outcome as soon as the node is back, even without a call."""
     pair.ways["b"].hold("dev-htlc")
     sending = asyncio.create_task(till.send(await requested(pair), timeout=60))
     await pair.ways["b"].waiting.acquire()
@@ -394,8 +394,8 @@ async def test_a_node_that_dies_leaves_the_outcome_unknown(till: Parts, pair: Pa
 
 
 @with_intervals(PATIENT._replace(recovery_seconds=0.1))
-async def test_one_that_cannot_be_known_keeps_no_other_waiting(till: Parts, pair: Pair) -> None:
-    """An older one was sent by a node that is not there any more."""
+async def test_an_attempt_with_unknown_outcome_does_not_block_others(till: Parts, pair: Pair) -> None:
+    """The older attempt was sent by a node that is gone."""
     pair.ways["b"].hold("dev-htlc")
     sending = asyncio.create_task(till.send(await requested(pair), timeout=60))
     await pair.ways["b"].waiting.acquire()
@@ -416,7 +416,7 @@ async def test_one_that_cannot_be_known_keeps_no_other_waiting(till: Parts, pair
     await check(till, pair)
 
 
-# Where a Till can die: the owner of a method, the method, and whether it is before or after its work.
+# Points where Till can die: the owner of a method, the method, and whether before or after its work.
 POINTS = {
     "before it is written down": ("attempts", "reserve", True),
     "before the node is asked": ("attempts", "reserve", False),
@@ -429,7 +429,7 @@ POINTS = {
 
 
 def die_at(till: Parts, point: str) -> asyncio.Event:
-    """Get no further than a point; tells when it is reached."""
+    """Stop at a point; the returned event is set when it is reached."""
     name, method, is_before = POINTS[point]
     owner = getattr(till, name)
     work, reached = getattr(owner, method), asyncio.Event()
@@ -447,8 +447,10 @@ def die_at(till: Parts, point: str) -> asyncio.Event:
 
 @pytest.mark.parametrize("outcome", ["paid", "refused"])
 @pytest.mark.parametrize("point", POINTS)
-async def test_a_till_may_die_anywhere(point: str, outcome: str, pair: Pair, database_url: str) -> None:
-    """Asked again, with the same label, the next one gives the one payment, or the reason for none."""
+async def test_a_crash_at_any_point_is_recovered_from(
+    point: str, outcome: str, pair: Pair, database_url: str
+) -> None:
+    """A retry with the same label returns the payment, or the reason why there is none."""
     invreq = await requested(pair)
     if outcome == "refused":
         async with connected(pair.rpc_file("a")) as a:
@@ -458,7 +460,7 @@ async def test_a_till_may_die_anywhere(point: str, outcome: str, pair: Pair, dat
         reached = die_at(first, point)
         sending = asyncio.create_task(first.send(invreq, timeout=5))
         if outcome == "refused" and POINTS[point][1] in ("add", "settle"):
-            # It was never known to anybody.
+            # The invoice never entered the store.
             with pytest.raises(NotActive):
                 await sending
         else:
@@ -476,10 +478,10 @@ async def test_a_till_may_die_anywhere(point: str, outcome: str, pair: Pair, dat
             await check(second, pair, paid=0)
 
 
-async def test_a_till_that_is_late_does_not_send(
+async def test_a_late_till_does_not_send(
     pair: Pair, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One stops for a while before it asks the node; another on the same store has gone on meanwhile."""
+    """One Till pauses before it calls the node; another on the same store takes over meanwhile."""
     invreq = await requested(pair, single_use=False)
     slow_one = a_till(pair, database_url, RASH, is_resolving=False)
     async with slow_one as slow, a_till(pair, database_url, RASH) as other:
@@ -504,8 +506,8 @@ async def test_a_till_that_is_late_does_not_send(
         await check(other, pair)
 
 
-async def test_an_invoice_that_is_added_too_late_takes_no_label(till: Parts, pair: Pair) -> None:
-    """Another process looked at the first attempt, and stopped before it wrote down what it saw."""
+async def test_an_invoice_added_late_does_not_take_over_the_label(till: Parts, pair: Pair) -> None:
+    """Another process read the first attempt at the node, and paused before it stored the invoice."""
     invreq = await requested(pair)
     invoice = an_invoice(label="x")._replace(bolt11="lni1qqqq", expires_at=datetime.now(UTC))
     await pair.kill("a")
@@ -522,7 +524,7 @@ async def test_an_invoice_that_is_added_too_late_takes_no_label(till: Parts, pai
 
 
 async def test_two_tills_share_a_label(pair: Pair, database_url: str) -> None:
-    """Asked at the same time, both tell of the one payment."""
+    """Concurrent calls return the same payment."""
     invreq = await requested(pair, single_use=False)
     async with a_till(pair, database_url) as one, a_till(pair, database_url) as two:
         sent = await asyncio.gather(*(each.send(invreq) for each in (one, two, one, two)))
@@ -531,8 +533,8 @@ async def test_two_tills_share_a_label(pair: Pair, database_url: str) -> None:
         await check(one, pair)
 
 
-async def test_a_lost_store_gets_back_what_was_sent(till: Parts, pair: Pair, tmp_path: Path) -> None:
-    """Under its id, as other invoices; without --lost-store it is another Till's business."""
+async def test_a_lost_store_gets_its_sent_invoices_back(till: Parts, pair: Pair, tmp_path: Path) -> None:
+    """Under their ids, as other invoices; without --lost-store they count as another Till's."""
     sent = await till.send(await requested(pair))
     new = Parts(tmp_path, f"sqlite:///{tmp_path / 'new.db'}", rpc="b")
 
@@ -547,7 +549,7 @@ async def test_a_lost_store_gets_back_what_was_sent(till: Parts, pair: Pair, tmp
     await new.close()
 
 
-async def test_a_key_for_one_type_sends_only_that(till: Parts, pair: Pair) -> None:
+async def test_a_key_with_a_type_sends_only_this_type(till: Parts, pair: Pair) -> None:
     key = Caller("dakk", frozenset(Scope), type="till-1")
     invreq = await requested(pair)
 
@@ -561,14 +563,14 @@ async def test_a_key_for_one_type_sends_only_that(till: Parts, pair: Pair) -> No
 
 
 async def waiting(till: Parts, count: int) -> None:
-    """Wait until so many calls wait for their turn at the node."""
+    """Wait until this many calls queue for the node."""
     async with asyncio.timeout(10):
         while till.collecting.turns.waiting != count:
             await asyncio.sleep(0.01)
 
 
-async def test_one_key_does_not_keep_others_from_collecting(till: Parts, pair: Pair) -> None:
-    """Of a hundred calls of one key and one of another, that one is sent after at most one turn more."""
+async def test_one_key_does_not_block_others(till: Parts, pair: Pair) -> None:
+    """A call of another key is sent after at most one more turn, ahead of a hundred calls of one key."""
     dead = await requested(pair)
     await of_node(pair, "a", "disableinvoicerequest", invreq_id=await invreq_id_of(pair, dead))
     flood = [asyncio.create_task(till.send(dead, label=f"{n}", timeout=300)) for n in range(100)]
@@ -585,8 +587,8 @@ async def test_one_key_does_not_keep_others_from_collecting(till: Parts, pair: P
     await asyncio.wait(flood)
 
 
-async def test_who_hangs_up_frees_the_place(till: Parts, pair: Pair) -> None:
-    """Those that were not sent yet: nothing is left of them."""
+async def test_a_cancelled_call_leaves_the_queue(till: Parts, pair: Pair) -> None:
+    """Calls that were not sent yet leave no attempt behind."""
     dead = await requested(pair)
     await of_node(pair, "a", "disableinvoicerequest", invreq_id=await invreq_id_of(pair, dead))
     flood = [asyncio.create_task(till.send(dead, label=f"{n}", timeout=300)) for n in range(30)]
