@@ -1,13 +1,15 @@
-"""Where else than at Till an agent may be sent: to who answers wrongly, late, or not at all."""
+"""Servers that are not Till: an impostor, a port that never answers, a relay that falls silent."""
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 
 import grpc.aio
-from google.protobuf.any_pb2 import Any
-from google.rpc.error_details_pb2 import ErrorInfo
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from tests.support.shop import ANY_PORT
@@ -15,33 +17,59 @@ from till.v1.invoice_pb2 import INVOICE_STATUS_PAID, INVOICE_STATUS_UNPAID, Invo
 from till.v1.invoice_service_pb2 import WatchInvoiceRequest, WatchInvoiceResponse
 
 Context = grpc.aio.ServicerContext[WatchInvoiceRequest, WatchInvoiceResponse]
+# The pause that the impostor asks for with E7, and how many watches and attempts make up its herd.
+PAUSE_SECONDS = 2
+HERD = 8
+HERD_LOSSES = 4
 
 
 class _Impostor:
-    """Ends a watch with the status that is its invoice's ID, after UNPAID; the caller's next one sees PAID.
+    """Ends watches as their invoice IDs say.
 
-    OK: it ends too early. E0: INTERNAL, with this documented code.
+    STATUS, such as UNAVAILABLE: UNPAID, then this status; the next attempt gets PAID. OK: an early end.
+    E0, E7: the same, with this documented code; E7 asks for a pause.
+    ALWAYS_UNAVAILABLE: UNPAID, then UNAVAILABLE at each attempt.
+    HERD-N: UNPAID; all watches of the herd end together, and each gets PAID after some more losses.
     """
 
     def __init__(self) -> None:
-        self._ended: set[tuple[str, str]] = set()
+        # How often a watch was ended, by its caller's connection and its invoice ID.
+        self._endings: Counter[tuple[str, str]] = Counter()
+        self._herd = asyncio.Barrier(HERD)
 
     async def watch(
         self, request: WatchInvoiceRequest, context: Context
     ) -> AsyncIterator[WatchInvoiceResponse]:
         ending = request.invoice_id
-        if (context.peer(), ending) in self._ended:
+        before = self._endings[context.peer(), ending]
+        self._endings[context.peer(), ending] += 1
+        if not before:
+            yield _state(INVOICE_STATUS_UNPAID)
+        if ending == "ALWAYS_UNAVAILABLE":
+            await context.abort(grpc.StatusCode.UNAVAILABLE, ending)
+        elif ending.startswith("HERD-") and before < HERD_LOSSES:
+            if not before:
+                await self._herd.wait()
+            await context.abort(grpc.StatusCode.UNAVAILABLE, ending)
+        elif before:
             yield _state(INVOICE_STATUS_PAID)
-            return
-        self._ended.add((context.peer(), ending))
-        yield _state(INVOICE_STATUS_UNPAID)
-        if ending == "E0":
-            detail = Any()
-            detail.Pack(ErrorInfo(domain="till", reason="INTERNAL", metadata={"code": "E0"}))
-            details = Status(code=grpc.StatusCode.INTERNAL.value[0], details=[detail]).SerializeToString()
-            await context.abort(grpc.StatusCode.INTERNAL, ending, (("grpc-status-details-bin", details),))
+        elif ending == "E0":
+            info = ErrorInfo(domain="till", reason="INTERNAL", metadata={"code": ending})
+            await _abort(context, grpc.StatusCode.INTERNAL, info)
+        elif ending == "E7":
+            info = ErrorInfo(domain="till", reason="TOO_MANY", metadata={"code": ending})
+            retry = RetryInfo(retry_delay=Duration(seconds=PAUSE_SECONDS))
+            await _abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, info, retry)
         elif ending != "OK":
             await context.abort(grpc.StatusCode[ending], ending)
+
+
+async def _abort(context: Context, status: grpc.StatusCode, *details: Message) -> None:
+    """End a call as Till does: with google.rpc.Status in its trailing metadata."""
+    packed = Status(code=status.value[0])
+    for each in details:
+        packed.details.add().Pack(each)
+    await context.abort(status, status.name, (("grpc-status-details-bin", packed.SerializeToString()),))
 
 
 def _state(status: InvoiceStatus) -> WatchInvoiceResponse:
@@ -50,7 +78,7 @@ def _state(status: InvoiceStatus) -> WatchInvoiceResponse:
 
 @asynccontextmanager
 async def impostor() -> AsyncIterator[str]:
-    """Run what takes itself for Till, and ends watches; gives its address."""
+    """Run a gRPC server that ends watches as it is asked to; yield its address."""
     watch = grpc.unary_stream_rpc_method_handler(
         _Impostor().watch,
         request_deserializer=WatchInvoiceRequest.FromString,
@@ -69,24 +97,24 @@ async def impostor() -> AsyncIterator[str]:
 
 @contextmanager
 def silence() -> Iterator[str]:
-    """An address that neither takes a connection nor refuses it, as behind a firewall."""
+    """Yield an address that neither accepts a connection nor refuses it, as behind a firewall."""
     with socket.create_server(ANY_PORT, backlog=0) as full:
-        # Nobody accepts it, so there is no room for a second one.
+        # The backlog has room for one connection, and this one is never accepted.
         with socket.create_connection(full.getsockname()):
             yield "{}:{}".format(*full.getsockname())
 
 
 class Relay:
-    """Passes connections on to an address, until they fall silent."""
+    """Forwards connections to an address, until they are muted."""
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
         self._connections: set[asyncio.Task[None]] = set()
-        # Set: those that there are pass nothing on any more.
+        # Set: the connections so far forward nothing more.
         self._muted = asyncio.Event()
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection."""
+        """Forward one connection."""
         task = asyncio.create_task(self._pass_on(reader, writer, self._muted))
         self._connections.add(task)
 
@@ -99,7 +127,7 @@ class Relay:
             await asyncio.gather(_copy(reader, back, muted), _copy(there, writer, muted))
 
     def mute(self) -> None:
-        """Let the connections that there are fall silent; new ones are passed on."""
+        """Drop what open connections send from now on; forward new connections."""
         self._muted.set()
         self._muted = asyncio.Event()
 
@@ -120,7 +148,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, mute
 
 @asynccontextmanager
 async def relay(upstream: str) -> AsyncIterator[tuple[str, Relay]]:
-    """Run a Relay; gives its address too."""
+    """Run a Relay; yield its address and the Relay."""
     passing = Relay(upstream)
     server = await asyncio.start_server(passing.accept, *ANY_PORT)
     try:

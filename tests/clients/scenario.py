@@ -1,7 +1,10 @@
-"""Goes through the steps of a case: tells an agent what to do, and Till what shall become of it."""
+"""Runs the steps of a case against an agent, and against the Till and the node that it talks to."""
 
 import asyncio
+import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from google.protobuf.json_format import ParseError
@@ -11,9 +14,9 @@ from tests.clients.suite import canonical, differences, filled
 from tests.clients.world import World
 from tilld.errors import OperatorError
 
-# How long a step may take, at worst.
+# The longest time that a step may take.
 PATIENCE_SECONDS = 20.0
-# The same for a case that is slow.
+# The same for the steps of a slow case.
 SLOW_PATIENCE_SECONDS = 60.0
 
 
@@ -25,11 +28,11 @@ class Scenario:
         self._agent = agent
         self._world = world
         self._names: dict[str, Any] = world.names | {"unique": uuid.uuid4().hex}
-        # What goes on, by the name that the case gave it: its id and its method.
-        self._going_on: dict[str, tuple[int, str]] = {}
+        # The id and the method of each open call, by the name that the case gave it.
+        self._open: dict[str, tuple[int, str]] = {}
 
     async def run(self, steps: list[dict[str, Any]]) -> None:
-        """Go through all steps. Raises AssertionError, which tells what was wrong and all that was said."""
+        """Run all steps. Raise AssertionError with the fault and the transcript."""
         for number, step in enumerate(steps, 1):
             try:
                 async with asyncio.timeout(self._patience_seconds):
@@ -48,17 +51,31 @@ class Scenario:
             case {"call": method}:
                 await self._expect(self._call(method, step), method, step)
             case {"start": method}:
-                self._going_on[step["as"]] = self._call(method, step), method
+                self._open[step["as"]] = self._call(method, step), method
             case {"watch": request}:
-                number = self._agent.send("watch", request=request, **_timeout(step))
-                self._going_on[step["as"]] = number, "WatchInvoice"
+                number = self._agent.send("watch", request=request, **_options(step))
+                self._open[step["as"]] = number, "WatchInvoice"
             case {"next": name}:
-                await self._next(*self._going_on[name], step)
+                with self._takes(step):
+                    await self._next(*self._open[name], step)
             case {"end": name}:
-                await self._expect(*self._going_on[name], step)
+                with self._takes(step):
+                    await self._expect(*self._open[name], step)
+            case {"lost": name}:
+                await self._lost(self._open[name][0], step)
+            case {"back": name}:
+                with self._takes(step):
+                    await self._back(self._open[name][0])
+            case {"apart": names}:
+                await self._apart([self._open[name][0] for name in names], step["seconds"])
             case {"cancel": name}:
-                number = self._agent.send("cancel", call=self._going_on[name][0])
+                number = self._agent.send("cancel", call=self._open[name][0])
                 await self._expect(number, "", {"gives": {}})
+            case _:
+                await self._change_world(step)
+
+    async def _change_world(self, step: dict[str, Any]) -> None:
+        match step:
             case {"pay": bolt11}:
                 await self._world.pay(bolt11, step.get("amount_msat"))
             case {"till": verb}:
@@ -67,16 +84,62 @@ class Scenario:
                 await self._world.node(verb)
             case {"relay": "mute"}:
                 self._world.mute()
+            case {"key_file": key}:
+                self._world.write_key(key)
             case {"watchers": wanted}:
                 await self._world.watchers(wanted)
 
     def _call(self, method: str, step: dict[str, Any]) -> int:
-        return self._agent.send("call", method=method, request=step.get("request", {}), **_timeout(step))
+        return self._agent.send("call", method=method, request=step.get("request", {}), **_options(step))
 
     async def _next(self, number: int, method: str, step: dict[str, Any]) -> None:
         answer = await self._agent.answer(number)
         assert "event" in answer, f"the watch must tell a state, and not {answer}"
         self._check(step.get("gives", {}), _canonical(method, answer["event"]), step)
+
+    async def _lost(self, number: int, step: dict[str, Any]) -> None:
+        """Read losses up to an attempt. They are counted from 1, without a gap."""
+        wanted = step.get("attempts", 1)
+        change = await self._connection(number)
+        while change["lost"] and change["attempt"] < wanted:
+            following = await self._connection(number)
+            assert following["attempt"] == change["attempt"] + 1, f"{following} must follow {change}"
+            change = following
+        assert change["lost"], f"the connection must be lost, and not {change}"
+        self._check(step.get("fails", {}), change["error"], step)
+
+    async def _back(self, number: int) -> None:
+        """Read losses until the connection is back."""
+        change = await self._connection(number)
+        while change["lost"]:
+            change = await self._connection(number)
+        assert not change.get("error"), f"a connection that is back has no error: {change}"
+
+    async def _connection(self, number: int) -> dict[str, Any]:
+        answer = await self._agent.answer(number)
+        assert "connection" in answer, f"the watch must report its connection, and not {answer}"
+        change: dict[str, Any] = answer["connection"]
+        return change
+
+    async def _apart(self, numbers: list[int], seconds: float) -> None:
+        """Take the next answer of each watch; the first and the last are this far apart at least."""
+
+        async def arrives(number: int) -> float:
+            answer = await self._agent.answer(number)
+            assert "event" in answer, f"the watch must report a state, and not {answer}"
+            return time.monotonic()
+
+        times = await asyncio.gather(*map(arrives, numbers))
+        found = max(times) - min(times)
+        assert found >= seconds, f"they must be {seconds} s apart, and were {found:.3f} s"
+
+    @contextmanager
+    def _takes(self, step: dict[str, Any]) -> Iterator[None]:
+        """Check how many seconds a step takes, if it says so."""
+        begun = time.monotonic()
+        yield
+        took = time.monotonic() - begun
+        assert step.get("takes", took) == took, f"it must take {step['takes']} s, and took {took:.3f} s"
 
     async def _expect(self, number: int, method: str, step: dict[str, Any]) -> None:
         answer = await self._agent.answer(number)
@@ -85,7 +148,7 @@ class Scenario:
             self._check(step["fails"], answer["error"], step)
         else:
             assert "ok" in answer, f"it must succeed, and gave {answer}"
-            # The end of a watch has nothing to tell.
+            # The end of a watch carries no message.
             is_message = method and method != "WatchInvoice"
             found = _canonical(method, answer["ok"]) if is_message else answer["ok"]
             self._check(step.get("gives", {}), found, step)
@@ -97,8 +160,9 @@ class Scenario:
             self._names[step["as"]] = found
 
 
-def _timeout(step: dict[str, Any]) -> dict[str, Any]:
-    return {"timeout_seconds": step["timeout_seconds"]} if "timeout_seconds" in step else {}
+def _options(step: dict[str, Any]) -> dict[str, Any]:
+    names = ("timeout_seconds", "wait_for_ready", "connection")
+    return {name: step[name] for name in names if name in step}
 
 
 def _canonical(method: str, message: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""clients/conformance/suite.yaml, and how its expectations are compared with what an agent answered."""
+"""Reads clients/conformance/suite.yaml, and compares its expectations with the answers of an agent."""
 
 import re
 from collections.abc import Iterator
@@ -15,26 +15,30 @@ from till.v1 import invoice_service_pb2
 FILE = Path(__file__).parent.parent.parent / "clients" / "conformance" / "suite.yaml"
 METHODS = invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"].methods_by_name
 
-# What a step does, and what else it may say.
+# The verb of a step, and its optional fields.
 STEPS = {
     "connect": {"fails"},
     "call": {"request", "timeout_seconds", "as", "gives", "fails"},
     "start": {"request", "timeout_seconds", "as"},
-    "watch": {"timeout_seconds", "as"},
-    "next": {"gives", "as"},
-    "end": {"gives", "fails", "as"},
+    "watch": {"timeout_seconds", "wait_for_ready", "connection", "as"},
+    "next": {"gives", "takes", "as"},
+    "end": {"gives", "fails", "takes", "as"},
+    "lost": {"attempts", "fails"},
+    "back": {"takes"},
+    "apart": {"seconds"},
     "cancel": set(),
     "pay": {"amount_msat"},
     "till": set(),
     "node": set(),
     "relay": set(),
+    "key_file": set(),
     "watchers": set(),
 }
 
 
 @dataclass(frozen=True)
 class Matches:
-    """A text that a regular expression matches from end to end."""
+    """A text that a regular expression matches in full."""
 
     pattern: str
 
@@ -73,7 +77,7 @@ _Loader.add_constructor("!one_of", lambda _, node: OneOf(tuple(each.value for ea
 
 
 def load() -> list[dict[str, Any]]:
-    """The cases, each with `name`, `steps` and maybe `till`. Raises ValueError for a step that is none."""
+    """Return the cases. Raise ValueError for an unknown step."""
     cases: list[dict[str, Any]] = yaml.load(FILE.read_text(), _Loader)["cases"]
     for case in cases:
         for step in case["steps"]:
@@ -84,7 +88,7 @@ def load() -> list[dict[str, Any]]:
 
 
 def filled(value: Any, names: dict[str, Any]) -> Any:
-    """A value with all references such as $created.invoice.bolt11 replaced by what they stand for."""
+    """Replace all references in a value, such as $created.invoice.bolt11."""
     match value:
         case str() if value.startswith("$"):
             found: Any = names
@@ -99,19 +103,13 @@ def filled(value: Any, names: dict[str, Any]) -> Any:
 
 
 def canonical(method: str, message: Any) -> dict[str, Any]:
-    """A response in the one form that is compared, whichever form of proto3 JSON it came in.
-
-    Raises ParseError where it is none.
-    """
+    """Return a response in one form, for any valid form of proto3 JSON. Raise ParseError if it has none."""
     parsed = json_format.ParseDict(message, GetMessageClass(METHODS[method].output_type)())
     return json_format.MessageToDict(parsed, always_print_fields_with_no_presence=True)
 
 
 def differences(expected: Any, actual: Any, path: str = "") -> Iterator[str]:
-    """In what an answer is not as expected, a line each.
-
-    What nothing is said of may be anything; None: it is absent.
-    """
+    """Yield a line for each difference. An unmentioned field may have any value; None means absent."""
     if isinstance(expected, dict) and isinstance(actual, dict):
         for name, wanted in expected.items():
             where = f"{path}.{name}".removeprefix(".")

@@ -1,4 +1,4 @@
-"""A real Till for agents to talk to: a simulated node, tilld on SQLite, Envoy if wanted, each a process."""
+"""Runs a real Till for agents: a simulated node, tilld on SQLite and optionally Envoy, each a process."""
 
 import asyncio
 import signal
@@ -24,12 +24,12 @@ from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld.lightningd import play_money
 
 ENDS = {"kill": signal.SIGKILL, "stop": signal.SIGTERM}
-# Where libraries look for a proxy, in small letters and in capitals.
+# The variables that libraries read a proxy from, in lower and in upper case.
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy")
 
 
 class World:
-    """What a case may do to Till and its node, and what it may refer to by name."""
+    """The Till and the node of a case, and the names that its steps may refer to."""
 
     def __init__(self, till: Replica, node: SimulatedProcess, relay: Relay, names: dict[str, Any]) -> None:
         self._till = till
@@ -38,15 +38,19 @@ class World:
         self._node_is = "start"
         self.names = names
 
+    def write_key(self, key: str) -> None:
+        """Write a key to $key_file."""
+        Path(self.names["key_file"]).write_text(key)
+
     async def till(self, verb: str) -> None:
-        """kill: by SIGKILL; stop: by SIGTERM, as an operator does; start: again, at the same address."""
+        """Kill it (SIGKILL), stop it (SIGTERM), or start it again at the same address."""
         if verb == "start":
             await self._till.start()
         else:
             await self._till.end(ENDS[verb])
 
     async def node(self, verb: str) -> None:
-        """freeze: it hangs, and what it is told waits; thaw: it goes on; kill, start."""
+        """Freeze it (requests wait), thaw it, kill it or start it."""
         self._node_is = verb
         match verb:
             case "freeze":
@@ -59,22 +63,22 @@ class World:
                 await self._node.start()
 
     def mute(self) -> None:
-        """Let the connections through $relay fall silent."""
+        """Mute the open connections through $relay."""
         self._relay.mute()
 
     async def pay(self, bolt11: str, amount_msat: int | None) -> None:
-        """Pay an invoice; returns when the node has it, which Till may not know yet."""
+        """Pay an invoice. Return when the node has the payment, which may be before Till knows."""
         await play_money.pay(self._node.payer, bolt11, amount_msat)
 
     async def watchers(self, wanted: int) -> None:
-        """Wait until as many watches go on at Till, which nothing tells of."""
+        """Wait until this many watches are open at Till. Only its metrics say so, hence the polling."""
         url = await self._till.says(r"(http://\S+/metrics)\n")
         async with httpx.AsyncClient() as client:
             while f"\ntill_watchers {float(wanted)}\n" not in (await client.get(url)).text:
                 await asyncio.sleep(0.02)
 
     async def settle(self) -> None:
-        """Bring it back to what the next case expects."""
+        """Restore what the next case expects."""
         if self._node_is in {"freeze", "kill"}:
             await self.node({"freeze": "thaw", "kill": "start"}[self._node_is])
         if not self._till.is_running:
@@ -90,14 +94,14 @@ async def world(
     keys: dict[str, list[str]] | None = None,
     settings: dict[str, str] | None = None,
 ) -> AsyncIterator[World]:
-    """Run a Till as a case wants it.
+    """Run the Till that a case describes.
 
-    tls: it serves TLS. front: there is an Envoy in front of it. keys: arguments of `tilld key create`, by
-    name. settings: variables of its environment.
+    tls: serve TLS. front: run an Envoy in front. keys: arguments of `tilld key create`, by name.
+    settings: environment variables.
     """
     node = SimulatedProcess(directory)
     arguments = ["--data-dir=till", f"--lightning-rpc={node.rpc_file}", "--metrics=127.0.0.1:0"]
-    names: dict[str, Any] = {"keys": {}}
+    names: dict[str, Any] = {"keys": {}, "key_file": str(directory / "key")}
     if tls:
         authority = Authority()
         pair = authority.issue(directory)
@@ -108,11 +112,13 @@ async def world(
         }
     async with AsyncExitStack() as stack:
         nowhere = stack.enter_context(socket.socket())
-        # Bound, but not listening: nobody else can be there.
+        # Bound, but not listening, so no other process can take the port.
         nowhere.bind(ANY_PORT)
         host, port = nowhere.getsockname()
         names |= {
             "nowhere": f"{host}:{port}",
+            # RFC 6761: no resolver knows it.
+            "unknown": f"till.invalid:{port}",
             "elsewhere": f"0.0.0.0:{port}",
             "dead_proxy": _proxy(host, port),
         }
@@ -122,7 +128,7 @@ async def world(
             code, told = await output("key", "create", "--data-dir=till", *options, cwd=directory)
             assert code == 0, told
             names["keys"][name] = told.split()[-1]
-            # As in a file that was written by hand.
+            # As in a file that was edited by hand.
             names["spaced_key"] = f" {names['keys'][name]}\r\n"
         till = Replica(directory, *arguments, **settings or {})
         stack.push_async_callback(till.close)
@@ -137,7 +143,7 @@ async def world(
 
 
 def _proxy(host: str, port: int) -> dict[str, str]:
-    """An environment that sends everything through a proxy, as far as variables can say it."""
+    """Return environment variables that route every connection through a proxy."""
     variables = dict.fromkeys(PROXY_VARIABLES, f"http://{host}:{port}")
     variables |= {"no_proxy": "", "no_grpc_proxy": ""}
     java = f"-Dhttps.proxyHost={host} -Dhttps.proxyPort={port} -Dhttp.nonProxyHosts="
@@ -151,7 +157,7 @@ def _proxy(host: str, port: int) -> dict[str, str]:
 
 @asynccontextmanager
 async def _front(directory: Path, upstream: str) -> AsyncIterator[str]:
-    """Run Envoy in front of a tilld; gives its address."""
+    """Run Envoy in front of a tilld; yield its address."""
     arguments = ("envoy", "--rest=127.0.0.1:0", f"--upstream={upstream}", "--data-dir=front")
     async with tilld(*arguments, cwd=directory) as front:
         address = await front.says(r"http://(127\.0\.0\.1:\d+)\n")
@@ -166,7 +172,7 @@ async def _front(directory: Path, upstream: str) -> AsyncIterator[str]:
 
 
 class Worlds:
-    """One Till for all cases that want it alike and leave it as they found it."""
+    """Shares one Till between all cases that describe the same one and leave it as it was."""
 
     def __init__(self, stack: AsyncExitStack, directories: pytest.TempPathFactory) -> None:
         self._stack = stack
@@ -174,12 +180,12 @@ class Worlds:
         self._known: dict[str, World] = {}
 
     async def get(self, wanted: dict[str, Any]) -> World:
-        """A Till as wanted, started if there is none yet."""
+        """Return the described Till; start it if it does not run yet."""
         if repr(wanted) not in self._known:
             directory = self._directories.mktemp("till")
             self._known[repr(wanted)] = await self._stack.enter_async_context(world(directory, **wanted))
         return self._known[repr(wanted)]
 
     def forget(self, wanted: dict[str, Any]) -> None:
-        """What a case has left may be anything: the next one gets another."""
+        """Give the next case a new Till, since a failed case leaves an unknown state."""
         self._known.pop(repr(wanted), None)
