@@ -1,4 +1,4 @@
-"""What older lightningds cannot do is found out, said once, and not tried: held to what they answered."""
+"""Commands that older versions of lightningd lack: detected, logged once, and not called."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ PLAIN, OFFERS = "as it comes", "--experimental-offers"
 
 
 def captured(version: str, started: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """The replies of a real node, by method and parameters."""
+    """Return the replies of a real node, by method and parameters."""
     exchanges = json.loads((VERSIONS / f"{version}.json").read_text())
     return {
         (each["method"], json.dumps(each["params"])): each["reply"]
@@ -42,10 +42,10 @@ def captured(version: str, started: str) -> dict[tuple[str, str], dict[str, Any]
         ("v26.06.6", PLAIN, "", ""),
     ],
 )
-def test_what_a_version_can_do_is_known_by_its_help(
+def test_the_abilities_of_a_version_follow_from_its_help(
     version: str, started: str, no_collecting: str, no_payouts: str
 ) -> None:
-    """And the same node's answers to what is not tried then are errors, as they are not where it is."""
+    """The recordings confirm it: without an ability the node answers its commands with an error."""
     replies = captured(version, started)
     said = msgspec.convert(replies["help", "{}"]["result"], Help)
 
@@ -61,10 +61,10 @@ def test_what_a_version_can_do_is_known_by_its_help(
 
 
 @pytest.mark.parametrize("started", [PLAIN, OFFERS])
-async def test_on_v23_08_what_is_missing_is_said_once_and_not_tried(
+async def test_on_v23_08_missing_commands_are_logged_once_and_not_called(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], started: str
 ) -> None:
-    """Invoices go on; what cannot be done is an error that says what to do."""
+    """Invoices work; calls that need a missing command fail with an error that says what to do."""
     replies, asked = captured("v23.08", started), []
 
     async def answer(request: Request) -> bytes:
@@ -97,13 +97,13 @@ async def test_on_v23_08_what_is_missing_is_said_once_and_not_tried(
     assert said.count("lightningd lacks") == 1
     assert "error" not in said
     assert set(asked) <= {"help", "getinfo"}
-    # Each who needs it has asked once, and not again on this connection.
+    # Each of the callers asks once per connection.
     assert asked.count("help") <= 5
     assert await payouts.store.get_by_label(DAKK.username, "x") is None
 
 
 async def test_a_node_that_is_updated_is_used(tmp_path: Path) -> None:
-    """It is asked again on a new connection."""
+    """The abilities are read again on a new connection."""
     versions = iter(["v23.08", "v23.11"])
 
     till = Parts(tmp_path)

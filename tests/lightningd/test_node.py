@@ -1,4 +1,4 @@
-"""The node: one suite for the simulated lightningd and the real one."""
+"""The node interface, against the simulated lightningd and a real one."""
 
 import asyncio
 import hashlib
@@ -70,7 +70,7 @@ async def node(lightningd: SimulatedNode | RealNode) -> AsyncIterator[InvoiceNod
 
 @pytest.fixture
 async def paged(lightningd: SimulatedNode | RealNode) -> AsyncIterator[InvoiceNode]:
-    """The same, asked for two rows at once."""
+    """The same node, read in pages of two rows."""
     node = InvoiceNode(lightningd.rpc_file, intervals=USUAL._replace(node_page=2))
     yield node
     await node.close()
@@ -78,7 +78,7 @@ async def paged(lightningd: SimulatedNode | RealNode) -> AsyncIterator[InvoiceNo
 
 @pytest.fixture
 def new_id() -> Callable[[], str]:
-    """Ids that no other test has used."""
+    """Return a function that returns unused ids."""
     number = time.time_ns()
 
     def next_id() -> str:
@@ -89,7 +89,7 @@ def new_id() -> Callable[[], str]:
     return next_id
 
 
-async def test_info_tells_who_it_is(node: InvoiceNode) -> None:
+async def test_info_identifies_the_node(node: InvoiceNode) -> None:
     info = await node.info()
 
     assert len(info.id) == 66
@@ -119,7 +119,7 @@ async def test_an_invoice_asks_for_what_was_ordered(
     amount_msat: int | None,
     description: str,
 ) -> None:
-    """The bolt11 is the node's, signed by it, and says what the order says."""
+    """The node has signed the bolt11, and its fields are those of the order."""
     order = an_order(**fields)
     invoice_id = new_id()
 
@@ -135,10 +135,10 @@ async def test_an_invoice_asks_for_what_was_ordered(
     assert issued.expires_at.timestamp() - (decoded.created_at + order.expiry) in (0, 1)
 
 
-async def test_of_a_long_description_the_hash_is_in_the_invoice(
+async def test_an_invoice_has_the_hash_of_a_long_description(
     node: InvoiceNode, new_id: Callable[[], str]
 ) -> None:
-    """And the node remembers it whole."""
+    """The node keeps the whole description."""
     invoice_id = new_id()
 
     issued = await node.invoice(invoice_id, an_order(description="é" * 320))
@@ -149,7 +149,7 @@ async def test_of_a_long_description_the_hash_is_in_the_invoice(
 
 
 async def test_a_label_in_use_may_exist_and_is_found(node: InvoiceNode, new_id: Callable[[], str]) -> None:
-    """So a retry adopts what the first try has made."""
+    """A retry adopts the invoice of the first try."""
     invoice_id = new_id()
     order = an_order(description="a coffee")
     issued = await node.invoice(invoice_id, order)
@@ -169,7 +169,7 @@ async def test_a_label_in_use_may_exist_and_is_found(node: InvoiceNode, new_id: 
 async def test_a_payment_is_an_update(
     node: InvoiceNode, new_id: Callable[[], str], lightningd: SimulatedNode | RealNode
 ) -> None:
-    """With what was received and when."""
+    """The update has the received amount and the time."""
     invoice_id = new_id()
     issued = await node.invoice(invoice_id, an_order(amount_msat=None))
     before = await node.latest("updated")
@@ -202,10 +202,10 @@ async def test_an_expiry_is_an_update(node: InvoiceNode, new_id: Callable[[], st
     assert (seen[issued.payment_hash].status, seen[issued.payment_hash].payment) == (Status.EXPIRED, None)
 
 
-async def test_other_users_of_the_node_do_not_confuse(
+async def test_updates_of_foreign_invoices_and_gaps_are_read(
     node: InvoiceNode, new_id: Callable[[], str], lightningd: SimulatedNode | RealNode
 ) -> None:
-    """Their invoices are told of like ours, and rows that were deleted leave a gap."""
+    """Updates include foreign invoices, and deleted rows leave a gap."""
     before = await node.latest("updated")
     rpc = Pipeline(str(lightningd.rpc_file), 10)
     foreign = await rpc.invoice(1000, f"foreign-{new_id()}", "not ours")
@@ -228,7 +228,7 @@ async def test_other_users_of_the_node_do_not_confuse(
 async def test_all_invoices_are_listed_in_pages(
     node: InvoiceNode, paged: InvoiceNode, new_id: Callable[[], str], lightningd: SimulatedNode | RealNode
 ) -> None:
-    """Those of others too, each with what became of it."""
+    """The list includes foreign invoices, each with its status."""
     before = await node.latest("created")
     rpc = Pipeline(str(lightningd.rpc_file), 10)
     foreign = await rpc.invoice(1000, f"foreign-{new_id()}", "not ours")
@@ -255,7 +255,7 @@ async def test_all_invoices_are_listed_in_pages(
 async def test_updates_come_in_pages(
     node: InvoiceNode, paged: InvoiceNode, new_id: Callable[[], str], lightningd: SimulatedNode | RealNode
 ) -> None:
-    """A page that is full says that there is more."""
+    """A full page has `more` set."""
     before = await node.latest("updated")
     issued = [await node.invoice(new_id(), an_order()) for _ in range(5)]
     for each in issued:
@@ -272,7 +272,7 @@ async def test_updates_come_in_pages(
     assert after == latest
 
 
-async def test_a_node_that_is_not_there_is_offline_at_once(tmp_path: Path) -> None:
+async def test_without_a_socket_the_node_is_offline_immediately(tmp_path: Path) -> None:
     node = InvoiceNode(tmp_path / "rpc")
 
     for call in (node.info(), node.invoice("~" * 21, an_order()), node.find("x"), node.updates(0, 1)):
@@ -280,7 +280,7 @@ async def test_a_node_that_is_not_there_is_offline_at_once(tmp_path: Path) -> No
             await call
 
 
-async def test_a_node_that_goes_takes_what_waits_with_it_and_is_found_again(tmp_path: Path) -> None:
+async def test_a_stopped_node_ends_waits_and_is_reconnected(tmp_path: Path) -> None:
     async with simulated_node(tmp_path):
         node = InvoiceNode(tmp_path / "rpc")
         identity = await node.identity()
@@ -296,7 +296,7 @@ async def test_a_node_that_goes_takes_what_waits_with_it_and_is_found_again(tmp_
 
 
 async def test_a_lost_reply_may_exist(tmp_path: Path) -> None:
-    """The node has heard the call, and then there is no reply: nothing may be said before a look."""
+    """The node may have received the call, so the caller must look it up first."""
     async with scripted_node(tmp_path / "rpc", answering()):
         node = InvoiceNode(tmp_path / "rpc", intervals=HASTY)
         with pytest.raises(MayExist):
@@ -311,7 +311,7 @@ PAID = {
 }  # fmt: skip
 
 
-async def test_a_payment_is_read_in_the_words_of_older_versions_too(tmp_path: Path) -> None:
+async def test_a_payment_is_read_in_the_format_of_older_versions(tmp_path: Path) -> None:
     async with scripted_node(
         tmp_path / "rpc", answering(listinvoices=lambda request: result(request, {"invoices": [PAID]}))
     ):
@@ -340,7 +340,7 @@ async def test_a_payment_is_read_in_the_words_of_older_versions_too(tmp_path: Pa
             lambda request: result(request, {"invoices": [PAID | {"amount_received_msat": "1e9999999msat"}]}),
             Internal,
         ),
-        # What lightningd itself answers to the longest expiry that it takes.
+        # The reply of a real lightningd to the longest expiry that it accepts.
         (
             lambda request: result(request, {"invoices": [PAID | {"expires_at": 2**60 + 1_795_217_785}]}),
             Internal,
@@ -348,7 +348,7 @@ async def test_a_payment_is_read_in_the_words_of_older_versions_too(tmp_path: Pa
         (lambda request: None, TookTooLong),
     ],
 )
-async def test_what_a_node_should_not_say_is_our_fault_and_told_to_nobody(
+async def test_an_unexpected_reply_is_an_internal_error_without_details(
     tmp_path: Path, reply: Reply, raised: type[TillError]
 ) -> None:
     async with scripted_node(tmp_path / "rpc", answering(listinvoices=reply)):
@@ -359,8 +359,8 @@ async def test_what_a_node_should_not_say_is_our_fault_and_told_to_nobody(
     assert "secret" not in told.value.message
 
 
-async def test_a_node_that_hangs_ends_the_waiting(tmp_path: Path) -> None:
-    """It would go on for ever."""
+async def test_a_hanging_node_ends_waits(tmp_path: Path) -> None:
+    """Without the liveness check the wait would last until cancelled."""
     hangs = asyncio.Event()
 
     def getinfo(request: Request) -> bytes | None:
@@ -378,7 +378,7 @@ async def test_a_node_that_hangs_ends_the_waiting(tmp_path: Path) -> None:
 
 
 async def test_an_invoice_of_a_node_that_was_replaced_is_looked_up(tmp_path: Path) -> None:
-    """Nobody can tell which of the two has made it."""
+    """Either of the two nodes may have created it."""
     issued = {"payment_hash": "ab" * 32, "expires_at": 2_000_000_000, "bolt11": "lnbcrt1"}
     async with scripted_node(tmp_path / "rpc", replacing(invoice=lambda request: result(request, issued))):
         node = InvoiceNode(tmp_path / "rpc")
@@ -387,8 +387,8 @@ async def test_an_invoice_of_a_node_that_was_replaced_is_looked_up(tmp_path: Pat
         await node.close()
 
 
-async def test_nobody_waits_for_the_updates_of_another_node(tmp_path: Path) -> None:
-    """Its index may be far behind, and the wait would not end."""
+async def test_a_wait_for_updates_of_another_node_fails(tmp_path: Path) -> None:
+    """The index of the other node may be far behind, so that the wait would not end."""
     latest = replacing(wait=lambda request: result(request, {"updated": 7}))
 
     async def answer(request: Request) -> bytes | None:
@@ -403,8 +403,8 @@ async def test_nobody_waits_for_the_updates_of_another_node(tmp_path: Path) -> N
         await node.close()
 
 
-async def test_a_node_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
-    """Not even for what is asked with the command that waits."""
+async def test_a_hanging_node_times_out(tmp_path: Path) -> None:
+    """Also for reads that use the `wait` command."""
     async with scripted_node(tmp_path / "rpc", answering()):
         node = InvoiceNode(tmp_path / "rpc", intervals=HASTY)
         with pytest.raises(TookTooLong):
@@ -412,8 +412,8 @@ async def test_a_node_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
         await node.close()
 
 
-async def test_those_who_ask_about_the_node_share_its_answer_for_a_second(tmp_path: Path) -> None:
-    """One who gives up disturbs no other. Later it is asked again, and also on a new connection."""
+async def test_concurrent_callers_share_getinfo_for_a_second(tmp_path: Path) -> None:
+    """A cancelled caller does not disturb the others; a later call, or a new connection, asks again."""
     asked, may_answer = 0, asyncio.Event()
 
     async def answer(request: Request) -> bytes | None:

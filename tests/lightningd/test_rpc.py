@@ -1,4 +1,4 @@
-"""Many calls over one connection: what a real node may do to it."""
+"""Concurrent calls over one connection, and the faults of a real node."""
 
 import asyncio
 import gc
@@ -26,8 +26,8 @@ async def pipeline(rpc_file: Path) -> AsyncIterator[Pipeline]:
     await pipeline.hang_up()
 
 
-async def test_replies_find_their_calls_in_any_order(pipeline: Pipeline, rpc_file: Path) -> None:
-    """lightningd answers when it can, and a call that waits holds up no other."""
+async def test_replies_are_matched_in_any_order(pipeline: Pipeline, rpc_file: Path) -> None:
+    """lightningd replies in any order, and a waiting call does not block the others."""
     second_is_answered = asyncio.Event()
 
     async def answer(request: Request) -> bytes:
@@ -42,7 +42,7 @@ async def test_replies_find_their_calls_in_any_order(pipeline: Pipeline, rpc_fil
         assert await first == "getinfo"
 
 
-async def test_an_error_is_pyln_clients(pipeline: Pipeline, rpc_file: Path) -> None:
+async def test_an_error_is_raised_as_the_rpc_error_of_pyln(pipeline: Pipeline, rpc_file: Path) -> None:
     async def answer(request: Request) -> bytes:
         return error(request, 900, "Duplicate label")
 
@@ -54,7 +54,7 @@ async def test_an_error_is_pyln_clients(pipeline: Pipeline, rpc_file: Path) -> N
     assert refused.value.payload == {"amount_msat": 1, "label": "label", "description": "é"}
 
 
-async def test_a_node_that_is_not_there_is_told_at_once(pipeline: Pipeline) -> None:
+async def test_without_a_socket_calls_fail_immediately(pipeline: Pipeline) -> None:
     with pytest.raises(ConnectionLost) as lost:
         await pipeline.getinfo()
 
@@ -64,7 +64,7 @@ async def test_a_node_that_is_not_there_is_told_at_once(pipeline: Pipeline) -> N
 async def test_a_call_without_a_reply_times_out_and_disturbs_no_other(
     pipeline: Pipeline, rpc_file: Path
 ) -> None:
-    """Its late reply is dropped."""
+    """Its late reply is discarded."""
     late = asyncio.Event()
 
     async def answer(request: Request) -> bytes:
@@ -81,8 +81,8 @@ async def test_a_call_without_a_reply_times_out_and_disturbs_no_other(
         assert await pipeline.listpeers() == "listpeers"
 
 
-async def test_waiting_has_no_time_out(pipeline: Pipeline, rpc_file: Path) -> None:
-    """It takes as long as nothing happens."""
+async def test_the_wait_command_has_no_timeout(pipeline: Pipeline, rpc_file: Path) -> None:
+    """The node replies only when something happens."""
     pipeline.timeout = 0.2
 
     async def answer(request: Request) -> bytes:
@@ -108,14 +108,14 @@ async def test_waiting_has_no_time_out(pipeline: Pipeline, rpc_file: Path) -> No
         b"[" * 100_000 + b"\n\n",
     ],
 )
-async def test_after_garbage_the_connection_is_made_anew(
+async def test_after_a_malformed_reply_the_connection_is_replaced(
     pipeline: Pipeline,
     rpc_file: Path,
     garbage: bytes,
     caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Nothing that comes behind it can be trusted. The operator is told in one line."""
+    """Data after it cannot be trusted. The operator gets one log line."""
     replies = [garbage]
 
     async def answer(request: Request) -> bytes:
@@ -131,8 +131,8 @@ async def test_after_garbage_the_connection_is_made_anew(
     assert "never retrieved" not in caplog.text
 
 
-async def test_half_a_reply_and_then_the_end_is_a_loss(pipeline: Pipeline, rpc_file: Path) -> None:
-    """The call may have been heard."""
+async def test_a_connection_closed_within_a_reply_is_lost(pipeline: Pipeline, rpc_file: Path) -> None:
+    """The node may have received the call."""
     half_sent = asyncio.Event()
 
     async def answer(request: Request) -> bytes:
@@ -148,10 +148,8 @@ async def test_half_a_reply_and_then_the_end_is_a_loss(pipeline: Pipeline, rpc_f
     assert lost.value.sent
 
 
-async def test_hanging_up_on_a_connection_just_made_ends_its_calls(
-    pipeline: Pipeline, rpc_file: Path
-) -> None:
-    """Even before the connection was read from once."""
+async def test_closing_a_new_connection_ends_its_calls(pipeline: Pipeline, rpc_file: Path) -> None:
+    """Also before the first read from the connection."""
 
     async def answer(request: Request) -> None:
         return None
@@ -166,10 +164,10 @@ async def test_hanging_up_on_a_connection_just_made_ends_its_calls(
                 await call
 
 
-def test_a_call_in_the_moment_of_a_loss_is_told_so_and_nothing_else_is_said(
+def test_a_call_on_an_aborted_connection_fails_without_loop_errors(
     rpc_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the loop of a running Till, which is stricter than asyncio's own."""
+    """Uses uvloop as tilld does; it is stricter than asyncio's own loop."""
     said, opened = [], []
     connect = asyncio.open_unix_connection
 
@@ -201,7 +199,7 @@ def test_a_call_in_the_moment_of_a_loss_is_told_so_and_nothing_else_is_said(
 
 
 async def test_a_reply_of_megabytes_is_read(pipeline: Pipeline, rpc_file: Path) -> None:
-    """Descriptions of other users' invoices have no limit."""
+    """Descriptions of foreign invoices have no size limit."""
 
     async def answer(request: Request) -> bytes:
         return result(request, "x" * 5_000_000)
@@ -211,7 +209,7 @@ async def test_a_reply_of_megabytes_is_read(pipeline: Pipeline, rpc_file: Path) 
         assert len(await pipeline.getinfo()) == 5_000_000
 
 
-async def test_a_node_that_comes_back_is_found_again(pipeline: Pipeline, rpc_file: Path) -> None:
+async def test_a_restarted_node_is_reconnected(pipeline: Pipeline, rpc_file: Path) -> None:
     async def answer(request: Request) -> bytes:
         return result(request, "here")
 

@@ -1,4 +1,4 @@
-"""The socket of lightningd: where it is, who may use it, and when it comes."""
+"""The socket of lightningd: its path, its permissions, and waiting for it."""
 
 import asyncio
 import os
@@ -14,24 +14,24 @@ from tilld.invoices.lightningd import InvoiceNode
 from tilld.runtime.preflight import check_socket, wait_for_socket
 
 
-async def test_its_path_may_have_any_length(tmp_path: Path) -> None:
-    """uvloop cuts what is longer than 107 bytes, and so would find no socket, or another one."""
+async def test_the_path_may_have_any_length(tmp_path: Path) -> None:
+    """uvloop truncates paths at 107 bytes, and would find no socket, or another one."""
     directory = tmp_path / ("d" * 120) / ("e" * 120)
     directory.mkdir(parents=True)
     async with Simulator(tmp_path / "rpc", tmp_path / "node.jsonl"):
-        # The simulated node takes no such path, and a socket may be moved.
+        # The simulated node cannot listen at such a path, so its socket is moved there.
         (tmp_path / "rpc").rename(directory / "lightning-rpc")
         async with open_shop(config(tmp_path, lightning_rpc=directory / "lightning-rpc")) as shop:
             created = await shop.create()
             assert created["status"] == "unpaid"
 
 
-async def test_one_that_may_not_be_used_is_told_with_what_to_do(
+async def test_a_socket_without_permission_gives_an_error_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "lightning-rpc"
     async with Simulator(path, tmp_path / "node.jsonl"):
-        # Permissions do not count for root, as whom tests may run.
+        # Tests may run as root, to whom permissions do not apply.
         monkeypatch.setattr(os, "access", lambda *_: False)
         with pytest.raises(OperatorError, match="Permission denied.*run Till as a user with access"):
             check_socket(path)
@@ -47,9 +47,7 @@ async def test_one_that_may_not_be_used_is_told_with_what_to_do(
     assert capsys.readouterr().out.count("socket may not be used: run Till as a user who may") == 1
 
 
-async def test_one_that_is_not_there_yet_can_be_waited_for(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_missing_socket_can_be_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "lightning-rpc"
     with pytest.raises(OperatorError, match="--wait-for-node"):
         check_socket(path)

@@ -1,4 +1,4 @@
-"""Following an index of the node: each update is settled with the cursor, from where this process was."""
+"""Following an index of the node: each page of updates is settled together with the cursor."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -17,7 +17,7 @@ from tilld.lightningd.updates import IndexFollower, Updates
 
 
 class Shelf:
-    """A store that keeps what it is told, and fails when it is told to."""
+    """A store in memory, which fails on request."""
 
     def __init__(self) -> None:
         self.cursor = 0
@@ -49,7 +49,7 @@ async def node(lightningd: SimulatedNode) -> AsyncIterator[InvoiceNode]:
 
 @pytest.fixture
 def pay(lightningd: SimulatedNode, node: InvoiceNode) -> Callable[[int], Awaitable[str]]:
-    """Make an invoice and pay it; gives its payment hash."""
+    """Return a function that creates and pays an invoice, and returns its payment hash."""
 
     async def pay(number: int) -> str:
         issued = await node.invoice(f"invoice-{number}", an_order())
@@ -87,17 +87,17 @@ async def following(
     ("indexes", "expected"),
     [([], (9, False)), ([3, 5], (9, False)), ([3, 4, 5], (5, True)), ([3, 10], (10, False))],
 )
-def test_a_page_that_is_not_full_goes_as_far_as_the_index_is_known_to(
+def test_a_page_that_is_not_full_reaches_to_the_known_index(
     indexes: list[int], expected: tuple[int, bool]
 ) -> None:
-    """What was deleted leaves gaps; without this the wait would return at once, again and again."""
+    """Deleted rows leave gaps; without this rule the wait would return immediately, again and again."""
     page = Updates.page([(f"item {index}", index) for index in indexes], after=2, upto=9, size=3)
 
     assert (page.updated_index, page.more) == expected
     assert page.items == [f"item {index}" for index in indexes]
 
 
-async def test_what_is_not_settled_is_the_lag(
+async def test_the_lag_is_the_number_of_unsettled_updates(
     follower: IndexFollower[InvoiceUpdate],
     node: InvoiceNode,
     shelf: Shelf,
@@ -117,13 +117,13 @@ async def test_what_is_not_settled_is_the_lag(
     assert shelf.settled == [(payment_hash, 2) for payment_hash in paid]
 
 
-async def test_what_others_settle_meanwhile_is_read_all_the_same(
+async def test_updates_that_another_process_settled_are_read_too(
     follower: IndexFollower[InvoiceUpdate],
     node: InvoiceNode,
     shelf: Shelf,
     pay: Callable[[int], Awaitable[str]],
 ) -> None:
-    """Who watches here is not told by another process."""
+    """Watchers in this process still need to be notified."""
     async with following(follower, node):
         await eventually(lambda: follower.is_following)
     paid = await pay(1)
@@ -133,7 +133,7 @@ async def test_what_others_settle_meanwhile_is_read_all_the_same(
         await eventually(lambda: shelf.settled == [(paid, 1)])
 
 
-async def test_what_is_to_be_done_first_is_done_before_the_first_page(
+async def test_begin_runs_before_the_first_page(
     follower: IndexFollower[InvoiceUpdate],
     node: InvoiceNode,
     shelf: Shelf,
@@ -157,7 +157,7 @@ async def test_a_node_that_has_forgotten_updates_is_read_again_after_a_failure(
     shelf: Shelf,
     pay: Callable[[int], Awaitable[str]],
 ) -> None:
-    """Else it would pass the old cursor meanwhile, and be missed."""
+    """Otherwise the node's index would pass the old cursor, and updates would be missed."""
     shelf.cursor, shelf.fails = 2, True
     paid = [await pay(1)]
 

@@ -142,7 +142,7 @@ def test_attempts_share_the_time(timeout: int, attempts: list[int]) -> None:
     shares: list[int] = []
     left = timeout
     while left:
-        # Some of it has passed already.
+        # A fraction of the second has already passed.
         shares.append(attempt_seconds(len(shares) + 1, left - 0.01, 20))
         left -= shares[-1]
 

@@ -1,4 +1,4 @@
-"""A store whose files are removed or replaced takes nothing more, and says so."""
+"""A store whose files are removed or replaced rejects writes, and reports it."""
 
 import shutil
 from collections.abc import Callable
@@ -38,10 +38,10 @@ LOSSES = [removed, replaced, log_removed, log_replaced]
 
 
 @pytest.mark.parametrize("lose", LOSSES)
-async def test_what_would_be_lost_is_not_written(
+async def test_writes_that_would_be_lost_are_rejected(
     lose: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The first write after it fails, and all others; what is open can still be read."""
+    """All writes fail from then on; reads from the open files still work."""
     path = tmp_path / "till.db"
     store = Store(open_database(f"sqlite:///{path}"))
     before = await store.add(an_invoice())
@@ -58,8 +58,8 @@ async def test_what_would_be_lost_is_not_written(
     await store.close()
 
 
-async def test_a_file_that_comes_back_is_not_trusted(tmp_path: Path) -> None:
-    """Meanwhile another process may have begun anew: only a restart looks."""
+async def test_a_file_that_reappears_is_not_trusted(tmp_path: Path) -> None:
+    """Another process may have started a new database meanwhile, so only a restart reopens the file."""
     path = tmp_path / "till.db"
     store = Store(open_database(f"sqlite:///{path}"))
     await store.add(an_invoice())
@@ -78,7 +78,7 @@ async def test_a_file_that_comes_back_is_not_trusted(tmp_path: Path) -> None:
 
 
 async def test_other_programs_may_use_the_files(tmp_path: Path) -> None:
-    """A command that opens and closes the store, or checkpoints it, is no loss; nor is an idle store."""
+    """Opening, closing and checkpointing by other programs do not count as a loss, nor does an idle store."""
     url = f"sqlite:///{tmp_path / 'till.db'}"
     store = Store(open_database(url))
     store.check_files()
@@ -94,7 +94,7 @@ async def test_other_programs_may_use_the_files(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_a_running_till_says_so_within_a_second_or_two(tmp_path: Path) -> None:
+async def test_a_running_till_becomes_unhealthy(tmp_path: Path) -> None:
     async with open_shop(config(tmp_path, no_rest=False)) as shop:
         await shop.create()
         stub: Any = HealthStub(shop.channel)

@@ -1,4 +1,4 @@
-"""Many small writes, one commit."""
+"""Group commit: many small writes share one commit."""
 
 import asyncio
 from contextlib import suppress
@@ -11,8 +11,8 @@ from tilld.errors import Unavailable
 from tilld.storage.group_commit import MAX_BATCH, GroupCommit
 
 
-async def test_what_arrives_during_a_commit_makes_one_batch() -> None:
-    """A lone item is committed at once."""
+async def test_items_that_arrive_during_a_commit_make_one_batch() -> None:
+    """A lone item is committed immediately."""
     batches = []
     started, go_on = asyncio.Event(), asyncio.Event()
 
@@ -34,7 +34,7 @@ async def test_what_arrives_during_a_commit_makes_one_batch() -> None:
 
 
 def patient() -> tuple[GroupCommit[int, int], list[list[int]]]:
-    """A group that waits for as long as it takes, and what it has committed."""
+    """Return a group that waits up to 60 s, and the list of its commits."""
     batches = []
 
     async def commit(items: list[int]) -> list[int]:
@@ -44,8 +44,8 @@ def patient() -> tuple[GroupCommit[int, int], list[list[int]]]:
     return GroupCommit(commit, USUAL._replace(gather_seconds=60)), batches
 
 
-async def test_a_batch_waits_for_what_is_on_its_way() -> None:
-    """Until it is there, or does not come any more."""
+async def test_a_batch_waits_for_expected_items() -> None:
+    """Until an item arrives, or its expectation ends."""
     group, batches = patient()
     with group.expecting(), suppress(ValueError):
         with group.expecting():
@@ -62,8 +62,8 @@ async def test_a_batch_waits_for_what_is_on_its_way() -> None:
     assert batches == [[1, 2]]
 
 
-async def test_what_begins_when_all_are_there_is_waited_for_too() -> None:
-    """Who is busy has more calls in the loop than it knows of."""
+async def test_a_batch_waits_for_items_expected_in_the_next_turn() -> None:
+    """A busy process has calls in the event loop that are not expected yet."""
     group, batches = patient()
 
     async def next_one() -> int:
@@ -81,7 +81,7 @@ async def test_what_begins_when_all_are_there_is_waited_for_too() -> None:
     assert batches == [[1, 2]]
 
 
-async def test_a_batch_waits_a_moment_only() -> None:
+async def test_the_wait_of_a_batch_has_a_limit() -> None:
     async def commit(items: list[int]) -> list[int]:
         return items
 
@@ -105,7 +105,7 @@ async def test_batches_have_a_limit() -> None:
 
 
 async def test_a_failed_batch_is_retried_one_by_one() -> None:
-    """Only the bad item's caller hears of it."""
+    """Only the caller of the bad item gets the error."""
 
     async def commit(items: list[str]) -> list[str]:
         if "bad" in items:
@@ -120,7 +120,7 @@ async def test_a_failed_batch_is_retried_one_by_one() -> None:
     assert isinstance(results[1], ValueError)
 
 
-async def test_a_caller_who_leaves_does_not_disturb_the_others() -> None:
+async def test_a_cancelled_caller_does_not_disturb_the_others() -> None:
     go_on = asyncio.Event()
 
     async def commit(items: list[str]) -> list[str]:
@@ -139,8 +139,8 @@ async def test_a_caller_who_leaves_does_not_disturb_the_others() -> None:
         await leaving
 
 
-async def test_when_the_store_is_away_all_hear_of_it_at_once() -> None:
-    """One after another, each would wait for it anew."""
+async def test_an_unavailable_store_fails_the_whole_batch() -> None:
+    """Retrying the items one by one would wait for the store once for each."""
     tries = []
 
     async def commit(items: list[int]) -> Never:

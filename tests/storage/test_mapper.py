@@ -1,4 +1,4 @@
-"""Records and rows: each field is in its column, whatever the order of both."""
+"""Records and rows: fields map to columns by name, independent of the order of both."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -62,7 +62,7 @@ def test_a_row_has_the_columns_in_the_order_of_the_table() -> None:
 
 @pytest.mark.parametrize("record", [BARE, FULL])
 def test_a_record_comes_back_as_it_was(record: Record) -> None:
-    """What is not stored has its default, and SQLite has no booleans."""
+    """Fields that are not stored get their default; SQLite has no booleans."""
     row = MAPPER.row(record._replace(age=8))
 
     read = MAPPER.record((int(row[0]), *row[1:]))
@@ -72,7 +72,7 @@ def test_a_record_comes_back_as_it_was(record: Record) -> None:
 
 
 @pytest.mark.parametrize("half", [(1, None), (None, 1)])
-def test_columns_that_belong_together_have_values_or_none_of_them(
+def test_columns_of_a_group_have_all_values_or_none(
     half: tuple[int | None, int | None],
 ) -> None:
     with pytest.raises(ValueError, match="belong together"):

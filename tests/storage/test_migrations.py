@@ -1,4 +1,4 @@
-"""Databases of every schema that there was, with invoices in them, become those of today."""
+"""Databases of every earlier schema, with rows in each table, migrate to the current schema."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from tilld.invoices.totals import Totals
 from tilld.storage.database import MIGRATIONS, _connect, close_database, open_database
 from tilld.storage.nodes import NodeStore
 
-# Named for their last migration; each has the same rows.
+# Named after their last migration; each has the same rows.
 SCHEMAS = sorted(path.stem for path in MIGRATIONS.glob("[0-9]*.py"))
 ROWS = Path(__file__).parent / "schemas"
 MADE, OVER = utc(1795262400), utc(1795266000)
@@ -22,7 +22,7 @@ MADE, OVER = utc(1795262400), utc(1795266000)
 
 @pytest.fixture(params=SCHEMAS)
 async def store(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[Store]:
-    """A database as it was when this migration was the newest, opened by the Till of today."""
+    """Yield a store, opened on a database that ended at this migration."""
     database = _connect(database_url, create=True)
     Runner(database, str(MIGRATIONS)).up(request.param)
     with database.atomic():
@@ -35,7 +35,7 @@ async def store(request: pytest.FixtureRequest, database_url: str) -> AsyncItera
 
 
 async def test_every_row_is_kept(store: Store, request: pytest.FixtureRequest) -> None:
-    """Invoices in each state, what was received, the totals, the node and how far it was followed."""
+    """Invoices in each state, their payments, the totals, the node and its cursors."""
     followed_payments = 2 if request.node.callspec.params["store"] >= "0004" else 0
     by_label = await store.get_by_label("anonymous", "order-1")
     found = [await store.get("aaaaaaaaaaaaaaaaaaaa" + str(number)) for number in (1, 2, 3, 4)]
@@ -62,7 +62,7 @@ async def test_every_row_is_kept(store: Store, request: pytest.FixtureRequest) -
     assert store.secret.hex() == "5ec4e7" * 10 + "5ec4"
 
 
-async def test_what_was_open_is_settled_afterwards(store: Store) -> None:
+async def test_an_open_invoice_is_settled_after_the_migration(store: Store) -> None:
     opened = await store.get("aaaaaaaaaaaaaaaaaaaa4")
     assert opened
 

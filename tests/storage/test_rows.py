@@ -1,4 +1,4 @@
-"""A row that cannot be read takes no list, no sweep and no start along, and is logged once."""
+"""An unreadable row is logged once, and does not stop a list, a sweep or a start."""
 
 from collections.abc import AsyncIterator, MutableMapping, Sequence
 from datetime import timedelta
@@ -29,7 +29,7 @@ from tilld.storage.statements import Bound
 
 CASHIER = Creator("cashier", "kkkkkkkkkkkk")
 NO_LIMITS = PayoutLimits(10**15, None, may_disable=True)
-# Values of another type are what SQLite keeps and PostgreSQL refuses.
+# SQLite stores values of another type, PostgreSQL rejects them.
 DAMAGED = ["paid_at = 1", "amount_msat = 'much'", "created_at = 'noon'"]
 
 
@@ -41,7 +41,7 @@ async def till(tmp_path: Path, database_url: str) -> AsyncIterator[Parts]:
 
 
 async def damage(till: Parts, table: str, change: str, where: str) -> None:
-    """Change a row by hand; skip what this database does not keep."""
+    """Change a row by hand; skip the test if this database rejects the change."""
     is_sqlite = isinstance(till.store.database, peewee.SqliteDatabase)
     if not is_sqlite and ("'much'" in change or "'noon'" in change):
         pytest.skip("PostgreSQL keeps no value of another type")
@@ -54,7 +54,7 @@ def rows_logged(events: Sequence[MutableMapping[str, Any]]) -> list[MutableMappi
 
 @pytest.mark.parametrize("change", DAMAGED)
 async def test_an_unreadable_invoice_is_skipped_and_logged_once(till: Parts, change: str) -> None:
-    """In every list; whoever reads it gets E0. The others of its batch are settled."""
+    """All lists skip it, and reading it fails with E0. The rest of its batch is settled."""
     bad, good = await till.store.add(an_invoice()), await till.store.add(an_invoice())
     unreadable = Rows.unreadable
 
@@ -77,8 +77,8 @@ async def test_an_unreadable_invoice_is_skipped_and_logged_once(till: Parts, cha
     assert Rows.unreadable == unreadable + 1
 
 
-async def test_metadata_that_is_no_json_is_settled_and_not_read(till: Parts) -> None:
-    """Settling needs none of it; pasted into an answer it would break that."""
+async def test_an_invoice_with_malformed_metadata_is_settled_but_not_read(till: Parts) -> None:
+    """Settling does not use the metadata; a reply that contained it would be malformed."""
     invoice = await till.store.add(an_invoice())
     await damage(till, "invoices", "metadata = 'broken{'", f"id = '{invoice.id}'")
 
@@ -101,7 +101,7 @@ async def test_a_page_of_unreadable_invoices_does_not_end_the_list(till: Parts) 
 
 
 async def test_an_unreadable_invoice_request_is_skipped(till: Parts) -> None:
-    """Also where a whole page cannot be read: what follows is listed."""
+    """Also if a whole page is unreadable: the next page is listed."""
     payouts = PayoutStore(till.store)
     made = []
     for number in range(4):
@@ -135,7 +135,7 @@ async def test_an_unreadable_invoice_request_is_skipped(till: Parts) -> None:
 
 
 @pytest.mark.parametrize("change", ["state = 'odd'", "timeout = 'noon'"])
-async def test_an_unreadable_attempt_keeps_no_other_from_being_looked_at(till: Parts, change: str) -> None:
+async def test_an_unreadable_attempt_does_not_block_the_others(till: Parts, change: str) -> None:
     sendings = AttemptStore(till.store)
     for label in ("bad", "good"):
         order = SendTerms.checked(
@@ -181,10 +181,8 @@ async def test_an_unreadable_key_leaves_the_others_listed(till: Parts, change: s
 
 
 @pytest.mark.parametrize("info", ["broken{", "[]", '{"id":5}', ""])
-async def test_a_node_that_cannot_be_read_keeps_nobody_from_following(
-    till: Parts, tmp_path: Path, info: str
-) -> None:
-    """It is remembered anew."""
+async def test_an_unreadable_node_does_not_block_following(till: Parts, tmp_path: Path, info: str) -> None:
+    """The next getinfo reply replaces the row."""
     async with simulated_node(tmp_path) as lightningd:
         node = await till.node.info()
         await NodeStore(till.store).remember(node, NOON)
@@ -210,7 +208,7 @@ async def test_times_out_of_range_are_readable(till: Parts, seconds: int) -> Non
     assert (await till.invoicing.get(DAKK, invoice.invoice_id)).id == invoice.id
 
 
-async def test_the_doctor_counts_what_it_cannot_read(till: Parts, tmp_path: Path) -> None:
+async def test_the_doctor_counts_unreadable_rows(till: Parts, tmp_path: Path) -> None:
     async with simulated_node(tmp_path):
         invoice = await till.create()
         await till.create()

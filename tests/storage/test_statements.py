@@ -1,4 +1,4 @@
-"""Compiled statements: each value comes to the placeholder of its name."""
+"""Compiled statements: each value is bound to the placeholder of its name."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,21 +19,21 @@ def database(request: pytest.FixtureRequest) -> Iterator[peewee.Database]:
         yield request.param
 
 
-def test_values_come_in_the_order_of_the_placeholders_whatever_the_order_of_the_names() -> None:
-    """And what the query says itself is among them."""
+def test_values_are_bound_in_the_order_of_the_placeholders() -> None:
+    """Constants of the query are bound too."""
     update = BudgetTable.update(msat=BudgetTable.msat + param("more"))
     of_key = update.where(BudgetTable.msat > 7, BudgetTable.key_id == param("key_id"), BudgetTable.day == 3)
 
     assert compiled(of_key)(key_id="k", more=1).values == (1, 7, "k", 3)
 
 
-def test_a_value_may_stand_in_several_places() -> None:
+def test_a_value_may_be_bound_several_times() -> None:
     twice = BudgetTable.update(day=param("day")).where(BudgetTable.day < param("day")).limit(None)
 
     assert compiled(twice)(day=5).values == (5, 5)
 
 
-def test_a_statement_without_placeholders_has_the_values_of_its_own() -> None:
+def test_a_statement_without_placeholders_has_its_constants() -> None:
     assert compiled(BudgetTable.select().where(BudgetTable.day == 1).limit(2))().values == (1, 2)
 
 
@@ -66,7 +66,7 @@ def test_rows_are_inserted_in_the_order_of_the_columns() -> None:
     assert compiled(BudgetTable.insert(one))(msat=2, key_id="a", day=1).values == ("a", 1, 2)
 
 
-def test_what_is_bound_has_the_sql_of_the_database(database: peewee.Database) -> None:
+def test_a_bound_statement_has_the_sql_of_the_database(database: peewee.Database) -> None:
     mark = "?" if isinstance(database, peewee.SqliteDatabase) else "%s"
 
     bound = compiled(BudgetTable.select().where(BudgetTable.day == param("day")))(day=1)
