@@ -1,4 +1,4 @@
-"""A simulated node for a test, with a clock that the test moves."""
+"""Fixtures: a simulated node with a clock that the test moves, and a connection to the node."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a node does over time: expiry, waiting, paging, and the requests that it dies of."""
+"""The node over time: expiry, waits, pages, and the requests that crash it."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ async def create(rpc: Rpc, label: str, amount_msat: int | str = 1000, **more: ob
 
 
 async def test_getinfo_says_that_the_node_is_simulated(node: Simulator, rpc: Rpc) -> None:
-    """Nobody takes it for a node that has money."""
+    """The version and the alias show that the node has no real money."""
     info = await rpc.result("getinfo")
 
     assert info["version"] == "v26.06.6-simulated"
@@ -31,13 +31,13 @@ async def test_getinfo_says_that_the_node_is_simulated(node: Simulator, rpc: Rpc
 
 
 def nearly_a_full_second() -> Callable[[], float]:
-    """A clock that runs, and is now a tenth of a second before the next full one."""
+    """Return a running clock that is now a tenth of a second before the next full second."""
     ahead = -time.time() % 1 - 0.1
     return lambda: time.time() + ahead
 
 
 async def test_an_invoice_expires_by_itself(tmp_path: Path) -> None:
-    """Without any request, a wait on `updated` is told soon after."""
+    """A wait on `updated` returns soon after the expiry, without any other request."""
     clock = nearly_a_full_second()
     async with Simulator(tmp_path / "rpc", clock=clock) as node, connected(node.rpc_file) as rpc:
         await create(rpc, "short", expiry=1)
@@ -52,7 +52,7 @@ async def test_an_invoice_expires_by_itself(tmp_path: Path) -> None:
 
 
 async def test_the_timer_follows_the_earliest_expiry(tmp_path: Path) -> None:
-    """An invoice that expires before all others does not wait for them."""
+    """An expiry earlier than all others is applied first."""
     async with Simulator(tmp_path / "rpc", clock=nearly_a_full_second()) as node:
         async with connected(node.rpc_file) as rpc:
             await create(rpc, "never", expiry=2**60 - 1)
@@ -73,7 +73,7 @@ async def test_the_timer_follows_the_earliest_expiry(tmp_path: Path) -> None:
         (61, 207, "Invoice expired 60 seconds ago"),
     ],
 )
-async def test_paying_what_has_expired_fails_as_in_xpay_c(
+async def test_paying_an_expired_invoice_fails_as_in_xpay_c(
     node: Simulator, clock: Clock, rpc: Rpc, after: int, code: int, message: str
 ) -> None:
     """lightningd v26.06.6, plugins/xpay/xpay.c: by the payer's clock, in whole seconds."""
@@ -85,10 +85,8 @@ async def test_paying_what_has_expired_fails_as_in_xpay_c(
     assert (await rpc.call("xpay", {"invstring": bolt11}))["error"] == {"code": code, "message": message}
 
 
-async def test_an_expiry_does_not_wake_who_waits_for_payments(
-    node: Simulator, clock: Clock, rpc: Rpc
-) -> None:
-    """waitanyinvoice goes on waiting, and has the next payment."""
+async def test_an_expiry_does_not_end_waitanyinvoice(node: Simulator, clock: Clock, rpc: Rpc) -> None:
+    """waitanyinvoice keeps waiting, and returns the next payment."""
     await create(rpc, "expires", expiry=1)
     bolt11 = await create(rpc, "paid")
     waiting = await rpc.start("waitanyinvoice", lastpay_index=0)
@@ -101,7 +99,6 @@ async def test_an_expiry_does_not_wake_who_waits_for_payments(
 
 
 async def test_a_paid_invoice_does_not_expire(node: Simulator, clock: Clock, rpc: Rpc) -> None:
-    """Paid is final."""
     bolt11 = await create(rpc, "x", expiry=1)
     await rpc.result("xpay", invstring=bolt11)
 
@@ -112,8 +109,8 @@ async def test_a_paid_invoice_does_not_expire(node: Simulator, clock: Clock, rpc
     assert (invoice["status"], invoice["updated_index"]) == ("paid", 1)
 
 
-async def test_all_who_wait_are_told(node: Simulator) -> None:
-    """Two waits on one index, on two connections, have the same answer."""
+async def test_all_waits_on_an_index_are_answered(node: Simulator) -> None:
+    """Two waits on one index, on two connections, get the same reply."""
     async with connected(node.rpc_file) as one, connected(node.rpc_file) as other:
         waits = {"subsystem": "invoices", "indexname": "created", "nextvalue": 2}
         first, second = await one.start("wait", **waits), await other.start("wait", **waits)
@@ -127,8 +124,8 @@ async def test_all_who_wait_are_told(node: Simulator) -> None:
         assert (await other.reply_to(second))["result"] == expected
 
 
-async def test_one_who_hangs_up_is_forgotten(node: Simulator, rpc: Rpc) -> None:
-    """A wait whose connection is gone disturbs nobody."""
+async def test_a_wait_ends_with_its_connection(node: Simulator, rpc: Rpc) -> None:
+    """A wait whose connection is closed does not disturb the others."""
     async with connected(node.rpc_file) as other:
         await other.start("waitanyinvoice")
     waiting = await rpc.start("waitanyinvoice")
@@ -139,7 +136,7 @@ async def test_one_who_hangs_up_is_forgotten(node: Simulator, rpc: Rpc) -> None:
 
 
 async def test_deleted_invoices_leave_gaps(rpc: Rpc) -> None:
-    """Indexes are not used again, and lists and waitanyinvoice skip what is gone."""
+    """Indexes are not reused, and lists and waitanyinvoice skip deleted invoices."""
     for label in ("a", "b", "c", "d"):
         await rpc.result("xpay", invstring=await create(rpc, label))
 
@@ -156,7 +153,7 @@ async def test_deleted_invoices_leave_gaps(rpc: Rpc) -> None:
 
 
 async def test_updates_can_be_followed_by_pages(rpc: Rpc) -> None:
-    """Pages of the updated index have every change once, in order, and then nothing."""
+    """Pages of the updated index contain each change once and in order, and then end."""
     for number in range(25):
         await rpc.result("xpay", invstring=await create(rpc, f"l-{number}"))
 
@@ -170,7 +167,7 @@ async def test_updates_can_be_followed_by_pages(rpc: Rpc) -> None:
 
 
 def test_a_page_is_found_where_it_starts() -> None:
-    """A large ledger is followed to its end, over a gap and a change of what was changed before."""
+    """Pages of a large ledger reach its end, across a gap and a repeated change."""
     ledger = Ledger()
     for number in range(1, 20_001):
         ledger.apply(Created(f"l-{number}", f"ln-{number}", f"{number}", "", 1, "d", 2**40))
@@ -187,7 +184,7 @@ def test_a_page_is_found_where_it_starts() -> None:
 
 
 async def test_paying_again_changes_nothing(rpc: Rpc) -> None:
-    """pay answers as before, xpay refuses; there is one payment."""
+    """pay repeats its reply, xpay fails; there is one payment."""
     bolt11 = await create(rpc, "x")
 
     first = await rpc.result("pay", bolt11=bolt11)
@@ -201,8 +198,8 @@ async def test_paying_again_changes_nothing(rpc: Rpc) -> None:
 
 
 @pytest.mark.parametrize("expiry", [2**60, 2**64 - 1, -1])
-async def test_the_node_dies_of_a_huge_expiry(expiry: int, tmp_path: Path) -> None:
-    """As the real one does: no answer, all connections end, nobody listens; what it knew is kept."""
+async def test_a_huge_expiry_crashes_the_node(expiry: int, tmp_path: Path) -> None:
+    """Like a real node: no reply, all connections end, the socket is dead, and the state is kept."""
     rpc_file, state = tmp_path / "rpc", tmp_path / "state"
     async with Simulator(rpc_file, state) as node:
         async with connected(rpc_file) as rpc, connected(rpc_file) as other:
@@ -226,7 +223,7 @@ async def test_the_node_dies_of_a_huge_expiry(expiry: int, tmp_path: Path) -> No
 
 
 async def test_stop_answers_and_ends(node: Simulator, rpc: Rpc) -> None:
-    """The answer comes before the end; like a real node's, the socket file stays."""
+    """The reply comes before the end; as with a real node, the socket file stays."""
     assert await rpc.result("stop") == {"result": "Shutdown complete"}
 
     await node.ended()
@@ -236,8 +233,8 @@ async def test_stop_answers_and_ends(node: Simulator, rpc: Rpc) -> None:
         await asyncio.open_unix_connection(node.rpc_file)
 
 
-async def test_many_clients_at_once(node: Simulator) -> None:
-    """300 connections, each making an invoice and waiting for its payment, all get their own."""
+async def test_many_concurrent_clients(node: Simulator) -> None:
+    """300 connections each create an invoice, and get its payment from a wait."""
 
     async def sell(rpc: Rpc, amount_msat: int) -> int:
         bolt11 = await create(rpc, f"many-{amount_msat}", amount_msat)
@@ -248,7 +245,7 @@ async def test_many_clients_at_once(node: Simulator) -> None:
         return int(paid["pay_index"])
 
     async with AsyncExitStack() as stack:
-        # One after another: like a real node's, the backlog of connects is short.
+        # One after another, since the listen backlog is as short as a real node's.
         clients = [await stack.enter_async_context(connected(node.rpc_file)) for _ in range(300)]
 
         pay_indexes = await asyncio.gather(*(sell(rpc, number) for number, rpc in enumerate(clients, 1)))

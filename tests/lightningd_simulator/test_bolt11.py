@@ -1,4 +1,4 @@
-"""The invoices are real: what is read is what BOLT 11 says, and what is written is what a real node wrote."""
+"""bolt11 strings: decoded as BOLT 11 says, and encoded as a real node does."""
 
 import json
 import re
@@ -20,7 +20,7 @@ PRIVATE_KEY = "11" * 32
 PREIMAGE = "22" * 32
 SIGNATURE_AND_CHECKSUM = 104 + 6
 
-# BOLT 11's examples, which one key has signed.
+# The examples of BOLT 11, all signed by one key.
 NODE_ID = "03e7156ae33b0a208d0744199163177e909e80176e55d97a2f221ede0f934dd9ad"
 SECRET = "11" * 32
 HASH = "0001020304050607080900010203040506070809000102030405060708090102"
@@ -88,13 +88,13 @@ def test_the_examples_of_the_specification(string: str, said: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize(("string", "problem"), BAD_EXAMPLES.items())
-def test_its_examples_of_what_is_none(string: str, problem: str) -> None:
+def test_the_invalid_examples_of_the_specification(string: str, problem: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(problem)}$"):
         bolt11.read(string)
 
 
 async def test_every_field_can_be_read(node: Simulator, rpc: Rpc) -> None:
-    """The payee is recovered from the signature, and the fields are those of the answer."""
+    """The payee is recovered from the signature, and the fields are those of the reply."""
     made = await rpc.result("invoice", amount_msat=12345, label="x", description="Kaffee ☕", expiry=90)
 
     invoice = bolt11.read(made["bolt11"])
@@ -112,7 +112,7 @@ async def test_every_field_can_be_read(node: Simulator, rpc: Rpc) -> None:
 
 
 def listed(node: Any) -> Any:
-    """Every paid invoice in a recording, where it is whole."""
+    """Yield each paid invoice of a recording whose bolt11 is complete."""
     if isinstance(node, dict) and {"bolt11", "payment_preimage", "description"} <= node.keys():
         yield from [node] if node["bolt11"].isalnum() else []
     elif isinstance(node, dict | list):
@@ -120,8 +120,8 @@ def listed(node: Any) -> Any:
             yield from listed(value)
 
 
-def test_they_are_those_of_a_real_node() -> None:
-    """Letter by letter, but for the signature, since the key is another."""
+def test_strings_equal_those_of_a_real_node() -> None:
+    """Equal in every character except the signature, which needs the node's key."""
     captures = (Path(__file__).parent.parent / "captures").glob("*.json")
     recorded = [invoice for file in captures for invoice in listed(json.loads(file.read_text()))]
 
@@ -141,10 +141,9 @@ def test_they_are_those_of_a_real_node() -> None:
         assert ours[:-SIGNATURE_AND_CHECKSUM] == invoice["bolt11"][:-SIGNATURE_AND_CHECKSUM]
 
 
-# 2**64/10 msat is where amounts begin to wrap, with the real node too.
+# From 2**64/10 msat, amounts overflow in a real node too.
 @given(st.integers(1, 2**64 // 10) | st.integers(1, 10**9).map(lambda n: n * 1000))
 def test_amounts_are_written_exactly(amount_msat: int) -> None:
-    """Whatever the amount, the same is read."""
     assert signed(amount_msat=amount_msat).amount_msat == amount_msat
 
 
@@ -156,12 +155,12 @@ def test_whole_bitcoins(bitcoins: int) -> None:
 
 @given(st.text(max_size=150).filter(lambda text: text.isprintable()))
 def test_descriptions_are_written_exactly(description: str) -> None:
-    """Any text, also an empty one."""
+    """Includes the empty description."""
     assert signed(description=description).description == description
 
 
 def test_a_long_description_is_only_hashed() -> None:
-    """With deschashonly the length does not matter."""
+    """With deschashonly the length has no limit."""
     description = "ü" * 100_000
 
     invoice = signed(description=description, hash_only=True)
@@ -172,12 +171,12 @@ def test_a_long_description_is_only_hashed() -> None:
 
 @pytest.mark.parametrize("expiry", [1, 31, 32, 3600, 604_800, 2**60 - 1])
 def test_expiries(expiry: int) -> None:
-    """Also the one that is a reader's default and so not written."""
+    """Includes 3600 s, the default, which is omitted from the string."""
     assert signed(expiry=expiry).expiry == expiry
 
 
-async def test_what_it_decodes_is_what_it_made(node: Simulator, rpc: Rpc) -> None:
-    """decode tells the node's own id and the hash of a description."""
+async def test_decode_reads_what_invoice_made(node: Simulator, rpc: Rpc) -> None:
+    """decode returns the node's own id and the hash of the description."""
     made = await rpc.result("invoice", amount_msat="any", label="x", description="long", deschashonly=True)
 
     told = await rpc.result("decode", string=f"LIGHTNING:{made['bolt11'].upper()}")
@@ -193,8 +192,8 @@ async def test_what_it_decodes_is_what_it_made(node: Simulator, rpc: Rpc) -> Non
     ("string", "problem"),
     [("hello", "Unparsable string"), ("lnbcrt1qqqqqq", "Bad bech32 string")],
 )
-async def test_what_can_not_be_decoded(string: str, problem: str, rpc: Rpc) -> None:
-    """It is refused in lightningd's words."""
+async def test_malformed_strings_are_not_decoded(string: str, problem: str, rpc: Rpc) -> None:
+    """The error has lightningd's words."""
     error = (await rpc.call("decode", {"string": string}))["error"]
 
     assert error["message"] == f"string: {problem}: invalid token (see logs for details)"

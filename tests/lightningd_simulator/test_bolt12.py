@@ -1,4 +1,4 @@
-"""BOLT 12 strings: a real node reads those of the simulated one, and the other way round."""
+"""bolt12 strings: the simulated node and a real one read each other's."""
 
 import asyncio
 from pathlib import Path
@@ -50,10 +50,10 @@ def invoice(asked: InvoiceRequest, amount_msat: int = 1000, relative_expiry: int
     st.none() | st.text(max_size=10),
     st.none() | st.integers(0, 2**64 - 1),
 )
-def test_a_request_says_what_was_written(
+def test_a_request_is_read_as_it_was_written(
     amount_msat: int, description: str | None, issuer: str | None, absolute_expiry: int | None
 ) -> None:
-    """Whatever is in it, it is read as it was written, and signed by the node that pays."""
+    """Every field is read unchanged, and the request is signed by the node that pays."""
     made = request(amount_msat, description, issuer, absolute_expiry)
 
     shown = InvoiceRequest.payable(made.string).shown()
@@ -67,7 +67,7 @@ def test_a_request_says_what_was_written(
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1))
-def test_an_invoice_says_which_request_it_answers(amount_msat: int, relative_expiry: int) -> None:
+def test_an_invoice_has_the_invreq_id_of_its_request(amount_msat: int, relative_expiry: int) -> None:
     asked = request()
 
     answer = Bolt12Invoice.read(invoice(asked, amount_msat, relative_expiry).string)
@@ -84,7 +84,7 @@ def test_no_two_requests_are_the_same() -> None:
 
 @pytest.mark.parametrize("at", [20, 100, -1])
 def test_a_changed_letter_is_noticed(at: int) -> None:
-    """An invoice is refused, and a request is not valid."""
+    """The invoice is rejected, and the request is not valid."""
     asked = request()
     for string, read in ((asked.string, InvoiceRequest.payable), (invoice(asked).string, Bolt12Invoice.read)):
         at_ = at % len(string)
@@ -98,14 +98,14 @@ def test_a_changed_letter_is_noticed(at: int) -> None:
     "string",
     ["", "lnr", "lnr1b", "lnr1q", "lnr1QQ", "lnr1qqgq", "lnr1qqgqqqqsqqgp", "1", "lnr1qq+", "lni1qq"],
 )
-def test_what_is_none_is_refused(string: str) -> None:
+def test_malformed_strings_are_refused(string: str) -> None:
     with pytest.raises(ValueError, match=r"invalid|Missing|unexpected"):
         InvoiceRequest.payable(string)
 
 
 @given(st.binary(max_size=100))
-def test_nonsense_is_refused(data: bytes) -> None:
-    """Whatever the bytes are, they are read or refused with a ValueError."""
+def test_random_bytes_are_refused(data: bytes) -> None:
+    """All bytes are either read, or rejected with a ValueError."""
     string = f"lnr1{bolt12.write('', {0: data})[3:]}"
     for read in (InvoiceRequest.payable, Bolt12Invoice.read):
         with pytest.raises(ValueError, match=r"\w"):
@@ -113,7 +113,7 @@ def test_nonsense_is_refused(data: bytes) -> None:
 
 
 def test_pieces_are_joined() -> None:
-    """Long strings may be broken where they are printed."""
+    """BOLT 12 allows a string to be split with + and white space."""
     whole = request().string
 
     assert InvoiceRequest.read(f"{whole[:30]}+{whole[30:60]}+  {whole[60:]}").string == whole
@@ -123,7 +123,7 @@ def test_pieces_are_joined() -> None:
 @pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD names no real lightningd")
 @pytest.mark.timeout(180)
 async def test_a_real_node_reads_the_same(tmp_path: Path, node: Simulator, rpc: Rpc) -> None:
-    """Requests and invoices of each are decoded by the other with the same result."""
+    """Requests and invoices of each node are decoded by the other with the same result."""
     asked = {"amount": "0.00000000001btc", "description": "ein Kaffee ☕", "issuer": "Till"}
     async with real_node(tmp_path) as real, connected(real.rpc_file) as real_rpc:
         made = [await each.result("invoicerequest", **asked) for each in (rpc, real_rpc)]

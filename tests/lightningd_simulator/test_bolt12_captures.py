@@ -1,4 +1,4 @@
-"""Two simulated nodes do with invoice requests as two real ones did, exchange by exchange."""
+"""Two simulated nodes handle invoice requests like two real ones, exchange by exchange."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,8 +19,8 @@ FILES = (
     *("sendinvoice", "sendinvoice_meanwhile", "sendinvoice_crash", "sendinvoice_twice"),
 )
 
-# What is not simulated, or can't be awaited; each has a test of its own where it says so.
-LEFT_OUT = {
+# Exchanges that are not simulated or cannot be awaited; the reason names the test that covers them.
+OMITTED = {
     ("bolt12", "requester lacks funds"): "no channels",
     ("bolt12", "invreq: nonsense"): "a node for developers says more: sendinvoice has it",
     ("bolt12", "invreq: damaged"): "a node for developers says more: sendinvoice has it",
@@ -38,7 +38,7 @@ LEFT_OUT = {
 
 @dataclass
 class Stage:
-    """A pair of nodes, and the requests under way."""
+    """A pair of nodes, and the requests in flight."""
 
     pair: Pair
     replays: dict[str, Replay]
@@ -49,7 +49,7 @@ Act = Callable[[Stage, dict[str, Exchange]], Awaitable[None]]
 
 
 def start(title: str, **changed: Any) -> Act:
-    """Send the request whose reply is recorded further down."""
+    """Send the request whose reply is recorded later."""
 
     async def act(stage: Stage, exchanges: dict[str, Exchange]) -> None:
         exchange = exchanges[title]
@@ -63,7 +63,7 @@ def start(title: str, **changed: Any) -> Act:
 
 
 def send_and_hang_up(label: str) -> Act:
-    """Send an invoice for the newest request, and do not stay for the answer."""
+    """Send an invoice for the newest request, and disconnect before the reply."""
 
     async def act(stage: Stage, exchanges: dict[str, Exchange]) -> None:
         requests = [each for each in exchanges.values() if each.method == "invoicerequest"]
@@ -77,7 +77,7 @@ def send_and_hang_up(label: str) -> Act:
 
 
 def hold(name: str, method: str = "dev-htlc") -> Act:
-    """Hold up what goes to a node."""
+    """Hold up calls to a node."""
 
     async def act(stage: Stage, exchanges: dict[str, Exchange]) -> None:
         stage.pair.ways[name].hold(method)
@@ -86,12 +86,12 @@ def hold(name: str, method: str = "dev-htlc") -> Act:
 
 
 async def held(stage: Stage, exchanges: dict[str, Exchange]) -> None:
-    """Wait until a payment is on its way."""
+    """Wait until a payment is in flight."""
     await stage.pair.ways["b"].waiting.acquire()
 
 
 def known_as(title: str) -> Act:
-    """Say by which hash a later exchange names the payment on its way."""
+    """Map the hash by which a later exchange names the payment in flight."""
 
     async def act(stage: Stage, exchanges: dict[str, Exchange]) -> None:
         replay = stage.replays["a"]
@@ -130,13 +130,13 @@ def pass_time(seconds: float) -> Act:
 
 
 async def settled(stage: Stage, exchanges: dict[str, Exchange]) -> None:
-    """Wait until no payment is on its way."""
+    """Wait until no payment is in flight."""
     while (await stage.replays["a"].call("listpays", {"status": "pending"}))["result"]["pays"]:
         await asyncio.sleep(0)
 
 
 def request(known_by: str, **more: Any) -> Act:
-    """Make a request that the recording names in an exchange."""
+    """Create a request that the recording names in an exchange."""
 
     async def act(stage: Stage, exchanges: dict[str, Exchange]) -> None:
         replay = stage.replays["a"]
@@ -148,9 +148,9 @@ def request(known_by: str, **more: Any) -> Act:
 
 
 async def as_many_as_before(stage: Stage, exchanges: dict[str, Exchange]) -> None:
-    """Send and pay so many that the numbers in the requests mean the same as they did."""
+    """Send and pay as many requests as the recording had, so that its indexes match."""
     a, b = stage.replays["a"], stage.replays["b"]
-    # Some were not paid, and one was the requester's own.
+    # Some were unpaid, and one was the requester's own.
     for number, (amount, receiver) in enumerate([*[(1, b)] * 14, *[(0, b)] * 10, (1, a)]):
         made = (await a.call("invoicerequest", {"amount": amount, "description": "d"}))["result"]
         params = {"invreq": made["bolt12"], "label": f"before-{number}", "timeout": 1}
@@ -199,8 +199,8 @@ BEFORE: dict[tuple[str, str], tuple[Act, ...]] = {
         release("b"),
     ),
 }
-# So that nobody waits for what takes its time.
-AT_ONCE = {
+# Sent with timeout 0, so that the test does not wait for the timeout.
+WITHOUT_WAITING = {
     (MEANWHILE, "frozen requester: no answer"),
 }
 
@@ -213,8 +213,8 @@ async def pair(tmp_path: Path, clock: Clock) -> AsyncIterator[Pair]:
 
 @pytest.mark.parametrize("file", FILES)
 async def test_exchanges(file: str, pair: Pair) -> None:
-    """Every recorded exchange has a reply of the same structure, types, errors and determined values."""
-    exchanges = {each.title: each for each in recorded(file) if (file, each.title) not in LEFT_OUT}
+    """Each reply has the recorded structure, types, errors and deterministic values."""
+    exchanges = {each.title: each for each in recorded(file) if (file, each.title) not in OMITTED}
     async with AsyncExitStack() as connections:
         known: dict[str, str] = {}
 
@@ -240,16 +240,16 @@ async def replayed(stage: Stage, file: str, exchange: Exchange) -> list[str]:
         return await replay.raw(exchange)
     if exchange.title in stage.under_way:
         return replay.compare(exchange, await stage.under_way.pop(exchange.title))
-    # What a string says is determined by it alone.
+    # The reply to decode depends on the string alone.
     params = exchange.params if exchange.method == "decode" else replay.translated(exchange.params)
-    if (file, exchange.title) in AT_ONCE:
+    if (file, exchange.title) in WITHOUT_WAITING:
         params["timeout"] = 0
     return replay.compare(exchange, await replay.call(exchange.method, params))
 
 
-def test_what_is_left_out_exists() -> None:
-    """Every exchange that is prepared or left out is in its recording, and few are left out."""
+def test_prepared_and_omitted_exchanges_exist() -> None:
+    """Each exchange that is prepared or omitted is in its recording; less than a tenth is omitted."""
     titles = {(file, exchange.title) for file in FILES for exchange in recorded(file)}
 
-    assert BEFORE.keys() | LEFT_OUT.keys() | AT_ONCE <= titles
-    assert len(LEFT_OUT) < len(titles) / 10
+    assert BEFORE.keys() | OMITTED.keys() | WITHOUT_WAITING <= titles
+    assert len(OMITTED) < len(titles) / 10

@@ -1,4 +1,4 @@
-"""The simulated node answers as a real lightningd did, exchange by exchange."""
+"""The simulated node replies like a real lightningd, exchange by exchange."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -14,8 +14,8 @@ from tests.support.rpc import Params, Reply, connected
 
 Act = Callable[[Replay, Exchange], Awaitable[None]]
 
-# What is not simulated, or can't be awaited; each has a test of its own where it says so.
-LEFT_OUT = {
+# Exchanges that are not simulated or cannot be awaited; the reason names the test that covers them.
+OMITTED = {
     ("invoice", "expiry 1152921504606846976"): "the node dies: test_behaviour",
     ("invoice", "expiry 18446744073709551615"): "the node dies: test_behaviour",
     ("invoice", "expiry -1"): "the node dies: test_behaviour",
@@ -38,7 +38,7 @@ LEFT_OUT = {
 
 
 def create(label: str, amount_msat: Any = 1000, *, known_by: str | None = None, **more: Any) -> Act:
-    """Make an invoice; `known_by` is the parameter in which the exchange names it."""
+    """Create an invoice; `known_by` is the parameter by which the exchange names it."""
 
     async def act(replay: Replay, exchange: Exchange) -> None:
         params = {"amount_msat": amount_msat, "label": label, "description": "d", **more}
@@ -83,10 +83,10 @@ def paid(*labels: str) -> tuple[Act, ...]:
 
 @dataclass(frozen=True)
 class Given:
-    """What the recording does not show of an exchange.
+    """The part of an exchange that the recording does not show.
 
-    `before` comes before the request, `meanwhile` once it waits. One that is `pending` is answered in
-    the meanwhile of a later one.
+    `before` runs before the request, `meanwhile` while it waits. A `pending` exchange is answered in the
+    `meanwhile` of a later one.
     """
 
     before: tuple[Act, ...] = ()
@@ -102,7 +102,7 @@ START = {
         pass_time(1),
         create("list-1"),
     ),
-    # So many that the numbers in the requests mean the same as they did.
+    # As many as in the recording, so that its indexes match.
     "wait": (
         *(act for n in range(10) for act in (create(f"u-{n}"), pay(f"u-{n}"))),
         *(create(f"c-{n}") for n in range(48)),
@@ -124,7 +124,7 @@ GIVEN = {
         before=(create("del-3", known_by="invstring"), delete("del-3", "unpaid"))
     ),
     ("expiry", "at once"): Given(before=(create("e-1", expiry=1),)),
-    # Within the second in which it expires the real payer asks the payee all the same.
+    # Within the second of the expiry, the real payer still asks the payee.
     ("expiry", "later"): Given(before=(pass_time(1),)),
     ("expiry", "several expire: the wait tells of one"): Given(
         before=tuple(create(f"e-many-{n}", expiry=1) for n in range(3)), meanwhile=(pass_time(2),)
@@ -162,14 +162,14 @@ GIVEN = {
     ),
     ("payments", "any without an amount"): Given(before=(create("p-3", "any", known_by="invstring"),)),
     ("funds", "keysend to itself"): Given(before=(learn_its_id,)),
-    # Recorded in the third second after that in which it was made.
+    # Recorded in the third second after the invoice was created.
     ("own_payments", "expired"): Given(before=(pass_time(3),)),
     ("own_payments", "created fires"): Given(meanwhile=paid("o-6")),
     ("own_payments", "updated fires"): Given(meanwhile=paid("o-7")),
     ("payments", "0.01 btc"): Given(before=(create("p-5", 10**9, known_by="invstring"),)),
 }
 
-# What came in a second write, and after which the client closed its side.
+# The second write of an exchange, after which the client closed its side.
 SECOND_WRITE = {
     "malformed, then a good request": '{"jsonrpc":"2.0","id":1,"method":"getinfo","params":{}}',
     "in two pieces": '"method":"ping_","params":{}}',
@@ -198,10 +198,10 @@ def target(node: Simulator, clock: Clock) -> Target:
 
 @pytest.mark.parametrize("file", FILES)
 async def test_exchanges(file: str, target: Target) -> None:
-    """Every recorded exchange has a reply of the same structure, types, errors and determined values."""
+    """Each reply has the recorded structure, types, errors and deterministic values."""
     async with AsyncExitStack() as connections:
         replay = Replay(target, connections)
-        exchanges = [exchange for exchange in recorded(file) if (file, exchange.title) not in LEFT_OUT]
+        exchanges = [exchange for exchange in recorded(file) if (file, exchange.title) not in OMITTED]
         for act in START.get(file, ()):
             await act(replay, exchanges[0])
 
@@ -240,15 +240,15 @@ async def replayed(replay: Replay, file: str, exchanges: list[Exchange]) -> list
     return problems
 
 
-async def test_it_has_no_command_or_parameter_that_a_real_one_has_not(target: Target) -> None:
-    """And those that it has are in the same order, and the same ones are required."""
+async def test_commands_and_parameters_are_those_of_a_real_node(target: Target) -> None:
+    """Parameters have the same order, and the same ones are required."""
     [exchange] = recorded("help")
     async with connected(target.rpc_file) as rpc:
         here, there = (
             {words[0]: words[1:] for each in reply["help"] for words in [each["command"].split()]}
             for reply in (await rpc.result("help"), exchange.reply["result"])
         )
-    # A real one calls it bolt11, too, where it is missing.
+    # A real node also calls it bolt11 in its error for a missing parameter.
     there["pay"][0] = "bolt11"
 
     for command, parameters in here.items():
@@ -259,9 +259,9 @@ async def test_it_has_no_command_or_parameter_that_a_real_one_has_not(target: Ta
         ]
 
 
-def test_what_is_left_out_exists() -> None:
-    """Every exchange that is prepared or left out is in its recording, and few are left out."""
+def test_prepared_and_omitted_exchanges_exist() -> None:
+    """Each exchange that is prepared or omitted is in its recording; less than a tenth is omitted."""
     titles = {(file, exchange.title) for file in FILES for exchange in recorded(file)}
 
-    assert GIVEN.keys() | LEFT_OUT.keys() <= titles
-    assert len(LEFT_OUT) < len(titles) / 10
+    assert GIVEN.keys() | OMITTED.keys() <= titles
+    assert len(OMITTED) < len(titles) / 10

@@ -1,4 +1,4 @@
-"""The indexes that lists are paged by."""
+"""The indexes for paging through lists."""
 
 import pytest
 from hypothesis import given
@@ -12,8 +12,8 @@ from lightningd_simulator.indexes import Index
     removed=st.sets(st.integers(0, 39)),
     start=st.integers(-1, 30_000),
 )
-def test_a_page_is_what_was_added_and_not_removed(steps: list[int], removed: set[int], start: int) -> None:
-    """In the order of the numbers, whatever the gaps; also when more is added after that."""
+def test_a_page_has_what_was_added_and_not_removed(steps: list[int], removed: set[int], start: int) -> None:
+    """In numeric order, across gaps, and also while entries are added later."""
     index = Index[str]()
     kept: dict[int, str] = {}
     number = 0
@@ -29,8 +29,8 @@ def test_a_page_is_what_was_added_and_not_removed(steps: list[int], removed: set
 
 
 @pytest.mark.timeout(20)
-def test_a_gap_costs_the_same_however_many_there_are() -> None:
-    """A node that replays its journal makes one for each change: half a million took minutes as one list."""
+def test_the_cost_of_a_gap_is_constant() -> None:
+    """Replaying a journal makes a gap for each change; half a million took minutes with one list."""
     index = Index[int]()
     for number in range(600_000):
         index.add(number, number)

@@ -1,4 +1,4 @@
-"""Invoice requests between two simulated nodes: who is paid, when, and how often."""
+"""Invoice requests between two simulated nodes: payments, refusals, restarts and message limits."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ async def pair(tmp_path: Path, clock: Clock) -> AsyncIterator[Pair]:
     ]
 )
 async def sockets(request: Any, tmp_path: Path, clock: Clock) -> AsyncIterator[tuple[Path, Path]]:
-    """Two nodes that can pay each other, simulated or real."""
+    """Yield the sockets of two nodes that can pay each other, simulated or real."""
     if request.param == "simulated":
         async with pair_of_nodes(tmp_path, clock) as pair:
             yield pair.rpc_file("a"), pair.rpc_file("b")
@@ -51,7 +51,7 @@ async def ask(rpc: Rpc, amount: Any = 1000, **more: object) -> Any:
 
 
 async def paid_of(rpc: Rpc, request: Any) -> Any:
-    """Wait until the payments of a node are through, and list a request."""
+    """Wait until all payments of a node are done, and return the listed request."""
     counts = {
         index: (await rpc.result("wait", subsystem="sendpays", indexname=index, nextvalue=0))[index]
         for index in ("created", "updated")
@@ -61,8 +61,8 @@ async def paid_of(rpc: Rpc, request: Any) -> Any:
     return listed
 
 
-async def test_one_is_paid_and_the_next_refused(sockets: tuple[Path, Path]) -> None:
-    """A request is for one payment, of which both nodes tell; what is refused leaves an unpaid invoice."""
+async def test_the_first_invoice_is_paid_and_the_next_refused(sockets: tuple[Path, Path]) -> None:
+    """Both nodes list the payment of a single-use request; a rejected invoice stays unpaid."""
     async with connected(sockets[0]) as a, connected(sockets[1]) as b:
         request = await ask(a, label="for b")
 
@@ -83,7 +83,7 @@ async def test_one_is_paid_and_the_next_refused(sockets: tuple[Path, Path]) -> N
 
 
 async def test_a_node_answers_its_own_request(sockets: tuple[Path, Path]) -> None:
-    """It pays itself."""
+    """The node pays itself."""
     async with connected(sockets[0]) as a:
         request = await ask(a, "2sat")
 
@@ -95,8 +95,8 @@ async def test_a_node_answers_its_own_request(sockets: tuple[Path, Path]) -> Non
         assert payment["destination"] == (await a.result("getinfo"))["id"]
 
 
-async def test_of_many_at_once_one_is_paid(pair: Pair) -> None:
-    """While the payment for one is on its way, the others are refused."""
+async def test_of_many_concurrent_invoices_one_is_paid(pair: Pair) -> None:
+    """While a payment is in flight, other invoices for the request are rejected."""
     async with connected(pair.rpc_file("a")) as a, connected(pair.rpc_file("b")) as b:
         request = await ask(a)
 
@@ -107,8 +107,8 @@ async def test_of_many_at_once_one_is_paid(pair: Pair) -> None:
         assert len((await a.result("listpays"))["pays"]) == 1
 
 
-async def test_a_payment_goes_on_when_who_sent_the_invoice_is_gone(pair: Pair) -> None:
-    """What is on its way arrives, and an invoice that was paid is not paid again."""
+async def test_a_payment_continues_when_its_sender_disconnects(pair: Pair) -> None:
+    """A payment in flight arrives, and a paid invoice is not paid again."""
     async with connected(pair.rpc_file("a")) as a, connected(pair.rpc_file("b")) as b:
         request = await ask(a, single_use=False)
         pair.ways["a"].hold("dev-onionmessage")
@@ -131,8 +131,8 @@ async def test_a_payment_goes_on_when_who_sent_the_invoice_is_gone(pair: Pair) -
 
 
 @pytest.mark.parametrize("amount", ["22000000btc", 2**64 - 1])
-async def test_nobody_pays_more_than_there_is(amount: Any, pair: Pair) -> None:
-    """It is refused, and a smaller invoice is paid."""
+async def test_an_amount_above_all_bitcoin_is_refused(amount: Any, pair: Pair) -> None:
+    """The large invoice is rejected, and a smaller one is paid."""
     async with connected(pair.rpc_file("a")) as a, connected(pair.rpc_file("b")) as b:
         request = await ask(a, amount)
 
@@ -144,7 +144,7 @@ async def test_nobody_pays_more_than_there_is(amount: Any, pair: Pair) -> None:
 
 
 async def test_a_requester_without_a_way_to_the_receiver_refuses(tmp_path: Path) -> None:
-    """Messages go from one that knows the other; payments need the way back."""
+    """Messages need one direction only; payments need a route back."""
     async with (
         Simulator(tmp_path / "a") as requester,
         Simulator(tmp_path / "b", peers=[requester.rpc_file]) as receiver,
@@ -159,8 +159,8 @@ async def test_a_requester_without_a_way_to_the_receiver_refuses(tmp_path: Path)
         assert await a.result("listpays") == {"pays": []}
 
 
-async def test_nobody_knows_the_requester(rpc: Rpc, tmp_path: Path) -> None:
-    """The invoice is made all the same, and stays unpaid."""
+async def test_an_unknown_requester_is_unreachable(rpc: Rpc, tmp_path: Path) -> None:
+    """The invoice is still created, and stays unpaid."""
     async with Simulator(tmp_path / "stranger") as node, connected(node.rpc_file) as stranger:
         request = await ask(stranger)
 
@@ -170,8 +170,8 @@ async def test_nobody_knows_the_requester(rpc: Rpc, tmp_path: Path) -> None:
     assert (await rpc.result("listinvoices", label="x"))["invoices"][0]["status"] == "unpaid"
 
 
-async def test_only_what_was_sent_is_paid_this_way(rpc: Rpc) -> None:
-    """An ordinary invoice is paid by xpay alone."""
+async def test_an_ordinary_invoice_is_not_paid_this_way(rpc: Rpc) -> None:
+    """Only xpay pays an ordinary invoice."""
     made = await rpc.result("invoice", amount_msat=1, label="x", description="d")
 
     reply = await rpc.call("dev-htlc", {"payment_hash": made["payment_hash"], "amount_msat": 1})
@@ -180,7 +180,7 @@ async def test_only_what_was_sent_is_paid_this_way(rpc: Rpc) -> None:
 
 
 async def test_requests_and_payments_outlive_a_restart(tmp_path: Path, clock: Clock) -> None:
-    """All lists and counters are the same, and go on from where they were."""
+    """All lists and counters are unchanged, and continue from there."""
     calls: list[tuple[str, dict[str, Any]]] = [
         *((command, {}) for command in ("listinvoicerequests", "listpays", "listsendpays", "listinvoices")),
         ("wait", {"subsystem": "sendpays", "indexname": "updated", "nextvalue": 0}),
@@ -202,8 +202,8 @@ async def test_requests_and_payments_outlive_a_restart(tmp_path: Path, clock: Cl
         assert len((await rpc.result("listpays", index="updated", start=4))["pays"]) == 1
 
 
-async def test_disabling_a_request_under_way_is_the_end_of_the_node(pair: Pair) -> None:
-    """As with a real one, which dies as soon as the payment arrives, and again after each restart."""
+async def test_disabling_a_request_in_flight_crashes_the_node(pair: Pair) -> None:
+    """A real node also crashes when the payment arrives, and again after each restart."""
     async with connected(pair.rpc_file("a")) as a, connected(pair.rpc_file("b")) as b:
         request = await ask(a)
         pair.ways["b"].hold("dev-htlc")
@@ -222,7 +222,7 @@ async def test_disabling_a_request_under_way_is_the_end_of_the_node(pair: Pair) 
 
 
 def test_messages_are_limited(clock: Clock) -> None:
-    """Of each peer, four at once and four a second; silence saves up no more than four."""
+    """Each peer has a burst of four messages and four a second; idle time saves up at most four."""
     limit = MessageLimit(clock)
 
     def passing(peer: str, sent: int) -> int:
@@ -235,8 +235,8 @@ def test_messages_are_limited(clock: Clock) -> None:
     assert passing("b", 9) == 4
 
 
-async def test_a_message_too_many_is_dropped(tmp_path: Path, clock: Clock) -> None:
-    """Nobody is told: its sender waits in vain, and a moment later the next one gets through."""
+async def test_a_message_above_the_limit_is_dropped(tmp_path: Path, clock: Clock) -> None:
+    """The sender gets no error and times out; a later message is delivered."""
     async with pair_of_nodes(tmp_path, clock, MessageLimit(clock)) as pair:
         async with connected(pair.rpc_file("a")) as a, connected(pair.rpc_file("b")) as b:
             requests = [await ask(a) for _ in range(6)]
@@ -253,8 +253,8 @@ async def test_a_message_too_many_is_dropped(tmp_path: Path, clock: Clock) -> No
             assert paid["status"] == "paid"
 
 
-async def test_a_complaint_too_many_is_dropped(tmp_path: Path, clock: Clock) -> None:
-    """An answer is a message too: it counts with the invoices of the same node."""
+async def test_an_error_message_above_the_limit_is_dropped(tmp_path: Path, clock: Clock) -> None:
+    """An error is a message too: it counts towards the limit of its node."""
     async with pair_of_nodes(tmp_path, clock, MessageLimit(clock)) as pair:
         async with connected(pair.rpc_file("a")) as a, connected(pair.rpc_file("b")) as b:
             for number in range(4):
@@ -285,8 +285,8 @@ async def process(directory: Path, name: str, other: str) -> AsyncIterator[async
 
 
 @pytest.mark.parametrize("killed", ["requester", "receiver"])
-async def test_after_a_kill_both_tell_the_same(killed: str, tmp_path: Path) -> None:
-    """Whichever is killed in the middle of payments, each has happened on both sides or on none."""
+async def test_after_a_kill_both_nodes_agree(killed: str, tmp_path: Path) -> None:
+    """A node killed during payments: afterwards both nodes have each payment, or neither has."""
     answered = list[str]()
 
     async def collect(worker: int, victim: asyncio.subprocess.Process) -> None:
@@ -298,7 +298,7 @@ async def test_after_a_kill_both_tell_the_same(killed: str, tmp_path: Path) -> N
                     reply = await b.call("sendinvoice", params)
                     answered.append(reply["result"]["payment_hash"] if "result" in reply else "")
                     if len(answered) == 20:
-                        # The others are in the middle of theirs.
+                        # The other workers have calls in flight.
                         victim.kill()
 
     async with process(tmp_path, "a", "b") as a, process(tmp_path, "b", "a") as b:

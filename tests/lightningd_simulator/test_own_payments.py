@@ -1,4 +1,4 @@
-"""A payment takes its time: what is seen meanwhile, and what becomes of it if something comes between."""
+"""Payments that take time: their pending state, and interruptions."""
 
 import asyncio
 from pathlib import Path
@@ -29,7 +29,7 @@ async def status_of(rpc: Rpc, label: str) -> str:
     return str(invoice["status"])
 
 
-async def test_it_arrives_after_a_while(tmp_path: Path) -> None:
+async def test_a_payment_arrives_after_its_duration(tmp_path: Path) -> None:
     async with Simulator(tmp_path / "rpc", payment_seconds=SHORT), connected(tmp_path / "rpc") as rpc:
         bolt11 = await create(rpc, "a")
         began = asyncio.get_running_loop().time()
@@ -41,8 +41,8 @@ async def test_it_arrives_after_a_while(tmp_path: Path) -> None:
         assert await statuses(rpc) == ["complete"]
 
 
-async def test_until_then_it_is_pending_and_no_second_one_begins(tmp_path: Path) -> None:
-    """The words are those of a real node that was asked five times at once."""
+async def test_a_pending_payment_is_not_repeated(tmp_path: Path) -> None:
+    """The error text is that of a real node after five concurrent calls."""
     async with Simulator(tmp_path / "rpc", payment_seconds=LONG), connected(tmp_path / "rpc") as rpc:
         bolt11 = await create(rpc, "a")
         await rpc.start("xpay", invstring=bolt11)
@@ -59,7 +59,7 @@ async def test_until_then_it_is_pending_and_no_second_one_begins(tmp_path: Path)
         assert await statuses(rpc) == ["pending"]
 
 
-async def test_an_invoice_that_expires_meanwhile_is_not_paid(tmp_path: Path, clock: Clock) -> None:
+async def test_an_invoice_that_expires_during_the_payment_is_not_paid(tmp_path: Path, clock: Clock) -> None:
     async with (
         Simulator(tmp_path / "rpc", clock=clock, payment_seconds=SHORT),
         connected(tmp_path / "rpc") as rpc,
@@ -76,7 +76,7 @@ async def test_an_invoice_that_expires_meanwhile_is_not_paid(tmp_path: Path, clo
         assert (await rpc.call("xpay", {"invstring": bolt11}))["error"]["code"] == 207
 
 
-async def test_it_goes_on_when_its_sender_hangs_up(tmp_path: Path) -> None:
+async def test_a_payment_continues_when_its_caller_disconnects(tmp_path: Path) -> None:
     async with Simulator(tmp_path / "rpc", payment_seconds=SHORT), connected(tmp_path / "rpc") as rpc:
         bolt11 = await create(rpc, "a")
         async with connected(tmp_path / "rpc") as payer:
@@ -87,7 +87,7 @@ async def test_it_goes_on_when_its_sender_hangs_up(tmp_path: Path) -> None:
         assert await statuses(rpc) == ["complete"]
 
 
-async def test_it_goes_on_when_the_node_is_killed(tmp_path: Path) -> None:
+async def test_a_payment_continues_after_a_kill(tmp_path: Path) -> None:
     state = tmp_path / "state"
     async with Simulator(tmp_path / "rpc", state, payment_seconds=LONG), connected(tmp_path / "rpc") as rpc:
         await rpc.start("xpay", invstring=await create(rpc, "a"))

@@ -1,4 +1,4 @@
-"""How requests are cut out of a stream, and what is read in them."""
+"""Splitting a stream into requests, and reading their parameters."""
 
 import json
 import re
@@ -22,7 +22,7 @@ JSON = st.recursive(
 
 @given(st.lists(st.dictionaries(st.text(), JSON), max_size=4), st.booleans(), st.data())
 def test_messages_survive_any_cut(messages: list[dict[str, Any]], ascii_only: bool, data: Any) -> None:
-    """Several messages, cut into pieces anywhere, come out whole and as they were."""
+    """Messages that are split at any byte are read complete and unchanged."""
     texts = [json.dumps({**message, "jsonrpc": "2.0"}, ensure_ascii=ascii_only) for message in messages]
     stream = data.draw(st.sampled_from(["", " ", "\n\n"])).join(texts).encode(errors="replace")
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=5)))
@@ -37,7 +37,7 @@ def test_messages_survive_any_cut(messages: list[dict[str, Any]], ascii_only: bo
 
 
 async def test_one_byte_at_a_time(rpc: Rpc) -> None:
-    """A request may arrive in as many pieces as it has bytes."""
+    """A request may arrive byte by byte."""
     description = 'a\\"b}{\\\\ \\n é'
     text = (
         '{"jsonrpc":"2.0","id":1,"method":"invoice","params":'
@@ -51,8 +51,8 @@ async def test_one_byte_at_a_time(rpc: Rpc) -> None:
     assert listed["invoices"][0]["description"] == 'a"b}{\\ \n é'
 
 
-async def test_replies_come_as_they_get_ready(rpc: Rpc) -> None:
-    """A request that blocks does not hold up those behind it."""
+async def test_replies_come_in_any_order(rpc: Rpc) -> None:
+    """A request that blocks does not delay later ones."""
     waiting = rpc.send("waitanyinvoice", {"lastpay_index": 0})
     making = rpc.send("invoice", {"amount_msat": 1, "label": "x", "description": "d"})
 
@@ -64,7 +64,6 @@ async def test_replies_come_as_they_get_ready(rpc: Rpc) -> None:
 
 
 async def test_a_request_of_16_mib(rpc: Rpc) -> None:
-    """Large requests are read whole."""
     params = {"amount_msat": 1, "label": "x", "description": "é" * 2**23, "deschashonly": True}
 
     assert await rpc.call("invoice", params)
@@ -72,14 +71,14 @@ async def test_a_request_of_16_mib(rpc: Rpc) -> None:
 
 
 async def test_a_thousand_requests_in_one_write(rpc: Rpc) -> None:
-    """All are answered, also when the client reads only later."""
+    """All are answered, also when the client reads only afterwards."""
     numbers = [rpc.send("getinfo") for _ in range(1000)]
 
     assert [(await rpc.next_reply())["id"] for _ in numbers] == numbers
 
 
-async def test_nothing_more_is_read_after_nonsense(node: Simulator, rpc: Rpc) -> None:
-    """One error without an id, then silence on this connection; others are not affected."""
+async def test_nothing_is_read_after_malformed_json(node: Simulator, rpc: Rpc) -> None:
+    """One error without an id, then no more replies on this connection; others are unaffected."""
     rpc.write(b'}{"jsonrpc":"2.0","id":1,"method":"getinfo","params":{}}')
 
     reply = await rpc.next_reply()
@@ -91,14 +90,14 @@ async def test_nothing_more_is_read_after_nonsense(node: Simulator, rpc: Rpc) ->
 
 @pytest.mark.parametrize("written", ["7", "-7", '"a/1"', '"\\u00e9"', "null", "true", "1e3"])
 async def test_an_id_comes_back_as_it_was_written(written: str, rpc: Rpc) -> None:
-    """Strings and primitives are ids."""
+    """Strings and primitives are valid ids."""
     rpc.write(f'{{"jsonrpc":"2.0","id":{written},"method":"getinfo","params":[]}}'.encode())
 
     assert (await rpc.next_reply())["id"] == json.loads(written)
 
 
-async def test_half_a_surrogate_in_a_label(rpc: Rpc) -> None:
-    """What is no character can be a label, and is shown as it came."""
+async def test_an_unpaired_surrogate_in_a_label(rpc: Rpc) -> None:
+    """A label may contain an unpaired surrogate, and is returned unchanged."""
     rpc.write(
         b'{"jsonrpc":"2.0","id":0,"method":"invoice",'
         b'"params":{"amount_msat":1,"label":"a\\ud800","description":"d"}}'
@@ -120,15 +119,14 @@ async def test_half_a_surrogate_in_a_label(rpc: Rpc) -> None:
     ],
 )
 async def test_wrong_parameters(params: Any, problem: str, rpc: Rpc) -> None:
-    """They are named, with what they should be."""
+    """The error names the parameter and the expected value."""
     error = (await rpc.call("invoice", params))["error"]
 
     assert error["code"] == -32602
     assert problem in error["message"]
 
 
-async def test_check_tells_without_doing(rpc: Rpc) -> None:
-    """check names the command and does nothing."""
+async def test_check_does_not_run_the_command(rpc: Rpc) -> None:
     params = {"command_to_check": "invoice", "amount_msat": 1, "label": "x", "description": "d"}
 
     assert await rpc.result("check", **params) == {"command_to_check": "invoice"}
@@ -157,7 +155,7 @@ async def test_check_tells_without_doing(rpc: Rpc) -> None:
     ],
 )
 def test_amounts_are_exact(written: str, amount_msat: int | None) -> None:
-    """Every form of an amount is read to the last millisatoshi, or refused."""
+    """Every form of an amount is read to the millisatoshi, or rejected."""
     if amount_msat is None:
         with pytest.raises(ValueError, match="should be a millisatoshi amount"):
             values.msat(written)
@@ -165,8 +163,8 @@ def test_amounts_are_exact(written: str, amount_msat: int | None) -> None:
         assert values.msat(written) == amount_msat
 
 
-def test_of_two_members_with_one_name_both_are_seen() -> None:
-    """A duplicate parameter can be refused because it is not lost."""
+def test_duplicate_members_are_kept() -> None:
+    """Keeping both lets the caller reject a duplicate parameter."""
     inbox = Inbox()
     inbox.feed(b'{"jsonrpc":"2.0","a":1,"a":2}')
 
@@ -191,8 +189,8 @@ def test_of_two_members_with_one_name_both_are_seen() -> None:
         ({"invoices": {"label": True}}, None),
     ],
 )
-async def test_a_filter_names_what_is_wanted(wanted: Any, given: Any, rpc: Rpc) -> None:
-    """The rest is left out, and what the filter takes for something else is empty."""
+async def test_a_filter_selects_fields(wanted: Any, given: Any, rpc: Rpc) -> None:
+    """Other fields are omitted; a filter for another type selects an empty value."""
     await rpc.result("invoice", amount_msat=1, label="x", description="é" * 1_000_000, deschashonly=True)
     [whole] = (await rpc.result("listinvoices"))["invoices"]
 
@@ -203,8 +201,7 @@ async def test_a_filter_names_what_is_wanted(wanted: Any, given: Any, rpc: Rpc) 
     assert found == ([] if given is None else [whole if given == "all" else given])
 
 
-async def test_what_is_waited_for_is_filtered_too(rpc: Rpc) -> None:
-    """Other fields and other members of the result are left out."""
+async def test_the_result_of_a_wait_is_filtered(rpc: Rpc) -> None:
     request = {"jsonrpc": "2.0", "id": 0, "method": "waitanyinvoice", "params": {}}
     rpc.write(json.dumps(request | {"filter": {"status": True, "bolt11": False}}).encode())
     assert "value must be true" in (await rpc.next_reply())["error"]["message"]
@@ -219,7 +216,7 @@ async def test_what_is_waited_for_is_filtered_too(rpc: Rpc) -> None:
 @pytest.mark.parametrize(
     "wrong", [True, None, "invoices", {"invoices": 1}, {"invoices": []}, {"a": [{}, {}]}]
 )
-async def test_a_filter_that_is_none_is_refused(wrong: Any, rpc: Rpc) -> None:
+async def test_a_malformed_filter_is_refused(wrong: Any, rpc: Rpc) -> None:
     rpc.write(
         json.dumps({"jsonrpc": "2.0", "id": 0, "method": "stop", "params": {}, "filter": wrong}).encode()
     )

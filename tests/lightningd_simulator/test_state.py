@@ -1,6 +1,6 @@
-"""What outlives a restart, a kill, and a damaged file; and who may have the socket."""
+"""State across restarts, kills and file damage, and exclusive use of state and socket."""
 
-# ruff: noqa: ASYNC240 - the files are small, and nobody else is served meanwhile
+# ruff: noqa: ASYNC240 - the files are small, and no other task needs the event loop meanwhile
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ async def pay(rpc: Rpc, label: str) -> None:
 
 @contextlib.asynccontextmanager
 async def process(rpc_file: Path, state: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A simulated node in a process of its own, that listens."""
+    """Yield a simulated node in its own process, once it listens."""
     running = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", PROGRAM, rpc_file, state),
         stdout=asyncio.subprocess.PIPE,
@@ -56,7 +56,7 @@ async def process(rpc_file: Path, state: Path) -> AsyncIterator[asyncio.subproce
 
 
 async def test_everything_is_there_after_a_restart(tmp_path: Path, clock: Clock) -> None:
-    """Key, invoices, indexes and counters are the same, and go on from where they were."""
+    """Key, invoices, indexes and counters are unchanged, and continue from there."""
     rpc_file, state = tmp_path / "rpc", tmp_path / "state"
     indexes = ("created", "updated", "deleted")
     counters = [{"subsystem": "invoices", "indexname": index, "nextvalue": 0} for index in indexes]
@@ -84,7 +84,7 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path, clock: Clock)
 
 
 async def test_without_state_nothing_is_kept(tmp_path: Path) -> None:
-    """A node in memory starts anew, with another key."""
+    """A node in memory starts empty, with another key."""
     rpc_file = tmp_path / "rpc"
     async with Simulator(rpc_file) as node, connected(rpc_file) as rpc:
         await create(rpc, "x")
@@ -97,7 +97,7 @@ async def test_without_state_nothing_is_kept(tmp_path: Path) -> None:
 
 
 async def test_an_expiry_while_it_was_down(tmp_path: Path, clock: Clock) -> None:
-    """It is applied on start, once."""
+    """The expiry is applied once, at the start."""
     rpc_file, state = tmp_path / "rpc", tmp_path / "state"
     async with Simulator(rpc_file, state, clock), connected(rpc_file) as rpc:
         await create(rpc, "x", expiry=10)
@@ -109,8 +109,8 @@ async def test_an_expiry_while_it_was_down(tmp_path: Path, clock: Clock) -> None
             assert (invoice["status"], invoice["updated_index"]) == ("expired", 1)
 
 
-async def test_a_kill_loses_no_answer(tmp_path: Path) -> None:
-    """Whatever was answered before SIGKILL is there after it; the socket left behind is replaced."""
+async def test_a_kill_loses_no_acknowledged_change(tmp_path: Path) -> None:
+    """All changes that were answered before SIGKILL are kept; the stale socket is replaced."""
     rpc_file, state = tmp_path / "rpc", tmp_path / "state"
     invoices, payments = list[str](), list[str]()
     for turn in range(3):
@@ -132,8 +132,8 @@ async def test_a_kill_loses_no_answer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_the_process_well(number: signal.Signals, tmp_path: Path) -> None:
-    """What waits sees the end of the connection; the exit status is 0 and nothing is said."""
+async def test_a_signal_stops_the_process_gracefully(number: signal.Signals, tmp_path: Path) -> None:
+    """Waits see the connection end; the exit status is 0, without output."""
     async with process(tmp_path / "rpc", tmp_path / "state") as running:
         async with connected(tmp_path / "rpc") as rpc:
             waiting = await rpc.start("waitanyinvoice")
@@ -146,8 +146,8 @@ async def test_a_signal_ends_the_process_well(number: signal.Signals, tmp_path: 
         assert running.returncode == 0
 
 
-async def test_a_process_that_dies_says_so(tmp_path: Path) -> None:
-    """The exit status is an error, with one line that says of what."""
+async def test_a_crash_is_reported(tmp_path: Path) -> None:
+    """The exit status is 1, and one line on stderr has the reason."""
     async with process(tmp_path / "rpc", tmp_path / "state") as running:
         async with connected(tmp_path / "rpc") as rpc:
             with pytest.raises(asyncio.IncompleteReadError):
@@ -160,7 +160,7 @@ async def test_a_process_that_dies_says_so(tmp_path: Path) -> None:
 
 @pytest.fixture
 async def journal(tmp_path: Path) -> Path:
-    """The state of a node that made invoices a and b and was paid for a."""
+    """Return the state of a node with invoices a (paid) and b."""
     state = tmp_path / "state"
     async with Simulator(tmp_path / "rpc", state), connected(tmp_path / "rpc") as rpc:
         await create(rpc, "a")
@@ -194,7 +194,7 @@ async def labels(tmp_path: Path, state: Path) -> list[str]:
 
 
 async def test_a_line_cut_short_by_a_kill_is_dropped(tmp_path: Path, journal: Path) -> None:
-    """Wherever the last line ends, the lines before it count, and new ones follow them."""
+    """Wherever the last line is cut, the earlier lines are kept, and new ones follow them."""
     whole = journal.read_bytes()
     *kept, last = whole.splitlines(keepends=True)
 
@@ -211,7 +211,7 @@ async def test_a_line_cut_short_by_a_kill_is_dropped(tmp_path: Path, journal: Pa
 
 @pytest.mark.parametrize("damage", [b"", b"?", b"[]", b'{"event":"stolen"}', b'{"event":"paid"}'])
 async def test_a_damaged_line_is_named(damage: bytes, tmp_path: Path, journal: Path) -> None:
-    """A file that is damaged before its end is refused, and left as it is."""
+    """A file that is damaged before its last line is rejected, and not changed."""
     lines = journal.read_bytes().splitlines()
     journal.write_bytes(b"\n".join([*lines[:2], damage, *lines[3:], b""]))
     damaged = journal.read_bytes()
@@ -223,8 +223,8 @@ async def test_a_damaged_line_is_named(damage: bytes, tmp_path: Path, journal: P
 
 
 @pytest.mark.parametrize("content", [b"hello", b"hello\n", b'{"a":1}\n', b"\x00\xff", b"SQLite format 3\0\n"])
-async def test_a_file_that_is_not_ours_is_left_alone(content: bytes, tmp_path: Path) -> None:
-    """It is refused by name, and not changed."""
+async def test_a_foreign_file_is_refused(content: bytes, tmp_path: Path) -> None:
+    """The error names the file, which is not changed."""
     state = tmp_path / "state"
     state.write_bytes(content)
 
@@ -234,14 +234,14 @@ async def test_a_file_that_is_not_ours_is_left_alone(content: bytes, tmp_path: P
     assert state.read_bytes() == content
 
 
-async def test_the_key_is_for_the_owner_alone(journal: Path) -> None:
-    """Nobody else may read the state file, nor talk to the node."""
+async def test_state_and_socket_are_private(journal: Path) -> None:
+    """Only the owner can read the state file, or connect to the node."""
     assert stat.S_IMODE(journal.stat().st_mode) == 0o600
     assert stat.S_IMODE((journal.parent / "rpc").stat().st_mode) == 0o600
 
 
 async def test_two_nodes_can_not_share_a_state(tmp_path: Path) -> None:
-    """The second one is refused, whatever its socket."""
+    """The second node is rejected, although its socket differs."""
     async with Simulator(tmp_path / "rpc", tmp_path / "state"):
         with pytest.raises(OSError, match="another simulated node uses this state"):
             async with Simulator(tmp_path / "rpc-2", tmp_path / "state"):
@@ -249,7 +249,7 @@ async def test_two_nodes_can_not_share_a_state(tmp_path: Path) -> None:
 
 
 async def test_a_socket_in_use_is_not_taken(node: Simulator, rpc: Rpc) -> None:
-    """The second node is refused, the first goes on."""
+    """The second node is rejected, the first continues."""
     with pytest.raises(OSError, match="another process listens") as refused:
         async with Simulator(node.rpc_file):
             pass
@@ -259,7 +259,7 @@ async def test_a_socket_in_use_is_not_taken(node: Simulator, rpc: Rpc) -> None:
 
 
 async def test_an_abandoned_socket_is_replaced(tmp_path: Path) -> None:
-    """As it is left by a process that was killed."""
+    """A killed process leaves its socket behind."""
     with socket.socket(socket.AF_UNIX) as abandoned:
         abandoned.bind(str(tmp_path / "rpc"))
 
@@ -268,7 +268,7 @@ async def test_an_abandoned_socket_is_replaced(tmp_path: Path) -> None:
 
 
 async def test_a_file_in_the_way_is_kept(tmp_path: Path) -> None:
-    """Only a socket is ever replaced."""
+    """Only sockets are replaced."""
     (tmp_path / "rpc").write_text("precious")
 
     with pytest.raises(FileExistsError, match="is no socket"):
@@ -279,7 +279,6 @@ async def test_a_file_in_the_way_is_kept(tmp_path: Path) -> None:
 
 
 async def test_a_path_that_is_too_long(tmp_path: Path) -> None:
-    """The error says so."""
     with pytest.raises(OSError, match="too long for a unix socket") as refused:
         async with Simulator(tmp_path / ("x" * 120)):
             pass
@@ -289,7 +288,7 @@ async def test_a_path_that_is_too_long(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux sets the limits of another process")
 async def test_a_full_disk_ends_the_node_and_loses_nothing(tmp_path: Path) -> None:
-    """Like a real one, whose database fails: what it could not write, it never said."""
+    """Like a real node whose database fails: only written changes are answered."""
     rpc_file, state = tmp_path / "rpc", tmp_path / "state"
     async with process(rpc_file, state) as node, connected(rpc_file) as rpc:
         made = [await create(rpc, f"{number}") for number in range(3)]
