@@ -1,4 +1,4 @@
-// The documented JSON REST API by grpc-gateway, in front of tilld: main GRPC_ADDRESS.
+// Serves the documented JSON REST API with grpc-gateway, in front of tilld: main GRPC_ADDRESS.
 package main
 
 import (
@@ -23,21 +23,21 @@ import (
 	till "lightning-till/tests/grpc_gateway/gen/till/rest/v1"
 )
 
-// Where it is not that of the gRPC status.
+// HTTP statuses that differ from the default for the gRPC status.
 var httpStatus = map[string]int{
 	"E5": http.StatusConflict, "E6": http.StatusRequestEntityTooLarge, "E10": http.StatusMethodNotAllowed,
 	"E11": http.StatusConflict, "E12": http.StatusGone, "E13": http.StatusBadGateway,
 	"E14": http.StatusUnprocessableEntity, "E15": http.StatusGatewayTimeout,
 }
 
-// What the gateway refuses by itself has no code.
+// Codes for requests that the gateway itself rejects.
 var codes = map[int]string{
 	http.StatusBadRequest: "E1", http.StatusNotFound: "E2", http.StatusRequestEntityTooLarge: "E6",
 	http.StatusServiceUnavailable: "E8", http.StatusGatewayTimeout: "E9",
 	http.StatusMethodNotAllowed: "E10", http.StatusNotImplemented: "E10",
 }
 
-// answer is the documented status and body of an error.
+// answer returns the documented status and body of an error.
 func answer(told *status.Status) (int, []byte) {
 	httpCode := runtime.HTTPStatusFromCode(told.Code())
 	code, known := codes[httpCode]
@@ -69,7 +69,7 @@ func refuse(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.
 	_, _ = w.Write(body)
 }
 
-// rawBodies passes bodies of google.api.HttpBody through as they are, which the gateway does one way only.
+// rawBodies passes bodies of google.api.HttpBody through unchanged; the gateway does so only for responses.
 type rawBodies struct{ *runtime.HTTPBodyMarshaler }
 
 func (m rawBodies) NewDecoder(r io.Reader) runtime.Decoder {
@@ -84,7 +84,7 @@ func (m rawBodies) NewDecoder(r io.Reader) runtime.Decoder {
 	})
 }
 
-// Marshal writes the error of a stream, too, which no error handler sees.
+// Marshal also writes the error of a stream, which does not reach the error handler.
 func (m rawBodies) Marshal(value any) ([]byte, error) {
 	if chunk, is := value.(map[string]proto.Message); is {
 		if told, failed := chunk["error"].(*spb.Status); failed {
@@ -95,7 +95,7 @@ func (m rawBodies) Marshal(value any) ([]byte, error) {
 	return m.HTTPBodyMarshaler.Marshal(value)
 }
 
-// Delimiter is what stands between the messages of a stream: server-sent events have their own ends.
+// Delimiter returns no separator between the messages of a stream: server-sent events contain their own.
 func (rawBodies) Delimiter() []byte { return nil }
 
 func main() {

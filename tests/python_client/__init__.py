@@ -1,1 +1,1 @@
-"""The Python client and the command till, against a real tilld."""
+"""The Python client and the command `till`, against a real tilld."""

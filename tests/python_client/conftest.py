@@ -1,4 +1,4 @@
-"""A Till to call, and clients of both kinds that tests use alike."""
+"""Fixtures: a Till to call, and both kinds of client behind one interface."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,7 +15,7 @@ from tilld.runtime import logs
 
 
 class Threaded:
-    """The ordinary client, in threads: its methods are awaited as those of the async one."""
+    """The synchronous client in threads, so that tests await its methods like those of the async client."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         self._client = till.Client(*arguments, **settings)
@@ -44,17 +44,17 @@ class Threaded:
 
 @pytest.fixture(params=[Threaded, till.AsyncClient], ids=["sync", "async"])
 def connect(request: pytest.FixtureRequest) -> type[till.AsyncClient]:
-    """Either kind of client."""
+    """Return each kind of client."""
     kind: type[till.AsyncClient] = request.param
     return kind
 
 
 @pytest.fixture(scope="package")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    """A Till that all these tests share."""
+    """Yield a Till that all tests of this package share."""
     directory = tmp_path_factory.mktemp("till")
     with (directory / "tests.log").open("w") as log:
-        # Not among what the command prints.
+        # The command's output must not contain log lines.
         logs.configure("debug", "json", log)
         structlog.configure(cache_logger_on_first_use=False)
         async with Till(config(directory, no_rest=True)) as shared:
@@ -69,7 +69,7 @@ def address(running: Running) -> str:
 
 @pytest.fixture
 def pay(running: Running) -> Callable[..., Awaitable[None]]:
-    """Pays with play money."""
+    """Return a function that pays with play money."""
 
     async def pay(invoice: till.Invoice, amount_msat: int | None = None) -> None:
         await play_money.pay(running.rpc_file, invoice.bolt11, amount_msat)

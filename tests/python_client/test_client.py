@@ -1,4 +1,4 @@
-"""The Python client, sync and async: what it gives, and how it fails."""
+"""The Python client, sync and async: results and errors."""
 
 import asyncio
 import pickle
@@ -20,7 +20,7 @@ from tilld.app import Till
 SHOP = {"type": "shop"}
 
 
-async def test_an_invoice_is_what_was_asked_for(client: till.AsyncClient) -> None:
+async def test_an_invoice_has_the_requested_fields(client: till.AsyncClient) -> None:
     metadata = {"type": "shop", "order": 2**70, "für": ["a", None, {"b": 1.5}]}
 
     invoice = await client.create_invoice(
@@ -59,7 +59,7 @@ async def test_an_invoice_is_found_by_each_of_its_names(client: till.AsyncClient
 
 
 @pytest.mark.parametrize("names", [{}, {"id": "a", "label": "b"}, {"label": "b", "with_watch_token": True}])
-async def test_an_invoice_is_asked_for_by_one_name(client: till.AsyncClient, names: dict[str, Any]) -> None:
+async def test_a_lookup_takes_exactly_one_name(client: till.AsyncClient, names: dict[str, Any]) -> None:
     with pytest.raises(TypeError):
         await client.get_invoice(**names)
 
@@ -100,7 +100,7 @@ async def test_errors_are_known_by_their_code(client: till.AsyncClient) -> None:
     assert all(isinstance(raised.value, till.Error) for raised in (missing, wrong, denied))
 
 
-async def test_beyond_an_allowance_it_says_when_to_try_again(
+async def test_a_limit_error_has_the_time_to_retry_after(
     connect: type[till.AsyncClient], tmp_path: Path
 ) -> None:
     async with Till(config(tmp_path, no_rest=True, key_open_invoices=1)) as other:
@@ -114,7 +114,7 @@ async def test_beyond_an_allowance_it_says_when_to_try_again(
     assert refused.value.retry_after
 
 
-async def test_where_nobody_listens_the_connection_is_lost(connect: type[till.AsyncClient]) -> None:
+async def test_a_refused_connection_is_reported_as_lost(connect: type[till.AsyncClient]) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         async with connect("{}:{}".format(*unused.getsockname())) as client:
@@ -168,18 +168,18 @@ async def test_keys_and_watch_tokens_travel_over_tls(connect: type[till.AsyncCli
 
 
 @pytest.mark.parametrize("key", ["till_…", "till_a\nb", "Bearer till_a"])
-async def test_what_can_be_no_key_is_told_at_once(connect: type[till.AsyncClient], key: str) -> None:
-    """gRPC would tell of it as of a lost connection, which is tried again, by a watch for ever."""
+async def test_a_malformed_key_is_rejected_immediately(connect: type[till.AsyncClient], key: str) -> None:
+    """gRPC would report it as a lost connection, which a watch retries until cancelled."""
     with pytest.raises(ValueError, match="a key has printable ASCII only"):
         connect("127.0.0.1:1", key)
 
 
-async def test_a_key_may_have_the_end_of_its_line(connect: type[till.AsyncClient], address: str) -> None:
+async def test_a_key_may_end_with_a_newline(connect: type[till.AsyncClient], address: str) -> None:
     async with connect(address, "till_a\n") as client:
         assert (await client.info()).online
 
 
-async def test_the_node_is_told_of(client: till.AsyncClient) -> None:
+async def test_info_describes_the_node(client: till.AsyncClient) -> None:
     info = await client.info()
 
     assert info.online
@@ -222,8 +222,8 @@ async def test_a_watch_ends_at_its_deadline(client: till.AsyncClient) -> None:
         _ = [state async for state in client.watch(invoice, timeout=0.3)]
 
 
-async def test_a_watch_can_be_left(address: str) -> None:
-    """A task that watches can be cancelled; its client can be used on."""
+async def test_a_watch_can_be_cancelled(address: str) -> None:
+    """Cancelling a task that watches leaves the client usable."""
     async with till.AsyncClient(address) as client:
         invoice = await client.create_invoice(5000, SHOP)
         states = client.watch(invoice)

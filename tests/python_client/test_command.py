@@ -1,4 +1,4 @@
-"""The command `till`: as a function of its arguments, and as a person runs it."""
+"""The command `till`, called as a function and as a program."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ BOLT11 = re.compile("lnbcrt[0-9a-z]+")
 
 @pytest.fixture
 def run(address: str) -> Callable[..., Awaitable[Result]]:
-    """Runs the command; returns its result."""
+    """Return a function that runs the command and returns its result."""
 
     async def run(*arguments: str, **environment: str) -> Result:
         settings = {"TILL_ADDRESS": address} | environment
@@ -38,7 +38,7 @@ def run(address: str) -> Callable[..., Awaitable[Result]]:
 
 @asynccontextmanager
 async def process(*command: str | Path, **settings: Any) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A program for as long as the context lasts."""
+    """Run a program within this context."""
     started = await asyncio.create_subprocess_exec(*command, **settings)
     try:
         yield started
@@ -49,7 +49,7 @@ async def process(*command: str | Path, **settings: Any) -> AsyncIterator[asynci
 
 
 class Terminal:
-    """A program on a terminal of its own."""
+    """A program on its own terminal."""
 
     def __init__(self, file: int, program: asyncio.subprocess.Process) -> None:
         self._file = file
@@ -58,11 +58,11 @@ class Terminal:
 
     @property
     def seen(self) -> str:
-        """What is on the screen, and was."""
+        """Everything that the terminal has shown."""
         return self._read.decode(errors="replace")
 
     async def shows(self, pattern: str) -> str:
-        """Wait until a pattern is on the screen; returns what matches."""
+        """Wait until the terminal shows a pattern; return the match."""
         async with asyncio.timeout(20):
             while not (match := re.search(pattern, self.seen)):
                 self._read += await asyncio.to_thread(os.read, self._file, 65536)
@@ -92,7 +92,7 @@ async def test_create_prints_the_payment_request(run: Callable[..., Awaitable[Re
 
 
 async def test_create_draws_a_qr_code(run: Callable[..., Awaitable[Result]]) -> None:
-    """Of the payment request in upper case, which makes it smaller: 49 dots wide, and 2 on each side."""
+    """The payment request in upper case makes a smaller code: 49 dots wide, with a margin of 2."""
     created = await run("invoice", "create", "5000", "--qr")
 
     *drawing, bolt11 = created.stdout.splitlines()
@@ -101,7 +101,7 @@ async def test_create_draws_a_qr_code(run: Callable[..., Awaitable[Result]]) -> 
     assert set("".join(drawing)) == set("█▀▄ ")
 
 
-async def test_an_invoice_is_made_as_its_options_say(run: Callable[..., Awaitable[Result]]) -> None:
+async def test_create_applies_its_options(run: Callable[..., Awaitable[Result]]) -> None:
     options = ("--any", "--label", "table 4", "--expiry", "60", "--metadata", '{"order": 17}', "--json")
 
     one, other = [json.loads((await run("invoice", "create", *options)).stdout) for _ in range(2)]
@@ -128,14 +128,16 @@ async def test_an_invoice_is_made_as_its_options_say(run: Callable[..., Awaitabl
         ("--cert", __file__, "info"),
     ],
 )
-async def test_wrong_usage_is_told(run: Callable[..., Awaitable[Result]], arguments: tuple[str, ...]) -> None:
+async def test_wrong_usage_is_reported(
+    run: Callable[..., Awaitable[Result]], arguments: tuple[str, ...]
+) -> None:
     told = await run(*arguments)
 
     assert told.exit_code == 2
     assert "give" in told.stderr
 
 
-async def test_a_description_makes_no_lines_of_its_own(run: Callable[..., Awaitable[Result]]) -> None:
+async def test_a_description_cannot_add_lines(run: Callable[..., Awaitable[Result]]) -> None:
     options = ("--description", "a\nstatus  paid", "--type", "b", "--json")
     created = json.loads((await run("invoice", "create", "5000", *options)).stdout)
 
@@ -145,7 +147,7 @@ async def test_a_description_makes_no_lines_of_its_own(run: Callable[..., Awaita
     assert 'metadata      {"type":"b"}' in shown
 
 
-async def test_an_error_is_a_line_and_what_to_do_next(run: Callable[..., Awaitable[Result]]) -> None:
+async def test_an_error_is_one_line_with_the_remedy(run: Callable[..., Awaitable[Result]]) -> None:
     missing = await run("watch", "a" * 21)
     as_json = await run("invoice", "get", "--label", "no such", "--json")
     away = await run("--timeout", "0.2", "info", TILL_ADDRESS="127.0.0.1:1")
@@ -174,14 +176,14 @@ async def test_a_key_is_taken_from_the_environment_or_a_file(
         assert (await run(*where, "--key-file", str(file), "info")).exit_code == 0
 
 
-async def test_what_can_be_no_key_is_wrong_usage(run: Callable[..., Awaitable[Result]]) -> None:
+async def test_a_malformed_key_is_wrong_usage(run: Callable[..., Awaitable[Result]]) -> None:
     told = await run("info", TILL_KEY="till_…")
 
     assert told.exit_code == 2
     assert "TILL_KEY" in told.stderr
 
 
-async def test_info_tells_of_the_node(run: Callable[..., Awaitable[Result]]) -> None:
+async def test_info_shows_the_node(run: Callable[..., Awaitable[Result]]) -> None:
     assert "node.alias                  till-simulated" in (await run("info")).stdout
     assert json.loads((await run("info", "--json")).stdout)["node"]["version"].endswith("-simulated")
 
@@ -203,13 +205,13 @@ async def test_options_of_till_itself_may_be_anywhere(
     assert json.loads(made.stdout)["amount_msat"] == 5000
 
 
-async def test_what_follows_two_dashes_is_no_option(run: Callable[..., Awaitable[Result]]) -> None:
+async def test_arguments_after_two_dashes_are_no_options(run: Callable[..., Awaitable[Result]]) -> None:
     missing = await run("watch", "--", "--json")
 
     assert (missing.exit_code, missing.stderr[:12]) == (1, "till: E2: re")
 
 
-async def test_a_watch_tells_that_an_invoice_expired(run: Callable[..., Awaitable[Result]]) -> None:
+async def test_a_watch_reports_an_expired_invoice(run: Callable[..., Awaitable[Result]]) -> None:
     created = await run("invoice", "create", "5000", "--expiry", "1", "--watch")
 
     assert created.exit_code == 3
@@ -217,7 +219,7 @@ async def test_a_watch_tells_that_an_invoice_expired(run: Callable[..., Awaitabl
 
 
 async def test_a_program_watches_until_it_is_paid(address: str, pay: Callable[..., Awaitable[None]]) -> None:
-    """By its entry point: a JSON object on each line, each state once."""
+    """Run by its entry point: prints a JSON object per line, each state once."""
     arguments = ("--address", address, "invoice", "create", "5000", "--watch", "--json")
     async with process(TILL, *arguments, stdout=asyncio.subprocess.PIPE) as watching:
         assert watching.stdout
@@ -246,7 +248,7 @@ async def test_a_person_sees_a_qr_code_and_a_live_line_until_it_is_paid(
     assert "█▀▄" in terminal.seen
 
 
-async def test_ctrl_c_ends_a_watch_without_a_word(address: str) -> None:
+async def test_ctrl_c_ends_a_watch_silently(address: str) -> None:
     async with till.AsyncClient(address) as client:
         invoice = await client.create_invoice(5000, {"type": "shop"})
     async with on_terminal("watch", invoice.invoice_id, address=address) as terminal:
@@ -265,7 +267,7 @@ async def test_the_shell_completes_commands() -> None:
     assert words.split() == [b"create"]
 
 
-async def test_without_its_extra_the_command_says_what_to_install() -> None:
+async def test_without_its_extra_the_command_names_the_package_to_install() -> None:
     program = "import sys; sys.modules['typer'] = None; import till_cli; till_cli.main()"
     async with process(sys.executable, "-c", program, stderr=asyncio.subprocess.PIPE) as lacking:
         _, told = await lacking.communicate()

@@ -1,4 +1,4 @@
-"""Values that the command `till` takes and prints: amounts, and numbers in metadata."""
+"""Values that the command `till` reads and prints: amounts, and numbers in metadata."""
 
 import asyncio
 import json
@@ -61,7 +61,7 @@ def test_an_amount_is_exact(text: str, msat: int) -> None:
         "sat",
     ],
 )
-def test_what_is_no_amount_is_told_with_the_forms(text: str) -> None:
+def test_a_malformed_amount_gives_an_error_with_the_forms(text: str) -> None:
     with pytest.raises(ValueError, match="0.00001btc"):
         amount.parse(text)
 
@@ -84,7 +84,7 @@ async def test_the_command_takes_an_amount_with_its_unit(address: str) -> None:
         '{\n"type":\t"shop"\r\n}',
     ],
 )
-async def test_metadata_is_printed_as_it_came(address: str, metadata: str) -> None:
+async def test_metadata_is_printed_unchanged(address: str, metadata: str) -> None:
     async with till.AsyncClient(address) as client:
         request = CreateInvoiceRequest(amount_msat=5000, metadata=metadata)
         created = (await client.call(client.invoices.CreateInvoice, request)).invoice
@@ -110,7 +110,7 @@ async def test_metadata_is_printed_as_it_came(address: str, metadata: str) -> No
     ids=["large", "exact", "typed", "empty", "long"],
 )
 async def test_metadata_is_sent_as_typed(address: str, typed: str, sent: str) -> None:
-    """Till omits white space, and keeps each number as it is."""
+    """Till removes white space, and keeps each number unchanged."""
     made = await run(address, "invoice", "create", "5000", "--metadata", typed, "--json")
 
     assert made.exit_code == 0, made.stderr
@@ -130,7 +130,7 @@ async def test_a_type_is_given_once(address: str) -> None:
 
 
 @pytest.mark.parametrize("metadata", ['{"x": NaN}', '{"x": [-Infinity]}', '{"x": "\udcff"}', "[" * 10**5])
-async def test_what_is_no_json_object_is_wrong_usage(address: str, metadata: str) -> None:
+async def test_malformed_metadata_is_wrong_usage(address: str, metadata: str) -> None:
     told = await run(address, "invoice", "create", "5000", "--metadata", metadata)
 
     assert told.exit_code == 2

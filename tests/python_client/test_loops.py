@@ -1,4 +1,4 @@
-"""AsyncClient belongs to the event loop that it is made in, and says so."""
+"""AsyncClient works only in the event loop that created it, and its errors say so."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""What the package of the Python client says of itself."""
+"""The metadata of the Python client's package."""
 
 import re
 import tomllib
@@ -14,8 +14,8 @@ def version(pattern: str, text: str) -> tuple[int, ...]:
     return tuple(map(int, match.groups()))
 
 
-def test_it_asks_for_what_the_generated_code_needs() -> None:
-    """An older grpcio or protobuf would be refused when the client is imported."""
+def test_dependencies_satisfy_the_generated_code() -> None:
+    """With an older grpcio or protobuf, importing the client fails."""
     dependencies = "\n".join(PROJECT["dependencies"])
     for code in (CLIENT / "till/v1").glob("*_pb2.py"):
         needed = version("Protobuf Python Version: ", code.read_text())

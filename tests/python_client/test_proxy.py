@@ -1,4 +1,4 @@
-"""A proxy in the environment: loopback never uses it, and where it fails the error names it."""
+"""Proxies in the environment: not used for loopback, and named in connection errors."""
 
 import asyncio
 
@@ -51,7 +51,7 @@ async def test_a_proxy_that_fails_is_named_without_its_password(variable: str) -
         ("localhost.example:1", "", True),
     ],
 )
-def test_the_way_to_an_address(
+def test_the_proxy_for_an_address(
     variable: str, monkeypatch: pytest.MonkeyPatch, address: str, exceptions: str, uses_it: bool
 ) -> None:
     monkeypatch.setenv("no_proxy", exceptions)

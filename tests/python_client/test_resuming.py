@@ -1,4 +1,4 @@
-"""What is lost on the way: watches go on, and no create makes two invoices."""
+"""Lost connections: watches resume, and a create makes one invoice."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,12 +16,12 @@ from tilld.app import Running, Till
 from tilld.config import Address
 
 SHOP = {"type": "shop"}
-# An invoice's payment request alone has more.
+# The payment request of an invoice alone is longer.
 STATE_BYTES = 300
 
 
 class Proxy:
-    """Passes bytes on to a server; what the server says may get lost."""
+    """Forwards bytes to a server; it can drop replies, and cut or reject connections."""
 
     address: str
 
@@ -46,7 +46,7 @@ class Proxy:
         )
 
     async def until_told(self) -> None:
-        """Wait until a state was passed on since the last cut: nothing else is as long."""
+        """Wait until a state was forwarded since the last cut; no other message is as long."""
         await eventually(lambda: self._longest > STATE_BYTES)
 
     def _passes_reply(self, data: bytes) -> bool:
@@ -65,11 +65,11 @@ class Proxy:
         writer.close()
 
     def lose_replies(self) -> None:
-        """From now on nothing of what the server says arrives."""
+        """Drop all replies from now on."""
         self._loses_replies = True
 
     def cut(self) -> None:
-        """Cut all connections; those that come now are good ones."""
+        """Cut all connections; later ones work."""
         self._loses_replies = False
         self._longest = 0
         for writer in self._writers:
@@ -89,7 +89,7 @@ async def proxy(running: Running) -> AsyncIterator[Proxy]:
 async def lose_reply(
     proxy: Proxy, client: till.AsyncClient, direct: till.AsyncClient, creating: Awaitable[Any]
 ) -> tuple[Any, int]:
-    """Lose the reply of a call that makes an invoice; returns what comes of it, and how many were made."""
+    """Lose the reply of a create; return its result, and the number of invoices created."""
     before = (await client.info()).invoices
     proxy.lose_replies()
     waiting = asyncio.ensure_future(creating)
@@ -115,7 +115,7 @@ async def test_a_create_whose_reply_is_lost_makes_one_invoice(
         assert await direct.get_invoice(invoice.invoice_id) == invoice
 
 
-async def test_a_raw_call_is_not_made_again_unless_asked_for(
+async def test_a_raw_call_is_not_retried_by_default(
     connect: type[till.AsyncClient], proxy: Proxy, address: str
 ) -> None:
     request = CreateInvoiceRequest(amount_msat=5000, metadata='{"type": "shop"}')
@@ -128,7 +128,7 @@ async def test_a_raw_call_is_not_made_again_unless_asked_for(
         assert isinstance(lost, till.ConnectionLost)
 
 
-async def test_a_watch_whose_connection_is_cut_goes_on_and_tells_no_state_twice(
+async def test_a_cut_watch_resumes_without_repeating_a_state(
     connect: type[till.AsyncClient], proxy: Proxy, pay: Callable[..., Awaitable[None]]
 ) -> None:
     async with connect(proxy.address) as client:
@@ -150,7 +150,7 @@ async def test_a_watch_whose_connection_is_cut_goes_on_and_tells_no_state_twice(
     assert seen == ["unpaid", "paid"]
 
 
-async def test_a_watch_outlives_a_restart_in_which_the_payment_happens(
+async def test_a_watch_resumes_after_a_restart_with_a_payment(
     connect: type[till.AsyncClient], tmp_path: Path
 ) -> None:
     async with simulated_node(tmp_path) as node:
@@ -179,7 +179,7 @@ async def test_a_watch_outlives_a_restart_in_which_the_payment_happens(
     assert seen == ["unpaid", "paid"]
 
 
-async def test_a_call_goes_on_until_till_is_back(connect: type[till.AsyncClient], proxy: Proxy) -> None:
+async def test_a_call_is_retried_until_till_is_back(connect: type[till.AsyncClient], proxy: Proxy) -> None:
     proxy.refuses = True
     async with connect(proxy.address) as client:
         asking = asyncio.ensure_future(client.info())
@@ -190,7 +190,7 @@ async def test_a_call_goes_on_until_till_is_back(connect: type[till.AsyncClient]
 
 
 async def test_a_watch_ends_with_its_client(connect: type[till.AsyncClient], address: str) -> None:
-    """Grpc tells of it as of a Till that cancels the call, from which a watch comes back."""
+    """gRPC reports it like a Till that cancels the call, after which a watch would resume."""
     client = connect(address)
     invoice = await client.create_invoice(5000, SHOP)
     states = client.watch(invoice)
