@@ -21,7 +21,7 @@ async def test_killed_under_load_nothing_is_lost_and_nothing_invented(
 
 
 @pytest.mark.lightningd
-@pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD names no real lightningd")
+@pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD does not name a real lightningd")
 @pytest.mark.timeout(300)
 async def test_with_a_real_node_too(tmp_path: Path) -> None:
     """Which is killed and paid like the simulated one."""

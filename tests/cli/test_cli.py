@@ -69,7 +69,7 @@ async def test_one_command_runs_everything_and_ctrl_c_stops_it(tmp_path: Path) -
         assert await till.end(signal.SIGTERM) == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can end children with their parent")
 async def test_even_killed_it_leaves_nothing_running(tmp_path: Path) -> None:
     async with tilld("run", *FREE, cwd=tmp_path) as till:
         await till.says(r"(Till is running)")
@@ -79,7 +79,7 @@ async def test_even_killed_it_leaves_nothing_running(tmp_path: Path) -> None:
     await eventually(lambda: not any(map(is_running, started)))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 @pytest.mark.parametrize("arguments", [("run", *FREE), ("envoy", "--rest=127.0.0.1:0")])
 async def test_an_envoy_that_dies_is_started_again(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """The new Envoy listens on the same address."""
@@ -94,7 +94,7 @@ async def test_an_envoy_that_dies_is_started_again(tmp_path: Path, arguments: tu
     assert "Traceback" not in till.out
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 async def test_an_envoy_that_dies_again_and_again_ends_the_rest_in_one_line(tmp_path: Path) -> None:
     async with tilld("envoy", "--rest=127.0.0.1:0", cwd=tmp_path) as front:
         await front.says(r"(Envoy is running)")
@@ -113,7 +113,7 @@ async def test_an_envoy_that_dies_again_and_again_ends_the_rest_in_one_line(tmp_
     assert re.search(r"^tilld: Envoy has stopped, see .*envoy.log", out.decode(), re.MULTILINE)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 async def test_a_node_that_dies_ends_the_rest_in_one_line(tmp_path: Path) -> None:
     """Without the simulated node, a payment with play money could not arrive."""
     async with tilld("run", *FREE, cwd=tmp_path) as till:
@@ -128,7 +128,7 @@ async def test_a_node_that_dies_ends_the_rest_in_one_line(tmp_path: Path) -> Non
 
 
 async def test_envoy_alone_stands_in_front_of_tills_that_run_elsewhere(tmp_path: Path) -> None:
-    """The banner has the addresses, also that of a Till that has not started yet; SIGINT stops Envoy."""
+    """The banner has the addresses, also that of a Till that has not started yet; SIGTERM stops Envoy."""
     async with tilld("run", "--no-rest", "--grpc=127.0.0.1:0", cwd=tmp_path) as till:
         there = await till.says(r"gRPC +(127\.0\.0\.1:\d+)\n")
         with listening() as listener:
@@ -226,7 +226,7 @@ async def test_a_database_that_nobody_can_write_to_is_told(
         assert "is locked" in await fails("run", "--database=sqlite:///locked.db", *FREE, cwd=tmp_path)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can take a single privilege from root")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can drop a single capability of root")
 async def test_what_is_read_only_is_told(tmp_path: Path) -> None:
     """The database file or the data directory is read-only."""
     close_database(open_database(f"sqlite:///{tmp_path / 'till.db'}"))
@@ -528,7 +528,7 @@ def full_disk() -> Iterator[IO[bytes]]:
 
 
 async def test_a_result_that_cannot_be_written_is_an_error(tmp_path: Path, full_disk: IO[bytes]) -> None:
-    """Nobody has seen the new key, so the command fails with a one-line error."""
+    """The new key is lost, so the command fails with a one-line error."""
     process = await asyncio.create_subprocess_exec(
         *TILLD,
         "key",

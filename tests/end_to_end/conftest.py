@@ -1,4 +1,4 @@
-"""Nothing leaks: all that is logged while these tests run is kept, and searched for secrets in the end."""
+"""Leak check: all logs of these tests are kept, and searched for secrets at the end."""
 
 import json
 import logging
@@ -28,10 +28,10 @@ SECRETS = {
 
 @pytest.fixture(scope="package", autouse=True)
 def nothing_leaks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep the logs at their fullest: ours here, those of Envoy, nodes and other processes in their files."""
+    """Log everything at the level debug; Envoy, nodes and other processes log to files of their own."""
     base = tmp_path_factory.getbasetemp()
     ours = base / "tests.log"
-    # What others log by the standard library tilld shows from this level on.
+    # tilld shows other packages' records of the standard library from this level up.
     handler = logging.FileHandler(ours)
     handler.setLevel(logging.WARNING)
     logging.getLogger().addHandler(handler)
@@ -39,7 +39,8 @@ def nothing_leaks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         logs.configure("debug", "json", log)
         structlog.configure(cache_logger_on_first_use=False)
         yield ours
-        # By a logger of Till's, which may hold on to where it logged before; whatever tests were chosen.
+        # Log a last record, whichever tests were selected: tilld's logger may have cached another
+        # destination.
         repository.log.debug(LAST)
         structlog.reset_defaults()
     logging.getLogger().removeHandler(handler)
@@ -49,32 +50,32 @@ def nothing_leaks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     files = {file: file.read_text(errors="replace") for file in base.rglob("*.log")}
     found = [f"{what} in {file}" for file, text in files.items() for what in _found(text, secrets)]
     assert not found, "\n".join(found)
-    assert LAST in files[ours], "nothing was logged: what should be searched?"
+    assert LAST in files[ours], "nothing was logged, so the search proves nothing"
 
 
 @pytest.fixture
 def logged(nothing_leaks: Path) -> Callable[[], str]:
-    """What was logged since the test began: a function that tells."""
+    """Return a function that returns all log output since the test began."""
     before = nothing_leaks.stat().st_size
     return lambda: nothing_leaks.read_bytes()[before:].decode()
 
 
 def _found(text: str, secrets: set[str]) -> Iterator[str]:
-    """The kinds of secrets that are in a text."""
+    """Yield the kinds of secrets that a text contains."""
     yield from (what for what, pattern in SECRETS.items() if pattern.search(text))
     if not secrets.isdisjoint(re.findall(r"[A-Za-z0-9]{64}|[A-Za-z0-9]{32}", text)):
         yield "a key's secret or a preimage"
 
 
 def _preimages(base: Path) -> set[str]:
-    """The preimages of all invoices of all simulated nodes."""
+    """Return the preimages of all invoices of all simulated nodes."""
     lines = (line for file in base.rglob("*.jsonl") for line in file.read_text().splitlines())
     return {json.loads(line)["payment_preimage"] for line in lines if '"payment_preimage"' in line}
 
 
 @pytest.fixture
 async def lonely(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """An Envoy without a tilld, for every page, and a client of it."""
+    """A client of an Envoy without a tilld; the Envoy allows every origin."""
     envoy = Envoy(ANY_PORT, [Address("127.0.0.1", 1)], tmp_path, cors_origins=("*",))
     await envoy.start()
     async with httpx.AsyncClient(base_url=f"http://{envoy.rest}") as client:

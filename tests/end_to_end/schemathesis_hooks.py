@@ -1,4 +1,4 @@
-"""What the OpenAPI document says in words only, for schemathesis."""
+"""Rules that the OpenAPI document states in prose only, for schemathesis."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import schemathesis
 
 @schemathesis.hook
 def filter_case(context: schemathesis.HookContext, case: schemathesis.Case[Any]) -> bool:
-    """Null for an optional field is the same as omitting it, and the label is not given twice."""
+    """Exclude null for an optional field, and a label that is also given as Idempotency-Key."""
     if not isinstance(case.body, dict):
         return True
     is_labelled_twice = "label" in case.body and "Idempotency-Key" in (case.headers or {})

@@ -1,4 +1,4 @@
-"""Keys as callers meet them, on REST through the real Envoy and on gRPC; and as an operator makes them."""
+"""Keys as callers use them, over REST through the real Envoy and gRPC, and as an operator creates them."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ async def read(shop: Shop, headers: dict[str, str], invoice: Any) -> tuple[int, 
 
 
 async def test_owners_do_not_see_each_other(shop: Shop, tmp_path: Path) -> None:
-    """By no way of asking: another's invoice is not there. Labels are each one's own."""
+    """No request finds the invoice of another owner; each owner has separate labels."""
     shop_key = await make_key(tmp_path, "--username", "shop")
     bar_key = await make_key(tmp_path, "--username", "bar")
 
@@ -67,7 +67,7 @@ async def test_owners_do_not_see_each_other(shop: Shop, tmp_path: Path) -> None:
 
 
 async def test_of_many_calls_at_once_each_is_its_own_callers(shop: Shop, tmp_path: Path) -> None:
-    """Nobody is taken for who called a moment before, or for nobody."""
+    """No call is authorized as the caller of a previous call, or as anonymous."""
     keys = [await make_key(tmp_path, "--username", name) for name in ("shop", "bar")]
     request = pb.CreateInvoiceRequest(metadata='{"type":"shop"}')
 
@@ -86,7 +86,7 @@ async def test_of_many_calls_at_once_each_is_its_own_callers(shop: Shop, tmp_pat
 async def test_from_the_first_key_on_it_is_needed_and_a_revoked_one_is_none(
     shop: Shop, tmp_path: Path
 ) -> None:
-    """At once, while Till runs. Health stays for everybody."""
+    """Both take effect immediately, while Till runs. Health stays public."""
     assert (await create(shop, {}))[0] == 200
     key = await make_key(tmp_path, "--username", "shop")
     nobody = await create(shop, {})
@@ -102,7 +102,7 @@ async def test_from_the_first_key_on_it_is_needed_and_a_revoked_one_is_none(
 
 
 async def test_a_watch_tells_nothing_more_once_its_key_is_revoked(shop: Shop, tmp_path: Path) -> None:
-    """Nor one without a key, once there is one."""
+    """A watch without a key also ends when the first key exists."""
     anonymous = await shop.create()
     without_key = shop.invoices.WatchInvoice(pb.WatchInvoiceRequest(invoice_id=anonymous["invoiceid"]))
     await without_key.read()
@@ -125,7 +125,7 @@ async def test_a_watch_tells_nothing_more_once_its_key_is_revoked(shop: Shop, tm
 async def headers_of(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[tuple[Shop, dict[str, dict[str, str]]]]:
-    """A Till that knows keys of each kind, and the headers that carry them."""
+    """A Till with keys of each kind, and the headers that carry them."""
     directory = tmp_path_factory.mktemp("guarded")
     store = Store(open_database(f"sqlite:///{directory / 'till.db'}"))
     now = datetime.now(UTC)
@@ -173,7 +173,7 @@ async def headers_of(
 async def test_only_a_good_key_opens(
     headers_of: tuple[Shop, dict[str, dict[str, str]]], kind: str, status: int
 ) -> None:
-    """On REST as HTTP wants it, and on gRPC, straight and through Envoy."""
+    """The status agrees with HTTP over REST, and with gRPC directly and through Envoy."""
     shop, headers = headers_of
     error, grpc_status = {
         200: (None, None),
@@ -200,7 +200,7 @@ async def test_only_a_good_key_opens(
 async def test_anothers_invoice_is_answered_as_one_that_is_not(
     headers_of: tuple[Shop, dict[str, dict[str, str]]],
 ) -> None:
-    """To the byte: nobody learns by asking what there is. (An id has 126 random bits.)"""
+    """The responses are identical byte for byte, so a guess reveals nothing. (An id has 126 random bits.)"""
     shop, headers = headers_of
     _, theirs = await create(shop, headers["good"], label="hers")
     bar = await make_key(shop.rpc_file.parent, "--username", "bar")
@@ -217,9 +217,9 @@ async def test_anothers_invoice_is_answered_as_one_that_is_not(
         assert seen[0][0] == 404
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_no_process_shows_a_key(headers_of: tuple[Shop, dict[str, dict[str, str]]]) -> None:
-    """In the list of processes, to whoever is on the machine."""
+    """Every user of the machine can read the list of processes."""
     shown = [Path(f"/proc/{pid}/cmdline").read_text() for pid in [os.getpid(), *children(os.getpid())]]
 
     assert any("envoy" in each for each in shown)
@@ -227,7 +227,7 @@ def test_no_process_shows_a_key(headers_of: tuple[Shop, dict[str, dict[str, str]
 
 
 async def test_the_till_in_the_shop_creates_and_sees_its_type_only(shop: Shop, tmp_path: Path) -> None:
-    """Another terminal's invoices do not exist for it, though the owner is the same."""
+    """Invoices of another type do not exist for the terminal, although the owner is the same."""
     owner = await make_key(tmp_path, "--username", "shop")
     terminal = await make_key(tmp_path, "--username", "shop", "--type", "till-1")
 
@@ -242,7 +242,10 @@ async def test_the_till_in_the_shop_creates_and_sees_its_type_only(shop: Shop, t
 
 
 async def test_a_label_tells_nothing_of_another_types_invoice(shop: Shop, tmp_path: Path) -> None:
-    """But that it is in use, since labels are each user's own: not even an amount that was guessed."""
+    """Labels belong to the user.
+
+    The terminal learns that one is in use, but cannot confirm a guessed amount.
+    """
     owner = await make_key(tmp_path, "--username", "shop")
     terminal = await make_key(tmp_path, "--username", "shop", "--type", "till-1")
     await create(shop, owner, msat=777_000, metadata={"type": "office"}, label="rent")
@@ -256,7 +259,7 @@ async def test_a_label_tells_nothing_of_another_types_invoice(shop: Shop, tmp_pa
 
 
 async def test_a_payers_browser_watches_with_a_token_in_the_url(shop: Shop, tmp_path: Path) -> None:
-    """An EventSource sends no headers. A token opens the invoice that it came with, and goes with its key."""
+    """An EventSource sends no headers; a token opens one invoice, and fails when its key is revoked."""
     key = await make_key(tmp_path, "--username", "shop")
     _, other = await create(shop, key)
     _, invoice = await create(shop, key, watch_token=True)
@@ -289,7 +292,7 @@ async def test_a_payers_browser_watches_with_a_token_in_the_url(shop: Shop, tmp_
 
 
 async def test_a_token_that_is_asked_for_elsewhere_is_not_given(shop: Shop) -> None:
-    """As every other parameter there it is passed over: the path is what it was."""
+    """Other methods ignore the parameter, like every unknown parameter."""
     by_query = await shop.rest.post("/lightning/invoice/create?watch_token=true", json=BODY)
     by_id = await shop.rest.get(f"/lightning/invoice/i/{by_query.json()['_id']}?watch_token=true")
     info = await shop.rest.get("/lightning/info?watch_token=true")
@@ -299,7 +302,7 @@ async def test_a_token_that_is_asked_for_elsewhere_is_not_given(shop: Shop) -> N
 
 
 async def test_asking_for_a_token_in_other_words_is_refused(shop: Shop, tmp_path: Path) -> None:
-    """And not passed over in silence; whatever else is in the query is."""
+    """A malformed value is rejected; other parameters of the query are ignored."""
     key = await make_key(tmp_path, "--username", "shop")
     _, invoice = await create(shop, key)
 
@@ -327,7 +330,7 @@ async def test_what_is_no_watch_token_opens_nothing(shop: Shop, tmp_path: Path, 
 
 
 async def test_watch_tokens_over_grpc(shop: Shop, tmp_path: Path) -> None:
-    """For gRPC-Web, which sends headers; and also as long as there are no keys."""
+    """gRPC-Web sends the token in a header; tokens also work before the first key exists."""
     request = pb.CreateInvoiceRequest(metadata='{"type":"shop"}', with_watch_token=True)
     before = await shop.invoices.CreateInvoice(request)
     key = tuple((await make_key(tmp_path, "--username", "shop")).items())
@@ -361,7 +364,7 @@ async def test_totals_are_ones_own_and_an_admins_those_of_all(shop: Shop, tmp_pa
 
 
 async def test_keys_are_listed_without_their_secrets(tmp_path: Path) -> None:
-    """What is printed alone on standard output is the key."""
+    """Standard output has the new key and nothing else."""
     async with tilld("key", "create", "--username", "shop", "--type", "till-1", cwd=tmp_path) as making:
         await making.process.wait()
     _, listed = await output("key", "list", cwd=tmp_path)
@@ -383,7 +386,7 @@ async def test_a_key_that_cannot_be_is_told_in_a_line(tmp_path: Path) -> None:
 
 
 async def test_no_till_without_keys_serves_the_world(tmp_path: Path) -> None:
-    """Unless it is told to."""
+    """The flag --allow-anonymous permits it."""
     told = await fails("run", "--grpc=0.0.0.0:0", "--no-rest", cwd=tmp_path)
     assert "tilld key create" in told
     assert "--allow-anonymous" in told

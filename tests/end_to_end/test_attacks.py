@@ -1,6 +1,6 @@
-"""Callers who mean harm: each costs a bounded amount, and others are served meanwhile.
+"""Attacks: each costs a bounded amount, and other callers are served meanwhile.
 
-The same in full size, with what it cost: docs/design/security.md.
+docs/design/security.md has the full-size attacks, with their measured cost.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ BODY = {"msat": 5000, "metadata": {"type": "shop"}}
 
 @pytest.fixture(params=WAYS)
 def address(shop: Shop, request: pytest.FixtureRequest) -> Address:
-    """Where gRPC is served."""
+    """The address that serves gRPC."""
     return served(shop, request.param)
 
 
@@ -39,7 +39,7 @@ def served(shop: Shop, way: str) -> Address:
 
 @pytest.fixture(scope="module")
 async def impatient(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
-    """A Till that waits a moment for a message."""
+    """A Till that waits 50 ms for a message."""
     async with open_shop(
         config(tmp_path_factory.mktemp("till")), USUAL._replace(request_seconds=0.05)
     ) as shop:
@@ -47,12 +47,12 @@ async def impatient(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S
 
 
 def call_of(method: str) -> bytes:
-    """The headers of a call of invoices."""
+    """Return the headers of a call of the InvoiceService."""
     return http2.call_of(f"/till.v1.InvoiceService/{method}")
 
 
 async def rest_of(reader: asyncio.StreamReader, seconds: float = 10) -> bool:
-    """Read until the other side closes; returns whether it did."""
+    """Read until the peer closes the connection; return whether it did within the time."""
     try:
         async with asyncio.timeout(seconds):
             while await reader.read(65_536):
@@ -71,7 +71,7 @@ async def others_are_served(shop: Shop) -> None:
 
 
 async def test_connections_that_say_nothing_or_little_are_closed(shop: Shop) -> None:
-    """After 5 s: on both ports, and where a header never ends."""
+    """Both ports close a silent connection after 5 s, also in the middle of a header."""
     rest, straight = shop.till.running.rest, shop.till.running.grpc
     assert rest
     silent = [await asyncio.open_connection(*each) for each in [rest, straight] * 50]
@@ -87,7 +87,7 @@ async def test_connections_that_say_nothing_or_little_are_closed(shop: Shop) -> 
 
 
 async def test_streams_that_are_opened_and_abandoned_leave_nothing(shop: Shop, address: Address) -> None:
-    """Cancelled at once, cancelled while they are watched, or dropped with their connection."""
+    """Streams are cancelled immediately, cancelled while watched, or dropped with their connection."""
     created = await shop.create()
     message = pb.WatchInvoiceRequest(invoice_id=created["invoiceid"]).SerializeToString()
     request = http2.frame(http2.DATA, 1, 0, struct.pack(">BI", 0, len(message)) + message)
@@ -116,7 +116,7 @@ async def test_streams_that_are_opened_and_abandoned_leave_nothing(shop: Shop, a
 
 
 async def test_rapid_resets_end_their_connection(shop: Shop) -> None:
-    """CVE-2023-44487: Envoy closes a connection whose streams are mostly reset at once."""
+    """CVE-2023-44487: Envoy closes a connection on which most streams are reset immediately."""
     assert shop.till.running.rest
     reader, writer = await asyncio.open_connection(*shop.till.running.rest)
     writer.write(http2.PREFACE)
@@ -130,7 +130,7 @@ async def test_rapid_resets_end_their_connection(shop: Shop) -> None:
 
 
 async def test_who_needs_no_key_cannot_hold_all_calls(shop: Shop) -> None:
-    """Watches of health are for everybody and have no end: through Envoy there are few of them at once."""
+    """Anyone may watch health without end, so Envoy limits these watches."""
     async with grpc.aio.insecure_channel(str(shop.till.running.rest)) as channel:
         watch = health_pb2_grpc.HealthStub(channel).Watch  # type: ignore[attr-defined]
         held = [watch(health_pb2.HealthCheckRequest()) for _ in range(1100)]
@@ -144,7 +144,7 @@ async def test_who_needs_no_key_cannot_hold_all_calls(shop: Shop) -> None:
 
 
 async def test_headers_without_end_end(shop: Shop, address: Address) -> None:
-    """Over HTTP/2 as CONTINUATION frames, which no request ever completes."""
+    """The request consists of HTTP/2 CONTINUATION frames without an end."""
     reader, writer = await asyncio.open_connection(*address)
     writer.write(http2.PREFACE + http2.frame(http2.HEADERS, 0, 1, call_of("GetInfo")))
     writer.write(http2.frame(http2.CONTINUATION, 0, 1) * 20_000)
@@ -156,7 +156,7 @@ async def test_headers_without_end_end(shop: Shop, address: Address) -> None:
 
 @pytest.mark.parametrize("size", [100_000, 30_000_000])
 async def test_a_message_that_expands_is_refused(shop: Shop, address: Address, size: int) -> None:
-    """What counts is what it has become. Compressed messages as such are welcome."""
+    """The limit applies to the decompressed size; smaller compressed messages are accepted."""
     async with grpc.aio.insecure_channel(str(address), compression=grpc.Compression.Gzip) as channel:
         invoices = InvoiceServiceStub(channel)
         small = pb.CreateInvoiceRequest(metadata='{"type":"shop"}')
@@ -170,7 +170,7 @@ async def test_a_message_that_expands_is_refused(shop: Shop, address: Address, s
 
 
 async def test_a_compressed_body_is_not_read(shop: Shop) -> None:
-    """REST takes JSON as it is."""
+    """REST rejects compressed bodies."""
     bomb = gzip.compress(b" " * 10_000_000)
 
     reply = await shop.rest.post(
@@ -195,7 +195,7 @@ HALF_A_MESSAGE = b"\0\0\0\0\5ab"
 async def unfinished(
     address: Address, method: str, body: bytes, flags: int = 0
 ) -> tuple[str, str | None, bool]:
-    """Make a call whose body may not be whole; returns the headers and trailers of its answer."""
+    """Make a call with a possibly incomplete body; return the status, code and details of the response."""
     reader, writer = await asyncio.open_connection(*address)
     writer.write(
         http2.PREFACE + http2.frame(http2.HEADERS, http2.END_HEADERS, 1, http2.call_of(f"/{method}"))
@@ -212,7 +212,10 @@ async def unfinished(
 async def test_a_message_that_never_comes_is_waited_for_so_long(
     impatient: Shop, way: str, method: str, body: bytes
 ) -> None:
-    """Of any call, by us: the error of Envoy has no code. Who needs no key holds no place that way."""
+    """tilld ends every such call, because Envoy's error has no code.
+
+    A caller without a key cannot hold it open.
+    """
     assert await unfinished(served(impatient, way), method, body) == ("4", "E9", True)
 
 
@@ -221,7 +224,7 @@ async def test_a_message_that_never_comes_is_waited_for_so_long(
 async def test_a_call_that_ends_without_a_message_is_refused(
     shop: Shop, address: Address, method: str, body: bytes
 ) -> None:
-    """At once."""
+    """The refusal is immediate."""
     assert await unfinished(address, method, body, http2.END_STREAM) == ("3", "E1", True)
 
 
@@ -236,13 +239,13 @@ async def test_bytes_that_are_no_message_are_the_callers_fault(
 
 
 async def test_who_never_reads_holds_up_nobody(shop: Shop) -> None:
-    """Neither the other watchers nor the memory: he is sent the newest state only, when he reads."""
+    """Neither other watchers nor memory suffer: a slow watcher gets only the newest state."""
     assert shop.till.running.rest
     created = await shop.create()
     request = f"GET /lightning/invoice/{created['invoiceid']}/watch HTTP/1.1\r\nhost: till\r\n\r\n".encode()
     idle = []
     for _ in range(50):
-        # Before connecting, since this is what is told to the other side.
+        # The size must be set before connecting, because the handshake announces it.
         connection = socket.socket()
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
         connection.connect(shop.till.running.rest)
@@ -273,7 +276,7 @@ EVIL = "x\r\nset-cookie: till=evil\r\n\r\ndata: evil"
     ],
 )
 async def test_no_text_becomes_a_header_or_an_event(shop: Shop, order: dict[str, Any]) -> None:
-    """In answers, in errors, and in the stream of events."""
+    """This holds for responses, errors and the event stream."""
     reply = await shop.rest.post("/lightning/invoice/create", json=order)
     answers = [reply]
     if reply.status_code == 200:
@@ -290,7 +293,7 @@ async def test_no_text_becomes_a_header_or_an_event(shop: Shop, order: dict[str,
     ("key", "status"), [(b"a\r\nset-cookie: evil", b"200"), (b"a\0b", b"400"), (b"a\x01b", b"400")]
 )
 async def test_an_idempotency_key_ends_with_its_line(shop: Shop, key: bytes, status: bytes) -> None:
-    """What follows is a header of the request, and comes back to nobody."""
+    """The next line is another header of the request, and appears in no response."""
     assert shop.till.running.rest
     body = b'{"msat":1,"metadata":{"type":"shop"}}'
     reader, writer = await asyncio.open_connection(*shop.till.running.rest)

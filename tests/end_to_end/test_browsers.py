@@ -1,4 +1,4 @@
-"""What browsers are told: which pages may call (CORS), and what not to do with any answer."""
+"""Browsers: which origins may call (CORS), and the security headers of every response."""
 
 import asyncio
 import struct
@@ -22,7 +22,7 @@ PREFLIGHT = {
     "access-control-request-headers": "authorization,content-type,idempotency-key",
 }
 
-# What is asked for, and the status of its answer without a key.
+# Requests, and the status of their responses without a key.
 ANSWERS = [
     ("GET", "/lightning/info", 401),
     ("POST", "/lightning/invoice/create", 401),
@@ -34,7 +34,7 @@ ANSWERS = [
 
 @pytest.fixture(scope="module")
 async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
-    """A Till with a key and two origins."""
+    """A Till with a key and two allowed origins."""
     directory = tmp_path_factory.mktemp("browsers")
     settings = config(directory, cors_origin=(ORIGIN, "http://localhost:3000"))
     async with open_shop(settings) as shop:
@@ -65,7 +65,7 @@ def items(header: str) -> set[str]:
 async def test_a_page_of_the_origin_may_ask_first_and_needs_no_key(
     nobody: httpx.AsyncClient, origin: str
 ) -> None:
-    """For as long as the answer is good it need not ask again."""
+    """A browser may cache the preflight response for a day."""
     reply = await nobody.options("/lightning/invoice/create", headers=PREFLIGHT | {"origin": origin})
 
     assert (reply.status_code, reply.content) == (200, b"")
@@ -114,14 +114,14 @@ async def test_a_page_of_the_origin_may_read_that_its_body_is_too_large(nobody: 
 
 
 async def test_a_page_may_read_that_till_is_away(lonely: httpx.AsyncClient) -> None:
-    """Here any page may."""
+    """This Envoy allows every origin."""
     for origin in (ORIGIN, "https://other.example"):
         reply = await lonely.get("/lightning/info", headers={"origin": origin})
         assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (503, origin)
 
 
 async def test_grpc_web_may_be_called_from_a_page(shop: Shop) -> None:
-    """Its errors can be read as well."""
+    """The page can also read errors."""
     frame = struct.pack(">xI", 0) + pb.GetInvoiceRequest().SerializeToString()
     headers = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1", "origin": ORIGIN}
 
@@ -187,7 +187,7 @@ def test_origins_may_be_given_in_a_variable(monkeypatch: pytest.MonkeyPatch) -> 
     assert Config.load().cors_origin == (ORIGIN, "http://[::1]:3000", "capacitor://localhost")
 
 
-# What not to do with an answer
+# Security headers
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [*ANSWERS, ("HEAD", "/lightning/nothing", 404)])
@@ -201,7 +201,7 @@ async def test_every_error_is_to_be_left_alone(
 
 
 async def test_every_answer_is_to_be_left_alone(shop: Shop) -> None:
-    """Events may not be changed on their way, either. TLS is required only where it is used."""
+    """Proxies must not transform events. HSTS is sent only over TLS."""
     events = SECURITY | {"cache-control": "no-cache, no-transform"}
     created = await shop.rest.post("/lightning/invoice/create", json=BODY)
     async with shop.rest.stream("GET", f"/lightning/invoice/{created.json()['invoiceid']}/watch") as watch:

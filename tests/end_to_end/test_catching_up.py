@@ -1,4 +1,4 @@
-"""Tilld down while payments and expiries happen: when it is back, all are settled."""
+"""Payments and expiries while tilld is down: after its start all are settled."""
 
 import asyncio
 import json
@@ -30,13 +30,13 @@ WATCHERS = 50
 
 
 def journalled(events: list[tuple[str, Event]]) -> Iterator[str]:
-    """The events as lines of the simulated node's state."""
+    """Yield the events as lines of the simulated node's state."""
     for name, event in events:
         yield json.dumps({"event": name, **asdict(event)}) + "\n"
 
 
 async def what_happened(directory: Path, database_url: str, number: int) -> list[Invoice]:
-    """A store with open invoices, and a node where half were paid meanwhile and half are over."""
+    """Create a store with open invoices, and a node where half of them are paid and half are expired."""
     async with simulated_node(directory):
         till = Parts(directory, database_url)
         node_id = await till.node.identity()
@@ -68,7 +68,7 @@ async def what_happened(directory: Path, database_url: str, number: int) -> list
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("number", [1, 1000, 20_000])
 async def test_what_happened_meanwhile_is_settled(tmp_path: Path, database_url: str, number: int) -> None:
-    """In pages; who connects while it goes on sees the right state, and nothing that is not so."""
+    """The follower settles in pages; watchers that connect meanwhile see only correct states."""
     invoices = await what_happened(tmp_path, database_url, number)
     chosen = random.Random(1).sample(range(number), min(number, WATCHERS))
     settings = config(
@@ -91,11 +91,11 @@ async def test_what_happened_meanwhile_is_settled(tmp_path: Path, database_url: 
 
 
 @pytest.mark.lightningd
-@pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD names no real lightningd")
+@pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD does not name a real lightningd")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [1, 200])
 async def test_at_a_real_node_too(tmp_path: Path, number: int) -> None:
-    """Where one in ten is paid, since that takes its time, and the others expire."""
+    """One in ten is paid, because real payments are slow; the others expire."""
     async with real_node(tmp_path / "nodes") as node:
         settings = config(tmp_path / "till", lightning_rpc=node.rpc_file, no_rest=True, log_level="error")
         async with open_shop(settings) as shop:

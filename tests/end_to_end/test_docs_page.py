@@ -1,4 +1,4 @@
-"""The page /docs in a real browser: on a telephone, in the dark, by keyboard, and its examples."""
+"""The page /docs in a real browser: narrow screen, dark mode, keyboard, examples."""
 
 import json
 import shlex
@@ -38,7 +38,7 @@ TOO_WIDE = """
 """
 FOCUS = "document.activeElement"
 OPEN_ALL = "document.querySelectorAll('details').forEach((each) => { each.open = true; })"
-# The canvas has no computed style, so an element takes its colour.
+# The system colour Canvas has no computed value of its own, so an element is given this colour.
 LIGHTNESS = r"""
 (() => {
   const probe = document.body.appendChild(document.createElement("p"));
@@ -55,7 +55,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium, which 
 
 @pytest.fixture
 async def page(lonely: httpx.AsyncClient, tmp_path: Path) -> AsyncIterator[Page]:
-    """The page, rendered; no script or style of it breaks its policy."""
+    """The rendered page; its scripts and styles comply with its content security policy."""
     async with open_page(tmp_path / "profile") as page:
         await page.call("Page.navigate", url=f"{lonely.base_url}/docs")
         await page.run(RENDERED)
@@ -64,7 +64,7 @@ async def page(lonely: httpx.AsyncClient, tmp_path: Path) -> AsyncIterator[Page]
 
 
 async def test_it_fits_a_telephone(page: Page) -> None:
-    """With every call open, nothing scrolls sideways, neither the page nor a part of it."""
+    """With every call open, neither the page nor a part of it scrolls sideways."""
     screen = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
     await page.call("Emulation.setDeviceMetricsOverride", **screen)
     await page.run(OPEN_ALL)
@@ -86,7 +86,7 @@ async def test_it_follows_the_colour_scheme_of_the_reader(page: Page, scheme: st
 
 
 async def test_a_keyboard_opens_a_call(page: Page) -> None:
-    """Tab goes from the list of calls to the first call; the focus is visible."""
+    """Tab moves the focus from the list of calls to the first call; the focus is visible."""
     await page.run("document.querySelector('nav li:last-child a').focus()")
     await page.press("Tab", 9)
 
@@ -117,7 +117,7 @@ async def test_it_has_landmarks_and_headings_in_order(page: Page) -> None:
 
 
 async def test_every_call_has_an_example_request_and_response(page: Page) -> None:
-    """The request is a command of curl, with the method, the path and the body of the document."""
+    """The request is a curl command with the method, path and body of the document."""
     examples = await page.run(EXAMPLES)
 
     assert examples.keys() == OPERATIONS.keys()

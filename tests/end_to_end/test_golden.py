@@ -1,4 +1,4 @@
-"""The documented examples, byte for byte through the real Envoy: only white space may differ."""
+"""The documented examples through the real Envoy: equal byte for byte, except for white space."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ from tilld.storage.database import open_database
 
 @pytest.fixture(scope="module")
 async def documented_shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
-    """A Till whose store and node hold what is behind the examples."""
+    """A Till whose store and node contain the data of the examples."""
     directory = tmp_path_factory.mktemp("documented")
     of_the_owner = await _fill_store(f"sqlite:///{directory / 'till.db'}")
 
@@ -45,7 +45,7 @@ async def documented_shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
 
 
 async def _fill_store(url: str) -> dict[str, str]:
-    """Put in what is documented; returns the header that carries the owner's key."""
+    """Store the documented data; return the header with the owner's key."""
     documented = json.loads(INVOICE)
     node_id = json.loads(INFO)["nodeinfo"]["id"]
     invoice = an_invoice(username=documented["username"], node_id=node_id)._replace(
@@ -113,7 +113,7 @@ async def _first(lines: AsyncIterator[str], count: int) -> AsyncIterator[tuple[i
 
 
 async def test_create_an_invoice(shop: Shop) -> None:
-    """The documented request: what Till can't choose is as documented, the rest has the documented form."""
+    """Values that Till cannot choose equal the example; all other values have the documented form."""
     documented = json.loads(CREATED)
 
     reply = await shop.rest.post("/lightning/invoice/create", content=CREATE_REQUEST.encode())

@@ -1,4 +1,4 @@
-"""The typed API, straight and through Envoy."""
+"""The typed API, directly and through Envoy."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ async def create(shop: Shop, **fields: Any) -> Any:
 
 
 def the_error(refused: grpc.aio.AioRpcError) -> tuple[grpc.StatusCode, str, str, Any]:
-    """An error's status, documented code and text; its ErrorInfo must agree with them."""
+    """Return the status, code, reason and text of an error, after checking that its ErrorInfo agrees."""
     trailers = dict(refused.trailing_metadata())
     rich = Status.FromString(trailers["grpc-status-details-bin"])
     info = ErrorInfo()
@@ -34,7 +34,7 @@ def the_error(refused: grpc.aio.AioRpcError) -> tuple[grpc.StatusCode, str, str,
 
 
 async def test_an_invoice_is_created_paid_and_found_by_each_of_its_keys(each_shop: Shop) -> None:
-    """The main job."""
+    """The main use case: create, pay, watch, look up."""
     created = await create(
         each_shop, description="a coffee", label="grpc-main-job", expiry=Duration(seconds=60)
     )
@@ -74,7 +74,7 @@ def id_of(invoice: pb.Invoice) -> service_pb.WatchInvoiceRequest:
 
 
 async def test_any_amount_and_amounts_beyond_2_to_the_53(shop: Shop) -> None:
-    """Absent is absent, and no digit is lost."""
+    """An absent amount stays absent, and no digit is lost."""
     any_amount = (
         await shop.invoices.CreateInvoice(service_pb.CreateInvoiceRequest(metadata='{"type":"x"}'))
     ).invoice
@@ -134,7 +134,7 @@ async def test_info_tells_of_till_and_its_node(shop: Shop) -> None:
     ],
 )
 async def test_bad_input_is_refused(shop: Shop, fields: dict[str, Any], code: str, says: str) -> None:
-    """With the canonical status, ErrorInfo, the documented code, the field and the limit."""
+    """The error has the canonical status, ErrorInfo, the documented code, the field and the limit."""
     before = (await shop.invoices.GetInfo(service_pb.GetInfoRequest())).invoices
 
     with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -169,7 +169,7 @@ async def test_what_is_not_there_is_not_found(each_shop: Shop, invoice_id: str) 
 
 
 async def test_another_nodes_bolt11_is_not_found(shop: Shop) -> None:
-    """Even if it asks for a payment of the same hash."""
+    """It is not found even if its payment hash is known here."""
     foreign = (
         "lnbc1pvjluezsp5zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zygspp5qqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqqqsyqcyq5"
         "rqwzqfqypqdpl2pkx2ctnv5sxxmmwwd5kgetjypeh2ursdae8g6twvus8g6rfwvs8qun0dfjkxaq9qrsgq357wnc5r2ueh7ck6q93dj32dlqnls"
@@ -207,7 +207,7 @@ async def test_a_label_in_use_for_another_request_is_already_there(each_shop: Sh
     "method", ["till.v1.InvoiceService/CreateInvoice", "till.rest.v1.InvoiceService/GetInvoice"]
 )
 async def test_bytes_that_are_no_message_are_refused(shop: Shop, method: str) -> None:
-    """By us: grpc itself would answer with a text of the inside."""
+    """tilld refuses them; grpc itself would expose an internal text."""
     call: Any = shop.channel.unary_unary(f"/{method}")
 
     with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -217,7 +217,7 @@ async def test_bytes_that_are_no_message_are_refused(shop: Shop, method: str) ->
 
 
 async def test_the_typed_api_goes_through_envoy_too(shop: Shop) -> None:
-    """On the address of the REST API."""
+    """Envoy serves the typed API at the address of the REST API."""
     created = await create(shop)
     async with grpc.aio.insecure_channel(shop.rest.base_url.netloc.decode()) as channel:
         invoices = InvoiceServiceStub(channel)
@@ -231,7 +231,7 @@ async def test_the_typed_api_goes_through_envoy_too(shop: Shop) -> None:
 
 
 async def test_the_rest_service_answers_without_envoy(shop: Shop) -> None:
-    """For other proxies that know google.api.http."""
+    """Other proxies that implement google.api.http can use the service."""
     created = await create(shop)
     call: Any = shop.channel.unary_unary("/till.rest.v1.InvoiceService/GetInvoice")
 

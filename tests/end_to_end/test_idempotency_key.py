@@ -19,7 +19,7 @@ async def create(shop: Shop, *values: str, **fields: Any) -> httpx.Response:
     ("value", "label"), [("key-1", "key-1"), ('"key-2"', "key-2"), (r'"a \"b\" \\ c"', r'a "b" \ c')]
 )
 async def test_a_key_is_a_label_as_it_is_or_quoted(shop: Shop, value: str, label: str) -> None:
-    """RFC 8941, section 3.3.3, as the IETF draft asks for."""
+    """RFC 8941, section 3.3.3 defines the quoted form, which the IETF draft requires."""
     created = (await create(shop, value)).json()
 
     assert created["label"] == label
@@ -29,7 +29,7 @@ async def test_a_key_is_a_label_as_it_is_or_quoted(shop: Shop, value: str, label
 @pytest.mark.parametrize("values", [("a", "b"), ("a", "a"), ('"a',), ('"a" b',), ('"a\\b"',), ('""',)])
 @pytest.mark.parametrize("path", ["invoice/create", "invoice/send"])
 async def test_a_key_that_is_none_is_refused(shop: Shop, path: str, values: tuple[str, ...]) -> None:
-    """More than one, or no whole string."""
+    """The header is repeated, or is not a complete string."""
     headers = [("idempotency-key", value) for value in values]
     body = ORDER if path == "invoice/create" else {"invreq": "lnr1"}
 

@@ -1,4 +1,4 @@
-"""Paying out: invoice requests over REST, through the real Envoy, and gRPC, until they are collected."""
+"""Payouts: invoice requests over REST through the real Envoy and over gRPC, until they are collected."""
 
 import asyncio
 import time
@@ -30,7 +30,7 @@ GOOD = {"amount": 1000, "description": "d"}
 
 
 class Cashier:
-    """Who may pay out, and a node that collects."""
+    """A caller with the scope payouts, and a node that collects."""
 
     def __init__(self, shop: Shop, header: dict[str, str], collector: Path) -> None:
         self.shop = shop
@@ -58,7 +58,7 @@ class Cashier:
         return await self.post(f"/lightning/invoicerequest/{invreq_id}/disable")
 
     async def collect(self, invreq: Any, label: str) -> Any:
-        """Send an invoice for it; returns the reply, when the payment is known here too."""
+        """Send an invoice for an invoice request; return the reply once Till shows the request as used."""
         async with connected(self.collector) as rpc:
             reply = await rpc.call("sendinvoice", {"invreq": invreq["bolt12"], "label": label})
         assert "result" in reply, reply
@@ -83,14 +83,14 @@ PAGE = 2
 @pytest.fixture(scope="module")
 async def cashier(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cashier]:
     directory = tmp_path_factory.mktemp("payouts")
-    # Nothing here is about the limit of the day.
+    # 0 disables the daily limit, which these tests do not cover.
     settings = config(directory, key_payouts_msat_per_day=0, allow_invreq_disable=True)
     async with open_shop(settings, USUAL._replace(invreq_page=PAGE)) as shop:
         yield await a_cashier(shop, directory, shop.rpc_file)
 
 
 async def test_a_request_is_made_read_listed_and_collected(cashier: Cashier) -> None:
-    """Its JSON is that of the manual page, and no more; the node pays whoever has the string."""
+    """The JSON has exactly the fields of the manual page; the node pays the holder of the string."""
     before = await cashier.volume_out()
 
     made = await cashier.create(amount="2sat", issuer="us", label="atm-1")
@@ -164,7 +164,7 @@ async def test_every_form_of_an_amount_is_offered_exactly(cashier: Cashier, amou
 
 
 async def test_null_is_nothing_and_numbers_are_whole_by_their_value(cashier: Cashier) -> None:
-    """As in the other bodies."""
+    """The same rules apply to the other bodies."""
     optional = '"issuer":null,"label":null,"absolute_expiry":null,"single_use":null'
 
     made = await cashier.post(CREATE, content=f'{{"amount":1e3,"description":"d",{optional}}}')
@@ -209,7 +209,7 @@ NO_AMOUNTS: list[object] = [
 async def test_a_bad_request_is_refused_in_clear_words(
     cashier: Cashier, body: dict[str, Any], message: str
 ) -> None:
-    """And the node never hears of it."""
+    """The node gets no request."""
     async with connected(cashier.collector) as rpc:
         before = len((await rpc.result("listinvoicerequests"))["invoicerequests"])
 
@@ -258,7 +258,7 @@ async def test_a_path_has_its_method_only(cashier: Cashier, method: str, path: s
 
 
 async def test_over_grpc_it_is_the_same(cashier: Cashier) -> None:
-    """With what REST leaves out."""
+    """gRPC returns more fields than REST."""
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     request = pb.CreateInvreqRequest(
         amount_msat=5000, description="a prize", issuer="us", label="prize",
@@ -305,7 +305,7 @@ async def test_a_bad_request_over_grpc_is_refused(cashier: Cashier, request_: pb
 
 
 async def test_pages_follow_each_other(cashier: Cashier) -> None:
-    """The newest first, each once."""
+    """The newest request is first, and each request is on one page."""
     made = [(await cashier.create())["invreq_id"] for _ in range(3)]
 
     listed, after = [], ""
@@ -372,7 +372,7 @@ async def test_the_day_has_a_limit_which_what_is_disabled_gives_back(tmp_path: P
 
 
 async def test_disabling_takes_a_setting_of_the_operators(tmp_path: Path) -> None:
-    """By REST and gRPC; the error names it."""
+    """REST and gRPC refuse otherwise, and the error names the setting."""
     async with open_shop(config(tmp_path)) as shop:
         cashier = await a_cashier(shop, tmp_path, shop.rpc_file)
         made = await cashier.create()
@@ -394,7 +394,7 @@ async def test_disabling_takes_a_setting_of_the_operators(tmp_path: Path) -> Non
 
 
 async def test_what_is_over_is_disabled_also_after_a_restart(tmp_path: Path) -> None:
-    """The node does not look at the time, so Till does."""
+    """The node does not check the expiry, so Till disables expired requests."""
     settings, often = config(tmp_path, allow_invreq_disable=True), USUAL._replace(sweep_seconds=0.05)
     async with open_shop(settings, often) as shop:
         cashier = await a_cashier(shop, tmp_path, shop.rpc_file)
@@ -433,10 +433,10 @@ async def test_while_the_node_is_away_reading_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.lightningd
-@pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD names no real lightningd")
+@pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD does not name a real lightningd")
 @pytest.mark.timeout(180)
 async def test_a_real_node_pays_another_and_itself(tmp_path: Path) -> None:
-    """Over a channel, and within."""
+    """The other node is paid over a channel, the node itself internally."""
     nodes, till = tmp_path / "nodes", tmp_path / "till"
     async with real_node(nodes) as node:
         collector = nodes / "b" / "regtest" / "lightning-rpc"

@@ -1,4 +1,4 @@
-"""An admin's key, over gRPC: makes keys that work at once, and ends them."""
+"""An admin's key over gRPC: creates keys that work immediately, and revokes them."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -58,7 +58,7 @@ async def test_an_admin_makes_lists_and_revokes_keys(
 
 
 async def test_nobody_else_manages_keys(shop: Shop, keys: Any, tmp_path: Path) -> None:
-    """Without keys nobody does: the operator makes the first one."""
+    """Before the first key exists, no caller manages keys: the operator creates the first one."""
     assert await code(keys.ListKeys(pb.ListKeysRequest())) == grpc.StatusCode.PERMISSION_DENIED
     shops = tuple((await make_key(tmp_path, "--username", "shop")).items())
     for request in (

@@ -1,4 +1,4 @@
-"""The main job in front of a real lightningd, paid by another one over a channel."""
+"""The main use case with a real lightningd, paid by another one over a channel."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,14 +11,14 @@ from tests.support.waiting import eventually
 
 pytestmark = [
     pytest.mark.lightningd,
-    pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD names no real lightningd"),
+    pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD does not name a real lightningd"),
     pytest.mark.timeout(180),
 ]
 
 
 @pytest.fixture(scope="module")
 async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Shop, RealNode]]:
-    """Two real nodes, and a Till in front of the first."""
+    """Two real nodes, and a Till connected to the first."""
     async with real_node(tmp_path_factory.mktemp("nodes")) as node:
         async with open_shop(config(tmp_path_factory.mktemp("till"), lightning_rpc=node.rpc_file)) as shop:
             yield shop, node
@@ -49,7 +49,7 @@ async def test_any_amount_and_an_expiry(real: tuple[Shop, RealNode]) -> None:
 
 
 async def test_the_node_may_be_restarted(real: tuple[Shop, RealNode]) -> None:
-    """What was paid while Till was cut off is told when it is back."""
+    """Till reports a payment during the restart after it has reconnected."""
     shop, node = real
     created = await shop.create()
     outcome = asyncio.create_task(shop.outcome(created))

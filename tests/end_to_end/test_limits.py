@@ -1,4 +1,4 @@
-"""A key that takes too much, as it is told so over REST and gRPC."""
+"""The limits of a key, as REST and gRPC report them."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -16,7 +16,7 @@ BODY = {"msat": 5000, "metadata": {"type": "shop"}}
 
 
 async def test_too_many_creates_are_told_when_to_try_again(tmp_path: Path) -> None:
-    """In whole seconds over REST, exactly over gRPC."""
+    """The delay is in whole seconds over REST, and exact over gRPC."""
     async with open_shop(config(tmp_path, key_creates_per_second=0.5)) as shop:
         await shop.create()
 
@@ -55,7 +55,7 @@ async def refusal(call: Awaitable[Any]) -> grpc.aio.AioRpcError:
         await asyncio.wait_for(call, 10)
     except grpc.aio.AioRpcError as error:
         return error
-    raise AssertionError("it was not refused")
+    raise AssertionError("the call was not refused")
 
 
 def retry_info(error: grpc.aio.AioRpcError) -> RetryInfo:

@@ -1,4 +1,4 @@
-"""Metrics as Prometheus scrapes them, after what a Till may live through."""
+"""The metrics as Prometheus scrapes them, after typical events."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ REST = "till.rest.v1.InvoiceService"
 
 
 async def becomes(shop: Shop, wanted: dict[Sample, float]) -> dict[Sample, float]:
-    """Wait until the samples are as wanted; returns all."""
+    """Wait until the samples have the wanted values; return all samples."""
     async with asyncio.timeout(10):
         while not (found := await figures(shop)).items() >= wanted.items():
             await asyncio.sleep(0.01)
@@ -42,7 +42,7 @@ def watched(code: str, method: str) -> Sample:
 
 
 async def test_what_happened_is_counted_and_no_secret_is_told(tmp_path: Path) -> None:
-    """On both APIs, with errors, watches and a payment; then the node goes away."""
+    """Events on both APIs: errors, watches and a payment; then the node stops."""
     (tmp_path / "node").mkdir()
     rpc_file = tmp_path / "node" / "rpc"
     settings = config(tmp_path, lightning_rpc=rpc_file, metrics=ANY_PORT)
@@ -140,10 +140,10 @@ async def test_what_the_store_cannot_settle_is_counted_and_is_the_followers_lag(
 
 
 async def test_a_till_that_hangs_still_tells_what_it_has_counted(tmp_path: Path) -> None:
-    """What only its event loop knows is left out."""
+    """The response omits values that only the event loop knows."""
     impatient = USUAL._replace(scrape_seconds=0.01)
     async with Till(config(tmp_path, metrics=ANY_PORT, no_rest=True), impatient) as till:
-        # On the event loop, which hangs so.
+        # This call blocks the event loop.
         with urlopen(url(till)) as reply:
             text = reply.read().decode()
 
@@ -156,7 +156,7 @@ async def test_without_an_address_there_are_none(shop: Shop) -> None:
 
 
 async def test_the_documents_and_the_dashboard_name_what_there_is(tmp_path: Path) -> None:
-    """And leave none of ours out."""
+    """They also name every metric of Till."""
     async with open_shop(config(tmp_path, metrics=ANY_PORT)) as shop:
         created = await shop.create()
         await shop.pay(created["payreq"])
@@ -175,7 +175,7 @@ async def test_the_documents_and_the_dashboard_name_what_there_is(tmp_path: Path
 
 
 async def test_connections_are_few(tmp_path: Path) -> None:
-    """Each is a file and a thread; those of strangers who say nothing leave no place to others."""
+    """Each connection takes a file and a thread; the limit closes further silent connections."""
     async with open_shop(config(tmp_path, metrics=ANY_PORT), USUAL._replace(scrape_seconds=60)) as shop:
         address = shop.till.running.metrics
         assert address

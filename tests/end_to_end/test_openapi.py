@@ -1,4 +1,4 @@
-"""The OpenAPI document and the page to read it, as they are served; and whether Till keeps to them."""
+"""The OpenAPI document and the page /docs as Envoy serves them; Till complies with the document."""
 
 import asyncio
 import sys
@@ -27,7 +27,7 @@ CONFIG = Path(__file__).parent / "schemathesis.toml"
 
 @pytest.mark.parametrize("path", SERVED)
 async def test_envoy_serves_it_by_itself(lonely: httpx.AsyncClient, path: str) -> None:
-    """Neither a key nor a tilld is needed, and pages that may call may read it."""
+    """Neither a key nor a tilld is needed, and pages of allowed origins may read it."""
     name, media_type = SERVED[path]
 
     reply = await lonely.get(path, headers={"origin": ORIGIN})
@@ -43,7 +43,7 @@ async def test_envoy_serves_it_by_itself(lonely: httpx.AsyncClient, path: str) -
 
 @pytest.mark.parametrize("path", SERVED)
 async def test_only_the_page_may_do_anything(lonely: httpx.AsyncClient, path: str) -> None:
-    """It may fetch from where it came, and be framed by nobody."""
+    """The page may fetch from its own origin only, and may not be framed."""
     headers = (await lonely.get(path)).headers
     policy = "content-security-policy"
 
@@ -59,7 +59,7 @@ async def test_only_the_page_may_do_anything(lonely: httpx.AsyncClient, path: st
 
 @pytest.fixture(scope="module")
 async def cashier(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Shop, dict[str, str]]]:
-    """A Till, and the header of one who may do all of its REST API as often as wanted."""
+    """A Till, and the header of a key that may call the whole REST API without a practical rate limit."""
     directory = tmp_path_factory.mktemp("openapi")
     async with open_shop(config(directory, key_creates_per_second=10_000)) as shop:
         scopes = ("invoices:create", "invoices:read", "info:read", "payouts")
@@ -68,7 +68,7 @@ async def cashier(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tup
 
 @pytest.mark.timeout(180)
 async def test_schemathesis_finds_nothing(cashier: tuple[Shop, dict[str, str]]) -> None:
-    """Good requests are taken and bad ones refused, and every answer is one that is documented."""
+    """Valid requests are accepted, invalid ones rejected, and every response is documented."""
     shop, header = cashier
     program = Path(sys.executable).parent / "schemathesis"
 

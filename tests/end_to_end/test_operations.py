@@ -1,4 +1,4 @@
-"""What an operator sees: health, reflection, a node that goes away, stops and starts."""
+"""Till as an operator sees it: health, reflection, a node that stops, restarts."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ async def test_a_running_till_is_healthy(shop: Shop, service: str) -> None:
 
 
 async def test_reflection_shows_the_services(shop: Shop) -> None:
-    """So grpcurl and buf curl need no files."""
+    """With reflection grpcurl and buf curl need no proto files."""
 
     def ask() -> tuple[list[str], list[str]]:
         with grpc.insecure_channel(str(shop.till.running.grpc)) as channel:
@@ -48,7 +48,7 @@ async def test_reflection_shows_the_services(shop: Shop) -> None:
     services, methods = await asyncio.to_thread(ask)
 
     assert {"till.v1.InvoiceService", "grpc.health.v1.Health"} <= set(services)
-    # What Envoy calls is the same once more.
+    # Reflection hides till.rest, Envoy's copy of the typed API.
     assert not [each for each in services if each.startswith("till.rest.")]
     assert "WatchInvoice" in methods
 
@@ -73,7 +73,7 @@ async def test_reflection_shows_the_services(shop: Shop) -> None:
 async def test_reflection_finds_each_symbol_by_its_name(
     shop: Shop, version: str, symbol: str, file: str | None
 ) -> None:
-    """In both versions, which are the same on the wire; methods too, which grpcurl describes."""
+    """Both versions have the same wire format; methods are found too, because grpcurl describes them."""
     call: Any = shop.channel.stream_stream(
         f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
     )
@@ -91,7 +91,10 @@ async def test_reflection_finds_each_symbol_by_its_name(
 
 
 async def test_a_connection_without_calls_may_ping(tmp_path: Path) -> None:
-    """As Envoy does every 2 s, and clients every 10 s; here faster, at a limit that is as much lower."""
+    """Envoy pings every 2 s, clients every 10 s.
+
+    The test scales the server's limit and the pings down alike.
+    """
     assert USUAL.ping_seconds < 2
     kinds: list[int] = []
     acknowledged = 0
@@ -104,7 +107,7 @@ async def test_a_connection_without_calls_may_ping(tmp_path: Path) -> None:
                 high, low, kind, flags, _ = FRAME.unpack(await reader.readexactly(FRAME.size))
                 await reader.readexactly((high << 16) + low)
                 kinds.append(kind)
-                # The server pings too.
+                # The server sends pings of its own.
                 acknowledged += kind == Kind.PING and flags & 1
             await asyncio.sleep(0.05)
         writer.close()
@@ -113,7 +116,7 @@ async def test_a_connection_without_calls_may_ping(tmp_path: Path) -> None:
 
 
 async def test_buf_curl_calls_by_reflection(tmp_path: Path) -> None:
-    """As the documents say: straight and through Envoy, and with a key once there is one."""
+    """As documented: directly and through Envoy, and with a key once one exists."""
     buf = Path(sys.executable).parent / "buf"
 
     async def curl(address: Address, *flags: str) -> Any:
@@ -139,7 +142,7 @@ async def test_buf_curl_calls_by_reflection(tmp_path: Path) -> None:
 
 
 async def test_while_the_node_is_away_reading_goes_on(tmp_path: Path) -> None:
-    """Creating says so at once; when the node is back, nothing has to be restarted."""
+    """A create fails immediately; when the node is back, no restart is needed."""
     (tmp_path / "node").mkdir()
     async with simulated_node(tmp_path / "node"):
         settings = config(tmp_path / "till", lightning_rpc=tmp_path / "node" / "rpc")
@@ -174,7 +177,7 @@ async def test_while_the_node_is_away_reading_goes_on(tmp_path: Path) -> None:
 
 
 async def test_a_till_that_starts_without_its_node_knows_the_last_one(tmp_path: Path) -> None:
-    """The socket of a node that was killed stays behind."""
+    """A killed node leaves its socket behind."""
     (tmp_path / "node").mkdir()
     settings = config(tmp_path / "till", lightning_rpc=tmp_path / "node" / "rpc")
     async with simulated_node(tmp_path / "node"):
@@ -194,7 +197,7 @@ def stale_socket(path: Path) -> None:
 
 
 async def test_after_a_restart_everything_is_still_there(tmp_path: Path) -> None:
-    """Invoices, their payments, the node; and what was open can be paid."""
+    """Invoices, payments and node info persist; open invoices can be paid."""
     settings = config(tmp_path)
     async with open_shop(settings) as shop:
         paid, unpaid = await shop.create(), await shop.create()
@@ -211,7 +214,7 @@ async def test_after_a_restart_everything_is_still_there(tmp_path: Path) -> None
 
 
 async def test_stopping_tells_the_watchers_and_lets_calls_end(tmp_path: Path) -> None:
-    """A gRPC watcher may try again; an event stream ends, and its EventSource comes back."""
+    """A gRPC watcher gets a retryable status; an event stream just ends, and its EventSource reconnects."""
     till = Till(config(tmp_path))
     await till.__aenter__()
     async with talk_to(till) as shop:
@@ -235,7 +238,7 @@ async def test_stopping_tells_the_watchers_and_lets_calls_end(tmp_path: Path) ->
 
 
 async def test_stopping_waits_until_a_balancer_knows(tmp_path: Path) -> None:
-    """Who checks our health sends us requests until it has heard the answer, and all its threads have."""
+    """A load balancer sends requests until all its threads have seen NOT_SERVING."""
     till = Till(config(tmp_path, no_rest=True))
     await till.__aenter__()
     async with grpc.aio.insecure_channel(str(till.running.grpc)) as channel:

@@ -1,4 +1,4 @@
-"""A payer's page: an EventSource or a polyfill that has a watch token, also behind nginx and HAProxy."""
+"""A payer's page: EventSource or polyfill with a watch token, also behind nginx and HAProxy."""
 
 import asyncio
 import os
@@ -22,10 +22,10 @@ from tilld.config import Address
 from tilld.invoices.repository import Store
 from tilld.storage.database import open_database
 
-# Where Debian has programs that are for root.
+# Debian installs the servers in /usr/sbin.
 PATH = f"{os.environ['PATH']}:/usr/sbin"
 
-# As Debian's package has it, and with an upstream as its manual says: buffers, HTTP/1.0, gzip.
+# The configuration of Debian's package, with an upstream as in the manual: buffers, HTTP/1.0, gzip.
 NGINX = """
 daemon off; master_process off; pid {directory}/nginx.pid; error_log {directory}/nginx.log;
 events {{}}
@@ -36,7 +36,7 @@ http {{
     server {{ listen unix:{socket}; location / {{ proxy_pass http://{rest}; }} }}
 }}
 """
-# It compresses events unless it is told not to transform them.
+# HAProxy compresses events unless a header forbids transformations.
 HAPROXY = """
 defaults
     mode http
@@ -55,7 +55,7 @@ backend till
 
 @pytest.fixture(scope="module")
 async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
-    """A Till with a key, which the shop's own requests carry."""
+    """A Till with a key that the shop's own requests carry."""
     directory = tmp_path_factory.mktemp("page")
     store = Store(open_database(f"sqlite:///{directory / 'till.db'}"))
     key, token = Key.new(
@@ -71,7 +71,7 @@ async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
 
 @pytest.fixture(scope="module")
 async def page(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser: it has no key."""
+    """A browser, which has no key."""
     async with httpx.AsyncClient(base_url=shop.rest.base_url, timeout=10) as page:
         yield page
 
@@ -90,7 +90,7 @@ def path(created: Any, *rest: str) -> str:
 async def watched(
     page: httpx.AsyncClient, url: str, **headers: str
 ) -> tuple[int, httpx.Headers, list[bytes]]:
-    """The status of a watch, its headers, and its first two lines if it has any."""
+    """Return the status and headers of a watch, and the first piece of its body, if any."""
     async with page.stream("GET", url, headers=headers) as reply:
         lines = reply.aiter_raw()
         return reply.status_code, reply.headers, [line async for line in _first(lines)]
@@ -154,7 +154,7 @@ async def test_a_token_is_found_in_any_query(
 async def test_what_is_not_the_parameter_opens_nothing(
     page: httpx.AsyncClient, created: Any, query: str
 ) -> None:
-    """Neither a part of it, nor more; nor a key where a token belongs."""
+    """Neither a part of the token nor a longer text counts; nor does a key in its place."""
     query = query.format(token=created["watch_token"])
 
     refused = await page.get(f"{path(created, 'watch')}?{query}")
@@ -182,7 +182,7 @@ async def test_a_token_in_the_url_does_no_more_than_read(
 async def test_an_end_that_till_does_not_know_of_is_no_end(
     page: httpx.AsyncClient, created: Any, by: str
 ) -> None:
-    """Whatever the caller says: an open invoice is told, and its payment will be."""
+    """The claimed last id is ignored: the open invoice is reported, and later its payment."""
     url, headers = by_last_id(created, by)
 
     status, _, told = await watched(page, url, **headers)
@@ -195,7 +195,7 @@ async def test_an_end_that_till_does_not_know_of_is_no_end(
 async def test_who_knows_the_end_is_told_not_to_come_back(
     shop: Shop, page: httpx.AsyncClient, created: Any, by: str
 ) -> None:
-    """A polyfill has no headers; it would come back every two seconds, for ever."""
+    """A polyfill sends no headers; without 204 it would reconnect every 2 s until the page closes."""
     await shop.pay(created["payreq"], 5)
     await shop.outcome(created)
     url, headers = by_last_id(created, by)
@@ -224,7 +224,7 @@ def by_last_id(created: Any, by: str) -> tuple[str, dict[str, str]]:
 
 
 async def test_events_are_not_to_be_kept_gathered_or_changed(page: httpx.AsyncClient, created: Any) -> None:
-    """Their lines end where the page thinks so: at no end of a line within a text, as JSON allows them."""
+    """Unicode line ends within a text are escaped, so that a client splits lines only between events."""
     _, headers, told = await watched(page, f"{path(created, 'watch')}?token={created['watch_token']}")
 
     assert headers["cache-control"] == "no-cache, no-transform"
@@ -235,7 +235,7 @@ async def test_events_are_not_to_be_kept_gathered_or_changed(page: httpx.AsyncCl
 
 @asynccontextmanager
 async def proxy(name: str, directory: Path, rest: Address) -> AsyncIterator[httpx.AsyncClient]:
-    """A program of Debian's before Till, as it comes; what is given is a page behind it."""
+    """Run a proxy in front of Till with a default configuration; yield a client behind the proxy."""
     program = shutil.which(name, path=PATH)
     if program is None:
         pytest.skip(f"needs {name}, which is not installed")
@@ -257,7 +257,7 @@ async def proxy(name: str, directory: Path, rest: Address) -> AsyncIterator[http
 async def test_a_proxy_passes_events_on_as_they_come(
     shop: Shop, created: Any, tmp_path: Path, name: str
 ) -> None:
-    """The first state immediately, heartbeats, and the payment; nothing needs to be set up for it."""
+    """The first state passes immediately, then heartbeats and the payment, without special settings."""
     assert shop.till.running.rest
     query = f"?token={created['watch_token']}"
     async with (

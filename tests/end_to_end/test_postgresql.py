@@ -1,4 +1,4 @@
-"""Till on PostgreSQL: connections that break, a server that goes, several Tills on one database."""
+"""Till on PostgreSQL: broken connections, a server that stops, several Tills on one database."""
 
 import asyncio
 import shutil
@@ -33,12 +33,12 @@ async def replicas(tmp_path: Path, postgresql: PostgresServer) -> AsyncIterator[
         settings = [
             config(tmp_path / name, database=url, lightning_rpc=node.rpc_file) for name in ("one", "two")
         ]
-        # They start at once: one migrates, the other waits for it.
+        # They start concurrently: one migrates the database, the other waits.
         yield await asyncio.gather(*(stack.enter_async_context(open_shop(each)) for each in settings))
 
 
 async def test_what_one_creates_all_know_and_all_watchers_are_told(replicas: list[Shop]) -> None:
-    """One payment is settled once, and each process tells its own watchers."""
+    """A payment is settled once, and each process notifies its own watchers."""
     one, two = replicas
     created = await one.create()
     outcomes = [asyncio.create_task(shop.outcome(created)) for shop in (one, two, one, two)]
@@ -52,7 +52,7 @@ async def test_what_one_creates_all_know_and_all_watchers_are_told(replicas: lis
 
 
 async def test_one_label_is_one_invoice_whoever_is_asked(replicas: list[Shop]) -> None:
-    """At once, and from all sides."""
+    """The creates arrive concurrently at both Tills."""
     created = await asyncio.gather(*(shop.create(label="order-1") for shop in replicas * 5))
 
     assert all(each == created[0] for each in created)
@@ -60,7 +60,7 @@ async def test_one_label_is_one_invoice_whoever_is_asked(replicas: list[Shop]) -
 
 
 async def test_payments_are_settled_exactly_once(replicas: list[Shop]) -> None:
-    """Both follow the node by themselves, and both see each payment."""
+    """Each Till follows the node independently, and both see each payment."""
     one, two = replicas
     created = await asyncio.gather(*(shop.create() for shop in replicas * 10))
     outcomes = [asyncio.create_task(shop.outcome(each)) for each in created for shop in replicas]
@@ -73,7 +73,7 @@ async def test_payments_are_settled_exactly_once(replicas: list[Shop]) -> None:
 
 
 async def test_broken_connections_are_made_anew(tmp_path: Path, postgresql: PostgresServer) -> None:
-    """Nobody notices."""
+    """No call fails."""
     async with open_shop(config(tmp_path, database=new_database(postgresql))) as shop:
         created = await shop.create()
         postgresql.psql(
@@ -89,8 +89,8 @@ async def test_broken_connections_are_made_anew(tmp_path: Path, postgresql: Post
 
 
 async def test_a_server_that_goes_is_told_and_found_again(tmp_path: Path) -> None:
-    """E8 and NOT_SERVING, and nothing has to be restarted."""
-    # Not below pytest's directory, which every pytest that starts closes to the server's own user.
+    """Till reports E8 and NOT_SERVING, and recovers without a restart."""
+    # Outside pytest's base directory: every pytest that starts revokes access for the server's own user.
     directory = tempfile.mkdtemp(prefix="till-")
     server = get_server(directory, cleanup_mode="stop")
     async with open_shop(config(tmp_path / "till", database=server.get_uri())) as shop:
@@ -117,7 +117,7 @@ async def test_a_server_that_goes_is_told_and_found_again(tmp_path: Path) -> Non
 async def test_a_server_that_insists_on_serializable_transactions_is_no_matter(
     postgresql: PostgresServer, tmp_path: Path
 ) -> None:
-    """Two Tills that write at once would be refused again and again; Till asks for what it needs."""
+    """Serializable transactions of concurrent Tills would fail repeatedly; Till sets the level it needs."""
     url = new_database(postgresql)
     name = urlsplit(url).path.removeprefix("/")
     postgresql.psql(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")

@@ -1,4 +1,4 @@
-"""Two tilld on one PostgreSQL and one node, behind one Envoy: restarted and killed while customers shop."""
+"""Two tilld on one PostgreSQL and one node behind one Envoy, restarted and killed under load."""
 
 import asyncio
 import json
@@ -28,12 +28,12 @@ CUSTOMERS = 6
 WATCHED = 8
 AMOUNT_MSAT = 5000
 ORDER = {"msat": AMOUNT_MSAT, "metadata": {"type": "shop"}}
-# Envoy pings every 2.3 s at most, and waits for 3 s; the rest is for a machine that has other things to do.
+# Envoy pings every 2.3 s at most and waits for 3 s; the rest is a margin for a busy machine.
 MOST_SECONDS_OF_A_HANG = 10
 
 
 class Replicas:
-    """The replicas, and what a shop has to talk to them through their Envoy."""
+    """The replicas, and the clients of a shop that uses them through Envoy."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Replicas:
         self.rpc_file = rpc_file
 
     async def until_healthy(self, wanted: int) -> None:
-        """Wait until Envoy finds that many replicas healthy."""
+        """Wait until Envoy reports the wanted number of healthy replicas."""
         async with asyncio.timeout(10):
             while (await self._clusters()).count("::health_flags::healthy") != wanted:
                 await asyncio.sleep(0.02)
@@ -67,7 +67,7 @@ class Replicas:
 
 @pytest.fixture
 async def shop(tmp_path: Path, postgresql: PostgresServer) -> AsyncIterator[Replicas]:
-    """Two replicas that serve."""
+    """Two running replicas."""
     rpc_file = tmp_path / "rpc"
     replicas = [
         Replica(tmp_path, f"--data-dir={name}", f"--lightning-rpc={rpc_file}", f"--database={database}")
@@ -97,7 +97,7 @@ async def shop(tmp_path: Path, postgresql: PostgresServer) -> AsyncIterator[Repl
 
 
 class Load:
-    """Customers who order, read, watch and pay, by both protocols, one after the other."""
+    """Customers who each order, read, watch and pay in sequence, over both protocols."""
 
     def __init__(self, shop: Replicas) -> None:
         self._shop = shop
@@ -105,13 +105,13 @@ class Load:
         self.paid = 0
         self.requests = 0
         self.refused = 0
-        # An order that was sent while it is set may be refused, and is then sent again.
+        # An order that is sent while this is set may be refused; it is then sent again.
         self.may_refuse = False
         self.watch_again_after = {grpc.StatusCode.UNAVAILABLE}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Shop for as long as the context lasts; then all that was ordered has been paid."""
+        """Run the customers until the context ends, and wait for their last payments."""
         self._open = True
         async with asyncio.TaskGroup() as customers:
             for number in range(CUSTOMERS):
@@ -120,7 +120,7 @@ class Load:
             self._open = False
 
     async def more(self, orders: int = 30) -> None:
-        """Wait for some more orders."""
+        """Wait for a number of further orders."""
         async with asyncio.timeout(20):
             wanted = self.ordered + orders
             while self.ordered < wanted:
@@ -136,7 +136,7 @@ class Load:
             order += 1
 
     async def order(self, label: str, way: int) -> tuple[str, str]:
-        """Order by one of three ways, until it is served; returns invoice_id and bolt11."""
+        """Order in one of three ways, with retries; return invoice_id and bolt11."""
         while True:
             may_refuse = self.may_refuse
             invoice = await [self._order_with_key, self._order_by_rest, self._order_by_grpc][way % 3](label)
@@ -148,7 +148,7 @@ class Load:
             self.refused += 1
 
     async def _order_with_key(self, label: str) -> tuple[str, str] | None:
-        """Envoy sees that this one can be sent again: it is never refused."""
+        """Order with an Idempotency-Key, which Envoy may retry: such an order is never refused."""
         return await self._post({}, {"idempotency-key": label})
 
     async def _order_by_rest(self, label: str) -> tuple[str, str] | None:
@@ -192,20 +192,20 @@ class Load:
         self.paid += 1
 
     def watch(self, invoice_id: str) -> asyncio.Future[tuple[None, None]]:
-        """Watch an invoice by both protocols until it is paid."""
+        """Watch an invoice over both protocols until it is paid."""
         return asyncio.gather(
             event_source(self._shop.rest, invoice_id),
             watcher(self._shop.invoices, invoice_id, self.watch_again_after),
         )
 
     async def check(self) -> None:
-        """What Till has counted is what was ordered, and what was paid."""
+        """Check that Till's totals equal the orders and payments."""
         info = (await self._shop.rest.get("/lightning/info")).json()
         assert (info["invoices"], info["volume"]) == (self.ordered, self.paid * AMOUNT_MSAT)
 
 
 async def event_source(rest: httpx.AsyncClient, invoice_id: str) -> None:
-    """Watch as a browser does: it comes back after the end of a stream, and never after an error."""
+    """Watch like a browser: reconnect after the end of a stream, but never after an error."""
     last_id: dict[str, str] = {}
     while True:
         try:
@@ -222,7 +222,7 @@ async def event_source(rest: httpx.AsyncClient, invoice_id: str) -> None:
 
 
 async def watcher(invoices: Any, invoice_id: str, again: set[grpc.StatusCode]) -> None:
-    """Watch by gRPC, and once more after some errors."""
+    """Watch over gRPC, and retry after some errors."""
     while True:
         try:
             async for each in invoices.WatchInvoice(service_pb.WatchInvoiceRequest(invoice_id=invoice_id)):
@@ -233,7 +233,7 @@ async def watcher(invoices: Any, invoice_id: str, again: set[grpc.StatusCode]) -
 
 
 async def test_a_rolling_restart_loses_no_request(shop: Replicas) -> None:
-    """Each replica is told to stop and comes back; all orders are served, all watchers see their payment."""
+    """Each replica stops and restarts; all orders are served, and all watchers see their payment."""
     load = Load(shop)
     async with load.running():
         watched = [await load.order(f"watched-{number}", number) for number in range(WATCHED)]
@@ -254,10 +254,10 @@ async def test_a_rolling_restart_loses_no_request(shop: Replicas) -> None:
 
 
 async def test_one_that_is_killed_is_hardly_missed(shop: Replicas) -> None:
-    """Orders that it was working on may be refused, and nothing else; the other serves on and settles."""
+    """Only its orders in flight may be refused; the other replica continues to serve and settle."""
     killed, _ = shop.replicas
     load = Load(shop)
-    # Envoy can end a stream that has begun by a reset only, which gRPC takes for this.
+    # Envoy can end a started stream only by a reset, which gRPC reports as INTERNAL.
     load.watch_again_after.add(grpc.StatusCode.INTERNAL)
     load.may_refuse = True
     async with load.running():
@@ -279,7 +279,7 @@ async def test_one_that_is_killed_is_hardly_missed(shop: Replicas) -> None:
     async with grpc.aio.insecure_channel(killed.address) as channel:
         stub = InvoiceServiceStub(channel)
         async with asyncio.timeout(10):
-            # What other replicas have written is seen a moment later: totals are remembered for 50 ms.
+            # Writes of other replicas appear with a delay: totals are cached for 50 ms.
             while (await stub.GetInfo(service_pb.GetInfoRequest())).invoices != load.ordered:
                 await asyncio.sleep(0.01)
         for invoice_id, _ in watched:
@@ -291,7 +291,7 @@ async def test_one_that_is_killed_is_hardly_missed(shop: Replicas) -> None:
 
 
 async def test_one_that_hangs_holds_up_nobody_for_long(shop: Replicas) -> None:
-    """What can be sent again is served by the other replica, what cannot is refused; neither waits long."""
+    """The other replica serves requests that can be retried; others are refused. Neither waits long."""
     hanging, _ = shop.replicas
     invoice = (await shop.rest.post("/lightning/invoice/create", json=ORDER)).json()
     hanging.freeze()

@@ -17,7 +17,7 @@ GOOD = {"msat": 5000, "metadata": {"type": "shop"}}
 
 
 async def test_an_invoice_is_created_paid_and_read(each_shop: Shop) -> None:
-    """The main job: every field says what happened."""
+    """The main use case: create, pay and read, with every field checked."""
     created = await each_shop.create(description="a coffee", label="main-job")
     decoded = bolt11.read(created["payreq"])
 
@@ -44,7 +44,7 @@ async def test_an_invoice_is_created_paid_and_read(each_shop: Shop) -> None:
 
 
 async def test_any_amount(shop: Shop) -> None:
-    """The payer chooses; what was received is told."""
+    """The payer chooses the amount; the invoice reports the received amount."""
     created = await shop.create(msat="any")
     assert created["msatoshi"] is None
     assert bolt11.read(created["payreq"]).amount_msat is None
@@ -65,7 +65,7 @@ async def test_any_amount(shop: Shop) -> None:
     ],
 )
 async def test_metadata_comes_back_exactly_as_it_came(each_shop: Shop, metadata: str) -> None:
-    """Key order, big integers, nesting, every token."""
+    """Key order, big integers, nesting and every token are kept."""
     body = f'{{"msat":1, "metadata": {metadata}}}'
 
     created = await each_shop.rest.post("/lightning/invoice/create", content=body.encode())
@@ -77,7 +77,7 @@ async def test_metadata_comes_back_exactly_as_it_came(each_shop: Shop, metadata:
 
 
 async def test_of_a_long_description_only_the_hash_goes_into_the_invoice(shop: Shop) -> None:
-    """BOLT 11 has no room for more than 639 bytes."""
+    """BOLT 11 limits a description to 639 bytes."""
     for description, in_full in (("é" * 319 + "x", True), ("é" * 320, False), ("x" * 8192, False)):
         created = await shop.create(description=description)
         decoded = bolt11.read(created["payreq"])
@@ -90,7 +90,7 @@ async def test_of_a_long_description_only_the_hash_goes_into_the_invoice(shop: S
 
 
 async def test_the_same_label_and_request_are_the_same_invoice(each_shop: Shop) -> None:
-    """However often it is sent, at once or later; another request is told what differs."""
+    """Concurrent and later repeats get the same invoice; a different request gets the differing fields."""
     replies = await asyncio.gather(*(each_shop.create(label="order-7", description="tea") for _ in range(10)))
     other = await each_shop.rest.post(
         "/lightning/invoice/create", json=GOOD | {"label": "order-7", "msat": 1}
@@ -106,7 +106,7 @@ async def test_the_same_label_and_request_are_the_same_invoice(each_shop: Shop) 
 
 
 async def test_an_idempotency_key_is_a_label(shop: Shop) -> None:
-    """The header and the field are one; both may be given if they agree."""
+    """The header and the field are equivalent; both may be given if they agree."""
 
     async def create(**fields: Any) -> httpx.Response:
         return await shop.rest.post(
@@ -127,7 +127,7 @@ async def test_an_idempotency_key_is_a_label(shop: Shop) -> None:
     [("5000.0", 5000), ("5e3", 5000), ("50000E-1", 5000), ("1.844674407370955161e18", 2**64 // 10)],
 )
 async def test_a_number_is_whole_by_its_value(shop: Shop, msat: str, amount: int) -> None:
-    """As JSON Schema has it; every digit counts."""
+    """JSON Schema defines integers by value; every digit counts."""
     body = f'{{"msat":{msat},"metadata":{{"type":"shop"}},"expiry":6e1}}'
 
     reply = await shop.rest.post("/lightning/invoice/create", content=body)
@@ -147,7 +147,7 @@ async def test_null_for_what_is_optional_is_the_same_as_nothing(shop: Shop) -> N
 
 
 async def test_metadata_is_the_same_by_its_value(shop: Shop) -> None:
-    """In whatever order and spelling it is sent again; what comes back is what came first."""
+    """Order and notation may differ in a repeat; the response has the first text."""
     first, again, other = [
         await shop.rest.post("/lightning/invoice/create", content=body.encode())
         for body in (
@@ -233,7 +233,7 @@ BAD = [
 async def test_bad_input_is_refused_and_leaves_nothing(
     shop: Shop, body: str | bytes, status: int, says: str
 ) -> None:
-    """The message names the field and the limit; nothing is stored, and the node is not asked."""
+    """The message names the field and the limit; the store and the node stay unchanged."""
     before = await _traces(shop)
     raw = body if isinstance(body, bytes) else body.encode()
 
@@ -248,7 +248,7 @@ async def test_bad_input_is_refused_and_leaves_nothing(
 
 
 async def _traces(shop: Shop) -> tuple[Any, Any]:
-    """What a create leaves: a row in the store, an invoice at the node."""
+    """Return the number of invoices in the store, and the number created at the node."""
     node = Pipeline(str(shop.rpc_file), 5)
     created = await node.call("wait", {"subsystem": "invoices", "indexname": "created", "nextvalue": 0})
     await node.hang_up()
@@ -277,7 +277,7 @@ async def _traces(shop: Shop) -> tuple[Any, Any]:
     ],
 )
 async def test_what_is_no_id_is_not_found(each_shop: Shop, path: str) -> None:
-    """Never a 500."""
+    """No malformed id causes a 500."""
     reply = await each_shop.rest.get(f"/lightning/invoice/{path}")
 
     assert (reply.status_code, reply.content) == (404, b'{"error":"E2","message":"resource not found"}')
@@ -297,7 +297,7 @@ async def test_what_is_no_id_is_not_found(each_shop: Shop, path: str) -> None:
 async def test_envoys_own_errors_have_the_same_shape(
     shop: Shop, method: str, path: str, status: int, code: str
 ) -> None:
-    """Whoever answers."""
+    """The form does not depend on whether Envoy or tilld responds."""
     reply = await shop.rest.request(method, path)
 
     assert reply.status_code == status
@@ -306,7 +306,7 @@ async def test_envoys_own_errors_have_the_same_shape(
 
 
 async def test_the_body_may_have_64_kib(shop: Shop) -> None:
-    """And not a byte more; white space counts."""
+    """One more byte is too large; white space counts."""
     body = json.dumps(GOOD).encode()
 
     at_limit = await shop.rest.post("/lightning/invoice/create", content=body.ljust(65_536))

@@ -1,4 +1,4 @@
-"""Collecting from another node, through every part: REST by Envoy, gRPC, simulated nodes and real ones."""
+"""Collecting from another node, end to end: REST, gRPC, simulated nodes and real ones."""
 
 import asyncio
 import hashlib
@@ -27,7 +27,7 @@ from till.v1.invreq_service_pb2_grpc import InvreqServiceStub
 
 @dataclass(frozen=True)
 class Refunds:
-    """A Till at one node, and the socket of another node that offers refunds."""
+    """A Till on one node, and the socket of another node that offers refunds."""
 
     shop: Shop
     payer: Path
@@ -37,7 +37,7 @@ class Refunds:
             return await rpc.result(method, **params)
 
     async def request(self, amount: int = 7000, **more: Any) -> str:
-        """An invoice request of the other node's."""
+        """Create an invoice request on the other node; return the string."""
         made = await self.of_payer("invoicerequest", amount=amount, description="a refund", **more)
         invreq: str = made["bolt12"]
         return invreq
@@ -55,7 +55,7 @@ class Refunds:
             "real",
             marks=[
                 pytest.mark.lightningd,
-                pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD names no real lightningd"),
+                pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD does not name a real lightningd"),
                 pytest.mark.timeout(180),
             ],
         ),
@@ -79,7 +79,7 @@ async def refunds(
 
 
 async def test_an_invoice_is_sent_and_paid(refunds: Refunds) -> None:
-    """The JSON is that of the node's own documents; the invoice is one like all others."""
+    """The JSON is documented by lightningd; the invoice behaves like any other."""
     before = (await refunds.shop.rest.get("/lightning/info")).json()
 
     reply = await refunds.send(invreq=await refunds.request(), label="refund-1", metadata={"type": "shop"})
@@ -103,7 +103,7 @@ async def test_an_invoice_is_sent_and_paid(refunds: Refunds) -> None:
 
 
 async def test_the_same_over_grpc(refunds: Refunds) -> None:
-    """Asked for twice, it is sent once. Of `bolt11` there is none."""
+    """A repeated request is sent once; `bolt11` is empty."""
     invreqs = InvreqServiceStub(refunds.shop.channel)
     request = pb.SendInvoiceRequest(
         invreq=await refunds.request(), label="grpc", amount_msat=6999, timeout=Duration(seconds=30)
@@ -124,7 +124,7 @@ async def test_the_same_over_grpc(refunds: Refunds) -> None:
 
 
 def damaged(invreq: str) -> str:
-    """The same with one character of its signature changed."""
+    """Return the invoice request with one character of its signature changed."""
     return invreq[:-20] + ("q" if invreq[-20] != "q" else "p") + invreq[-19:]
 
 
@@ -156,7 +156,7 @@ BAD = [
 async def test_bad_input_is_refused_and_nothing_sent(
     fields: dict[str, Any], code: str, message: str, refunds: Refunds
 ) -> None:
-    """With a word on what is wrong; the label stays free, and the request good."""
+    """The message states the fault; the label stays free, and the invoice request stays usable."""
     invreq = await refunds.request()
     label = f"bad-{json.dumps(fields, default=str)[:40]}"
     body = {"invreq": invreq, "label": label} | fields
@@ -172,7 +172,7 @@ async def test_bad_input_is_refused_and_nothing_sent(
 
 
 async def test_null_is_nothing_and_numbers_are_whole_by_their_value(refunds: Refunds) -> None:
-    """As in the other bodies; and metadata is the same by its value."""
+    """The same rules apply to the other bodies; metadata is compared by value."""
     invreq = await refunds.request()
     first = {"timeout": 5e1, "amount_msat": None, "quantity": None, "metadata": None}
     again = {"amount_msat": None, "timeout": 60.0, "metadata": {"type": "sendinvoice"}}
@@ -184,7 +184,7 @@ async def test_null_is_nothing_and_numbers_are_whole_by_their_value(refunds: Ref
 
 
 async def test_requests_that_cannot_be_collected(refunds: Refunds) -> None:
-    """Expired, disabled, our own, of another label: each is told what it is."""
+    """Each error has its code: expired, disabled, our own, label of another invoice, missing."""
     async with connected(refunds.shop.rpc_file) as rpc:
         own = await rpc.result("invoicerequest", amount=1000, description="to ourselves")
     expired = await refunds.request(absolute_expiry=int(time.time()) - 1)
@@ -207,7 +207,7 @@ async def test_requests_that_cannot_be_collected(refunds: Refunds) -> None:
 
 
 async def test_what_the_other_node_says_comes_as_a_status(refunds: Refunds) -> None:
-    """Over gRPC too, with the documented code."""
+    """gRPC returns a status with the documented code."""
     made = await refunds.of_payer("invoicerequest", amount=1000, description="never mind")
     await refunds.of_payer("disableinvoicerequest", invreq_id=made["invreq_id"])
     invreqs = InvreqServiceStub(refunds.shop.channel)
@@ -220,7 +220,7 @@ async def test_what_the_other_node_says_comes_as_a_status(refunds: Refunds) -> N
 
 
 async def test_many_at_once_are_all_paid(refunds: Refunds) -> None:
-    """Paced, so that none is dropped on the way."""
+    """Till paces the sends, so that the peer drops no message."""
     invreqs = [await refunds.request() for _ in range(8)]
 
     replies = await asyncio.gather(

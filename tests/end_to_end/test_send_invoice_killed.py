@@ -1,4 +1,4 @@
-"""A tilld that is killed while it sends invoices: the next one tells of the one payment that there was."""
+"""tilld is killed while it sends an invoice; after its restart it reports the one payment."""
 
 import asyncio
 import signal
@@ -27,7 +27,7 @@ from till.v1.invreq_service_pb2_grpc import InvreqServiceStub
 async def a_till(
     rpc_file: Path, database: str, point: str | None
 ) -> AsyncIterator[tuple[Process, grpc.aio.Channel]]:
-    """A tilld as a process, which is killed when it comes to a point."""
+    """Run tilld as a process; with a point, the process is killed when it reaches the point."""
     program = ("tests.support.killed", point, "1") if point else ("tilld.cli",)
     process = Process(
         await asyncio.create_subprocess_exec(
@@ -56,7 +56,7 @@ async def a_till(
 
 @pytest.mark.parametrize("point", SENDING)
 async def test_killed_while_sending(point: str, database_url: str, tmp_path: Path) -> None:
-    """The request could be paid again and again: who asks twice is paid once."""
+    """The invoice request allows repeated payments, but a repeated send is paid once."""
     async with pair_of_nodes(tmp_path, RunningClock()) as pair, connected(pair.rpc_file("a")) as payer:
         made = await payer.result("invoicerequest", amount=1000, description="d", single_use=False)
         request = pb.SendInvoiceRequest(invreq=made["bolt12"], label="x")

@@ -1,4 +1,4 @@
-"""Strangers and customers share Envoy's connection to tilld: no call of one changes another's answer."""
+"""Strangers and customers share Envoy's connections to tilld: no call changes another caller's response."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ from tilld.config import Address
 NATIVE, WEB = "application/grpc", "application/grpc-web+proto"
 TYPES = (NATIVE, "application/grpc+proto", WEB, "application/grpc-web-text", "application/json", None)
 EMPTY = struct.pack(">xI", 0)
-# The headers that gRPC reads, and what fails its parsers.
+# The headers that gRPC interprets, and values that its parsers reject.
 NAMES = (
     "grpc-timeout", "grpc-status", "grpc-encoding", "grpc-accept-encoding", "grpc-message",
     "grpc-previous-rpc-attempts", "grpc-retry-pushback-ms", "grpc-internal-encoding-request",
@@ -56,9 +56,9 @@ PATHS = (
 async def send(
     address: Address, path: str, headers: Iterable[tuple[str, str]] = (), body: bytes | None = None
 ) -> tuple[bytes, bytes]:
-    """Send one request on a connection of its own; returns head and body of the answer.
+    """Send one request on a connection of its own; return the head and body of the response.
 
-    By HTTP/1.0, whose answer comes in one piece.
+    The request uses HTTP/1.0, so that the response is not chunked.
     """
     method = "GET" if body is None else "POST"
     lines = [f"{method} {path} HTTP/1.0", "host: till", f"content-length: {len(body or b'')}"]
@@ -67,7 +67,7 @@ async def send(
     writer.write("\r\n".join([*lines, "", ""]).encode() + (body or b""))
     async with asyncio.timeout(10):
         head = await reader.readuntil(b"\r\n\r\n")
-        # After an answer of its own Envoy waits for a second before it closes.
+        # After its own responses Envoy waits for 1 s before it closes the connection.
         length = re.search(rb"content-length: (\d+)", head)
         body = await (reader.readexactly(int(length[1])) if length else reader.read())
     writer.close()
@@ -75,7 +75,7 @@ async def send(
 
 
 async def strangers_call(address: Address, seed: int) -> None:
-    """Send a call of nonsense, the same for one seed."""
+    """Send a random call; the same seed sends the same call."""
     dice = random.Random(seed)
     headers = [(dice.choice(NAMES), dice.choice(VALUES)) for _ in range(dice.randint(1, 3))]
     kind = dice.choice(TYPES)
@@ -91,13 +91,13 @@ def web(message: bytes) -> bytes:
 async def customers_answers(
     shop: Shop, channel: grpc.aio.Channel, created: Any, round_: int
 ) -> tuple[bytes, bytes, bytes]:
-    """What a customer is told over native gRPC, gRPC-Web and REST, with a deadline that nobody else has."""
+    """Return a customer's responses over native gRPC, gRPC-Web and REST, with a unique deadline."""
     assert shop.till.running.rest
     milliseconds = 9_000 + round_
     asked = pb.GetInvoiceRequest(invoice_id=created["invoiceid"])
     native = await InvoiceServiceStub(channel).GetInvoice(asked, timeout=milliseconds / 1000)
     timeout, envoy = ("grpc-timeout", f"{milliseconds}m"), shop.till.running.rest
-    # Each on a connection of its own: every thread of Envoy has one to tilld.
+    # A connection of its own for each: every thread of Envoy has a connection to tilld.
     _, rest = await send(envoy, f"/lightning/invoice/{created['invoiceid']}", [timeout])
     headers = [timeout, ("content-type", WEB), ("x-grpc-web", "1")]
     path = "/till.v1.InvoiceService/GetInvoice"
@@ -107,7 +107,7 @@ async def customers_answers(
 
 @pytest.fixture
 async def channels(shop: Shop) -> AsyncIterator[list[grpc.aio.Channel]]:
-    """A few connections to Envoy, which its threads share."""
+    """A few connections to Envoy, spread over its threads."""
     async with AsyncExitStack() as stack:
         options = (("grpc.use_local_subchannel_pool", 1),)
         yield [
@@ -121,7 +121,7 @@ async def channels(shop: Shop) -> AsyncIterator[list[grpc.aio.Channel]]:
 async def test_a_malformed_header_stays_its_callers_own_fault(
     shop: Shop, channels: list[grpc.aio.Channel], header: str, value: str
 ) -> None:
-    """grpc core keeps a parse error with an entry of the HPACK table; the next caller may refer to it."""
+    """grpc core keeps a parse error with the HPACK table entry, to which the next call may refer."""
     created = await shop.create()
     expected = await customers_answers(shop, channels[0], created, 0)
     assert shop.till.running.rest
@@ -137,7 +137,7 @@ async def test_a_malformed_header_stays_its_callers_own_fault(
 
 
 async def test_no_strangers_call_changes_others_answers(shop: Shop, channels: list[grpc.aio.Channel]) -> None:
-    """Nonsense over native gRPC, gRPC-Web and REST, beside customers' calls and watches."""
+    """Random calls over native gRPC, gRPC-Web and REST, concurrent with customers' calls and watches."""
     assert shop.till.running.rest
     created = await shop.create()
     expected = await customers_answers(shop, channels[0], created, 0)
@@ -183,7 +183,7 @@ async def test_no_strangers_call_changes_others_answers(shop: Shop, channels: li
 async def test_a_malformed_header_is_an_invalid_request(
     shop: Shop, header: str, value: str, kind: str
 ) -> None:
-    """Over native gRPC and gRPC-Web through Envoy, and named. grpc core would answer on its own: INTERNAL."""
+    """The message names the header, over native gRPC and gRPC-Web; grpc core itself would return INTERNAL."""
     assert shop.till.running.rest
     headers = [("content-type", kind), (header, value)]
 
@@ -197,7 +197,7 @@ async def test_a_malformed_header_is_an_invalid_request(
 
 @pytest.mark.parametrize("value", ["", "AA==", "AA", "AAE="])
 async def test_a_binary_header_that_is_base64_passes(shop: Shop, value: str) -> None:
-    """Padded or not."""
+    """Padding is optional."""
     assert shop.till.running.rest
     headers = [("content-type", WEB), ("grpc-trace-bin", value), ("own-bin", value)]
 

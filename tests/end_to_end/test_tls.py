@@ -1,4 +1,4 @@
-"""TLS as clients meet it, on both ports: what it refuses, and that certificates change without a restart."""
+"""TLS as clients use it, on both ports: rejected handshakes, and reloads of certificates."""
 
 import asyncio
 import shutil
@@ -47,13 +47,13 @@ async def till(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 async def own_pair(authority: Authority, tmp_path: Path) -> Pair:
-    """A pair of which the files may be changed."""
+    """A pair whose files a test may change."""
     return authority.issue(tmp_path / "live")
 
 
 @pytest.fixture
 async def own_till(own_pair: Pair, tmp_path: Path) -> AsyncIterator[Till]:
-    """A Till that shows it."""
+    """A Till that uses this pair."""
     async with Till(config(tmp_path / "till", **own_pair.flags())) as till:
         yield till
 
@@ -64,14 +64,14 @@ def browse(address: Address, trust: ssl.SSLContext, **settings: Any) -> httpx.As
 
 @asynccontextmanager
 async def typed(address: Address, authority: Authority, pair: Pair | None = None) -> AsyncIterator[Any]:
-    """Call the typed API at an address."""
+    """Yield a stub of the typed API at an address."""
     credentials = grpc.ssl_channel_credentials(authority.pem, **(pair.credentials() if pair else {}))
     async with grpc.aio.secure_channel(str(address), credentials) as channel:
         yield InvoiceServiceStub(channel)
 
 
 async def info(address: Address, authority: Authority, pair: Pair | None = None) -> grpc.StatusCode:
-    """The status of a gRPC call."""
+    """Return the status of a gRPC call."""
     async with typed(address, authority, pair) as invoices:
         try:
             await invoices.GetInfo(pb.GetInfoRequest(), timeout=10)
@@ -125,7 +125,7 @@ async def test_tls_is_at_least_of_version_1_2(till: Till, authority: Authority, 
 
     await connect(ssl.TLSVersion.TLSv1_2)
     await connect(ssl.TLSVersion.TLSv1_3)
-    # gRPC says nothing and hangs up. An error of the client's own would be another.
+    # gRPC closes the connection without an alert. Any other error would come from the client itself.
     with pytest.raises((ssl.SSLError, ConnectionResetError), match="ALERT_PROTOCOL_VERSION|^$"):
         await connect(ssl.TLSVersion.TLSv1_1)
 
@@ -145,7 +145,7 @@ async def test_the_copy_of_the_key_is_for_its_owner_and_gone_at_the_end(
 async def test_a_start_that_is_ended_leaves_no_envoy_and_no_copy_of_the_key(
     authority: Authority, tmp_path: Path
 ) -> None:
-    """As by a signal while Envoy takes long."""
+    """A signal arrives while Envoy is still starting."""
     started = asyncio.get_running_loop().create_future()
 
     class Slow(Envoy):
@@ -165,23 +165,23 @@ async def test_a_start_that_is_ended_leaves_no_envoy_and_no_copy_of_the_key(
     assert not list((tmp_path / "till" / "envoy").glob("tls-*"))
 
 
-# Without a restart
+# Reloads without a restart
 
 
 def in_place(new: Pair, live: Pair) -> None:
-    """As most programs write a file; not both at once."""
+    """Overwrite the files one after the other, as most programs do."""
     live.tls_cert.write_bytes(new.tls_cert.read_bytes())
     live.tls_key.write_bytes(new.tls_key.read_bytes())
 
 
 def moved_over(new: Pair, live: Pair) -> None:
-    """As careful programs do."""
+    """Rename the new files over the old ones, as careful programs do."""
     new.tls_key.replace(live.tls_key)
     new.tls_cert.replace(live.tls_cert)
 
 
 def by_a_link(new: Pair, live: Pair) -> None:
-    """As certbot and Kubernetes do: the directory is another one then."""
+    """Replace the directory by a link, as certbot and Kubernetes do."""
     live.tls_cert.parent.rename(live.tls_cert.parent.with_name("old"))
     live.tls_cert.parent.symlink_to(new.tls_cert.parent)
 
@@ -194,7 +194,7 @@ async def test_a_new_pair_is_shown_on_both_ports(
     tmp_path: Path,
     replace: Callable[[Pair, Pair], None],
 ) -> None:
-    """And who watches does not notice."""
+    """Open watches continue."""
     rest, typed_port = own_till.running.rest, own_till.running.grpc
     assert rest
     new = authority.issue(tmp_path / "new")
@@ -234,7 +234,7 @@ async def test_a_bad_new_pair_leaves_the_old_one(
     assert await info(own_till.running.rest, authority) is grpc.StatusCode.OK
 
 
-# Certificates of clients
+# Client certificates
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +247,7 @@ def clients() -> Authority:
 async def closed_till(
     authority: Authority, clients: Authority, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Till]:
-    """A Till that wants a certificate of its clients."""
+    """A Till that requires client certificates."""
     directory = tmp_path_factory.mktemp("mtls")
     ca = clients.write(directory / "clients.pem")
     settings = authority.issue(directory).flags() | {"tls_client_ca": ca}
@@ -278,7 +278,7 @@ async def test_a_client_without_one_or_with_anothers_is_refused(
     assert closed_till.running.rest
     pair = authority.issue(tmp_path, "client.test") if is_foreign else None
 
-    # Which of them depends on when the refusal arrives: with TLS 1.3 that is after the client's handshake.
+    # The error type depends on timing: with TLS 1.3 the refusal arrives after the client's handshake.
     with pytest.raises((httpx.TransportError, ssl.SSLError)):
         await rest_info(closed_till.running.rest, authority.trusting(pair))
     for port in PORTS:
@@ -303,7 +303,7 @@ async def test_another_authority_of_clients_is_taken_without_a_restart(
                     await asyncio.sleep(0.1)
 
 
-# tilld envoy, in front of a tilld elsewhere
+# tilld envoy in front of a remote tilld
 
 
 @asynccontextmanager
@@ -328,14 +328,14 @@ async def test_envoy_alone_speaks_tls_to_tilld_and_shows_its_certificate(
 async def test_envoy_alone_sends_nothing_to_a_tilld_that_it_cannot_verify(
     authority: Authority, tmp_path: Path, ours: bool, names: tuple[str, ...]
 ) -> None:
-    """Its certificate is of an unknown authority, or for another host."""
+    """The certificate is from an unknown authority, or for another host."""
     trusted = authority if ours else Authority()
     settings = {"upstream_ca": trusted.write(tmp_path / "ca.pem")}
     pair = authority.issue(tmp_path, *names)
     async with Till(config(tmp_path / "till", no_rest=True, **pair.flags())) as till:
         async with front(tmp_path / "data", till, **settings) as envoy:
             async with httpx.AsyncClient(base_url=f"http://{envoy.rest}") as client:
-                # By then it has asked for its health, and the answer can't change.
+                # Envoy has now checked the health once, so the result is final.
                 await refused_upstream(tmp_path / "data")
                 assert (await client.get("/lightning/info")).status_code == 503
 
@@ -349,11 +349,11 @@ async def refused_upstream(directory: Path) -> None:
                 await asyncio.sleep(0.05)
 
 
-# tilld run and the socket to its own Envoy
+# tilld run and the socket between it and Envoy
 
 
 async def test_a_long_path_of_the_data_directory_is_no_obstacle(tmp_path: Path) -> None:
-    """A unix socket's may have at most 107 bytes."""
+    """The path of a unix socket may have at most 107 bytes."""
     async with simulated_node(tmp_path) as node:
         settings = config(tmp_path / ("d" * 120), lightning_rpc=node.rpc_file)
         async with Till(settings) as till:
@@ -376,7 +376,7 @@ async def test_a_second_till_in_a_data_directory_leaves_the_first_alone(tmp_path
             assert (await client.get("/lightning/info")).status_code == 200
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can end children with their parent")
 async def test_the_socket_of_a_killed_till_is_in_nobodys_way(tmp_path: Path) -> None:
     async with tilld("run", *FREE, cwd=tmp_path) as killed:
         await killed.says(r"(Till is running)")
@@ -391,7 +391,7 @@ async def test_the_socket_of_a_killed_till_is_in_nobodys_way(tmp_path: Path) -> 
             assert (await client.get("/lightning/info")).status_code == 200
 
 
-# As an operator sees it
+# Output for the operator
 
 
 async def test_the_program_says_where_it_is(authority: Authority, tmp_path: Path) -> None:
@@ -414,7 +414,7 @@ async def test_a_certificate_that_cannot_be_used_is_told_in_a_line(tmp_path: Pat
 async def test_keys_that_travel_in_the_clear_are_warned_of(
     authority: Authority, tmp_path: Path, logged: Callable[[], str]
 ) -> None:
-    """Once, and not with TLS."""
+    """The warning appears once, and never with TLS."""
     await output("key", "create", "--username", "shop", "--data-dir=.", cwd=tmp_path)
     public = {"grpc": Address("0.0.0.0", 0), "no_rest": True}
     for settings in (public | authority.issue(tmp_path).flags(), public):

@@ -1,4 +1,4 @@
-"""Traces as an OTLP collector receives them, by gRPC from a running Till."""
+"""Traces as an OTLP collector receives them over gRPC from a running Till."""
 
 import asyncio
 import sys
@@ -28,7 +28,7 @@ REST = "till.rest.v1.InvoiceService"
 
 
 class Collector(otlp_grpc.TraceServiceServicer):
-    """What was exported."""
+    """A collector that keeps the exported requests."""
 
     def __init__(self) -> None:
         self.requests: list[otlp.ExportTraceServiceRequest] = []
@@ -73,12 +73,12 @@ def attributes(span: Span) -> dict[str, str]:
 async def test_a_request_is_traced_with_what_it_took_and_goes_on_with_its_callers_trace(
     tmp_path: Path, collector: Collector
 ) -> None:
-    """Through Envoy too; and nothing that is in the request or the answer is told."""
+    """The trace passes through Envoy, and contains no data of the request or the response."""
     async with open_shop(config(tmp_path, otlp_endpoint=collector.endpoint)) as shop:
         key = await make_key(tmp_path, "--username", "shop")
         shop.rest.headers.update(key | CALLER)
         created = await shop.create(description="a coffee", label="order-1")
-    # What was not sent before is sent at the stop.
+    # The stop exports the remaining spans.
 
     spans = collector.of_trace(TRACE_ID)
     request = spans[f"{REST}/CreateInvoice"]
@@ -138,13 +138,13 @@ async def test_errors_and_watches_are_traced_beside_metrics_and_the_followers_wo
 
 
 async def test_a_collector_that_is_away_stops_nothing(tmp_path: Path, logged: Callable[[], str]) -> None:
-    """Not even stopping; the log tells."""
+    """Even a stop succeeds; the log reports the loss."""
     impatient = USUAL._replace(flush_seconds=0.1)
     async with open_shop(config(tmp_path, otlp_endpoint="http://127.0.0.1:1"), impatient) as shop:
         assert await shop.create()
         stopping_at = time.monotonic()
 
-    # It would try again for 10 s.
+    # The exporter would retry for 10 s.
     assert time.monotonic() - stopping_at < 5
     assert "the last traces could not be sent" in logged()
 

@@ -1,4 +1,4 @@
-"""Watching an invoice live, over both protocols."""
+"""Live watches of an invoice over both protocols."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from till.v1.invoice_service_pb2 import WatchInvoiceRequest
 
 @asynccontextmanager
 async def watching(shop: Shop, created: Any, **headers: str) -> AsyncIterator[AsyncIterator[list[str]]]:
-    """The events of an invoice as they come, each as a dict of its lines."""
+    """Yield the events of an invoice as they arrive, each as a list of its lines."""
     path = f"/lightning/invoice/{created['invoiceid']}/watch"
     async with shop.rest.stream("GET", path, headers=headers) as reply:
         assert (reply.status_code, reply.headers["content-type"]) == (200, "text/event-stream")
@@ -36,7 +36,7 @@ async def blocks(reply: httpx.Response) -> AsyncIterator[list[str]]:
 
 
 def state(block: list[str]) -> tuple[str, str]:
-    """The event of a block: its id, and the status that it tells."""
+    """Return the id and the status of an event."""
     event_id, data = block
     assert event_id.startswith("id: ")
     assert data.startswith("data: ")
@@ -44,7 +44,7 @@ def state(block: list[str]) -> tuple[str, str]:
 
 
 async def test_a_payment_is_seen_live(each_shop: Shop) -> None:
-    """The current state at once, then the change; then the stream ends."""
+    """The current state arrives immediately, then the change; then the stream ends."""
     created = await each_shop.create()
     async with watching(each_shop, created) as events:
         assert await anext(events) == ["retry: 2000"]
@@ -57,7 +57,7 @@ async def test_a_payment_is_seen_live(each_shop: Shop) -> None:
 
 
 async def test_the_data_is_what_reading_gives(shop: Shop) -> None:
-    """The documented JSON, on one line whatever the metadata was."""
+    """The documented JSON is on one line, even if the metadata has line breaks."""
     reply = await shop.rest.post(
         "/lightning/invoice/create", content=b'{"msat":1,"metadata":{\r\n"type":\n"shop"}}'
     )
@@ -86,7 +86,7 @@ async def test_silence_is_filled_with_heartbeats(shop: Shop) -> None:
 
 
 async def test_a_final_invoice_is_told_once(shop: Shop) -> None:
-    """And an EventSource that comes back with its last id hears that there is no more."""
+    """An EventSource that reconnects with the last id gets 204."""
     created = await shop.create()
     await shop.pay(created["payreq"])
     await shop.outcome(created)
@@ -118,7 +118,7 @@ async def test_all_watchers_of_both_protocols_see_a_payment(shop: Shop) -> None:
 
 @pytest.mark.parametrize("leave", ["rest", "grpc"])
 async def test_a_watcher_who_leaves_leaves_nothing_behind(shop: Shop, leave: str) -> None:
-    """The server notices, and forgets it."""
+    """The server notices the disconnect and removes the watcher."""
     created = await shop.create()
     if leave == "rest":
         async with watching(shop, created) as events:

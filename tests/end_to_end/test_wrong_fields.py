@@ -1,4 +1,4 @@
-"""The same wrong field gets the same answer from every method of both APIs."""
+"""An invalid field gets the same response from every method of both APIs."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from till.v1.invreq_service_pb2_grpc import InvreqServiceStub
 from tilld.formats.amounts import MAX_AMOUNT_MSAT
 
 TYPE = {"type": "shop"}
-# Each method: its path, the name of its amount over REST, and what a good request has.
+# For each method: its path, the REST name of its amount, and the fields of a valid request.
 METHODS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "CreateInvoice": (
         "/lightning/invoice/create", "msat",
@@ -112,5 +112,5 @@ async def _over_grpc(
 
 
 def _comparable(message: str) -> str:
-    """Invoices may have longer descriptions than invoice requests."""
+    """Mask the limit, because invoices may have longer descriptions than invoice requests."""
     return re.sub(r"^(description must have at most) \d+", r"\1 N", message)

@@ -45,7 +45,7 @@ HASTY = USUAL._replace(node_call_seconds=0.1)
             "real",
             marks=[
                 pytest.mark.lightningd,
-                pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD names no real lightningd"),
+                pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD does not name a real lightningd"),
             ],
         ),
     ],

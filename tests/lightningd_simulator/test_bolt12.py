@@ -120,7 +120,7 @@ def test_pieces_are_joined() -> None:
 
 
 @pytest.mark.lightningd
-@pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD names no real lightningd")
+@pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD does not name a real lightningd")
 @pytest.mark.timeout(180)
 async def test_a_real_node_reads_the_same(tmp_path: Path, node: Simulator, rpc: Rpc) -> None:
     """Requests and invoices of each node are decoded by the other with the same result."""

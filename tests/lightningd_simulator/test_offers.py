@@ -30,7 +30,7 @@ async def pair(tmp_path: Path, clock: Clock) -> AsyncIterator[Pair]:
             "real",
             marks=[
                 pytest.mark.lightningd,
-                pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD names no real lightningd"),
+                pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD does not name a real lightningd"),
                 pytest.mark.timeout(180),
             ],
         ),

@@ -113,7 +113,7 @@ async def test_a_good_one_is_not_replaced_by_one_that_is_not_valid_yet(
     good = files.newest
     authority.issue(tmp_path, not_before=datetime(2100, 1, 1), not_after=datetime(2101, 1, 1))  # noqa: DTZ001
 
-    await files.look(lambda _: pytest.fail("it is used"))
+    await files.look(lambda _: pytest.fail("the callback was called"))
 
     assert files.newest is good
 
