@@ -1,56 +1,19 @@
-"""A payer's page: EventSource or polyfill with a watch token, also behind nginx and HAProxy."""
+"""A payer's page: EventSource or polyfill with a watch token."""
 
-import asyncio
-import os
-import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.support.keys import KEYS
-from tests.support.shop import HEARTBEAT_SECONDS, Shop, config, open_shop
-from tests.support.waiting import eventually
+from tests.support.shop import Shop, config, open_shop
 from tilld.auth.caller import SHOP
 from tilld.auth.key import Key
 from tilld.auth.repository import KeyStore
-from tilld.config import Address
 from tilld.invoices.repository import Store
 from tilld.storage.database import open_database
-
-# Debian installs the servers in /usr/sbin.
-PATH = f"{os.environ['PATH']}:/usr/sbin"
-
-# The configuration of Debian's package, with an upstream as in the manual: buffers, HTTP/1.0, gzip.
-NGINX = """
-daemon off; master_process off; pid {directory}/nginx.pid; error_log {directory}/nginx.log;
-events {{}}
-http {{
-    access_log off; gzip on;
-    client_body_temp_path {directory}; proxy_temp_path {directory}; fastcgi_temp_path {directory};
-    uwsgi_temp_path {directory}; scgi_temp_path {directory};
-    server {{ listen unix:{socket}; location / {{ proxy_pass http://{rest}; }} }}
-}}
-"""
-# HAProxy compresses events unless a header forbids transformations.
-HAPROXY = """
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 30s
-    timeout server 30s
-    compression algo gzip
-    compression type text/event-stream
-frontend pages
-    bind unix@{socket}
-    default_backend till
-backend till
-    server till {rest}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -231,48 +194,3 @@ async def test_events_are_not_to_be_kept_gathered_or_changed(page: httpx.AsyncCl
     assert headers["x-accel-buffering"] == "no"
     assert rb"a\u2028b\u2029c\u0085d" in told[0]
     assert len(told[0].decode().strip().splitlines()) == 4
-
-
-@asynccontextmanager
-async def proxy(name: str, directory: Path, rest: Address) -> AsyncIterator[httpx.AsyncClient]:
-    """Run a proxy in front of Till with a default configuration; yield a client behind the proxy."""
-    program = shutil.which(name, path=PATH)
-    if program is None:
-        pytest.skip(f"needs {name}, which is not installed")
-    socket, file = directory / "socket", directory / "conf"
-    template, command = {"nginx": (NGINX, ["-e", "stderr", "-c"]), "haproxy": (HAPROXY, ["-db", "-f"])}[name]
-    file.write_text(template.format(directory=directory, socket=socket, rest=rest))
-    process = await asyncio.create_subprocess_exec(program, *command, str(file))
-    try:
-        await eventually(socket.exists)
-        transport = httpx.AsyncHTTPTransport(uds=str(socket))
-        async with httpx.AsyncClient(base_url="http://pages", transport=transport) as page:
-            yield page
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-@pytest.mark.parametrize("name", ["nginx", "haproxy"])
-async def test_a_proxy_passes_events_on_as_they_come(
-    shop: Shop, created: Any, tmp_path: Path, name: str
-) -> None:
-    """The first state passes immediately, then heartbeats and the payment, without special settings."""
-    assert shop.till.running.rest
-    query = f"?token={created['watch_token']}"
-    async with (
-        proxy(name, tmp_path, shop.till.running.rest) as page,
-        asyncio.timeout(5),
-        page.stream("GET", path(created, "watch") + query, headers={"accept-encoding": "gzip"}) as reply,
-    ):
-        pieces = reply.aiter_raw()
-        told = await anext(pieces)
-        assert (reply.status_code, reply.headers.get("content-encoding")) == (200, None)
-        assert told.startswith(b"retry: 2000\n\nid: 1\ndata: ")
-        async with asyncio.timeout(10 * HEARTBEAT_SECONDS):
-            assert await anext(pieces) == b": heartbeat\n\n"
-
-        await shop.pay(created["payreq"], 5)
-
-        rest = b"".join([piece async for piece in pieces])
-        assert rest.replace(b": heartbeat\n\n", b"").startswith(b"id: 2\ndata: ")
