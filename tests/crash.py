@@ -1,4 +1,4 @@
-"""Kills tilld and its node under load, again and again, and then holds the store against the node.
+"""Kills tilld and its node repeatedly under load, and then compares the store with the node.
 
 python -m tests.crash --kills 300 [--seed N] [--database URL] [--real]
 """
@@ -35,13 +35,13 @@ from tilld.storage.database import open_database
 from tilld.storage.nodes import NodeStore
 
 WORKERS = 8
-# What is killed: at a random moment, or tilld at one of its points.
+# The processes to kill at a random moment, and the points of tilld.
 KILLS = ("tilld", "node", "tilld and node", *POINTS)
 PATIENCE_SECONDS = 30.0
 
 
 class Crash:
-    """A Till and a node as processes, callers who load them, and what they were told."""
+    """A Till and a node as processes, callers who load them, and the replies to these callers."""
 
     def __init__(self, directory: Path, node: KillableNode, seed: int, database: str | None = None) -> None:
         self.directory = directory
@@ -55,9 +55,9 @@ class Crash:
         self.grpc = ""
 
     async def run(self, kills: int) -> str:
-        """Kill that often, then check everything. Returns what was done, in a line.
+        """Kill that often, then check everything; return a summary in one line.
 
-        Raises AssertionError for what was lost or invented.
+        Raise AssertionError if an invoice or a payment was lost or invented.
         """
         await self.node.start()
         till = await self._start_till()
@@ -76,7 +76,7 @@ class Crash:
         return f"{self.kills.total()} kills ({killed}), {checked}, caught up in {seconds:.2f} s"
 
     async def _kill(self, till: Process) -> Process:
-        """Kill something, and start it again; each kind as often as the others. Returns tilld."""
+        """Kill the least often killed kind, and restart it; return the tilld process."""
         fewest = min(self.kills[kind] for kind in KILLS)
         kind = self.random.choice([kind for kind in KILLS if self.kills[kind] == fewest])
         self.kills[kind] += 1
@@ -104,19 +104,19 @@ class Crash:
             f"--lightning-rpc={self.node.rpc_file}", f"--database={self.database}",
             f"--data-dir={self.directory}",
             start_new_session=True,
-            # Nobody reads the log: it must not fill the pipe.
+            # Nothing reads the log, so it must not fill the pipe.
             env=os.environ | {"TILLD_LOG_LEVEL": "error"},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         till = Process(process)
-        # A point may come before it has said anything.
+        # tilld may be killed before its first output.
         with suppress(AssertionError) if point else nullcontext():
             self.grpc = await till.says(r"gRPC +(127\.0\.0\.1:\d+)\n")
         return till
 
     async def _call(self, number: int) -> None:
-        """Create, watch and pay, whatever happens to the other side; orders that failed are sent again."""
+        """Create, watch and pay in a loop, despite failures; failed orders are sent again."""
         payer = Pipeline(str(self.node.payer), 2)
         for order in range(sys.maxsize):
             label = f"order-{number}-{order}"
@@ -132,7 +132,7 @@ class Crash:
                 await asyncio.gather(watching, return_exceptions=True)
 
     async def _create(self, label: str) -> Invoice:
-        """Send an order until it is answered: with one label there is one invoice, however often."""
+        """Send an order until it succeeds; one label must always yield the same invoice."""
         request = pb.CreateInvoiceRequest(amount_msat=5000, metadata='{"type":"crash"}', label=label)
         while True:
             with suppress(grpc.aio.AioRpcError, TimeoutError):
@@ -141,7 +141,7 @@ class Crash:
                     invoice: Invoice = (await stub.CreateInvoice(request)).invoice
                     break
             await asyncio.sleep(0.02)
-        assert self.by_label.setdefault(label, invoice.invoice_id) == invoice.invoice_id, "two for one label"
+        assert self.by_label.setdefault(label, invoice.invoice_id) == invoice.invoice_id, "label used twice"
         self.told[invoice.invoice_id] = invoice
         return invoice
 
@@ -153,7 +153,7 @@ class Crash:
                     self.seen[invoice_id].append(state.invoice.status)
 
     async def _caught_up(self) -> float:
-        """Wait until the store has followed all that the node has; returns how long that took."""
+        """Wait until the store has followed all updates of the node; return how long that took."""
         node, store = InvoiceNode(self.node.rpc_file), Store(open_database(self.database))
         started = time.monotonic()
         async with asyncio.timeout(30):
@@ -169,24 +169,24 @@ class Crash:
         paid = 0
         for invoice_id, told in self.told.items():
             stored, found = await store.get(invoice_id), await node.find(invoice_id)
-            assert stored, f"{invoice_id} was told of, and is lost"
-            assert found, f"{invoice_id} was told of, and the node has it not"
+            assert stored, f"a caller got {invoice_id}, but the store lost it"
+            assert found, f"a caller got {invoice_id}, but the node does not have it"
             assert (told.payment_hash, told.bolt11) == (found.issued.payment_hash, found.issued.bolt11)
             assert (stored.payment_hash, stored.amount_msat) == (found.issued.payment_hash, found.amount_msat)
             assert (stored.status, stored.payment) == (found.seen.status, found.seen.payment), invoice_id
             states = self.seen[invoice_id]
-            assert states == sorted(states), f"{invoice_id} went back: {states}"
+            assert states == sorted(states), f"{invoice_id} went back to an earlier state: {states}"
             assert found.seen.status is Status.PAID or INVOICE_STATUS_PAID not in states
             paid += stored.status is Status.PAID
         report = await Doctor(store, node).examine(repair=False)
         assert report.is_clean, report
         await node.close()
         await store.close()
-        return f"{len(self.told)} invoices told of, {paid} of them paid"
+        return f"{len(self.told)} invoices returned to callers, {paid} of them paid"
 
 
 async def main() -> None:
-    """Run it from the command line."""
+    """Run the program from the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,7 @@
-"""What the benchmark makes of figures. That it runs is seen by running it: no test depends on time."""
+"""The benchmark's evaluation of measurements.
+
+Running the benchmark tests the rest: no test depends on time.
+"""
 
 import asyncio
 from pathlib import Path
@@ -15,7 +18,7 @@ from tilld.errors import OperatorError
 
 
 def run_with(tilld: list[float], floor: list[float]) -> Run:
-    """A run of some rounds, with what a read and the empty handler took of a processor in each."""
+    """Return a run; each round has the CPU time of a read and of the empty handler."""
     rows = [
         Row("calls", names.EMPTY, None, {"cpu_us_floor": floor}),
         Row(
@@ -46,7 +49,7 @@ def test_a_goal_is_met_or_not(tilld: float, verdict: str) -> None:
 
 
 def test_a_goal_is_the_median_of_ratios_within_a_round() -> None:
-    """The machine was twice as slow in two of the rounds; that is no fault of Till's."""
+    """A machine that is twice as slow in two of the rounds does not change the ratio."""
     text = table.of_run(run_with([120.0, 240.0, 240.0], [100.0, 200.0, 200.0]))
 
     assert "1.20, at most 1.3: met" in line_of(text, names.READ)
@@ -79,7 +82,7 @@ def test_percentiles() -> None:
 
 
 async def test_our_client_sees_the_status_of_each_call() -> None:
-    """Also where a new path has moved what the short forms of earlier headers stand for."""
+    """Also after a new path has shifted the HPACK indices of earlier headers."""
 
     async def answer(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         if request == b"bad":

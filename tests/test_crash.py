@@ -1,4 +1,4 @@
-"""Crashes of any part, at any moment, lose nothing and invent nothing: the short form of `make crash`."""
+"""Crashes of any part at any moment lose and invent nothing: the short form of `make crash`."""
 
 from pathlib import Path
 
@@ -12,7 +12,10 @@ from tests.support.nodes import LIGHTNINGD, RealPair, SimulatedProcess
 async def test_killed_under_load_nothing_is_lost_and_nothing_invented(
     tmp_path: Path, database_url: str
 ) -> None:
-    """Tilld, its node, both, and tilld at each of its points. Checked against the node's own list."""
+    """One kill of each kind.
+
+    Tilld, the node, both, and tilld at each point; then the node's list is compared.
+    """
     crash = Crash(tmp_path, SimulatedProcess(tmp_path), seed=1, database=database_url)
 
     done = await crash.run(len(KILLS))
@@ -24,7 +27,7 @@ async def test_killed_under_load_nothing_is_lost_and_nothing_invented(
 @pytest.mark.skipif(not LIGHTNINGD, reason="LIGHTNINGD does not name a real lightningd")
 @pytest.mark.timeout(300)
 async def test_with_a_real_node_too(tmp_path: Path) -> None:
-    """Which is killed and paid like the simulated one."""
+    """The real node is killed and paid like the simulated one."""
     crash = Crash(tmp_path, RealPair(tmp_path), seed=1)
 
     done = await crash.run(len(KILLS))

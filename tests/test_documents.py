@@ -1,4 +1,4 @@
-"""What the documents promise is tested: each test that they name exists, and each link leads somewhere."""
+"""Documents refer only to tests that exist, and to links that resolve."""
 
 import re
 import subprocess
@@ -23,7 +23,7 @@ def test_each_test_that_a_document_names_exists(document: str) -> None:
 
 
 def anchors(page: str) -> set[str]:
-    """The names of a page's headings, as forges make them."""
+    """Return the anchors of a page's headings, as forges generate them."""
     heads = re.findall(
         r"^#+ (.+)$", re.sub(r"^```.*?^```", "", page, flags=re.MULTILINE | re.DOTALL), re.MULTILINE
     )
@@ -32,7 +32,7 @@ def anchors(page: str) -> set[str]:
 
 @pytest.mark.parametrize("document", TRACKED)
 def test_each_link_leads_somewhere(document: str) -> None:
-    """And none out of docs: they are a site too, where the rest of the repository is not."""
+    """A page in docs links only within docs, because the site has no other files of the repository."""
     page = ROOT / document
     for target, anchor in re.findall(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text()):
         path = (page.parent / target).resolve() if target else page

@@ -1,4 +1,4 @@
-"""Test modules stand alone: what several of them need is in tests/support."""
+"""Test modules are independent of each other: shared code is in tests/support."""
 
 import ast
 from pathlib import Path
@@ -7,7 +7,7 @@ TESTS = Path(__file__).parent
 
 
 def imported(file: Path) -> set[str]:
-    """The modules that a file imports, and the names that it takes from them."""
+    """Return the modules that a file imports, and the names that it imports from them."""
     nodes = list(ast.walk(ast.parse(file.read_bytes())))
     plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     origins = [node for node in nodes if isinstance(node, ast.ImportFrom)]

@@ -1,4 +1,4 @@
-"""What `make run` and `make test` print while they install."""
+"""The output of `make run` and `make test` during the installation."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ NAMES = ("till-test-one", "till-test-two")
 
 
 def wheel(directory: Path, name: str) -> str:
-    """Write a package without content; returns its line in a requirements file."""
+    """Write an empty package; return its line in a requirements file."""
     module = name.replace("-", "_")
     file = directory / f"{module}-1.0-py3-none-any.whl"
     info = f"{module}-1.0.dist-info"
@@ -47,7 +47,7 @@ def test_each_package_is_a_line_with_how_far_it_is(tmp_path: Path) -> None:
 
 
 def test_a_failure_is_pips_own(tmp_path: Path) -> None:
-    """Its message, and its exit code, without which make would go on."""
+    """The output has pip's message; without pip's exit code make would continue."""
     changed = wheel(tmp_path, NAMES[0]).replace("sha256:", "sha256:0")[:-2]
 
     told = install(tmp_path, changed)

@@ -1,4 +1,4 @@
-"""All messages of errors on one page, tests/messages.txt, for whoever reviews their words.
+"""All error messages on one page, tests/messages.txt, for reviewers of their words.
 
 A message says what is wrong, the field first, then what to do. Renew the page with:
 
@@ -13,9 +13,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "tests/messages.txt"
-# Settings and databases: what is wrong with a value, which the flag or the variable comes before.
+# Settings and databases raise ValueError; the caller puts the flag or the variable in front.
 OF_VALUES = ("config/values.py", "storage/database.py")
-# Methods that raise an error with a message that they are given, and its position.
+# Methods that raise an error with a given message: the error, and the argument's position.
 BY_METHODS = {"_refuse": ("TooMany", 1), "_reject": ("TooMany", 1), "take": ("TooMany", 2)}
 PARTS = {"AGAIN", "FORMS", "MSAT", "NO_BOLT12", "NO_PAYMENTS"}
 
@@ -23,7 +23,7 @@ PARTS = {"AGAIN", "FORMS", "MSAT", "NO_BOLT12", "NO_PAYMENTS"}
 def page() -> str:
     trees = {path: ast.parse(path.read_text()) for path in sorted(ROOT.glob("server/tilld/**/*.py"))}
     errors = {"TillError", "OperatorError"}
-    # A class may come before its base.
+    # A class may appear before its base.
     while added := {name for tree in trees.values() for name in subclasses(tree, errors)} - errors:
         errors |= added
     found: defaultdict[str, set[str | None]] = defaultdict(set)
@@ -57,14 +57,14 @@ def last_name(node: ast.AST) -> str:
 
 
 def assigned(tree: ast.Module | ast.ClassDef) -> Iterator[tuple[str, str]]:
-    """The texts that a module or a class gives a name."""
+    """Yield the names of a module or a class that have a text, each with its text."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and (text := template(node.value)):
             yield ast.unparse(node.targets[0]), text
 
 
 def template(node: ast.AST) -> str | None:
-    """The text of a string, with the expressions that it has in braces; None for anything else."""
+    """Return the text of a string, with its expressions in braces; None for other nodes."""
     match node:
         case ast.Constant(value=str(text)):
             return text

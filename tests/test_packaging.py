@@ -1,4 +1,4 @@
-"""What a plain `pip install` of Till brings along, by what each package says that it requires."""
+"""The packages that `pip install` of Till brings along, according to their declared requirements."""
 
 import tomllib
 from collections import Counter
@@ -19,7 +19,7 @@ OURS = {
 
 
 def required(name: str, extras: Iterable[str]) -> Iterator[tuple[str, frozenset[str]]]:
-    """What a package requires, here and now."""
+    """Yield the requirements of a package in this environment."""
     if name in OURS:
         optional = OURS[name].get("optional-dependencies", {})
         lines = [*OURS[name]["dependencies"], *(line for extra in extras for line in optional.get(extra, ()))]
@@ -51,7 +51,7 @@ def everything() -> set[str]:
 
 
 def test_no_two_packages_bring_the_same_module(everything: set[str]) -> None:
-    """Which of them wins is chance: coincurve has two packages."""
+    """Otherwise chance decides which package wins; coincurve, for example, has two distributions."""
     files = Counter(
         str(file)
         for name in everything - OURS.keys()
@@ -64,7 +64,7 @@ def test_no_two_packages_bring_the_same_module(everything: set[str]) -> None:
 
 
 def test_it_is_what_the_lock_file_pins(everything: set[str]) -> None:
-    """Nothing is needed that only a lock file knows of, and nothing is pinned in vain."""
+    """The declared requirements and the lock file agree in both directions."""
     pinned = {
         canonicalize_name(requirement.name)
         for line in (ROOT / "requirements.txt").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Tests change how Till works by what they hand it, not by patching its modules and classes."""
+"""Tests change Till's behaviour through arguments, not by patching its modules and classes."""
 
 import ast
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ def is_ours(module: str) -> bool:
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
-    """The names that stand for modules and classes of ours."""
+    """Yield the names that refer to our modules and classes."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and is_ours(node.module or ""):
             yield from (each.asname or each.name for each in node.names)
@@ -26,7 +26,7 @@ def imported(tree: ast.AST) -> Iterator[str]:
 
 
 def patched(source: str) -> list[int]:
-    """The lines that patch what is ours: by its name, or a module or class of ours."""
+    """Return the lines that patch our code: by name, or through an imported module or class."""
     tree = ast.parse(source)
     names = set(imported(tree))
     found = []

@@ -1,8 +1,9 @@
-"""Each command and snippet of README, docs/start and some guides works, as a reader types it.
+"""Every command and snippet of README, docs/start and some guides works as printed.
 
-A reader follows a page from top to bottom, in a fresh directory, beside a Till that `make run` has started.
-Only the addresses differ. INVOICEID and the like are copied from the output so far. A comment before a block,
-which no reader sees, marks one that is `not run`, with the reason, or that `goes on` while the next ones run.
+A reader follows a page from top to bottom, in a fresh directory, beside a Till started by `make run`.
+Only the addresses differ. INVOICEID and similar words are copied from the output so far.
+An HTML comment before a block marks the block as `not run`, with the reason, or as one that `goes on`:
+a background process, which ends before the page does.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ PICTURES = {"text"}
 
 
 class Reader:
-    """Types what a page says; each block is a terminal of its own, but for the variables."""
+    """Types the contents of a page; each block is a terminal of its own, with shared variables."""
 
     def __init__(self, directory: Path, addresses: dict[str, str]) -> None:
         self._directory = directory
@@ -44,7 +45,7 @@ class Reader:
         self.going_on: list[tuple[Process, Path]] = []
 
     async def sh(self, text: str, goes_on: bool) -> None:
-        """Run commands, with the variables that were set before."""
+        """Run commands, with the variables of earlier blocks."""
         for name, pattern in COPIED.items():
             if re.search(rf"\b{name}\b", text):
                 said = "\n".join(each.read_text() for each in self._outputs)
@@ -55,23 +56,23 @@ class Reader:
             await self._sees_it_paid()
 
     async def python(self, text: str, goes_on: bool) -> None:
-        """Run a program."""
+        """Run a Python program."""
         (self._directory / "first_invoice.py").write_text(self._here(text))
         await self._run(goes_on, ".venv/bin/python", "first_invoice.py")
 
     async def json(self, text: str, goes_on: bool) -> None:
-        """Compare an answer with the one before."""
+        """Compare the names of a response with those of the last output."""
         *_, answered = [each for each in self._outputs[-1].read_text().splitlines() if each.startswith("{")]
         assert shape(json.loads(text)) == shape(json.loads(answered))
 
     async def js(self, text: str, goes_on: bool) -> None:
-        """Look at the syntax: it is for a page in a browser."""
+        """Check the syntax only: the snippet is for a page in a browser."""
         if node := shutil.which("node"):
             (self._directory / "page.js").write_text(text)
             await self._run(goes_on, node, "--check", "page.js")
 
     async def _sees_it_paid(self) -> None:
-        """Wait for what goes on until an invoice is paid."""
+        """Wait until the background processes have seen a paid invoice."""
         for process, output in self.going_on:
             assert await asyncio.wait_for(process.wait(), 20) == 0, output.read_text()
             assert "paid" in output.read_text().replace("unpaid", "")
@@ -101,7 +102,7 @@ class Reader:
 
 
 def shape(value: object) -> object:
-    """The names in an answer."""
+    """Return the names in a JSON value, without the other values."""
     return {name: shape(each) for name, each in value.items()} if isinstance(value, dict) else None
 
 

@@ -40,7 +40,7 @@ def seconds(duration: str) -> float:
 
 
 def test_every_time_out_is_longer_than_the_one_behind_it() -> None:
-    """Whoever is the last to wait has an answer of who gave up before."""
+    """The outer part then always receives the error of the inner part that timed out first."""
     manager, all_routes = routes(yaml.safe_load(ENVOY.read_text()))
     unary = {match: route for match, route in all_routes if seconds(route["timeout"])}
     sends = {match: route for match, route in unary.items() if "SendInvoice" in match}
@@ -49,16 +49,16 @@ def test_every_time_out_is_longer_than_the_one_behind_it() -> None:
         inspect.signature(each).parameters["timeout"].default for each in (Client, AsyncClient, command)
     ]
 
-    # What comes too slowly over gRPC is for tilld to say, too.
+    # tilld also reports the time-out of a slow gRPC request, before Envoy does.
     assert seconds(manager["request_timeout"]) > USUAL.request_seconds
     assert USUAL.call_seconds > USUAL.request_seconds
-    # A create waits its turn, asks the node, and looks up what came of it.
+    # A create waits its turn, calls the node, and may look up the result.
     assert USUAL.call_seconds > limits.PATIENCE_SECONDS + 2 * USUAL.node_call_seconds
     assert (len(sends), len(others)) == (1, 3)
     for route in others.values():
         assert min(clients) > seconds(route["timeout"]) > USUAL.call_seconds
         assert seconds(route["retry_policy"].get("per_try_timeout", "25s")) > USUAL.call_seconds
-        # The limits of every stream must leave a route its time.
+        # The limits for all streams must exceed the time-out of the route.
         for limit in (
             manager["stream_idle_timeout"],
             manager["common_http_protocol_options"]["max_stream_duration"],
@@ -85,11 +85,11 @@ def test_a_replica_that_hangs_is_found_while_there_is_time_to_ask_another() -> N
 
 
 class Hasty(Envoy):
-    """An Envoy that waits a tenth of its time."""
+    """An Envoy whose time-outs are a tenth of the usual ones."""
 
     def configuration(self) -> dict[str, Any]:
         made = super().configuration()
-        # Some are the same by an anchor.
+        # YAML anchors make some routes the same object.
         for route in {id(route): route for _, route in routes(made)[1]}.values():
             for each, name in ((route, "timeout"), (route["retry_policy"], "per_try_timeout")):
                 if name in each:
@@ -99,7 +99,7 @@ class Hasty(Envoy):
 
 @pytest.fixture
 async def slow(tmp_path: Path) -> AsyncIterator[tuple[Shop, dict[str, float]]]:
-    """A Till that waits a tenth of its time; and how long its node needs, in the same measure."""
+    """A Till with a tenth of the usual time-outs, and the delay of its node in unscaled seconds."""
     needs = {"seconds": 0.0}
     (tmp_path / "node").mkdir()
 
@@ -107,7 +107,7 @@ async def slow(tmp_path: Path) -> AsyncIterator[tuple[Shop, dict[str, float]]]:
         await asyncio.sleep(needs["seconds"] / 10 if request["method"] == "invoice" else 0)
         return await ask(tmp_path / "node" / "rpc", request)
 
-    # The node's own time-out is none of this.
+    # The time-out of node calls must not interfere.
     hasty = USUAL._replace(call_seconds=USUAL.call_seconds / 10, node_call_seconds=60)
     settings = config(tmp_path / "till", lightning_rpc=tmp_path / "rpc")
     async with simulated_node(tmp_path / "node"), scripted_node(tmp_path / "rpc", answer):
@@ -119,7 +119,7 @@ async def slow(tmp_path: Path) -> AsyncIterator[tuple[Shop, dict[str, float]]]:
 async def test_a_create_succeeds_at_a_node_that_needs_seven_seconds(
     slow: tuple[Shop, dict[str, float]], headers: dict[str, str]
 ) -> None:
-    """With the key that lets Envoy send it again, too: it was never given more than five."""
+    """An Idempotency-Key enables retries by Envoy, whose time-out for each try must not end the create."""
     shop, needs = slow
     needs["seconds"] = 7
 
@@ -129,7 +129,7 @@ async def test_a_create_succeeds_at_a_node_that_needs_seven_seconds(
 
 
 async def test_it_is_till_that_says_that_it_took_too_long(slow: tuple[Shop, dict[str, float]]) -> None:
-    """Not Envoy, which knows no more: so the same is said on both ports."""
+    """Both ports return tilld's error, which says more than Envoy's."""
     shop, needs = slow
     needs["seconds"] = 240
 
