@@ -1,1 +1,1 @@
-"""What Till costs, beside what the same would cost at least: `make bench`."""
+"""Benchmark of Till's cost, beside the lowest possible cost: `make bench`."""

@@ -1,4 +1,4 @@
-"""The benchmark as a program: `python -m benchmarks --help`."""
+"""The benchmark program: `python -m benchmarks --help`."""
 
 import gc
 import os
@@ -29,46 +29,53 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 @app.command(
     epilog="Workloads: " + "; ".join(f"{each.name} ({each.about})" for each in ALL)
-    + ". Processor time is user and system, for each request; memory is resident, after the round."
+    + ". CPU time is user and system time per request; memory is resident memory after the round."
 )  # fmt: skip
 def main(
     workloads: Annotated[
-        list[str] | None, typer.Argument(metavar="[WORKLOAD]...", help="Which; by default all.")
+        list[str] | None, typer.Argument(metavar="[WORKLOAD]...", help="Workloads to run. [default: all]")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured, in turn.")] = 5,
-    seconds: Annotated[float, typer.Option(min=0.2, help="How long each load lasts.")] = 5.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Measurements of each row, in turn.")] = 5,
+    seconds: Annotated[float, typer.Option(min=0.2, help="Duration of each load.")] = 5.0,
     rows: Annotated[int, typer.Option(min=2000, help="Invoices in the large store.")] = 1_000_000,
-    watchers: Annotated[int, typer.Option(min=1000, max=10_000, help="How many watchers sleep.")] = 10_000,
-    output: Annotated[Path, typer.Option(metavar="FILE", help="Where the figures go, as JSON.")] = Path(
+    watchers: Annotated[int, typer.Option(min=1000, max=10_000, help="Idle watchers.")] = 10_000,
+    output: Annotated[Path, typer.Option(metavar="FILE", help="File for the figures, as JSON.")] = Path(
         ".bench/latest.json"
     ),
     directory: Annotated[
-        Path, typer.Option(metavar="DIR", help="On the disk to be measured; what is made there is removed.")
+        Path,
+        typer.Option(
+            metavar="DIR", help="Directory on the disk to measure; its temporary files are removed."
+        ),
     ] = Path(".bench"),
     lightning_rpc: Annotated[
         Path | None,
         typer.Option(
-            metavar="PATH", help="Socket of a lightningd for play: thousands of invoices stay on it."
+            metavar="PATH", help="Socket of a lightningd for tests: thousands of invoices stay on the node."
         ),
     ] = None,
     postgresql: Annotated[
-        str | None, typer.Option(metavar="URL", help="An empty PostgreSQL database, which is filled.")
+        str | None,
+        typer.Option(metavar="URL", help="An empty PostgreSQL database, which the benchmark fills."),
     ] = None,
     pinned: Annotated[
-        bool, typer.Option(help="Servers on one core, the rest on the others, where there are two.")
+        bool, typer.Option(help="Servers on one core, the rest on the others, if there are several.")
     ] = True,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Only try whether all of it runs: small, short, once.")
+        bool,
+        typer.Option(
+            "--quick", help="Only check that everything runs: small stores, short loads, one round."
+        ),
     ] = False,
 ) -> None:
-    """Measure what Till costs, beside what the same would cost at least."""
+    """Measure the cost of Till, beside the lowest possible cost."""
     unknown = set(workloads or ()) - {each.name for each in ALL}
     if unknown:
-        sys.exit(f"no such workload: {', '.join(sorted(unknown))}; --help names them")
+        sys.exit(f"no such workload: {', '.join(sorted(unknown))}; --help lists them")
     if sys.platform != "linux":
-        sys.exit("the benchmark reads /proc: it runs on Linux only")
+        sys.exit("the benchmark reads /proc, so it runs on Linux only")
     if not has_h2load():
-        sys.exit("h2load is missing: apt install nghttp2-client, or what your system calls it")
+        sys.exit("h2load is missing; install it, for example with apt install nghttp2-client")
     if quick:
         rounds, seconds, rows, watchers = 1, 0.5, 20_000, 2000
     logs.configure("info", "text")

@@ -1,4 +1,4 @@
-"""What all workloads share: the settings of a run, the programs that it needs, the shape of a workload."""
+"""Parts that all workloads share: the settings of a run, its programs, and the type of a workload."""
 
 import asyncio
 import json
@@ -18,13 +18,13 @@ SMALL = 1000
 
 
 def still_open(rows: int) -> range:
-    """Of so many invoices those that are not paid: the last ones, and few."""
+    """Return the numbers of the unpaid invoices in a store of this size: the last ones, 10,000 at most."""
     return range(rows - min(rows // 2, 10_000), rows)
 
 
 @dataclass
 class Bench:
-    """A run of the benchmark."""
+    """A run of the benchmark, with its settings."""
 
     directory: Path
     rounds: int
@@ -38,25 +38,25 @@ class Bench:
     _shops: dict[int, Shop] = field(default_factory=dict)
 
     async def shop(self, rows: int) -> Shop:
-        """The shop with so many invoices, made once a run; those of `still_open` are not paid."""
+        """Return the shop with this many invoices, created once per run; those of `still_open` are unpaid."""
         if rows not in self._shops:
             self._shops[rows] = await self.fresh_shop(f"shop-{rows}", rows, len(still_open(rows)))
         return self._shops[rows]
 
     async def fresh_shop(self, name: str, rows: int, are_open: int, database: str | None = None) -> Shop:
-        """A shop of one's own."""
+        """Create a shop that no other workload uses."""
         directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.directory)) / "data"
         return await open_shop(directory, rows, are_open, database)
 
     def till(
         self, shop: Shop, node: Path, environment: Mapping[str, str] | None = None
     ) -> AbstractAsyncContextManager[Till]:
-        """A Till on a shop."""
+        """Run a Till on a shop."""
         return open_till(shop, node, self.cores, environment)
 
     @asynccontextmanager
     async def node(self) -> AsyncIterator["Node"]:
-        """The stand-in node."""
+        """Run the stand-in node."""
         with tempfile.TemporaryDirectory() as directory:
             socket = Path(directory) / "rpc"
             command = python("benchmarks.stand_in", str(socket))
@@ -74,7 +74,7 @@ class Bench:
 
     @asynccontextmanager
     async def floor(self) -> AsyncIterator["Floor"]:
-        """The server whose handlers are empty."""
+        """Run the server with empty handlers."""
         log = self.directory / "floor.log"
         async with running(
             *python("benchmarks.floors", "serve"), log=log, cores=self.cores.servers
@@ -82,7 +82,7 @@ class Bench:
             yield Floor(await program.line(), program)
 
     async def bare(self, *command: str, environment: Mapping[str, str] | None = None) -> Figures:
-        """Figures of a floor that is a program by itself, in the place of a server."""
+        """Run a floor that is a program of its own, on the servers' core, and return its figures."""
         log, arguments = self.directory / "floor.log", python("benchmarks.floors", *command)
         async with running(*arguments, log=log, cores=self.cores.servers, environment=environment) as program:
             figures: Figures = json.loads(await program.line())
@@ -91,7 +91,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Node:
-    """The stand-in node, and a connection that tells it what to do."""
+    """The stand-in node, and a connection for commands."""
 
     socket: Path
     program: Program
@@ -100,16 +100,16 @@ class Node:
     _one_by_one: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def pay(self, payment_hashes: Sequence[str]) -> float:
-        """Have invoices paid; returns when the node said so, by the monotonic clock; 0 while it is held."""
+        """Pay invoices; return the monotonic time at which the node reported them, or 0 while held."""
         reply = await self._command("pay", payment_hashes=list(payment_hashes))
         return reply.get("replied_at", 0.0)
 
     async def hold(self) -> None:
-        """Have it keep to itself what is paid from now on."""
+        """Hold back the reports of payments from now on."""
         await self._command("hold")
 
     async def release(self) -> float:
-        """Have it tell; returns when it did."""
+        """Report the payments that were held back; return the monotonic time."""
         return (await self._command("release"))["replied_at"]
 
     async def _command(self, method: str, **params: Sequence[str]) -> dict[str, float]:
@@ -122,20 +122,20 @@ class Node:
 
 @dataclass(frozen=True)
 class Floor:
-    """The server whose handlers are empty."""
+    """The server with empty handlers."""
 
     address: str
     program: Program
 
     @property
     def processes(self) -> dict[str, list[int]]:
-        """Its process."""
+        """Process ids, by name."""
         return {"floor": [self.program.pid]}
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One row to be: how it is measured for so many seconds, and which row is its floor."""
+    """A row to be measured: a function from seconds to figures, and the name of its floor."""
 
     name: str
     measure: Callable[[float], Awaitable[Figures]]
@@ -144,7 +144,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Workload:
-    """Subjects that are measured in turn. `is_fresh`: all is started anew for each round."""
+    """Subjects that are measured in turn. `is_fresh` restarts everything for each round."""
 
     name: str
     about: str
@@ -152,7 +152,7 @@ class Workload:
     is_fresh: bool = False
 
     async def run(self, bench: Bench) -> None:
-        """Measure: rounds forwards and backwards in turn, so that what drifts meanwhile hits all alike."""
+        """Measure all rounds; every second one runs backwards, so that drift affects all subjects equally."""
         if self.is_fresh:
             for number in range(bench.rounds):
                 async with self.open(bench) as subjects:
@@ -177,7 +177,7 @@ class Workload:
 def loaded(
     name: str, load: H2load | Calls, processes: Mapping[str, Sequence[int]], floor: str | None = None
 ) -> Subject:
-    """A subject that is measured by a load on processes."""
+    """Return a subject that is measured by a load on processes."""
     return Subject(name, lambda seconds: metered(lambda: load.run(seconds), processes), floor)
 
 

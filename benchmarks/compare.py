@@ -1,4 +1,4 @@
-"""Two runs beside each other. As a program: `python -m benchmarks.compare BASE NEW`."""
+"""Comparison of two runs. As a program: `python -m benchmarks.compare BASE NEW`."""
 
 import sys
 from pathlib import Path
@@ -9,10 +9,10 @@ from tilld.errors import OperatorError
 
 
 def of_runs(base: Run, new: Run) -> str:
-    """The medians of what both have measured, and the ratio of new to base.
+    """Return a table of the medians that both runs have, with the ratio of new to base.
 
-    "by floors" is the ratio of how many times their floors they cost, each in its own run: what the machine
-    did otherwise on that day is not in it.
+    The column "by floors" is the ratio of the multiples of the floors, each from its own run. This removes
+    differences between the machines or days.
     """
     blocks = []
     for workload in dict.fromkeys(row.workload for row in new.rows):
@@ -37,11 +37,11 @@ def _by_floors(base: Run, new: Run, row: Row) -> str:
 
 
 def main() -> None:
-    """Print it."""
+    """Print the comparison."""
     try:
         base, new = (Run.load(Path(file)) for file in sys.argv[1:])
     except ValueError:
-        sys.exit("give the files of two runs: make bench-compare BASE=FILE [NEW=FILE]")
+        sys.exit("name the files of two runs: make bench-compare BASE=FILE [NEW=FILE]")
     except OperatorError as reason:
         sys.exit(str(reason))
     sys.stdout.write(of_runs(base, new) + "\n")

@@ -1,4 +1,4 @@
-"""What a run has measured: rows of figures, each once a round. As JSON, and back."""
+"""The figures of a run, one value per round, and their JSON file."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ Figures: TypeAlias = dict[str, float]
 
 @dataclass
 class Row:
-    """One thing that was measured. `floor` names the row of what it costs at least."""
+    """A subject that was measured. `floor` names the row with its lowest possible cost."""
 
     workload: str
     name: str
@@ -22,40 +22,40 @@ class Row:
     figures: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, figures: Mapping[str, float]) -> None:
-        """Add those of a round."""
+        """Add the figures of one round."""
         for name, value in figures.items():
             self.figures.setdefault(name, []).append(value)
 
     def median(self, figure: str) -> float | None:
-        """The median of a figure; None where it was not measured."""
+        """Return the median of a figure, or None if it was not measured."""
         return median(values) if (values := self.figures.get(figure)) else None
 
 
 @dataclass
 class Run:
-    """A run: where and how, its rows, and what was left out, each with the reason."""
+    """A run: its settings, its rows, and the workloads left out, each with the reason."""
 
     about: dict[str, Any] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
     def row(self, workload: str, name: str) -> Row | None:
-        """Find a row."""
+        """Return a row, or None."""
         return next((row for row in self.rows if (row.workload, row.name) == (workload, name)), None)
 
     def save(self, file: Path) -> None:
-        """Write it as JSON."""
+        """Write the run as JSON."""
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
     def load(cls, file: Path) -> "Run":
-        """Read what was saved.
+        """Read a saved run.
 
-        Raises OperatorError where it is not that.
+        Raises OperatorError if the file is not a saved run.
         """
         try:
             saved = json.loads(file.read_text())
             return cls(saved["about"], [Row(**row) for row in saved["rows"]], saved["left_out"])
         except (OSError, ValueError, LookupError, TypeError):
-            raise OperatorError(f"{file} is no run of the benchmark: `make bench` writes one") from None
+            raise OperatorError(f"{file} is no run of the benchmark; `make bench` writes one") from None

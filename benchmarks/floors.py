@@ -1,8 +1,8 @@
-"""What each thing costs at least: the same with nothing in it.
+"""Floors: the lowest cost of each operation, measured without Till's own work.
 
-As a program, `python -m benchmarks.floors serve` is gRPC's empty handler, and streams that say one thing when
-they are told to; `commit FILE SECONDS` writes one row a commit; `node SOCKET SECONDS CONNECTIONS` has the
-node make invoices, one at a time on each connection.
+As a program: `python -m benchmarks.floors serve` runs empty gRPC handlers, and streams that send a second
+message on request. `commit FILE SECONDS` writes one row per commit. `node SOCKET SECONDS CONNECTIONS` creates
+invoices at the node, one at a time per connection.
 """
 
 import asyncio
@@ -40,24 +40,24 @@ class Floor:
         self._told = asyncio.Event()
 
     async def unary(self, request: Empty, context: Any) -> Empty:
-        """Answer."""
+        """Return an empty reply."""
         return Empty()
 
     async def stream(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
-        """Answer at once, and once more when told to; with what was sent."""
+        """Send back the request immediately, and again after a call of the method Tell."""
         yield request
         await self._told.wait()
         yield request
 
     async def tell(self, request: bytes, context: Any) -> bytes:
-        """Tell all streams; says when."""
+        """Send the second message on all streams; return the monotonic time."""
         told, self._told = self._told, asyncio.Event()
         told_at = time.monotonic()
         told.set()
         return repr(told_at).encode()
 
     def handlers(self) -> Any:
-        """These, as grpc wants them."""
+        """Return the handlers for grpc."""
         empty = (Empty.FromString, Empty.SerializeToString)
         return grpc.method_handlers_generic_handler(
             SERVICE,
@@ -70,7 +70,7 @@ class Floor:
 
 
 async def serve() -> None:
-    """Serve as tilld does; prints its address."""
+    """Serve with the settings of tilld; print the address."""
     server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
     server.add_generic_rpc_handlers((Floor().handlers(),))
     port = server.add_insecure_port("127.0.0.1:0")
@@ -84,7 +84,7 @@ async def serve() -> None:
 
 
 def commit(file: str, seconds: float) -> None:
-    """Write rows for so long, each in a commit of its own, as safely as tilld does; prints what it cost."""
+    """Write rows for this time, one per commit, with tilld's durability; print the figures."""
     database = sqlite3.connect(file, isolation_level=None)
     database.execute("PRAGMA journal_mode = wal")
     database.execute("PRAGMA synchronous = full")
@@ -105,7 +105,7 @@ def commit(file: str, seconds: float) -> None:
 
 
 async def node(socket: str, seconds: float, connections: int) -> None:
-    """Make invoices at a node for so long; prints what it cost."""
+    """Create invoices at a node for this time; print the figures."""
     took: list[float] = []
 
     async def one_by_one() -> None:
@@ -121,7 +121,7 @@ async def node(socket: str, seconds: float, connections: int) -> None:
             writer.write(json.dumps(call).encode())
             reply = json.loads(await reader.readuntil(b"\n\n"))
             if "error" in reply:
-                raise SystemExit(f"the node refuses to make an invoice: {reply['error']}")
+                raise SystemExit(f"the node cannot create an invoice: {reply['error']}")
             took.append(time.monotonic() - now)
         writer.close()
 

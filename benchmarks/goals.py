@@ -1,4 +1,4 @@
-"""Where Till wants to be: each goal is a ratio of figures of one run, round by round, or a figure itself."""
+"""The performance goals: each is a ratio of figures of one run, round by round, or a single figure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Round:
         self._number = number
 
     def __call__(self, workload: str, name: str, *figures: str) -> float:
-        """The sum of figures of a row. Raises LookupError where one was not measured in this round."""
+        """Return the sum of figures of a row. Raises LookupError if one was not measured in this round."""
         row = self._run.row(workload, name)
         if row is None:
             raise LookupError
@@ -25,7 +25,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Goal:
-    """A goal, shown at one row. `value` is to be at most, or else at least, `limit`."""
+    """A goal, shown at one row: `value` must be at most `limit`, or at least with `at_least`."""
 
     workload: str
     name: str
@@ -35,7 +35,7 @@ class Goal:
     at_least: bool = False
 
     def measured(self, run: Run) -> float | None:
-        """The median of the rounds; None where it was not measured."""
+        """Return the median of the rounds, or None if it was not measured."""
         values = []
         for number in range(run.about.get("rounds", 0)):
             try:
@@ -45,11 +45,11 @@ class Goal:
         return median(values) if values else None
 
     def is_met(self, value: float) -> bool:
-        """Whether a value is good enough."""
+        """Return whether a value meets the goal."""
         return value >= self.limit if self.at_least else value <= self.limit
 
     def told(self, run: Run) -> str | None:
-        """What was measured, what it should be, and whether it is; None where it was not measured."""
+        """Return value, limit and verdict as text, or None if it was not measured."""
         value = self.measured(run)
         if value is None:
             return None
@@ -60,7 +60,7 @@ class Goal:
 
 
 def _times(workload: str, name: str, figure: str, other: str, others: str) -> Callable[[Round], float]:
-    """How many times the figure of another row."""
+    """Return a function for the ratio to the figure of another row."""
     return lambda row: row(workload, name, figure) / row(workload, other, others)
 
 
@@ -89,7 +89,7 @@ def _as_sqlite(name: str) -> Goal:
 
 
 def _through_envoy(row: Round) -> float:
-    """What Envoy adds, in empty handlers."""
+    """Return Envoy's additional cost, in empty handlers."""
     straight = row("calls", names.READ_BEHIND_REST, "cpu_us_tilld")
     both = row("calls", names.READ_REST, "cpu_us_tilld", "cpu_us_envoy")
     return (both - straight) / row("calls", names.EMPTY, "cpu_us_floor")
@@ -117,7 +117,7 @@ GOALS = (
     _rate("lightningd", names.CREATE, "x the rate at its socket", 0.95, names.BARE_NODE_BUSY),
     _as_sqlite("read"),
     _as_sqlite("create"),
-    # What the other figures stand on: neither the node nor our client is what limits them.
+    # Checks of the benchmark itself: neither the node nor the benchmark's client is the bottleneck.
     _rate("create", names.BARE_NODE_BUSY, "x the rate of creates", 2, names.CREATE),
     Goal(
         "calls",

@@ -1,6 +1,6 @@
-"""A gRPC client that costs little: h2load sends one body for ever, and looks at no grpc-status (RFC 9113).
+"""A gRPC client with low cost. h2load repeats one body, and does not check grpc-status (RFC 9113).
 
-One connection carries calls whose frames are written by hand; a reply is read as far as its status.
+One connection carries the calls. Their frames are written by hand, and a reply is read only up to its status.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ ACK = END_STREAM = 0x1
 END_HEADERS = 0x4
 INITIAL_WINDOW_SIZE = 0x4
 LARGEST_WINDOW = 2**31 - 1
-FRAME = struct.Struct(">BHBBI")  # its length has three bytes
+FRAME = struct.Struct(">BHBBI")  # the length has three bytes
 MESSAGE = struct.Struct(">BI")
 
 OK = "0"
 
 
 class Kind(IntEnum):
-    """Types of frames."""
+    """HTTP/2 frame types."""
 
     DATA = 0
     HEADERS = 1
@@ -39,7 +39,7 @@ class Kind(IntEnum):
 
 
 class Connection(asyncio.Protocol):
-    """One connection. Tells of each message, and of each call's end with its grpc-status."""
+    """One HTTP/2 connection; reports each message, and the end of each call with its grpc-status."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Connection(asyncio.Protocol):
         self._open: set[int] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Say hello."""
+        """Send the preface and the settings."""
         self._transport = transport = cast("asyncio.Transport", transport)
         window = struct.pack(">HI", INITIAL_WINDOW_SIZE, LARGEST_WINDOW)
         update = struct.pack(">I", LARGEST_WINDOW - 65535)
@@ -75,7 +75,7 @@ class Connection(asyncio.Protocol):
             self._end(stream, "the connection was lost")
 
     def call(self, path: str, message: bytes) -> tuple[int, bytes]:
-        """A call's number, and its frames, which must be written before those of the next."""
+        """Return a call's stream and frames; write them before those of the next call."""
         stream, self._next_stream = self._next_stream, self._next_stream + 2
         self._open.add(stream)
         body = MESSAGE.pack(0, len(message)) + message
@@ -89,7 +89,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(frames)
 
     def close(self) -> None:
-        """Leave, and with it all calls that are open."""
+        """Abort the connection and its open calls."""
         self._open.clear()
         self._transport.abort()
 
@@ -147,7 +147,7 @@ class Connection(asyncio.Protocol):
 
 @contextmanager
 def _memory_kept(memory: dict[Any, Any], table: HeaderTable) -> Iterator[None]:
-    """Forget what blocks of headers stand for if one has changed the table that they refer to (RFC 7541)."""
+    """Clear cached header blocks when one has changed the table that they refer to (RFC 7541)."""
     before = tuple(table.dynamic_entries)
     yield
     if tuple(table.dynamic_entries) != before:

@@ -1,4 +1,4 @@
-"""Load: h2load where one body will do, a client of our own where each call is for another invoice."""
+"""Load generators: h2load for a single body, and a client of our own for calls with different bodies."""
 
 import asyncio
 import math
@@ -18,20 +18,20 @@ from benchmarks.http2 import MESSAGE, OK, Connection
 from benchmarks.processes import cpu_seconds, memory_kib
 from tilld.errors import OperatorError
 
-# A reply without its message, such as an error, is shorter than this part of a good one.
+# A reply without its message, such as an error, is shorter than this fraction of a good one.
 WHOLE = 0.7
 
 
 @dataclass(frozen=True)
 class Load:
-    """What was asked and answered in so many seconds. `client_seconds` is the processor time of asking."""
+    """Latencies of the replies within this time. `client_seconds` is the processor time of the client."""
 
     latencies_ms: Sequence[float]
     seconds: float
     client_seconds: float
 
     def figures(self) -> Figures:
-        """Its figures."""
+        """Return the figures."""
         ordered = sorted(self.latencies_ms)
         return {
             "rate": len(ordered) / self.seconds,
@@ -42,14 +42,14 @@ class Load:
 
 
 class Call(NamedTuple):
-    """A gRPC call: the method's path, and the message."""
+    """A gRPC call: the path of its method, and its message."""
 
     path: str
     message: bytes
 
 
 class Width(NamedTuple):
-    """How many connections, and how many calls at once on each."""
+    """The number of connections, and of concurrent calls on each."""
 
     connections: int
     at_once: int
@@ -60,19 +60,19 @@ BUSY = Width(8, 8)
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float:
-    """The value that so many of a hundred do not exceed."""
+    """Return the value that this percentage of the values does not exceed."""
     return ordered[max(math.ceil(len(ordered) * percent / 100) - 1, 0)]
 
 
 async def metered(load: Callable[[], Awaitable[Load]], processes: Mapping[str, Sequence[int]]) -> Figures:
-    """Figures of a load, with what each process used meanwhile for each request, and its memory after it.
+    """Return the figures of a load, with each process's CPU time per request, and its memory afterwards.
 
-    Raises OperatorError where nothing was answered.
+    Raises OperatorError if no call was answered.
     """
     before = {name: cpu_seconds(pids) for name, pids in processes.items()}
     done = await load()
     if not done.latencies_ms:
-        raise OperatorError("nothing was answered in a round: give more --seconds")
+        raise OperatorError("a round had no replies; use more --seconds")
     figures = done.figures()
     for name, pids in processes.items():
         used = cpu_seconds(pids) - before[name]
@@ -83,10 +83,10 @@ async def metered(load: Callable[[], Awaitable[Load]], processes: Mapping[str, S
 
 @dataclass
 class H2load:
-    """h2load for one target. `reply_bytes` is the size of a good reply's body, as a client has seen it.
+    """h2load on one target. `reply_bytes` is the body size of a good reply, as received by a real client.
 
-    After the first time, which is to warm up, it makes as many requests as should last so long: at the end of
-    a time it would leave those in flight, which have cost something as well.
+    The first run is a warm-up with a duration. Later runs send a number of requests that should take as long:
+    at the end of a duration, h2load drops requests in flight, which have cost CPU time too.
     """
 
     directory: Path
@@ -99,7 +99,7 @@ class H2load:
     _rate: float = 0.0
 
     async def run(self, seconds: float) -> Load:
-        """Run it. Raises OperatorError where a reply was not a good one."""
+        """Run h2load. Raises OperatorError if a reply was not a good one."""
         log, body, paths = (self.directory / name for name in ("h2load.log", "h2load.body", "h2load.paths"))
         log.write_bytes(b"")
         command = [
@@ -134,29 +134,29 @@ class H2load:
         bad = {status for status in statuses if status != "200"}
         found = re.search(r"traffic: .* \((\d+)\) data", said)
         if not statuses or bad or not found or int(found[1]) < WHOLE * self.reply_bytes * len(statuses):
-            raise OperatorError(f"not every reply of {self.url} was a good one: {' '.join(bad)}\n{said}")
+            raise OperatorError(f"{self.url} returned an unexpected reply: {' '.join(bad)}\n{said}")
 
 
 def has_h2load() -> bool:
-    """Whether there is one."""
+    """Return whether h2load is installed."""
     return shutil.which("h2load") is not None
 
 
 def grpc_headers(key: str) -> list[str]:
-    """What h2load has to send for gRPC."""
+    """Return the headers that gRPC needs."""
     return ["content-type: application/grpc", "te: trailers", f"authorization: Bearer {key}"]
 
 
 def frame(message: bytes) -> bytes:
-    """The body of a gRPC request."""
+    """Return the body of a gRPC request."""
     return MESSAGE.pack(0, len(message)) + message
 
 
 @dataclass
 class Calls:
-    """Our own client for one target: so many calls at once, each with a message of its own.
+    """The benchmark's own client on one target: concurrent calls, each with its own message.
 
-    `after_each` is told when one has been answered.
+    `after_each` is called after each reply.
     """
 
     address: str
@@ -170,19 +170,19 @@ class Calls:
         self._source = cycle(self.calls)
 
     async def run(self, seconds: float) -> Load:
-        """Run it. Raises OperatorError where one was refused."""
+        """Run the calls. Raises OperatorError if one fails."""
         callers = [_Caller(self, seconds) for _ in range(self.width.connections)]
         used, started = time.process_time(), time.monotonic()
         latencies = [each for caller in await asyncio.gather(*(c.run() for c in callers)) for each in caller]
         return Load(latencies, time.monotonic() - started, time.process_time() - used)
 
     def next(self) -> Call:
-        """The next call to make; each is made once before the first is made again."""
+        """Return the next call; all calls are used once before the first repeats."""
         return next(self._source)
 
 
 class _Caller:
-    """One connection of such a client."""
+    """One connection of the client."""
 
     def __init__(self, calls: Calls, seconds: float) -> None:
         self._calls = calls
@@ -226,7 +226,7 @@ async def connect(
     on_end: Callable[[int, str], None],
     on_message: Callable[[int], None] = lambda _: None,
 ) -> Connection:
-    """Connect our own client."""
+    """Connect the benchmark's own client."""
     host, _, port = address.rpartition(":")
     _, connection = await asyncio.get_running_loop().create_connection(
         lambda: Connection(address, key, on_end, on_message), host, int(port)

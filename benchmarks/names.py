@@ -1,4 +1,4 @@
-"""What the rows are called that more than one module speaks of."""
+"""Names of the rows that several modules use."""
 
 EMPTY = "empty handler, by our client"
 EMPTY_ALONE = "empty handler alone, by our client"
@@ -23,5 +23,5 @@ THOUSAND_TOLD = "one payment to a thousand watchers"
 
 
 def on_small(name: str) -> str:
-    """The same on a small store."""
+    """Return the name of the same row on a small store."""
     return f"{name}, 1,000 rows"

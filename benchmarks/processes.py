@@ -1,4 +1,4 @@
-"""Programs under test: started, held to processor cores, and what they use. Linux only."""
+"""The programs under test: starting, pinning to processor cores, and measuring. Linux only."""
 
 import asyncio
 import os
@@ -19,14 +19,14 @@ START_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Cores:
-    """Where servers may run, and where what drives them; None: wherever there is room."""
+    """Processor cores for the servers, and for the clients; None means any core."""
 
     servers: frozenset[int] | None = None
     clients: frozenset[int] | None = None
 
     @classmethod
     def apart(cls) -> "Cores":
-        """A core for the servers and the others for the clients, where there are two."""
+        """Return the first core for the servers and the others for the clients, if there are several."""
         first, *others = sorted(os.sched_getaffinity(0))
         return cls(frozenset([first]), frozenset(others)) if others else cls()
 
@@ -40,13 +40,13 @@ class Program:
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """Process id."""
         return self._process.pid
 
     async def line(self) -> str:
-        """Wait for the next line that it prints.
+        """Wait for the program's next line of output.
 
-        Raises OperatorError when it ends before, or takes too long.
+        Raises OperatorError if the program ends first, or on a timeout.
         """
         stdout = self._process.stdout
         try:
@@ -55,11 +55,11 @@ class Program:
         except TimeoutError:
             line = b""
         if not line:
-            raise OperatorError(f"a program of the benchmark did not start: {self._log} tells why")
+            raise OperatorError(f"a program of the benchmark did not start; see {self._log}")
         return line.decode().rstrip()
 
     async def stop(self) -> None:
-        """Tell it to end, and wait."""
+        """Stop the program, and wait for its end."""
         await child_process.stop(self._process, patience=STOP_SECONDS)
 
 
@@ -67,7 +67,7 @@ class Program:
 async def running(
     *command: str, log: Path, cores: frozenset[int] | None, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[Program]:
-    """Run a program for as long as the context lasts. Settings of Till's in our environment are not its."""
+    """Run a program within this context, without the settings of Till in the benchmark's own environment."""
     ours = [f"--unset={name}" for name in os.environ if name.startswith(("TILLD_", "OTEL_"))]
     theirs = [f"{name}={value}" for name, value in (environment or {}).items()]
     with log.open("ab") as errors:
@@ -82,30 +82,30 @@ async def running(
 
 
 def python(module: str, *arguments: str) -> tuple[str, ...]:
-    """The command that runs a module with this Python."""
+    """Return the command that runs a module with this Python."""
     return (sys.executable, "-m", module, *arguments)
 
 
 def pin(pid: int, cores: frozenset[int] | None) -> None:
-    """Hold all threads of a process to cores."""
+    """Pin all threads of a process to cores."""
     if cores:
         for thread in Path(f"/proc/{pid}/task").iterdir():
             os.sched_setaffinity(int(thread.name), cores)
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process has started, and that still run."""
+    """Return the running child processes of a process."""
     parents = {int(path.name): _stat(int(path.name)) for path in Path("/proc").glob("[0-9]*")}
     return [each for each, stat in parents.items() if stat and int(stat[1]) == pid]
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """User and system time of processes, with all of their threads, to some 10 ms."""
+    """Return the user and system time of processes with all threads; its resolution is about 10 ms."""
     return sum(int(stat[11]) + int(stat[12]) for pid in pids if (stat := _stat(pid))) / TICKS
 
 
 def memory_kib(pids: Iterable[int]) -> float:
-    """Resident memory of processes. What they share with others counts for each."""
+    """Return the resident memory of processes. Shared memory counts for each."""
     return sum(
         float(line.split()[1])
         for pid in pids
@@ -115,7 +115,7 @@ def memory_kib(pids: Iterable[int]) -> float:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of proc(5)'s stat from the state on; none for a process that has gone."""
+    """Return the fields of stat in proc(5) from the state on, or none for a process that has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

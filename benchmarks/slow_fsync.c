@@ -1,4 +1,4 @@
-/* Makes a disk slow: 2 ms more for each fsync. For LD_PRELOAD. */
+/* Adds 2 ms to each fsync and fdatasync, like a slow disk. For LD_PRELOAD. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <time.h>

@@ -1,8 +1,8 @@
-"""A lightningd that is never the limit: it answers what Till asks with text that is there already.
+"""A stand-in for lightningd that is never the bottleneck: it replies with prepared text.
 
-As a program, `python -m benchmarks.stand_in SOCKET`. Besides the commands of lightningd that Till calls it
-has `pay` (payment_hashes: these invoices are paid now), `hold` and `release` (payments between the two are
-told at once). It remembers payments only, no invoices.
+As a program: `python -m benchmarks.stand_in SOCKET`. Besides the commands that Till calls, it has three of
+its own. `pay` pays the invoices in payment_hashes; `hold` delays the reports of payments until `release`. It
+stores payments only, no invoices.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Any, cast
 import uvloop
 
 NODE_ID = "02" + "5a" * 32
-# As long as those of a real node for a coffee.
+# The length is that of a real node's bolt11 for a small invoice.
 BOLT11 = "lnbcrt50n1" + "pj8ec6vpp5q0x4ayk2hkmqy7w3nsgfl6zv9u8c5dre" * 6
 AMOUNT_MSAT = 5000
 
@@ -31,7 +31,7 @@ Params = dict[str, Any]
 
 
 class StandIn:
-    """The node: what was paid, and who waits for more."""
+    """The node: the payments, and the waits for more."""
 
     def __init__(self) -> None:
         self._paid: list[dict[str, Any]] = []
@@ -50,7 +50,7 @@ class StandIn:
         }
 
     def wait(self, connection: "Connection", request_id: str, params: Params) -> None:
-        """Answer when the index is there (lightning-wait(7)); at once for 0, which asks where it is."""
+        """Reply when the index reaches its value (lightning-wait(7)); for 0, immediately."""
         subsystem, index, after = params["subsystem"], params["indexname"], params["nextvalue"]
         now = self._told if subsystem == "invoices" else 0
         if after <= now:
@@ -91,7 +91,7 @@ class StandIn:
         return self._tell()
 
     def _tell(self) -> dict[str, Any]:
-        """Reply to who waits; `replied_at` is when."""
+        """Reply to the waits; `replied_at` is the monotonic time."""
         self._told = len(self._paid)
         replied_at = time.monotonic()
         told = [each for each in self._waiting if each[0] <= self._told]
@@ -102,18 +102,18 @@ class StandIn:
 
 
 class Connection(asyncio.Protocol):
-    """Requests in, replies out, as lightningd frames them."""
+    """One connection, with the framing of lightningd."""
 
     def __init__(self, node: StandIn) -> None:
         self._node = node
         self._text = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Answer all requests that are whole."""
+        """Answer all complete requests."""
         self._text += data.decode()
         position = 0
         while position < len(self._text):
@@ -144,7 +144,7 @@ _decode = json.JSONDecoder().raw_decode
 
 
 async def main(socket: str) -> None:
-    """Serve on a unix socket until SIGTERM; a line on standard output says that it does."""
+    """Serve on a unix socket until SIGTERM; print a line when it listens."""
     loop = asyncio.get_running_loop()
     ending = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ending.set)

@@ -1,4 +1,4 @@
-"""Stores that have been at work: so many invoices, most of them paid, made by Till's own statements."""
+"""Stores filled with invoices, most of them paid, by Till's own statements."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -23,20 +23,20 @@ ORDER = InvoiceTerms(AMOUNT_MSAT, "a coffee", 30 * 86400, METADATA, None)
 
 
 def fill(url: str, creator: Creator, count: int, are_open: int) -> None:
-    """Put invoices into an empty store; the last `are_open` of them are not paid yet.
+    """Fill an empty store with invoices; the last `are_open` of them are unpaid.
 
-    Raises OperatorError where there are some already.
+    Raises OperatorError if the store has invoices already.
     """
     database = open_database(url)
     try:
         transactions = InvoiceTransactions(database)
         if transactions.rows(transactions.sql.after_id(id="", limit=1)):
-            raise OperatorError("the benchmark fills a store itself: give it an empty database")
+            raise OperatorError("the database has invoices; the benchmark needs an empty one")
         if isinstance(database, peewee.SqliteDatabase):
-            # What is lost in a crash is made anew; and keys in no order need the whole index at hand.
+            # Data lost in a crash is simply recreated; and random keys need the whole index in memory.
             database.pragma("synchronous", "off")
             database.pragma("cache_size", -1024 * 1024)
-        with Progress(f"making a store of {count} invoices", count) as progress:
+        with Progress(f"creating a store of {count} invoices", count) as progress:
             for start in range(0, count, AT_ONCE):
                 numbers = range(start, min(start + AT_ONCE, count))
                 transactions.add(
@@ -50,17 +50,17 @@ def fill(url: str, creator: Creator, count: int, are_open: int) -> None:
 
 
 def invoice_id(number: int) -> str:
-    """The public id of the invoice that was put in as this one."""
+    """Return the public id of an invoice by its number."""
     return derived_public_id(b"benchmark", str(number))
 
 
 def payment_hash(number: int) -> str:
-    """Its payment hash."""
+    """Return the payment hash of an invoice by its number."""
     return sha256(f"benchmark {number}".encode()).hexdigest()
 
 
 def many(count: int) -> Sequence[int]:
-    """Numbers of invoices all over a store: always the same, in no order, each once."""
+    """Return distinct invoice numbers from all over a store, in a fixed random order."""
     return Random(1).sample(range(count), min(count, 50_000))
 
 

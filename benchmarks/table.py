@@ -1,4 +1,4 @@
-"""A run as tables, one for each workload."""
+"""A run as text, with one table per workload."""
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
@@ -7,7 +7,7 @@ from statistics import median
 from benchmarks.figures import Row, Run
 from benchmarks.goals import GOALS
 
-# Each figure's heading, in this order.
+# Headings of the figures, in the order of the columns.
 HEADINGS = {
     "rate": "per second",
     "p50_ms": "p50 ms",
@@ -31,7 +31,7 @@ HEADINGS = {
 
 
 def of_run(run: Run) -> str:
-    """All tables: medians, below each the least and the most; how far from the floor; the goals."""
+    """Return all tables: medians with minimum and maximum, the multiple of the floor, and the goals."""
     blocks = [", ".join(f"{name} {value}" for name, value in run.about.items())]
     for workload in dict.fromkeys(row.workload for row in run.rows):
         rows = [row for row in run.rows if row.workload == workload]
@@ -44,7 +44,7 @@ def of_run(run: Run) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as text. Columns of nothing but a heading are left away; figures stand to the right."""
+    """Align rows of cells as text. Columns with only a heading are omitted; figures are right-aligned."""
     kept = [column for column in zip(*rows, strict=True) if any(column[1:])]
     widths = [max(map(len, column)) for column in kept]
     lines = []
@@ -58,14 +58,14 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 
 
 def number(value: float) -> str:
-    """A figure to three digits or so."""
+    """Return a figure with about three digits."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def times_floor(run: Run, row: Row | None) -> float | None:
-    """How many times its floor a row costs: in processor time, with Envoy's, or until the last is told."""
+    """Return the cost as a multiple of the floor: CPU time with Envoy's, or the time to the last message."""
     floor = run.row(row.workload, row.floor) if row and row.floor else None
     if row is None or floor is None:
         return None

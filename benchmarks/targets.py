@@ -1,4 +1,4 @@
-"""What is called: each target is tried by a real client before any load is put on it."""
+"""Targets: each is tried by a real client before any load."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from tilld.errors import OperatorError
 
 EMPTY = Call(f"/{SERVICE}/Unary", b"")
 
-# h2load goes through its paths in the same order on each connection, so each would be read by all at once.
+# h2load uses its paths in the same order on each connection, so several would read the same concurrently.
 ONE_CONNECTION = Width(1, BUSY.connections * BUSY.at_once)
 
 
@@ -40,12 +40,12 @@ REST_CREATE = json.dumps({
 
 
 def reads(rows: int) -> list[Call]:
-    """Reads by id, all over a store of so many invoices."""
+    """Return reads by id, from all over a store of this size."""
     return [_call("GetInvoice", pb.GetInvoiceRequest(invoice_id=_id(each))) for each in stores.many(rows)]
 
 
 def reads_of_rest(rows: int) -> list[Call]:
-    """The same by the method that Envoy calls for REST."""
+    """Return the same reads by the method that Envoy calls for REST."""
     return [
         _call("GetInvoice", rest_pb.GetInvoiceRequest(invoice_id=_id(each)), "till.rest.v1")
         for each in stores.many(rows)
@@ -53,7 +53,7 @@ def reads_of_rest(rows: int) -> list[Call]:
 
 
 def lookups(rows: int) -> list[Call]:
-    """The same by payment hash."""
+    """Return lookups of the same invoices by payment hash."""
     return [
         _call("LookupInvoice", pb.LookupInvoiceRequest(payment_hash=stores.payment_hash(each)))
         for each in stores.many(rows)
@@ -61,17 +61,17 @@ def lookups(rows: int) -> list[Call]:
 
 
 def watches(numbers: Sequence[int]) -> list[Call]:
-    """Watches of invoices."""
+    """Return watches of invoices."""
     return [_call("WatchInvoice", pb.WatchInvoiceRequest(invoice_id=_id(each))) for each in numbers]
 
 
 def paths(rows: int) -> list[str]:
-    """The same reads over REST."""
+    """Return the paths of the same reads over REST."""
     return [f"/lightning/invoice/{_id(each)}" for each in stores.many(rows)]
 
 
 async def one_call(bench: Bench, target: Till | Floor, call: Call, width: Width = BUSY) -> H2load:
-    """h2load with one and the same gRPC call."""
+    """Return h2load with a single gRPC call."""
     address, key = _where(target)
     reply = await _try(address, key, call)
     url, size = f"http://{address}{call.path}", len(frame(reply))
@@ -79,19 +79,19 @@ async def one_call(bench: Bench, target: Till | Floor, call: Call, width: Width 
 
 
 async def many_calls(target: Till | Floor, calls: Sequence[Call], width: Width = BUSY) -> Calls:
-    """Our own client with one call after the other."""
+    """Return the benchmark's own client with these calls."""
     address, key = _where(target)
     await _try(address, key, calls[0])
     return Calls(address, key, calls, width)
 
 
 async def rest(bench: Bench, till: Till, targets: Sequence[str], body: bytes | None = None) -> H2load:
-    """h2load with one or many paths of REST, through Envoy."""
+    """Return h2load with REST requests through Envoy, on one path or many."""
     headers = {"authorization": f"Bearer {till.shop.key}"}
     async with httpx.AsyncClient(base_url=till.rest, headers=headers) as client:
         reply = await client.request("GET" if body is None else "POST", targets[0], content=body)
     if reply.status_code != httpx.codes.OK:
-        raise OperatorError(f"{till.rest}{targets[0]} answers {reply.status_code}: {reply.text}")
+        raise OperatorError(f"{till.rest}{targets[0]} returns {reply.status_code}: {reply.text}")
     is_one = len(targets) == 1
     url, many, width = (till.rest + targets[0], (), BUSY) if is_one else (till.rest, targets, ONE_CONNECTION)
     sent = [f"{name}: {value}" for name, value in headers.items()]
@@ -99,20 +99,20 @@ async def rest(bench: Bench, till: Till, targets: Sequence[str], body: bytes | N
 
 
 def _where(target: Till | Floor) -> tuple[str, str]:
-    # A floor asks for no key, but headers cost as well.
+    # A floor needs no key, but the header has a cost too.
     return (
         (target.grpc, target.shop.key) if isinstance(target, Till) else (target.address, "till_" + "0" * 56)
     )
 
 
 async def _try(address: str, key: str, call: Call) -> bytes:
-    """Make a call; returns the reply."""
+    """Make a call, and return the reply."""
     try:
         async with grpc.aio.insecure_channel(address) as channel:
             invoke: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(call.path)
             return await invoke(call.message, metadata=[("authorization", f"Bearer {key}")])
     except grpc.aio.AioRpcError as refused:
-        raise OperatorError(f"{call.path} answers {refused.code().name}: {refused.details()}") from None
+        raise OperatorError(f"{call.path} returns {refused.code().name}: {refused.details()}") from None
 
 
 def _id(number: int) -> str:

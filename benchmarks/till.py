@@ -1,4 +1,4 @@
-"""A Till as a user would run it: by its command, with its own Envoy, a key, and logs at info."""
+"""Till as users run it: started by its command, with its own Envoy, a key, and logs at info."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ from tilld.auth.key import key_id
 USERNAME = "shop"
 SCOPES = ("invoices:create", "invoices:read", "info:read")
 
-# One key takes it all here, which is what the limits of a key are made against.
+# The whole load comes from one key, which the limits per key would stop.
 LIMITS = {
     "TILLD_KEY_CREATES_PER_SECOND": "1000000",
     "TILLD_KEY_OPEN_INVOICES": "1000000000",
@@ -23,7 +23,7 @@ LIMITS = {
 
 @dataclass(frozen=True)
 class Shop:
-    """What a Till keeps: where, and the key to it."""
+    """A data directory, the key to its Till, and the database."""
 
     directory: Path
     key: str
@@ -31,7 +31,7 @@ class Shop:
 
     @property
     def url(self) -> str:
-        """Its database."""
+        """URL of the database."""
         return self.database or _sqlite(self.directory)
 
 
@@ -46,17 +46,17 @@ class Till:
 
     @property
     def tilld(self) -> dict[str, list[int]]:
-        """Its main process, by name."""
+        """Process id of tilld, by name."""
         return {"tilld": [self.program.pid]}
 
     @property
     def processes(self) -> dict[str, list[int]]:
-        """All of its processes, by name."""
+        """Process ids of tilld and Envoy, by name."""
         return self.tilld | {"envoy": children(self.program.pid)}
 
 
 async def open_shop(directory: Path, rows: int, are_open: int, database: str | None = None) -> Shop:
-    """Make a data directory, a key, and a store of so many invoices."""
+    """Create a data directory, a key, and a store with this many invoices."""
     directory.mkdir(parents=True)
     url = database or _sqlite(directory)
     scopes = [f"--scope={scope}" for scope in SCOPES]
@@ -71,7 +71,7 @@ async def open_shop(directory: Path, rows: int, are_open: int, database: str | N
 async def open_till(
     shop: Shop, lightning_rpc: Path, cores: Cores, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[Till]:
-    """Run a Till for as long as the context lasts."""
+    """Run a Till within this context."""
     command = python(
         "tilld.cli", "run", f"--data-dir={shop.directory}", f"--database={shop.url}",
         f"--lightning-rpc={lightning_rpc}", "--grpc=127.0.0.1:0", "--rest=127.0.0.1:0",
@@ -85,7 +85,7 @@ async def open_till(
             addresses[label.strip()] = value
         till = Till(shop, program, addresses["gRPC"], _rest(addresses))
         for pid in till.processes["envoy"]:
-            # It has inherited tilld's core, and would take from it what tilld can use.
+            # Envoy inherits the core of tilld, and would compete with tilld there.
             pin(pid, cores.clients)
         yield till
 

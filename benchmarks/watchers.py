@@ -1,4 +1,4 @@
-"""Watchers by the thousand: over gRPC, and as browsers do, over server-sent events."""
+"""Thousands of watchers, over gRPC, and over server-sent events as in browsers."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 60.0
 
 
 class _Told:
-    """Counts whose watch has begun, which tells how things are, and notes when they were told anew."""
+    """Counts the watches that have begun with a state, and records the times of later changes."""
 
     def __init__(self) -> None:
         self.opened = 0
@@ -35,12 +35,12 @@ class _Told:
         self._changed.set()
 
     async def until_open(self, count: int) -> None:
-        """Wait until so many are open or refused in all."""
-        await self._until(lambda: self.opened + self.refused >= count, f"{count} watches did not all begin")
+        """Wait until this many watches are open or refused in total."""
+        await self._until(lambda: self.opened + self.refused >= count, f"{count} watches did not begin")
 
     async def told(self, count: int) -> list[float]:
-        """Wait until so many were told; returns when, by the monotonic clock, and forgets it."""
-        await self._until(lambda: len(self._times) >= count, f"{count} watchers were not all told")
+        """Wait for this many changes; return and forget their monotonic times."""
+        await self._until(lambda: len(self._times) >= count, f"{count} changes did not arrive")
         times, self._times = self._times[:count], self._times[count:]
         return times
 
@@ -55,7 +55,7 @@ class _Told:
 
 
 class Watchers(_Told):
-    """Watches over gRPC, spread over some connections."""
+    """Watches over gRPC, spread over 100 connections."""
 
     def __init__(self, address: str, key: str) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Watchers(_Told):
         self._connections: list[Connection] = []
 
     async def open(self, calls: Sequence[Call]) -> None:
-        """Open watches in a burst, and wait until each was told how things are."""
+        """Open watches in a burst, and wait for the first state of each."""
         before = self.opened + self.refused
         each = [calls[start::CONNECTIONS] for start in range(min(CONNECTIONS, len(calls)))]
         connections = [await self._connect() for _ in each]
@@ -74,7 +74,7 @@ class Watchers(_Told):
         await self.until_open(before + len(calls))
 
     def close(self) -> None:
-        """End all."""
+        """Close all watches."""
         for connection in self._connections:
             connection.close()
 
@@ -99,7 +99,7 @@ class Watchers(_Told):
 
 
 class Browsers(_Told):
-    """Watches over server-sent events, each on a connection of its own."""
+    """Watches over server-sent events, each with its own connection."""
 
     def __init__(self, url: str, key: str) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Browsers(_Told):
         self._transports: list[asyncio.Transport] = []
 
     async def open(self, paths: Sequence[str]) -> None:
-        """Open watches, a hundred connections at a time, and wait until each was told how things are."""
+        """Open watches, 100 connections at a time, and wait for the first state of each."""
         before = self.opened + self.refused
         room = asyncio.Semaphore(CONNECTIONS)
 
@@ -129,13 +129,13 @@ class Browsers(_Told):
         await self.until_open(before + len(paths))
 
     def close(self) -> None:
-        """End all."""
+        """Close all watches."""
         for transport in self._transports:
             transport.abort()
 
 
 class _Browser(asyncio.Protocol):
-    """An EventSource, as far as it counts events."""
+    """An EventSource that only counts events."""
 
     def __init__(self, told: _Told) -> None:
         self._told = told

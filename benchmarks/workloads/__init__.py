@@ -1,16 +1,16 @@
-"""The workloads, in the order in which they are run."""
+"""All workloads, in their order."""
 
 from benchmarks.bench import Workload
 from benchmarks.workloads import calls, creates, upkeep, watching
 
 ALL = (
-    Workload("calls", "read by id, look up, info: over gRPC, and over REST through Envoy", calls.reading),
+    Workload("calls", "read by id, lookup, info: over gRPC, and over REST through Envoy", calls.reading),
     Workload("mixed", "90 % reads, 9 % creates, 1 % payments", calls.mixed),
-    Workload("create", "create, alone and 64 at once, on this disk", creates.creating),
-    Workload("slow-disk", "create with 2 ms more for each fsync", creates.on_a_slow_disk),
+    Workload("create", "create, alone and 64 concurrently, on this disk", creates.creating),
+    Workload("slow-disk", "create with 2 ms added to each fsync", creates.on_a_slow_disk),
     Workload("start-up", "start on a large store and on a small one", upkeep.starting),
-    Workload("catch-up", "20,000 payments that were missed", upkeep.catching_up, is_fresh=True),
-    Workload("watch", "idle watchers, and watchers told, over gRPC", watching.over_grpc, is_fresh=True),
+    Workload("catch-up", "20,000 missed payments", upkeep.catching_up, is_fresh=True),
+    Workload("watch", "idle watchers, and notifications, over gRPC", watching.over_grpc, is_fresh=True),
     Workload("watch-rest", "the same over REST through Envoy", watching.over_rest, is_fresh=True),
     Workload("lightningd", "create on the node of --lightning-rpc", creates.on_a_real_node),
     Workload("postgresql", "read and create on --postgresql and on SQLite", calls.on_postgresql),

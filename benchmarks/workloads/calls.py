@@ -1,4 +1,4 @@
-"""Reads, lookups, info; on PostgreSQL; all mixed."""
+"""Reads, lookups and info; a mix of calls; and the same on PostgreSQL."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from tilld.errors import OperatorError
 
 @asynccontextmanager
 async def reading(bench: Bench) -> AsyncIterator[list[Subject]]:
-    """Reads and info, on a large store and on a small one."""
+    """Measure reads, lookups and info, on a large store and on a small one."""
     async with AsyncExitStack() as stack:
         floor = await stack.enter_async_context(bench.floor())
         node = await stack.enter_async_context(bench.node())
@@ -67,7 +67,7 @@ async def reading(bench: Bench) -> AsyncIterator[list[Subject]]:
 
 @asynccontextmanager
 async def mixed(bench: Bench) -> AsyncIterator[list[Subject]]:
-    """90 reads, 9 creates and a payment, again and again."""
+    """Measure 90 reads, 9 creates and one payment, repeated."""
     async with bench.node() as node, bench.till(await bench.shop(bench.rows), node.socket) as till:
         reads = cycle(targets.reads(bench.rows))
         calls = [targets.CREATE if number % 11 == 0 else next(reads) for number in range(50_000)]
@@ -86,9 +86,9 @@ async def mixed(bench: Bench) -> AsyncIterator[list[Subject]]:
 
 @asynccontextmanager
 async def on_postgresql(bench: Bench) -> AsyncIterator[list[Subject]]:
-    """Reads and creates on PostgreSQL, beside SQLite with as many invoices."""
+    """Measure reads and creates on PostgreSQL, beside SQLite with as many invoices."""
     if bench.postgresql is None:
-        raise OperatorError("it needs --postgresql URL")
+        raise OperatorError("needs --postgresql URL")
     rows = min(bench.rows, 100_000)
     async with AsyncExitStack() as stack:
         node = await stack.enter_async_context(bench.node())

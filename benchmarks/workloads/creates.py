@@ -1,4 +1,4 @@
-"""Creates: on this disk, on a slow one, in front of a real node; beside what they cost at least."""
+"""Creates: on this disk, on a slow disk, and with a real node, beside their floors."""
 
 import asyncio
 import shutil
@@ -19,7 +19,7 @@ EIGHT = Width(8, 1)
 
 @asynccontextmanager
 async def creating(bench: Bench) -> AsyncIterator[list[Subject]]:
-    """Creates on a large store and on a small one."""
+    """Measure creates on a large store and on a small one."""
     async with AsyncExitStack() as stack:
         floor = await stack.enter_async_context(bench.floor())
         node = await stack.enter_async_context(bench.node())
@@ -50,13 +50,13 @@ async def creating(bench: Bench) -> AsyncIterator[list[Subject]]:
 
 @asynccontextmanager
 async def on_a_slow_disk(bench: Bench) -> AsyncIterator[list[Subject]]:
-    """Creates where each fsync takes 2 ms more."""
+    """Measure creates with 2 ms added to each fsync."""
     library = await _slow_fsync(bench.directory)
     slowly = {"LD_PRELOAD": str(library)}
     async with bench.node() as node, bench.till(await _small(bench), node.socket, slowly) as till:
         bare = _bare_commit(bench, till.shop.directory, slowly)
         if (await bare.measure(0.2))["p50_ms"] < 2:
-            raise OperatorError("LD_PRELOAD does not slow fsync down here")
+            raise OperatorError("LD_PRELOAD does not slow fsync down on this system")
         yield [
             bare,
             loaded(
@@ -68,9 +68,9 @@ async def on_a_slow_disk(bench: Bench) -> AsyncIterator[list[Subject]]:
 
 @asynccontextmanager
 async def on_a_real_node(bench: Bench) -> AsyncIterator[list[Subject]]:
-    """Creates from 8 connections, and as many straight at the node's socket. The invoices stay there."""
+    """Measure creates with 8 connections, and as many directly at the node. The node keeps the invoices."""
     if bench.lightning_rpc is None:
-        raise OperatorError("it needs --lightning-rpc PATH")
+        raise OperatorError("needs --lightning-rpc PATH")
     async with bench.till(await _small(bench), bench.lightning_rpc) as till:
         yield [
             _bare_node(bench, names.BARE_NODE_BUSY, bench.lightning_rpc, EIGHT.connections),
@@ -79,7 +79,7 @@ async def on_a_real_node(bench: Bench) -> AsyncIterator[list[Subject]]:
 
 
 async def _small(bench: Bench) -> Shop:
-    """A small shop of our own: it does not stay small."""
+    """Create a small shop for creates only, since it grows."""
     return await bench.fresh_shop("create", SMALL, are_open=0)
 
 
@@ -100,14 +100,14 @@ def _bare_node(bench: Bench, name: str, socket: Path, connections: int) -> Subje
 
 
 async def _slow_fsync(directory: Path) -> Path:
-    """Build what makes fsync slow."""
+    """Compile the library that makes fsync slow."""
     compiler = shutil.which("cc")
     if compiler is None:
-        raise OperatorError("it needs a C compiler as cc, and there is none")
+        raise OperatorError("needs a C compiler named cc")
     library = directory / "slow_fsync.so"
     source = Path(__file__).parent.parent / "slow_fsync.c"
     command = (compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl")
     process = await asyncio.create_subprocess_exec(*command)
     if await process.wait():
-        raise OperatorError("cc could not build what it needs")
+        raise OperatorError("cc failed to compile slow_fsync.c")
     return library

@@ -1,4 +1,4 @@
-"""Starting, and catching up with what was paid meanwhile."""
+"""Starting, and catching up with missed payments."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ AT_ONCE = 500
 
 @asynccontextmanager
 async def starting(bench: Bench) -> AsyncIterator[list[Subject]]:
-    """From the command to the line that says that Till is running, Envoy and all."""
+    """Measure from the command to the line that reports Till as running, including Envoy."""
     async with bench.node() as node:
 
         def start(name: str, shop: Shop) -> Subject:
@@ -41,7 +41,7 @@ async def starting(bench: Bench) -> AsyncIterator[list[Subject]]:
 
 @asynccontextmanager
 async def catching_up(bench: Bench) -> AsyncIterator[list[Subject]]:
-    """The node tells of all at once; from there to the watcher of the last one."""
+    """Measure from the node's report of all payments to the watcher of the last one."""
     shop = await bench.fresh_shop("catch-up", SMALL + MISSED, are_open=MISSED)
     async with bench.node() as node, bench.till(shop, node.socket) as till:
 

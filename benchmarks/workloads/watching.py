@@ -1,4 +1,4 @@
-"""Watchers: what they cost while nothing happens, and how soon they are told."""
+"""Watchers: their cost while idle, and the delay of notifications."""
 
 import asyncio
 import time
@@ -20,20 +20,20 @@ ONE_BY_ONE = 200
 
 
 class _Numbers:
-    """Hands out invoices that are still open."""
+    """Hands out invoices that are still unpaid."""
 
     def __init__(self, first: int) -> None:
         self._next = first
 
     def take(self, count: int) -> Sequence[int]:
-        """So many that nobody has had."""
+        """Return numbers that were not handed out before."""
         first, self._next = self._next, self._next + count
         return range(first, self._next)
 
 
 @asynccontextmanager
 async def over_grpc(bench: Bench) -> AsyncIterator[list[Subject]]:
-    """Idle watchers, then payments while they sleep."""
+    """Measure idle watchers, and notifications while they are open."""
     are_open = bench.watchers + 2 * THOUSAND + ONE_BY_ONE + 1
     shop = await bench.fresh_shop("watch", SMALL + are_open, are_open)
     numbers = _Numbers(SMALL)
@@ -68,7 +68,7 @@ async def over_grpc(bench: Bench) -> AsyncIterator[list[Subject]]:
             return await _told_in_a_second(node, watchers, watched, processes)
 
         reads = await targets.many_calls(till, targets.reads(SMALL), ALONE)
-        await _empty_stream(floor)  # tilld will be warm as well, by then
+        await _empty_stream(floor)  # by then, tilld is warm too
         try:
             yield [
                 loaded(names.READ_ALONE, reads, processes),
@@ -85,7 +85,7 @@ async def over_grpc(bench: Bench) -> AsyncIterator[list[Subject]]:
 
 @asynccontextmanager
 async def over_rest(bench: Bench) -> AsyncIterator[list[Subject]]:
-    """Idle watchers through Envoy, then payments while they sleep."""
+    """Measure idle watchers through Envoy, and notifications while they are open."""
     are_open = bench.watchers + THOUSAND + ONE_BY_ONE
     shop = await bench.fresh_shop("watch-rest", SMALL + are_open, are_open)
     numbers = _Numbers(SMALL)
@@ -144,7 +144,7 @@ async def _told_one_by_one(
 async def _told_in_a_second(
     node: Node, watchers: Watchers, watched: Sequence[int], processes: Mapping[str, Sequence[int]]
 ) -> Figures:
-    """Who is told when is in the order of payments: the node tells in it, and so does Till."""
+    """The order of notifications is that of the payments, since node and Till keep it."""
     before = cpu_seconds(processes["tilld"])
     started, paid_at = time.monotonic(), []
     for position, number in enumerate(watched):
