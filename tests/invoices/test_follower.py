@@ -119,7 +119,7 @@ async def test_another_node_has_a_cursor_of_its_own(
             assert await NodeStore(till.store).updated_index(second.node_id, "invoices") == 1
             assert await NodeStore(till.store).updated_index(first[0].node_id, "invoices") == 2
     [told] = [line for line in capsys.readouterr().out.splitlines() if "[error" in line]
-    assert "another node answers than before" in told
+    assert "node id has changed" in told
     assert f"before={first[0].node_id}" in told
     assert f"node_id={second.node_id}" in told
 

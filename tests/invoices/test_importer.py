@@ -218,4 +218,4 @@ async def test_invoices_that_the_store_cannot_hold_are_skipped_and_logged(
     told = capsys.readouterr().out
     assert "label=order-1" in told
     assert "label=riches" in told
-    assert told.count("its label is in use here") == 1
+    assert told.count("its label is in use in the store") == 1

@@ -1,1 +1,1 @@
-"""Invoices: the thing itself, its use cases, how it is stored, what the node says of it, who watches it."""
+"""Invoices: domain types, use cases, storage, and the node's replies about them."""

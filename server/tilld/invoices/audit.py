@@ -1,4 +1,4 @@
-"""Holds the store and the node against each other, and settles what the node knows."""
+"""Compares the store with the node, and settles invoices by the node's state."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -15,7 +15,7 @@ from tilld.invoices.totals import Totals
 from tilld.runtime.progress import Progress
 from tilld.storage.nodes import NodeStore
 
-# What differs only while somebody looks differs once: it is looked at again.
+# Differences that concurrent changes cause are transient. Repeated lookups remove them.
 LOOKS = 3
 
 Found = Mapping[str, NodeInvoice]
@@ -23,7 +23,7 @@ Found = Mapping[str, NodeInvoice]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What differs on an invoice, which has this label at the node."""
+    """A difference between an invoice and the node's invoice with this label."""
 
     what: str
     label: str
@@ -32,12 +32,17 @@ class Difference:
 
 @dataclass(slots=True)
 class Report:
-    """What was compared, from where to where, and what differs.
+    """The compared ranges, the counts, and the differences.
 
-    The node's invoices by created index, its updates by updated index; the store's invoices by the time
-    they were created. `deleted` are settled here, and no longer at the node; `missing` were paid at the
-    node, and are not here though they are labelled as a Till labels its own. `unpaid` ones of that kind are
-    no difference: a crash between node and store leaves one that nobody was shown, for a retry to adopt.
+    Ranges: the node's invoices by created index, its updates by updated index, the store's invoices by
+    creation time.
+
+    `deleted` counts invoices that are final in the store and gone at the node.
+
+    `missing` lists invoices paid at the node under a label of Till's format, but absent from the store.
+
+    `unpaid` counts such invoices without a payment; they are no difference. A crash between node and store
+    leaves one that no caller saw, and a retry adopts it.
     """
 
     node_id: str
@@ -59,12 +64,12 @@ class Report:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing differs, nothing is missing here that was paid, and all could be read."""
+        """True if all rows were readable, no paid invoice is missing, and nothing differs."""
         return not (self.differences or self.missing or self.unreadable) and self.totals == self.counted
 
 
 class Doctor:
-    """Examines a store and its node, which may both be in use meanwhile."""
+    """Compares a store with its node, while both may be in use."""
 
     def __init__(self, store: Store, node: InvoiceNode, intervals: Intervals = USUAL) -> None:
         self._store = store
@@ -72,7 +77,7 @@ class Doctor:
         self._intervals = intervals
 
     async def examine(self, *, repair: bool) -> Report:
-        """Compare all invoices, and the totals with their sum; `repair` settles what the node knows.
+        """Compare all invoices, and the totals with their recount; `repair` applies the node's state.
 
         Raises NodeReplaced, NodeOffline, Unavailable.
         """
@@ -93,7 +98,7 @@ class Doctor:
         return report
 
     async def _read_node(self, report: Report) -> tuple[set[str], set[bytes]]:
-        """The payment hashes of what seems to differ, and of all that is here too."""
+        """Return the payment hashes of apparent differences, and of invoices that both sides have."""
         suspects, met = set(), set()
         with Progress("reading the node's invoices", await self._node.latest("created")) as progress:
             while (
@@ -117,7 +122,7 @@ class Doctor:
         return suspects, met
 
     async def _read_store(self, report: Report, met: set[bytes]) -> set[str]:
-        """The payment hashes of what the node did not list."""
+        """Return the payment hashes of the store's invoices that the node did not list."""
         suspects, read = set(), 0
         with Progress("reading the store's invoices", (await self._store.totals()).invoices) as progress:
             async for page, unreadable in self._store.pages():
@@ -136,7 +141,7 @@ class Doctor:
         return suspects
 
     async def _look(self, report: Report, suspects: set[str], *, repair: bool) -> list[Difference]:
-        """Look these up again, and tell which of them differ."""
+        """Look the suspects up again, and return the remaining differences."""
         differences, looked_at = [], 0
         are_few = len(suspects) <= self._intervals.looked_up_at_once
         again = self._look_up(suspects) if are_few else self._list(suspects)
@@ -156,12 +161,12 @@ class Doctor:
         return differences
 
     async def _look_up(self, suspects: set[str]) -> AsyncIterator[tuple[list[str], Found]]:
-        """Yield payment hashes, and what the node has under them: by a call for each."""
+        """Yield payment hashes with the node's invoices, with one lookup for each hash."""
         looked_up = await asyncio.gather(*map(self._node.find_by_payment_hash, suspects))
         yield list(suspects), {each.issued.payment_hash: each for each in looked_up if each}
 
     async def _list(self, suspects: set[str]) -> AsyncIterator[tuple[list[str], Found]]:
-        """Yield payment hashes, and what the node has under them: by reading all of its invoices."""
+        """Yield payment hashes with the node's invoices, by listing all invoices of the node."""
         left, after = set(suspects), 0
         while (page := await self._node.invoices(after)).created_index > after:
             found = {
@@ -180,7 +185,7 @@ class Doctor:
 
 
 def difference(here: Invoice, there: NodeInvoice | None) -> Difference | None:
-    """Tell what differs between the store's invoice and the node's."""
+    """Return the difference between the store's invoice and the node's, or None."""
     what = ""
     if there is None:
         what = "" if here.is_final else "unpaid here, not at the node"

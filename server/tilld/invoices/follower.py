@@ -1,4 +1,4 @@
-"""Follows the node: what became of our invoices there is settled in the store and told to watchers."""
+"""Follows the node's invoice updates: settles them in the store, and notifies watchers."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -19,15 +19,15 @@ from tilld.storage.nodes import NodeStore
 
 log = structlog.get_logger()
 
-# So many watched invoices take a few milliseconds, for which everybody else waits.
+# A lookup of this many invoices blocks the event loop for a few milliseconds.
 LOOKED_UP_AT_ONCE = 100
 
 
 class Follower:
-    """Reads the node's updates from where the store left off, for ever.
+    """Follows the node's updates from the stored index until cancelled.
 
-    An update may come before its invoice is in the store; what was missed so is swept up once its
-    time is over.
+    An update may precede its invoice in the store. The sweep finds such missed updates once the invoice has
+    expired.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class Follower:
 
     @property
     def is_following(self) -> bool:
-        """Whether the node is there, and its updates are read."""
+        """True if the node is online and its updates are followed."""
         return self.updates.is_following
 
     async def run(self) -> None:
-        """Follow, and again after every failure, until cancelled."""
+        """Follow and sweep until cancelled, with retries after failures."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(retry_forever("following", self._follow, self._intervals.retry))
             tasks.create_task(retry_forever("sweeping", self._sweep, self._intervals.retry))
@@ -63,7 +63,7 @@ class Follower:
         before = await self._nodes.last()
         if before and before.id != info.id:
             log.error(
-                "another node answers than before: invoices of that one stay as they are until it is back",
+                "node id has changed: invoices of the previous node stay unchanged until it returns",
                 node_id=info.id,
                 before=before.id,
             )
@@ -88,9 +88,7 @@ class Follower:
         found = await self._node.find_by_payment_hash(invoice.payment_hash)
         if found:
             return found.seen
-        log.warning(
-            "the node has lost an open invoice: it is taken as expired", invoice_id=invoice.invoice_id
-        )
+        log.warning("open invoice is missing at the node: marked as expired", invoice_id=invoice.invoice_id)
         return InvoiceUpdate(invoice.payment_hash, Status.EXPIRED, None)
 
     async def _settle(
@@ -98,7 +96,7 @@ class Follower:
     ) -> None:
         changed = await self._store.settle(node_id, seen, updated_index)
         self._hub.publish(changed)
-        # Another process on this store may have been first, and has told its own watchers only.
+        # Another process may have settled the invoice first, and notifies only its own watchers.
         by_others = {each.payment_hash for each in seen} - {each.payment_hash for each in changed}
         if by_others and self._hub.watched:
             self._tell_if_over(await self._store.get_by_payment_hashes(list(by_others)))
@@ -111,13 +109,13 @@ class Follower:
             )
 
     async def _tell_what_is_over(self) -> None:
-        """Tell watchers what others have settled unseen: before we followed, or as `tilld doctor`."""
+        """Notify watchers of invoices that other processes settled, such as `tilld doctor`."""
         watched = self._hub.watched
         for start in range(0, len(watched), LOOKED_UP_AT_ONCE):
             self._tell_if_over(await self._store.get_many(watched[start : start + LOOKED_UP_AT_ONCE]))
-            # Reads of SQLite give nobody else a turn.
+            # SQLite reads do not yield to the event loop.
             await asyncio.sleep(0)
 
     def _tell_if_over(self, invoices: Iterable[Invoice]) -> None:
-        # What is open was told at the beginning of the watch, and may be over since it was read.
+        # The watch starts with the open state, so only final states are news.
         self._hub.publish(invoice for invoice in invoices if invoice.is_final)

@@ -1,4 +1,4 @@
-"""Fan-out of invoice changes to whoever is watching."""
+"""Publishes invoice changes to their watchers."""
 
 import asyncio
 from collections import defaultdict
@@ -10,7 +10,7 @@ from tilld.invoices.invoice import Invoice
 
 
 class Subscription:
-    """The changes of one invoice for one watcher, as a context: while it lasts they are told.
+    """A context manager that delivers the changes of one invoice to one watcher.
 
     A slow watcher gets only the newest state.
     """
@@ -35,7 +35,7 @@ class Subscription:
             del self._watchers[self._invoice_id]
 
     async def next(self) -> Invoice:
-        """Wait for a state that was not given yet.
+        """Wait for the next state.
 
         Raises Unavailable when Till stops.
         """
@@ -48,12 +48,12 @@ class Subscription:
         return latest
 
     def put(self, invoice: Invoice) -> None:
-        """Give the watcher a new state."""
+        """Deliver a new state to the watcher."""
         self._latest = invoice
         self._wake()
 
     def close(self) -> None:
-        """Tell the watcher that there will be no more."""
+        """End the subscription after the pending state."""
         self._closed = True
         self._wake()
 
@@ -63,37 +63,37 @@ class Subscription:
 
 
 class Hub:
-    """Who watches what."""
+    """The subscriptions of all watchers, by invoice."""
 
     def __init__(self) -> None:
         self._watchers: defaultdict[str, set[Subscription]] = defaultdict(set)
         self._closed = False
 
     def subscribe(self, invoice_id: str) -> Subscription:
-        """Watch an invoice for as long as the context lasts."""
+        """Return a subscription to an invoice; it is active while its context is open."""
         changes = Subscription(self._watchers, invoice_id)
         if self._closed:
             changes.close()
         return changes
 
     def publish(self, invoices: Iterable[Invoice]) -> None:
-        """Give the new state of invoices to their watchers."""
+        """Publish the new state of invoices to their watchers."""
         for invoice in invoices:
             for changes in self._watchers.get(invoice.invoice_id, ()):
                 changes.put(invoice)
 
     @property
     def watched(self) -> list[str]:
-        """The invoices that anybody watches, by invoice_id."""
+        """The invoice_ids that have watchers."""
         return list(self._watchers)
 
     @property
     def watchers(self) -> int:
-        """How many are watching."""
+        """The number of watchers."""
         return sum(map(len, self._watchers.values()))
 
     def close(self) -> None:
-        """End all watching: what was published is still given out, then Unavailable is raised."""
+        """End all subscriptions: each delivers its pending state, then raises Unavailable."""
         self._closed = True
         for watchers in self._watchers.values():
             for changes in watchers:

@@ -1,4 +1,4 @@
-"""Brings invoices that others have made at the node into the store, to be followed like ours."""
+"""Imports the node's invoices of other applications into the store, where Till follows them."""
 
 import asyncio
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Imported:
-    """What became of the node's invoices up to a created index, by number.
+    """The counts of an import, up to a created index of the node.
 
-    `passed_over` are those of offers, those that a Till made, and those that the store can't hold, of which
-    the log tells.
+    `passed_over` counts invoices of offers, invoices that a Till created, and invoices that the store cannot
+    hold. The log names the last kind.
     """
 
     created_index: int = 0
@@ -30,11 +30,13 @@ class Imported:
 
 
 class Importing:
-    """Goes through the node's invoices by pages, each added in one transaction.
+    """Reads the node's invoices page by page, and adds each page in one transaction.
 
-    What is there already stays, and is settled if it is over: a run that was cut short is made good by the
-    next one. With `lost_store` those that a Till made are taken too, under their ids; without it they are
-    left to the Till that will ask for them, since it knows whose they are.
+    Existing invoices stay, and are settled by the node's state. A later run therefore completes an
+    interrupted one.
+
+    `lost_store` also imports invoices that a Till created, under their ids. Without it they stay for the
+    retry of the Till that knows their owners.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class Importing:
         self.imported = Imported()
 
     async def run(self) -> None:
-        """Import all for a user, as metadata of one type; `imported` tells how far it came.
+        """Import all invoices for a user, with metadata of one type; `imported` holds the progress.
 
         Raises NodeReplaced, NodeOffline, Unavailable.
         """
@@ -74,8 +76,9 @@ class Importing:
         here = await self._here(hashes)
         for found in wanted:
             if found.issued.payment_hash in holdable.difference(here):
-                log.warning("an invoice was not imported: its label is in use here", label=found.label)
-        # A payment between listing and adding has passed by the follower, which did not know of it.
+                log.warning("invoice not imported: its label is in use in the store", label=found.label)
+        # The follower ignores a payment between listing and adding, since the store lacks the invoice. A
+        # second lookup finds that payment.
         added = [each for each in here if each not in before]
         again = await asyncio.gather(*map(self._node.find_by_payment_hash, added))
         seen = [each.seen for each in (*page, *again) if each]
@@ -87,7 +90,7 @@ class Importing:
     def _is_wanted(self, found: NodeInvoice) -> bool:
         if found.is_labelled_by_till:
             return self._lost_store
-        # Those of offers are another's business.
+        # Invoices of offers belong to other applications.
         return not found.issued.is_bolt12
 
     async def _here(self, hashes: list[str]) -> list[str]:
@@ -98,7 +101,7 @@ class Importing:
             description = await self._description(found)
             return Invoice.imported(self._username, self._kind, found, description, self._store.secret)
         except ValueError as reason:
-            log.warning("an invoice cannot be imported", label=found.label, reason=str(reason))
+            log.warning("invoice not imported", label=found.label, reason=str(reason))
             return None
 
     async def _description(self, found: NodeInvoice) -> str | None:

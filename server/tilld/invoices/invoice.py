@@ -1,6 +1,6 @@
-"""An invoice: what the node issued for an order, what became of it. Pure.
+"""An invoice: terms, issued payment request and settlement. Pure.
 
-Money is whole millisatoshi (msat), times are aware UTC.
+Amounts are whole millisatoshi (msat), times are aware UTC.
 """
 
 from dataclasses import dataclass, replace
@@ -20,12 +20,12 @@ from tilld.formats.text import is_label
 from tilld.formats.times import SECOND
 from tilld.invoices.terms import InvoiceTerms, type_of
 
-# The node takes a moment to notice that an invoice is over, and to tell.
+# lightningd expires an invoice with a delay, and reports the change later still.
 NODE_NEEDS_TO_EXPIRE = timedelta(seconds=5)
 
 
 class Status(StrEnum):
-    """Whether an invoice is paid."""
+    """The payment state of an invoice."""
 
     UNPAID = "unpaid"
     PAID = "paid"
@@ -42,7 +42,7 @@ class Payment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IssuedInvoice:
-    """What the node answers to a new invoice. Of one that was sent, `bolt11` is a BOLT 12 string."""
+    """The node's reply to a new invoice. `bolt11` of a sent invoice is a BOLT 12 string."""
 
     node_id: str
     payment_hash: str
@@ -51,13 +51,13 @@ class IssuedInvoice:
 
     @property
     def is_bolt12(self) -> bool:
-        """Whether it was sent for an invoice request, or fetched by an offer."""
+        """True if the invoice was sent for an invoice request, or fetched by an offer."""
         return self.bolt11.startswith(BOLT12)
 
 
 @dataclass(frozen=True, slots=True)
 class InvoiceUpdate:
-    """What the node says became of an invoice."""
+    """An invoice's state at the node."""
 
     payment_hash: str
     status: Status
@@ -66,7 +66,7 @@ class InvoiceUpdate:
 
 @dataclass(frozen=True, slots=True)
 class NodeInvoice:
-    """An invoice as the node has it, ours or another's, labelled there by whoever made it."""
+    """An invoice as listed by the node, created by Till or by another application."""
 
     label: str
     created_index: int
@@ -76,18 +76,18 @@ class NodeInvoice:
 
     @property
     def is_labelled_by_till(self) -> bool:
-        """Whether its label is of the form of an invoice_id."""
+        """True if the label has the format of an invoice_id."""
         return bool(is_invoice_id(self.label))
 
 
-# A tuple, since one is made for each read: a frozen dataclass takes four times as long.
+# A tuple, since every read creates one: creation of a frozen dataclass takes four times as long.
 class Invoice(NamedTuple):
-    """An invoice of ours. `key_id` is that of the key that created it, empty without one.
+    """An invoice of Till. `key_id` names the key that created it, and is empty without one.
 
-    Of one that was sent for an invoice request, `bolt11` is the BOLT 12 string ("lni1…").
+    `bolt11` of a sent invoice is the BOLT 12 string ("lni1…").
 
-    `expired` is the node's word, and final. `overdue` is what our clock can know while the node is away:
-    it is never stored, and the node may still say that it was paid.
+    `expired` comes from the node, and is final. `overdue` comes from the local clock while the node is
+    offline: it is never stored, and the node may still report a payment.
     """
 
     id: str
@@ -109,7 +109,7 @@ class Invoice(NamedTuple):
 
     @classmethod
     def opened(cls, invoice_id: str, creator: Creator, order: InvoiceTerms, issued: IssuedInvoice) -> Self:
-        """A new invoice. Both of its times are the node's, which counts whole seconds."""
+        """Return a new invoice. Both times come from the node's clock, in whole seconds."""
         created_at = issued.expires_at - timedelta(seconds=order.expiry)
         return cls(
             id=internal_id(created_at),
@@ -140,7 +140,7 @@ class Invoice(NamedTuple):
         issued: IssuedInvoice,
         created_at: datetime,
     ) -> Self:
-        """An invoice that was sent for an invoice request. Still to be settled."""
+        """Return an unpaid invoice that was sent for an invoice request."""
         return cls(
             id=internal_id(created_at),
             invoice_id=invoice_id,
@@ -159,9 +159,9 @@ class Invoice(NamedTuple):
 
     @classmethod
     def adopted(cls, creator: Creator, order: InvoiceTerms, found: NodeInvoice) -> Self:
-        """An invoice that the node has from an earlier try of the same order. Still to be settled.
+        """Return the unpaid invoice that an earlier try of the same order left at the node.
 
-        Raises Conflict if that was another order.
+        Raises Conflict if the earlier order differs.
         """
         if found.issued.is_bolt12:
             raise Conflict("label is in use for an invoice sent to another node; use another label")
@@ -180,13 +180,13 @@ class Invoice(NamedTuple):
     def imported(
         cls, username: str, kind: str, found: NodeInvoice, description: str | None, secret: bytes
     ) -> Self:
-        """An invoice that others made at the node, with its label there; `kind` is its metadata's type.
+        """Return an invoice of another application, under its label; `kind` is the type of its metadata.
 
-        One that a Till made keeps its invoice_id; of the others nobody without the secret can tell it.
-        Raises ValueError where that can't be one of ours: its amount is more than an invoice may have.
+        An invoice that a Till created keeps its invoice_id. Other ids are derived with the store's secret, so
+        that outsiders cannot guess them. Raises ValueError if the amount exceeds the limit of invoices.
         """
         if found.amount_msat is not None and found.amount_msat > MAX_AMOUNT_MSAT:
-            raise ValueError(f"{found.amount_msat} msat are more than an invoice may have: {MAX_AMOUNT_MSAT}")
+            raise ValueError(f"{found.amount_msat} msat exceed the limit of {MAX_AMOUNT_MSAT} msat")
         order = InvoiceTerms(
             amount_msat=found.amount_msat,
             description=description or None,
@@ -201,38 +201,38 @@ class Invoice(NamedTuple):
 
     @property
     def creator(self) -> Creator:
-        """Who created it."""
+        """The user and the key that created the invoice."""
         return Creator(self.username, self.key_id)
 
     @property
     def status(self) -> Status:
-        """Told by facts: the payment, else the node's word on expiry, else the clock's."""
+        """The state, by payment first, then by the node's expiry, then by the clock."""
         if self.payment:
             return Status.PAID
         return Status.EXPIRED if self.expired or self.overdue else Status.UNPAID
 
     @property
     def expiry(self) -> int:
-        """How long it could be paid, in seconds."""
+        """The validity in seconds, from creation to expiry."""
         return (self.expires_at - self.created_at) // SECOND
 
     @property
     def is_bolt12(self) -> bool:
-        """Whether it was sent for an invoice request."""
+        """True if the invoice was sent for an invoice request."""
         return self.bolt11.startswith(BOLT12)
 
     @property
     def type(self) -> str:
-        """The application that it is for."""
+        """The application of the invoice."""
         return type_of(self.metadata)
 
     @property
     def is_final(self) -> bool:
-        """Whether the node has said the last word on it."""
+        """True if the node's state is final."""
         return bool(self.payment or self.expired)
 
     def is_visible_to(self, caller: Caller) -> bool:
-        """Whether it exists for a caller: it is their own, and of the type that their key is for."""
+        """True if the caller owns the invoice, and their key permits its type and id."""
         return (
             self.username == caller.username
             and (caller.type is None or caller.type == self.type)
@@ -240,18 +240,18 @@ class Invoice(NamedTuple):
         )
 
     def by_the_clock(self, now: datetime) -> Self:
-        """This invoice as it reads while the node can't be asked."""
+        """Return the invoice as it reads while the node is offline."""
         return self._replace(overdue=not self.is_final and now - NODE_NEEDS_TO_EXPIRE >= self.expires_at)
 
     def updated(self, seen: InvoiceUpdate) -> Self:
-        """This invoice with what the node says of it. A payment, once seen, stays."""
+        """Return the invoice with the node's update applied. A recorded payment stays."""
         expired = self.expired or seen.status is Status.EXPIRED
         return self._replace(payment=self.payment or seen.payment, expired=expired)
 
     def answering(self, order: InvoiceTerms) -> Self:
-        """This invoice, if it is the answer to the order with its label.
+        """Return this invoice if it matches the order with its label.
 
-        Raises Conflict, naming what differs.
+        Raises Conflict, which names the difference.
         """
         if self.is_bolt12:
             raise Conflict("label is in use for an invoice sent to another node; use another label")

@@ -1,4 +1,4 @@
-"""What lightningd is asked about invoices, and its answers as records."""
+"""lightningd's commands for invoices, with their replies as records."""
 
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -31,7 +31,7 @@ class _UpdateRow(_SeenRow, frozen=True, kw_only=True):
 
 
 class InvoiceRow(_SeenRow, frozen=True, kw_only=True):
-    """An invoice, without its description: those of other users may have megabytes."""
+    """An invoice without its description: other applications' descriptions may take megabytes."""
 
     label: str
     bolt11: str | None = None
@@ -64,8 +64,8 @@ class InvoiceRows(Reply, Generic[Row], frozen=True):
 class Listed(NamedTuple):
     """A page of the node's invoices, up to a created index.
 
-    Passed over, and counted, are others' that Till can't hold: of offers, of more money than there is,
-    open to the end of time.
+    `passed_over` counts rows that Till cannot hold. Examples are invoices of offers, amounts above 21 million
+    bitcoin, and expiries beyond the range of dates.
     """
 
     invoices: list[NodeInvoice]
@@ -74,12 +74,12 @@ class Listed(NamedTuple):
 
 
 class InvoiceNode(Node):
-    """The node, with its invoices."""
+    """The node's invoice commands."""
 
     async def invoice(self, invoice_id: str, order: InvoiceTerms) -> IssuedInvoice:
-        """Create an invoice, labelled with its invoice_id (lightning-invoice(7)).
+        """Create an invoice with its invoice_id as label (lightning-invoice(7)).
 
-        Raises MayExist where only a look at the node can tell what became of it.
+        Raises MayExist if only a lookup can show whether the node created the invoice.
         """
         node_id = await self.identity()
         description = order.description or ""
@@ -97,25 +97,28 @@ class InvoiceNode(Node):
         return IssuedInvoice(node_id, made.payment_hash, made.bolt11, utc(made.expires_at))
 
     async def find(self, label: str) -> NodeInvoice | None:
-        """Look an invoice up by its label (lightning-listinvoices(7))."""
+        """Return the invoice with a label, or None (lightning-listinvoices(7))."""
         return await self._find(label=label)
 
     async def find_by_payment_hash(self, payment_hash: str) -> NodeInvoice | None:
-        """Look an invoice up by its payment hash."""
+        """Return the invoice with a payment hash, or None."""
         return await self._find(payment_hash=payment_hash)
 
     async def description(self, payment_hash: str) -> str | None:
-        """The whole description of an invoice, of which its payment request may have the hash only."""
+        """Return the full description of an invoice; its payment request may have only the hash."""
         rows = await self._list(InvoiceRows[_DescriptionRow], {"payment_hash": payment_hash})
         return rows[0].description if rows else None
 
     async def invoices(self, after: int) -> Listed:
-        """A page of all invoices with a created index beyond `after`; the last page ends where it began."""
+        """Return a page of invoices with a created index beyond `after`.
+
+        The created index of an empty page is `after`.
+        """
         node_id = await self.identity()
         params = {"index": "created", "start": after + 1, "limit": self.page_size}
         wanted = fields(InvoiceRows[InvoiceRow])
         with errors_translated():
-            # One row that makes no sense must not hide the others.
+            # A malformed row must not hide the others.
             reply = await self.ask(InvoiceRows[dict[str, Any]], "listinvoices", params, wanted)
             rows = reply.invoices
             last = msgspec.convert(rows[-1], _CreatedRow).created_index if rows else after
@@ -123,7 +126,7 @@ class InvoiceNode(Node):
         return Listed(found, last, len(rows) - len(found))
 
     async def updates(self, after: int, upto: int) -> Updates[InvoiceUpdate]:
-        """A page of what changed beyond the updated index `after`, of what is known to go to `upto`."""
+        """Return a page of updates beyond the updated index `after`, up to the known latest index `upto`."""
         params = {"index": "updated", "start": after + 1, "limit": self.page_size}
         rows = await self._list(InvoiceRows[_UpdateRow], params)
         with errors_translated():
@@ -156,13 +159,13 @@ def node_invoice(node_id: str, row: InvoiceRow) -> NodeInvoice:
 
 
 def _usable(node_id: str, row: dict[str, Any]) -> NodeInvoice | None:
-    """Return the invoice of a row, or None where Till can't hold it."""
+    """Return the invoice of a row, or None if Till cannot hold it."""
     if not row.keys() & {"bolt11", "bolt12"}:
         return None
     try:
         return node_invoice(node_id, msgspec.convert(row, InvoiceRow))
     except msgspec.ValidationError as reason:
-        log.warning("an invoice of the node is passed over", label=row.get("label"), reason=str(reason))
+        log.warning("node's invoice skipped", label=row.get("label"), reason=str(reason))
         return None
 
 

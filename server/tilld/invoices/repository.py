@@ -1,4 +1,4 @@
-"""What Till remembers: invoices and the totals. Speaks domain objects."""
+"""The store of invoices and totals. Its interface uses domain types."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -28,12 +28,12 @@ log = structlog.get_logger()
 
 Done = TypeVar("Done")
 
-# What others write is seen so much later at most. To read the totals is half of what GetInfo does.
+# Upper bound on the delay of other processes' writes. Reading totals is half the cost of GetInfo.
 TOTALS_SECONDS = 0.05
 
 
 class Store(Executor):
-    """The invoices of a database, which other repositories share."""
+    """The invoices in a database that other repositories share."""
 
     def __init__(
         self, database: peewee.Database, observer: Observer = NOBODY, intervals: Intervals = USUAL
@@ -45,47 +45,47 @@ class Store(Executor):
         self._totals = TTLCache[Totals](TOTALS_SECONDS)
 
     def expecting(self) -> AbstractContextManager[None]:
-        """Tell, for as long as the context lasts, that an invoice is about to be added."""
+        """Announce, while the context is open, that an invoice is about to be added."""
         return self._adding.expecting()
 
     async def add(self, invoice: Invoice) -> Invoice:
-        """Add an invoice, unless its invoice_id is there already. Returns the one that is there."""
+        """Add an invoice unless its invoice_id exists. Return the stored invoice."""
         with self._observer.store_call("add"):
             is_new = await self._adding.add(invoice)
         if is_new:
             return invoice
         stored = await self.get(invoice.invoice_id)
         if stored is None:
-            log.error("an invoice collides with another", invoice_id=invoice.invoice_id)
+            log.error("invoice_id is in use by another invoice", invoice_id=invoice.invoice_id)
             raise Internal
         return stored
 
     async def get(self, invoice_id: str) -> Invoice | None:
-        """Find an invoice by its public id."""
+        """Return the invoice with a public id, or None."""
         return await self._find(self._sql.by_invoice_id(invoice_id=invoice_id))
 
     async def get_by_id(self, internal_id: str) -> Invoice | None:
-        """Find an invoice by its internal id."""
+        """Return the invoice with an internal id, or None."""
         return await self._find(self._sql.by_id(id=internal_id))
 
     async def get_by_label(self, username: str, label: str) -> Invoice | None:
-        """Find a user's invoice by its label."""
+        """Return a user's invoice with a label, or None."""
         return await self._find(self._sql.by_label(username=username, label=label))
 
     async def get_by_payment_hash(self, payment_hash: str) -> Invoice | None:
-        """Find an invoice by its payment hash."""
+        """Return the invoice with a payment hash, or None."""
         return await self._find(self._sql.by_payment_hash(payment_hash=payment_hash))
 
     async def get_many(self, invoice_ids: Sequence[str]) -> list[Invoice]:
-        """Find those that are there of at most 1000 invoices, in any order."""
+        """Return the existing invoices among at most 1000 ids, in any order."""
         return await self._find_many(self._sql.by_invoice_ids, invoice_ids)
 
     async def get_by_payment_hashes(self, payment_hashes: Sequence[str]) -> list[Invoice]:
-        """Find those that are there of at most 1000 invoices, in any order."""
+        """Return the existing invoices among at most 1000 payment hashes, in any order."""
         return await self._find_many(self._sql.by_payment_hashes, payment_hashes)
 
     async def pages(self) -> AsyncIterator[tuple[list[Invoice], int]]:
-        """Yield all invoices by internal id, at most 1000 at a time, and how many rows were unreadable."""
+        """Yield all invoices by internal id in pages of at most 1000, and each page's unreadable rows."""
         after_id = ""
         while rows := await self.read(self._sql.after_id(id=after_id, limit=self.page_size)):
             invoices = INVOICES.all(rows)
@@ -93,29 +93,28 @@ class Store(Executor):
             after_id = rows[-1][0]
 
     async def adopt(self, invoices: Sequence[Invoice]) -> list[Invoice]:
-        """Add invoices with what became of them, unless they are there already. Returns those added."""
+        """Add invoices in their present state, unless they exist. Return the added ones."""
         return await self.write(lambda _: self._do.adopt(invoices))
 
     async def settle(
         self, node_id: str, seen: Sequence[InvoiceUpdate], updated_index: int | None = None
     ) -> list[Invoice]:
-        """Write down what a node says of invoices and, if given, how far its updates were followed.
+        """Store the node's updates of invoices and, if given, the index up to which updates were followed.
 
-        Invoices that are not ours, or are settled already, stay as they are. Returns those that changed.
+        Unknown and already settled invoices stay unchanged. Returns the changed invoices.
         """
         return await self.write(lambda _: self._do.settle(node_id, seen, updated_index))
 
     async def overdue(self, node_id: str, expired_before: datetime) -> list[Invoice]:
-        """Open invoices of a node whose time was over before then; at most 1000, the oldest first."""
+        """Return the node's open invoices that expired before then: at most 1000, the oldest first."""
         before = unix_seconds(expired_before)
         overdue = self._sql.overdue(node_id=node_id, before=before, limit=self.page_size)
         return INVOICES.all(await self.read(overdue))
 
     async def totals(self, username: str | None = None) -> Totals:
-        """The totals of a user, or of all. They are kept, not counted.
+        """Return the stored totals of a user, or of all users.
 
-        What other processes have written since a moment ago may be missing; what this one has told anybody
-        is not.
+        Recent writes of other processes may be missing. Writes of this process are included.
         """
         name = "" if username is None else username
         if totals := self._totals.get(name):
@@ -128,12 +127,12 @@ class Store(Executor):
         return totals
 
     async def open_invoices(self, creator: Creator) -> int:
-        """How many invoices of theirs are neither paid nor expired."""
+        """Return how many invoices of a creator are neither paid nor expired."""
         rows = await self.read(self._sql.open_invoices(**creator._asdict()))
         return rows[0][0] if rows else 0
 
     async def audit(self) -> tuple[dict[Creator, Totals], dict[Creator, Totals]]:
-        """The totals as they are kept, and as they are if all invoices are counted now."""
+        """Return the stored totals, and the totals of a recount."""
         kept: dict[Creator, Totals] = {}
         counted: dict[Creator, Totals] = {}
         for username, key_id, *totals, is_counted in await self.read(self._sql.audit()):
@@ -141,20 +140,20 @@ class Store(Executor):
         return kept, counted
 
     async def recount(self) -> None:
-        """Count all invoices, and keep that as the totals."""
+        """Replace the stored totals by a recount of all invoices."""
         await self.write(lambda _: self._do.recount())
 
     async def write(self, work: Callable[[Transactions], Done], operation: str = "write") -> Done:
-        """Run what changes something, and does no harm when it is done twice."""
+        """Run an idempotent write."""
         try:
             return await super().write(work, operation)
         finally:
-            # Even a write that fails may have been done.
+            # A failed write may still have been committed.
             self._totals.forget()
 
     async def _insert(self, invoices: list[Invoice]) -> list[bool]:
         are_new = await self.write(lambda _: self._do.add(invoices), "batch")
-        # Here, since whoever asked for one may have hung up meanwhile.
+        # Logged here, since the caller may have disconnected.
         for invoice in compress(invoices, are_new):
             log.info(
                 "invoice created",

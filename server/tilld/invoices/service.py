@@ -1,4 +1,4 @@
-"""The use cases: create an invoice, read it, watch it; tell about Till and its node."""
+"""Use cases of invoices: create, read and watch; information about Till and its node."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -30,19 +30,19 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What GetInfo tells. `node` is as last seen; None: it was never seen."""
+    """The result of GetInfo. `node` is as last seen, or None if never seen."""
 
     totals: Totals
     online: bool
     node: NodeInfo | None
 
 
-# Whether a label of a user is in use for something else than an invoice that they created.
+# Reports whether a user's label is in use for an invoice sent to another node.
 LabelCheck = Callable[[str, str], Awaitable[bool]]
 
 
 class Invoices:
-    """What callers can do with invoices."""
+    """Operations of callers on invoices."""
 
     def __init__(
         self,
@@ -64,10 +64,10 @@ class Invoices:
         self._info_seconds = intervals.info_patience_seconds
 
     async def create(self, caller: Caller, order: InvoiceTerms) -> Invoice:
-        """Create an invoice, or find the one that the same order with the same label created before.
+        """Create an invoice, or return the one that the same order with the same label created before.
 
-        Raises Conflict where the label belongs to another order; PermissionDenied for a type that is not
-        the caller's; TooMany; NodeOffline.
+        Raises Conflict if the label belongs to another order; PermissionDenied if the key does not permit the
+        type; TooMany; NodeOffline.
         """
         if caller.type is not None and caller.type != order.type:
             raise PermissionDenied(
@@ -87,27 +87,27 @@ class Invoices:
         if invoice is not issued:
             return _answering(caller, order, invoice)
         if seen:
-            # What became of it since has passed by the follower, which did not know of it.
+            # The follower ignores updates of invoices that the store lacks.
             await self._store.settle(invoice.node_id, [seen])
             invoice = invoice.updated(seen)
         return invoice
 
     async def get(self, caller: Caller, invoice_id: str) -> Invoice:
-        """Read an invoice by its public id.
+        """Return the invoice with a public id.
 
         Raises NotFound.
         """
         return self._read(caller, await self._store.get(invoice_id) if is_invoice_id(invoice_id) else None)
 
     async def get_by_id(self, caller: Caller, internal_id: str) -> Invoice:
-        """Read an invoice by its internal id.
+        """Return the invoice with an internal id.
 
         Raises NotFound.
         """
         return self._read(caller, await self._store.get_by_id(internal_id) if is_id(internal_id) else None)
 
     async def get_by_label(self, caller: Caller, label: str) -> Invoice:
-        """Read a user's invoice by its label.
+        """Return a user's invoice with a label.
 
         Raises NotFound.
         """
@@ -115,7 +115,7 @@ class Invoices:
         return self._read(caller, invoice)
 
     async def get_by_payment_hash(self, caller: Caller, payment_hash: str) -> Invoice:
-        """Read an invoice by its payment hash.
+        """Return the invoice with a payment hash.
 
         Raises NotFound.
         """
@@ -124,7 +124,7 @@ class Invoices:
         return self._read(caller, invoice)
 
     async def get_by_bolt11(self, caller: Caller, text: str) -> Invoice:
-        """Read an invoice by its payment request, as people and QR codes write it.
+        """Return the invoice with a payment request, as people and QR codes write it.
 
         Raises NotFound.
         """
@@ -137,29 +137,29 @@ class Invoices:
         return self._read(caller, invoice if invoice and invoice.bolt11 == request else None)
 
     async def watch(self, caller: Caller, invoice_id: str) -> AsyncIterator[Invoice]:
-        """Follow an invoice: its current state at once, then every change, until a final state.
+        """Yield the current state of an invoice immediately, then every change until a final state.
 
         Raises NotFound; TooMany; Unavailable when Till stops.
         """
         await self._limits.may_watch(caller)
-        # Subscribe before reading: a payment between the two would be lost.
+        # Subscribe before reading, so that no payment between the two is lost.
         with self._limits.watching(caller), self._hub.subscribe(invoice_id) as changes:
             invoice = await self._store.get(invoice_id) if is_invoice_id(invoice_id) else None
             if invoice is None or not invoice.is_visible_to(caller):
                 raise NotFound
-            # As the node said: what the clock can know is not the last word.
+            # Only the node's state counts: a state derived from the clock may still change.
             while True:
                 yield invoice
                 if invoice.is_final:
                     return
-                # Nobody needs it any more, and the next one may be hours away.
+                # Free the invoice: the next change may be hours away.
                 del invoice
                 invoice = await changes.next()
 
     def watch_token(self, caller: Caller, invoice: Invoice) -> str:
-        """A token that lets others watch an invoice of the caller's.
+        """Return a token that permits watching one invoice of the caller.
 
-        Raises PermissionDenied for who has no more than such a token.
+        Raises PermissionDenied if the caller has only a watch token.
         """
         if caller.invoice_id:
             raise PermissionDenied("a watch token cannot create another one; use a key")
@@ -168,9 +168,9 @@ class Invoices:
         )
 
     async def info(self, caller: Caller) -> Info:
-        """Tell about the node and the caller's invoices; an admin is told of all.
+        """Return the node's state and the caller's totals; an admin gets the totals of all users.
 
-        Never fails because of the node.
+        Node failures do not raise.
         """
         totals = await self._store.totals(None if Scope.ADMIN in caller.scopes else caller.username)
         try:
@@ -179,22 +179,24 @@ class Invoices:
             return Info(totals, online=False, node=self._node.last_info or await self._nodes.last())
 
     async def _still_there(self, invoice: Invoice) -> Invoice:
-        """An invoice of an earlier order, with the node's word if it is open and the node can be asked.
+        """Return an existing invoice, updated from the node if it is open and the node is online.
 
-        One that somebody has deleted at the node cannot be paid: it is expired from then on, and a label is
-        never given a second invoice.
+        An open invoice that was deleted at the node cannot be paid, and is marked as expired. Its label never
+        gets a second invoice.
         """
         if invoice.is_final or not self._node.is_there(invoice.node_id):
             return invoice
         try:
             async with asyncio.timeout(self._info_seconds):
                 found = await self._node.find_by_payment_hash(invoice.payment_hash)
-                # What another node does not know says nothing.
+                # A missing invoice means nothing if another node replied.
                 await self._node.check_is(invoice.node_id)
         except (TillError, TimeoutError):
             return invoice
         if found is None:
-            log.warning("an open invoice is gone at the node: it is expired", invoice_id=invoice.invoice_id)
+            log.warning(
+                "open invoice is missing at the node: marked as expired", invoice_id=invoice.invoice_id
+            )
         seen = found.seen if found else InvoiceUpdate(invoice.payment_hash, Status.EXPIRED, None)
         if seen.status is Status.UNPAID:
             return invoice
@@ -202,17 +204,17 @@ class Invoices:
         return await self._store.get(invoice.invoice_id) or invoice
 
     def _read(self, caller: Caller, invoice: Invoice | None) -> Invoice:
-        """An invoice as its owner may see it; another's does not exist."""
+        """Return an invoice visible to the caller, or raise NotFound."""
         if invoice is None or not invoice.is_visible_to(caller):
             raise NotFound
-        # The node's word counts, where it can be had.
+        # While the node is online its state counts, not the clock.
         is_there = self._node.is_there(invoice.node_id)
         return invoice if is_there else invoice.by_the_clock(self._clock())
 
     async def _issue(self, creator: Creator, order: InvoiceTerms) -> tuple[Invoice, InvoiceUpdate | None]:
-        """Have the node issue an invoice, or adopt one of an earlier try, with what became of it since."""
+        """Create an invoice at the node, or adopt one of an earlier try with its present state."""
         invoice_id = order.invoice_id(creator.username, self._store.secret)
-        # Once more where the node never heard of it: a label can't be used twice.
+        # The second try covers a request that the node never received: labels are unique there.
         for _ in range(2):
             try:
                 issued = await self._node.invoice(invoice_id, order)
@@ -225,11 +227,11 @@ class Invoices:
 
 
 def _answering(caller: Caller, order: InvoiceTerms, invoice: Invoice) -> Invoice:
-    """The invoice that has the label of an order already, if it is the answer to it.
+    """Return the existing invoice of a label if it matches the order.
 
     Raises Conflict.
     """
-    # What differs would tell a key of one type about invoices of others.
+    # A key of one type must not learn about invoices of other types.
     if not invoice.is_visible_to(caller):
         raise Conflict("label is in use; use another label")
     return invoice.answering(order)

@@ -1,4 +1,4 @@
-"""The SQL of invoices and totals."""
+"""SQL statements of invoices and totals."""
 
 from functools import cache, partial
 from typing import Any
@@ -71,12 +71,12 @@ class InvoiceSQL:
 
     def _expire(self, count: int) -> Statement:
         seen = _seen(count, "payment_hash")
-        # Wrapped, or PostgreSQL would go through the index of all that is open to find these.
+        # COALESCE keeps PostgreSQL from scanning the whole index of open invoices.
         still_open = peewee.fn.COALESCE(~InvoiceTable.expired, peewee.SQL("FALSE"))
         return self._settle(count, seen, {"expired": True}, still_open)
 
     def _settle(self, count: int, seen: Any, facts: dict[str, Any], *still: Any) -> Statement:
-        # Said twice: without the list, PostgreSQL may read the whole table.
+        # The IN list repeats the join: without it PostgreSQL may scan the whole table.
         these = InvoiceTable.payment_hash.in_(param_list("payment_hash", count)) & (
             InvoiceTable.payment_hash == seen.c.payment_hash
         )
@@ -89,13 +89,13 @@ class InvoiceSQL:
 
 
 def _seen(count: int, *columns: str) -> peewee.CTE:
-    """What the node said, as a table."""
+    """Return the node's updates as a table."""
     rows = [[param(column, at) for column in columns] for at in range(count)]
     return peewee.CTE("seen", peewee.ValuesList(rows), columns=columns)
 
 
 def _add_to_totals(database: peewee.Database) -> peewee.Query:
-    # Stops at the largest number that there is, instead of becoming a float or an error.
+    # Sums saturate at the largest integer, instead of overflowing to a float or an error.
     least = peewee.fn.MIN if isinstance(database, peewee.SqliteDatabase) else peewee.fn.LEAST
     more = {
         field: getattr(peewee.EXCLUDED, field.name)
@@ -114,7 +114,7 @@ def _add_to_totals(database: peewee.Database) -> peewee.Query:
 
 
 def _counted(*more: peewee.SQL) -> peewee.Query:
-    """The totals, as they are if all invoices and payouts are counted now."""
+    """Return a query that recounts the totals from all invoices and payouts."""
     is_open = InvoiceTable.paid_at.is_null() & ~InvoiceTable.expired
     nothing = peewee.SQL("0")
     of_invoices = InvoiceTable.select(

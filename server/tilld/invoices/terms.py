@@ -1,4 +1,4 @@
-"""What a caller asks for: an order of an invoice, and its limits. Pure."""
+"""The terms of an invoice that a caller requests, and their limits. Pure."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -19,7 +19,7 @@ MAX_METADATA_BYTES = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class InvoiceTerms:
-    """What a caller asks for: a request that is known to be good. Its expiry is in seconds."""
+    """The validated terms of a request. `expiry` is in seconds."""
 
     amount_msat: int | None
     description: str | None
@@ -38,10 +38,10 @@ class InvoiceTerms:
         label: str | None,
         amount_field: str = "amount_msat",
     ) -> Self:
-        """Check a request against the limits.
+        """Return the terms of a request, checked against the limits.
 
-        `expiry` is in seconds; `amount_field` is what the caller calls the amount. Raises InvalidRequest
-        or TooLarge, naming the field and the limit.
+        `expiry` is in seconds; `amount_field` is the caller's name of the amount. Raises InvalidRequest or
+        TooLarge, which name the field and the limit.
         """
         if amount_msat is not None:
             check_amount(amount_msat, amount_field)
@@ -59,19 +59,20 @@ class InvoiceTerms:
 
     @property
     def type(self) -> str:
-        """The application that it is for."""
+        """The application of the invoice."""
         return type_of(self.metadata)
 
     def invoice_id(self, username: str, secret: bytes) -> str:
-        """The public id for this order: the same for the same label of the same user, else a new one.
+        """Return the public id of this order.
 
-        Nobody without the store's secret can tell an id from a label.
+        A repeated label of a user yields the same id; an order without a label gets a new one. Ids of labels
+        are derived with the store's secret, so that outsiders cannot guess the label.
         """
         return new_public_id() if self.label is None else derived_public_id(secret, username, self.label)
 
 
 def checked_metadata(text: str) -> str:
-    """Metadata as it is kept. Raises InvalidRequest or TooLarge."""
+    """Return metadata in compact form. Raises InvalidRequest or TooLarge."""
     kind = strict_json.values(text, "metadata").get("type")
     compact = strict_json.compact(text)
     if len(compact.encode()) > MAX_METADATA_BYTES:
@@ -82,5 +83,5 @@ def checked_metadata(text: str) -> str:
 
 
 def type_of(metadata: str) -> str:
-    """The application that an invoice with such metadata is for."""
+    """Return the application that stored metadata names."""
     return str(strict_json.values(metadata, "metadata")["type"])

@@ -1,16 +1,16 @@
-"""What was created, received and paid out, in sum. Pure."""
+"""Totals of invoices, received amounts and payouts. Pure."""
 
 from collections.abc import Iterable
 from typing import NamedTuple, Self
 
 from tilld.invoices.invoice import Invoice
 
-# What a database holds. There is not that much money, but a simulated node may say so.
+# The largest integer of a database. A simulated node can exceed it.
 MAX_VOLUME_MSAT = 2**63 - 1
 
 
 class Totals(NamedTuple):
-    """Number of invoices, of those still open, and the sums of what was received and paid out (msat)."""
+    """Number of invoices, number of open ones, and the sums received and paid out (msat)."""
 
     invoices: int = 0
     open_invoices: int = 0
@@ -19,18 +19,21 @@ class Totals(NamedTuple):
 
     @classmethod
     def created(cls, invoice: Invoice) -> Self:
-        """What a new invoice adds to the totals."""
+        """Return what a new invoice adds to the totals."""
         return cls(1, not invoice.is_final, _received_msat(invoice))
 
     @classmethod
     def settled(cls, invoice: Invoice) -> Self:
-        """What an invoice adds that has become paid or expired, even if it is paid after it had expired."""
+        """Return what a settled invoice adds.
+
+        A payment after expiry does not change the number of open invoices.
+        """
         was_open = not (invoice.payment and invoice.expired)
         return cls(0, -was_open, _received_msat(invoice))
 
     @classmethod
     def sum(cls, totals: "Iterable[Totals]") -> Self:
-        """Several totals in one; the volumes stop at the largest number that there is."""
+        """Return the sum of totals. Volumes saturate at the largest integer."""
         invoices, open_invoices, *volumes = map(sum, zip(cls(), *totals, strict=True))
         return cls(invoices, open_invoices, *(min(volume, MAX_VOLUME_MSAT) for volume in volumes))
 

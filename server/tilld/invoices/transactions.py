@@ -1,4 +1,4 @@
-"""What the store does to its database, on the calling thread: each wholly, or not at all."""
+"""Transactions on invoices, run on the calling thread."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,12 +16,12 @@ from tilld.lightningd.node import Subsystem
 from tilld.storage.nodes import Cursors
 from tilld.storage.statements import Bound, Statement, Transactions, padded
 
-# More in one statement, and PostgreSQL spends its time on holding each against all.
+# In larger statements PostgreSQL compares each update with every row.
 SETTLED_AT_ONCE = 64
 
 
 class InvoiceTransactions(Transactions):
-    """Transactions on invoices. To do one twice does no harm."""
+    """Idempotent transactions on invoices."""
 
     def __init__(self, database: peewee.Database) -> None:
         super().__init__(database)
@@ -29,7 +29,7 @@ class InvoiceTransactions(Transactions):
         self._cursors = Cursors(database)
 
     def add(self, invoices: list[Invoice]) -> list[bool]:
-        """Insert many; tells for each whether it is new."""
+        """Insert invoices; return for each whether it is new."""
         values = tuple(chain.from_iterable(map(INVOICES.row, invoices)))
         with self._database.atomic():
             add = self.sql.add_invoices(len(invoices))
@@ -39,7 +39,7 @@ class InvoiceTransactions(Transactions):
         return are_new
 
     def adopt(self, invoices: Sequence[Invoice]) -> list[Invoice]:
-        """Insert many with what became of them; returns those that were not there."""
+        """Insert invoices in their present state; return the new ones."""
         with self._database.atomic():
             add = self.sql.add_invoices(1)
             added = [each for each in invoices if self.rows(add(values=INVOICES.row(each)))]
@@ -47,16 +47,16 @@ class InvoiceTransactions(Transactions):
         return added
 
     def recount(self) -> None:
-        """Set the totals to what is there."""
+        """Replace the totals by a recount."""
         with self._database.atomic():
             if not isinstance(self._database, peewee.SqliteDatabase):
-                # Who added an invoice before is seen by the next statements, others wait.
+                # Statements after the lock see earlier commits, and block later ones.
                 self.execute(Bound("LOCK TABLE tallies IN EXCLUSIVE MODE"))
             self.execute(self.sql.forget_totals())
             self.execute(self.sql.recount())
 
     def settle(self, node_id: str, seen: Sequence[InvoiceUpdate], updated_index: int | None) -> list[Invoice]:
-        """Write down what a node said, and how far it was followed; returns the invoices that it changed."""
+        """Store the node's updates, and the index followed so far; return the changed invoices."""
         expired = [{"payment_hash": each.payment_hash} for each in seen if each.status is Status.EXPIRED]
         paid = [
             {
@@ -70,7 +70,8 @@ class InvoiceTransactions(Transactions):
         ]
         with self._database.atomic():
             if updated_index is not None:
-                # First: of several who follow one node, the others wait here, before they lock any invoice.
+                # The cursor goes first: concurrent followers of one node then wait here, before they lock
+                # invoices.
                 self.follow(node_id, "invoices", updated_index)
             changed = [
                 *self._changed(self.sql.pay, node_id, paid),
@@ -82,22 +83,22 @@ class InvoiceTransactions(Transactions):
     def _changed(
         self, statement: Callable[[int], Statement], node_id: str, facts: Sequence[Mapping[str, Any]]
     ) -> Iterator[Invoice]:
-        """Change the rows that these facts are of, if they are still open; gives those that it changed."""
+        """Apply these updates to open invoices; yield the changed ones."""
         for start in range(0, len(facts), SETTLED_AT_ONCE):
             batch = padded(facts[start : start + SETTLED_AT_ONCE])
             columns = {name: [each[name] for each in batch] for name in batch[0]}
             yield from INVOICES.all(self.rows(statement(len(batch))(node_id=node_id, **columns)))
 
     def follow(self, node_id: str, subsystem: Subsystem, updated_index: int) -> None:
-        """Keep how far a node was followed."""
+        """Store the index up to which a node was followed."""
         follow = self._cursors.follow(node_id=node_id, subsystem=subsystem, updated_index=updated_index)
         self.execute(follow)
 
     def add_to_totals(self, added: Callable[[Invoice], Totals], invoices: Iterable[Invoice]) -> None:
-        """Count what was done with invoices, in the transaction that does it."""
+        """Add the effect on invoices to the totals, within the same transaction."""
         of_creators: defaultdict[Creator, list[Totals]] = defaultdict(list)
         for invoice in invoices:
             of_creators[invoice.creator].append(added(invoice))
-        # In an order: two transactions that each wait for the other's row would never end.
+        # A fixed order of locks prevents deadlocks between transactions.
         for creator, totals in sorted(of_creators.items()):
             self.execute(self.sql.add_to_totals(**creator._asdict(), **Totals.sum(totals)._asdict()))
