@@ -1,1 +1,1 @@
-"""Invoice requests by which others are paid (BOLT 12): offered, paid by the node, ended."""
+"""Payouts by invoice requests (BOLT 12): creation, payment by the node, disabling."""

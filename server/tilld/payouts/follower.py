@@ -1,4 +1,4 @@
-"""Follows what the node pays for our invoice requests, and ends those that have expired or failed."""
+"""Follows the node's payments for invoice requests, and disables expired and failed requests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,14 +18,14 @@ from tilld.runtime.retry import retry_forever
 
 log = structlog.get_logger()
 
-# Whoever began it has had its answer by now, or never will.
+# After this time the caller of a pending request has its reply, or will not get one.
 PENDING_FOR = timedelta(seconds=30)
 
 
 class PaymentFollower:
-    """Reads the node's payments from where the store left off, and sweeps the invoice requests.
+    """Follows the node's payments from the stored index, and sweeps the invoice requests.
 
-    The steps of the sweep are independent: one that fails or hangs delays no other one.
+    The steps of the sweep are independent: a step that fails or hangs does not delay the others.
     """
 
     def __init__(
@@ -42,12 +42,12 @@ class PaymentFollower:
         )
 
     async def run(self) -> None:
-        """Follow and sweep, and again after every failure, until cancelled."""
+        """Follow and sweep until cancelled, with retries after failures."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(retry_forever("following the payments of", self._follow, self._intervals.retry))
             for name, step in {
-                "ending expired invoice requests of": self._end_expired,
-                "ending failed invoice requests of": self._end_failed,
+                "disabling expired invoice requests of": self._end_expired,
+                "disabling failed invoice requests of": self._end_failed,
                 "forgetting pending invoice requests of": self._forget_pending,
             }.items():
                 tasks.create_task(
@@ -96,14 +96,14 @@ class PaymentFollower:
             await self._end(invreq, "expired")
 
     async def _end_failed(self, node_id: str) -> None:
-        # lightningd v26.06 forgets the single use of a request whose payment has failed. Whoever holds the
-        # string can then be paid twice, or stop the node by two payments: to disable the request is safer.
+        # lightningd v26.06 forgets the single use of a request after a failed payment. The holder of the
+        # string could then be paid twice, or stop the node by two payments. Disabling the request is safer.
         for invreq in await self._store.failed(node_id, self._clock() - STILL_TRYING):
-            await self._end(invreq, "a payment of it has failed")
+            await self._end(invreq, "payment failed")
 
     async def _forget_pending(self, node_id: str) -> None:
-        # No listing of the node's: that stops lightningd for seconds where there are thousands. If the node
-        # has made a request for this row, nobody knows its string, so nobody can collect it.
+        # Listing the node's requests would block lightningd for seconds if it has thousands. A request that
+        # the node made for this row cannot be collected, since its string was never returned.
         for invreq in await self._store.pending(node_id, self._clock() - PENDING_FOR):
             await self._store.forget(invreq)
 
@@ -114,7 +114,7 @@ class PaymentFollower:
             pass
         except OnItsWay as reason:
             log.warning(
-                "an invoice request could not be disabled yet; trying again",
+                "invoice request not disabled yet; trying again",
                 invreq_id=invreq.invreq_id,
                 why=why,
                 reason=reason.message,

@@ -1,6 +1,6 @@
-"""An invoice request: what is offered, how far it may go, what became of it. Pure.
+"""An invoice request: terms, limits and status. Pure.
 
-Money is whole millisatoshi (msat), times are aware UTC.
+Amounts are whole millisatoshi (msat), times are aware UTC.
 """
 
 import re
@@ -20,7 +20,7 @@ from tilld.formats.times import check_expiry, unix_seconds
 MAX_DESCRIPTION_BYTES = 639
 MAX_ISSUER_BYTES = 128
 
-# lightningd tries for 60 s (lightning-xpay(7)): between two tries no part of the payment is on its way.
+# lightningd retries for 60 s (lightning-xpay(7)). Between two tries no part of the payment is in flight.
 STILL_TRYING = timedelta(seconds=70)
 
 is_invreq_id = re.compile(r"[0-9a-f]{64}").fullmatch
@@ -28,9 +28,9 @@ is_invreq_id = re.compile(r"[0-9a-f]{64}").fullmatch
 
 @dataclass(frozen=True, slots=True)
 class PayoutLimits:
-    """What each key may offer: by one request, and by all that it makes on one day (UTC); None: any sum.
+    """Payout limits of each key: for one request, and for one day (UTC); None means unlimited.
 
-    `may_disable`: whether it may disable what it has offered, itself or by `absolute_expiry`.
+    `may_disable` permits disabling requests, explicitly or by `absolute_expiry`.
     """
 
     single_msat: int = 100_000_000
@@ -39,13 +39,13 @@ class PayoutLimits:
 
     @property
     def most_msat(self) -> int:
-        """The largest amount that one request may have."""
+        """The largest amount of one request."""
         return self.single_msat if self.day_msat is None else min(self.single_msat, self.day_msat)
 
 
 @dataclass(frozen=True, slots=True)
 class InvreqTerms:
-    """What a caller asks for: known to be good, but for its time and the caller's limits."""
+    """The validated terms of a request, before the checks against clock and limits."""
 
     amount_msat: int
     description: str
@@ -68,9 +68,9 @@ class InvreqTerms:
         amount_field: str = "amount_msat",
         expiry_field: str = "expires_at",
     ) -> Self:
-        """Check a request; `amount_field` and `expiry_field` are the caller's names of amount and expiry.
+        """Return the terms of a request; `amount_field` and `expiry_field` are the caller's field names.
 
-        Raises InvalidRequest or TooLarge, naming the field and the limit.
+        Raises InvalidRequest or TooLarge, which name the field and the limit.
         """
         check_amount(amount_msat, amount_field)
         check_text(description, "description", MAX_DESCRIPTION_BYTES, least=1)
@@ -86,9 +86,9 @@ class InvreqTerms:
         return cls(amount_msat, description, issuer or None, label, absolute_expiry, is_single, expiry_field)
 
     def check_against(self, limits: PayoutLimits, now: datetime) -> None:
-        """Hold it against what the caller may offer, now.
+        """Check the terms against the caller's limits and the clock.
 
-        Raises InvalidRequest, naming the field and the limit.
+        Raises InvalidRequest, which names the field and the limit.
         """
         if self.amount_msat > limits.most_msat:
             raise InvalidRequest(
@@ -106,7 +106,7 @@ class InvreqTerms:
 
 
 class InvreqStatus(StrEnum):
-    """Whether an invoice request can be collected, or why it cannot."""
+    """The status of an invoice request: active, being paid, or the reason why it cannot be collected."""
 
     ACTIVE = "active"
     BEING_PAID = "being_paid"
@@ -130,9 +130,9 @@ class NodeInvreq:
 
 @dataclass(frozen=True, slots=True)
 class PaymentPart:
-    """A part of a payment that our node makes, for an invoice request if it is known which.
+    """A part of a payment of our node, with its invoice request if known.
 
-    `created_index` is the node's number for it; `ended_at` is None while it is on its way.
+    `created_index` is the node's number of the part; `ended_at` is None while the part is in flight.
     """
 
     invreq_id: str | None
@@ -144,15 +144,15 @@ class PaymentPart:
 
     @property
     def is_complete(self) -> bool:
-        """Whether it has arrived."""
+        """True if the part has arrived."""
         return self.status == "complete"
 
 
 @dataclass(frozen=True, slots=True)
 class Invreq:
-    """An invoice request of ours. `key_id` is that of the key that created it; `id` its label at the node.
+    """An invoice request of Till. `id` is its label at the node, `key_id` the key that created it.
 
-    Until the node is known to have it, `invreq_id` is empty, and nobody was told of it.
+    `invreq_id` is empty until the node's reply is stored. Callers see the request only after that.
     """
 
     id: str
@@ -176,7 +176,7 @@ class Invreq:
     def reserved(
         cls, creator: Creator, order: InvreqTerms, node_id: str, secret: bytes, now: datetime
     ) -> Self:
-        """A new one, for a node that has not heard of it. The same label of a user has the same id."""
+        """Return a new request, before the node knows it. A repeated label of a user yields the same id."""
         return cls(
             id=new_public_id()
             if order.label is None
@@ -197,20 +197,20 @@ class Invreq:
 
     @property
     def creator(self) -> Creator:
-        """Who created it."""
+        """The user and the key that created the request."""
         return Creator(self.username, self.key_id)
 
     @property
     def day(self) -> int:
-        """The day (UTC, since 1970) on which it counts."""
+        """The day of the payout limit (UTC, days since 1970)."""
         return unix_seconds(self.created_at) // 86400
 
     def is_retrying(self, now: datetime) -> bool:
-        """Whether a payment of it has failed so recently that the node may still try again."""
+        """Return whether a payment failed so recently that the node may still retry."""
         return self.failed_at is not None and now - STILL_TRYING < self.failed_at
 
     def status_at(self, now: datetime, *, in_flight: bool) -> InvreqStatus:
-        """Derive the status from the facts, and from whether the node is paying for it."""
+        """Return the status from the stored facts, and from whether a payment is in flight."""
         if self.used and self.single_use:
             return InvreqStatus.USED
         if self.active and (in_flight or self.is_retrying(now)):
@@ -222,9 +222,9 @@ class Invreq:
         return InvreqStatus.ACTIVE if self.active else InvreqStatus.DISABLED
 
     def answering(self, order: InvreqTerms) -> Self:
-        """This one, if it is the answer to the order with its label.
+        """Return this request if it matches the order with its label.
 
-        Raises Conflict, naming what differs.
+        Raises Conflict, which names the difference.
         """
         fields = {"amount": "amount_msat", "description": "description", "issuer": "issuer"}
         fields |= {order.expiry_field: "absolute_expiry", "single_use": "single_use"}
@@ -233,6 +233,6 @@ class Invreq:
 
 
 def seconds_to_midnight(now: datetime) -> float:
-    """How long this day (UTC) still lasts."""
+    """Return the seconds left in this day (UTC)."""
     midnight = datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1)
     return (midnight - now).total_seconds()

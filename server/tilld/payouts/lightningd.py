@@ -1,4 +1,4 @@
-"""What lightningd is asked about invoice requests, and what it pays for them."""
+"""lightningd's commands for invoice requests and for the payments made for them."""
 
 from typing import Any
 
@@ -46,15 +46,15 @@ class _Parts(Reply, frozen=True):
 
 
 class InvreqNode:
-    """The spending side of a node. Raises what Node does."""
+    """The node's payout commands. Raises the errors of Node."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
 
     async def create(self, invreq: Invreq) -> NodeInvreq:
-        """Make an invoice request, labelled with our id (lightning-invoicerequest(7)).
+        """Create an invoice request with our id as label (lightning-invoicerequest(7)).
 
-        Raises MayExist where only a look at the node can tell what became of it; NodeFailed.
+        Raises MayExist if only a lookup can show the outcome; NodeFailed.
         """
         node_id = await self._node.identity()
         expiry = invreq.absolute_expiry
@@ -73,7 +73,7 @@ class InvreqNode:
         return made
 
     async def find(self, invreq_id: str) -> NodeInvreq | None:
-        """Look an invoice request up (lightning-listinvoicerequests(7))."""
+        """Return an invoice request with an id, or None (lightning-listinvoicerequests(7))."""
         node_id = await self._node.identity()
         with errors_translated():
             reply = await self._node.ask(_Invreqs, "listinvoicerequests", {"invreq_id": invreq_id})
@@ -82,20 +82,20 @@ class InvreqNode:
         return found[0] if found else None
 
     async def disable(self, invreq_id: str) -> None:
-        """Let nobody collect it any more (lightning-disableinvoicerequest(7)).
+        """Disable an invoice request, so that it cannot be collected (lightning-disableinvoicerequest(7)).
 
-        The caller makes sure that no payment of it is on its way: when it arrives, lightningd v26.06 dies,
-        and again after each start. Raises NotActive; MayExist where a look at the node has to tell.
+        The caller must make sure that no payment is in flight: lightningd v26.06 crashes when that payment
+        arrives, and again after each start. Raises NotActive; MayExist if only a lookup can show the outcome.
         """
         with errors_translated(unknown_outcome=MayExist):
             await self._node.ask(_Disabled, "disableinvoicerequest", {"invreq_id": invreq_id})
 
     async def pending(self) -> list[PaymentPart]:
-        """The parts of payments that are on their way (lightning-listsendpays(7))."""
+        """Return the parts of payments in flight (lightning-listsendpays(7))."""
         return [part for part, _ in await self._parts({"status": "pending"})]
 
     async def updates(self, after: int, upto: int) -> Updates[PaymentPart]:
-        """A page of what changed beyond the updated index `after`, of what is known to go to `upto`."""
+        """Return a page of updates beyond the updated index `after`, up to the known latest index `upto`."""
         size = self._node.page_size
         changed = await self._parts({"index": "updated", "start": after + 1, "limit": size})
         return Updates.page(changed, after, upto, size)
@@ -129,7 +129,7 @@ def _part(row: _PartRow) -> PaymentPart:
 
 
 def _invreq_id(invoice: str | None) -> str | None:
-    """The request that a payment was made for; None for any other payment of the node."""
+    """Return the invoice request of a payment, or None for other payments of the node."""
     try:
         return None if invoice is None else bolt12.invreq_id(invoice)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What Till remembers of invoice requests and payouts. Speaks domain objects."""
+"""The store of invoice requests and payouts. Its interface uses domain types."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,7 +18,7 @@ from tilld.storage.statements import Bound
 
 
 class PayoutStore:
-    """The payouts of a store. What it returns, and what it was told, is on disk."""
+    """The payouts in a database. Writes and results are durable."""
 
     def __init__(self, store: Executor) -> None:
         self._store = store
@@ -27,19 +27,22 @@ class PayoutStore:
         self._sql = self._do.payout_sql
 
     async def get(self, invreq_id: str) -> Invreq | None:
-        """Find one by the node's id."""
+        """Return the request with the node's id, or None."""
         return await self._find(self._sql.by_invreq_id(invreq_id=invreq_id))
 
     async def get_by_id(self, internal_id: str) -> Invreq | None:
-        """Find one by our id, which is its label at the node."""
+        """Return the request with our id, which is its label at the node, or None."""
         return await self._find(self._sql.by_id(id=internal_id))
 
     async def get_by_label(self, username: str, label: str) -> Invreq | None:
-        """Find a user's by its label. The node may not have it yet."""
+        """Return a user's request with a label, or None. The node may not have it yet."""
         return await self._find(self._sql.by_label(username=username, label=label))
 
     async def page(self, username: str, after: Invreq | None, limit: int) -> list[Invreq]:
-        """A page of a user's, the newest first, beyond one; one that is not full is the last."""
+        """Return a page of a user's requests beyond `after`, newest first.
+
+        A page shorter than `limit` is the last.
+        """
         page: list[Invreq] = []
         beyond = {"created_at": unix_seconds(after.created_at), "id": after.id} if after else {}
         while len(page) < limit:
@@ -52,55 +55,55 @@ class PayoutStore:
         return page
 
     async def reserve(self, invreq: Invreq, limits: PayoutLimits) -> Invreq:
-        """Write down what is to be made, and count it, unless it is there; returns what is there.
+        """Store a request and count it towards the daily limit, unless it exists; return the stored one.
 
-        Raises TooMany where its key has offered too much that day.
+        Raises TooMany if the key's daily limit is exceeded.
         """
         return await self._store.write(lambda _: self._do.reserve(invreq, limits))
 
     async def complete(self, internal_id: str, made: NodeInvreq) -> Invreq | None:
-        """Write down what the node has made, unless it is known already; returns what is there."""
+        """Store the node's reply for a pending request; return the stored request."""
         return await self._store.write(lambda _: self._do.complete(internal_id, made))
 
     async def forget(self, invreq: Invreq) -> bool:
-        """Remove one that the node is not known to have made; it counts no more. Tells whether it did."""
+        """Remove a pending request and free its share of the daily limit; return whether it was pending."""
         return await self._store.write(lambda _: self._do.forget(invreq))
 
     async def end(self, invreq: Invreq, *, used: bool, is_unpaid: bool) -> Invreq | None:
-        """Write down that one is not active any more; if it was surely never paid, it counts no more.
+        """Store that a request is inactive; if `is_unpaid`, free its share of the daily limit.
 
-        Returns it as it is then, or None where that was known.
+        Returns the changed request, or None if it was inactive.
         """
         return await self._store.write(lambda _: self._do.end(invreq, used=used, is_unpaid=is_unpaid))
 
     async def settle(
         self, node_id: str, parts: Sequence[PaymentPart], updated_index: int
     ) -> list[tuple[Invreq, PaymentPart]]:
-        """Write down what a node says of its payments, and how far it was followed; returns new payouts."""
+        """Store the node's payments and the index followed so far; return the new payouts."""
         return await self._store.write(lambda _: self._do.settle_parts(node_id, parts, updated_index))
 
     async def updated_index(self, node_id: str) -> int:
-        """How far a node's payments were followed; 0 for a node that never was."""
+        """Return the index up to which a node's payments were followed; 0 for an unknown node."""
         return await self._nodes.updated_index(node_id, "sendpays")
 
     async def pending(self, node_id: str, before: datetime) -> list[Invreq]:
-        """Those that were reserved before then, and that the node is not known to have; at most 1000."""
+        """Return pending requests that were reserved before then; at most 1000."""
         limit = self._store.page_size
         pending = self._sql.pending(node_id=node_id, before=unix_seconds(before), limit=limit)
         return await self._list(pending)
 
     async def expired(self, node_id: str, now: datetime) -> list[Invreq]:
-        """Active ones whose time is over; at most 1000."""
+        """Return active requests that have expired; at most 1000."""
         expired = self._sql.expired(node_id=node_id, now=unix_seconds(now), limit=self._store.page_size)
         return await self._list(expired)
 
     async def failed(self, node_id: str, before: datetime) -> list[Invreq]:
-        """Active ones for a single use, the last payment of which failed before then; at most 1000."""
+        """Return active single-use requests whose last payment failed before then; at most 1000."""
         failed = self._sql.failed(node_id=node_id, before=unix_seconds(before), limit=self._store.page_size)
         return await self._list(failed)
 
     async def offered_msat(self, key_id: str, day: int) -> int:
-        """What a key has offered on a day (UTC, since 1970)."""
+        """Return the sum that a key has offered on a day (UTC, days since 1970)."""
         rows = await self._store.read(self._sql.offered(key_id=key_id, day=day))
         return rows[0][0] if rows else 0
 
@@ -112,14 +115,17 @@ class PayoutStore:
 
 
 class PayoutTransactions(InvoiceTransactions):
-    """Transactions on invoice requests and payouts. To do one twice does no harm."""
+    """Idempotent transactions on invoice requests and payouts."""
 
     def __init__(self, database: peewee.Database) -> None:
         super().__init__(database)
         self.payout_sql = PayoutSQL(database)
 
     def reserve(self, invreq: Invreq, limits: PayoutLimits) -> Invreq:
-        """Insert one and count it, or find the one that is there. Raises TooMany."""
+        """Insert a request and count it towards the daily limit, or return the existing one.
+
+        Raises TooMany.
+        """
         sql, day_msat = self.payout_sql, limits.day_msat
         with self._database.atomic():
             if not self.rows(sql.reserve(values=INVREQS.row(invreq))):
@@ -134,7 +140,7 @@ class PayoutTransactions(InvoiceTransactions):
         return invreq
 
     def complete(self, internal_id: str, made: NodeInvreq) -> Invreq | None:
-        """Fill in what the node has made, if it is not known yet; returns what is there."""
+        """Store the node's reply for a pending request; return the stored request."""
         complete = self.payout_sql.complete(
             id=internal_id,
             invreq_id=made.invreq_id,
@@ -149,7 +155,7 @@ class PayoutTransactions(InvoiceTransactions):
         return INVREQS.first(rows)
 
     def forget(self, invreq: Invreq) -> bool:
-        """Delete one that the node is not known to have made, and count it no more."""
+        """Delete a pending request and free its share of the daily limit."""
         with self._database.atomic():
             forgotten = self.rows(self.payout_sql.forget(id=invreq.id))
             if forgotten:
@@ -157,7 +163,7 @@ class PayoutTransactions(InvoiceTransactions):
         return bool(forgotten)
 
     def end(self, invreq: Invreq, *, used: bool, is_unpaid: bool) -> Invreq | None:
-        """Make one inactive; if it was never paid, count it no more."""
+        """Make a request inactive; if `is_unpaid`, free its share of the daily limit."""
         with self._database.atomic():
             ended = self.rows(self.payout_sql.end(id=invreq.id, used=used))
             if ended and is_unpaid and not self.rows(self.payout_sql.paid_for(id=invreq.id)):
@@ -167,10 +173,10 @@ class PayoutTransactions(InvoiceTransactions):
     def settle_parts(
         self, node_id: str, parts: Sequence[PaymentPart], updated_index: int
     ) -> list[tuple[Invreq, PaymentPart]]:
-        """Write down what became of parts of payments, and how far they were followed."""
+        """Store parts of payments and the index followed so far; return the new payouts."""
         payouts: list[tuple[Invreq, PaymentPart]] = []
         with self._database.atomic():
-            # First: of several who follow one node, the others wait here.
+            # The cursor goes first: concurrent followers of one node then wait here.
             self.follow(node_id, "sendpays", updated_index)
             for part in parts:
                 by_invreq_id = self.payout_sql.by_invreq_id(invreq_id=part.invreq_id)
@@ -185,7 +191,7 @@ class PayoutTransactions(InvoiceTransactions):
         return payouts
 
     def _settle(self, invreq: Invreq, part: PaymentPart) -> bool:
-        """Write down what became of a part of a payment; tells whether it is a payout that was not known."""
+        """Store a part of a payment; return whether it is a new payout."""
         if part.ended_at is None:
             return False
         ended_at = unix_seconds(part.ended_at)
@@ -208,5 +214,5 @@ class PayoutTransactions(InvoiceTransactions):
 
 
 def _offer(invreq: Invreq) -> dict[str, str | int]:
-    """What an invoice request takes of the limit of its key."""
+    """Return the share of the key's daily limit that an invoice request takes."""
     return {"key_id": invreq.key_id, "day": invreq.day, "msat": invreq.amount_msat}

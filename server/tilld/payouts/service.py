@@ -1,4 +1,4 @@
-"""The use cases that spend: offer a payment by an invoice request, read it, end it."""
+"""Use cases of payouts: create an invoice request, read it, disable it."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -30,13 +30,13 @@ log = structlog.get_logger()
 
 
 class OnItsWay(Unavailable):
-    """A payment of an invoice request is on its way, or may be tried again: it can't be disabled now."""
+    """Raised when a payment is in flight or may be retried, so that the request cannot be disabled."""
 
     default = "a payment of the invoice request is in flight; try again later"
 
 
 class Payouts:
-    """What callers can do with invoice requests."""
+    """Operations of callers on invoice requests."""
 
     def __init__(
         self,
@@ -56,9 +56,9 @@ class Payouts:
         self._clock = clock
 
     async def create(self, caller: Caller, order: InvreqTerms) -> Invreq:
-        """Make an invoice request, or find the one that the same order with the same label made before.
+        """Create a request, or return the one that the same order with the same label created before.
 
-        Raises InvalidRequest; Conflict where the label belongs to another order; TooMany; NodeOffline.
+        Raises InvalidRequest; Conflict if the label belongs to another order; TooMany; NodeOffline.
         """
         if order.label is not None:
             earlier = await self.store.get_by_label(caller.username, order.label)
@@ -76,7 +76,7 @@ class Payouts:
         return await self._make(invreq)
 
     async def get(self, caller: Caller, invreq_id: str) -> Invreq:
-        """Read one of the caller's.
+        """Return a request of the caller.
 
         Raises NotFound.
         """
@@ -87,9 +87,9 @@ class Payouts:
         return invreq
 
     async def page(self, caller: Caller, after: str, limit: int, name: str) -> list[Invreq]:
-        """At most so many of the caller's, the newest first, beyond the one with the id `after`, if any.
+        """Return up to `limit` requests of the caller, newest first, beyond the one with the id `after`.
 
-        Raises InvalidRequest, which calls `after` by a name.
+        Raises InvalidRequest, where `name` is the caller's name of `after`.
         """
         try:
             last = await self.get(caller, after) if after else None
@@ -98,7 +98,7 @@ class Payouts:
         return await self.store.page(caller.username, last, limit)
 
     async def statuses(self, invreqs: Sequence[Invreq]) -> list[InvreqStatus]:
-        """Return the status of each. While the node is offline, a payment in flight is not seen."""
+        """Return the status of each request. A payment in flight is not visible while the node is offline."""
         in_flight = set()
         if any(each.active for each in invreqs):
             with suppress(TillError):
@@ -107,10 +107,9 @@ class Payouts:
         return [each.status_at(now, in_flight=each.invreq_id in in_flight) for each in invreqs]
 
     async def disable(self, caller: Caller, invreq_id: str) -> Invreq:
-        """End one of the caller's, so that nobody can collect it any more.
+        """Disable a request of the caller, so that it cannot be collected.
 
-        Raises NotFound; PermissionDenied where the operator does not allow it; NotActive; OnItsWay;
-        NodeOffline.
+        Raises NotFound; PermissionDenied if the operator does not allow it; NotActive; OnItsWay; NodeOffline.
         """
         invreq = await self.get(caller, invreq_id)
         if not self.may_disable:
@@ -123,10 +122,10 @@ class Payouts:
         return await self.end(invreq, "by its owner")
 
     async def end(self, invreq: Invreq, why: str) -> Invreq:
-        """End an active one, now that no payment of it is on its way.
+        """Disable an active request after checking that no payment is in flight.
 
-        Between the look at the payments and the call some milliseconds remain. Raises NotActive where it had
-        ended already; OnItsWay; NodeOffline.
+        A payment may begin in the milliseconds between check and call. Raises NotActive if the request was
+        inactive; OnItsWay; NodeOffline.
         """
         await self._node.check_is(invreq.node_id)
         await self._check_quiet(invreq)
@@ -150,13 +149,13 @@ class Payouts:
         return ended
 
     async def _complete(self, invreq: Invreq, made: NodeInvreq) -> Invreq:
-        """Write down what the node has made for a pending one; of two that were made, one counts.
+        """Store the node's reply for a pending request; if two were created, only one counts.
 
-        Raises Unavailable where it was given up meanwhile.
+        Raises Unavailable if the pending request was removed meanwhile.
         """
         stored = await self.store.complete(invreq.id, made)
         if stored is None or stored.invreq_id != made.invreq_id:
-            # Nobody was told of it, so nobody can have collected it.
+            # Its string was never returned, so it cannot have been collected.
             await self._give_up(made)
         if stored is None:
             raise Unavailable("timed out; try again")
@@ -171,17 +170,17 @@ class Payouts:
         return stored
 
     async def _give_up(self, made: NodeInvreq) -> None:
-        """Disable one that nobody was told of, if it can be done: nobody can collect it anyway."""
+        """Disable a request whose string was never returned. Best effort, since it cannot be collected."""
         try:
             await self.node.disable(made.invreq_id)
         except (MayExist, NotActive, NodeFailed, Unavailable):
-            log.warning("an invoice request that nobody knows was left at the node", label=made.label)
+            log.warning("unused invoice request remains at the node", label=made.label)
 
     async def _make(self, invreq: Invreq) -> Invreq:
-        """Have the node make one that is reserved.
+        """Create a reserved request at the node.
 
-        An earlier try may have come that far too. Nobody was told of what it made, and to look for it would
-        take a listing of all that the node ever made. So another one is made.
+        An earlier try may have created one too, but its string was never returned. Finding it would take a
+        listing of all requests of the node, so a second one is created.
         """
         try:
             made = await self.node.create(invreq)
@@ -193,11 +192,11 @@ class Payouts:
         return await self._complete(invreq, made)
 
     async def _check_quiet(self, invreq: Invreq) -> None:
-        """Make sure that no payment of it is on its way: to disable it then kills lightningd when it arrives.
+        """Check that no payment is in flight: lightningd crashes if one arrives after disabling.
 
         Raises OnItsWay.
         """
-        # In this order: what ends meanwhile is in the one or the other.
+        # The order matters: a payment that ends meanwhile then shows in one of the two replies.
         followed = await self.store.updated_index(invreq.node_id)
         known = await self.store.get(invreq.invreq_id) or invreq
         pending = await self.node.pending()
@@ -210,8 +209,9 @@ class Payouts:
             raise OnItsWay
 
     async def _look_up(self, invreq: Invreq) -> Invreq:
-        """Write down that one has ended, as the node says."""
-        # One may have begun since it was looked for. In this order: if it arrives meanwhile, `used` tells.
+        """Store that a request is inactive, as the node reports it."""
+        # A payment may have begun since the check. The order matters: if it arrives meanwhile, `used` shows
+        # it.
         pending = {part.invreq_id for part in await self.node.pending()}
         found = await self.node.find(invreq.invreq_id)
         if found and found.active:

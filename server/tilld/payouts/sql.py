@@ -1,4 +1,4 @@
-"""The SQL of invoice requests, what was paid for them, and what keys have offered."""
+"""SQL statements of invoice requests, payouts and daily limits."""
 
 from typing import Any
 
@@ -55,7 +55,7 @@ class PayoutSQL:
         is_single = peewee.Case(None, [(InvreqTable.single_use, False)], InvreqTable.active)
         paid = InvreqTable.update(used=True, active=is_single)
         self.pay = compiled(paid.where(has_id))
-        # The latest: a replica that lags behind tells of earlier ones again.
+        # Keeps the latest time: a replica that lags behind reports earlier failures again.
         earlier = InvreqTable.failed_at.is_null() | (InvreqTable.failed_at < param("failed_at"))
         self.fail = compiled(InvreqTable.update(failed_at=param("failed_at")).where(has_id, earlier))
         payout = PayoutTable.insert(params(PayoutTable))
@@ -66,7 +66,7 @@ class PayoutSQL:
         add_to_budget = BudgetTable.insert(params(BudgetTable)).on_conflict(
             conflict_target=[BudgetTable.key_id, BudgetTable.day],
             update={BudgetTable.msat: BudgetTable.msat + peewee.EXCLUDED.msat},
-            # What is left: the sum itself might be more than a number can be.
+            # Compared with the rest, since the sum could overflow.
             where=BudgetTable.msat <= param("left"),
         )
         self.add_to_budget = compiled(add_to_budget.returning(BudgetTable.msat))
@@ -80,5 +80,5 @@ INVREQS = Rows(InvreqTable.id, Invreq)
 
 
 def place_of(row: Row) -> dict[str, Any]:
-    """Return what a user's list is sorted by, of a row that may be unreadable."""
+    """Return the sort columns of a user's list, from a row that may be unreadable."""
     return {name: row[INVREQS.at(name)] for name in ("created_at", "id")}

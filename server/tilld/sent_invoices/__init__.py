@@ -1,1 +1,1 @@
-"""Invoices that are sent to another node for its invoice request (BOLT 12), so that it pays."""
+"""Invoices sent to another node for its invoice request (BOLT 12), so that it pays."""

@@ -1,6 +1,6 @@
-"""Sending an invoice for another node's invoice request (BOLT 12): what a caller orders, its attempts. Pure.
+"""Terms and attempts of sending an invoice for another node's invoice request (BOLT 12). Pure.
 
-Money is whole millisatoshi (msat), times are aware UTC.
+Amounts are whole millisatoshi (msat), times are aware UTC.
 """
 
 import re
@@ -29,13 +29,13 @@ MAX_QUANTITY = 2**63 - 1
 DEFAULT_TYPE = "sendinvoice"
 
 _control = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").sub
-# An invoice says more than anybody wants to read, and a caller has it from us.
+# An invoice would fill the message, and the caller can read it from Till.
 _invoices = re.compile(r"(Failed invoice )?ln[ir]1\w+:? *").sub
 
 
 @dataclass(frozen=True, slots=True)
 class SendTerms:
-    """What a caller asks for: a request that is known to be good. Its timeout is in seconds."""
+    """The validated terms of a request. `timeout` is in seconds."""
 
     invreq: str
     label: str
@@ -56,9 +56,10 @@ class SendTerms:
         metadata: str | None,
         key_type: str | None,
     ) -> Self:
-        """Check a request against the limits; `key_type` is the only type that the caller's key is for.
+        """Return the terms of a request, checked against the limits.
 
-        Raises InvalidRequest or TooLarge, naming the field and the limit.
+        `key_type` is the only type that the caller's key permits. Raises InvalidRequest or TooLarge, which
+        name the field and the limit.
         """
         check_text(invreq, "invreq", MAX_INVREQ_BYTES)
         request = bolt11.pasted(invreq)
@@ -81,27 +82,28 @@ class SendTerms:
 
     @property
     def type(self) -> str:
-        """The application that it is for."""
+        """The application of the invoice."""
         return type_of(self.metadata)
 
     def check_repeats(self, earlier: "SendTerms | SendAttempt") -> None:
-        """Make sure that this is the same order as an earlier one. How long to wait is no part of it.
+        """Check that this order equals an earlier one, except for the timeout.
 
-        Raises Conflict, naming what differs.
+        Raises Conflict, which names the difference.
         """
         fields = {name: name for name in ("invreq", "amount_msat", "quantity", "metadata")}
         check_repeats(earlier, self, "sending an invoice", fields)
 
     def node_label(self, username: str, secret: bytes, attempt: int) -> str:
-        """The label of an attempt at the node, and the public id of its invoice.
+        """Return the node's label of an attempt, which is also the public id of its invoice.
 
-        That of the first is the one that an ordinary invoice with this label has: the two can't share it.
+        The first attempt has the same node label as an ordinary invoice with this label, so that only one can
+        exist.
         """
         return derived_public_id(secret, username, self.label, *([str(attempt)] if attempt > 1 else []))
 
 
 class State(StrEnum):
-    """What became of an attempt. Of one that is `sending` it is not known yet."""
+    """The state of an attempt; the outcome of `sending` is not known yet."""
 
     SENDING = "sending"
     PAID = "paid"
@@ -110,9 +112,9 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SendAttempt:
-    """An attempt to send an invoice, counted from 1 for each label. One that failed can't be paid any more.
+    """An attempt to send an invoice, counted from 1 for each label. A failed attempt cannot be paid.
 
-    Its timeout is in seconds; `code` and `reason` say why it failed.
+    `timeout` is in seconds; `code` and `reason` describe the failure.
     """
 
     username: str
@@ -143,7 +145,7 @@ class SendAttempt:
         timeout: int,
         created_at: datetime,
     ) -> Self:
-        """An attempt that is about to be made."""
+        """Return an attempt that is about to be made."""
         return cls(
             username=creator.username,
             key_id=creator.key_id,
@@ -161,31 +163,31 @@ class SendAttempt:
 
     @property
     def type(self) -> str:
-        """The application that it is for."""
+        """The application of the invoice."""
         return type_of(self.metadata)
 
     @property
     def creator(self) -> Creator:
-        """Who makes it."""
+        """The user and the key that make the attempt."""
         return Creator(self.username, self.key_id)
 
     def failed(self, failure: TillError) -> Self:
-        """This attempt as one that failed."""
+        """Return this attempt as failed."""
         return replace(self, state=State.FAILED, code=failure.code, reason=failure.message)
 
     def paid(self) -> Self:
-        """This attempt as one that was paid."""
+        """Return this attempt as paid."""
         return replace(self, state=State.PAID)
 
     @property
     def failure(self) -> TillError:
-        """Why it failed, for the caller."""
+        """The failure, as an error for the caller."""
         return _BY_CODE.get(self.code, errors.Internal)(self.reason)
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedInvreq:
-    """What an invoice request says, as the node reads it. None: it does not say."""
+    """The content of an invoice request, as decoded by the node. None means absent."""
 
     payer_id: str
     amount_msat: int | None
@@ -193,7 +195,7 @@ class DecodedInvreq:
     expires_at: int | None
 
     def check(self, order: SendTerms, node_id: str, now: datetime) -> None:
-        """Make sure that an order fits the request, and that it is not our own node's.
+        """Check that an order fits the invoice request, and that another node made it.
 
         Raises InvalidRequest; Expired.
         """
@@ -222,31 +224,31 @@ class DecodedInvreq:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """An invoice that was sent and paid, with what only the node knows of it."""
+    """A paid invoice that was sent, with details that only the node has."""
 
     invoice: Invoice
     created_index: int
     updated_index: int | None
-    # Never stored nor logged.
+    # Never stored or logged.
     payment_preimage: str = field(repr=False)
 
 
 def attempt_seconds(number: int, left: float, first: float) -> int:
-    """How many of the seconds left an attempt may take, counted from 1: each twice as many as the one before.
+    """Return the timeout in seconds of attempt `number`, twice that of the attempt before.
 
-    The last one takes all, since a payment may be slow.
+    Attempts count from 1. The last one gets all seconds left, since a payment may be slow.
     """
     share = first * 2 ** (number - 1)
     return max(round(share if left >= 3 * share else left), 1)
 
 
 def harmless(text: str) -> str:
-    """A text of another node's, fit for every database and terminal."""
+    """Return another node's text without control characters, which databases and terminals may not accept."""
     return _control(" ", text)
 
 
 def cleaned(text: str) -> str:
-    """What another node says, fit for a message of ours: one short line, without invoices."""
+    """Return another node's error text as one short line without invoices."""
     printable = "".join(each if each.isprintable() else " " for each in _invoices("", text))
     plain = " ".join(printable.split())
     return plain if len(plain) <= MAX_REASON_CHARACTERS else plain[: MAX_REASON_CHARACTERS - 1] + "…"

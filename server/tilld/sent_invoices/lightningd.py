@@ -1,4 +1,4 @@
-"""What the lightningd behind Till does to collect: reads invoice requests, sends invoices for them."""
+"""lightningd's commands for sending invoices: decode, check, sendinvoice, and lookups."""
 
 import asyncio
 from dataclasses import dataclass
@@ -30,17 +30,17 @@ from tilld.sent_invoices.attempt import DecodedInvreq, SendAttempt, cleaned
 
 log = structlog.get_logger()
 
-# Beyond its time-out the node needs a moment to answer.
+# The node's reply may come a moment after its timeout.
 GRACE_SECONDS = 10.0
 
 AGAIN = "try again with the same label"
 
-# Claims a label. Nobody ever sees it, and it expires after a second.
+# Claims a label. Callers never see this invoice, and it expires after a second.
 _PLACEHOLDER = InvoiceTerms(amount_msat=None, description=None, expiry=1, metadata='{"type":""}', label=None)
 
 
 class _Decoded(Reply, frozen=True):
-    """What decode says of any string; the fields of an invoice request are missing for another."""
+    """The reply to decode. The fields of an invoice request are missing for other strings."""
 
     type: str = ""
     valid: bool = False
@@ -62,12 +62,12 @@ class _Deleted(Reply, frozen=True):
 
 
 class Unknown(Exception):
-    """An invoice may have been sent: only a look at the node can tell."""
+    """Raised when only a lookup can show whether the node sent the invoice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An invoice that was sent, as the node has it."""
+    """A sent invoice, as the node has it."""
 
     invoice: NodeInvoice
     description: str | None
@@ -76,15 +76,15 @@ class Found:
 
 
 class SentInvoiceNode:
-    """The node, as `tilld.invoices.lightningd.InvoiceNode` is, for those who collect."""
+    """The node's commands for sending invoices."""
 
     def __init__(self, node: InvoiceNode) -> None:
         self._node = node
 
     async def read(self, invreq: str) -> DecodedInvreq:
-        """Read an invoice request (lightning-decode(7)).
+        """Decode an invoice request (lightning-decode(7)).
 
-        Raises InvalidRequest for what is none, or is damaged.
+        Raises InvalidRequest if the string is malformed or not an invoice request.
         """
         try:
             with errors_translated(refusals=True):
@@ -102,7 +102,7 @@ class SentInvoiceNode:
         )
 
     async def check(self, order: dict[str, Any]) -> None:
-        """Have the node look at the parameters of a sendinvoice, without doing it (lightning-check(7)).
+        """Validate the parameters of sendinvoice without running the command (lightning-check(7)).
 
         Raises InvalidRequest.
         """
@@ -115,8 +115,8 @@ class SentInvoiceNode:
     async def send(self, sending: SendAttempt) -> None:
         """Send an invoice and wait until it is paid (lightning-sendinvoice(7)).
 
-        Raises NodeOffline, InvalidRequest where nothing was sent; Unknown where it may have been; else what
-        the node says: the invoice that was sent may still be payable then.
+        Raises NodeOffline or InvalidRequest if nothing was sent, and Unknown if the invoice may have been
+        sent. After other errors of the node, a sent invoice may still be payable.
         """
         params = {**parameters(sending), "timeout": sending.timeout}
         try:
@@ -132,14 +132,14 @@ class SentInvoiceNode:
             raise _failure(refused.error) from None
 
     async def find(self, label: str) -> Found | None:
-        """Look an invoice up by its label, with all that the node knows (lightning-listinvoices(7))."""
+        """Return the node's full record of an invoice with a label, or None (lightning-listinvoices(7))."""
         node_id = await self._node.identity()
         with errors_translated():
             reply = await self._node.ask(InvoiceRows[_SentInvoiceRow], "listinvoices", {"label": label})
             return next((_found(node_id, row) for row in reply.invoices), None)
 
     async def withdraw(self, label: str) -> bool:
-        """Delete an invoice that is unpaid; tells whether it was (lightning-delinvoice(7))."""
+        """Delete an unpaid invoice; return whether it was unpaid (lightning-delinvoice(7))."""
         try:
             with errors_translated(refusals=True):
                 await self._node.ask(_Deleted, "delinvoice", {"label": label, "status": "unpaid"})
@@ -151,7 +151,7 @@ class SentInvoiceNode:
         return True
 
     async def claim_label(self, label: str) -> bool:
-        """Take a label for good, so that nothing still on its way can use it; tells whether it was free."""
+        """Claim a label, so that a request in flight cannot use it; return whether the label was free."""
         try:
             await self._node.invoice(label, _PLACEHOLDER)
         except MayExist:
@@ -159,16 +159,16 @@ class SentInvoiceNode:
         return True
 
     async def abilities(self) -> Abilities:
-        """What the node can do."""
+        """Return the abilities of the node."""
         return await self._node.abilities()
 
     async def identity(self) -> str:
-        """The public key of the node."""
+        """Return the public key of the node."""
         return await self._node.identity()
 
 
 def parameters(sending: SendAttempt) -> dict[str, Any]:
-    """What an attempt gives to sendinvoice. lightningd v26.06.6 knows no quantity, and says so."""
+    """Return an attempt's parameters of sendinvoice. lightningd v26.06.6 rejects `quantity` as unknown."""
     return {
         "invreq": sending.invreq,
         "label": sending.node_label,
@@ -187,7 +187,7 @@ def _found(node_id: str, row: _SentInvoiceRow) -> Found:
 
 
 def _failure(error: dict[str, Any]) -> Exception:
-    """The node's errors in our words. Those of the other node are a stranger's text."""
+    """Return the node's error as an error for the caller. The other node's text is untrusted."""
     code, data = error.get("code"), error.get("data")
     said = cleaned(str(data.get("error", ""))) if isinstance(data, dict) else ""
     match code:

@@ -1,4 +1,4 @@
-"""What became of invoices that were sent: asked of the node, written down, told to watchers."""
+"""Determines the outcome of sent invoices from the node, stores it, and notifies watchers."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 class Recovery:
-    """Finds out what became of attempts. To do it twice does no harm, nor does doing it in two processes."""
+    """Determines the outcome of attempts. Idempotent, also across processes."""
 
     def __init__(
         self,
@@ -41,14 +41,18 @@ class Recovery:
         self._intervals = intervals
 
     async def resolve(self, is_worked_on: Callable[[SendAttempt], bool]) -> None:
-        """Find out for ever what became of attempts that nobody works on: a crash left them, or a node."""
+        """Resolve abandoned attempts until cancelled.
+
+        A crash or an offline node leaves such attempts behind.
+        """
         work = partial(self._resolve, is_worked_on)
-        await retry_forever("looking for invoices that were sent by", work, self._intervals.retry)
+        await retry_forever("looking up invoices sent by", work, self._intervals.retry)
 
     async def look(self, sending: SendAttempt, failure: TillError | None = None) -> SendAttempt:
-        """Ask the node of an attempt, and write down what is known then; returns it as it is now.
+        """Look an attempt up at the node, store its present state, and return it.
 
-        `failure` is what the node said of it: then it shall not be paid any more. Raises Unavailable.
+        `failure` is the error that the node returned for the attempt: an unpaid invoice is then withdrawn.
+        Raises Unavailable.
         """
         try:
             if await self._node.identity() != sending.node_id:
@@ -61,7 +65,7 @@ class Recovery:
             seen = found.invoice.seen
             if seen.status is Status.UNPAID and failure:
                 if not await self._node.withdraw(sending.node_label):
-                    # It was paid or has expired just now.
+                    # The invoice was paid or has expired in the meantime.
                     return await self.look(sending, failure)
                 return await self.end(sending.failed(failure))
         except (NodeOffline, TookTooLong):
@@ -75,7 +79,7 @@ class Recovery:
         return await self.end(sending.paid())
 
     async def keep_if_there(self, sending: SendAttempt) -> bool:
-        """Make an invoice known that is on its way; tells whether it is."""
+        """Store the invoice of an attempt in flight; return whether the node has it."""
         try:
             found = await self._node.find(sending.node_label)
             if found:
@@ -85,15 +89,15 @@ class Recovery:
         return bool(found)
 
     async def end(self, sending: SendAttempt) -> SendAttempt:
-        """Write down an outcome; returns it."""
+        """Store an outcome and return it."""
         if sending.state is State.FAILED:
-            # Settled first: the invoice of the next attempt takes its label.
+            # Settled first: the invoice of the next attempt takes over the label.
             kept = await self._store.get(sending.node_label)
             if kept and kept.is_bolt12:
                 await self._settle(sending, InvoiceUpdate(kept.payment_hash, Status.EXPIRED, None))
         await self._attempts.end(sending)
         log.info(
-            "sending an invoice has ended",
+            "sending ended",
             invoice_id=sending.node_label,
             state=sending.state,
             code=sending.code,
@@ -108,7 +112,7 @@ class Recovery:
             await asyncio.sleep(self._intervals.recovery_seconds)
 
     async def _nothing_there(self, sending: SendAttempt) -> SendAttempt:
-        """See to it that the node never has any of it, even if the call is still on its way."""
+        """Claim the label at the node, so that a call in flight cannot create the invoice."""
         young = timedelta(seconds=self._intervals.young_seconds)
         is_young = self._clock() - young < sending.created_at
         if is_young or not await self._node.claim_label(sending.node_label):
@@ -116,7 +120,7 @@ class Recovery:
         return await self.end(sending.failed(not_sent()))
 
     async def _keep(self, sending: SendAttempt, found: Found) -> None:
-        """Give an invoice that was sent its place in the store."""
+        """Store the invoice of an attempt."""
         issued = found.invoice.issued
         await self._attempts.add(
             Invoice.sent(
@@ -144,11 +148,11 @@ class Recovery:
 
 
 def unknown(invoice_id: str = "") -> Unavailable:
-    """That an invoice may be paid, or not."""
+    """Return the error for an invoice that may or may not be paid."""
     look = f", or read invoice {invoice_id}" if invoice_id else ""
     return Unavailable(f"whether the invoice is paid is not known yet; try again with the same label{look}")
 
 
 def not_sent() -> Unavailable:
-    """That an invoice can't be paid: the node has never sent it."""
+    """Return the error for an invoice that the node never sent."""
     return Unavailable(f"the invoice was not sent; {AGAIN}")

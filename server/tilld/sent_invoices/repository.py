@@ -1,4 +1,4 @@
-"""What Till remembers of the invoices that it sends: each attempt, written before the node is asked."""
+"""The store of attempts to send invoices. An attempt is stored before the node is called."""
 
 import peewee
 
@@ -14,7 +14,7 @@ from tilld.storage.tables import AttemptTable, InvoiceTable
 
 
 class AttemptStore:
-    """Attempts, in the database of a store, which raises what it raises there."""
+    """The attempts in the database of a store. Raises the store's errors."""
 
     def __init__(self, store: Executor) -> None:
         self._store = store
@@ -34,7 +34,7 @@ class AttemptStore:
             outcome = AttemptTable.update({name: param(name) for name in ("state", "code", "reason")})
             has_node_label = AttemptTable.node_label == param("node_label")
             self._end = compiled(outcome.where(has_node_label, is_sending))
-            # Changes nothing, and keeps others from ending it meanwhile.
+            # Changes nothing, but locks the row so that no other process ends the attempt meanwhile.
             held = AttemptTable.update(node_label=AttemptTable.node_label)
             self._hold = compiled(held.where(has_node_label, is_sending).returning(AttemptTable.attempt))
             free = InvoiceTable.update(label=None).where(
@@ -46,28 +46,28 @@ class AttemptStore:
             self._free_label = compiled(free)
 
     async def latest(self, username: str, label: str) -> SendAttempt | None:
-        """The last attempt of a user under a label."""
+        """Return a user's last attempt under a label, or None."""
         return ATTEMPTS.first(await self._store.read(self._latest(username=username, label=label)))
 
     async def has_label(self, username: str, label: str) -> bool:
-        """Whether a label of a user is that of an invoice that was sent."""
+        """Return whether a user's label belongs to a sent invoice."""
         return await self.latest(username, label) is not None
 
     async def pending(self, node_id: str) -> list[SendAttempt]:
-        """Attempts of a node whose outcome is not known, the oldest first; at most 1000."""
+        """Return a node's attempts without outcome, the oldest first; at most 1000."""
         pending = self._pending(node_id=node_id, limit=self._store.page_size)
         return ATTEMPTS.all(await self._store.read(pending))
 
     async def reserve(self, sending: SendAttempt) -> bool:
-        """Write down that an attempt will be made; tells whether it is ours to make.
+        """Store an attempt that is about to be made; return whether this process may make it.
 
-        It is not where another process has reserved the same one.
+        Returns False if another process has reserved the same attempt.
         """
-        # Done twice after a lost connection, it is not ours: then it is looked up at the node, as any other.
+        # A repeat after a lost connection also returns False; recovery then looks the attempt up at the node.
         return bool(await self._store.write(lambda do: do.rows(self._reserve(values=ATTEMPTS.row(sending)))))
 
     async def end(self, sending: SendAttempt) -> None:
-        """Write down the outcome of an attempt, unless that is there already."""
+        """Store the outcome of an attempt, unless one is stored."""
         end = self._end(
             node_label=sending.node_label,
             state=sending.state.value,
@@ -77,18 +77,18 @@ class AttemptStore:
         await self._store.write(lambda do: do.execute(end))
 
     async def add(self, invoice: Invoice) -> None:
-        """Add the invoice of an attempt, unless it is there; it takes the label from those that failed.
+        """Store the invoice of an attempt, unless it exists. It takes the label of failed attempts.
 
-        Nothing is added once the attempt has ended: who was slow to look would take the label from the next.
+        Ignored once the attempt has ended: a late lookup must not take the label from the next attempt.
         """
         await self._store.write(lambda _: self._do.add_sent(invoice, self._hold, self._free_label))
 
 
 class AttemptTransactions(InvoiceTransactions):
-    """Transactions on invoices that are being sent. To do one twice does no harm."""
+    """Idempotent transactions on invoices that are being sent."""
 
     def add_sent(self, invoice: Invoice, hold: Statement, free_label: Statement) -> None:
-        """Add an invoice that is being sent, unless it is there; it gets the label of those that failed."""
+        """Insert the invoice of an attempt, unless it exists. It takes the label of failed attempts."""
         with self._database.atomic():
             if not self.rows(hold(node_label=invoice.invoice_id)):
                 return

@@ -1,4 +1,4 @@
-"""The use case of collecting: to send an invoice for an invoice request, once, whatever happens meanwhile."""
+"""Use case: send an invoice for an invoice request exactly once, also after crashes and time-outs."""
 
 import asyncio
 import time
@@ -31,17 +31,17 @@ from tilld.sent_invoices.repository import AttemptStore
 
 log = structlog.get_logger()
 
-# Of each peer lightningd reads four onion messages at once and then four a second; more are dropped. One
-# less: they do not arrive as evenly as they are sent.
+# lightningd reads a burst of four onion messages from each peer, then four a second, and drops the rest. One
+# less leaves room for jitter.
 BURST, PER_SECOND = 3, 3.0
 
-# After this long an invoice that is not paid yet gets its place in the store, to be watched.
+# An unpaid invoice is stored after this time, so that callers can watch it.
 SOON_SECONDS = 1.0
-# The follower tells what becomes of an invoice, but not of one that is not in the store yet.
+# The follower ignores invoices that are not in the store yet.
 LOOK_SECONDS = 1.0
-# With less there is no use in an attempt: the node counts whole seconds.
+# The node counts whole seconds, so a shorter attempt is useless.
 LEAST_SECONDS = 0.5
-# The work of a call ends in time by itself, but for a node or a database that hangs.
+# Work ends in time on its own, unless a node or a database hangs.
 GRACE_SECONDS = 5.0
 
 Key = tuple[str, str]
@@ -49,7 +49,7 @@ Key = tuple[str, str]
 
 @dataclass(slots=True)
 class _Work:
-    """An order that is worked on, how many callers wait for it, and whether it waits for its turn."""
+    """An order in progress, its number of waiting callers, and whether it waits for the rate limit."""
 
     order: SendTerms
     task: "asyncio.Task[Sent]"
@@ -58,7 +58,7 @@ class _Work:
 
 
 class SentInvoices:
-    """Sends invoices. Of all attempts under one label of a user, at most one can be paid at any time."""
+    """Sends invoices. Of all attempts under one label of a user, at most one is payable at any time."""
 
     def __init__(
         self,
@@ -82,12 +82,13 @@ class SentInvoices:
         self._works: dict[Key, _Work] = {}
 
     async def send(self, caller: Caller, order: SendTerms, patience: float | None = None) -> Sent:
-        """Send an invoice and wait until it is paid, or tell the payment that the label has already.
+        """Send an invoice and wait until it is paid, or return the payment that the label already has.
 
-        `patience` is how many seconds the caller waits at most, if that is less than the order's timeout.
-        Raises Conflict where the label belongs to another order; PermissionDenied for a type that is not
-        the caller's; InvalidRequest, NotActive, Expired, Unreachable, Refused, NotPaid where there was no
-        payment, and will be none; Unavailable where that is not known yet; TooMany.
+        `patience` is the caller's deadline in seconds, and may shorten the order's timeout.
+
+        Raises Conflict if the label belongs to another order; PermissionDenied if the key does not permit the
+        type; TooMany. InvalidRequest, NotActive, Expired, Unreachable, Refused and NotPaid mean that the
+        invoice was not paid and cannot be. Unavailable means that the outcome is not known yet.
         """
         if caller.type not in (None, order.type):
             raise PermissionDenied(
@@ -95,7 +96,7 @@ class SentInvoices:
             )
         seconds: float = order.timeout
         if patience is not None:
-            # The answer is to be there in time.
+            # The reply must arrive before the caller's deadline.
             seconds = min(seconds, patience - LEAST_SECONDS)
         key = (caller.username, order.label)
         before = self._works.get(key)
@@ -105,7 +106,7 @@ class SentInvoices:
         work.callers += 1
         try:
             async with asyncio.timeout(seconds + GRACE_SECONDS):
-                # Who hangs up does not end it: an invoice that was sent may be paid.
+                # Work continues after a caller disconnects: the sent invoice may be paid.
                 return await asyncio.shield(work.task)
         except TimeoutError:
             raise unknown() from None
@@ -116,21 +117,21 @@ class SentInvoices:
         finally:
             work.callers -= 1
             if work.is_waiting and not work.callers:
-                # Nothing was sent yet: its place is for others.
+                # Nothing was sent yet, so the place in the queue is free for others.
                 del self._works[key]
                 work.task.cancel()
 
     @property
     def under_way(self) -> int:
-        """How many orders are worked on."""
+        """The number of orders in progress."""
         return len(self._works)
 
     async def run(self) -> None:
-        """Find out for ever what became of attempts that nobody waits for."""
+        """Resolve abandoned attempts until cancelled."""
         await self._outcomes.resolve(lambda sending: (sending.username, sending.label) in self._works)
 
     async def stop(self) -> None:
-        """End all work. What became of it is found out at the next start."""
+        """Cancel all work. Recovery resolves the attempts after the next start."""
         works = [work.task for work in self._works.values()]
         for work in works:
             work.cancel()
@@ -144,7 +145,7 @@ class SentInvoices:
         def end(task: "asyncio.Task[Sent]") -> None:
             if self._works.get(key) is work:
                 del self._works[key]
-            # Its callers may have gone; that it failed is in the store.
+            # Retrieve the exception, since the callers may have gone. The store has the failure.
             if not task.cancelled():
                 task.exception()
 
@@ -178,7 +179,7 @@ class SentInvoices:
     async def _attempt(
         self, key: Key, caller: Caller, order: SendTerms, number: int, tried: int, until: float
     ) -> SendAttempt:
-        """Make an attempt, to its outcome if that can be known. In this call it is the one `tried`."""
+        """Make attempt `number` of the label, `tried` of this call, and return its state."""
         if reason := (await self._node.abilities()).no_collecting:
             raise Unavailable(reason)
         node_id = await self._node.identity()
@@ -235,7 +236,7 @@ class SentInvoices:
             work.is_waiting = False
 
     async def _send(self, sending: SendAttempt) -> None:
-        """Have the node send it; meanwhile see to it that it can be watched."""
+        """Have the node send the invoice, and store the invoice meanwhile for watchers."""
         call = asyncio.create_task(self._node.send(sending))
         try:
             is_kept = False
@@ -247,7 +248,7 @@ class SentInvoices:
             await asyncio.gather(call, return_exceptions=True)
 
     async def _follow(self, sending: SendAttempt, left: float) -> SendAttempt:
-        """Wait for the outcome of an attempt that others began, or that a crash left behind."""
+        """Wait for the outcome of an attempt that another process began, or a crash interrupted."""
         with self._hub.subscribe(sending.node_label) as changes:
             looked = await self._outcomes.look(sending)
             if looked.state is State.SENDING:
@@ -259,7 +260,7 @@ class SentInvoices:
         return await self._attempts.latest(sending.username, sending.label) or looked
 
     async def _sent(self, sending: SendAttempt) -> Sent:
-        """A paid invoice, with the proof of payment that only the node keeps."""
+        """Return a paid invoice with its proof of payment, which only the node has."""
         invoice = await self._store.get(sending.node_label)
         if await self._node.identity() != sending.node_id:
             raise NodeOffline
@@ -272,7 +273,7 @@ class SentInvoices:
 
 
 def _check_repeats(caller: Caller, order: SendTerms, earlier: SendTerms | SendAttempt) -> None:
-    # What differs would tell a key of one type about invoices of others.
+    # A key of one type must not learn about invoices of other types.
     if caller.type not in (None, earlier.type):
         raise Conflict("label is in use; use another label")
     order.check_repeats(earlier)
