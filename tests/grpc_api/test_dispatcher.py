@@ -64,4 +64,4 @@ async def test_a_slip_of_ours_in_reading_a_reply_is_not_logged_as_lightningds(
     assert "call failed" in logged
     assert "Traceback" in logged
     assert "AttributeError: a slip" in logged
-    assert "makes no sense" not in logged
+    assert "is malformed" not in logged

@@ -127,7 +127,7 @@ async def test_after_a_malformed_reply_the_connection_is_replaced(
         assert lost.value.sent
         assert await pipeline.getinfo() == "good"
     gc.collect()
-    assert capsys.readouterr().out.count("lightningd's replies make no sense") == 1
+    assert capsys.readouterr().out.count("lightningd's replies are malformed") == 1
     assert "never retrieved" not in caplog.text
 
 

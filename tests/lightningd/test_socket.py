@@ -44,7 +44,7 @@ async def test_a_socket_without_permission_gives_an_error_with_the_remedy(
     for _ in range(2):
         with pytest.raises(NodeOffline):
             await node.info()
-    assert capsys.readouterr().out.count("socket may not be used: run Till as a user who may") == 1
+    assert capsys.readouterr().out.count("socket is not accessible: run Till as a user with access") == 1
 
 
 async def test_a_missing_socket_can_be_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,7 +49,7 @@ async def damage(till: Parts, table: str, change: str, where: str) -> None:
 
 
 def rows_logged(events: Sequence[MutableMapping[str, Any]]) -> list[MutableMapping[str, Any]]:
-    return [event for event in events if event["event"].startswith("a row cannot be read")]
+    return [event for event in events if event["event"].startswith("unreadable row")]
 
 
 @pytest.mark.parametrize("change", DAMAGED)

@@ -1,1 +1,1 @@
-"""Who calls, what their key may do, and how much of it."""
+"""Authentication and authorization of callers, and limits per key."""

@@ -1,4 +1,4 @@
-"""Who may call what: one table of methods, and the gate that holds callers to it."""
+"""Authorizes calls: a table of methods with their scopes, and the check of each call."""
 
 import hmac
 import time
@@ -21,7 +21,7 @@ KEYS = "/till.v1.KeyService/"
 REST = "/till.rest.v1.InvoiceService/"
 REST_INVREQS = "/till.rest.v1.InvreqService/"
 
-# The scope that each of our methods needs. Health and reflection are for everybody.
+# The scope that each method requires. Health and reflection are public.
 SCOPES = {
     INVOICES + "CreateInvoice": Scope.CREATE,
     INVOICES + "GetInvoice": Scope.READ,
@@ -51,12 +51,12 @@ SCOPES = {
 
 NO_GOOD_KEY = "the key is unknown, expired or revoked"
 
-# Who makes the call that is being served.
+# The caller of the RPC that is being served.
 caller: ContextVar[Caller] = ContextVar("caller")
 
 
 class Access:
-    """The gate. Until the first key is made, everybody is the same anonymous caller."""
+    """Authorizes callers. Until the first key exists, every caller is the same anonymous user."""
 
     def __init__(
         self,
@@ -69,11 +69,11 @@ class Access:
         self._monotonic = monotonic
         self._is_closed = False
         self._of_header = TTLCache[Caller](REMEMBERED_SECONDS, monotonic)
-        # Not together with those: an id is no secret.
+        # A separate cache, since key ids are public and must not match as a header.
         self._of_id = TTLCache[Key](REMEMBERED_SECONDS, monotonic)
 
     async def authorize(self, method: str, authorization: str | None) -> Caller:
-        """Tell who calls a method, given the header Authorization: a key, or a watch token.
+        """Return the caller of a method by the Authorization header, which has a key or a watch token.
 
         Raises Unauthenticated; PermissionDenied.
         """
@@ -87,7 +87,7 @@ class Access:
         return who
 
     async def recheck(self, who: Caller) -> None:
-        """Make sure that who was let in earlier may still call.
+        """Check that an earlier authorized caller is still valid.
 
         Raises Unauthenticated.
         """
@@ -97,7 +97,7 @@ class Access:
             raise Unauthenticated("the key is expired or revoked")
 
     async def _identify(self, authorization: str | None) -> Caller:
-        # Once closed it stays so: keys are revoked, and never deleted.
+        # The first key ends anonymous access for good: keys are revoked, never deleted.
         self._is_closed = self._is_closed or not await self._keys.is_empty()
         if not self._is_closed:
             return ANONYMOUS
@@ -113,7 +113,7 @@ class Access:
             return await self._watcher(token)
         asked_at = self._monotonic()
         key = await self._keys.get(key_id(token) or "")
-        # Whether it is known or not, it is compared: what is no good key always takes the same way.
+        # Compare even if the key is unknown, so that every rejection takes the same time.
         is_it = hmac.compare_digest(key.digest, digest(token))
         if not is_it or not key.is_valid(self._clock()):
             raise Unauthenticated(NO_GOOD_KEY)
@@ -132,7 +132,7 @@ class Access:
         )
 
     async def _key(self, key_id: str) -> Key:
-        """The key with an id, valid or not."""
+        """Return the key with an id, valid or not."""
         key = self._of_id.get(key_id)
         if key is None:
             asked_at = self._monotonic()

@@ -1,4 +1,4 @@
-"""Who calls, and what for. Pure."""
+"""Callers and their scopes. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Creator(NamedTuple):
-    """Who creates invoices: a user, by a key. The id of no key is empty."""
+    """The user, and the key that creates invoices. `key_id` is empty without a key."""
 
     username: str
     key_id: str = ""
@@ -16,27 +16,27 @@ class Creator(NamedTuple):
 
 
 class Scope(StrEnum):
-    """What a key may do."""
+    """The scopes of keys."""
 
     CREATE = "invoices:create"
     READ = "invoices:read"
     INFO = "info:read"
-    # Whatever makes our node pay. Never implied by another.
+    # Every call that makes our node pay. No other scope implies this one.
     PAYOUTS = "payouts"
     ADMIN = "admin"
 
 
 SHOP = (Scope.CREATE, Scope.READ, Scope.INFO)
-# What one terminal of a shop needs: the totals are none of its business.
+# The scopes of a shop's terminal, which must not see the totals.
 TERMINAL = (Scope.CREATE, Scope.READ)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, by which key; its id is empty without one.
+    """A caller, with the key of the call; `key_id` is empty without a key.
 
-    With a `type`, only invoices whose metadata has that type exist for it; with an `invoice_id`, which a
-    watch token has, only that one.
+    `type` restricts the caller to invoices whose metadata has that type. `invoice_id`, set for watch tokens,
+    restricts the caller to one invoice.
     """
 
     username: str
@@ -47,12 +47,12 @@ class Caller:
 
     @property
     def creator(self) -> Creator:
-        """Who creates what it creates."""
+        """The creator that new invoices get."""
         return Creator(self.username, self.key_id)
 
 
-# Who calls a till that has no keys.
+# The caller before the first key exists.
 ANONYMOUS = Caller("anonymous", frozenset(SHOP))
 
-# Who has the database, and so everything.
+# The caller with access to the database, which permits everything.
 OPERATOR = Caller("operator", frozenset(Scope))

@@ -1,4 +1,4 @@
-"""API keys: who may call, and what for. Pure."""
+"""API keys: users, scopes, expiry and revocation. Pure."""
 
 import hashlib
 import re
@@ -17,22 +17,22 @@ from tilld.formats.times import check_expiry
 
 ALPHABET = string.ascii_letters + string.digits
 ID_CHARACTERS = 12
-# 190 bits: no guessing, and a plain hash is enough to keep it.
+# 190 bits cannot be guessed, so a plain hash is enough for storage.
 SECRET_CHARACTERS = 32
 
-# The prefix is for people, and for scanners that look for secrets in public places.
+# The prefix helps people, and scanners that look for leaked secrets.
 _token = re.compile(rf"till_([A-Za-z0-9]{{{ID_CHARACTERS}}})_[A-Za-z0-9]{{{SECRET_CHARACTERS}}}").fullmatch
 is_key_id = re.compile(rf"[A-Za-z0-9]{{{ID_CHARACTERS}}}").fullmatch
 MAX_TYPE_CHARACTERS = 64
 
-# To look a key up for each call would be a third of a read. Who revokes one waits for longer: then nobody,
-# in this process or another, lets it in any more.
+# A lookup for each call would cost a third of a read. Revocation waits longer than this time, so that no
+# process accepts the key afterwards.
 REMEMBERED_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key as it is kept: its `digest`, not itself. Its id is part of the token and no secret."""
+    """A stored key, with the digest of its token. The id is part of the token, and public."""
 
     id: str
     digest: str
@@ -53,14 +53,14 @@ class Key:
         created_at: datetime,
         expires_at: datetime | None,
     ) -> tuple[Self, str]:
-        """A new key, and its token, which is to be shown once. No scopes: those of a shop or a terminal.
+        """Return a new key and its token, which is shown once. Without scopes: those of a shop or a terminal.
 
         Raises InvalidRequest.
         """
         granted = frozenset(scopes or (SHOP if type is None else TERMINAL))
         if not is_username(username):
             raise InvalidRequest("username must have 1 to 64 letters, digits, or any of _ . @ -")
-        # Printable, since it is listed on a terminal.
+        # Printable, since terminals list it.
         if type is not None and not (1 <= len(type) <= MAX_TYPE_CHARACTERS and type.isprintable()):
             raise InvalidRequest(f"type must have 1 to {MAX_TYPE_CHARACTERS} printable characters")
         for scope in granted & {Scope.ADMIN, Scope.PAYOUTS} if type is not None else ():
@@ -76,21 +76,21 @@ class Key:
         return cls(new_id, digest(token), username, granted, type, created_at, expires_at), token
 
     def is_valid(self, now: datetime) -> bool:
-        """Whether it is neither revoked nor expired."""
+        """Return whether the key is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
     @property
     def caller(self) -> Caller:
-        """Who calls with it."""
+        """The caller that this key identifies."""
         return _caller(self.username, self.scopes, self.type, self.id)
 
 
-# Thousands of watches by one key share it.
+# Shared by thousands of watches of one key.
 _caller = lru_cache(maxsize=1000)(Caller)
 
 
 def key_id(token: str) -> str | None:
-    """The id in a token; None for what can't be one."""
+    """Return the id in a token, or None if the token is malformed."""
     match = _token(token)
     return match and match[1]
 
@@ -100,5 +100,5 @@ def _random(length: int) -> str:
 
 
 def digest(token: str) -> str:
-    """What is kept of a token."""
+    """Return the stored form of a token."""
     return hashlib.sha256(token.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What each key may have at once, and how fast, so that none takes it all. Of this process alone."""
+"""Limits of each key on rates and concurrent use, within this process."""
 
 import asyncio
 import math
@@ -14,30 +14,31 @@ from tilld.auth.caller import Caller
 from tilld.auth.token_bucket import TokenBucket
 from tilld.errors import TooMany
 
-# Whatever is open may end at any time.
+# An open invoice or watch may end at any time.
 RETRY_SECONDS = 10.0
 
-# A create waits its turn for so long; who would have to wait longer is refused.
+# The longest wait of a create. Creates that would wait longer are rejected.
 PATIENCE_SECONDS = 1.0
 
-# So many refusals are immediate, and so many more each second; the others take a second or two. A refusal
-# costs what a read does, so a caller that retries without a pause would leave others no processor. Its calls
-# in flight are as many without this pause: it sends the next one when this one is refused. If the pauses were
-# all alike, all would end at the same moment.
+# The burst and the rate of immediate rejections. Further rejections are delayed by FLOOD_SECONDS. A rejection
+# costs as much as a read, so a caller that retries without pause would use up the processor. The delay does
+# not add calls in flight: such a caller sends the next call after the rejection. Random delays keep the
+# retries of many callers apart.
 REFUSALS_AT_ONCE = 100
 REFUSALS_PER_SECOND = 10
 FLOOD_SECONDS = (1.0, 2.0)
 
-# A key's open invoices are counted so often at most; between, each new one counts, and none that has ended.
+# The interval between counts of a key's open invoices. In between, each create adds one, and ended ones are
+# ignored.
 COUNTED_SECONDS = 0.05
 
-# A watch token is for a payer, who may have a few tabs open.
+# A watch token is for a payer, who may have several tabs open.
 WATCHES_OF_A_TOKEN = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What each key may have. Those who call without one have it together."""
+    """The limits of each key. Callers without a key share one allowance."""
 
     creates_per_second: float = 100
     open_invoices: int = 10_000
@@ -45,7 +46,7 @@ class Allowance:
 
 
 class Limits:
-    """Holds callers to their allowance."""
+    """Enforces the allowance of each key."""
 
     def __init__(
         self,
@@ -63,13 +64,13 @@ class Limits:
         )
         self._open: dict[str, tuple[float, int]] = {}
         self._creates: Counter[str] = Counter()
-        # By a token, as well by the id of its invoice.
+        # Watches by a token are also counted by the id of its invoice.
         self._watches: Counter[str] = Counter()
 
     async def turn(self, caller: Caller) -> None:
-        """Wait until the caller may create an invoice: what a second has earned at once, then one by one.
+        """Wait until the caller may create an invoice: a burst passes immediately, the rest at a steady rate.
 
-        Raises TooMany where it would have to wait for long.
+        Raises TooMany if the wait would be too long.
         """
         key, rate = caller.key_id, self._allowance.creates_per_second
         wait = self._creating[key].take(PATIENCE_SECONDS)
@@ -82,7 +83,7 @@ class Limits:
 
     @asynccontextmanager
     async def creating(self, caller: Caller, count: Callable[[], Awaitable[int]]) -> AsyncIterator[None]:
-        """Create an invoice for as long as the context lasts; `count` tells how many are open already.
+        """Count a create while the context is open; `count` returns how many invoices are open.
 
         Raises TooMany.
         """
@@ -96,7 +97,7 @@ class Limits:
         )
 
     async def may_watch(self, caller: Caller) -> None:
-        """Make sure that the caller may open one more watch.
+        """Check that the caller may open another watch.
 
         Raises TooMany.
         """
@@ -107,17 +108,17 @@ class Limits:
             await self._refuse(key, f"too many watches ({WATCHES_OF_A_TOKEN} per watch token); close one")
 
     def watching(self, caller: Caller) -> AbstractContextManager[None]:
-        """Count a watch for as long as the context lasts."""
+        """Count a watch while the context is open."""
         token = caller.invoice_id
         return _Counted(self._watches, caller.key_id, *((token,) if token else ()))
 
     @property
     def busy(self) -> set[str]:
-        """Who creates or watches now: keys, and the invoices of tokens."""
+        """The keys that create or watch, and the invoices whose tokens watch."""
         return {*self._creates, *self._watches}
 
     async def _open_invoices(self, key: str, count: Callable[[], Awaitable[int]]) -> int:
-        """How many of a key's invoices are open or on their way, one of which has just been added."""
+        """Return how many invoices of a key are open or in flight, including a new one."""
         counted_at, open_invoices = self._open.get(key, (-math.inf, 0))
         open_invoices += 1
         now = self._clock()
@@ -133,7 +134,7 @@ class Limits:
 
 
 class _Counted:
-    """Counts names for as long as the context lasts. There are thousands, so it is small."""
+    """Counts names while the context is open. Slots, since thousands exist."""
 
     __slots__ = ("_counter", "_names")
 

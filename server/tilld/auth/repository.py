@@ -1,4 +1,4 @@
-"""What Till remembers of API keys: their digests, not themselves."""
+"""The store of API keys, which keeps only digests of tokens."""
 
 from datetime import datetime
 
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 class KeyStore:
-    """API keys, in the database of a store, which raises what it raises there. None is ever deleted."""
+    """The API keys in the database of a store. Raises the store's errors. Keys are never deleted."""
 
     def __init__(self, store: Executor) -> None:
         self._store = store
@@ -41,16 +41,19 @@ class KeyStore:
             self._revoke = compiled(revoke.returning(KeyTable))
 
     async def add(self, key: Key) -> None:
-        """Add a key."""
+        """Store a new key."""
         await self._store.write(lambda do: do.execute(self._add(values=KEYS.row(key))))
 
     async def get(self, key_id: str) -> Key:
-        """Find a key by its id. For an unknown one, in the same time, a key that opens nothing."""
+        """Return the key with an id.
+
+        An unknown id yields an invalid key, so that both lookups take the same time.
+        """
         rows = await self._store.read(self._by_id(id=key_id))
         return KEYS.one(rows[0] if rows else _ROW_OF_NO_KEY)
 
     async def page(self, after: Key | None = None, limit: int | None = None) -> list[Key]:
-        """A page of all keys there ever were, the oldest first, beyond one."""
+        """Return a page of all keys, revoked ones included, oldest first, beyond `after`."""
         created_at, key_id = (unix_seconds(after.created_at), after.id) if after else (-1, "")
         limit = limit or self._store.page_size
         keys: list[Key] = []
@@ -64,24 +67,24 @@ class KeyStore:
         return keys
 
     async def is_empty(self) -> bool:
-        """Whether there never was a key."""
+        """Return whether the store never had a key."""
         return not await self._store.read(self._any())
 
     async def revoke(self, key_id: str, revoked_at: datetime) -> Key | None:
-        """Revoke a key that is not revoked yet; returns it, or None where there is none."""
+        """Revoke a key; return the key, or None if the id is unknown or revoked."""
         revoke = self._revoke(id=key_id, revoked_at=unix_seconds(revoked_at))
         return KEYS.first(await self._store.write(lambda do: do.rows(revoke)))
 
 
 class _Keys(Rows[Key]):
-    """Keys. A scope that this Till does not know grants nothing, and leaves its key readable."""
+    """Rows of keys. A scope unknown to this version grants nothing, and leaves the key readable."""
 
     def _record(self, row: Row) -> Key:
         key = super()._record(row)
         unknown = set(row[self.at("scopes")].split()) - key.scopes
         if unknown:
             scopes = " ".join(sorted(unknown))
-            log.error("a key has unknown scopes, which grant nothing", key_id=key.id, scopes=scopes)
+            log.error("key has unknown scopes, which grant nothing", key_id=key.id, scopes=scopes)
         return key
 
 
@@ -91,7 +94,7 @@ def _known_scopes(text: str) -> frozenset[Scope]:
 
 KEYS = _Keys(KeyTable.id, Key, scopes=Conversion(lambda scopes: " ".join(sorted(scopes)), _known_scopes))
 
-# Of a key that nobody has, and whose digest is that of no token.
+# A revoked key whose digest matches no token.
 _ROW_OF_NO_KEY = KEYS.row(
     Key(
         id="",

@@ -1,4 +1,4 @@
-"""What admins do with API keys. Each change is an event in the log, for who looks later who did it."""
+"""Use cases of admins: create, list and revoke API keys. The log records each change with its author."""
 
 import asyncio
 from collections.abc import Collection
@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 class Keyring:
-    """The keys of a Till."""
+    """The API keys of a Till."""
 
     def __init__(self, keys: KeyStore, clock: Clock = utc_now) -> None:
         self._keys = keys
@@ -31,11 +31,11 @@ class Keyring:
         type: str | None,  # noqa: A002
         expires_at: datetime | None,
     ) -> tuple[Key, str]:
-        """Make a key; returns it, and its token, which is to be shown once. No scopes: those of a shop.
+        """Create a key; return the key and its token, which is shown once. Without scopes: those of a shop.
 
         Raises InvalidRequest; PermissionDenied.
         """
-        # Else whoever may make keys could pay.
+        # Otherwise an admin could grant themselves payouts.
         if Scope.PAYOUTS in scopes and Scope.PAYOUTS not in by.scopes:
             raise PermissionDenied(
                 f"the scope {Scope.PAYOUTS} can be granted only by a key that has it; use 'tilld key create'"
@@ -57,7 +57,7 @@ class Keyring:
         return key, token
 
     async def page(self, after: str, limit: int) -> list[Key]:
-        """At most so many keys, the oldest first, beyond the one with the id `after`; empty: of all.
+        """Return at most `limit` keys, oldest first, beyond the key with the id `after`, or from the start.
 
         Raises InvalidRequest.
         """
@@ -67,14 +67,14 @@ class Keyring:
         return await self._keys.page(last, limit)
 
     async def revoke(self, by: Caller, key_id: str) -> Key:
-        """Revoke a key: when this returns, it opens nothing any more.
+        """Revoke a key. After the return no process accepts the key.
 
-        Raises NotFound where none is that could be revoked.
+        Raises NotFound if the key is unknown or revoked.
         """
         key = await self._keys.revoke(key_id, self._clock()) if is_key_id(key_id) else None
         if key is None:
             raise NotFound
         log.info("key revoked", key_id=key.id, username=key.username, by=by.username, by_key_id=by.key_id)
-        # uvloop counts whole milliseconds, and wakes up to one too early.
+        # uvloop counts whole milliseconds, and may wake up one too early.
         await asyncio.sleep(REMEMBERED_SECONDS + 0.01)
         return key

@@ -1,11 +1,11 @@
-"""Paces what must not come too fast: what a second has earned passes at once, then one after the other."""
+"""Token bucket: a burst passes immediately, the rest at a steady rate."""
 
 import time
 from collections.abc import Callable
 
 
 class TokenBucket:
-    """A token bucket that tells each how long to wait for its turn, in seconds."""
+    """A token bucket that returns how many seconds to wait."""
 
     def __init__(self, burst: float, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._earlier = (burst - 1) / per_second
@@ -14,7 +14,7 @@ class TokenBucket:
         self._next = 0.0
 
     def take(self, patience: float) -> float:
-        """Take a turn, unless that is later than so many seconds from now; returns when it comes."""
+        """Take a token unless the wait exceeds `patience` seconds; return the wait in seconds."""
         now = self._clock()
         due = max(self._next, now - self._earlier)
         wait = max(due - now, 0.0)

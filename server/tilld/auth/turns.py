@@ -1,4 +1,4 @@
-"""Turns at a paced resource, shared fairly: keys that wait get theirs round robin."""
+"""A rate limit shared by keys. Waiting keys are served round robin."""
 
 import asyncio
 import math
@@ -12,7 +12,7 @@ Queue = deque[asyncio.Future[None]]
 
 
 class Turns:
-    """A token bucket whose tokens go to the waiting keys one after the other, however many calls each has."""
+    """A token bucket that serves waiting keys in turn, regardless of their numbers of calls."""
 
     def __init__(
         self, burst: float, per_second: float, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -20,14 +20,14 @@ class Turns:
         self._pacing = TokenBucket(burst, per_second)
         self._per_second = per_second
         self._sleep = sleep
-        # The key whose turn is next comes first.
+        # In the order of service: the next key comes first.
         self._waiting: dict[str, Queue] = {}
         self._giving: asyncio.Task[None] | None = None
 
     async def take(self, key: str, patience: float, message: str) -> None:
-        """Wait for a turn. A call that is cancelled frees its place.
+        """Wait for a turn. A cancelled call leaves the queue.
 
-        Raises TooMany with a message where the turn does not come within so many seconds.
+        Raises TooMany with `message` if the turn does not come within `patience` seconds.
         """
         wait = (self._ahead_of(key) + 1) / self._per_second
         if not self._waiting and self._pacing.take(0.0) == 0:
@@ -48,17 +48,17 @@ class Turns:
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for their turn."""
+        """The number of waiting calls."""
         return sum(map(len, self._waiting.values()))
 
     async def stop(self) -> None:
-        """End the task that gives turns."""
+        """Cancel the task that serves the queue."""
         if self._giving:
             self._giving.cancel()
             await asyncio.wait([self._giving])
 
     def _ahead_of(self, key: str) -> int:
-        """How many turns others get before a new call of this key."""
+        """Return how many turns are served before a new call of this key."""
         own = len(self._waiting.get(key, ()))
         others = (min(len(queue), own + 1) for name, queue in self._waiting.items() if name != key)
         return own + sum(others)
@@ -71,7 +71,7 @@ class Turns:
                     key = next(iter(self._waiting))
                     queue = self._waiting.pop(key)
                     turn = queue.popleft()
-                    # Its call may be cancelled, and not know yet.
+                    # The call may be cancelled, but not removed yet.
                     if not turn.done():
                         turn.set_result(None)
                     if queue:

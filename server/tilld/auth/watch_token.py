@@ -1,4 +1,4 @@
-"""Watch tokens: what a payer's browser may have instead of a key. Each is for one invoice and a while."""
+"""Watch tokens, for a payer's browser instead of a key. Each permits one invoice and expires."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,14 +11,17 @@ from tilld.formats.times import unix_seconds, utc
 
 PREFIX = "watch_"
 
-# Time to see what became of an invoice in its last second.
+# Leaves time to read the outcome of an invoice paid in its last second.
 AFTERWARDS = timedelta(minutes=10)
 LONGEST = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class WatchToken:
-    """Lets watch an invoice, as long as the key that asked for it is good; its id is empty without one."""
+    """Permits watching an invoice while the key behind the token is valid.
+
+    `key_id` is empty without a key.
+    """
 
     invoice_id: str
     key_id: str
@@ -26,18 +29,18 @@ class WatchToken:
 
     @classmethod
     def of(cls, invoice_id: str, ending: datetime, key_id: str, now: datetime) -> Self:
-        """A token until after an invoice's end, for a day at most."""
+        """Return a token that expires 10 minutes after the invoice, within a day at most."""
         expires_at = min(max(ending, now) + AFTERWARDS, now + LONGEST)
         return cls(invoice_id, key_id, expires_at)
 
     def signed(self, secret: bytes) -> str:
-        """The token as text, which may be part of a URL."""
+        """Return the signed token, which is safe in URLs."""
         facts = [self.invoice_id, self.key_id, unix_seconds(self.expires_at)]
         return PREFIX + _serializer(secret).dumps(facts)
 
     @classmethod
     def read(cls, text: str, secret: bytes) -> Self | None:
-        """Read a token; None for what was not signed by us."""
+        """Return the content of a token, or None if the signature is invalid."""
         try:
             invoice_id, key_id, expires_at = _serializer(secret).loads(text.removeprefix(PREFIX))
         except BadSignature:

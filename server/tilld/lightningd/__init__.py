@@ -1,1 +1,1 @@
-"""The lightning node: its JSON-RPC, what it is and can do, and its errors."""
+"""The lightning node: JSON-RPC, getinfo, abilities and errors."""

@@ -1,11 +1,12 @@
-"""What a lightningd can do, by the commands and parameters that it lists (lightning-help(7))."""
+"""Detects the abilities of lightningd by its commands and parameters (lightning-help(7))."""
 
 from dataclasses import dataclass
 from typing import Self
 
 from tilld.lightningd.replies import Reply
 
-# Before v24.11, which has this command, BOLT 12 takes an option; without it sendinvoice is missing.
+# v24.11 has this command, and BOLT 12 by default. Earlier versions need an option, else sendinvoice is
+# missing.
 _BOLT12_BY_DEFAULT = "injectpaymentonion"
 
 NO_BOLT12 = "the lightning node does not support BOLT 12; before v24.11 it needs --experimental-offers"
@@ -26,18 +27,18 @@ class Help(Reply, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """Why a node cannot do something, for whoever asks for it; empty where it can."""
+    """Reasons, for callers, why a node cannot do something. Empty if it can."""
 
     no_collecting: str = ""
     no_payouts: str = ""
 
     @classmethod
     def from_help(cls, reply: Help) -> Self:
-        """Read the reply to help."""
+        """Return the abilities that a reply to help shows."""
         usages = [line.command.partition(" ") for line in reply.help]
         commands = {name: parameters.split() for name, _, parameters in usages}
         has_bolt12 = bool(commands.keys() & {"sendinvoice", _BOLT12_BY_DEFAULT})
-        # Indexes came to listsendpays and to wait in the same version; the usage of wait does not tell.
+        # listsendpays and wait got indexes in the same version, and the usage of wait does not show them.
         has_payments = "[index]" in commands.get("listsendpays", ())
         return cls(
             no_collecting="" if has_bolt12 else NO_BOLT12,

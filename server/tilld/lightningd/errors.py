@@ -1,4 +1,4 @@
-"""lightningd's errors in our words."""
+"""Translates lightningd's errors to Till's."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 
 class RpcCode(IntEnum):
-    """Codes of lightningd's errors: lightningd-rpc(7), and the manual page of each command."""
+    """lightningd's error codes: lightningd-rpc(7), and the manual page of each command."""
 
     INVALID_PARAMS = -32602
     FAILED = -1
@@ -33,17 +33,20 @@ ERRORS: dict[object, type[TillError]] = {RpcCode.FAILED: NodeFailed, RpcCode.INV
 
 
 class MayExist(Exception):
-    """The node may have done what it was told: its reply was lost, or it has done so before. Look it up."""
+    """Raised when only a lookup can show whether the node ran a command.
+
+    The node's reply was lost, or it ran the command before.
+    """
 
 
 @contextmanager
 def errors_translated(
     unknown_outcome: type[Exception] | None = None, *, refusals: bool = False
 ) -> Iterator[None]:
-    """Errors of the way to the node, and the node's own, in our words.
+    """Translate connection errors and lightningd's errors to Till's.
 
-    `unknown_outcome` is raised where the node may have done what it was told; with `refusals` the node's
-    own errors come as they are.
+    `unknown_outcome` is raised if the node may have run the command. With `refusals`, lightningd's own errors
+    pass unchanged.
     """
     try:
         yield
@@ -61,10 +64,10 @@ def errors_translated(
         code, message = refused.error.get("code"), refused.error.get("message")
         if code == RpcCode.DUPLICATE_LABEL and unknown_outcome:
             raise unknown_outcome from None
-        log.error("lightningd refused a call", method=refused.method, code=code, message=message)
+        log.error("lightningd rejected a call", method=refused.method, code=code, message=message)
         raise ERRORS.get(code, Internal) from None
     except msgspec.ValidationError as reason:
-        log.error("lightningd's answer makes no sense", reason=str(reason))
+        log.error("lightningd's reply is malformed", reason=str(reason))
         if unknown_outcome:
             raise unknown_outcome from None
         raise Internal from None

@@ -1,10 +1,10 @@
-"""What a lightningd says of itself, in the words of its getinfo command (lightning-getinfo(7))."""
+"""The reply of lightningd to getinfo (lightning-getinfo(7))."""
 
 from tilld.lightningd.replies import Reply, Whole
 
 
 class NodeAddress(Reply, frozen=True):
-    """Where a node announces itself or listens. A local socket's path is left out."""
+    """An address that a node announces or listens on, without the path of a local socket."""
 
     type: str
     address: str | None = None
@@ -12,7 +12,7 @@ class NodeAddress(Reply, frozen=True):
 
 
 class NodeInfo(Reply, frozen=True):
-    """A node: its public key in 66 hexadecimal digits, and how it is."""
+    """A node, with its public key (66 hexadecimal digits) and its state."""
 
     id: str
     alias: str
@@ -25,6 +25,6 @@ class NodeInfo(Reply, frozen=True):
     blockheight: Whole
     network: str
     fees_collected_msat: Whole
-    # A node that does not listen has neither.
+    # A node that does not listen has no addresses.
     address: tuple[NodeAddress, ...] = ()
     binding: tuple[NodeAddress, ...] = ()

@@ -1,4 +1,4 @@
-"""The lightningd behind Till: who it is, whether it is there, what it can do, and calls of any command."""
+"""The lightningd behind Till: identity, connection, abilities, and calls of commands."""
 
 import asyncio
 import math
@@ -20,7 +20,7 @@ from tilld.runtime.observer import NOBODY, Observer
 
 log = structlog.get_logger()
 
-# What lightning-wait(7) has indexes of, as far as Till cares.
+# The subsystems of lightning-wait(7) that Till follows.
 Subsystem = Literal["invoices", "sendpays"]
 
 AReply = TypeVar("AReply", bound=Reply)
@@ -35,7 +35,7 @@ class _Updated(Reply, frozen=True):
 
 
 class NodeReplaced(NodeOffline):
-    """Another node answers than before."""
+    """Raised when the connected node has another id than before."""
 
     default = "another lightning node answers now; try again"
 
@@ -43,8 +43,8 @@ class NodeReplaced(NodeOffline):
 class Node:
     """lightningd on its unix socket.
 
-    Methods raise NodeOffline at once where the node is not there, TookTooLong where it does not answer
-    in time, and work again when it is back.
+    Methods raise NodeOffline immediately if the node is offline, and TookTooLong if it does not reply in
+    time. They reconnect once the node is back.
     """
 
     def __init__(
@@ -65,22 +65,22 @@ class Node:
         self._abilities_are_of: object = None
 
     async def close(self) -> None:
-        """Hang up; calls in flight raise NodeOffline."""
+        """Close the connection; calls in flight raise NodeOffline."""
         await self.rpc.hang_up()
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a connection; a node that hangs is hung up on in less than half a minute."""
+        """True if connected. A node that hangs is disconnected in less than half a minute."""
         return self.rpc.connection is not None
 
     def is_there(self, node_id: str) -> bool:
-        """Whether it is this node that is connected, as far as it was asked."""
+        """Return whether this node is connected, as far as its id was checked on this connection."""
         connection = self.rpc.connection
         is_known = connection is not None and connection is self._last_info_is_of
         return is_known and self.last_info is not None and self.last_info.id == node_id
 
     async def info(self) -> NodeInfo:
-        """What the node says of itself (lightning-getinfo(7))."""
+        """Return the node's state (lightning-getinfo(7))."""
         with errors_translated():
             self.last_info = await self.ask(NodeInfo, "getinfo")
         self._last_info_is_of = self.rpc.connection
@@ -88,9 +88,9 @@ class Node:
         return self.last_info
 
     async def recent_info(self, patience: float) -> NodeInfo:
-        """What it said of itself in the last second, on this connection; all who ask share the answer.
+        """Return the state of the last second, from this connection; concurrent callers share one request.
 
-        Raises TookTooLong where none comes within so many seconds.
+        Raises TookTooLong after `patience` seconds without a reply.
         """
         is_recent = time.monotonic() < self._last_info_at + self._intervals.info_seconds
         if is_recent and self.last_info and self.is_there(self.last_info.id):
@@ -98,35 +98,37 @@ class Node:
         if self._asking is None:
             self._asking = asyncio.create_task(self.info())
             self._asking.add_done_callback(self._end_asking)
-        # Who gives up does not end it for the others.
+        # A caller that gives up must not cancel the shared request.
         asking = self._asking
         if asking in (await asyncio.wait([asking], timeout=patience))[0]:
             return asking.result()
         raise TookTooLong
 
     async def identity(self) -> str:
-        """The public key of the node at the other end, asked for anew on every new connection."""
+        """Return the public key of the connected node, checked on every new connection."""
         if self.last_info and self.is_there(self.last_info.id):
             return self.last_info.id
         return (await self.info()).id
 
     async def abilities(self) -> Abilities:
-        """What the node can do, asked for anew on every new connection; the log says what it cannot."""
+        """Return the node's abilities, checked on every new connection, and log the missing ones."""
         if self._abilities_are_of is not None and self._abilities_are_of is self.rpc.connection:
             return self._abilities
         try:
             with errors_translated(refusals=True):
                 abilities = Abilities.from_help(await self.ask(Help, "help"))
         except RpcRefused:
-            # A node without help is not known to lack anything.
+            # A node without the command help is assumed to have all abilities.
             abilities = Abilities()
         if abilities.missing and abilities != self._abilities:
-            log.warning("lightningd lacks what Till can use; all else works", missing=abilities.missing)
+            log.warning(
+                "lightningd lacks optional features; everything else works", missing=abilities.missing
+            )
         self._abilities, self._abilities_are_of = abilities, self.rpc.connection
         return abilities
 
     async def latest(self, index: Literal["created", "updated"], subsystem: Subsystem = "invoices") -> int:
-        """The current value of an index of the node's invoices, or of its payments."""
+        """Return the current value of an index of the node's invoices or payments."""
         with errors_translated():
             async with asyncio.timeout(self.rpc.timeout):
                 params = _wait_for(subsystem, index, 0)
@@ -135,13 +137,13 @@ class Node:
                 return (await self.ask(_Updated, "wait", params)).updated
 
     async def wait_for_update(self, node_id: str, after: int, subsystem: Subsystem = "invoices") -> int:
-        """Wait until the updated index of this node is beyond `after`; returns it (lightning-wait(7)).
+        """Wait until this node's updated index exceeds `after`; return the index (lightning-wait(7)).
 
         Raises NodeReplaced.
         """
         params = _wait_for(subsystem, "updated", after + 1)
         waiting = asyncio.create_task(self.ask(_Updated, "wait", params))
-        # Asked once the wait is on its way: if it is not the same connection, the wait has failed.
+        # Checked while the wait is in flight: if the connection changes, the wait has failed.
         patience, check = 0.0, self.check_is
         try:
             while not (await asyncio.wait([waiting], timeout=patience))[0]:
@@ -154,7 +156,7 @@ class Node:
             await asyncio.gather(waiting, return_exceptions=True)
 
     async def call(self, method: str, params: dict[str, Any]) -> None:
-        """Call any method, and pass over its result. Its errors are to be translated."""
+        """Call any method and ignore its result. The caller translates errors."""
         await self.rpc.call(method, params)
 
     async def ask(
@@ -164,14 +166,15 @@ class Node:
         params: dict[str, Any] | None = None,
         wanted: dict[str, Any] | None = None,
     ) -> AReply:
-        """Call any method for the fields of a reply, or for `wanted`. Its errors are to be translated.
+        """Call any method, filtered to the fields of the reply type or to `wanted`.
 
-        Raises msgspec.ValidationError for a reply that is not of this type.
+        The caller translates errors. Raises msgspec.ValidationError if the reply does not have the expected
+        type.
         """
         return msgspec.convert(await self.rpc.call(method, params, filter=wanted or fields(reply)), reply)
 
     async def check_is(self, node_id: str) -> None:
-        """Make sure that it is still this node that answers.
+        """Check that the same node is still connected.
 
         Raises NodeReplaced.
         """
@@ -180,12 +183,12 @@ class Node:
 
     def _end_asking(self, asking: "asyncio.Task[NodeInfo]") -> None:
         self._asking = None
-        # Those who asked may have given up.
+        # Retrieve the exception, since the callers may have given up.
         if not asking.cancelled():
             asking.exception()
 
     async def _check_liveness(self, node_id: str) -> None:
-        # A node that hangs would never end the wait.
+        # A wait on a node that hangs would never end.
         try:
             await self.info()
         except TillError:

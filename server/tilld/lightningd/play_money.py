@@ -1,4 +1,4 @@
-"""Pays on the simulated node, and only there."""
+"""Pays on the simulated node only."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ SIMULATED = "-simulated"
 
 
 async def pay(rpc_file: Path, bolt11: str, amount_msat: int | None) -> int:
-    """Pay an invoice of the simulated node; returns the amount paid in millisatoshi.
+    """Pay an invoice of the simulated node; return the amount paid in millisatoshi.
 
-    Raises OperatorError where there is no node, it is a real one, or it refuses.
+    Raises OperatorError if no node replies, the node is real, or the node rejects the payment.
     """
     node = Pipeline(str(rpc_file), TIMEOUT_SECONDS)
     try:

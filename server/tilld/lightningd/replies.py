@@ -1,4 +1,4 @@
-"""lightningd's replies as types: what Till reads of a result, which is also what it asks for."""
+"""lightningd's replies as types, which also define the fields to request."""
 
 from functools import cache
 from typing import Annotated, Any, cast
@@ -9,19 +9,19 @@ from tilld.formats.strict_json import MAX_WHOLE
 from tilld.formats.times import LAST, unix_seconds
 
 Whole = Annotated[int, Meta(ge=0, le=MAX_WHOLE)]
-# Since 1970. lightningd accepts an expiry that ends after the last year of datetime.
+# Since 1970. lightningd accepts expiries beyond the last year of datetime.
 Seconds = Annotated[int, Meta(ge=0, le=unix_seconds(LAST))]
-# Versions before v23.08 write "msat" behind the number.
+# Versions before v23.08 append "msat" to the number.
 Msat = Whole | Annotated[str, Meta(pattern=r"\A[0-8]?[0-9]{1,18}(msat)?\Z")]
-# An amount that a stranger has written: any of 64 bits.
+# An untrusted amount of up to 64 bits.
 AnyMsat = Annotated[int, Meta(ge=0)] | Annotated[str, Meta(pattern=r"\A[0-9]{1,20}(msat)?\Z")]
 
 
 class Reply(Struct, frozen=True):
-    """A result, or a row of one. Fields of lightningd's that are not named here are ignored."""
+    """A result, or a row of one. Other fields are ignored."""
 
     def __post_init__(self) -> None:
-        # lightningd shows an unpaired surrogate as it came. Neither database can store it.
+        # lightningd passes unpaired surrogates through. Neither database can store them.
         for value in structs.astuple(self):
             if value.__class__ is str:
                 value.encode()
@@ -29,7 +29,7 @@ class Reply(Struct, frozen=True):
 
 @cache
 def fields(reply: type[Struct]) -> dict[str, Any]:
-    """Return the filter that asks for the fields of a reply, and no others (lightningd-rpc(7))."""
+    """Return the filter that requests only the fields of a reply (lightningd-rpc(7))."""
     return cast("dict[str, Any]", _filter(inspect.type_info(reply)))
 
 

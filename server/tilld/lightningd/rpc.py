@@ -1,7 +1,7 @@
-"""lightningd's JSON-RPC over one connection that carries many calls at once.
+"""lightningd's JSON-RPC, with many concurrent calls over one connection.
 
-pyln-client opens a socket for each call, blocks, and waits for ever. This keeps its methods and its
-errors, and replaces the way to the node.
+pyln-client opens a socket for each call, blocks, and has no timeout. This module keeps its methods and
+errors, and replaces its transport.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ from tilld.runtime.observer import NOBODY, NOTHING, Observer
 
 log = structlog.get_logger()
 
-# A reply is one line of any length: descriptions of other users' invoices have no limit.
+# A reply is one line of unlimited length: descriptions of other applications' invoices have no limit.
 MAX_REPLY_BYTES = 256 * 1024 * 1024
 
 
 class ConnectionLost(Exception):
-    """The connection ended, or could not be made. `sent`: the node may have got the call all the same."""
+    """Raised when the connection failed or ended. `sent`: the node may have received the call."""
 
     code = "E8"
 
@@ -35,17 +35,18 @@ class ConnectionLost(Exception):
 
 
 class RpcRefused(RpcError):  # type: ignore[misc]
-    """lightningd answered with an error."""
+    """lightningd replied with an error."""
 
     code = "REFUSED"
 
 
 class Pipeline(LightningRpc):  # type: ignore[misc]
-    """pyln-client's LightningRpc whose methods return awaitables.
+    """pyln-client's LightningRpc, whose methods return awaitables.
 
-    Connects when first called, and again after a loss. Raises ConnectionLost; TimeoutError after
-    `timeout` seconds without a reply, but not for calls that wait for something to happen, which are not
-    told to the observer either; pyln.client.RpcError for an error of lightningd's.
+    Connects with the first call, and reconnects with the first call after a loss. Raises ConnectionLost;
+    TimeoutError after `timeout` seconds without a reply; pyln.client.RpcError for lightningd's errors.
+
+    Commands that wait for an event have no timeout, and are not reported to the observer.
     """
 
     WAITING = frozenset({"wait", "sendinvoice"})
@@ -60,7 +61,7 @@ class Pipeline(LightningRpc):  # type: ignore[misc]
 
     @property
     def connection(self) -> object:
-        """The connection that stands, None without one: another one may lead to another node."""
+        """The current connection, or None. After a reconnect the node may be another one."""
         return None if self._connection is None or self._connection.is_lost else self._connection
 
     async def call(
@@ -82,7 +83,7 @@ class Pipeline(LightningRpc):  # type: ignore[misc]
             raise RpcRefused(method, params, reply["error"])
 
     async def hang_up(self) -> None:
-        """Close the connection, if there is one; calls in flight raise ConnectionLost."""
+        """Close the connection, if any; calls in flight raise ConnectionLost."""
         if self._connection:
             await self._connection.close()
 
@@ -92,7 +93,7 @@ class Pipeline(LightningRpc):  # type: ignore[misc]
         async with self._connecting:
             if self._connection is None or self._connection.is_lost:
                 try:
-                    # uvloop cuts a path that is too long, and connects to another socket, or to none.
+                    # uvloop truncates a path that is too long, and may connect to another socket.
                     with unix_socket.short(Path(self.socket_path).parent) as directory:
                         reader, writer = await asyncio.open_unix_connection(
                             f"{directory}/{Path(self.socket_path).name}", limit=MAX_REPLY_BYTES
@@ -110,8 +111,8 @@ class Pipeline(LightningRpc):  # type: ignore[misc]
         self._last_logged = str(reason)
         if isinstance(reason, PermissionError):
             log.error(
-                "lightningd's socket may not be used: run Till as a user who may, or see rpc-file-mode in "
-                "lightningd-config(5)",
+                "lightningd's socket is not accessible: run Till as a user with access, "
+                "or set rpc-file-mode (lightningd-config(5))",
                 socket=str(self.socket_path),
             )
         else:
@@ -119,7 +120,7 @@ class Pipeline(LightningRpc):  # type: ignore[misc]
 
 
 class _Connection:
-    """One connection: replies come in any order and are matched by id."""
+    """A connection that matches replies to calls by id, in any order."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -127,9 +128,9 @@ class _Connection:
         self._ids = itertools.count(1)
         self._pending: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._unsent: list[bytes] = []
-        # In no caller's context: it lasts for longer than the call that began it.
+        # An empty context, since the task outlives the call that starts it.
         self._reading = asyncio.create_task(self._read(), context=Context())
-        # Not by the task itself: it may be cancelled before it begins.
+        # A callback, since the task may be cancelled before it starts.
         self._reading.add_done_callback(self._lose)
 
     @property
@@ -144,7 +145,7 @@ class _Connection:
         loop = asyncio.get_running_loop()
         replied = self._pending[request_id] = loop.create_future()
         try:
-            # In UTF-8: lightningd refuses \u escapes in descriptions, and takes a label as it is written.
+            # UTF-8: lightningd rejects \u escapes in descriptions, and stores labels as written.
             self._unsent.append(write(request))
             if len(self._unsent) == 1:
                 loop.call_soon(self._send)
@@ -158,8 +159,8 @@ class _Connection:
         await asyncio.wait([self._reading])
 
     def _send(self) -> None:
-        """Send at once what was asked at the same time: sending costs more than all else of a call."""
-        # uvloop raises on what is closed, a moment before the reading ends and the calls are told.
+        """Send all pending requests in one write, which is the largest cost of a call."""
+        # uvloop raises on a closed transport, shortly before the read ends and fails the calls.
         if not (self.is_lost or self._writer.is_closing()):
             self._writer.write(b"".join(self._unsent))
         self._unsent.clear()
@@ -171,7 +172,7 @@ class _Connection:
         except (asyncio.IncompleteReadError, OSError):
             log.warning("lightningd closed the connection")
         except (ValueError, RecursionError, asyncio.LimitOverrunError) as reason:
-            log.error("lightningd's replies make no sense; connecting anew", reason=str(reason)[:200])
+            log.error("lightningd's replies are malformed; reconnecting", reason=str(reason)[:200])
 
     def _lose(self, reading: asyncio.Task[None]) -> None:
         self._writer.close()
@@ -183,7 +184,7 @@ class _Connection:
         if not isinstance(reply, dict) or not ("result" in reply or isinstance(reply.get("error"), dict)):
             raise ValueError("neither result nor error")
         if not isinstance(reply.get("id"), str):
-            # The reply to a request that lightningd could not read, and so to none that can be named.
+            # lightningd could not parse a request, and its reply has no id.
             raise ValueError(str(reply.get("error")))
         replied = self._pending.get(reply["id"])
         if replied and not replied.done():

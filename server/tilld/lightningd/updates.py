@@ -1,4 +1,4 @@
-"""Follows an index of the node: what changes there is settled, from where the store left off."""
+"""Follows an index of the node from the stored value, and settles the updates."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, NamedTuple, Self, TypeVar
@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 
 
 class Updates(NamedTuple, Generic[Item]):
-    """A page of what changed at the node, up to an updated index, and whether there is more."""
+    """A page of updates up to an updated index, and whether more follow."""
 
     items: list[Item]
     updated_index: int
@@ -23,10 +23,10 @@ class Updates(NamedTuple, Generic[Item]):
 
     @classmethod
     def page(cls, changed: Sequence[tuple[Item, int]], after: int, upto: int, size: int) -> Self:
-        """Return a page of at most `size` items beyond the updated index `after`; each comes with its own.
+        """Return a page of at most `size` items beyond the updated index `after`, from items with indexes.
 
-        `upto` is how far the index is known to go. Deleted rows leave gaps: a page that is not full goes to
-        `upto` even if its last item comes before.
+        `upto` is the known latest index. Deleted rows leave gaps: a page with fewer items ends at `upto`,
+        even if its last item comes before.
         """
         more = len(changed) == size
         last = changed[-1][1] if changed else after
@@ -34,11 +34,10 @@ class Updates(NamedTuple, Generic[Item]):
 
 
 class IndexFollower(Generic[Item]):
-    """Follows what changes in one subsystem of the node.
+    """Follows the updates of one subsystem of the node.
 
-    `find_cursor` returns up to which updated index of a node all is settled. `read` returns a page of updates
-    beyond one, of what is known to go to another. `settle` writes a page down, with its updated index, in one
-    transaction.
+    `find_cursor` returns the updated index up to which a node is settled. `read` returns a page of updates
+    beyond one index, up to the known latest. `settle` stores a page and its updated index in one transaction.
     """
 
     def __init__(
@@ -58,23 +57,23 @@ class IndexFollower(Generic[Item]):
         self._intervals = intervals
         self._followed: dict[str, int] = {}
         self.is_following = False
-        # How many updates of the node are known of and not settled yet.
+        # Number of known updates that are not settled yet.
         self.lag = 0
 
     async def follow(self, node_id: str, begin: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Follow a node until a call of it fails or another one answers, which raises.
+        """Follow a node until a call fails or another node replies; both raise.
 
-        `begin` is awaited between the cursor and the first page: what others have settled up to the cursor
-        comes on no page.
+        `begin` is awaited between the cursor and the first page: updates that other processes settled up to
+        the cursor are on no page.
         """
-        # Since we began, not since another process on this store went on: our watchers wait for us.
+        # Keeps this process's own position: another process's progress does not notify our watchers.
         if node_id not in self._followed:
             self._followed[node_id] = await self._find_cursor(node_id)
         followed = self._followed[node_id]
         latest = await self._node.latest("updated", self._subsystem)
         if latest < followed:
             log.error(
-                "the node has forgotten updates; reading all again",
+                "node's updated index went back; reading all updates again",
                 subsystem=self._subsystem,
                 followed=followed,
                 latest=latest,
@@ -91,7 +90,7 @@ class IndexFollower(Generic[Item]):
             self.is_following = False
 
     async def _catch_up(self, node_id: str, latest: int) -> None:
-        """Settle all that was updated up to the latest, page after page."""
+        """Settle all updates up to the latest, page by page."""
         first, more = self._followed[node_id], True
         self.lag = latest - first
         doing = f"catching up with the node's {self._subsystem}"

@@ -146,7 +146,7 @@ class SentInvoiceNode:
         except RpcError as refused:
             if refused.error.get("code") in (RpcCode.UNEXPECTED_STATUS, RpcCode.UNKNOWN_INVOICE):
                 return False
-            log.error("lightningd refused to delete an invoice", code=refused.error.get("code"))
+            log.error("lightningd failed to delete an invoice", code=refused.error.get("code"))
             raise Internal from None
         return True
 
@@ -207,7 +207,7 @@ def _failure(error: dict[str, Any]) -> Exception:
             return Refused(f'the node that made the invoice request refuses to pay: "{said}"; {AGAIN}')
         case RpcCode.PAYER_SILENT:
             return NotPaid(f"the node that made the invoice request did not pay in time; {AGAIN}")
-    log.error("lightningd refused to send an invoice", code=code, message=cleaned(str(error.get("message"))))
+    log.error("lightningd failed to send an invoice", code=code, message=cleaned(str(error.get("message"))))
     return NodeFailed(f"the lightning node could not send the invoice; {AGAIN}")
 
 
@@ -217,5 +217,5 @@ def _invalid(error: dict[str, Any]) -> TillError:
         return InvalidRequest("quantity is not supported by this lightning node; omit it")
     if "wrong chain" in said:
         return InvalidRequest("invreq is for another network than that of this lightning node")
-    log.info("lightningd refused an invoice request", message=cleaned(said))
+    log.info("lightningd rejected an invoice request", message=cleaned(said))
     return InvalidRequest("the node cannot send an invoice for this invreq; ask the payer for a new one")

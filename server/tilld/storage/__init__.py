@@ -1,1 +1,1 @@
-"""SQLite and PostgreSQL: the tables, threads that read and write, migrations."""
+"""Storage in SQLite or PostgreSQL: tables, threads for reads and writes, migrations."""

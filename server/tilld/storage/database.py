@@ -1,4 +1,4 @@
-"""Opens the database that a URL names, with its schema brought up to date."""
+"""Opens the database of a URL, and migrates its schema."""
 
 import re
 import sqlite3
@@ -19,9 +19,9 @@ from tilld.errors import Internal, OperatorError, TillError, Unavailable
 
 log = structlog.get_logger()
 
-# 441 MB (a million invoices) took 0.8 s from memory; from a slow disk it is many times that.
+# A check of 441 MB (a million invoices) took 0.8 s from memory. A slow disk takes many times longer.
 LOUD_CHECK_BYTES = 200_000_000
-# The first that fits.
+# The first match counts.
 ADVICE = {
     "password authentication failed|no password supplied": "check user and password in TILLD_DATABASE",
     "database .* does not exist": "make it with 'createdb', or name another with --database",
@@ -36,15 +36,15 @@ ADVICE = {
 MIGRATIONS = Path(__file__).parent / "migrations"
 CONNECT_SECONDS = 5
 
-# Any number that nobody else takes: of several Tills that start at once, one migrates, the others wait.
+# An arbitrary lock number. Of several Tills that start concurrently, one migrates while the others wait.
 MIGRATION_LOCK = 0x7469_6C6C
 
 
 def open_database(url: str, *, create: bool = True, check: bool = False) -> peewee.Database:
-    """Open sqlite:///PATH (four slashes for an absolute path; made if need be and wanted), or postgresql://….
+    """Open sqlite:///PATH or postgresql://…; an absolute PATH makes four slashes.
 
-    PATH is taken as it is: no character in it has a meaning. `check` reads a whole SQLite file first.
-    Raises OperatorError where that fails, or the database was made by a newer Till.
+    PATH is taken literally. `create` creates a missing file; `check` first reads a whole SQLite file. Raises
+    OperatorError if that fails, or a newer Till wrote the database.
     """
     name = without_password(url)
     try:
@@ -62,7 +62,7 @@ def open_database(url: str, *, create: bool = True, check: bool = False) -> peew
 
 
 def _advice(said: str) -> str:
-    """What to do, by what SQLite, psycopg or the system says."""
+    """Return advice by the error text of SQLite, psycopg or the system."""
     for words, advice in ADVICE.items():
         if re.search(words, said, re.IGNORECASE):
             return advice
@@ -70,14 +70,14 @@ def _advice(said: str) -> str:
 
 
 def close_database(database: peewee.Database) -> None:
-    """Close the connection of this thread and, of a pool, those of all others."""
+    """Close this thread's connection, and all connections of a pool."""
     database.close()
     if isinstance(database, PooledDatabase):
         database.close_all()
 
 
 def drop_connection(database: peewee.Database) -> None:
-    """Close the connection of this thread for good: a pool would hand it out again."""
+    """Close this thread's connection for good, instead of returning it to the pool."""
     if isinstance(database, PooledDatabase):
         database.manual_close()
     else:
@@ -85,9 +85,9 @@ def drop_connection(database: peewee.Database) -> None:
 
 
 def logged(reason: peewee.PeeweeException) -> TillError:
-    """Log why the database failed; returns what a caller hears, which is only that it did."""
+    """Log a database failure; return a generic error for the caller."""
     if isinstance(reason, peewee.DataError | peewee.IntegrityError):
-        log.error("store refused a row", reason=str(reason))
+        log.error("store rejected a row", reason=str(reason))
         return Internal()
     log.error("store failed", reason=_first_cause(reason))
     return Unavailable("the store is unavailable; try again later")
@@ -107,7 +107,7 @@ def _migrate(database: peewee.Database, name: str, *, create: bool) -> None:
                 "check --data-dir and --database, or start this Till on it first"
             )
         migrations.up()
-        # Changes nothing, but fails where nothing can be written.
+        # Changes nothing, but fails if the database is read-only.
         database.execute_sql("UPDATE till SET secret = secret WHERE 1 = 0")  # type: ignore[no-untyped-call]
 
 
@@ -118,12 +118,12 @@ def _connect(url: str, *, create: bool) -> peewee.Database:
             if not create and not path.exists():
                 raise ValueError("there is no such file")
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Reads go on while a batch is written; a reply is sent after its commit has reached the disk.
-            # A call waits for a lock twice, after others that do: all must end within the 15 s of Envoy.
+            # Reads continue while a batch is written, and a reply is sent after its commit is on disk. A call
+            # may wait for the lock twice, behind others: all must end within Envoy's 15 s.
             pragmas = {"journal_mode": "wal", "synchronous": "full", "busy_timeout": 1000}
             return peewee.SqliteDatabase(str(path), pragmas=pragmas, lock_type="immediate")
         case "postgresql" | "postgres":
-            # Else the password ends early, and what follows it would be shown as a part of the error.
+            # Otherwise the password would end early, and the error would show the rest.
             if set("/?#") & set(url.partition("://")[2].rpartition("@")[0]):
                 raise ValueError("write @ : / # ? % in the user or password as %40 %3A %2F %23 %3F %25")
             where = parse(url, unquote_user=True, unquote_password=True)
@@ -138,7 +138,7 @@ def _connect(url: str, *, create: bool) -> peewee.Database:
 
 
 def sqlite_file(url: str) -> Path:
-    """Return the file that sqlite:///PATH names. Raises ValueError where it names none."""
+    """Return the file of sqlite:///PATH. Raises ValueError if there is none."""
     path = url.removeprefix(SQLITE)
     if path == url or path in ("", ":memory:"):
         raise ValueError("it names no file, and memory would lose every invoice")
@@ -146,7 +146,7 @@ def sqlite_file(url: str) -> Path:
 
 
 def _check_whole(path: Path) -> None:
-    """Check a file for damage before anything is written to it. Raises OperatorError, with the way out."""
+    """Check a file for damage before any write. Raises OperatorError with the remedy."""
     if not path.exists():
         return
     size = path.stat().st_size
@@ -171,7 +171,7 @@ def _check_whole(path: Path) -> None:
 @contextmanager
 def _alone(database: peewee.Database) -> Iterator[None]:
     if isinstance(database, peewee.SqliteDatabase):
-        # Its transactions take turns.
+        # SQLite's immediate transactions exclude each other.
         yield
         return
     database.execute_sql("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))  # type: ignore[no-untyped-call]
@@ -186,7 +186,7 @@ def _in_one_line(reason: object) -> str:
 
 
 def _first_cause(reason: BaseException) -> str:
-    """What went wrong first: of a full disk SQLite rolls back by itself, and a second time fails."""
+    """Return the first cause: after a full disk SQLite rolls back by itself, and a second rollback fails."""
     while reason.__context__:
         reason = reason.__context__
     return str(reason)

@@ -1,6 +1,6 @@
-"""Notices that the files of an SQLite database were removed or replaced while it is in use.
+"""Detects that the files of an open SQLite database were removed or replaced.
 
-SQLite goes on in files that have no name any more, and all that it writes there is gone with the process.
+SQLite continues to write to unlinked files, whose data is lost when the process ends.
 """
 
 from pathlib import Path
@@ -16,9 +16,9 @@ Identity = tuple[int, int]
 
 
 class DatabaseFiles:
-    """The files of a database that is open, None for one without files.
+    """The files of an open database; None for a database without files.
 
-    Once they are lost they stay so: only a restart opens others.
+    Lost files stay lost until a restart.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -29,9 +29,9 @@ class DatabaseFiles:
         self._are_lost = False
 
     def check(self) -> None:
-        """Make sure that what is written reaches the files that the database is known by.
+        """Check that writes reach the files under their names.
 
-        Raises Unavailable. Takes some 4 µs; may be called on any thread.
+        Raises Unavailable. Takes about 4 µs, and is thread-safe.
         """
         if self._path is None:
             return
@@ -41,16 +41,18 @@ class DatabaseFiles:
             self._log = self._log or wal
             if self._are_lost:
                 log.error(
-                    "the store's files were removed or replaced: nothing more is created or settled; stop "
-                    "Till, put them back or restore a backup, start Till, and run: "
-                    + shell_command("doctor"),
+                    "the store's files were removed or replaced, so nothing is created or settled: stop "
+                    "Till, restore the files or a backup, start Till, and run: " + shell_command("doctor"),
                     database=str(self._path),
                 )
         if self._are_lost:
             raise Unavailable("the store is unavailable; ask the operator to read the log")
 
     def reopened(self) -> None:
-        """Note that a connection was closed: SQLite removes the log with the last one, and makes another."""
+        """Note that a connection was closed.
+
+        SQLite removes the -wal file with the last connection, and then creates another.
+        """
         self._log = None
 
 

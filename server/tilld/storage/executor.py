@@ -1,4 +1,4 @@
-"""Runs what is asked of a database: on threads, once more after a lost connection, its errors translated."""
+"""Runs statements on threads, retries once after a lost connection, and translates errors."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,16 +19,16 @@ from tilld.storage.tables import TillTable
 
 Done = TypeVar("Done")
 
-# As many reads of PostgreSQL at once; more would wait for its processors, not for us.
+# Concurrent reads of PostgreSQL. More would wait for its processors.
 READERS = 8
 
 
 class Executor:
-    """One database. What it returns, and what it was told, is on disk.
+    """One database. Writes are durable before they return.
 
-    Writes run one at a time on a thread of their own. Reads of SQLite run where they are called, which
-    is faster than any hand-over; those of PostgreSQL on threads, each with a connection. Raises
-    Unavailable where the database fails, and works again when it is back.
+    Writes run one at a time on their own thread. Reads of SQLite run on the calling thread, which is faster
+    than a hand-over. Reads of PostgreSQL run on threads, each with a connection. Raises Unavailable if the
+    database fails, and reconnects later.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Executor:
         self.secret = bytes.fromhex(secret)
 
     async def close(self) -> None:
-        """Finish what is being written, and close."""
+        """Finish pending writes, and close the database."""
         with suppress(Unavailable):
             await self._run(self._writer, self.database.close)
         self._writer.shutdown()
@@ -60,11 +60,11 @@ class Executor:
         close_database(self.database)
 
     def check_files(self) -> None:
-        """Make sure that the files of the database are still those that were opened. Raises Unavailable."""
+        """Check that the files of the database are those that were opened. Raises Unavailable."""
         self._files.check()
 
     async def read(self, statement: Bound) -> list[tuple[Any, ...]]:
-        """Run a statement that changes nothing; returns its rows."""
+        """Run a read-only statement; return its rows."""
         with self._observer.store_call("read"):
             if self._readers:
                 return await self._run(self._readers, lambda: self._transactions.rows(statement))
@@ -74,7 +74,7 @@ class Executor:
                 raise logged(reason) from None
 
     async def write(self, work: Callable[[Transactions], Done], operation: str = "write") -> Done:
-        """Run what changes something, on the writing thread, and does no harm when it is done twice."""
+        """Run an idempotent write on the writing thread."""
         with self._observer.store_call(operation):
             return await self._run(self._writer, lambda: self._kept(work))
 
@@ -86,18 +86,18 @@ class Executor:
             raise logged(reason) from None
 
     def _kept(self, work: Callable[[Transactions], Done]) -> Done:
-        """Do it, and make sure that it was not written into a file that is gone."""
+        """Run the work, and check that it was not written into an unlinked file."""
         self._files.check()
         done = work(self._transactions)
         self._files.check()
         return done
 
     def _once_more(self, work: Callable[[], Done]) -> Done:
-        """Do it, and again on a new connection if the old one is lost or somebody else was in the way."""
+        """Run the work, and retry on a new connection if the old one is lost or locked out."""
         try:
             return work()
         except (peewee.OperationalError, peewee.InterfaceError, peewee.InternalError):
-            # Before another connection makes files in their place.
+            # Checked before a new connection creates other files.
             self._files.check()
             drop_connection(self.database)
             self._files.reopened()

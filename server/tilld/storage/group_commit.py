@@ -1,4 +1,4 @@
-"""Many small writes, one commit: what arrives while a batch is being written makes the next one."""
+"""Group commit: items that arrive during a write form the next batch."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -16,7 +16,7 @@ MAX_BATCH = 500
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Hands items to `commit` in batches, one batch at a time. A lone item waits for nothing."""
+    """Passes items to `commit` in batches, one batch at a time. A lone item does not wait."""
 
     def __init__(
         self, commit: Callable[[list[Item]], Awaitable[list[Result]]], intervals: Intervals = USUAL
@@ -30,7 +30,7 @@ class GroupCommit(Generic[Item, Result]):
 
     @contextmanager
     def expecting(self) -> Iterator[None]:
-        """Tell, for as long as the context lasts, that an item is about to come."""
+        """Announce, while the context is open, that an item is about to arrive."""
         self._expected += 1
         try:
             yield
@@ -40,11 +40,11 @@ class GroupCommit(Generic[Item, Result]):
                 self._all_here.set()
 
     async def add(self, item: Item) -> Result:
-        """Write an item; returns, or raises what its commit raised, after it is durable."""
+        """Write an item; return once it is durable, or raise the error of its commit."""
         written: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, written))
         if self._task is None:
-            # In no caller's context: a batch is written for many.
+            # An empty context, since a batch serves many callers.
             self._task = asyncio.create_task(self._write(), context=Context())
         return await written
 
@@ -55,7 +55,7 @@ class GroupCommit(Generic[Item, Result]):
             try:
                 await self._write_batch(batch)
             except Unavailable as reason:
-                # All rows would fail like this, one after another.
+                # The other rows would fail in the same way, one after another.
                 for each in batch:
                     _fail(each, reason)
             except Exception:
@@ -65,12 +65,12 @@ class GroupCommit(Generic[Item, Result]):
         self._task = None
 
     async def _gather(self) -> None:
-        """Wait a moment for what is on its way; a lone item waits for nothing."""
+        """Wait briefly for announced items; a lone item does not wait."""
         if not self._expected and len(self._waiting) == 1:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(self._gather_seconds):
-                # Where there is much to do, the loop's next round may begin some that nobody knows of yet.
+                # Under load, the next iteration of the loop may announce further items.
                 await asyncio.sleep(0)
                 while self._expected:
                     self._all_here.clear()

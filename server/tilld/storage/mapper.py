@@ -1,4 +1,4 @@
-"""Maps records to rows of a table and back, by the names of the record's fields and the table's columns."""
+"""Maps records to table rows and back, by the names of fields and columns."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -16,17 +16,17 @@ Function = Callable[[Any], Any]
 
 
 class Conversion(NamedTuple):
-    """How the value of a field is written to its column, and read from it; None: as it is."""
+    """Functions that convert a field to its column and back; None keeps the value."""
 
     write: Function | None = None
     read: Function | None = None
 
 
 class Mapper(Generic[Record]):
-    """Maps records to whole rows, which have all columns of a table in its order.
+    """Maps records to complete rows, with the columns in the table's order.
 
-    A field without a column is a named tuple for whose fields there are columns: all have values, or none.
-    Any other comes last, and keeps its default. `conversions` are for types that are not known here.
+    A field without a column may be a named tuple with columns for its fields: all have values, or none. Other
+    fields without a column come last, and keep their defaults. `conversions` are for other types.
     """
 
     def __init__(self, table: type[Model], record: type[Record], **conversions: Conversion) -> None:
@@ -37,23 +37,23 @@ class Mapper(Generic[Record]):
         fields = [self._field(name, hint) for name, hint in get_type_hints(record).items()]
         read = ", ".join(filter(None, fields))
         written = ", ".join(self._written[name] for name in self._nullable)
-        # Written as code, as dataclasses are: by hand, an open invoice was read in 1.4 us instead of 1.0.
+        # Generated code, as in dataclasses: without it, reading an open invoice took 1.4 us instead of 1.0.
         self.record: Callable[[Row], Record] = self._compiled(f"lambda row: Record({read})")
         self.row: Callable[[Record], Row] = self._compiled(f"lambda record: ({written})")
 
     def at(self, name: str) -> int:
-        """Return the place of a column in a row."""
+        """Return the index of a column in a row."""
         return list(self._nullable).index(name)
 
     def _field(self, name: str, hint: Any) -> str:
-        """Return the code that reads a field; empty for one that is not stored."""
+        """Return the code that reads a field, or "" for a field that is not stored."""
         if name in self._nullable:
             return self._column(name, hint, f"record.{name}", f"row[{self.at(name)}]")
         kind = _kind(hint)
         return self._parts(name, kind) if hasattr(kind, "_fields") else ""
 
     def _parts(self, name: str, kind: type[Any]) -> str:
-        """Return the code that reads a named tuple from columns of its own."""
+        """Return the code that reads a named tuple from its own columns."""
         self._names[kind.__name__] = kind
         values, read = [], []
         for part, hint in get_type_hints(kind).items():
@@ -64,7 +64,7 @@ class Mapper(Generic[Record]):
         return f"None if {' is '.join(values)} is None else {kind.__name__}({', '.join(read)})"
 
     def _column(self, name: str, hint: Any, written: str, read: str) -> str:
-        """Note the code that writes a column; return the code that reads it."""
+        """Register the code that writes a column; return the code that reads the column."""
         conversion = self._conversions.get(name) or self._conversion(name, hint)
         self._names |= {f"write_{name}": conversion.write, f"read_{name}": conversion.read}
         self._written[name] = f"write_{name}({written})" if conversion.write else written
@@ -79,7 +79,7 @@ class Mapper(Generic[Record]):
         elif issubclass(kind, StrEnum):
             conversion = Conversion(str, kind)
         elif kind is str and self._nullable[name] and kind is hint:
-            # An empty text is stored as no text.
+            # An empty text is stored as NULL.
             return Conversion(lambda text: text or None, lambda text: text or "")
         else:
             return Conversion()
@@ -90,7 +90,7 @@ class Mapper(Generic[Record]):
 
 
 def _kind(hint: Any) -> Any:
-    """The type of a field, without None."""
+    """Return the type of a field, without None."""
     return next((kind for kind in get_args(hint) if kind is not NoneType), hint)
 
 
@@ -100,5 +100,5 @@ def _unless_none(convert: Function | None) -> Function | None:
 
 def _present(value: Any) -> Any:
     if value is None:
-        raise ValueError("of the columns that belong together some have no value")
+        raise ValueError("some columns that belong together have no value")
     return value

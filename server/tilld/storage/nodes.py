@@ -1,4 +1,4 @@
-"""The nodes that were seen: what each said of itself, and how far it was followed."""
+"""The store of nodes: the last getinfo of each, and how far its updates were followed."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -28,7 +28,7 @@ NODES = Rows(NodeTable.id, _SeenNode, info=_INFO)
 
 
 class NodeStore:
-    """The nodes, in the database of a store, which raises what it raises there."""
+    """The nodes in the database of a store. Raises the store's errors."""
 
     def __init__(self, store: Executor) -> None:
         self._store = store
@@ -40,22 +40,22 @@ class NodeStore:
             self._remember = compiled(seen.on_conflict(conflict_target=[NodeTable.id], update=facts))
 
     async def remember(self, info: NodeInfo, seen_at: datetime) -> None:
-        """Keep what a node says of itself, for when it is offline."""
+        """Store a node's state, for reads while it is offline."""
         remember = self._remember(values=NODES.row(_SeenNode(info.id, info, seen_at)))
         await self._store.write(lambda do: do.execute(remember))
 
     async def last(self) -> NodeInfo | None:
-        """The node that was seen last, as it was then; None where that cannot be read."""
+        """Return the last seen state of the most recent node, or None without a readable one."""
         return next((node.info for node in NODES.all(await self._store.read(self._last()))), None)
 
     async def updated_index(self, node_id: str, subsystem: Subsystem) -> int:
-        """How far the updates of a node were followed; 0 for a node that never was."""
+        """Return the index up to which a node's updates were followed; 0 for an unknown node."""
         rows = await self._store.read(self._cursors.find(node_id=node_id, subsystem=subsystem))
         return rows[0][0] if rows else 0
 
 
 class Cursors:
-    """The statements on how far nodes were followed, which transactions need."""
+    """Statements on cursors, for use within transactions."""
 
     def __init__(self, database: peewee.Database) -> None:
         with database.bind_ctx([CursorTable]):

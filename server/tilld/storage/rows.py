@@ -1,4 +1,4 @@
-"""The rows of a table as records. A row that cannot be read is skipped and logged once."""
+"""Table rows as records. An unreadable row is skipped, and logged once."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Generic
@@ -14,10 +14,10 @@ log = structlog.get_logger()
 
 
 class Rows(Generic[Record]):
-    """Reads and writes rows that have all columns of a table, in its order, as `Mapper` has it.
+    """Reads and writes complete rows, as `Mapper` does.
 
-    `key` is the column that names a row in the log. `check` raises for a record that may be settled or swept,
-    but not returned to a caller. `unreadable` counts such rows of all tables since the start.
+    `key` is the column that identifies a row in the log. `check` raises for a record that may be settled or
+    swept, but not returned to a caller. `unreadable` counts unreadable rows of all tables since the start.
     """
 
     unreadable: ClassVar[int] = 0
@@ -42,7 +42,7 @@ class Rows(Generic[Record]):
         self._named: set[str] = set()
 
     def all(self, rows: Sequence[Row]) -> list[Record]:
-        """Read rows, without those that cannot be read."""
+        """Return the records of the readable rows."""
         records = []
         for row in rows:
             try:
@@ -52,11 +52,14 @@ class Rows(Generic[Record]):
         return records
 
     def first(self, rows: Sequence[Row]) -> Record | None:
-        """Read the first row, if any, for a caller. Raises Internal where it cannot be read."""
+        """Return the first row's record for a caller, or None without rows.
+
+        Raises Internal if the row is unreadable.
+        """
         return self.one(rows[0]) if rows else None
 
     def one(self, row: Row) -> Record:
-        """Read a row for a caller. Raises Internal where it cannot be read."""
+        """Return a row's record for a caller. Raises Internal if it is unreadable."""
         try:
             record = self._record(row)
             self._check(record)
@@ -66,12 +69,12 @@ class Rows(Generic[Record]):
         return record
 
     def _record(self, row: Row) -> Record:
-        # SQLite keeps any type in any column. Few combinations occur, so a look-up is enough for most rows.
+        # SQLite accepts any type in any column. Few combinations occur, so one lookup suffices for most rows.
         types = tuple(map(type, row))
         if types not in self._good:
             for (name, expected), found in zip(self._types.items(), types, strict=True):
                 if found not in expected:
-                    raise TypeError(f"{name} is of the type {found.__name__}")
+                    raise TypeError(f"{name} has the type {found.__name__}")
             self._good.add(types)
         return self._read(row)
 
@@ -82,7 +85,7 @@ class Rows(Generic[Record]):
         self._named.add(name)
         Rows.unreadable += 1
         log.error(
-            f"a row cannot be read and is skipped: correct it in the database, "
+            f"unreadable row is skipped: correct it in the database, "
             f"then run: {shell_command('doctor', '--repair')}",
             table=self._table,
             reason=str(reason),

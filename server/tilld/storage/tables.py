@@ -1,10 +1,10 @@
-"""The tables, as Peewee models. Only repositories read and write them."""
+"""The tables, as Peewee models. Only repositories use them."""
 
 from peewee import BigIntegerField, BooleanField, CharField, CompositeKey, IntegerField, Model, TextField
 
 
 class InvoiceTable(Model):
-    """A row for each invoice. Times are seconds since 1970; a paid one has the last three columns."""
+    """An invoice. Times are seconds since 1970; only a paid invoice has the last three columns."""
 
     id = CharField(24, primary_key=True)
     invoice_id = CharField(21, unique=True)
@@ -25,27 +25,27 @@ class InvoiceTable(Model):
     paid_at = BigIntegerField(null=True)
 
     class Meta:
-        """A label is unique for each user; rows without one do not collide."""
+        """Labels are unique for each user; rows without a label do not collide."""
 
         table_name = "invoices"
         indexes = ((("username", "label"), True),)
 
 
 class NodeTable(Model):
-    """A row for each node ever seen, with its last getinfo."""
+    """A node that was ever seen, with its last getinfo."""
 
     id = CharField(66, primary_key=True)
     info = TextField()
     seen_at = BigIntegerField()
 
     class Meta:
-        """Its name."""
+        """The name of the table."""
 
         table_name = "nodes"
 
 
 class KeyTable(Model):
-    """A row for each API key ever made; of the key itself only a hash. Scopes have spaces between them."""
+    """An API key, with the digest of its token. Scopes are separated by spaces."""
 
     id = CharField(12, primary_key=True)
     digest = CharField(64)
@@ -57,13 +57,13 @@ class KeyTable(Model):
     revoked_at = BigIntegerField(null=True)
 
     class Meta:
-        """Its name."""
+        """The name of the table."""
 
         table_name = "keys"
 
 
 class TotalsTable(Model):
-    """A row for each key that did anything: its totals, kept in the transactions that change them."""
+    """The totals of a creator, updated in the transactions that change them."""
 
     username = CharField()
     key_id = CharField(12)
@@ -73,14 +73,14 @@ class TotalsTable(Model):
     volume_out_msat = BigIntegerField()
 
     class Meta:
-        """Without a key it is an empty one."""
+        """`key_id` is empty without a key."""
 
         table_name = "tallies"
         primary_key = CompositeKey("username", "key_id")
 
 
 class AttemptTable(Model):
-    """A row for each attempt to send an invoice; `node_label` is the invoice_id of what came of it."""
+    """An attempt to send an invoice; `node_label` is the invoice_id of the sent invoice."""
 
     username = CharField()
     key_id = CharField(12)
@@ -99,31 +99,31 @@ class AttemptTable(Model):
     reason = TextField()
 
     class Meta:
-        """Its name, and what each attempt is known by."""
+        """The name of the table, and its primary key."""
 
         table_name = "sendings"
         primary_key = CompositeKey("username", "label", "attempt")
 
 
 class TillTable(Model):
-    """One row: the secret behind derived ids."""
+    """A single row with the secret behind derived ids."""
 
     secret = CharField(64)
 
     class Meta:
-        """Its name."""
+        """The name of the table."""
 
         table_name = "till"
 
 
-# The open ones, which are few.
+# Open invoices are few.
 InvoiceTable.add_index(InvoiceTable.expires_at, where=InvoiceTable.paid_at.is_null() & ~InvoiceTable.expired)
-# Those of which the outcome is not known yet, which are few.
+# Attempts without outcome are few.
 AttemptTable.add_index(AttemptTable.created_at, where=AttemptTable.state == "sending")
 
 
 class InvreqTable(Model):
-    """A row for each invoice request. One that the node is not known to have has no invreq_id."""
+    """An invoice request. `invreq_id` is NULL until the node's reply is stored."""
 
     id = CharField(21, primary_key=True)
     invreq_id = CharField(64, null=True, unique=True)
@@ -143,14 +143,14 @@ class InvreqTable(Model):
     failed_at = BigIntegerField(null=True)
 
     class Meta:
-        """A label is unique for each user; rows without one do not collide."""
+        """Labels are unique for each user; rows without a label do not collide."""
 
         table_name = "invreqs"
         indexes = ((("username", "label"), True), (("username", "created_at", "id"), False))
 
 
 class PayoutTable(Model):
-    """A row for each part of a payment that was made for an invoice request; the sum is with its fee."""
+    """A part of a payment for an invoice request; the amount includes the fee."""
 
     payment_hash = CharField(64)
     created_index = BigIntegerField()
@@ -161,35 +161,35 @@ class PayoutTable(Model):
     paid_at = BigIntegerField()
 
     class Meta:
-        """The node's index tells the parts apart."""
+        """The node's index distinguishes the parts of a payment."""
 
         table_name = "payouts"
         primary_key = CompositeKey("payment_hash", "created_index")
 
 
 class BudgetTable(Model):
-    """A row for each key and day (since 1970) with the sum of what it has offered."""
+    """The sum that a key has offered on a day (days since 1970)."""
 
     key_id = CharField(12)
     day = BigIntegerField()
     msat = BigIntegerField()
 
     class Meta:
-        """Its name."""
+        """The name of the table."""
 
         table_name = "budgets"
         primary_key = CompositeKey("key_id", "day")
 
 
 class CursorTable(Model):
-    """A row for each node and each of its indexes that is followed: up to where its updates are settled."""
+    """The updated index up to which a node's subsystem is settled."""
 
     node_id = CharField(66)
     subsystem = CharField(16)
     updated_index = BigIntegerField()
 
     class Meta:
-        """Its name."""
+        """The name of the table."""
 
         table_name = "cursors"
         primary_key = CompositeKey("node_id", "subsystem")

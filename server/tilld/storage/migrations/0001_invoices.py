@@ -1,4 +1,4 @@
-"""The first tables."""
+"""Tables of invoices, nodes and the Till."""
 
 import secrets
 

@@ -1,4 +1,4 @@
-"""Which key made an invoice, and the totals of each key instead of those of all."""
+"""The key of each invoice, and totals per key instead of overall totals."""
 
 from peewee import SQL, BigIntegerField, BooleanField, Case, CharField, CompositeKey, Model, fn
 from playhouse.migrate import migrate

@@ -1,4 +1,4 @@
-"""Invoice requests: what is offered, what was paid for it, and what each key has offered on a day."""
+"""Tables of invoice requests, their payouts, and the daily sums of each key."""
 
 from peewee import SQL, BigIntegerField, BooleanField, CharField, CompositeKey, Model, TextField
 from playhouse.migrate import migrate

@@ -1,4 +1,4 @@
-"""How far each node was followed, in one table for its invoices and its payments."""
+"""One table of cursors, for the invoices and the payments of each node."""
 
 from peewee import BigIntegerField, CharField, CompositeKey, Model, Value
 from playhouse.migrate import migrate
