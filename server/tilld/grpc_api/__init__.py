@@ -1,4 +1,4 @@
-"""The typed gRPC API, and the server that carries it."""
+"""The typed gRPC API and its server."""
 
 from typing import Any
 

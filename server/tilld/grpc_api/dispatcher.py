@@ -1,4 +1,4 @@
-"""The one door: callers are let in by it, and errors out: status, google.rpc.ErrorInfo, documented code."""
+"""Dispatches RPCs: authorizes the caller, and maps errors to a gRPC status with google.rpc.ErrorInfo."""
 
 import asyncio
 import math
@@ -25,9 +25,9 @@ from tilld.runtime.observer import NOBODY, Observer
 
 log = structlog.get_logger()
 
-# The documented body may have 64 KiB; its envelope needs some more.
+# The REST body may have 64 KiB; its envelope needs some more.
 MAX_REQUEST_BYTES = 66 * 1024
-# SendInvoice has a time-out of its own.
+# SendInvoice has its own timeout.
 PATIENT = "/SendInvoice"
 
 STATUS = {
@@ -60,12 +60,13 @@ def reason_of(error: type[errors.TillError]) -> str:
 
 
 class Dispatcher(grpc.GenericRpcHandler):
-    """Lets in who may call, and turns every exception into a status that tells nothing of the inside.
+    """Authorizes callers, and maps exceptions to statuses that reveal no internals.
 
-    To grpc it is one handler of all methods: for each that is registered by itself, grpc's loop does more on
-    every call of any of them. Requests are read and decoded here as well: grpc would wait for a message,
-    without a limit, before it asked for a key, and answer a bad one with a text of its own. So to grpc each
-    call is a stream of requests.
+    Registered as one generic handler for all methods: each separately registered method adds work to every
+    call.
+
+    Requests are read and decoded here. grpc would wait for a message without limit before the authorization,
+    and reject a malformed one with its own text. For grpc, each call is therefore a stream of requests.
     """
 
     def __init__(
@@ -85,13 +86,13 @@ class Dispatcher(grpc.GenericRpcHandler):
         self._unknown: Handler = grpc.stream_unary_rpc_method_handler(self._no_such_method)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
-        """Find the handler of a method."""
+        """Return the handler of a method."""
         method = handler_call_details.method
         return self._handlers.get(method, self._unknown if method.startswith(OURS) else None)
 
     async def _no_such_method(self, _: object, context: Context) -> None:
         try:
-            # Not by its name: callers could invent as many as they like.
+            # Callers could invent any number of names, so the metric has a fixed one.
             with self._observer.request("unknown", context.invocation_metadata):
                 raise errors.NoSuchMethod
         except errors.NoSuchMethod as reason:
@@ -109,7 +110,7 @@ def _guard(
         try:
             with observer.request(name, context.invocation_metadata):
                 begun = asyncio.get_running_loop().time()
-                # One timer for both limits: a second one would cost each call 2 µs more.
+                # One timer for both limits: a second one would add 2 µs to each call.
                 async with asyncio.timeout_at(begun + intervals.request_seconds) as limit:
                     caller.set(await _admitted(access, method, context))
                     request = await _message(decoded, context)
@@ -124,10 +125,10 @@ def _guard(
                 caller.set(await _admitted(access, method, context))
                 request = await _only_message(intervals.request_seconds, decoded, context)
                 async for response in handler.unary_stream(request, context):
-                    # The key may have been revoked since.
+                    # The key may have been revoked in the meantime.
                     await access.recheck(caller.get())
                     await context.write(response)
-                    # It goes on for hours, and there are thousands: what was told need not be kept.
+                    # Free the message: a watch waits for hours, and there are thousands.
                     del response
         except Exception as reason:
             await _refuse(method, reason, context)
@@ -138,7 +139,7 @@ def _guard(
 
 
 def _open(method: str, handler: Handler, seconds: float) -> Handler:
-    """Bound how long health and reflection, which are for everybody, wait for each message."""
+    """Limit how long health and reflection, which are public, wait for each message."""
     decoded = partial(_decoded, method, handler)
 
     async def requests(context: Context) -> AsyncIterator[Any]:
@@ -156,7 +157,7 @@ def _open(method: str, handler: Handler, seconds: float) -> Handler:
                     await context.write(response)
             else:
                 request = await _only_message(seconds, decoded, context)
-                # A watch of health writes by itself.
+                # A watch of health writes its responses itself.
                 if response := await (handler.unary_unary or handler.unary_stream)(request, context):
                     await context.write(response)
         except grpc.aio.AbortError:
@@ -173,14 +174,14 @@ def _decoded(method: str, handler: Handler, raw: bytes) -> Any:
     try:
         return handler.request_deserializer(raw)
     except DecodeError:
-        # Of a REST request only the path can be undecodable: an id that is none.
+        # Only the path of a REST request can be undecodable, by an invalid id.
         raise errors.NotFound if method.startswith(REST) else errors.InvalidRequest from None
 
 
 async def _admitted(access: Access, method: str, context: Context) -> Caller:
     headers: dict[str, Any] = dict(context.invocation_metadata() or ())
     admitted = await access.authorize(method, headers.get("authorization"))
-    # Envoy drops a header that grpc core cannot parse, and puts its name here.
+    # Envoy drops headers that grpc core cannot parse, and puts their names here.
     if malformed := headers.get(MALFORMED):
         raise errors.InvalidRequest(f"the header {malformed} is malformed")
     return admitted
@@ -204,7 +205,7 @@ async def _refuse(method: str, reason: Exception, context: Context) -> NoReturn:
     elif not isinstance(reason, errors.TillError):
         log.error("call failed", method=method, exc_info=reason)
         reason = errors.Internal()
-    log.debug("call refused", method=method, code=reason.code, message=reason.message)
+    log.debug("call rejected", method=method, code=reason.code, message=reason.message)
     status = STATUS[reason.code]
     info = ErrorInfo(reason=reason_of(type(reason)), domain="till", metadata={"code": reason.code})
     rich = Status(code=status.value[0], message=reason.message)

@@ -1,4 +1,4 @@
-"""grpc.health.v1: readiness follows the store; the node's state is a service name of its own."""
+"""grpc.health.v1: readiness follows the store; the node's state is a separate service name."""
 
 import asyncio
 import time
@@ -15,14 +15,14 @@ from tilld.invoices.repository import Store
 
 CHECK_SECONDS = 1.0
 
-# A balancer asks more often than this, or is not waited for; envoy.yaml asks every second.
+# Load balancers that check less often are not awaited; envoy.yaml checks every second.
 PATIENCE_SECONDS = 3.0
 
 NODE = "till.node"
 
 
 class HealthServicer(health.aio.HealthServicer):
-    """Remembers who asks: a balancer sends us requests for as long as it believes that we serve."""
+    """Remembers the checking peers: a load balancer sends requests while it considers Till healthy."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class HealthServicer(health.aio.HealthServicer):
         self._told = asyncio.Event()
 
     async def Check(self, request: HealthCheckRequest, context: Context) -> HealthCheckResponse:
-        """Tell the status of a service."""
+        """Return the status of a service."""
         self._asked = self._recently() | {context.peer(): time.monotonic()}
         self._to_tell -= Counter([context.peer()])
         if not self._to_tell:
@@ -39,9 +39,9 @@ class HealthServicer(health.aio.HealthServicer):
         return await super().Check(request, context)
 
     async def leave(self) -> None:
-        """Tell that we serve no more, and return when all know who ask often."""
+        """Report NOT_SERVING, and return once all peers that check often have read it."""
         await self.enter_graceful_shutdown()
-        # Who asks again has heard the answer, and had time to act on it in all of its threads.
+        # A second check shows that the peer has read the status, and had time to apply it in all threads.
         self._to_tell = Counter(dict.fromkeys(self._recently(), 2))
         self._told.clear()
         if self._to_tell:
@@ -57,7 +57,7 @@ class HealthServicer(health.aio.HealthServicer):
 async def report(
     servicer: HealthServicer, services: list[str], store: Store, node_is_online: Callable[[], bool]
 ) -> None:
-    """Keep the health service true, until cancelled."""
+    """Update the health statuses until cancelled."""
     status = {True: HealthCheckResponse.SERVING, False: HealthCheckResponse.NOT_SERVING}
     while True:
         ready = await _answers(store)

@@ -12,7 +12,7 @@ from tilld.invoices.service import Invoices
 
 
 class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
-    """The typed API."""
+    """The typed API of invoices."""
 
     def __init__(self, invoices: Invoices) -> None:
         self._invoices = invoices
@@ -43,7 +43,7 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
     async def LookupInvoice(
         self, request: pb.LookupInvoiceRequest, context: Context
     ) -> pb.LookupInvoiceResponse:
-        """Find an invoice by what else is known of it."""
+        """Return an invoice by its label, payment hash or payment request."""
         match request.WhichOneof("key"):
             case "label":
                 invoice = await self._invoices.get_by_label(caller.get(), request.label)
@@ -58,9 +58,9 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
     async def WatchInvoice(
         self, request: pb.WatchInvoiceRequest, context: Context
     ) -> AsyncIterator[pb.WatchInvoiceResponse]:
-        """Follow an invoice until it is final."""
+        """Yield the states of an invoice until it is final."""
         states = self._invoices.watch(caller.get(), request.invoice_id)
-        # Messages are large, for what waits for hours and in thousands.
+        # Free the message: a watch waits for hours, and there are thousands.
         del request
         async for invoice in states:
             yield self._message(invoice)
@@ -71,7 +71,7 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         return messages.info(await self._invoices.info(caller.get()))
 
     def _message(self, invoice: Invoice) -> pb.WatchInvoiceResponse:
-        """Return the message of a state, made once for all watches of an invoice: they are served in turn."""
+        """Return the message of a state, built once for all watches of an invoice (served in turn)."""
         if self._last is not invoice:
             self._last = invoice
             self._last_message = pb.WatchInvoiceResponse(invoice=messages.invoice(invoice))

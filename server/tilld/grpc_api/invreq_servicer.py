@@ -44,7 +44,7 @@ class InvreqServicer(invreq_service_pb2_grpc.InvreqServiceServicer):
     async def DisableInvreq(
         self, request: pb.DisableInvreqRequest, context: Context
     ) -> pb.DisableInvreqResponse:
-        """End an invoice request."""
+        """Disable an invoice request."""
         invreq = await self._payouts.disable(caller.get(), request.invreq_id)
         return pb.DisableInvreqResponse(invreq=(await self._messages([invreq]))[0])
 

@@ -8,13 +8,13 @@ from tilld.grpc_api import Context, messages
 
 
 class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
-    """The admin's API."""
+    """The admin API of keys."""
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
 
     async def CreateKey(self, request: pb.CreateKeyRequest, context: Context) -> pb.CreateKeyResponse:
-        """Make a key."""
+        """Create a key."""
         key, token = await self._keyring.create(
             caller.get(),
             username=request.username,

@@ -45,7 +45,10 @@ MAX_PAGE_SIZE = 1000
 
 
 def invoice_terms(request: invoice_service_pb2.CreateInvoiceRequest) -> InvoiceTerms:
-    """Read the terms of an invoice. Raises InvalidRequest or TooLarge, naming the field and the limit."""
+    """Return the terms of an invoice.
+
+    Raises InvalidRequest or TooLarge, which name the field and the limit.
+    """
     return InvoiceTerms.checked(
         amount_msat=request.amount_msat if request.HasField("amount_msat") else None,
         description=request.description if request.HasField("description") else None,
@@ -56,9 +59,9 @@ def invoice_terms(request: invoice_service_pb2.CreateInvoiceRequest) -> InvoiceT
 
 
 def invreq_terms(request: invreq_service_pb2.CreateInvreqRequest) -> InvreqTerms:
-    """Read the terms of an invoice request.
+    """Return the terms of an invoice request.
 
-    Raises InvalidRequest or TooLarge, naming the field and the limit.
+    Raises InvalidRequest or TooLarge, which name the field and the limit.
     """
     return InvreqTerms.checked(
         amount_msat=request.amount_msat,
@@ -71,9 +74,9 @@ def invreq_terms(request: invreq_service_pb2.CreateInvreqRequest) -> InvreqTerms
 
 
 def send_terms(request: invreq_service_pb2.SendInvoiceRequest, key_type: str | None) -> SendTerms:
-    """Read the terms of an invoice to send.
+    """Return the terms of an invoice to send.
 
-    Raises InvalidRequest or TooLarge, naming the field and the limit.
+    Raises InvalidRequest or TooLarge, which name the field and the limit.
     """
     return SendTerms.checked(
         invreq=request.invreq,
@@ -101,7 +104,7 @@ def invoice(invoice: Invoice) -> invoice_pb2.Invoice:
         bolt12=invoice.bolt11 if invoice.is_bolt12 else None,
         status=_INVOICE_STATUS[invoice.status],
     )
-    # Messages in it are filled where they are: to make them and have them copied takes half as long again.
+    # Nested messages are filled in place: building and copying them takes half as long again.
     message.created_at.seconds = unix_seconds(invoice.created_at)
     message.expires_at.seconds = unix_seconds(invoice.expires_at)
     if invoice.payment:
@@ -164,7 +167,7 @@ def key(key: Key) -> key_pb2.Key:
 
 
 def scopes(scopes: Iterable[key_pb2.KeyScope]) -> list[Scope]:
-    """Read scopes from a request. Raises InvalidRequest."""
+    """Return the scopes of a request. Raises InvalidRequest."""
     known = {number: scope for scope, number in _SCOPES.items()}
     try:
         return [known[scope] for scope in scopes]
@@ -173,7 +176,7 @@ def scopes(scopes: Iterable[key_pb2.KeyScope]) -> list[Scope]:
 
 
 def time(timestamp: Timestamp, field: str) -> datetime:
-    """Read a time from a request. Raises InvalidRequest, naming the field."""
+    """Return a time of a request. Raises InvalidRequest, which names the field."""
     try:
         return timestamp.ToDatetime(UTC)
     except (ValueError, OverflowError):
@@ -181,7 +184,7 @@ def time(timestamp: Timestamp, field: str) -> datetime:
 
 
 def page_size(size: int) -> int:
-    """Return how many items a page has at most. Raises InvalidRequest."""
+    """Return the size of a page, with default and limit. Raises InvalidRequest."""
     if size < 0:
         raise InvalidRequest("page_size must not be negative")
     return min(size or MAX_PAGE_SIZE, MAX_PAGE_SIZE)
@@ -212,7 +215,7 @@ def _address(address: NodeAddress) -> invoice_service_pb2.NodeAddress:
 
 
 def _seconds(duration: Duration) -> float:
-    """Return a duration in seconds: an int if it is whole."""
+    """Return a duration in seconds, as an int if it is whole."""
     return duration.seconds + duration.nanos / 1e9 if duration.nanos else duration.seconds
 
 

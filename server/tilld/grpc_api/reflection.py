@@ -1,4 +1,4 @@
-"""Reflection, as v1 and as v1alpha, which are the same on the wire."""
+"""Server reflection, as v1 and v1alpha, which have the same wire format."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -15,14 +15,14 @@ V1 = ALPHA.replace("v1alpha", "v1")
 
 
 class Symbols:
-    """The default pool, and beside it v1 of reflection, which grpcio-reflection does not have.
+    """The default descriptor pool, plus reflection v1, which grpcio-reflection lacks.
 
-    Methods are found by name too: upb's pool knows only their services.
+    Finds methods by name too, since upb's pool finds only services.
     """
 
     def __init__(self) -> None:
         self._pool: Any = descriptor_pool.Default()
-        # Not in the default pool: a library that brings v1 later would collide with it.
+        # A separate pool, since a library that adds v1 later would collide with it.
         self._v1: Any = DescriptorPool()
         self._v1.Add(_v1())
 
@@ -30,11 +30,11 @@ class Symbols:
         return getattr(self._pool, name)
 
     def FindFileByName(self, name: str) -> Any:
-        """Find a file. Raises KeyError."""
+        """Return a file. Raises KeyError."""
         return self._first(lambda pool: pool.FindFileByName(name))
 
     def FindFileContainingSymbol(self, symbol: str) -> Any:
-        """Find the file of a symbol. Raises KeyError."""
+        """Return the file of a symbol. Raises KeyError."""
         service, _, method = symbol.rpartition(".")
         with suppress(KeyError):
             return self._first(lambda pool: pool.FindFileContainingSymbol(symbol))
@@ -48,7 +48,7 @@ class Symbols:
 
 
 def add_to(server: Any, services: Iterable[str]) -> None:
-    """Add reflection of services, and of itself, to what takes handlers."""
+    """Register reflection of services, and of itself."""
     servicer: Any = reflection.aio.ReflectionServicer([*services, ALPHA, V1], pool=Symbols())
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# grpc's stubs know the handlers of its synchronous server only.
+# grpc's stubs type only the handlers of its synchronous server.
 Handler = Any
 
 
 class Registrar:
-    """Takes handlers as a server does, from generated `add_…_to_server`, and keeps them by their paths."""
+    """Stands in for a server in the generated `add_…_to_server`, and keeps the handlers by path."""
 
     def __init__(self) -> None:
         self.handlers: dict[str, Handler] = {}

@@ -1,4 +1,4 @@
-"""The gRPC server: its services, its limits, where it listens."""
+"""The gRPC server: services, limits and addresses."""
 
 import os
 from collections.abc import Sequence
@@ -42,28 +42,28 @@ SERVICES = [
 ]
 
 OPTIONS = (
-    # With it two tills could share a port without a word.
+    # Otherwise two tills could share a port without an error.
     ("grpc.so_reuseport", 0),
-    # A burst of new streams beyond these is refused, which callers see as CANCELLED. Each costs some 12 KiB,
-    # for long also if its caller has gone.
+    # grpc rejects a burst of new streams beyond these, which callers see as CANCELLED. Each takes about 12
+    # KiB, long after its caller has disconnected.
     ("grpc.server.max_pending_requests", 10_000),
     ("grpc.server.max_pending_requests_hard_limit", 12_000),
-    # Above MAX_REQUEST_BYTES, so that it is us who refuse what is a little too large; compressed or not.
+    # Above MAX_REQUEST_BYTES, compressed or not, so that Till rejects slightly too large requests itself.
     ("grpc.max_receive_message_length", 256 * 1024),
-    # A connection that says nothing is closed.
+    # Closes connections that send nothing.
     ("grpc.server_handshake_timeout_ms", 5_000),
-    # And so is one without calls, as by Envoy; clients connect again.
+    # Closes connections without calls, as Envoy does; clients reconnect.
     ("grpc.max_connection_idle_ms", 300_000),
-    # Envoy lets 8 KiB of headers pass, and repeats the path in another.
+    # Envoy permits 8 KiB of headers, and repeats the path in another one.
     ("grpc.max_metadata_size", 32 * 1024),
-    # Dead peers are noticed within a minute and a half.
+    # Detects dead peers within 90 seconds.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
-    # Callers may ping, also between calls.
+    # Permits pings from callers, also between calls.
     ("grpc.keepalive_permit_without_calls", 1),
 )
 
-# Each holds some 20 KiB. More than Envoy lets through, whose health checks are to be answered also then.
+# Each takes about 20 KiB. Above Envoy's limit, to leave room for its health checks.
 MAX_CALLS = 22_000
 
 
@@ -79,12 +79,12 @@ def create(
     addresses: int = 1,
     intervals: Intervals = USUAL,
 ) -> grpc.aio.Server:
-    """A server with all services, not started, for so many addresses."""
-    # grpc core counts them for each address by itself, and so leaves the socket for Envoy alone.
+    """Return a server with all services, not started; `addresses` is the number of TCP addresses."""
+    # grpc core counts connections per address, so the socket for Envoy has its own limit.
     connections = ("grpc.max_allowed_incoming_connections", open_files.connections() // addresses)
     pings = ("grpc.http2.min_ping_interval_without_data_ms", round(intervals.ping_seconds * 1000))
     server = grpc.aio.server(options=(*OPTIONS, connections, pings), maximum_concurrent_rpcs=MAX_CALLS)
-    # For grpc's stubs only a server has the two methods that it has.
+    # grpc's stubs type only a server here, though the registrar has both methods.
     registrar: Any = Registrar()
     invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(invoices, registrar)
     rest_invoices.add_InvoiceServiceServicer_to_server(rest, registrar)
@@ -92,16 +92,16 @@ def create(
     invreq_service_pb2_grpc.add_InvreqServiceServicer_to_server(invreqs, registrar)
     rest_invreqs.add_InvreqServiceServicer_to_server(rest_invreq, registrar)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, registrar)
-    # Not the REST services: a person who asks by reflection is to see each thing once.
+    # Without the REST services, so that reflection lists each operation once.
     reflection.add_to(registrar, [*TYPED, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name])
     server.add_generic_rpc_handlers((Dispatcher(registrar.handlers, access, observer, intervals),))
     return server
 
 
 def listen(server: grpc.aio.Server, addresses: Sequence[Address], certificates: CertificateFiles) -> None:
-    """Bind a server to addresses, with TLS if there is a certificate to show.
+    """Bind a server to addresses, with TLS if there is a certificate.
 
-    Raises OperatorError where one can't be had.
+    Raises OperatorError if an address is not available.
     """
     credentials = _credentials(certificates) if certificates.newest.chain else None
     for each in addresses:
@@ -118,9 +118,9 @@ def listen(server: grpc.aio.Server, addresses: Sequence[Address], certificates: 
 
 
 def listen_on_socket(server: grpc.aio.Server, path: str) -> None:
-    """Bind a server to a unix socket that only our own user may use.
+    """Bind a server to a unix socket that only our own user may open.
 
-    Raises OperatorError where it can't be had.
+    Raises OperatorError if the socket cannot be created.
     """
     mask = os.umask(0o177)
     try:
@@ -134,7 +134,7 @@ def listen_on_socket(server: grpc.aio.Server, path: str) -> None:
 
 
 def _credentials(certificates: CertificateFiles) -> grpc.ServerCredentials:
-    """What is shown and asked for in each handshake: the newest certificates."""
+    """Return credentials that use the newest certificates in each handshake."""
     shown = certificates.newest
 
     def configuration() -> grpc.ServerCertificateConfiguration:
@@ -147,7 +147,7 @@ def _credentials(certificates: CertificateFiles) -> grpc.ServerCredentials:
         shown = certificates.newest
         return configuration()
 
-    # That None means "as before" is in its documentation, and not in its types.
+    # The documentation permits None for "unchanged"; the types do not.
     return grpc.dynamic_ssl_server_credentials(
         configuration(),
         renewed,  # type: ignore[arg-type]

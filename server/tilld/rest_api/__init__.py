@@ -1,1 +1,1 @@
-"""The documented JSON REST API, behind a proxy that knows google.api.http."""
+"""The JSON REST API, behind a proxy that transcodes by google.api.http."""

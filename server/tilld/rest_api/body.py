@@ -1,4 +1,4 @@
-"""Reads the body of a request: one JSON object, as a type that the OpenAPI document is made from."""
+"""Reads the JSON object in a request's body as a type, which also generates the OpenAPI document."""
 
 import reprlib
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ MAX_BODY_BYTES = 64 * 1024
 
 Body = TypeVar("Body", bound=Struct)
 
-# msgspec fails with the second on an unpaired surrogate in the place of a number.
+# msgspec raises the second for an unpaired surrogate in place of a number.
 _MISMATCH = (msgspec.ValidationError, UnicodeEncodeError)
 _MUST_BE: dict[type[inspect.Type], str] = {
     inspect.BoolType: "true or false",
@@ -24,14 +24,14 @@ _MUST_BE: dict[type[inspect.Type], str] = {
 
 
 def read(body: bytes, kind: type[Body]) -> Body:
-    """Read a body as a type. Null for an optional field means that it is absent; metadata stays text.
+    """Return a body as a type. Null for an optional field means absent; metadata stays text.
 
-    Raises InvalidRequest or TooLarge, naming the field.
+    Raises InvalidRequest or TooLarge, which name the field.
     """
     if len(body) > MAX_BODY_BYTES:
         raise TooLarge(f"the body must have at most {MAX_BODY_BYTES} bytes")
     values = strict_json.values(body, "the body")
-    # Not by msgspec: it fails on a name with an unpaired surrogate.
+    # msgspec cannot report a name with an unpaired surrogate.
     for name in values.keys() - set(kind.__struct_encode_fields__):
         raise InvalidRequest(
             f"unknown field {reprlib.repr(name)}; the fields are {', '.join(kind.__struct_encode_fields__)}"
@@ -48,7 +48,7 @@ def read(body: bytes, kind: type[Body]) -> Body:
 
 
 def label(given: str | UnsetType, idempotency_key: str | None) -> str | None:
-    """Return the label, which the header Idempotency-Key may give as well. Raises InvalidRequest."""
+    """Return the label from the body or the header Idempotency-Key. Raises InvalidRequest."""
     if isinstance(given, UnsetType):
         return idempotency_key
     if idempotency_key in (None, given):
@@ -57,7 +57,7 @@ def label(given: str | UnsetType, idempotency_key: str | None) -> str | None:
 
 
 def _complaint(values: dict[str, Any], kind: type[Struct]) -> str:
-    """Say which field is missing, or has another type."""
+    """Return which field is missing or has the wrong type."""
     for field in structs.fields(kind):
         name = field.encode_name
         if name in values:

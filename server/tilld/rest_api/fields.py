@@ -1,6 +1,6 @@
-"""Fields of bodies and answers, as the OpenAPI document describes them.
+"""Fields of requests and responses, as the OpenAPI document describes them.
 
-The limits here are for the document. For both APIs the terms of the domain check them, with one error each.
+The limits here are for the document only. The domain checks the terms of both APIs, with the same errors.
 """
 
 from typing import Annotated, Any, TypeVar
@@ -14,23 +14,23 @@ Value = TypeVar("Value")
 
 
 def given(value: Value | UnsetType) -> Value | None:
-    """Return the value of an optional field, or None if it is absent."""
+    """Return the value of an optional field, or None if absent."""
     return None if isinstance(value, UnsetType) else value
 
 
 def optional(value: Value | None) -> Value | UnsetType:
-    """Return a value for an optional field: None is absent."""
+    """Return a value for an optional field; None becomes absent."""
     return UNSET if value is None else value
 
 
 def described(description: str, *, must_be: str | None = None, **schema: Any) -> Meta:
-    """Describe a field; `must_be` completes the error where it has another type."""
+    """Describe a field; `must_be` completes the error message for a wrong type."""
     extra = {"must_be": must_be} if must_be else None
     return Meta(description=description, extra_json_schema=schema or None, extra=extra)
 
 
 def component(name: str, **schema: Any) -> Meta:
-    """Give a type a name of its own in the document."""
+    """Name a type as a component of the document."""
     return Meta(title=name, extra_json_schema=schema)
 
 
@@ -83,10 +83,10 @@ Time = Annotated[
     component("Time", format="date-time", pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"),
 ]
 
-# Types that have a name of their own in the document.
+# Types with their own component in the document.
 COMPONENTS = (Amount, Label, Metadata, Time)
 
 
 def extensible(values: Any) -> dict[str, Any]:
-    """Name the values of a string to which later versions may add others."""
+    """Declare the values of a string, which later versions may extend."""
     return {"x-extensible-enum": [*values]}

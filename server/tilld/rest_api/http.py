@@ -1,4 +1,4 @@
-"""Headers of a call, and the body of its answer."""
+"""Headers of requests, and bodies of responses."""
 
 import re
 from typing import Any
@@ -15,7 +15,7 @@ _STRING = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 
 
 def json_body(data: bytes) -> HttpBody:
-    """Return JSON as the body of an answer."""
+    """Return JSON as the body of a response."""
     return HttpBody(content_type="application/json", data=data)
 
 
@@ -27,8 +27,8 @@ def header(context: Context, name: str) -> str | None:
 def idempotency_key(context: Context) -> str | None:
     """Return the header Idempotency-Key, or None.
 
-    It comes as it is or as a quoted string (draft-ietf-httpapi-idempotency-key-header). Raises
-    InvalidRequest where it is malformed, or comes twice.
+    Accepts a plain value, or a quoted string (draft-ietf-httpapi-idempotency-key-header). Raises
+    InvalidRequest if the header is malformed or repeated.
     """
     given = _values(context, "idempotency-key")
     if len(given) > 1:

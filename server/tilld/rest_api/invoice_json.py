@@ -1,4 +1,4 @@
-"""Invoices and the node as the documented JSON: names, their order, formats of numbers and times."""
+"""Invoices and the node in the documented JSON: names, order, and formats of numbers and times."""
 
 from datetime import datetime
 from typing import Annotated, NamedTuple
@@ -73,16 +73,16 @@ class CreateInvoice(Struct, forbid_unknown_fields=True):
 
 
 class CreateRequest(NamedTuple):
-    """The terms of an invoice, and whether it comes with a watch token."""
+    """The terms of an invoice, and whether a watch token is requested."""
 
     terms: InvoiceTerms
     watch_token: bool
 
 
 def create_request(raw: bytes, idempotency_key: str | None = None) -> CreateRequest:
-    """Read the terms of an invoice. The header Idempotency-Key is another way to give the label.
+    """Return the terms of an invoice. The header Idempotency-Key may give the label.
 
-    Raises InvalidRequest or TooLarge, naming the field and the limit.
+    Raises InvalidRequest or TooLarge, which name the field and the limit.
     """
     asked = body.read(raw, CreateInvoice)
     if isinstance(asked.msat, str) and asked.msat != ANY:
@@ -152,7 +152,7 @@ class InvoiceJson(Struct):
 
 
 def invoice(invoice: Invoice, watch_token: str | None = None) -> bytes:
-    """Return an invoice as documented, followed by what the document does not have."""
+    """Return an invoice as documented JSON."""
     payment = invoice.payment
     return write(
         InvoiceJson(
@@ -214,7 +214,7 @@ class InfoJson(Struct):
 
 
 def info(info: Info) -> bytes:
-    """Return the totals and the node as documented."""
+    """Return the totals and the node as documented JSON."""
     return write(
         InfoJson(
             invoices=info.totals.invoices,

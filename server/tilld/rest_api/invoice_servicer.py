@@ -15,7 +15,7 @@ from tilld.rest_api.sse import FINAL_ID, events
 
 
 class RestInvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
-    """The documented API."""
+    """The documented REST API of invoices."""
 
     def __init__(self, invoices: Invoices, heartbeat_seconds: float) -> None:
         self._invoices = invoices
@@ -37,9 +37,9 @@ class RestInvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
     async def WatchInvoice(
         self, request: pb.WatchInvoiceRequest, context: Context
     ) -> AsyncIterator[HttpBody]:
-        """Follow an invoice until it is final, as server-sent events."""
-        # An EventSource reconnects after every end, unless it is told that there is no more. Its word that it
-        # knows the end is not taken for that.
+        """Yield the states of an invoice until it is final, as server-sent events."""
+        # An EventSource reconnects after every end, except after status 204. The client's Last-Event-ID alone
+        # does not prove that the invoice is final.
         if header(context, "last-event-id") == FINAL_ID:
             invoice = await self._invoices.get(caller.get(), request.invoice_id)
             if invoice.is_final:

@@ -1,4 +1,4 @@
-"""Invoice requests as lightning-invoicerequest(7) has them: names, their order."""
+"""Invoice requests in the JSON of lightning-invoicerequest(7): names and order."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -61,9 +61,9 @@ class CreateInvreq(Struct, forbid_unknown_fields=True):
 
 
 def invreq_terms(raw: bytes, idempotency_key: str | None = None) -> InvreqTerms:
-    """Read the terms of an invoice request. The header Idempotency-Key is another way to give the label.
+    """Return the terms of an invoice request. The header Idempotency-Key may give the label.
 
-    Raises InvalidRequest or TooLarge, naming the field and the limit.
+    Raises InvalidRequest or TooLarge, which name the field and the limit.
     """
     asked = body.read(raw, CreateInvreq)
     expiry = given(asked.absolute_expiry)
@@ -93,12 +93,12 @@ class InvreqJson(Struct):
 
 
 def invreq(invreq: Invreq) -> bytes:
-    """Return an invoice request. Its label is the caller's."""
+    """Return an invoice request as JSON, with the caller's label."""
     return write(_answer(invreq))
 
 
 def invreqs(invreqs: Iterable[Invreq]) -> bytes:
-    """Return a list of invoice requests."""
+    """Return a list of invoice requests as JSON."""
     return write({"invoicerequests": [_answer(each) for each in invreqs]})
 
 

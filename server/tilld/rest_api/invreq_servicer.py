@@ -13,7 +13,7 @@ from tilld.sent_invoices.service import SentInvoices
 
 
 class RestInvreqServicer(invreq_service_pb2_grpc.InvreqServiceServicer):
-    """The documented API of invoice requests."""
+    """The documented REST API of invoice requests."""
 
     def __init__(self, payouts: Payouts, sent_invoices: SentInvoices, intervals: Intervals = USUAL) -> None:
         self._payouts = payouts
@@ -41,5 +41,5 @@ class RestInvreqServicer(invreq_service_pb2_grpc.InvreqServiceServicer):
         return json_body(invreq_json.invreqs(invreqs))
 
     async def DisableInvreq(self, request: pb.DisableInvreqRequest, context: Context) -> HttpBody:
-        """End an invoice request."""
+        """Disable an invoice request."""
         return json_body(invreq_json.invreq(await self._payouts.disable(caller.get(), request.invreq_id)))

@@ -1,4 +1,4 @@
-"""POST /lightning/invoice/send: names and types are those of lightning-sendinvoice(7)."""
+"""POST /lightning/invoice/send, with the names and types of lightning-sendinvoice(7)."""
 
 from typing import Annotated
 
@@ -82,9 +82,9 @@ class SendInvoice(Struct, forbid_unknown_fields=True):
 
 
 def send_terms(raw: bytes, key_type: str | None, idempotency_key: str | None = None) -> SendTerms:
-    """Read the terms of an invoice to send. The header Idempotency-Key is another way to give the label.
+    """Return the terms of an invoice to send. The header Idempotency-Key may give the label.
 
-    Raises InvalidRequest or TooLarge, naming the field and the limit.
+    Raises InvalidRequest or TooLarge, which name the field and the limit.
     """
     asked = body.read(raw, SendInvoice)
     label = body.label(asked.label, idempotency_key)
@@ -129,7 +129,7 @@ class SentInvoiceJson(Struct, kw_only=True):
 
 
 def sent_invoice(sent: Sent) -> bytes:
-    """Return an invoice that was sent and paid, as the node answers."""
+    """Return a paid invoice that was sent, as JSON in the node's format."""
     invoice, payment = sent.invoice, sent.invoice.payment
     return write(
         SentInvoiceJson(
@@ -142,7 +142,7 @@ def sent_invoice(sent: Sent) -> bytes:
             amount_received_msat=payment.amount_received_msat if payment else UNSET,
             paid_at=unix_seconds(payment.paid_at) if payment else UNSET,
             payment_preimage=sent.payment_preimage,
-            # Required by the schema, though a request may have none.
+            # The schema requires a description, though an invoice request may lack one.
             description=invoice.description or "",
             expires_at=unix_seconds(invoice.expires_at),
             created_index=sent.created_index,

@@ -1,4 +1,4 @@
-"""An invoice's states as server-sent events (WHATWG HTML, section 9.2)."""
+"""The states of an invoice as server-sent events (WHATWG HTML, section 9.2)."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -10,17 +10,18 @@ from tilld.rest_api import invoice_json
 RECONNECT_MS = 2000
 HEARTBEAT = ": heartbeat\n\n"
 
-# An invoice has two states at most: the open one, and the final one.
+# An invoice has at most two states: open and final.
 OPEN_ID = "1"
 FINAL_ID = "2"
 
-# Some readers of lines end one at these, which JSON lets stand in a string.
+# Some line readers split at these characters, which JSON permits within strings.
 _LINE_ENDS = {each: f"\\u{each:04x}" for each in (0x85, 0x2028, 0x2029)}
 
 
 async def events(states: AsyncIterator[Invoice], heartbeat_seconds: float) -> AsyncGenerator[str]:
-    """Yield an event for each state, and a heartbeat where nothing else is sent for that long."""
-    # An error here is an HTTP status. Later there is only the end of Till, and an EventSource comes back.
+    """Yield an event for each state, and a heartbeat after each silent interval."""
+    # Errors up to here become an HTTP status. Later only a stop of Till ends the stream, and an EventSource
+    # reconnects.
     yield f"retry: {RECONNECT_MS}\n\n{_event(await anext(states))}"
     state: asyncio.Future[Invoice]
     try:
@@ -34,7 +35,7 @@ async def events(states: AsyncIterator[Invoice], heartbeat_seconds: float) -> As
     finally:
         state.cancel()
         await asyncio.gather(state, return_exceptions=True)
-        # It has an error that has this frame: a cycle, and what the collector spares is not freed with one.
+        # The future's exception refers to this frame. The cycle would survive until a garbage collection.
         del state
 
 
