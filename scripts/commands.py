@@ -1,4 +1,4 @@
-"""Writes docs/reference/commands.md from the help of both programs. make calls it."""
+"""Writes docs/reference/commands.md from the help of both programs. Run by make."""
 
 import sys
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ The programs `tilld` and `till`, from their help; `--help` prints the same.
 
 
 def page() -> str:
-    """Return the page as it should be."""
+    """Return the page."""
     parts = [HEAD]
     for name, app in (("tilld", tilld), ("till", till)):
         for path, command in commands(typer.main.get_command(app), name):
@@ -29,25 +29,25 @@ def page() -> str:
 
 
 def commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Yield a command, and all below it."""
+    """Yield a command and its subcommands, with their paths."""
     yield path, command
     for name, below in getattr(command, "commands", {}).items():
         yield from commands(below, f"{path} {name}")
 
 
 def sentences(text: str | None) -> list[str]:
-    """Return a paragraph on each line."""
+    """Return the text with one paragraph per line."""
     return ["\n\n".join(" ".join(each.split()) for each in (text or "").split("\n\n"))]
 
 
 def table(command: Any) -> list[str]:
-    """Return a row for each parameter."""
+    """Return a table with a row per parameter."""
     rows = [row(each) for each in command.params if not getattr(each, "hidden", False)]
     return ["\n| parameter | meaning |\n| --- | --- |", *rows] if rows else []
 
 
 def row(parameter: Any) -> str:
-    """Return a parameter's row."""
+    """Return the row of a parameter."""
     is_option = parameter.param_type_name == "option"
     names = ", ".join(parameter.opts) if is_option else ""
     meaning = " ".join((parameter.help or "").split())
@@ -63,7 +63,7 @@ def row(parameter: Any) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return text for a cell."""
+    """Return the text with escapes for a table cell."""
     return text.replace("|", r"\|")
 
 

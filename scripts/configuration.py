@@ -1,4 +1,4 @@
-"""Writes docs/reference/configuration.md with a table of all settings. make calls it."""
+"""Writes docs/reference/configuration.md with a table of all settings. Run by make."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ HEAD = ("flag", "variable", "default", "commands", "meaning")
 
 
 def page() -> str:
-    """Return the page with the table as it should be."""
+    """Return the page with the table of the present settings."""
     before, _, rest = PAGE.read_text().partition("-->\n")
     _, end, after = rest.partition("<!--")
     rows = [HEAD, ["---"] * len(HEAD)]

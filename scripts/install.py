@@ -1,4 +1,4 @@
-"""Installs pinned requirements with pip, and prints each package as it comes. make calls it."""
+"""Installs pinned requirements with pip, and prints each package as it is downloaded. Run by make."""
 
 import re
 import sys
@@ -6,15 +6,15 @@ from pathlib import Path
 from subprocess import PIPE, Popen
 
 PIP = (sys.executable, "-m", "pip", "install", "--disable-pip-version-check")
-# A requirements file is complete, each package with its hashes.
+# A requirements file contains all packages, with hashes, so pip resolves no dependencies.
 PINNED = ("--no-deps", "--require-hashes", "--requirement")
-# How pip begins to tell of the next package; "Processing" is a file here.
+# Prefixes of pip's lines for the next package; "Processing" is for a local file.
 FETCHED = ("Collecting ", "Processing ")
 PASSED_OVER = ("Ignoring ", "Requirement already satisfied: ")
 
 
 def main(requirements: Path) -> int:
-    """Install; returns pip's exit code, whose errors are on standard error."""
+    """Install the requirements; return pip's exit code. Errors of pip go to standard error."""
     total = len(re.findall(r"^\w", requirements.read_text(), re.MULTILINE))
     number = 0
     with Popen([*PIP, *PINNED, requirements], stdout=PIPE, text=True, errors="replace") as pip:
@@ -28,7 +28,7 @@ def main(requirements: Path) -> int:
 
 
 def say(what: str) -> None:
-    """Print a line, also where standard output is a pipe."""
+    """Print a line immediately, also to a pipe."""
     print(f"  {what}", flush=True)
 
 

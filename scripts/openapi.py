@@ -1,4 +1,4 @@
-"""Writes openapi.json from the types of bodies and answers, and from openapi.yaml. make calls it."""
+"""Writes openapi.json from the types of bodies and responses, and from openapi.yaml. Run by make."""
 
 import json
 import sys
@@ -19,12 +19,12 @@ PROSE = Path(__file__).with_name("openapi.yaml")
 TYPES = (CreateInvoice, InvoiceJson, SendInvoice, SentInvoiceJson, InfoJson, CreateInvreq, InvreqJson)
 NAMED = {msgspec.json.schema(each)["title"]: each for each in fields.COMPONENTS}
 REF = "#/components/schemas/{name}"
-# The message of E1 names what is wrong, so it has no default worth showing.
+# E1 has no default message that could serve as an example: each message names the field.
 MESSAGES = {each.code: each.default for each in TillError.__subclasses__()} | {"E1": "msat is missing"}
 
 
 def document() -> str:
-    """Return the document as it should be."""
+    """Return the document."""
     prose = yaml.safe_load(PROSE.read_text())
     errors = prose.pop("errors")
     for item in prose["paths"].values():
@@ -40,7 +40,7 @@ def document() -> str:
 
 
 def _error_responses(codes: Iterable[str], errors: Any) -> dict[str, Any]:
-    """Return the responses of an operation: those with one status share it."""
+    """Return the error responses of an operation; errors with the same status share one response."""
     by_status: dict[str, list[str]] = {}
     for code in codes:
         by_status.setdefault(errors[code]["status"], []).append(code)
@@ -64,7 +64,7 @@ def _response(codes: list[str], errors: Any) -> dict[str, Any]:
 
 
 def _schemas(more: dict[str, Any]) -> dict[str, Any]:
-    """Return the schemas of the types, with what openapi.yaml adds to them, and those that it has alone."""
+    """Return the schemas of the types, merged with those in openapi.yaml."""
     _, generated = msgspec.json.schema_components(TYPES, ref_template=REF)
     named = {name: msgspec.json.schema(kind) for name, kind in NAMED.items()}
     found = {name.removesuffix("Json"): _tidy(each, named) for name, each in generated.items()}
@@ -76,7 +76,7 @@ def _schemas(more: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tidy(schema: Any, named: dict[str, Any]) -> Any:
-    """Refer to types with a name, and say what generators of clients need to read every later answer."""
+    """Refer to named types, and mark integers, enums and objects so that clients accept later versions."""
     if isinstance(schema, list):
         return [_tidy(each, named) for each in schema]
     if not isinstance(schema, dict):
@@ -97,7 +97,7 @@ def _tidy(schema: Any, named: dict[str, Any]) -> Any:
 
 
 def _make_nullable(field: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Say that a field may be null by a list of types: few generators read an anyOf with null."""
+    """Express a nullable field as a list of types: few generators support anyOf with null."""
     match field.get("anyOf"):
         case [{"$ref": str(ref)}, {"type": "null"}] | [{"type": "null"}, {"$ref": str(ref)}]:
             del field["anyOf"]
