@@ -1,9 +1,9 @@
-# `make run` and `make test` need python3 (3.11 or later), git and make; the rest they install in .venv.
+# `make run` and `make test` need python3 (3.11 or later), git and make; they install the rest in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 PROTOS := $(wildcard proto/till/v1/*.proto)
 REST_PROTOS := $(wildcard proto/till/rest/v1/*.proto)
-# What is generated and in the repository, where it is, and the command that generating needs.
+# Generated code in the repository: its names, its paths, and the commands needed to generate it.
 GENERATED := python server typescript go configuration commands openapi
 CODE_python := clients/python/till/v1
 CODE_server := server/till_rest/v1
@@ -14,96 +14,96 @@ CODE_commands := docs/reference/commands.md
 CODE_openapi := server/tilld/rest_api/openapi.json
 NEEDS_typescript := npm
 NEEDS_go := go
-# Where to write generated code.
+# Directory for generated code.
 INTO := .
 
 .PHONY: help run test test-clients build-clients static crash fuzz bench bench-compare check format lint imports types proto proto-baseline docs generated generate $(GENERATED:%=generate-%) lock clean
 
-help: ## Say what each target does
+help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 run: .venv/.run ## Start everything embedded: a simulated node, tilld, Envoy
 	@exec $(BIN)/tilld run
 
 # Options of pytest: make test PYTEST="--durations=15 tests/storage".
-# One process for each processor; who has nothing left to do takes over tests of another.
+# One process per processor; an idle process takes over tests of another.
 test: .venv/.dev ## Run the tests
 	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal $(PYTEST)
 
-# Some of them only: make test-clients CLIENTS="go rust". Options of pytest: PYTEST="-k outlives".
-# ALL=1: where the tools of one are missing, that is a failure.
-test-clients: .venv/.dev ## Try the clients of all languages whose tools are here, against a real tilld
+# Some clients: make test-clients CLIENTS="go rust". Options of pytest: PYTEST="-k outlives".
+# With ALL=1 a client whose tools are missing fails.
+test-clients: .venv/.dev ## Test the clients of all languages whose tools are installed, against a real tilld
 	$(BIN)/python -m pytest tests/clients --clients="$(CLIENTS)" $(if $(ALL),--all-clients) $(PYTEST)
 
-build-clients: .venv/.dev ## Build the clients of all languages whose tools are here
+build-clients: .venv/.dev ## Build the clients of all languages whose tools are installed
 	$(BIN)/python -m tests.clients.build
 
 crash: .venv/.dev ## Kill tilld and its node 300 times under load, then check that nothing was lost
 	$(BIN)/python -m tests.crash --kills 300
 
-# Options of libFuzzer; another run than this: make fuzz FUZZ="-runs=100000 -seed=1"
+# Options of libFuzzer; a deterministic run: make fuzz FUZZ="-runs=100000 -seed=1"
 FUZZ ?= -max_total_time=30
-fuzz: .venv/.fuzz ## Throw bytes at the parsers of bodies and of the node's replies, for half a minute each
+fuzz: .venv/.fuzz ## Feed random bytes to the parsers of bodies and of the node's replies, for 30 seconds each
 	@for target in body reply; do \
 	  mkdir -p .fuzz/$$target && \
 	  $(BIN)/python -m tests.fuzz $$target -max_len=4096 -timeout=10 -dict=tests/fuzz/json.dict $(FUZZ) \
 	    -artifact_prefix=.fuzz/ .fuzz/$$target tests/fuzz/corpus/$$target || \
-	  { echo "Once more: $(BIN)/python -m tests.fuzz $$target FILE, with the file in .fuzz/ that is named above."; \
+	  { echo "To repeat: $(BIN)/python -m tests.fuzz $$target FILE, with the file in .fuzz/ named above."; \
 	    exit 1; }; \
 	done
 
 # Options of `python -m benchmarks --help`, and workloads: make bench BENCH="--quick calls"
-bench: .venv/.dev ## Measure what Till costs, beside what the same would cost at least
+bench: .venv/.dev ## Measure the cost of Till, beside the lowest possible cost
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 NEW ?= .bench/latest.json
-bench-compare: .venv/.dev ## Hold a run of bench against an earlier one: BASE=FILE
+bench-compare: .venv/.dev ## Compare a run of bench with an earlier one: BASE=FILE
 	@$(BIN)/python -m benchmarks.compare $(BASE) $(NEW)
 
-check: static test ## All that a change needs, but for test-clients
+check: static test ## Run all checks that a change needs, except test-clients
 
-static: format lint imports types proto generated docs ## Check all that can be seen without running it
+static: format lint imports types proto generated docs ## Run all static checks
 
 format: .venv/.dev ## Check the format of the Python code
 	$(BIN)/ruff format --check
 
-lint: .venv/.dev ## Look for mistakes in the Python code, and for misspelled words anywhere
+lint: .venv/.dev ## Lint the Python code, and check the spelling of all files
 	$(BIN)/ruff check
 	git ls-files -z | xargs -0 $(BIN)/codespell
 
-imports: .venv/.dev ## Check that imports go one way, and that each library stays where it belongs
+imports: .venv/.dev ## Check the layers of imports, and the packages that may use each library
 	$(BIN)/lint-imports --no-cache --no-logo
 
 types: .venv/.dev ## Check the types
 	$(BIN)/mypy
 
-proto: .venv/.dev ## Lint the protos, check their format and that they break nobody
+proto: .venv/.dev ## Lint the protos, check their format and their compatibility
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code --path proto/till
 	$(BIN)/buf breaking --against $(BASELINE)
 
 BASELINE := proto/baseline.binpb
-proto-baseline: .venv/.dev ## Freeze the protos as they are: a part of each release
+proto-baseline: .venv/.dev ## Freeze the present protos as the baseline: a step of each release
 	$(BIN)/buf build --exclude-source-info --output $(BASELINE)
 
 docs: .venv/.dev ## Build the site from docs/ into .site; a dead link is an error
 	$(BIN)/zensical build --strict
 
-# Where the tools of a language are missing its code is not checked; ALL=1: that is a failure.
-generated: $(GENERATED:%=generated-%) ## Check that all that is generated is fresh
+# Code of a language whose tools are missing is not checked; with ALL=1 this is a failure.
+generated: $(GENERATED:%=generated-%) ## Check that all generated code is up to date
 
 generated-%: .venv/.dev
 	@if [ -z "$(ALL)" ] && ! command -v $(or $(NEEDS_$*),true) >/dev/null; then \
-	  echo "LEFT OUT: whether what is generated for $* is fresh, since there is no $(NEEDS_$*) here."; exit; \
+	  echo "SKIPPED: the check of the generated code for $*, since $(NEEDS_$*) is not installed."; exit; \
 	fi; \
 	fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
 	$(MAKE) --no-print-directory --silent generate-$* INTO="$$fresh" && \
 	{ diff --recursive --exclude=__init__.py --exclude=__pycache__ "$$fresh/$(CODE_$*)" $(CODE_$*) || \
-	{ echo "What is generated is stale: run 'make generate-$*' and commit what it changes."; exit 1; }; }
+	{ echo "The generated code is stale: run 'make generate-$*' and commit its changes."; exit 1; }; }
 
-generate: $(GENERATED:%=generate-%) ## Generate code from the protos, two pages of docs/reference and openapi.json; one of them: generate-go
+generate: $(GENERATED:%=generate-%) ## Generate code from the protos, two pages of docs/reference, and openapi.json; one of them: make generate-go
 
-# Not by buf: protoc has these generators built in, and buf could only call it.
+# These generators are built into protoc, and buf could only call protoc.
 python_code = mkdir -p $(INTO)/$(1) && \
   PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc --proto_path=proto \
   $(foreach kind,python pyi grpc_python mypy_grpc,--$(kind)_out=$(INTO)/$(1))
@@ -111,7 +111,7 @@ python_code = mkdir -p $(INTO)/$(1) && \
 generate-python: .venv/.dev
 	@$(call python_code,clients/python) $(PROTOS)
 
-# Python finds a module by the path of its proto: the REST services are read as if they were in the server's package.
+# The path of a proto becomes its Python module, so the REST protos are mapped into the server's package.
 generate-server: .venv/.dev
 	@$(call python_code,server) --proto_path=till_rest/v1=proto/till/rest/v1 \
 	  $(patsubst proto/till/rest/v1/%,till_rest/v1/%,$(REST_PROTOS))
@@ -140,7 +140,7 @@ clients/typescript/node_modules/.package-lock.json: clients/typescript/package-l
 	@npm ci --prefix clients/typescript --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
-must_have = command -v $(1) >/dev/null || { echo "$@ needs $(2): there is no $(1) here." >&2; exit 1; }
+must_have = command -v $(1) >/dev/null || { echo "$@ needs $(2): $(1) is not installed." >&2; exit 1; }
 
 lock: .venv/.dev ## Pin the newest versions of all dependencies
 	$(BIN)/python -m pip install --quiet uv
@@ -154,7 +154,7 @@ lock: .venv/.dev ## Pin the newest versions of all dependencies
 	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \
 	  --quiet --group fuzz --output-file requirements-fuzz.txt
 
-clean: ## Remove what was installed and generated here, but not .till
+clean: ## Remove installed and built files, except .till
 	rm -rf .venv .site .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
 	rm -rf clients/*/build clients/*/target clients/*/dist clients/*/node_modules clients/*/build.log clients/*/*.tgz
 
