@@ -31,7 +31,7 @@ def install(directory: Path, requirements: str) -> CompletedProcess[str]:
     return run(command, check=False, env=os.environ | settings, capture_output=True, text=True)
 
 
-def test_each_package_is_a_line_with_how_far_it_is(tmp_path: Path) -> None:
+def test_each_package_is_a_line_with_its_progress(tmp_path: Path) -> None:
     lines = [wheel(tmp_path, name) for name in NAMES]
     elsewhere = 'till-test-three==1.0 ; sys_platform == "nowhere" --hash=sha256:' + "0" * 64 + "\n"
 

@@ -56,5 +56,5 @@ def test_a_patch_is_found(source: str) -> None:
 
 
 @pytest.mark.parametrize("file", sorted(TESTS.rglob("*.py")), ids=lambda file: str(file.relative_to(TESTS)))
-def test_nothing_of_ours_is_patched(file: Path) -> None:
+def test_our_modules_and_classes_are_not_patched(file: Path) -> None:
     assert patched(file.read_text()) == []

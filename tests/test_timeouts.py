@@ -128,7 +128,7 @@ async def test_a_create_succeeds_at_a_node_that_needs_seven_seconds(
     assert (created.status_code, created.json().get("label")) == (200, headers.get("idempotency-key"))
 
 
-async def test_it_is_till_that_says_that_it_took_too_long(slow: tuple[Shop, dict[str, float]]) -> None:
+async def test_till_reports_a_time_out_before_envoy_does(slow: tuple[Shop, dict[str, float]]) -> None:
     """Both ports return tilld's error, which says more than Envoy's."""
     shop, needs = slow
     needs["seconds"] = 240

@@ -84,12 +84,12 @@ def test_every_method_has_a_scope() -> None:
     assert set(SCOPES) == methods
 
 
-async def test_without_any_key_everybody_is_the_same_caller(access: Access) -> None:
+async def test_before_the_first_key_every_caller_is_anonymous(access: Access) -> None:
     assert await access.authorize(GET, None) == ANONYMOUS
     assert await access.authorize(GET, "Bearer whatever") == ANONYMOUS
 
 
-async def test_a_key_tells_who_calls(store: Store, access: Access) -> None:
+async def test_a_key_identifies_its_caller(store: Store, access: Access) -> None:
     key, header = await new_key(store, kind="till-1")
 
     caller = Caller("shop", frozenset(SHOP), "till-1", key.id)
@@ -120,7 +120,7 @@ async def test_from_the_first_key_on_every_call_needs_one(store: Store, access: 
         "Bearer till_AAAAAAAAAAAA_" + "a" * 33, "till_AAAAAAAAAAAA_" + "a" * 32,
     ],
 )  # fmt: skip
-async def test_what_is_no_key_opens_nothing(store: Store, access: Access, header: str) -> None:
+async def test_a_malformed_key_is_unauthorized(store: Store, access: Access, header: str) -> None:
     await new_key(store)
 
     with pytest.raises(Unauthenticated):
@@ -135,7 +135,7 @@ async def test_the_id_of_a_key_is_not_enough(store: Store, access: Access) -> No
         await access.authorize(GET, f"Bearer till_{key.id}_{'a' * 32}")
 
 
-async def test_an_expired_key_opens_nothing(store: Store, access: Access) -> None:
+async def test_an_expired_key_is_unauthorized(store: Store, access: Access) -> None:
     _, good = await new_key(store, expires_at=NOON + timedelta(seconds=1))
     _, over = await new_key(store, expires_at=NOON)
 
@@ -169,7 +169,7 @@ async def test_every_refused_key_costs_the_same(
     assert [list(map(len, call.args)) for call in compare.call_args_list] == [[64, 64], [64, 64]]
 
 
-async def test_the_id_of_a_key_opens_nothing(store: Store, access: Access) -> None:
+async def test_the_id_of_a_key_is_unauthorized(store: Store, access: Access) -> None:
     """This includes an id under which the key of a watch is cached."""
     key, header = await new_key(store)
     await access.recheck(await access.authorize(GET, header))
@@ -179,7 +179,7 @@ async def test_the_id_of_a_key_opens_nothing(store: Store, access: Access) -> No
             await access.authorize(GET, header)
 
 
-async def test_a_key_does_what_its_scopes_say(store: Store, access: Access) -> None:
+async def test_a_key_needs_the_scope_of_the_method(store: Store, access: Access) -> None:
     """No scope implies another."""
     _, reader = await new_key(store, scopes=[Scope.READ])
     _, admin = await new_key(store, scopes=[Scope.ADMIN, Scope.PAYOUTS])
@@ -190,7 +190,7 @@ async def test_a_key_does_what_its_scopes_say(store: Store, access: Access) -> N
             await access.authorize(CREATE, header)
 
 
-async def test_a_watch_token_is_its_key_for_one_invoice_only(store: Store, access: Access) -> None:
+async def test_a_watch_token_reads_one_invoice_only(store: Store, access: Access) -> None:
     """The token only reads; it expires, and fails when its key is revoked."""
     key, _ = await new_key(store, kind="shop")
     invoice = an_invoice("shop")
@@ -212,7 +212,7 @@ async def test_a_watch_token_is_its_key_for_one_invoice_only(store: Store, acces
         await access.authorize(GET, good)
 
 
-async def test_a_revoked_key_opens_nothing_once_that_is_answered(store: Store, access: Access) -> None:
+async def test_a_key_fails_as_soon_as_its_revocation_returns(store: Store, access: Access) -> None:
     """Neither a recently used key nor the recheck of an open watch passes."""
     key, header = await new_key(store)
     caller = await access.authorize(GET, header)
@@ -226,9 +226,7 @@ async def test_a_revoked_key_opens_nothing_once_that_is_answered(store: Store, a
         await access.recheck(caller)
 
 
-async def test_a_busy_key_is_looked_up_once_in_a_while(
-    store: Store, keys: KeyStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_busy_key_is_cached(store: Store, keys: KeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1.0
     access = Access(keys, lambda: NOON, lambda: now)
     _, header = await new_key(store)
@@ -244,7 +242,7 @@ async def test_a_busy_key_is_looked_up_once_in_a_while(
 
 
 @pytest.mark.parametrize("again", [False, True])
-async def test_a_key_is_as_it_was_when_its_look_up_began(
+async def test_a_cached_key_expires_from_the_start_of_its_lookup(
     store: Store, keys: KeyStore, monkeypatch: pytest.MonkeyPatch, again: bool
 ) -> None:
     """A slow lookup does not extend the time for which a key is remembered after its revocation."""
@@ -270,7 +268,7 @@ async def test_a_key_is_as_it_was_when_its_look_up_began(
         await ask()
 
 
-async def test_a_watch_token_is_not_remembered_beyond_its_key(store: Store, keys: KeyStore) -> None:
+async def test_a_watch_token_is_not_cached_beyond_its_key(store: Store, keys: KeyStore) -> None:
     now = 1.0
     access = Access(keys, lambda: NOON, lambda: now)
     key, _ = await new_key(store)
@@ -285,9 +283,7 @@ async def test_a_watch_token_is_not_remembered_beyond_its_key(store: Store, keys
         await access.authorize(GET, token)
 
 
-async def test_a_watch_token_from_before_the_first_key_is_none_afterwards(
-    store: Store, access: Access
-) -> None:
+async def test_an_anonymous_watch_token_fails_after_the_first_key(store: Store, access: Access) -> None:
     token = a_token(an_invoice("anonymous")).signed(store.secret)
     assert await access.authorize(GET, f"Bearer {token}") == ANONYMOUS
 
@@ -301,7 +297,7 @@ async def test_a_watch_token_from_before_the_first_key_is_none_afterwards(
     ("expires_in", "good_for"),
     [(timedelta(hours=-2), 10), (timedelta(hours=1), 70), (timedelta(days=365), 24 * 60)],
 )
-def test_a_watch_token_is_good_until_after_the_end_and_for_a_day_at_most(
+def test_a_watch_token_outlives_its_invoice_but_lasts_a_day_at_most(
     expires_in: timedelta, good_for: int
 ) -> None:
     invoice = an_invoice(expires_at=NOON + expires_in)
@@ -321,7 +317,7 @@ async def test_a_revoked_key_is_revoked_once(store: Store) -> None:
     assert await KeyStore(store).page() == [revoked]
 
 
-async def test_the_key_itself_is_not_kept(store: Store) -> None:
+async def test_the_key_itself_is_not_stored(store: Store) -> None:
     key, header = await new_key(store)
 
     [row] = await store.read(Bound("SELECT * FROM keys"))
@@ -330,7 +326,7 @@ async def test_the_key_itself_is_not_kept(store: Store) -> None:
     assert await KeyStore(store).get(key.id) == key
 
 
-def test_a_terminals_key_is_for_taking_money_only() -> None:
+def test_a_key_with_a_type_cannot_have_all_scopes() -> None:
     """Such a key has no access to the shop's totals, and cannot create keys."""
     key, _ = Key.new(username="shop", scopes=(), type="till-1", created_at=NOON, expires_at=None)
 
@@ -345,7 +341,7 @@ def test_a_username_is_a_plain_word(username: str) -> None:
         Key.new(username=username, scopes=SHOP, type=None, created_at=NOON, expires_at=None)
 
 
-async def test_what_needs_a_key_says_so_on_a_till_without_keys(access: Access) -> None:
+async def test_an_error_without_keys_names_the_command_that_creates_one(access: Access) -> None:
     for method, scope in ((KEYS + "ListKeys", "admin"), (INVREQS + "CreateInvreq", "payouts")):
         with pytest.raises(PermissionDenied, match=f"create one with 'tilld key create --scope {scope}'"):
             await access.authorize(method, None)

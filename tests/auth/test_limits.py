@@ -63,7 +63,7 @@ async def waits(limits: Limits, clock: Clock, caller: Caller) -> list[float]:
 
 
 @pytest.mark.parametrize(("rate", "at_once", "pause"), [(4, 4, 0.25), (1, 1, 1), (0.5, 1, 2)])
-async def test_creates_of_a_second_pass_at_once_and_then_one_by_one(
+async def test_a_burst_passes_immediately_and_the_rest_at_the_rate(
     clock: Clock, rate: float, at_once: int, pause: float
 ) -> None:
     """A create that would wait for more than a second is refused.
@@ -79,7 +79,7 @@ async def test_creates_of_a_second_pass_at_once_and_then_one_by_one(
     assert await waits(limits, clock, GREEDY) == [0] * at_once + in_turn
 
 
-async def test_who_waits_as_long_as_it_was_told_gets_through(clock: Clock) -> None:
+async def test_a_retry_after_the_delay_succeeds(clock: Clock) -> None:
     limits = limits_of(clock, creates_per_second=0.5)
     await limits.turn(GREEDY)
     with pytest.raises(TooMany) as refused:
@@ -139,7 +139,7 @@ async def creates(limits: Limits, caller: Caller, open_invoices: int) -> None:
         pass
 
 
-async def test_open_invoices_and_those_on_their_way_are_counted_together(clock: Clock) -> None:
+async def test_open_invoices_and_creates_in_flight_are_counted_together(clock: Clock) -> None:
     limits = limits_of(clock, open_invoices=3)
 
     async with limits.creating(GREEDY, counted(1)), limits.creating(GREEDY, counted(1)):
@@ -151,7 +151,7 @@ async def test_open_invoices_and_those_on_their_way_are_counted_together(clock: 
         await creates(limits, GREEDY, 3)
 
 
-async def test_open_invoices_are_counted_once_in_a_while(clock: Clock) -> None:
+async def test_the_count_of_open_invoices_is_cached(clock: Clock) -> None:
     """Between two counts each new invoice adds one."""
     limits = limits_of(clock, open_invoices=100)
     counts = 0
@@ -171,7 +171,7 @@ async def test_open_invoices_are_counted_once_in_a_while(clock: Clock) -> None:
     assert counts == 2
 
 
-async def test_what_is_over_makes_room_at_once(clock: Clock) -> None:
+async def test_final_invoices_make_room_immediately(clock: Clock) -> None:
     """Before a refusal the open invoices are counted again."""
     limits = limits_of(clock, open_invoices=3)
     for open_invoices in range(3):
@@ -216,7 +216,7 @@ async def till(tmp_path: Path, database_url: str, lightningd: SimulatedNode) -> 
     await parts.close()
 
 
-async def test_a_greedy_key_gets_its_share_and_no_other_suffers(till: Parts) -> None:
+async def test_a_greedy_key_gets_only_its_share(till: Parts) -> None:
     """The modest key's creates succeed while the flood waits.
 
     Few creates of the flood reach node and store.
@@ -237,7 +237,7 @@ def is_too_many(outcome: object) -> bool:
     return isinstance(outcome, TooMany)
 
 
-async def test_what_is_paid_makes_room(till: Parts, lightningd: SimulatedNode) -> None:
+async def test_a_payment_makes_room(till: Parts, lightningd: SimulatedNode) -> None:
     async with till.following():
         first, *_ = [await till.invoicing.create(GREEDY, an_order()) for _ in range(5)]
         with pytest.raises(TooMany):
@@ -249,7 +249,7 @@ async def test_what_is_paid_makes_room(till: Parts, lightningd: SimulatedNode) -
         await till.invoicing.create(GREEDY, an_order())
 
 
-async def test_the_retry_of_an_order_is_no_new_one(till: Parts) -> None:
+async def test_a_retried_order_does_not_count_again(till: Parts) -> None:
     orders = [an_order(label=f"order-{number}") for number in range(5)]
     made = [await till.invoicing.create(GREEDY, order) for order in orders]
 

@@ -43,7 +43,7 @@ async def made(
     return await keyring.create(by, username=username, scopes=scopes, type=None, expires_at=None)
 
 
-async def test_who_made_and_revoked_a_key_is_in_the_log(keyring: Keyring) -> None:
+async def test_creation_and_revocation_of_a_key_are_logged(keyring: Keyring) -> None:
     """The log does not contain the key itself."""
     with capture_logs() as events:
         key, token = await made(keyring)
@@ -55,7 +55,7 @@ async def test_who_made_and_revoked_a_key_is_in_the_log(keyring: Keyring) -> Non
     assert token.rpartition("_")[2] not in str(events)
 
 
-def test_who_revokes_a_key_waits_until_nobody_remembers_it(tmp_path: Path) -> None:
+def test_a_revocation_waits_until_the_key_has_left_every_cache(tmp_path: Path) -> None:
     """Also with uvloop as in production, whose timers fire up to a millisecond early."""
     written: dict[str, float] = {}
 
@@ -81,7 +81,7 @@ def test_who_revokes_a_key_waits_until_nobody_remembers_it(tmp_path: Path) -> No
         assert min(runner.run(revoke_many())) > REMEMBERED_SECONDS
 
 
-async def test_who_may_make_keys_may_not_pay(keyring: Keyring) -> None:
+async def test_the_admin_scope_does_not_grant_payouts(keyring: Keyring) -> None:
     """Only the operator, or a key with the scope payouts, grants payouts."""
     with pytest.raises(PermissionDenied, match="payouts"):
         await made(keyring, scopes=[Scope.PAYOUTS])
@@ -108,7 +108,7 @@ async def test_all_keys_come_page_by_page(keyring: Keyring) -> None:
             await keyring.page(after, 2)
 
 
-async def test_only_what_is_there_can_be_revoked(keyring: Keyring) -> None:
+async def test_only_an_active_key_can_be_revoked(keyring: Keyring) -> None:
     key, _ = await made(keyring)
     await keyring.revoke(ADMIN, key.id)
 
@@ -118,7 +118,7 @@ async def test_only_what_is_there_can_be_revoked(keyring: Keyring) -> None:
 
 
 @pytest.mark.parametrize("kind", ["", "x" * 65, "till\0", "till\n", "\x1b[2Jtill", "\u202etill"])
-async def test_a_type_is_what_a_terminal_can_show(keyring: Keyring, kind: str) -> None:
+async def test_a_type_must_be_printable(keyring: Keyring, kind: str) -> None:
     """'tilld key list' prints the type: line breaks and control characters are rejected."""
     with pytest.raises(InvalidRequest, match="type must have 1 to 64 printable"):
         await keyring.create(ADMIN, username="shop", scopes=(), type=kind, expires_at=None)
@@ -134,7 +134,7 @@ async def test_a_type_is_what_a_terminal_can_show(keyring: Keyring, kind: str) -
         "scopes = 'invoices:read from:the:future'",
     ],
 )
-async def test_one_strange_row_leaves_all_keys_listed_and_can_be_revoked(
+async def test_a_damaged_row_is_listed_and_can_be_revoked(
     store: Store, keyring: Keyring, damage: str
 ) -> None:
     """The key itself keeps its access until it is revoked."""

@@ -43,7 +43,7 @@ async def test_each_key_gets_its_share(turns: Turns) -> None:
     await asyncio.wait(greedy)
 
 
-async def test_who_would_wait_too_long_is_refused_for_its_own_calls_only(turns: Turns) -> None:
+async def test_a_long_queue_refuses_only_calls_of_its_own_key(turns: Turns) -> None:
     served: list[str] = []
     greedy = await start(turns, "greedy", 400, served)
 
@@ -57,7 +57,7 @@ async def test_who_would_wait_too_long_is_refused_for_its_own_calls_only(turns: 
     await asyncio.wait(greedy)
 
 
-async def test_who_goes_away_frees_the_place(turns: Turns) -> None:
+async def test_a_cancelled_call_frees_its_place(turns: Turns) -> None:
     served: list[str] = []
     gone = await start(turns, "greedy", 400, served)
     for task in gone:
@@ -70,7 +70,7 @@ async def test_who_goes_away_frees_the_place(turns: Turns) -> None:
     assert "greedy" not in served[1:]
 
 
-async def test_a_turn_that_does_not_come_in_time_is_refused(turns: Turns) -> None:
+async def test_a_call_without_a_turn_in_time_is_refused(turns: Turns) -> None:
     """More keys have joined since the call began to wait."""
     sleeps: list[asyncio.Event] = []
 

@@ -70,7 +70,7 @@ async def test_one_command_runs_everything_and_ctrl_c_stops_it(tmp_path: Path) -
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can end children with their parent")
-async def test_even_killed_it_leaves_nothing_running(tmp_path: Path) -> None:
+async def test_a_killed_tilld_leaves_no_process(tmp_path: Path) -> None:
     async with tilld("run", *FREE, cwd=tmp_path) as till:
         await till.says(r"(Till is running)")
         started = children(till.process.pid)
@@ -127,7 +127,7 @@ async def test_a_node_that_dies_ends_the_rest_in_one_line(tmp_path: Path) -> Non
     assert "Traceback" not in out.decode()
 
 
-async def test_envoy_alone_stands_in_front_of_tills_that_run_elsewhere(tmp_path: Path) -> None:
+async def test_tilld_envoy_serves_remote_tills(tmp_path: Path) -> None:
     """The banner has the addresses, also that of a Till that has not started yet; SIGTERM stops Envoy."""
     async with tilld("run", "--no-rest", "--grpc=127.0.0.1:0", cwd=tmp_path) as till:
         there = await till.says(r"gRPC +(127\.0\.0\.1:\d+)\n")
@@ -147,7 +147,7 @@ async def test_envoy_alone_stands_in_front_of_tills_that_run_elsewhere(tmp_path:
         assert await till.end() == 0
 
 
-async def test_what_keeps_envoy_from_standing_in_front_is_told(tmp_path: Path) -> None:
+async def test_tilld_envoy_reports_unusable_addresses(tmp_path: Path) -> None:
     with listening() as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
 
@@ -158,7 +158,7 @@ async def test_what_keeps_envoy_from_standing_in_front_is_told(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("flag", "other"), [("--grpc", "--no-rest"), ("--rest", "--grpc=127.0.0.1:0"), ("--metrics", "--no-rest")]
 )
-async def test_a_port_in_use_is_told(tmp_path: Path, flag: str, other: str) -> None:
+async def test_a_port_in_use_is_reported(tmp_path: Path, flag: str, other: str) -> None:
     """The error names the address and the flag for another one."""
     with listening() as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
@@ -169,7 +169,7 @@ async def test_a_port_in_use_is_told(tmp_path: Path, flag: str, other: str) -> N
     assert f"{flag} HOST:PORT" in line
 
 
-async def test_two_tills_on_one_port_are_one_too_many(tmp_path: Path) -> None:
+async def test_two_tills_cannot_share_a_port(tmp_path: Path) -> None:
     """With SO_REUSEPORT both would start, and each would get half of the calls."""
     async with tilld("run", "--no-rest", "--grpc=127.0.0.1:0", "--data-dir=one", cwd=tmp_path) as till:
         grpc = await till.says(r"gRPC +(127\.0\.0\.1:\d+)\n")
@@ -177,21 +177,21 @@ async def test_two_tills_on_one_port_are_one_too_many(tmp_path: Path) -> None:
         assert grpc in await fails("run", "--no-rest", f"--grpc={grpc}", "--data-dir=two", cwd=tmp_path)
 
 
-async def test_a_second_till_in_the_same_directory_is_told(tmp_path: Path) -> None:
+async def test_a_second_till_in_the_same_directory_is_refused(tmp_path: Path) -> None:
     async with tilld("run", *FREE, cwd=tmp_path) as till:
         await till.says(r"(Till is running)")
 
         assert ".till" in await fails("run", *FREE, cwd=tmp_path)
 
 
-async def test_a_missing_socket_is_told(tmp_path: Path) -> None:
+async def test_a_missing_socket_is_reported(tmp_path: Path) -> None:
     line = await fails("run", "--lightning-rpc=nowhere/lightning-rpc", *FREE, cwd=tmp_path)
 
     assert "nowhere/lightning-rpc" in line
     assert "--lightning-rpc" in line
 
 
-async def test_a_database_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+async def test_an_unusable_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / "broken.db").write_bytes(b"no database" * 1000)
     close_database(open_database(f"sqlite:///{tmp_path / 'short.db'}"))
     os.truncate(tmp_path / "short.db", 10_000)
@@ -210,9 +210,7 @@ async def test_a_database_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
         assert "--database" in line
 
 
-async def test_a_database_that_nobody_can_write_to_is_told(
-    tmp_path: Path, postgresql: PostgresServer
-) -> None:
+async def test_an_unwritable_database_is_reported(tmp_path: Path, postgresql: PostgresServer) -> None:
     """Otherwise Till would start but could not create invoices."""
     url = new_database(postgresql)
     name = url.partition("?")[0].rpartition("/")[2]
@@ -227,7 +225,7 @@ async def test_a_database_that_nobody_can_write_to_is_told(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can drop a single capability of root")
-async def test_what_is_read_only_is_told(tmp_path: Path) -> None:
+async def test_read_only_files_are_reported(tmp_path: Path) -> None:
     """The database file or the data directory is read-only."""
     close_database(open_database(f"sqlite:///{tmp_path / 'till.db'}"))
     (tmp_path / "till.db").chmod(0o444)
@@ -242,7 +240,7 @@ async def test_what_is_read_only_is_told(tmp_path: Path) -> None:
     assert "--data-dir" in directory
 
 
-async def test_a_data_directory_that_is_none_is_told(tmp_path: Path) -> None:
+async def test_an_invalid_data_directory_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     assert "--data-dir" in await fails("run", "--data-dir=file/till", *FREE, cwd=tmp_path)
@@ -251,7 +249,7 @@ async def test_a_data_directory_that_is_none_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "address", ["8080", "localhost", ":8080", "127.0.0.1:x", "127.0.0.1:65536", "1.2.3.4:-1"]
 )
-async def test_an_address_that_is_none_is_told(tmp_path: Path, address: str) -> None:
+async def test_an_invalid_address_is_reported(tmp_path: Path, address: str) -> None:
     """The error names the flag and the variable, for either source."""
     for arguments, environment in (((f"--rest={address}",), {}), ((), {"TILLD_REST": address})):
         line = await fails("run", *arguments, cwd=tmp_path, **environment)
@@ -284,7 +282,7 @@ async def test_the_simulated_node_runs_alone(tmp_path: Path) -> None:
     assert "rpc-file" not in await fails("node", "simulate", f"--rpc-file={'x' * 200}", cwd=tmp_path)
 
 
-async def test_paying_tells_what_is_wrong(tmp_path: Path) -> None:
+async def test_a_failed_payment_is_reported(tmp_path: Path) -> None:
     async with tilld("node", "simulate", "--rpc-file=rpc", cwd=tmp_path) as node:
         await node.says(r"(listening)")
 
@@ -292,7 +290,7 @@ async def test_paying_tells_what_is_wrong(tmp_path: Path) -> None:
     assert "tilld run" in await fails("node", "pay", "lnbcrt1", cwd=tmp_path)
 
 
-async def test_a_real_node_is_never_told_to_pay(tmp_path: Path) -> None:
+async def test_a_real_node_is_never_asked_to_pay(tmp_path: Path) -> None:
     """The payment would spend real money."""
     asked = []
 
@@ -347,14 +345,14 @@ async def test_on_a_terminal_the_banner_comes_before_the_log(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "value"), [("HEARTBEAT_SECONDS", "0"), ("GRACE_SECONDS", "-1"), ("LOG_LEVEL", "x")]
 )
-async def test_a_setting_that_makes_no_sense_is_told(tmp_path: Path, name: str, value: str) -> None:
+async def test_an_invalid_setting_is_reported(tmp_path: Path, name: str, value: str) -> None:
     """The error names the variable if the setting has no flag."""
     line = await fails("run", cwd=tmp_path, **{f"TILLD_{name}": value})
 
     assert f"tilld: TILLD_{name} is" in line
 
 
-async def test_more_money_than_there_is_cannot_be_paid(tmp_path: Path) -> None:
+async def test_an_amount_beyond_all_bitcoin_cannot_be_paid(tmp_path: Path) -> None:
     """The follower could not store such an amount, not even of play money."""
     async with tilld("run", *FREE, "--data-dir=shop", cwd=tmp_path) as till:
         rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
@@ -370,7 +368,7 @@ async def test_more_money_than_there_is_cannot_be_paid(tmp_path: Path) -> None:
     assert "not paid" in line
 
 
-async def test_the_doctor_tells_by_its_exit_code_whether_anything_differs(tmp_path: Path) -> None:
+async def test_the_exit_code_of_the_doctor_shows_differences(tmp_path: Path) -> None:
     """While Till runs: no difference, then a difference, then its repair."""
     async with tilld("run", *FREE, cwd=tmp_path) as till:
         rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
@@ -394,7 +392,7 @@ async def test_the_doctor_tells_by_its_exit_code_whether_anything_differs(tmp_pa
         assert httpx.get(f"{rest}/lightning/info").json()["volume"] == 5000
 
 
-async def test_an_import_tells_what_it_did(tmp_path: Path) -> None:
+async def test_an_import_prints_its_result(tmp_path: Path) -> None:
     """A lost store gets the node's invoices back; a second import changes nothing."""
     async with tilld("run", *FREE, cwd=tmp_path) as till:
         rest = await till.says(r"(http://127\.0\.0\.1:\d+)\n")
@@ -407,7 +405,7 @@ async def test_an_import_tells_what_it_did(tmp_path: Path) -> None:
     assert (second[0], second[1].partition(" passed")[0]) == (0, "0 imported, 1 were here before, 0")
 
 
-async def test_the_doctor_makes_no_store(tmp_path: Path) -> None:
+async def test_the_doctor_creates_no_store(tmp_path: Path) -> None:
     """A new store would be empty, and hide the mistake in the path."""
     async with Simulator(tmp_path / "rpc"):
         told = await fails("doctor", f"--lightning-rpc={tmp_path / 'rpc'}", cwd=tmp_path)
@@ -422,7 +420,7 @@ async def test_the_doctor_makes_no_store(tmp_path: Path) -> None:
     assert "is empty or was written by an older Till" in empty
 
 
-async def test_what_an_import_makes_is_nobody_elses_business(tmp_path: Path) -> None:
+async def test_an_import_creates_a_private_directory(tmp_path: Path) -> None:
     """The mode of the data directory is 0700, as with `tilld run`."""
     async with Simulator(tmp_path / "rpc"):
         await output("import", f"--lightning-rpc={tmp_path / 'rpc'}", cwd=tmp_path)
@@ -430,7 +428,7 @@ async def test_what_an_import_makes_is_nobody_elses_business(tmp_path: Path) -> 
     assert (tmp_path / ".till").stat().st_mode & 0o777 == 0o700
 
 
-async def test_what_is_in_a_directory_that_others_may_enter_is_nobody_elses_business(tmp_path: Path) -> None:
+async def test_the_store_is_private_in_a_shared_directory(tmp_path: Path) -> None:
     """A packager may have made the data directory; the store in it holds the secret of watch tokens."""
     directory = tmp_path / ".till"
     directory.mkdir(mode=0o755)
@@ -442,7 +440,7 @@ async def test_what_is_in_a_directory_that_others_may_enter_is_nobody_elses_busi
 
 
 @pytest.mark.parametrize("url", ["postgresql://till:hush@{}/till", "postgresql://{}/till?password=hush"])
-async def test_no_password_is_in_what_is_said_of_a_database(tmp_path: Path, url: str) -> None:
+async def test_database_errors_contain_no_password(tmp_path: Path, url: str) -> None:
     code, said = await output("key", "list", "--database", url.format("127.0.0.1:1"), cwd=tmp_path)
 
     assert code == 1
@@ -555,7 +553,7 @@ async def test_a_log_that_cannot_be_written_does_not_fail_a_command(tmp_path: Pa
     assert (tmp_path / ".till/till.db").read_bytes().startswith(b"SQLite format 3")
 
 
-async def test_a_start_that_waits_for_the_node_ends_by_its_signal(tmp_path: Path) -> None:
+async def test_a_signal_ends_a_start_that_waits_for_the_node(tmp_path: Path) -> None:
     async with tilld("run", *FREE, "--wait-for-node", "--lightning-rpc=nowhere", cwd=tmp_path) as till:
         await till.says(r"(waiting for lightningd to start)")
         async with asyncio.timeout(10):
@@ -574,7 +572,7 @@ LIMITED = (
 )
 
 
-async def test_connections_of_strangers_leave_files_for_the_node(tmp_path: Path) -> None:
+async def test_idle_connections_leave_files_for_the_node(tmp_path: Path) -> None:
     """A low limit of open files is logged at the start.
 
     200 idle connections block neither node nor callers.
@@ -612,7 +610,7 @@ async def test_connections_of_strangers_leave_files_for_the_node(tmp_path: Path)
         (("?host=/", "?host=/nowhere/"), "start PostgreSQL, or check its host and port"),
     ],
 )
-async def test_a_postgresql_that_cannot_be_used_is_told_with_what_to_do(
+async def test_an_unusable_postgresql_is_reported_with_advice(
     tmp_path: Path, postgresql: PostgresServer, change: tuple[str, str], says: str
 ) -> None:
     url = new_database(postgresql).replace(*change)
@@ -664,7 +662,7 @@ async def test_a_percent_encoded_password_connects_and_is_never_shown(tmp_path: 
         ("", "no password supplied.*; check user and password in TILLD_DATABASE"),
     ],
 )
-async def test_a_wrong_postgresql_password_is_told_with_what_to_do(
+async def test_a_wrong_postgresql_password_is_reported_with_advice(
     tmp_path: Path, guarded: str, password: str, says: str
 ) -> None:
     url = guarded.replace("@", f"{password}@", 1)
@@ -705,13 +703,13 @@ async def test_advised_commands_work_as_they_are_printed(tmp_path: Path) -> None
         assert (await output(*advised[1:], cwd=tmp_path))[0] == 0
 
 
-async def test_a_full_disk_is_told_at_the_start(tmp_path: Path) -> None:
+async def test_a_full_disk_is_reported_at_the_start(tmp_path: Path) -> None:
     said = await fails("run", "--database=sqlite:////dev/full", *FREE, cwd=tmp_path)
 
     assert "(database or disk is full); free space on its disk" in said
 
 
-async def test_the_list_of_keys_is_a_table_and_says_where_there_are_none(tmp_path: Path) -> None:
+async def test_the_list_of_keys_is_a_table_with_a_note_if_empty(tmp_path: Path) -> None:
     """The note about an empty list is on standard error, so that a script counts no lines."""
     async with tilld("key", "create", "--username=a", cwd=tmp_path) as made:
         await made.process.communicate()

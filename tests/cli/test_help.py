@@ -39,7 +39,7 @@ def test_a_flag_has_no_type(program: str, path: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("command", ["run", "envoy", "doctor", "import", "key list"])
-def test_the_help_of_a_command_tells_its_settings(command: str) -> None:
+def test_the_help_of_a_command_lists_its_settings(command: str) -> None:
     """The help lists the flag and the variable of each setting, and no others."""
     told = CliRunner().invoke(tilld, [*command.split(), "--help"], env={"COLUMNS": "400"}).stdout
     taken = [each for each in SETTINGS if command.split(maxsplit=1)[0] in each.commands]

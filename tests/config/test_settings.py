@@ -30,7 +30,7 @@ WRONG = {
 @pytest.mark.parametrize(
     "setting", [each for each in SETTINGS if each.name in WRONG], ids=lambda each: each.name
 )
-def test_a_wrong_value_is_told(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_value_is_reported(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the flag and the variable, for either source."""
     value = WRONG[setting.name]
     with pytest.raises(OperatorError) as by_flag:
@@ -79,5 +79,5 @@ def test_a_home_directory_in_a_setting_is_expanded(monkeypatch: pytest.MonkeyPat
     assert (settings.data_dir, settings.lightning_rpc) == (tmp_path / "till", tmp_path / "rpc")
 
 
-def test_the_page_of_settings_is_fresh() -> None:
+def test_the_page_of_settings_is_up_to_date() -> None:
     assert configuration.PAGE.read_text() == configuration.page(), "run 'make generate-configuration'"

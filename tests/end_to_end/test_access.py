@@ -66,7 +66,7 @@ async def test_owners_do_not_see_each_other(shop: Shop, tmp_path: Path) -> None:
         assert await code(request) == grpc.StatusCode.NOT_FOUND
 
 
-async def test_of_many_calls_at_once_each_is_its_own_callers(shop: Shop, tmp_path: Path) -> None:
+async def test_concurrent_calls_keep_their_own_callers(shop: Shop, tmp_path: Path) -> None:
     """No call is authorized as the caller of a previous call, or as anonymous."""
     keys = [await make_key(tmp_path, "--username", name) for name in ("shop", "bar")]
     request = pb.CreateInvoiceRequest(metadata='{"type":"shop"}')
@@ -83,9 +83,7 @@ async def test_of_many_calls_at_once_each_is_its_own_callers(shop: Shop, tmp_pat
     assert answers == ["shop", "bar", grpc.StatusCode.UNAUTHENTICATED] * 20
 
 
-async def test_from_the_first_key_on_it_is_needed_and_a_revoked_one_is_none(
-    shop: Shop, tmp_path: Path
-) -> None:
+async def test_the_first_key_makes_keys_mandatory_and_a_revoked_key_fails(shop: Shop, tmp_path: Path) -> None:
     """Both take effect immediately, while Till runs. Health stays public."""
     assert (await create(shop, {}))[0] == 200
     key = await make_key(tmp_path, "--username", "shop")
@@ -101,7 +99,7 @@ async def test_from_the_first_key_on_it_is_needed_and_a_revoked_one_is_none(
     assert (await create(shop, key))[1]["error"] == "E3"
 
 
-async def test_a_watch_tells_nothing_more_once_its_key_is_revoked(shop: Shop, tmp_path: Path) -> None:
+async def test_a_watch_ends_when_its_key_is_revoked(shop: Shop, tmp_path: Path) -> None:
     """A watch without a key also ends when the first key exists."""
     anonymous = await shop.create()
     without_key = shop.invoices.WatchInvoice(pb.WatchInvoiceRequest(invoice_id=anonymous["invoiceid"]))
@@ -170,7 +168,7 @@ async def headers_of(
         ("without the scope", 403),
     ],
 )
-async def test_only_a_good_key_opens(
+async def test_only_a_valid_key_is_accepted(
     headers_of: tuple[Shop, dict[str, dict[str, str]]], kind: str, status: int
 ) -> None:
     """The status agrees with HTTP over REST, and with gRPC directly and through Envoy."""
@@ -197,7 +195,7 @@ async def test_only_a_good_key_opens(
                 assert dict(await call.trailing_metadata())["x-error-code"] == error
 
 
-async def test_anothers_invoice_is_answered_as_one_that_is_not(
+async def test_anothers_invoice_gets_the_same_response_as_a_missing_one(
     headers_of: tuple[Shop, dict[str, dict[str, str]]],
 ) -> None:
     """The responses are identical byte for byte, so a guess reveals nothing. (An id has 126 random bits.)"""
@@ -226,7 +224,7 @@ def test_no_process_shows_a_key(headers_of: tuple[Shop, dict[str, dict[str, str]
     assert not [each for each in shown if "till_" in each]
 
 
-async def test_the_till_in_the_shop_creates_and_sees_its_type_only(shop: Shop, tmp_path: Path) -> None:
+async def test_a_key_with_a_type_creates_and_sees_only_that_type(shop: Shop, tmp_path: Path) -> None:
     """Invoices of another type do not exist for the terminal, although the owner is the same."""
     owner = await make_key(tmp_path, "--username", "shop")
     terminal = await make_key(tmp_path, "--username", "shop", "--type", "till-1")
@@ -241,7 +239,7 @@ async def test_the_till_in_the_shop_creates_and_sees_its_type_only(shop: Shop, t
     assert await read(shop, owner, own) == (200, own)
 
 
-async def test_a_label_tells_nothing_of_another_types_invoice(shop: Shop, tmp_path: Path) -> None:
+async def test_a_label_reveals_nothing_about_another_types_invoice(shop: Shop, tmp_path: Path) -> None:
     """Labels belong to the user.
 
     The terminal learns that one is in use, but cannot confirm a guessed amount.
@@ -291,7 +289,7 @@ async def test_a_payers_browser_watches_with_a_token_in_the_url(shop: Shop, tmp_
     assert (await shop.rest.get(f"{url}/watch?token={again}")).status_code == 401
 
 
-async def test_a_token_that_is_asked_for_elsewhere_is_not_given(shop: Shop) -> None:
+async def test_other_methods_return_no_watch_token(shop: Shop) -> None:
     """Other methods ignore the parameter, like every unknown parameter."""
     by_query = await shop.rest.post("/lightning/invoice/create?watch_token=true", json=BODY)
     by_id = await shop.rest.get(f"/lightning/invoice/i/{by_query.json()['_id']}?watch_token=true")
@@ -301,7 +299,7 @@ async def test_a_token_that_is_asked_for_elsewhere_is_not_given(shop: Shop) -> N
     assert "watch_token" not in by_query.json() | by_id.json()
 
 
-async def test_asking_for_a_token_in_other_words_is_refused(shop: Shop, tmp_path: Path) -> None:
+async def test_a_malformed_watch_token_parameter_is_refused(shop: Shop, tmp_path: Path) -> None:
     """A malformed value is rejected; other parameters of the query are ignored."""
     key = await make_key(tmp_path, "--username", "shop")
     _, invoice = await create(shop, key)
@@ -320,7 +318,7 @@ async def test_asking_for_a_token_in_other_words_is_refused(shop: Shop, tmp_path
 @pytest.mark.parametrize(
     "query", ["?token=", "?token=watch_x", "?token=till_x", "?x=1&token=y", "?watch_token=true"]
 )
-async def test_what_is_no_watch_token_opens_nothing(shop: Shop, tmp_path: Path, query: str) -> None:
+async def test_an_invalid_watch_token_is_unauthorized(shop: Shop, tmp_path: Path, query: str) -> None:
     key = await make_key(tmp_path, "--username", "shop")
     _, invoice = await create(shop, key)
 
@@ -350,7 +348,7 @@ async def test_watch_tokens_over_grpc(shop: Shop, tmp_path: Path) -> None:
     assert not unasked.HasField("watch_token")
 
 
-async def test_totals_are_ones_own_and_an_admins_those_of_all(shop: Shop, tmp_path: Path) -> None:
+async def test_totals_are_per_user_and_for_an_admin_global(shop: Shop, tmp_path: Path) -> None:
     keys = [await make_key(tmp_path, "--username", name) for name in ("shop", "bar")]
     admin = await make_key(tmp_path, "--username", "boss", "--scope", "info:read", "--scope", "admin")
     for key in (*keys, keys[0]):
@@ -376,7 +374,7 @@ async def test_keys_are_listed_without_their_secrets(tmp_path: Path) -> None:
     assert "till_" not in line
 
 
-async def test_a_key_that_cannot_be_is_told_in_a_line(tmp_path: Path) -> None:
+async def test_invalid_options_of_key_commands_are_reported_in_one_line(tmp_path: Path) -> None:
     assert "username" in await fails("key", "create", "--username", "a b", cwd=tmp_path)
     assert "future" in await fails(
         "key", "create", "--username", "shop", "--expires", "2020-01-01", cwd=tmp_path
@@ -385,7 +383,7 @@ async def test_a_key_that_cannot_be_is_told_in_a_line(tmp_path: Path) -> None:
     assert "key list" in await fails("key", "revoke", "unknown", cwd=tmp_path)
 
 
-async def test_no_till_without_keys_serves_the_world(tmp_path: Path) -> None:
+async def test_a_till_without_keys_refuses_public_addresses(tmp_path: Path) -> None:
     """The flag --allow-anonymous permits it."""
     told = await fails("run", "--grpc=0.0.0.0:0", "--no-rest", cwd=tmp_path)
     assert "tilld key create" in told

@@ -70,7 +70,7 @@ async def others_are_served(shop: Shop) -> None:
         await shop.invoices.GetInvoice(pb.GetInvoiceRequest(invoice_id=created["invoiceid"]))
 
 
-async def test_connections_that_say_nothing_or_little_are_closed(shop: Shop) -> None:
+async def test_silent_and_slow_connections_are_closed(shop: Shop) -> None:
     """Both ports close a silent connection after 5 s, also in the middle of a header."""
     rest, straight = shop.till.running.rest, shop.till.running.grpc
     assert rest
@@ -86,7 +86,7 @@ async def test_connections_that_say_nothing_or_little_are_closed(shop: Shop) -> 
         each.close()
 
 
-async def test_streams_that_are_opened_and_abandoned_leave_nothing(shop: Shop, address: Address) -> None:
+async def test_abandoned_streams_leave_nothing_behind(shop: Shop, address: Address) -> None:
     """Streams are cancelled immediately, cancelled while watched, or dropped with their connection."""
     created = await shop.create()
     message = pb.WatchInvoiceRequest(invoice_id=created["invoiceid"]).SerializeToString()
@@ -129,7 +129,7 @@ async def test_rapid_resets_end_their_connection(shop: Shop) -> None:
     writer.close()
 
 
-async def test_who_needs_no_key_cannot_hold_all_calls(shop: Shop) -> None:
+async def test_health_watches_without_a_key_cannot_take_all_calls(shop: Shop) -> None:
     """Anyone may watch health without end, so Envoy limits these watches."""
     async with grpc.aio.insecure_channel(str(shop.till.running.rest)) as channel:
         watch = health_pb2_grpc.HealthStub(channel).Watch  # type: ignore[attr-defined]
@@ -143,7 +143,7 @@ async def test_who_needs_no_key_cannot_hold_all_calls(shop: Shop) -> None:
         assert (await shop.rest.get("/lightning/info")).status_code == 200
 
 
-async def test_headers_without_end_end(shop: Shop, address: Address) -> None:
+async def test_endless_headers_are_cut_off(shop: Shop, address: Address) -> None:
     """The request consists of HTTP/2 CONTINUATION frames without an end."""
     reader, writer = await asyncio.open_connection(*address)
     writer.write(http2.PREFACE + http2.frame(http2.HEADERS, 0, 1, call_of("GetInfo")))
@@ -155,7 +155,7 @@ async def test_headers_without_end_end(shop: Shop, address: Address) -> None:
 
 
 @pytest.mark.parametrize("size", [100_000, 30_000_000])
-async def test_a_message_that_expands_is_refused(shop: Shop, address: Address, size: int) -> None:
+async def test_a_compression_bomb_is_refused(shop: Shop, address: Address, size: int) -> None:
     """The limit applies to the decompressed size; smaller compressed messages are accepted."""
     async with grpc.aio.insecure_channel(str(address), compression=grpc.Compression.Gzip) as channel:
         invoices = InvoiceServiceStub(channel)
@@ -169,7 +169,7 @@ async def test_a_message_that_expands_is_refused(shop: Shop, address: Address, s
     assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-async def test_a_compressed_body_is_not_read(shop: Shop) -> None:
+async def test_a_compressed_rest_body_is_refused(shop: Shop) -> None:
     """REST rejects compressed bodies."""
     bomb = gzip.compress(b" " * 10_000_000)
 
@@ -209,7 +209,7 @@ async def unfinished(
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("body", [b"", HALF_A_MESSAGE])
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_message_that_never_comes_is_waited_for_so_long(
+async def test_a_message_that_never_arrives_times_out(
     impatient: Shop, way: str, method: str, body: bytes
 ) -> None:
     """tilld ends every such call, because Envoy's error has no code.
@@ -229,16 +229,14 @@ async def test_a_call_that_ends_without_a_message_is_refused(
 
 
 @pytest.mark.parametrize("method", METHODS)
-async def test_bytes_that_are_no_message_are_the_callers_fault(
-    shop: Shop, address: Address, method: str
-) -> None:
+async def test_a_malformed_message_is_the_callers_error(shop: Shop, address: Address, method: str) -> None:
     status, code, is_whole = await unfinished(address, method, b"\0\0\0\0\2\x0a\x05", http2.END_STREAM)
 
     assert (status, code) in {("3", "E1"), ("5", "E2")}
     assert is_whole
 
 
-async def test_who_never_reads_holds_up_nobody(shop: Shop) -> None:
+async def test_a_watcher_that_never_reads_delays_no_other(shop: Shop) -> None:
     """Neither other watchers nor memory suffer: a slow watcher gets only the newest state."""
     assert shop.till.running.rest
     created = await shop.create()

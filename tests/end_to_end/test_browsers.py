@@ -62,9 +62,7 @@ def items(header: str) -> set[str]:
 
 
 @pytest.mark.parametrize("origin", [ORIGIN, "http://localhost:3000"])
-async def test_a_page_of_the_origin_may_ask_first_and_needs_no_key(
-    nobody: httpx.AsyncClient, origin: str
-) -> None:
+async def test_a_preflight_of_an_allowed_origin_needs_no_key(nobody: httpx.AsyncClient, origin: str) -> None:
     """A browser may cache the preflight response for a day."""
     reply = await nobody.options("/lightning/invoice/create", headers=PREFLIGHT | {"origin": origin})
 
@@ -113,7 +111,7 @@ async def test_a_page_of_the_origin_may_read_that_its_body_is_too_large(nobody: 
     assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (413, ORIGIN)
 
 
-async def test_a_page_may_read_that_till_is_away(lonely: httpx.AsyncClient) -> None:
+async def test_a_page_may_read_that_till_is_down(lonely: httpx.AsyncClient) -> None:
     """This Envoy allows every origin."""
     for origin in (ORIGIN, "https://other.example"):
         reply = await lonely.get("/lightning/info", headers={"origin": origin})
@@ -135,7 +133,7 @@ async def test_grpc_web_may_be_called_from_a_page(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("origin", ["https://other.example", f"{ORIGIN}:8443", "http://shop.example", "null"])
-async def test_to_a_page_from_elsewhere_nothing_is_allowed(nobody: httpx.AsyncClient, origin: str) -> None:
+async def test_another_origin_gets_no_cors_headers(nobody: httpx.AsyncClient, origin: str) -> None:
     preflight = await nobody.options("/lightning/info", headers=PREFLIGHT | {"origin": origin})
     read = await nobody.get("/lightning/info", headers={"origin": origin})
 
@@ -191,7 +189,7 @@ def test_origins_may_be_given_in_a_variable(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [*ANSWERS, ("HEAD", "/lightning/nothing", 404)])
-async def test_every_error_is_to_be_left_alone(
+async def test_every_error_has_the_security_headers(
     nobody: httpx.AsyncClient, method: str, path: str, status: int
 ) -> None:
     reply = await nobody.request(method, path)
@@ -200,7 +198,7 @@ async def test_every_error_is_to_be_left_alone(
     assert reply.headers.items() >= SECURITY.items()
 
 
-async def test_every_answer_is_to_be_left_alone(shop: Shop) -> None:
+async def test_every_success_has_the_security_headers(shop: Shop) -> None:
     """Proxies must not transform events. HSTS is sent only over TLS."""
     events = SECURITY | {"cache-control": "no-cache, no-transform"}
     created = await shop.rest.post("/lightning/invoice/create", json=BODY)
@@ -214,7 +212,7 @@ async def test_every_answer_is_to_be_left_alone(shop: Shop) -> None:
         assert not cors(reply)
 
 
-async def test_till_being_away_is_to_be_left_alone(lonely: httpx.AsyncClient) -> None:
+async def test_the_error_of_an_absent_tilld_has_the_security_headers(lonely: httpx.AsyncClient) -> None:
     reply = await lonely.get("/lightning/info")
 
     assert reply.status_code == 503
@@ -231,7 +229,7 @@ async def test_till_being_away_is_to_be_left_alone(lonely: httpx.AsyncClient) ->
         + b" " * 70_000,
     ],
 )
-async def test_what_no_filter_ever_sees_is_to_be_left_alone(shop: Shop, raw: bytes) -> None:
+async def test_errors_before_the_filters_have_the_security_headers(shop: Shop, raw: bytes) -> None:
     url = shop.rest.base_url
     reader, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(raw)

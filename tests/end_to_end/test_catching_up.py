@@ -67,7 +67,9 @@ async def what_happened(directory: Path, database_url: str, number: int) -> list
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("number", [1, 1000, 20_000])
-async def test_what_happened_meanwhile_is_settled(tmp_path: Path, database_url: str, number: int) -> None:
+async def test_payments_and_expiries_during_downtime_are_settled(
+    tmp_path: Path, database_url: str, number: int
+) -> None:
     """The follower settles in pages; watchers that connect meanwhile see only correct states."""
     invoices = await what_happened(tmp_path, database_url, number)
     chosen = random.Random(1).sample(range(number), min(number, WATCHERS))

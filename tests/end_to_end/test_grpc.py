@@ -86,7 +86,7 @@ async def test_any_amount_and_amounts_beyond_2_to_the_53(shop: Shop) -> None:
     assert large.amount_msat == 2**53 + 1
 
 
-async def test_both_protocols_tell_of_the_same_invoice(shop: Shop) -> None:
+async def test_both_protocols_return_the_same_invoice(shop: Shop) -> None:
     created = await create(shop, description="tea", metadata='{ "type": "shop", "n": 1.0 }')
 
     rest = (await shop.rest.get(f"/lightning/invoice/{created.invoice_id}")).json()
@@ -95,7 +95,7 @@ async def test_both_protocols_tell_of_the_same_invoice(shop: Shop) -> None:
     assert created.metadata == '{"type":"shop","n":1.0}'
 
 
-async def test_info_tells_of_till_and_its_node(shop: Shop) -> None:
+async def test_info_describes_till_and_its_node(shop: Shop) -> None:
     before = await shop.invoices.GetInfo(service_pb.GetInfoRequest())
     invoice = await create(shop)
     await shop.pay(invoice.bolt11)
@@ -148,7 +148,7 @@ async def test_bad_input_is_refused(shop: Shop, fields: dict[str, Any], code: st
 
 
 @pytest.mark.parametrize("invoice_id", ["~" * 21, "", "nope", "\0", "x" * 30_000])
-async def test_what_is_not_there_is_not_found(each_shop: Shop, invoice_id: str) -> None:
+async def test_an_unknown_id_is_not_found(each_shop: Shop, invoice_id: str) -> None:
     calls = [
         each_shop.invoices.GetInvoice(service_pb.GetInvoiceRequest(invoice_id=invoice_id)),
         each_shop.invoices.GetInvoiceById(service_pb.GetInvoiceByIdRequest(id=invoice_id)),
@@ -189,7 +189,7 @@ async def test_a_lookup_needs_a_key(shop: Shop) -> None:
     assert the_error(refused.value)[1] == "E1"
 
 
-async def test_a_label_in_use_for_another_request_is_already_there(each_shop: Shop) -> None:
+async def test_a_label_of_a_different_request_already_exists(each_shop: Shop) -> None:
     first = await create(each_shop, label="grpc-order-1")
 
     assert await create(each_shop, label="grpc-order-1") == first
@@ -206,7 +206,7 @@ async def test_a_label_in_use_for_another_request_is_already_there(each_shop: Sh
 @pytest.mark.parametrize(
     "method", ["till.v1.InvoiceService/CreateInvoice", "till.rest.v1.InvoiceService/GetInvoice"]
 )
-async def test_bytes_that_are_no_message_are_refused(shop: Shop, method: str) -> None:
+async def test_a_malformed_message_is_refused(shop: Shop, method: str) -> None:
     """tilld refuses them; grpc itself would expose an internal text."""
     call: Any = shop.channel.unary_unary(f"/{method}")
 

@@ -89,7 +89,7 @@ async def cashier(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cas
         yield await a_cashier(shop, directory, shop.rpc_file)
 
 
-async def test_a_request_is_made_read_listed_and_collected(cashier: Cashier) -> None:
+async def test_an_invreq_is_created_read_listed_and_collected(cashier: Cashier) -> None:
     """The JSON has exactly the fields of the manual page; the node pays the holder of the string."""
     before = await cashier.volume_out()
 
@@ -138,7 +138,7 @@ async def test_an_idempotency_key_is_a_label(cashier: Cashier) -> None:
     assert (differing.status_code, "Idempotency-Key differ" in differing.json()["message"]) == (400, True)
 
 
-async def test_what_is_disabled_is_collected_no_more(cashier: Cashier) -> None:
+async def test_a_disabled_invreq_cannot_be_collected(cashier: Cashier) -> None:
     made = await cashier.create()
 
     disabled = await cashier.disable(made["invreq_id"])
@@ -163,7 +163,7 @@ async def test_every_form_of_an_amount_is_offered_exactly(cashier: Cashier, amou
         assert (await rpc.result("decode", string=made["bolt12"]))["invreq_amount_msat"] == exact
 
 
-async def test_null_is_nothing_and_numbers_are_whole_by_their_value(cashier: Cashier) -> None:
+async def test_null_means_absent_and_a_whole_number_may_have_any_notation(cashier: Cashier) -> None:
     """The same rules apply to the other bodies."""
     optional = '"issuer":null,"label":null,"absolute_expiry":null,"single_use":null'
 
@@ -206,7 +206,7 @@ NO_AMOUNTS: list[object] = [
         (GOOD | {"amount_msat": 1}, "unknown field"),
     ],
 )  # fmt: skip
-async def test_a_bad_request_is_refused_in_clear_words(
+async def test_an_invalid_request_is_refused_with_its_reason(
     cashier: Cashier, body: dict[str, Any], message: str
 ) -> None:
     """The node gets no request."""
@@ -228,14 +228,14 @@ async def test_a_bad_request_is_refused_in_clear_words(
         (b'{"amount":1,"description":"\xff"}', 400), (b" " * 65_537, 413),
     ],
 )  # fmt: skip
-async def test_a_body_that_is_none_is_refused(cashier: Cashier, body: bytes, code: int) -> None:
+async def test_a_malformed_body_is_refused(cashier: Cashier, body: bytes, code: int) -> None:
     refused = await cashier.post(CREATE, content=body)
 
     assert refused.status_code == code, refused.text
     assert set(refused.json()) == {"error", "message"}
 
 
-async def test_what_is_not_there_is_not_found(cashier: Cashier) -> None:
+async def test_an_unknown_id_is_not_found(cashier: Cashier) -> None:
     for path in ("0" * 64, "nonsense", "0" * 63, "create", "%ff"):
         reply = await cashier.get(f"/lightning/invoicerequest/{path}")
         assert (reply.status_code, reply.json()["error"]) == (404, "E2"), path
@@ -251,13 +251,13 @@ async def test_what_is_not_there_is_not_found(cashier: Cashier) -> None:
         ("DELETE", "/lightning/invoicerequest/" + "0" * 64, "GET"),
     ],
 )  # fmt: skip
-async def test_a_path_has_its_method_only(cashier: Cashier, method: str, path: str, allow: str) -> None:
+async def test_a_path_accepts_only_its_method(cashier: Cashier, method: str, path: str, allow: str) -> None:
     reply = await cashier.rest.request(method, path, headers=cashier.header)
 
     assert (reply.status_code, reply.json()["error"], reply.headers["allow"]) == (405, "E10", allow)
 
 
-async def test_over_grpc_it_is_the_same(cashier: Cashier) -> None:
+async def test_grpc_creates_reads_and_disables_an_invreq(cashier: Cashier) -> None:
     """gRPC returns more fields than REST."""
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     request = pb.CreateInvreqRequest(
@@ -350,7 +350,7 @@ async def test_a_key_needs_the_scope_and_sees_its_users_only(tmp_path: Path) -> 
         assert (await owner.get(LIST)).json() == {"invoicerequests": [made]}
 
 
-async def test_the_day_has_a_limit_which_what_is_disabled_gives_back(tmp_path: Path) -> None:
+async def test_disabling_restores_part_of_the_daily_limit(tmp_path: Path) -> None:
     settings = config(
         tmp_path, key_payout_msat=3000, key_payouts_msat_per_day=5000, allow_invreq_disable=True
     )
@@ -371,7 +371,7 @@ async def test_the_day_has_a_limit_which_what_is_disabled_gives_back(tmp_path: P
         await cashier.create(amount=2000)
 
 
-async def test_disabling_takes_a_setting_of_the_operators(tmp_path: Path) -> None:
+async def test_disabling_requires_a_setting(tmp_path: Path) -> None:
     """REST and gRPC refuse otherwise, and the error names the setting."""
     async with open_shop(config(tmp_path)) as shop:
         cashier = await a_cashier(shop, tmp_path, shop.rpc_file)
@@ -393,7 +393,7 @@ async def test_disabling_takes_a_setting_of_the_operators(tmp_path: Path) -> Non
         assert (await cashier.read(made["invreq_id"]))["active"]
 
 
-async def test_what_is_over_is_disabled_also_after_a_restart(tmp_path: Path) -> None:
+async def test_expired_invreqs_are_disabled_also_after_a_restart(tmp_path: Path) -> None:
     """The node does not check the expiry, so Till disables expired requests."""
     settings, often = config(tmp_path, allow_invreq_disable=True), USUAL._replace(sweep_seconds=0.05)
     async with open_shop(settings, often) as shop:
@@ -414,7 +414,7 @@ async def test_what_is_over_is_disabled_also_after_a_restart(tmp_path: Path) -> 
         assert "no longer available" in str(refused["error"]["data"])
 
 
-async def test_while_the_node_is_away_reading_goes_on(tmp_path: Path) -> None:
+async def test_reading_works_while_the_node_is_down(tmp_path: Path) -> None:
     rpc_file = tmp_path / "node" / "rpc"
     rpc_file.parent.mkdir()
     async with Simulator(rpc_file, tmp_path / "node" / "state"):

@@ -32,7 +32,7 @@ async def admin(tmp_path: Path) -> tuple[tuple[str, str], ...]:
     return tuple((await make_key(tmp_path, "--username", "boss", "--scope", "admin")).items())
 
 
-async def test_an_admin_makes_lists_and_revokes_keys(
+async def test_an_admin_creates_lists_and_revokes_keys(
     shop: Shop, keys: Any, admin: tuple[tuple[str, str], ...]
 ) -> None:
     ends = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
@@ -57,7 +57,7 @@ async def test_an_admin_makes_lists_and_revokes_keys(
     assert await code(again) == grpc.StatusCode.NOT_FOUND
 
 
-async def test_nobody_else_manages_keys(shop: Shop, keys: Any, tmp_path: Path) -> None:
+async def test_only_an_admin_manages_keys(shop: Shop, keys: Any, tmp_path: Path) -> None:
     """Before the first key exists, no caller manages keys: the operator creates the first one."""
     assert await code(keys.ListKeys(pb.ListKeysRequest())) == grpc.StatusCode.PERMISSION_DENIED
     shops = tuple((await make_key(tmp_path, "--username", "shop")).items())
@@ -82,12 +82,12 @@ async def test_nobody_else_manages_keys(shop: Shop, keys: Any, tmp_path: Path) -
         pb.CreateKeyRequest(username="shop", expires_at={"seconds": 253_370_764_800}),
     ],
 )
-async def test_a_key_that_cannot_be_is_refused(
+async def test_an_invalid_key_is_refused(
     keys: Any, admin: tuple[tuple[str, str], ...], request_: pb.CreateKeyRequest
 ) -> None:
     assert await code(keys.CreateKey(request_, metadata=admin)) == grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_a_page_that_cannot_be_is_refused(keys: Any, admin: tuple[tuple[str, str], ...]) -> None:
+async def test_an_invalid_page_is_refused(keys: Any, admin: tuple[tuple[str, str], ...]) -> None:
     for request in (pb.ListKeysRequest(page_size=-1), pb.ListKeysRequest(page_token="nonsense")):
         assert await code(keys.ListKeys(request, metadata=admin)) == grpc.StatusCode.INVALID_ARGUMENT

@@ -15,7 +15,7 @@ from till.v1 import invoice_service_pb2 as pb
 BODY = {"msat": 5000, "metadata": {"type": "shop"}}
 
 
-async def test_too_many_creates_are_told_when_to_try_again(tmp_path: Path) -> None:
+async def test_too_many_creates_get_a_retry_delay(tmp_path: Path) -> None:
     """The delay is in whole seconds over REST, and exact over gRPC."""
     async with open_shop(config(tmp_path, key_creates_per_second=0.5)) as shop:
         await shop.create()

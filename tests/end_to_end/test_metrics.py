@@ -41,7 +41,7 @@ def watched(code: str, method: str) -> Sample:
     return ("till_watches_total", code, method)
 
 
-async def test_what_happened_is_counted_and_no_secret_is_told(tmp_path: Path) -> None:
+async def test_events_are_counted_and_no_secret_is_exposed(tmp_path: Path) -> None:
     """Events on both APIs: errors, watches and a payment; then the node stops."""
     (tmp_path / "node").mkdir()
     rpc_file = tmp_path / "node" / "rpc"
@@ -113,7 +113,7 @@ async def test_what_happened_is_counted_and_no_secret_is_told(tmp_path: Path) ->
         assert secret.lower() not in text.lower()
 
 
-async def test_who_does_not_wait_any_longer_is_counted_as_such(tmp_path: Path) -> None:
+async def test_a_cancelled_watch_is_counted_as_cancelled(tmp_path: Path) -> None:
     async with open_shop(config(tmp_path, metrics=ANY_PORT, no_rest=True)) as shop:
         created = await shop.invoices.CreateInvoice(pb.CreateInvoiceRequest(metadata='{"type":"shop"}'))
         watch = shop.invoices.WatchInvoice(pb.WatchInvoiceRequest(invoice_id=created.invoice.invoice_id))
@@ -124,7 +124,7 @@ async def test_who_does_not_wait_any_longer_is_counted_as_such(tmp_path: Path) -
         await becomes(shop, {watched("CANCELLED", f"{INVOICES}/WatchInvoice"): 1, ("till_watchers",): 0})
 
 
-async def test_what_the_store_cannot_settle_is_counted_and_is_the_followers_lag(tmp_path: Path) -> None:
+async def test_updates_that_the_store_cannot_settle_are_the_followers_lag(tmp_path: Path) -> None:
     async with open_shop(config(tmp_path, metrics=ANY_PORT)) as shop:
         created = await shop.create()
         async with locked(tmp_path):
@@ -139,7 +139,7 @@ async def test_what_the_store_cannot_settle_is_counted_and_is_the_followers_lag(
     assert locked_out["till_open_invoices",] == 1
 
 
-async def test_a_till_that_hangs_still_tells_what_it_has_counted(tmp_path: Path) -> None:
+async def test_a_blocked_event_loop_still_serves_counters(tmp_path: Path) -> None:
     """The response omits values that only the event loop knows."""
     impatient = USUAL._replace(scrape_seconds=0.01)
     async with Till(config(tmp_path, metrics=ANY_PORT, no_rest=True), impatient) as till:
@@ -151,11 +151,11 @@ async def test_a_till_that_hangs_still_tells_what_it_has_counted(tmp_path: Path)
     assert "till_watchers" not in text
 
 
-async def test_without_an_address_there_are_none(shop: Shop) -> None:
+async def test_without_an_address_there_are_no_metrics(shop: Shop) -> None:
     assert shop.till.running.metrics is None
 
 
-async def test_the_documents_and_the_dashboard_name_what_there_is(tmp_path: Path) -> None:
+async def test_the_guide_and_the_dashboard_name_existing_metrics(tmp_path: Path) -> None:
     """They also name every metric of Till."""
     async with open_shop(config(tmp_path, metrics=ANY_PORT)) as shop:
         created = await shop.create()
@@ -174,7 +174,7 @@ async def test_the_documents_and_the_dashboard_name_what_there_is(tmp_path: Path
     assert all(panel["datasource"]["uid"] == "${datasource}" for panel in dashboard["panels"])
 
 
-async def test_connections_are_few(tmp_path: Path) -> None:
+async def test_connections_are_limited(tmp_path: Path) -> None:
     """Each connection takes a file and a thread; the limit closes further silent connections."""
     async with open_shop(config(tmp_path, metrics=ANY_PORT), USUAL._replace(scrape_seconds=60)) as shop:
         address = shop.till.running.metrics
@@ -186,7 +186,7 @@ async def test_connections_are_few(tmp_path: Path) -> None:
         await eventually(lambda: not [each for each in threading.enumerate() if "request" in each.name])
 
 
-async def test_a_connection_that_says_nothing_ends(tmp_path: Path) -> None:
+async def test_a_silent_connection_is_closed(tmp_path: Path) -> None:
     async with open_shop(config(tmp_path, metrics=ANY_PORT), USUAL._replace(scrape_seconds=1)) as shop:
         address = shop.till.running.metrics
         assert address

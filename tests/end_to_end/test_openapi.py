@@ -26,7 +26,7 @@ CONFIG = Path(__file__).parent / "schemathesis.toml"
 
 
 @pytest.mark.parametrize("path", SERVED)
-async def test_envoy_serves_it_by_itself(lonely: httpx.AsyncClient, path: str) -> None:
+async def test_envoy_serves_it_without_tilld(lonely: httpx.AsyncClient, path: str) -> None:
     """Neither a key nor a tilld is needed, and pages of allowed origins may read it."""
     name, media_type = SERVED[path]
 
@@ -42,7 +42,7 @@ async def test_envoy_serves_it_by_itself(lonely: httpx.AsyncClient, path: str) -
 
 
 @pytest.mark.parametrize("path", SERVED)
-async def test_only_the_page_may_do_anything(lonely: httpx.AsyncClient, path: str) -> None:
+async def test_the_content_security_policy_allows_only_the_page(lonely: httpx.AsyncClient, path: str) -> None:
     """The page may fetch from its own origin only, and may not be framed."""
     headers = (await lonely.get(path)).headers
     policy = "content-security-policy"

@@ -141,7 +141,7 @@ async def test_buf_curl_calls_by_reflection(tmp_path: Path) -> None:
     assert refused["code"] == "unauthenticated"
 
 
-async def test_while_the_node_is_away_reading_goes_on(tmp_path: Path) -> None:
+async def test_reading_works_while_the_node_is_down(tmp_path: Path) -> None:
     """A create fails immediately; when the node is back, no restart is needed."""
     (tmp_path / "node").mkdir()
     async with simulated_node(tmp_path / "node"):
@@ -176,7 +176,7 @@ async def test_while_the_node_is_away_reading_goes_on(tmp_path: Path) -> None:
         await till.__aexit__(None, None, None)
 
 
-async def test_a_till_that_starts_without_its_node_knows_the_last_one(tmp_path: Path) -> None:
+async def test_a_start_without_the_node_uses_its_last_known_info(tmp_path: Path) -> None:
     """A killed node leaves its socket behind."""
     (tmp_path / "node").mkdir()
     settings = config(tmp_path / "till", lightning_rpc=tmp_path / "node" / "rpc")
@@ -213,7 +213,7 @@ async def test_after_a_restart_everything_is_still_there(tmp_path: Path) -> None
         assert (await shop.outcome(unpaid))["status"] == "paid"
 
 
-async def test_stopping_tells_the_watchers_and_lets_calls_end(tmp_path: Path) -> None:
+async def test_stopping_ends_watches_and_lets_calls_finish(tmp_path: Path) -> None:
     """A gRPC watcher gets a retryable status; an event stream just ends, and its EventSource reconnects."""
     till = Till(config(tmp_path))
     await till.__aenter__()
@@ -237,7 +237,7 @@ async def test_stopping_tells_the_watchers_and_lets_calls_end(tmp_path: Path) ->
         await stopping
 
 
-async def test_stopping_waits_until_a_balancer_knows(tmp_path: Path) -> None:
+async def test_stopping_waits_for_the_load_balancer(tmp_path: Path) -> None:
     """A load balancer sends requests until all its threads have seen NOT_SERVING."""
     till = Till(config(tmp_path, no_rest=True))
     await till.__aenter__()
@@ -256,7 +256,7 @@ async def test_stopping_waits_until_a_balancer_knows(tmp_path: Path) -> None:
         await stopping
 
 
-async def test_an_unknown_method_is_told_as_every_error(shop: Shop) -> None:
+async def test_an_unknown_method_has_the_usual_form_of_an_error(shop: Shop) -> None:
     call: Any = shop.channel.unary_unary("/till.v1.InvoiceService/CreateFortune")
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await call(b"")

@@ -114,7 +114,7 @@ async def test_a_token_is_found_in_any_query(
         "token%00={token}",
     ],
 )  # fmt: skip
-async def test_what_is_not_the_parameter_opens_nothing(
+async def test_a_query_without_a_valid_token_is_unauthorized(
     page: httpx.AsyncClient, created: Any, query: str
 ) -> None:
     """Neither a part of the token nor a longer text counts; nor does a key in its place."""
@@ -142,7 +142,7 @@ async def test_a_token_in_the_url_does_no_more_than_read(
 
 
 @pytest.mark.parametrize("by", ["header", "query"])
-async def test_an_end_that_till_does_not_know_of_is_no_end(
+async def test_a_last_event_id_does_not_end_the_watch_of_an_open_invoice(
     page: httpx.AsyncClient, created: Any, by: str
 ) -> None:
     """The claimed last id is ignored: the open invoice is reported, and later its payment."""
@@ -155,7 +155,7 @@ async def test_an_end_that_till_does_not_know_of_is_no_end(
 
 
 @pytest.mark.parametrize("by", ["header", "query"])
-async def test_who_knows_the_end_is_told_not_to_come_back(
+async def test_a_watcher_with_the_final_state_gets_no_content(
     shop: Shop, page: httpx.AsyncClient, created: Any, by: str
 ) -> None:
     """A polyfill sends no headers; without 204 it would reconnect every 2 s until the page closes."""
@@ -170,7 +170,7 @@ async def test_who_knows_the_end_is_told_not_to_come_back(
     assert (first.status_code, b"id: 2" in first.content) == (200, True)
 
 
-async def test_of_another_invoice_nobody_is_told_that_it_is_over(
+async def test_a_last_event_id_reveals_nothing_about_another_invoice(
     shop: Shop, page: httpx.AsyncClient, created: Any
 ) -> None:
     other = await shop.create()
@@ -186,7 +186,9 @@ def by_last_id(created: Any, by: str) -> tuple[str, dict[str, str]]:
     return path(created, "watch") + query, {"last-event-id": "2"} if by == "header" else {}
 
 
-async def test_events_are_not_to_be_kept_gathered_or_changed(page: httpx.AsyncClient, created: Any) -> None:
+async def test_headers_forbid_to_cache_buffer_or_transform_events(
+    page: httpx.AsyncClient, created: Any
+) -> None:
     """Unicode line ends within a text are escaped, so that a client splits lines only between events."""
     _, headers, told = await watched(page, f"{path(created, 'watch')}?token={created['watch_token']}")
 

@@ -37,7 +37,7 @@ async def replicas(tmp_path: Path, postgresql: PostgresServer) -> AsyncIterator[
         yield await asyncio.gather(*(stack.enter_async_context(open_shop(each)) for each in settings))
 
 
-async def test_what_one_creates_all_know_and_all_watchers_are_told(replicas: list[Shop]) -> None:
+async def test_a_payment_reaches_the_watchers_of_every_replica(replicas: list[Shop]) -> None:
     """A payment is settled once, and each process notifies its own watchers."""
     one, two = replicas
     created = await one.create()
@@ -51,7 +51,7 @@ async def test_what_one_creates_all_know_and_all_watchers_are_told(replicas: lis
         assert (info["invoices"], info["volume"]) == (1, 5000)
 
 
-async def test_one_label_is_one_invoice_whoever_is_asked(replicas: list[Shop]) -> None:
+async def test_a_label_is_one_invoice_across_replicas(replicas: list[Shop]) -> None:
     """The creates arrive concurrently at both Tills."""
     created = await asyncio.gather(*(shop.create(label="order-1") for shop in replicas * 5))
 
@@ -72,7 +72,7 @@ async def test_payments_are_settled_exactly_once(replicas: list[Shop]) -> None:
     assert (await two.rest.get("/lightning/info")).json()["volume"] == 20 * 5000
 
 
-async def test_broken_connections_are_made_anew(tmp_path: Path, postgresql: PostgresServer) -> None:
+async def test_broken_connections_are_replaced(tmp_path: Path, postgresql: PostgresServer) -> None:
     """No call fails."""
     async with open_shop(config(tmp_path, database=new_database(postgresql))) as shop:
         created = await shop.create()
@@ -88,7 +88,7 @@ async def test_broken_connections_are_made_anew(tmp_path: Path, postgresql: Post
         assert (await shop.outcome(other))["status"] == "paid"
 
 
-async def test_a_server_that_goes_is_told_and_found_again(tmp_path: Path) -> None:
+async def test_an_outage_of_the_server_is_reported_and_recovered_from(tmp_path: Path) -> None:
     """Till reports E8 and NOT_SERVING, and recovers without a restart."""
     # Outside pytest's base directory: every pytest that starts revokes access for the server's own user.
     directory = tempfile.mkdtemp(prefix="till-")
@@ -114,7 +114,7 @@ async def test_a_server_that_goes_is_told_and_found_again(tmp_path: Path) -> Non
     shutil.rmtree(directory)
 
 
-async def test_a_server_that_insists_on_serializable_transactions_is_no_matter(
+async def test_a_serializable_default_isolation_does_not_matter(
     postgresql: PostgresServer, tmp_path: Path
 ) -> None:
     """Serializable transactions of concurrent Tills would fail repeatedly; Till sets the level it needs."""

@@ -253,7 +253,7 @@ async def test_a_rolling_restart_loses_no_request(shop: Replicas) -> None:
     await load.check()
 
 
-async def test_one_that_is_killed_is_hardly_missed(shop: Replicas) -> None:
+async def test_a_killed_replica_fails_only_its_orders_in_flight(shop: Replicas) -> None:
     """Only its orders in flight may be refused; the other replica continues to serve and settle."""
     killed, _ = shop.replicas
     load = Load(shop)
@@ -290,7 +290,7 @@ async def test_one_that_is_killed_is_hardly_missed(shop: Replicas) -> None:
         await told
 
 
-async def test_one_that_hangs_holds_up_nobody_for_long(shop: Replicas) -> None:
+async def test_a_replica_that_hangs_delays_calls_only_briefly(shop: Replicas) -> None:
     """The other replica serves requests that can be retried; others are refused. Neither waits long."""
     hanging, _ = shop.replicas
     invoice = (await shop.rest.post("/lightning/invoice/create", json=ORDER)).json()

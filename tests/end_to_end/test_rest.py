@@ -64,7 +64,7 @@ async def test_any_amount(shop: Shop) -> None:
         '{"null":null,"type":"null"}',
     ],
 )
-async def test_metadata_comes_back_exactly_as_it_came(each_shop: Shop, metadata: str) -> None:
+async def test_metadata_is_returned_unchanged(each_shop: Shop, metadata: str) -> None:
     """Key order, big integers, nesting and every token are kept."""
     body = f'{{"msat":1, "metadata": {metadata}}}'
 
@@ -126,7 +126,7 @@ async def test_an_idempotency_key_is_a_label(shop: Shop) -> None:
     ("msat", "amount"),
     [("5000.0", 5000), ("5e3", 5000), ("50000E-1", 5000), ("1.844674407370955161e18", 2**64 // 10)],
 )
-async def test_a_number_is_whole_by_its_value(shop: Shop, msat: str, amount: int) -> None:
+async def test_a_whole_number_may_have_any_notation(shop: Shop, msat: str, amount: int) -> None:
     """JSON Schema defines integers by value; every digit counts."""
     body = f'{{"msat":{msat},"metadata":{{"type":"shop"}},"expiry":6e1}}'
 
@@ -137,7 +137,7 @@ async def test_a_number_is_whole_by_its_value(shop: Shop, msat: str, amount: int
     assert bolt11.read(reply.json()["payreq"]).expiry == 60
 
 
-async def test_null_for_what_is_optional_is_the_same_as_nothing(shop: Shop) -> None:
+async def test_null_for_an_optional_field_is_like_omitting_it(shop: Shop) -> None:
     optional = ("description", "expiry", "label", "watch_token")
 
     created = await shop.create(**dict.fromkeys(optional))
@@ -276,7 +276,7 @@ async def _traces(shop: Shop) -> tuple[Any, Any]:
         "~" * 21 + "?invoice_id=x",
     ],
 )
-async def test_what_is_no_id_is_not_found(each_shop: Shop, path: str) -> None:
+async def test_a_malformed_id_is_not_found(each_shop: Shop, path: str) -> None:
     """No malformed id causes a 500."""
     reply = await each_shop.rest.get(f"/lightning/invoice/{path}")
 

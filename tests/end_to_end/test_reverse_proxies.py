@@ -89,7 +89,7 @@ async def proxy(name: str, directory: Path, rest: str) -> AsyncIterator[httpx.As
 
 
 @pytest.mark.parametrize("name", PROXIES)
-async def test_a_proxy_passes_events_on_as_they_come(shop: Shop, tmp_path: Path, name: str) -> None:
+async def test_a_proxy_forwards_events_immediately(shop: Shop, tmp_path: Path, name: str) -> None:
     """The first state passes immediately, then heartbeats and the payment."""
     created = await shop.create()
     url = f"/lightning/invoice/{created['invoiceid']}/watch"

@@ -102,7 +102,7 @@ async def test_an_invoice_is_sent_and_paid(refunds: Refunds) -> None:
     assert (after["invoices"], after["volume"]) == (before["invoices"] + 1, before["volume"] + 7000)
 
 
-async def test_the_same_over_grpc(refunds: Refunds) -> None:
+async def test_an_invoice_is_sent_once_over_grpc(refunds: Refunds) -> None:
     """A repeated request is sent once; `bolt11` is empty."""
     invreqs = InvreqServiceStub(refunds.shop.channel)
     request = pb.SendInvoiceRequest(
@@ -171,7 +171,7 @@ async def test_bad_input_is_refused_and_nothing_sent(
     assert good.json().get("status") == "paid", good.text
 
 
-async def test_null_is_nothing_and_numbers_are_whole_by_their_value(refunds: Refunds) -> None:
+async def test_null_means_absent_and_a_whole_number_may_have_any_notation(refunds: Refunds) -> None:
     """The same rules apply to the other bodies; metadata is compared by value."""
     invreq = await refunds.request()
     first = {"timeout": 5e1, "amount_msat": None, "quantity": None, "metadata": None}
@@ -206,7 +206,7 @@ async def test_requests_that_cannot_be_collected(refunds: Refunds) -> None:
     assert "belongs to this node" in replies[0].json()["message"]
 
 
-async def test_what_the_other_node_says_comes_as_a_status(refunds: Refunds) -> None:
+async def test_the_error_of_the_other_node_becomes_a_status(refunds: Refunds) -> None:
     """gRPC returns a status with the documented code."""
     made = await refunds.of_payer("invoicerequest", amount=1000, description="never mind")
     await refunds.of_payer("disableinvoicerequest", invreq_id=made["invreq_id"])
@@ -219,7 +219,7 @@ async def test_what_the_other_node_says_comes_as_a_status(refunds: Refunds) -> N
     assert dict(refused.value.trailing_metadata() or ())["x-error-code"] == "E11"
 
 
-async def test_many_at_once_are_all_paid(refunds: Refunds) -> None:
+async def test_concurrent_sends_are_all_paid(refunds: Refunds) -> None:
     """Till paces the sends, so that the peer drops no message."""
     invreqs = [await refunds.request() for _ in range(8)]
 

@@ -118,7 +118,7 @@ async def channels(shop: Shop) -> AsyncIterator[list[grpc.aio.Channel]]:
 
 @pytest.mark.parametrize("header", ["grpc-timeout", "grpc-status", "grpc-encoding", "grpc-tags-bin", "x-bin"])
 @pytest.mark.parametrize("value", ["", "x"])
-async def test_a_malformed_header_stays_its_callers_own_fault(
+async def test_a_malformed_header_fails_only_its_own_call(
     shop: Shop, channels: list[grpc.aio.Channel], header: str, value: str
 ) -> None:
     """grpc core keeps a parse error with the HPACK table entry, to which the next call may refer."""
@@ -136,7 +136,9 @@ async def test_a_malformed_header_stays_its_callers_own_fault(
     assert set(answers) == {expected}
 
 
-async def test_no_strangers_call_changes_others_answers(shop: Shop, channels: list[grpc.aio.Channel]) -> None:
+async def test_a_strangers_call_never_changes_another_response(
+    shop: Shop, channels: list[grpc.aio.Channel]
+) -> None:
     """Random calls over native gRPC, gRPC-Web and REST, concurrent with customers' calls and watches."""
     assert shop.till.running.rest
     created = await shop.create()

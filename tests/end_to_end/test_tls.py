@@ -100,7 +100,7 @@ async def test_grpc_is_served_straight_and_through_envoy(till: Till, authority: 
 
 
 @pytest.mark.parametrize("port", PORTS)
-async def test_what_is_not_encrypted_is_refused(till: Till, port: str) -> None:
+async def test_plaintext_is_refused(till: Till, port: str) -> None:
     address = getattr(till.running, port)
 
     async with httpx.AsyncClient(base_url=f"http://{address}") as client:
@@ -142,7 +142,7 @@ async def test_the_copy_of_the_key_is_for_its_owner_and_gone_at_the_end(
     assert not copy.exists()
 
 
-async def test_a_start_that_is_ended_leaves_no_envoy_and_no_copy_of_the_key(
+async def test_a_cancelled_start_leaves_no_envoy_and_no_copy_of_the_key(
     authority: Authority, tmp_path: Path
 ) -> None:
     """A signal arrives while Envoy is still starting."""
@@ -260,7 +260,7 @@ async def rest_info(address: Address, trust: ssl.SSLContext) -> int:
         return (await client.get("/lightning/info")).status_code
 
 
-async def test_a_client_with_a_certificate_is_let_in(
+async def test_a_client_with_a_certificate_is_accepted(
     closed_till: Till, authority: Authority, clients: Authority, tmp_path: Path
 ) -> None:
     assert closed_till.running.rest
@@ -272,7 +272,7 @@ async def test_a_client_with_a_certificate_is_let_in(
 
 
 @pytest.mark.parametrize("is_foreign", [False, True])
-async def test_a_client_without_one_or_with_anothers_is_refused(
+async def test_a_client_without_a_valid_certificate_is_refused(
     closed_till: Till, authority: Authority, tmp_path: Path, is_foreign: bool
 ) -> None:
     assert closed_till.running.rest
@@ -285,7 +285,7 @@ async def test_a_client_without_one_or_with_anothers_is_refused(
         assert await info(getattr(closed_till.running, port), authority, pair) is grpc.StatusCode.UNAVAILABLE
 
 
-async def test_another_authority_of_clients_is_taken_without_a_restart(
+async def test_a_new_client_authority_is_loaded_without_a_restart(
     authority: Authority, tmp_path: Path
 ) -> None:
     ca = Authority().write(tmp_path / "clients.pem")
@@ -352,7 +352,7 @@ async def refused_upstream(directory: Path) -> None:
 # tilld run and the socket between it and Envoy
 
 
-async def test_a_long_path_of_the_data_directory_is_no_obstacle(tmp_path: Path) -> None:
+async def test_the_data_directory_may_have_a_long_path(tmp_path: Path) -> None:
     """The path of a unix socket may have at most 107 bytes."""
     async with simulated_node(tmp_path) as node:
         settings = config(tmp_path / ("d" * 120), lightning_rpc=node.rpc_file)
@@ -377,7 +377,7 @@ async def test_a_second_till_in_a_data_directory_leaves_the_first_alone(tmp_path
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can end children with their parent")
-async def test_the_socket_of_a_killed_till_is_in_nobodys_way(tmp_path: Path) -> None:
+async def test_the_socket_of_a_killed_till_does_not_block_the_next_one(tmp_path: Path) -> None:
     async with tilld("run", *FREE, cwd=tmp_path) as killed:
         await killed.says(r"(Till is running)")
         children_of_it = children(killed.process.pid)
@@ -394,7 +394,7 @@ async def test_the_socket_of_a_killed_till_is_in_nobodys_way(tmp_path: Path) -> 
 # Output for the operator
 
 
-async def test_the_program_says_where_it_is(authority: Authority, tmp_path: Path) -> None:
+async def test_the_banner_has_https_addresses(authority: Authority, tmp_path: Path) -> None:
     authority.issue(tmp_path)
     async with tilld("run", *FREE, "--tls-cert=cert.pem", cwd=tmp_path, TILLD_TLS_KEY="key.pem") as till:
         url = await till.says(r"(https://127\.0\.0\.1:\d+)\n")
@@ -405,13 +405,13 @@ async def test_the_program_says_where_it_is(authority: Authority, tmp_path: Path
 
 
 @pytest.mark.parametrize("command", ["run", "envoy"])
-async def test_a_certificate_that_cannot_be_used_is_told_in_a_line(tmp_path: Path, command: str) -> None:
+async def test_an_unusable_certificate_is_reported_in_one_line(tmp_path: Path, command: str) -> None:
     line = await fails(command, "--rest=127.0.0.1:0", "--tls-cert=none", "--tls-key=none", cwd=tmp_path)
 
     assert "none cannot be read (No such file or directory); check --tls-cert" in line
 
 
-async def test_keys_that_travel_in_the_clear_are_warned_of(
+async def test_keys_without_tls_cause_a_warning(
     authority: Authority, tmp_path: Path, logged: Callable[[], str]
 ) -> None:
     """The warning appears once, and never with TLS."""

@@ -70,7 +70,7 @@ def attributes(span: Span) -> dict[str, str]:
     return {each.key: each.value.string_value for each in span.attributes}
 
 
-async def test_a_request_is_traced_with_what_it_took_and_goes_on_with_its_callers_trace(
+async def test_a_request_continues_its_callers_trace_with_node_and_store_calls(
     tmp_path: Path, collector: Collector
 ) -> None:
     """The trace passes through Envoy, and contains no data of the request or the response."""
@@ -107,7 +107,7 @@ async def test_a_request_is_traced_with_what_it_took_and_goes_on_with_its_caller
         assert secret not in told
 
 
-async def test_errors_and_watches_are_traced_beside_metrics_and_the_followers_work_is_not(
+async def test_errors_and_watches_are_traced_but_not_the_followers_work(
     tmp_path: Path, collector: Collector
 ) -> None:
     both = {"otlp_endpoint": collector.endpoint, "metrics": ANY_PORT}
@@ -137,7 +137,7 @@ async def test_errors_and_watches_are_traced_beside_metrics_and_the_followers_wo
     assert {span.name.partition("/")[0] for span in collector.spans if span.span_id in requests} == {service}
 
 
-async def test_a_collector_that_is_away_stops_nothing(tmp_path: Path, logged: Callable[[], str]) -> None:
+async def test_an_unreachable_collector_blocks_nothing(tmp_path: Path, logged: Callable[[], str]) -> None:
     """Even a stop succeeds; the log reports the loss."""
     impatient = USUAL._replace(flush_seconds=0.1)
     async with open_shop(config(tmp_path, otlp_endpoint="http://127.0.0.1:1"), impatient) as shop:
@@ -149,14 +149,14 @@ async def test_a_collector_that_is_away_stops_nothing(tmp_path: Path, logged: Ca
     assert "the last traces could not be sent" in logged()
 
 
-async def test_nothing_of_opentelemetry_is_loaded_where_it_is_not_wanted(tmp_path: Path) -> None:
+async def test_opentelemetry_is_loaded_only_for_tracing(tmp_path: Path) -> None:
     code = "import sys; from tilld import app; sys.exit(any('opentelemetry' in name for name in sys.modules))"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
 
     assert await process.wait() == 0
 
 
-async def test_what_is_missing_for_traces_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_tracing_package_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     monkeypatch.delitem(sys.modules, "tilld.observability.tracing", raising=False)
 
@@ -165,7 +165,7 @@ async def test_what_is_missing_for_traces_is_told(tmp_path: Path, monkeypatch: p
             pass
 
 
-async def test_an_endpoint_that_is_none_is_told(tmp_path: Path) -> None:
+async def test_an_invalid_endpoint_is_reported(tmp_path: Path) -> None:
     line = await fails("run", cwd=tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="127.0.0.1:4317")
 
     assert "OTEL_EXPORTER_OTLP_ENDPOINT is '127.0.0.1:4317'" in line

@@ -56,7 +56,7 @@ async def test_a_payment_is_seen_live(each_shop: Shop) -> None:
         assert [state(block) for block in rest] == [("2", "paid")]
 
 
-async def test_the_data_is_what_reading_gives(shop: Shop) -> None:
+async def test_the_data_equals_the_rest_response(shop: Shop) -> None:
     """The documented JSON is on one line, even if the metadata has line breaks."""
     reply = await shop.rest.post(
         "/lightning/invoice/create", content=b'{"msat":1,"metadata":{\r\n"type":\n"shop"}}'
@@ -85,7 +85,7 @@ async def test_silence_is_filled_with_heartbeats(shop: Shop) -> None:
             assert [await anext(events) for _ in range(2)] == [[": heartbeat"]] * 2
 
 
-async def test_a_final_invoice_is_told_once(shop: Shop) -> None:
+async def test_a_final_invoice_is_sent_once(shop: Shop) -> None:
     """An EventSource that reconnects with the last id gets 204."""
     created = await shop.create()
     await shop.pay(created["payreq"])

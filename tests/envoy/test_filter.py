@@ -9,7 +9,7 @@ from tilld.grpc_api.dispatcher import STATUS, reason_of
 ROW = re.compile(r'^  (E\d+) = \{"\d{3}", (\d+), "(\w+)", "(.+)"\},$', re.MULTILINE)
 
 
-def test_every_error_stands_in_it_with_its_status_reason_and_text() -> None:
+def test_the_table_has_every_error_with_its_status_reason_and_text() -> None:
     """The OpenAPI tests compare the HTTP status."""
     lua = resources.files("tilld.envoy").joinpath("filter.lua").read_text()
     rows = {code: (int(status), reason, text) for code, status, reason, text in ROW.findall(lua)}

@@ -243,7 +243,7 @@ def assert_json(answer: Answer, status: int, body: bytes) -> None:
 # Responses of tilld
 
 
-async def test_a_body_goes_to_the_server_and_back_as_it_is(envoy: Envoy) -> None:
+async def test_a_body_passes_unchanged_in_both_directions(envoy: Envoy) -> None:
     body = b' {"b":1.0, "a": 12345678901234567890,\t"\\u00e4":"\xc3\xa4" }\n\xff'
 
     answer = await call(envoy, "POST", "/lightning/invoice/create", body)
@@ -379,7 +379,7 @@ async def test_an_error_without_a_code_gets_one_and_loses_its_text(
 
 
 @pytest.mark.parametrize("status", [Status.UNKNOWN, Status.INTERNAL, Status.DATA_LOSS, Status.UNIMPLEMENTED])
-async def test_a_fault_tells_nothing_of_the_inside(
+async def test_an_internal_error_exposes_no_details(
     envoy: Envoy, backend: Backend, status: grpc.StatusCode
 ) -> None:
     backend.refusal = Refusal(status, "Unexpected <class 'KeyError'>: 'secret'")
@@ -476,7 +476,7 @@ async def test_headers_that_are_too_large_are_refused(envoy: Envoy) -> None:
         b"GET /lightning/invoice/\xff HTTP/1.1\r\nhost: till\r\n\r\n",
     ],
 )
-async def test_what_is_no_http_is_a_bad_request(envoy: Envoy, raw: bytes) -> None:
+async def test_malformed_http_is_a_bad_request(envoy: Envoy, raw: bytes) -> None:
     answer = await send(envoy, raw)
 
     assert answer.startswith(b"HTTP/1.1 400 ")
@@ -509,7 +509,7 @@ async def test_a_header_with_an_underscore_is_dropped(envoy: Envoy, backend: Bac
         ("POST", "/lightning/invoice/create", "application/grpc-web-text+proto", 400),
     ],
 )
-async def test_what_is_no_grpc_is_not_taken_for_it(
+async def test_only_grpc_requests_are_treated_as_grpc(
     envoy: Envoy, method: str, path: str, kind: str, status: int
 ) -> None:
     """Neither another content type nor a path without a gRPC method counts as gRPC."""
@@ -533,7 +533,7 @@ async def test_what_is_no_grpc_is_not_taken_for_it(
         ("POST", "/some.Service/Call", "E10"),
     ],
 )
-async def test_what_is_no_call_of_grpc_is_refused_as_one(
+async def test_an_invalid_grpc_call_gets_a_grpc_error(
     envoy: Envoy, method: str, path: str, code: str
 ) -> None:
     """The error has the documented form; Envoy's own status would be INTERNAL for these caller errors."""
@@ -554,7 +554,7 @@ async def test_a_deadline_that_has_passed_is_an_error_like_any_other(envoy: Envo
     assert_json(answer, 504, b'{"error":"E9","message":"timed out; try again"}')
 
 
-async def test_everybody_is_told_when_the_server_is_away(tmp_path: Path) -> None:
+async def test_every_protocol_reports_an_unreachable_server(tmp_path: Path) -> None:
     envoy = Envoy(ANY_PORT, [Address("127.0.0.1", 1)], tmp_path)
     await envoy.start()
     try:
@@ -579,7 +579,7 @@ async def watch(envoy: Envoy) -> tuple[asyncio.StreamReader, asyncio.StreamWrite
     return reader, writer
 
 
-async def test_each_event_arrives_at_once(envoy: Envoy, backend: Backend) -> None:
+async def test_each_event_arrives_immediately(envoy: Envoy, backend: Backend) -> None:
     async with asyncio.timeout(5):
         reader, writer = await watch(envoy)
         head = await reader.readuntil(b"\r\n\r\n")
@@ -611,7 +611,7 @@ async def test_a_refused_watch_is_an_error_like_any_other(envoy: Envoy, backend:
     assert_json(answer, 404, NOT_FOUND)
 
 
-async def test_a_watch_without_more_to_come_is_no_content(envoy: Envoy) -> None:
+async def test_a_finished_watch_is_no_content(envoy: Envoy) -> None:
     """An EventSource reconnects after every other end."""
     answer = await call(envoy, "GET", "/lightning/invoice/final/watch")
 
@@ -619,7 +619,7 @@ async def test_a_watch_without_more_to_come_is_no_content(envoy: Envoy) -> None:
     assert not {"content-type", "transfer-encoding", "x-till-no-content"} & answer.headers.keys()
 
 
-async def test_a_watch_that_a_stopping_tilld_refuses_is_begun_again(envoy: Envoy, backend: Backend) -> None:
+async def test_a_watch_refused_by_a_stopping_tilld_is_retried(envoy: Envoy, backend: Backend) -> None:
     """An EventSource never reconnects after an error."""
     backend.refusal = Refusal(Status.UNAVAILABLE, "Till is stopping", (("x-error-code", "E8"),))
     backend.go_on.set()
@@ -672,7 +672,7 @@ async def wire(server: Address) -> AsyncIterator[tuple[Wire, Address]]:
         ("POST", "/lightning/invoice/create", b"slow", {}, False),
     ],
 )
-async def test_only_what_is_safe_to_do_twice_is_sent_again(
+async def test_only_idempotent_requests_are_retried(
     wire: tuple[Wire, Address],
     backend: Backend,
     tmp_path: Path,
@@ -742,7 +742,7 @@ async def test_http2_survives_a_bad_request(envoy: Envoy) -> None:
 # gRPC and gRPC-Web
 
 
-async def test_a_grpc_error_keeps_all_that_it_has(channel: grpc.aio.Channel) -> None:
+async def test_a_grpc_error_passes_unchanged(channel: grpc.aio.Channel) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await invoice_service_pb2_grpc.InvoiceServiceStub(channel).GetInvoice(pb.GetInvoiceRequest())
 
@@ -780,7 +780,9 @@ async def test_health_and_reflection_pass(channel: grpc.aio.Channel) -> None:
     assert [each.name for each in told.list_services_response.service] == [reflection.SERVICE_NAME]
 
 
-async def test_only_envoy_says_that_a_call_came_by_rest(channel: grpc.aio.Channel, backend: Backend) -> None:
+async def test_a_caller_cannot_claim_that_a_call_came_by_rest(
+    channel: grpc.aio.Channel, backend: Backend
+) -> None:
     request = rest.GetInvoiceRequest(invoice_id="abc")
     stub = rest_grpc.InvoiceServiceStub(channel)
 
@@ -805,7 +807,7 @@ async def test_grpc_web_passes(envoy: Envoy) -> None:
     assert b"grpc-status:0\r\n" in answer.body
 
 
-async def test_a_grpc_web_error_keeps_all_that_it_has(envoy: Envoy) -> None:
+async def test_a_grpc_web_error_passes_unchanged(envoy: Envoy) -> None:
     answer = await call(envoy, "POST", "/till.v1.InvoiceService/GetInvoice", web_frame(b""), GRPC_WEB)
 
     assert answer.headers["grpc-status"] == str(Status.NOT_FOUND.value[0])
@@ -851,7 +853,7 @@ async def run(*command: str, cwd: Path) -> tuple[int | None, str]:
     return process.returncode, complaints.decode()
 
 
-async def test_a_port_in_use_is_told_in_one_line(envoy: Envoy, server: Address, tmp_path: Path) -> None:
+async def test_a_port_in_use_is_reported_in_one_line(envoy: Envoy, server: Address, tmp_path: Path) -> None:
     with pytest.raises(OperatorError) as told:
         await Envoy(envoy.rest, [server], tmp_path).start()
 
@@ -860,13 +862,13 @@ async def test_a_port_in_use_is_told_in_one_line(envoy: Envoy, server: Address, 
     )
 
 
-async def test_nobody_can_share_the_port(envoy: Envoy) -> None:
+async def test_the_port_cannot_be_shared(envoy: Envoy) -> None:
     with pytest.raises(OSError, match="in use"):
         socket.create_server(envoy.rest, reuse_port=True)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
-async def test_an_address_that_is_not_ours_is_told_in_one_line(
+async def test_an_address_of_another_machine_is_reported_in_one_line(
     server: Address, tmp_path: Path, host: str
 ) -> None:
     with pytest.raises(
@@ -884,7 +886,7 @@ async def test_an_envoy_that_does_not_start_names_its_log(server: Address, tmp_p
     assert "port_value" in envoy.log.read_text()
 
 
-async def test_what_is_left_of_a_killed_envoy_is_in_nobodys_way(
+async def test_a_killed_envoy_does_not_block_the_next_one(
     own_envoy: Envoy, server: Address, tmp_path: Path
 ) -> None:
     own_envoy.process.kill()
@@ -926,7 +928,7 @@ async def refused(address: Address) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_stopping_waits_no_longer_than_told(own_envoy: Envoy, backend: Backend) -> None:
+async def test_stopping_waits_at_most_the_grace_period(own_envoy: Envoy, backend: Backend) -> None:
     reader, writer = await watch(own_envoy)
     await reader.readuntil(b"data: first\n\n")
 
@@ -937,7 +939,7 @@ async def test_stopping_waits_no_longer_than_told(own_envoy: Envoy, backend: Bac
     assert await own_envoy.process.wait() == 0
 
 
-async def test_stopping_does_not_wait_for_nothing(own_envoy: Envoy) -> None:
+async def test_stopping_without_requests_does_not_wait(own_envoy: Envoy) -> None:
     await call(own_envoy, "GET", "/lightning/info")
 
     async with asyncio.timeout(2):

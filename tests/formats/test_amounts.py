@@ -25,7 +25,7 @@ FORMS = st.one_of(
 
 
 @given(FORMS)
-def test_what_is_written_is_what_is_meant(form: tuple[str, str]) -> None:
+def test_an_amount_is_read_exactly(form: tuple[str, str]) -> None:
     """Every digit counts, however large the number is."""
     number, unit = form
 
@@ -38,7 +38,7 @@ def test_a_number_is_millisatoshi(number: int) -> None:
 
 
 @given(st.text())
-def test_anything_else_is_refused_and_nothing_else_happens(text: str) -> None:
+def test_any_other_text_is_refused(text: str) -> None:
     try:
         assert amounts.msat(text, "amount") == int(text.removesuffix("msat"))
     except InvalidRequest as refused:

@@ -34,7 +34,7 @@ def test_the_examples_of_the_specification(text: str) -> None:
     description=st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=700),
     expiry=st.integers(1, 365 * 86400),
 )
-def test_what_a_node_issues_is_read_as_the_node_does(
+def test_an_issued_invoice_is_read_as_the_node_reads_it(
     amount_msat: int | None, description: str, expiry: int
 ) -> None:
     """A description longer than 639 bytes appears as its hash."""
@@ -49,13 +49,13 @@ def test_what_a_node_issues_is_read_as_the_node_does(
 
 
 @pytest.mark.parametrize("text", ["", "ln", "lnbc1", "lni1qqgy4sht97d8qess", "lnbc1b", "x" * 5000, "é1qqq"])
-def test_what_is_none_is_told(text: str) -> None:
+def test_an_invalid_payment_request_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="payment request|bech32|cut off"):
         read(text)
 
 
 @given(st.text(st.sampled_from("qpzry9x8gf2tvdw0s3jn54khce6mua7l"), max_size=400))
-def test_nonsense_is_told_and_does_nothing_else(data: str) -> None:
+def test_a_random_payment_request_raises_only_value_errors(data: str) -> None:
     with suppress(ValueError):
         read(f"lnbc1{data}")
 
@@ -64,7 +64,7 @@ def test_nonsense_is_told_and_does_nothing_else(data: str) -> None:
     description=st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=300),
     expiry=st.integers(1, 10**6),
 )
-def test_an_invoice_that_was_sent_is_read_as_its_node_wrote_it(description: str | None, expiry: int) -> None:
+def test_a_bolt12_invoice_is_read_as_its_node_wrote_it(description: str | None, expiry: int) -> None:
     """A BOLT 12 invoice omits the default expiry."""
     request = InvoiceRequest.made(
         KEY, amount_msat=1000, description=description, issuer=None, absolute_expiry=None
@@ -77,7 +77,7 @@ def test_an_invoice_that_was_sent_is_read_as_its_node_wrote_it(description: str 
 
 
 @given(st.text("qpzry9x8gf2tvdw0s3jn54khce6mua7l", max_size=400))
-def test_what_is_no_invoice_is_a_value_error(data: str) -> None:
+def test_a_random_bolt12_invoice_raises_only_value_errors(data: str) -> None:
     with suppress(ValueError):
         read(f"lni1{data}")
 
@@ -106,5 +106,5 @@ def test_a_string_is_read_as_people_paste_it(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["bitcoin:bc1qxy", "bitcoin:bc1qxy?lightning=", "", "lightning:", "bitcoin:[?"]
 )
-def test_where_there_is_none_nothing_is_read(text: str) -> None:
+def test_text_without_a_payment_string_is_empty(text: str) -> None:
     assert pasted(text) == ""

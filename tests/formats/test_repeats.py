@@ -19,7 +19,7 @@ class Thing:
 
 
 @pytest.mark.parametrize("same", [Thing(), Thing(other=2), Thing(metadata='{ "b": 2, "a": 1.0 }')])
-def test_what_is_no_field_does_not_count_and_metadata_is_json(same: Thing) -> None:
+def test_only_the_fields_count_and_metadata_is_compared_as_json(same: Thing) -> None:
     check_repeats(Thing(), same, "a thing", FIELDS)
 
 
@@ -31,6 +31,6 @@ def test_what_is_no_field_does_not_count_and_metadata_is_json(same: Thing) -> No
         ({"msat": 6, "metadata": "{}"}, "amount and metadata"),
     ],
 )
-def test_all_that_differs_is_named_as_callers_know_it(changes: dict[str, Any], named: str) -> None:
+def test_the_error_names_every_differing_field(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(Conflict, match=f"^label is in use for a thing with another {named}$"):
         check_repeats(Thing(), replace(Thing(), **changes), "a thing", FIELDS)

@@ -22,7 +22,7 @@ def by_value(token: str) -> int | float:
 
 
 @given(st.dictionaries(st.text(), json_values), st.sampled_from([None, 1, "\t", "\r\n"]), st.booleans())
-def test_every_object_is_read_as_it_is(
+def test_every_object_is_read_unchanged(
     document: dict[str, Any], indent: int | str | None, ascii_only: bool
 ) -> None:
     """Members have the values that Python reads, with any white space and escapes."""
@@ -52,7 +52,7 @@ def test_metadata_keeps_its_text(
 
 
 @given(json_values)
-def test_what_is_written_is_what_python_writes_compactly(value: Any) -> None:
+def test_writing_equals_pythons_compact_output(value: Any) -> None:
     """Floats are excluded: they have several forms, and Till writes none."""
     wanted = json.loads(json.dumps(value), parse_float=lambda _: None)
 
@@ -60,7 +60,7 @@ def test_what_is_written_is_what_python_writes_compactly(value: Any) -> None:
 
 
 @given(json_values)
-def test_compact_text_is_what_python_writes_compactly(value: Any) -> None:
+def test_compacting_equals_pythons_compact_output(value: Any) -> None:
     """Only white space between tokens is removed."""
     assert compact(json.dumps(value, indent=3)) == json.dumps(value, separators=(",", ":"))
 
@@ -108,7 +108,7 @@ def test_any_bytes_are_an_object_or_an_invalid_request(raw: bytes) -> None:
         (b'{"a":' + b"[" * MAX_LEVELS + b"]" * MAX_LEVELS + b"}", "more than 32 levels"),
     ],
 )
-def test_what_is_not_one_strict_object_is_refused(document: bytes, says: str) -> None:
+def test_a_malformed_object_is_refused(document: bytes, says: str) -> None:
     """The message says what is wrong, and where."""
     with pytest.raises(InvalidRequest, match="the body") as refused:
         values(document, "the body")
@@ -122,7 +122,7 @@ def test_text_is_refused_as_bytes_are(text: str) -> None:
             values(document, "the body")
 
 
-def test_what_is_no_object_is_told_to_be_none() -> None:
+def test_a_value_other_than_an_object_is_refused() -> None:
     with pytest.raises(InvalidRequest, match=r"expected '\{' at character 1"):
         values(" []", "metadata")
 
@@ -138,7 +138,7 @@ def test_brackets_in_a_string_are_no_levels() -> None:
     assert values(json.dumps({"a": "[" * 100}), "the body") == {"a": "[" * 100}
 
 
-def test_tokens_stay_as_they_came() -> None:
+def test_tokens_are_copied_unchanged() -> None:
     """Numbers and escapes are copied: 1.0 stays 1.0, and a long number keeps every digit."""
     tokens = (
         '[1.0,1e400,-0,10000000000000000000000000000001,"\\u00e9\\/","é","\\ud83d\\ude00","\\ud800",'
@@ -167,7 +167,7 @@ def test_a_number_of_thousands_of_digits_is_read() -> None:
         ("9223372036854775807." + "0" * 60_000, 2**63 - 1),
     ],
 )  # fmt: skip
-def test_what_is_whole_by_its_value_is_an_integer(number: str, value: int) -> None:
+def test_a_whole_number_in_any_notation_is_an_integer(number: str, value: int) -> None:
     """JSON Schema defines integers by value; every digit is kept."""
     [found] = values(f'{{"a":{number}}}', "the body").values()
 
@@ -182,7 +182,7 @@ def test_what_is_whole_by_its_value_is_an_integer(number: str, value: int) -> No
         "0.1e" + "9" * 60_000,
     ],
 )  # fmt: skip
-def test_what_is_not_whole_or_beyond_all_limits_is_none(number: str) -> None:
+def test_fractions_and_huge_exponents_are_not_integers(number: str) -> None:
     """A huge exponent takes no extra time."""
     started = time.process_time()
 
@@ -236,7 +236,7 @@ def test_long_names_are_not_echoed() -> None:
     assert len(refused.value.message) < 200
 
 
-def test_many_names_take_no_longer_than_their_number() -> None:
+def test_many_names_take_linear_time() -> None:
     """A body of 64 KiB, with a duplicate at the end, must not delay other callers."""
 
     def seconds(count: int) -> float:

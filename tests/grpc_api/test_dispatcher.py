@@ -27,7 +27,7 @@ REPLIES = {
 }  # fmt: skip
 
 
-async def test_a_slip_of_ours_in_reading_a_reply_is_not_logged_as_lightningds(
+async def test_a_bug_in_reading_a_reply_is_not_logged_as_lightningds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The caller gets no details; the log has the traceback."""

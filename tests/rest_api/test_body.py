@@ -29,7 +29,7 @@ bad_values = st.dictionaries(st.sampled_from(FIELDS) | text, json_values)
 
 
 @given(good, st.sampled_from([None, 1, "\t"]), st.booleans())
-def test_a_good_body_is_the_order_that_it_says(
+def test_a_valid_body_becomes_its_order(
     body: dict[str, Any], indent: int | str | None, ascii_only: bool
 ) -> None:
     """The form of the JSON does not matter; an omitted field gets its default."""
@@ -48,7 +48,7 @@ def test_a_good_body_is_the_order_that_it_says(
 
 
 @given(bad_values | good.flatmap(lambda body: bad_values.map(lambda bad: body | bad)))
-def test_any_object_is_an_order_or_a_refusal_that_names_what_is_wrong(body: dict[str, Any]) -> None:
+def test_any_object_is_an_order_or_a_refusal_that_names_the_field(body: dict[str, Any]) -> None:
     """No other outcome is possible, and an accepted order is within the limits."""
     try:
         ordered = create_request(json.dumps(body).encode()).terms

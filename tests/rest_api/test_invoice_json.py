@@ -27,7 +27,7 @@ texts = st.none() | st.text(st.characters(codec="utf-8"), min_size=1)
     created_at=times,
     payment=st.none() | st.builds(Payment, st.integers(1, 2**62), amounts, times),
 )
-def test_an_invoice_is_told_whole_and_once(
+def test_the_json_of_an_invoice_is_complete(
     amount_msat: int | None,
     metadata: dict[str, Any],
     description: str,

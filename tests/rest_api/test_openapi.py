@@ -79,14 +79,14 @@ def test_it_is_openapi_of_this_version() -> None:
     assert DOCUMENT["info"]["version"] == metadata.version("lightning-till")
 
 
-def test_it_is_fresh() -> None:
+def test_the_document_is_up_to_date() -> None:
     """The schemas are generated from the types that the code reads and writes."""
     text = resources.files("tilld.rest_api").joinpath("openapi.json").read_text()
 
     assert text == openapi.document(), "run 'make generate-openapi'"
 
 
-def test_every_route_stands_in_it_and_no_other() -> None:
+def test_the_document_has_exactly_the_routes() -> None:
     """Parameters have the names of the documented API, not those of the protos."""
     services = [
         invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"],
@@ -108,7 +108,7 @@ def test_every_route_stands_in_it_and_no_other() -> None:
     }
 
 
-def test_generated_clients_read_every_amount_and_every_later_answer() -> None:
+def test_generated_clients_accept_every_amount_and_later_additions() -> None:
     """Generators assume 32 bits without a format.
 
     A closed object or enum rejects additions of a later Till.
@@ -170,7 +170,7 @@ def test_other_limits_are_those_of_the_code() -> None:
     assert f"{terms.MAX_METADATA_BYTES // 1024} KiB" in SCHEMAS["Metadata"]["description"]
 
 
-def test_every_error_stands_in_it_with_its_status_and_text() -> None:
+def test_the_document_has_every_error_with_its_status_and_text() -> None:
     """Envoy's filter has the statuses; the first class of each code has the text."""
     statuses = dict(re.findall(r'\b(E\d+) = \{"(\d+)"', (ROOT / "server/tilld/envoy/filter.lua").read_text()))
     texts = {each.code: each.default for each in errors.TillError.__subclasses__()}
@@ -254,7 +254,7 @@ INVREQ = invreq.Invreq.reserved(
         ("SentInvoice", sendinvoice_json.sent_invoice(Sent(PAID, 1, 2, "ab" * 32))),
     ],
 )
-def test_an_answer_has_the_fields_that_stand_in_it_and_no_other(schema: str, text: str) -> None:
+def test_a_response_has_exactly_the_documented_fields(schema: str, text: str) -> None:
     """The fields have the documented order."""
     answer = json.loads(text)
 

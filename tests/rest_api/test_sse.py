@@ -58,7 +58,7 @@ async def test_when_till_stops_the_stream_just_ends() -> None:
     assert len([event async for event in events(states(), 1)]) == 1
 
 
-async def test_what_has_ended_leaves_nothing_to_the_garbage_collector() -> None:
+async def test_an_ended_stream_leaves_no_garbage_cycle() -> None:
     """The collector no longer visits long-lived objects such as watches, so it would never free them."""
 
     async def states() -> AsyncIterator[Invoice]:
@@ -78,7 +78,7 @@ async def test_what_has_ended_leaves_nothing_to_the_garbage_collector() -> None:
         gc.enable()
 
 
-async def test_who_leaves_ends_the_watching() -> None:
+async def test_closing_the_stream_ends_the_watch() -> None:
     """The pending read of the next state is cancelled."""
     ended = asyncio.Event()
 

@@ -45,7 +45,7 @@ def refused(*, says: str, **paths: Any) -> None:
     assert "\n" not in str(told.value)
 
 
-def test_a_good_pair_is_read_as_it_is(authority: Authority, tmp_path: Path) -> None:
+def test_a_valid_pair_is_read_unchanged(authority: Authority, tmp_path: Path) -> None:
     pair = authority.issue(tmp_path)
 
     newest = read(pair, client_ca=authority.write(tmp_path / "ca.pem")).newest
@@ -54,7 +54,7 @@ def test_a_good_pair_is_read_as_it_is(authority: Authority, tmp_path: Path) -> N
     assert newest.client_ca == authority.pem
 
 
-def test_what_belongs_together_must_be_given_together(authority: Authority, tmp_path: Path) -> None:
+def test_settings_that_need_each_other_are_required_together(authority: Authority, tmp_path: Path) -> None:
     pair = authority.issue(tmp_path)
 
     refused(chain=pair.tls_cert, says="--tls-key")
@@ -66,7 +66,7 @@ def test_what_belongs_together_must_be_given_together(authority: Authority, tmp_
     ("name", "flag"), [("chain", "--tls-cert"), ("key", "--tls-key"), ("client_ca", "--tls-client-ca")]
 )
 @pytest.mark.parametrize("content", [None, b"", b"\xff nonsense"])
-def test_a_file_that_is_none_is_told_with_its_flag(
+def test_an_invalid_file_is_reported_with_its_flag(
     authority: Authority, tmp_path: Path, name: str, flag: str, content: bytes | None
 ) -> None:
     pair = authority.issue(tmp_path)
@@ -105,7 +105,7 @@ def test_a_certificate_that_is_not_valid_yet_is_refused(authority: Authority, tm
     refused(chain=pair.tls_cert, key=pair.tls_key, says="is not valid before")
 
 
-async def test_a_good_one_is_not_replaced_by_one_that_is_not_valid_yet(
+async def test_a_certificate_is_not_replaced_by_one_that_is_not_valid_yet(
     authority: Authority, tmp_path: Path
 ) -> None:
     pair = authority.issue(tmp_path)
@@ -126,7 +126,7 @@ async def test_a_good_one_is_not_replaced_by_one_that_is_not_valid_yet(
         (timedelta(hours=-1), "the TLS certificate has expired: clients cannot connect"),
     ],
 )
-def test_one_that_expires_soon_or_has_is_told_once_a_day(
+def test_a_near_or_past_expiry_is_logged_once_a_day(
     authority: Authority, tmp_path: Path, left: timedelta, says: str | None
 ) -> None:
     pair = authority.issue(tmp_path, not_after=datetime(2030, 1, 1))  # noqa: DTZ001
@@ -142,9 +142,7 @@ def test_one_that_expires_soon_or_has_is_told_once_a_day(
     assert [each["event"] for each in told] == ([says] * 2 if says else [])
 
 
-def test_each_step_towards_expiry_is_told_without_waiting_for_the_next_day(
-    authority: Authority, tmp_path: Path
-) -> None:
+def test_each_step_towards_expiry_is_logged_immediately(authority: Authority, tmp_path: Path) -> None:
     """Expiry matters most: after it no client can connect."""
     expires = datetime(2030, 1, 1, tzinfo=UTC)
     pair = authority.issue(tmp_path, not_after=expires.replace(tzinfo=None))
@@ -164,7 +162,7 @@ def test_each_step_towards_expiry_is_told_without_waiting_for_the_next_day(
 
 
 @pytest.mark.parametrize("name", ["chain", "key", "client_ca"])
-def test_a_byte_order_mark_is_passed_over(authority: Authority, tmp_path: Path, name: str) -> None:
+def test_a_byte_order_mark_is_ignored(authority: Authority, tmp_path: Path, name: str) -> None:
     pair = authority.issue(tmp_path)
     paths: dict[str, Any] = {
         "chain": pair.tls_cert,
@@ -179,7 +177,7 @@ def test_a_byte_order_mark_is_passed_over(authority: Authority, tmp_path: Path, 
 
 @pytest.mark.parametrize("name", ["chain", "key", "client_ca"])
 @pytest.mark.parametrize("kind", ["certificate", "key", "pair"])
-def test_der_is_told_to_be_no_pem(authority: Authority, tmp_path: Path, name: str, kind: str) -> None:
+def test_der_is_reported_as_not_pem(authority: Authority, tmp_path: Path, name: str, kind: str) -> None:
     """This includes binary files of another kind than the setting needs, such as PKCS #12."""
     pair = authority.issue(tmp_path)
     key = load_pem_private_key(pair.tls_key.read_bytes(), None)
@@ -205,7 +203,7 @@ def test_a_pipe_or_a_directory_is_refused_without_waiting(authority: Authority, 
     refused(chain=pair.tls_cert, key=tmp_path, says="(Is a directory); check --tls-key")
 
 
-async def test_a_disk_that_hangs_is_given_up_and_read_again(
+async def test_a_read_from_a_hanging_disk_times_out_and_is_retried(
     authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair = authority.issue(tmp_path)
@@ -272,7 +270,7 @@ def logs() -> Iterator[list[EventDict]]:
         yield logs
 
 
-async def test_a_new_pair_is_used_and_told_with_its_end(
+async def test_a_new_pair_is_used_and_logged_with_its_expiry(
     authority: Authority, tmp_path: Path, logs: list[EventDict]
 ) -> None:
     pair = authority.issue(tmp_path)
@@ -290,7 +288,7 @@ async def test_a_new_pair_is_used_and_told_with_its_end(
     ]
 
 
-async def test_a_pair_may_be_replaced_one_after_the_other(
+async def test_the_files_of_a_pair_may_be_replaced_one_by_one(
     authority: Authority, tmp_path: Path, logs: list[EventDict]
 ) -> None:
     """Between the two steps Till keeps the old pair and logs nothing."""
@@ -308,7 +306,7 @@ async def test_a_pair_may_be_replaced_one_after_the_other(
 
 
 @pytest.mark.parametrize("is_gone", [False, True])
-async def test_a_bad_pair_is_told_once_and_the_old_one_kept(
+async def test_an_invalid_pair_is_logged_once_and_the_old_one_kept(
     authority: Authority, tmp_path: Path, logs: list[EventDict], is_gone: bool
 ) -> None:
     """The next good pair is used."""
@@ -329,7 +327,7 @@ async def test_a_bad_pair_is_told_once_and_the_old_one_kept(
     assert str(pair.tls_key) in logs[0]["reason"]
 
 
-async def test_what_could_not_be_used_is_tried_again(
+async def test_a_failed_reload_is_retried(
     authority: Authority, tmp_path: Path, logs: list[EventDict]
 ) -> None:
     files = read(authority.issue(tmp_path))

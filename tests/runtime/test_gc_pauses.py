@@ -22,7 +22,7 @@ class Thing:
     pass
 
 
-def test_what_takes_the_collector_long_is_looked_at_once() -> None:
+def test_objects_are_frozen_after_a_slow_collection() -> None:
     gc_pauses.spare_what_stays(long_seconds=0.0)
     things = [Thing() for _ in range(1000)]
 
@@ -31,7 +31,7 @@ def test_what_takes_the_collector_long_is_looked_at_once() -> None:
     assert not any(each is things[0] for each in gc.get_objects())
 
 
-def test_what_takes_it_no_time_is_looked_at_again() -> None:
+def test_objects_stay_tracked_after_a_fast_collection() -> None:
     gc_pauses.spare_what_stays(long_seconds=60.0)
     thing = Thing()
 
@@ -40,7 +40,7 @@ def test_what_takes_it_no_time_is_looked_at_again() -> None:
     assert any(each is thing for each in gc.get_objects())
 
 
-def test_what_a_busy_machine_holds_up_did_not_take_long() -> None:
+def test_a_busy_machine_does_not_freeze_objects() -> None:
     """Cycles of frozen objects are never freed, so a slow machine must not freeze any."""
     gc_pauses.spare_what_stays()
     thing = Thing()
@@ -51,7 +51,7 @@ def test_what_a_busy_machine_holds_up_did_not_take_long() -> None:
     assert any(each is thing for each in gc.get_objects())
 
 
-def test_what_is_spared_is_freed_when_nothing_refers_to_it() -> None:
+def test_a_frozen_object_is_freed_with_its_last_reference() -> None:
     thing = Thing()
     gc_pauses.spare_what_stays()
     gone = weakref.ref(thing)

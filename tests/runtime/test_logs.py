@@ -117,7 +117,7 @@ def test_a_start_that_ends_without_a_banner_loses_no_line(
     assert "following the node" in shown()
 
 
-def test_elsewhere_lines_have_keys_and_values_and_are_not_held_back(
+def test_without_a_terminal_lines_have_keys_and_are_not_held_back(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stderr", sys.stderr)

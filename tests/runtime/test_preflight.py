@@ -48,7 +48,7 @@ def taken(host: str) -> closing[socket.socket]:
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("setting", ["grpc", "rest", "metrics"])
-async def test_one_address_that_is_taken_refuses_the_name(setting: str, host: str, tmp_path: Path) -> None:
+async def test_one_address_in_use_refuses_the_name(setting: str, host: str, tmp_path: Path) -> None:
     with taken(host) as listener:
         port = listener.getsockname()[1]
         settings = {setting: Address("localhost", port)}

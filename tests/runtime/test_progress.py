@@ -13,7 +13,7 @@ from tilld.runtime.progress import Progress
 AT_ONCE = USUAL._replace(quiet_seconds=0)
 
 
-def test_what_is_done_soon_tells_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_short_work_reports_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("reading", 10) as reading:
         reading.at(5)
         reading.at(10)
@@ -21,7 +21,7 @@ def test_what_is_done_soon_tells_nothing(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr() == ("", "")
 
 
-def test_elsewhere_it_is_a_line_of_the_log_with_a_rate(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_it_is_a_log_line_with_a_rate(capsys: pytest.CaptureFixture[str]) -> None:
     """The end of the work logs no line."""
     with Progress("reading", 10, AT_ONCE) as reading:
         reading.at(5)

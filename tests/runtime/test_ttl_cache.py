@@ -22,9 +22,7 @@ def recent(clock: Clock) -> TTLCache[str]:
     return TTLCache[str](2.0, clock)
 
 
-def test_an_answer_is_good_for_a_while_from_when_it_was_asked_for(
-    recent: TTLCache[str], clock: Clock
-) -> None:
+def test_an_entry_expires_from_the_time_of_its_request(recent: TTLCache[str], clock: Clock) -> None:
     asked_at = clock()
     clock.now += 1.5
     recent.keep("who", "me", asked_at)
@@ -36,7 +34,7 @@ def test_an_answer_is_good_for_a_while_from_when_it_was_asked_for(
     assert recent.get("who") is None
 
 
-def test_what_was_asked_before_it_changed_is_not_kept(recent: TTLCache[str], clock: Clock) -> None:
+def test_a_request_from_before_a_change_is_not_cached(recent: TTLCache[str], clock: Clock) -> None:
     asked_at = clock()
     recent.keep("who", "me", asked_at)
     clock.now += 0.1
@@ -50,7 +48,7 @@ def test_what_was_asked_before_it_changed_is_not_kept(recent: TTLCache[str], clo
     assert recent.get("who") == "you"
 
 
-def test_what_is_too_old_is_dropped_when_others_are_kept(recent: TTLCache[str], clock: Clock) -> None:
+def test_expired_entries_are_dropped_on_later_writes(recent: TTLCache[str], clock: Clock) -> None:
     """Entries may be secret, and there may be many."""
     for number in range(1000):
         recent.keep(f"who {number}", "me", clock())
