@@ -178,7 +178,7 @@ async def test_a_request_begun_before_a_crash_is_swept_up(
 
     async with till.spending():
         await asyncio.sleep(0.1)
-        assert await till.offered() == 1000, "it was young"
+        assert await till.offered() == 1000, "swept before it was 30 s old"
         till.late = timedelta(seconds=31)
         async with asyncio.timeout(10):
             while await till.payouts.store.get_by_id(pending.id):
