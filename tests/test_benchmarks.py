@@ -82,7 +82,7 @@ def test_percentiles() -> None:
 
 
 async def test_our_client_sees_the_status_of_each_call() -> None:
-    """Also after a new path has shifted the HPACK indices of earlier headers."""
+    """A new path shifts the HPACK indices of earlier headers."""
 
     async def answer(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         if request == b"bad":

@@ -110,7 +110,7 @@ def shape(value: object) -> object:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 async def test_a_reader_can_follow_the_page(page: Path, tmp_path: Path) -> None:
     (tmp_path / ".venv").symlink_to(sys.prefix)
-    blocks = BLOCK.findall(page.read_text())  # noqa: ASYNC240  (nobody else is served)
+    blocks = BLOCK.findall(page.read_text())  # noqa: ASYNC240  (no concurrent task)
     assert len(blocks) == page.read_text().count("\n```") / 2  # noqa: ASYNC240
 
     with (tmp_path / "log").open("w") as log:

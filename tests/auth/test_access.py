@@ -170,7 +170,7 @@ async def test_every_refused_key_costs_the_same(
 
 
 async def test_the_id_of_a_key_is_unauthorized(store: Store, access: Access) -> None:
-    """This includes an id under which the key of a watch is cached."""
+    """The same holds for an id under which the key of a watch is cached."""
     key, header = await new_key(store)
     await access.recheck(await access.authorize(GET, header))
 

@@ -106,7 +106,7 @@ AT_ONCE = REFUSALS_AT_ONCE - 1
 
 
 async def test_a_refusal_is_immediate(clock: Clock) -> None:
-    """This holds for a caller who waits as advised, and for all tills of a shop at the same moment."""
+    """A caller who waits as advised, and all tills of a shop at the same moment, get it without delay."""
     limits = limits_of(clock, creates_per_second=0.01)
     await limits.turn(GREEDY)
 

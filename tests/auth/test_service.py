@@ -56,7 +56,7 @@ async def test_creation_and_revocation_of_a_key_are_logged(keyring: Keyring) -> 
 
 
 def test_a_revocation_waits_until_the_key_has_left_every_cache(tmp_path: Path) -> None:
-    """Also with uvloop as in production, whose timers fire up to a millisecond early."""
+    """The loop is uvloop, as in production; its timers fire up to 1 ms early."""
     written: dict[str, float] = {}
 
     class Timed(KeyStore):

@@ -270,7 +270,7 @@ async def test_flags_go_before_variables(tmp_path: Path) -> None:
 
 
 async def test_the_simulated_node_runs_alone(tmp_path: Path) -> None:
-    """Its state survives a restart, and its invoices can be paid."""
+    """The node's state survives a restart, and its invoices can be paid."""
     arguments = ("node", "simulate", "--rpc-file=rpc", "--state=node.jsonl")
     async with tilld(*arguments, cwd=tmp_path) as node:
         await node.says(r"(listening on rpc)")

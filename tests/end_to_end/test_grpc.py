@@ -169,7 +169,7 @@ async def test_an_unknown_id_is_not_found(each_shop: Shop, invoice_id: str) -> N
 
 
 async def test_another_nodes_bolt11_is_not_found(shop: Shop) -> None:
-    """It is not found even if its payment hash is known here."""
+    """The payment hash alone does not make an invoice ours."""
     foreign = (
         "lnbc1pvjluezsp5zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zygspp5qqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqqqsyqcyq5"
         "rqwzqfqypqdpl2pkx2ctnv5sxxmmwwd5kgetjypeh2ursdae8g6twvus8g6rfwvs8qun0dfjkxaq9qrsgq357wnc5r2ueh7ck6q93dj32dlqnls"

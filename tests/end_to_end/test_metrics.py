@@ -156,7 +156,7 @@ async def test_without_an_address_there_are_no_metrics(shop: Shop) -> None:
 
 
 async def test_the_guide_and_the_dashboard_name_existing_metrics(tmp_path: Path) -> None:
-    """They also name every metric of Till."""
+    """Both also name every metric of Till."""
     async with open_shop(config(tmp_path, metrics=ANY_PORT)) as shop:
         created = await shop.create()
         await shop.pay(created["payreq"])

@@ -1,5 +1,5 @@
 """The real Envoy as its callers see it, in front of a server that each test configures."""
-# ruff: noqa: N802  (a servicer's methods are named by its service)
+# ruff: noqa: N802  (servicer methods have the names of their RPCs)
 
 import asyncio
 import base64

@@ -13,7 +13,7 @@ from tilld.invoices.invoice import Payment
 from tilld.rest_api import invoice_json
 
 amounts = st.integers(1, 2_100_000_000_000_000_000)
-times = st.datetimes(datetime(2009, 1, 3), datetime(2100, 1, 1)).map(  # noqa: DTZ001 - given a zone below
+times = st.datetimes(datetime(2009, 1, 3), datetime(2100, 1, 1)).map(  # noqa: DTZ001 - the zone is added below
     lambda time: time.replace(microsecond=0, tzinfo=UTC)
 )
 texts = st.none() | st.text(st.characters(codec="utf-8"), min_size=1)

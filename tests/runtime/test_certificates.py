@@ -93,7 +93,7 @@ def test_the_certificate_must_come_before_its_authoritys(authority: Authority, t
 
 
 def test_an_expired_certificate_is_refused(authority: Authority, tmp_path: Path) -> None:
-    pair = authority.issue(tmp_path, not_after=datetime(2025, 12, 31))  # noqa: DTZ001  (trustme's)
+    pair = authority.issue(tmp_path, not_after=datetime(2025, 12, 31))  # noqa: DTZ001  (an argument of trustme)
 
     refused(chain=pair.tls_cert, key=pair.tls_key, says="expired on 2025-12-31")
 
@@ -277,7 +277,7 @@ async def test_a_new_pair_is_used_and_logged_with_its_expiry(
     files = read(pair)
     used: list[Certificates] = []
 
-    authority.issue(tmp_path, not_after=datetime(2035, 1, 1))  # noqa: DTZ001  (trustme's)
+    authority.issue(tmp_path, not_after=datetime(2035, 1, 1))  # noqa: DTZ001  (an argument of trustme)
     for _ in range(3):
         await files.look(used.append)
 

@@ -78,7 +78,7 @@ async def test_all_addresses_of_a_name_are_served(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 async def test_an_ipv6_address_is_served_and_no_other(tmp_path: Path) -> None:
-    """Also if the same port is in use on IPv4; messages and URLs have the address in brackets."""
+    """The same port may be in use on IPv4; messages and URLs have the address in brackets."""
     here = Address("::1", 0)
     async with open_shop(config(tmp_path, grpc=here, rest=here, metrics=here)) as shop:
         running = shop.till.running
