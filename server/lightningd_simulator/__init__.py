@@ -1,6 +1,6 @@
-"""A stand-in for lightningd: its JSON-RPC on a unix socket, real signed invoices, payments on command.
+"""A simulated lightningd: JSON-RPC on a unix socket, real signed invoices, payments on command.
 
-It answers as the real v26.06.6 was seen to answer, and knows nothing of the rest of tilld.
+Replies match those observed from v26.06.6. The package is independent of the rest of tilld.
 """
 
 from lightningd_simulator.rpc.answers import NodeAborted

@@ -1,4 +1,4 @@
-"""Numbers that say in which order things were made and changed."""
+"""Indexes: numbers in the order of creation, update and deletion."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ _BLOCK = 1024
 
 
 class Index(Generic[Key]):
-    """Invoices, or the like, by a number that only grows. A page costs its length, wherever it starts."""
+    """Keys by an increasing number. The cost of a page depends only on its length."""
 
     def __init__(self) -> None:
-        # In blocks of adjacent numbers, since one long list would be moved for each gap.
+        # Blocks of adjacent numbers, since each gap would shift a single long list.
         self._blocks: dict[int, dict[int, Key]] = {}
         self._order: list[int] = []
 
     def add(self, number: int, key: Key) -> None:
-        """Append one; the number is larger than all before."""
+        """Append a key. The number must exceed all earlier ones."""
         block = number // _BLOCK
         if block not in self._blocks:
             self._blocks[block] = {}
@@ -28,7 +28,7 @@ class Index(Generic[Key]):
         self._blocks[block][number] = key
 
     def remove(self, number: int) -> None:
-        """Leave a gap."""
+        """Remove a key, which leaves a gap."""
         block = number // _BLOCK
         del self._blocks[block][number]
         if not self._blocks[block]:
@@ -36,7 +36,7 @@ class Index(Generic[Key]):
             del self._order[bisect_left(self._order, block)]
 
     def since(self, start: int) -> Iterator[Key]:
-        """Go through them from a number on."""
+        """Yield the keys from a number on."""
         for at in range(bisect_left(self._order, start // _BLOCK), len(self._order)):
             for number, key in self._blocks[self._order[at]].items():
                 if number >= start:

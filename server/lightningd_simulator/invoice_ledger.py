@@ -1,4 +1,4 @@
-"""The invoices of a node and their indexes: a state that changes by events alone, without clock or disk."""
+"""The invoices of a node and their indexes. Changes only by events, without clock or disk."""
 
 import heapq
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ Status: TypeAlias = Literal["unpaid", "paid", "expired"]
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """An invoice was issued. Its label is JSON text as it was written, without the quotes.
+    """An invoice was created. Its label is JSON text as written, without the quotes.
 
-    What is called bolt11 is a BOLT 12 invoice where it answers an invoice request.
+    `bolt11` is a BOLT 12 invoice if it answers an invoice request.
     """
 
     label: str
@@ -28,13 +28,13 @@ class Created:
 
     @property
     def is_bolt12(self) -> bool:
-        """Whether it answers an invoice request."""
+        """True if the invoice answers an invoice request."""
         return self.bolt11.startswith("lni1")
 
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """The money came."""
+    """An invoice was paid."""
 
     created_index: int
     amount_received_msat: int
@@ -43,21 +43,21 @@ class Paid:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """The time to pay went by."""
+    """An invoice expired."""
 
     created_index: int
 
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """An invoice was removed."""
+    """An invoice was deleted."""
 
     created_index: int
 
 
 @dataclass(frozen=True, slots=True)
 class DescriptionRemoved:
-    """The description alone was removed."""
+    """The description of an invoice was deleted."""
 
     created_index: int
 
@@ -67,7 +67,7 @@ Event: TypeAlias = Created | Paid | Expired | Deleted | DescriptionRemoved
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """What is known of a payment."""
+    """A received payment."""
 
     pay_index: int
     amount_received_msat: int
@@ -76,7 +76,7 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Invoice:
-    """An invoice as it is now. An updated_index of 0 says that it never changed."""
+    """The present state of an invoice. `updated_index` is 0 if it never changed."""
 
     created_index: int
     issued: Created
@@ -87,7 +87,7 @@ class Invoice:
 
     @property
     def status(self) -> Status:
-        """How it stands."""
+        """The status, from the payment and the expiry."""
         if self.payment:
             return "paid"
         return "expired" if self.expired else "unpaid"
@@ -95,9 +95,9 @@ class Invoice:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an event did, and the number that it got in an index.
+    """The effect of an event, and its number in an index.
 
-    The invoice is as it was after; where the event took something away, as it was before.
+    The invoice is in its state after the event, or before an event that deletes something.
     """
 
     event: Event
@@ -107,7 +107,7 @@ class Change:
 
 
 class Ledger:
-    """All invoices. Raises KeyError for an event about one that is not there."""
+    """All invoices. Raises KeyError for an event of an unknown invoice."""
 
     def __init__(self) -> None:
         self.counts: dict[IndexName, int] = {"created": 0, "updated": 0, "deleted": 0}
@@ -121,36 +121,36 @@ class Ledger:
         self._expiries: list[tuple[int, int]] = []
 
     def with_label(self, label: str) -> Invoice | None:
-        """Find an invoice by its label, as that was written."""
+        """Return the invoice with a label as written, or None."""
         return self._found(self._by_label.get(label))
 
     def with_hash(self, payment_hash: str) -> Invoice | None:
-        """Find an invoice by its payment hash."""
+        """Return the invoice with a payment hash, or None."""
         return self._found(self._by_hash.get(payment_hash))
 
     def with_bolt11(self, bolt11: str) -> Invoice | None:
-        """Find an invoice by itself."""
+        """Return the invoice with a payment request, or None."""
         return self._found(self._by_bolt11.get(bolt11))
 
     def _found(self, created_index: int | None) -> Invoice | None:
         return None if created_index is None else self._invoices[created_index]
 
     def created_since(self, start: int, limit: int | None) -> Iterator[Invoice]:
-        """List invoices by created index."""
+        """Yield invoices by created index."""
         return map(self._invoices.__getitem__, islice(self._created.since(start), limit))
 
     def updated_since(self, start: int, limit: int | None) -> Iterator[Invoice]:
-        """List invoices by updated index; where that starts at 0, those that never changed come first."""
+        """Yield invoices by updated index. From 0 on, unchanged invoices come first."""
         untouched = self._never_updated.since(0) if start <= 0 else iter(())
         found = islice(chain(untouched, self._updated.since(start)), limit)
         return map(self._invoices.__getitem__, found)
 
     def paid_after(self, pay_index: int) -> Invoice | None:
-        """Find the next payment."""
+        """Return the invoice of the next payment, or None."""
         return self._found(next(self._paid.since(pay_index + 1), None))
 
     def next_expiry(self) -> int | None:
-        """Tell when the next invoice expires, in seconds since 1970."""
+        """Return the next expiry in seconds since 1970, or None."""
         while self._expiries:
             expires_at, created_index = self._expiries[0]
             invoice = self._invoices.get(created_index)
@@ -160,14 +160,14 @@ class Ledger:
         return None
 
     def due(self, now: float) -> list[Expired]:
-        """Tell which invoices have expired by now, in the order in which they were made."""
+        """Return the expiries due by now, in the order of creation."""
         found = []
         while (expires_at := self.next_expiry()) is not None and expires_at <= now:
             found.append(heapq.heappop(self._expiries)[1])
         return [Expired(created_index) for created_index in sorted(found)]
 
     def apply(self, event: Event) -> Change:
-        """Let an event happen."""
+        """Apply an event."""
         if isinstance(event, Created):
             return self._create(event)
         invoice = self._invoices[event.created_index]

@@ -1,6 +1,6 @@
-"""The events of a node on disk, one JSON line each, written before anybody is told of them.
+"""The events of a node on disk, one JSON line each, written before the reply.
 
-A line is handed to the kernel before the answer is sent, so it outlives a kill; a power cut it may not.
+A line is passed to the kernel before the reply, so it survives a kill, but perhaps not a power failure.
 """
 
 import fcntl
@@ -40,14 +40,14 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
 class Journal:
-    """An open state file; only one process at a time can have it.
+    """An open state file, locked by one process at a time.
 
-    Raises OSError when the file can't be used, and ValueError, naming file and line, when it is not the
-    state of a simulated node.
+    Raises OSError if the file is not accessible, and ValueError, with file and line, if it is not the state
+    of a simulated node.
     """
 
     def __init__(self, path: Path, apply: Callable[[Event], object], new_private_key: Callable[[], str]):
-        """Open the file, or make it with a new key, and apply the events in it."""
+        """Open the file, or create it with a new key, and apply its events."""
         if not path.exists() or not path.stat().st_size:
             _create(path, new_private_key())
         self._file: BinaryIO = path.open("r+b")
@@ -67,7 +67,7 @@ class Journal:
         if header.get("journal") != _HEADER or not isinstance(header.get("private_key"), str):
             raise ValueError(f"{path}, line 1: this is not the state of a simulated node")
         if not lines[-1].endswith(b"\n"):
-            # Written when the process was killed: nobody was told of it.
+            # An incomplete line was written during a kill, before any reply.
             self._file.truncate(self._file.tell() - len(lines.pop()))
             self._file.seek(0, os.SEEK_END)
         for number, line in enumerate(lines[1:], start=2):
@@ -78,19 +78,19 @@ class Journal:
         return str(header["private_key"])
 
     def append(self, events: Iterable[Event]) -> None:
-        """Write events down."""
+        """Write events."""
         self._file.write(b"".join(_line({"event": _NAMES[type(event)], **asdict(event)}) for event in events))
         self._file.flush()
 
     def close(self) -> None:
-        """Let others have the file."""
-        # What could not be written, nobody was told of.
+        """Close the file, which releases its lock."""
+        # Events that could not be written had no reply.
         with suppress(OSError):
             self._file.close()
 
 
 def _create(path: Path, private_key: str) -> None:
-    # All at once, so that a file that is not ours is never taken for one that was cut short.
+    # Written atomically, so that another program's file is never mistaken for a truncated one.
     new = path.with_name(f"{path.name}.new")
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(_line({"journal": _HEADER, "private_key": private_key}))
@@ -102,7 +102,7 @@ def _line(record: dict[str, Any]) -> bytes:
 
 
 def _decoded(line: bytes) -> dict[str, Any]:
-    """Read a line; what is no JSON object comes out empty."""
+    """Return the JSON object of a line; empty if the line is malformed."""
     try:
         record = json.loads(line)
     except ValueError:

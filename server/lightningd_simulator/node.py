@@ -1,4 +1,4 @@
-"""A simulated node: its invoices and payments, what is on disk of them, who waits for them, what is due."""
+"""A simulated node: invoices, payments, state on disk, waiters and timers."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -22,9 +22,9 @@ T = TypeVar("T")
 
 
 class Node:
-    """A running node. Where there is no state file, it is forgotten when it ends.
+    """A running node. Without a state file its state ends with the process.
 
-    `ended` becomes None when it was told to stop, and else what it died of. Raises what Journal raises, and
+    `ended` becomes None after a stop, and else the cause of the abort. Raises the errors of Journal, and
     NodeAborted.
     """
 
@@ -58,9 +58,9 @@ class Node:
         self.expire_due()
 
     def record(self, *events: invoice_ledger.Event) -> list[Change]:
-        """Let things happen to invoices: first on disk, then here, then to those who wait.
+        """Record events of invoices: on disk, in memory, then to waiters.
 
-        Raises NodeAborted, and ends, where they can't be written.
+        Raises NodeAborted, and ends the node, if they cannot be written.
         """
         self._write(events)
         changes = [self.ledger.apply(event) for event in events]
@@ -70,13 +70,13 @@ class Node:
         return changes
 
     def record_spending(self, event: payment_ledger.Event) -> None:
-        """Let something happen to invoice requests and payments, in the same way."""
+        """Record an event of invoice requests or payments, in the same way."""
         self._write([event])
         if change := self.spending.apply(event):
             self.payment_waiters.tell(change)
 
     def record_offer(self, event: offers.Event) -> Offer:
-        """Let something happen to offers, in the same way."""
+        """Record an event of offers, in the same way."""
         self._write([event])
         return self.offers.apply(event)
 
@@ -93,21 +93,21 @@ class Node:
             try:
                 self._journal.append(events)
             except OSError as error:
-                # The real one ends as well where its database fails: what is on disk is not known any more.
-                abort = NodeAborted(f"its state cannot be written ({error.strerror}): make room for it")
+                # lightningd also exits when its database fails, since the state on disk is unknown.
+                abort = NodeAborted(f"its state cannot be written ({error.strerror}); free disk space")
                 self.end(abort)
                 raise abort from None
 
     def expire_due(self) -> None:
-        """Expire what is due by the clock."""
+        """Expire the invoices that are due."""
         self.record(*self.ledger.due(self.clock()))
 
     def hears(self, peer_id: str) -> bool:
-        """Tell whether a message of a peer gets through. To itself, a node may say what it likes."""
+        """Return whether a peer's message passes the limit. A node's own messages always pass."""
         return not self._messages or peer_id == self.id or self._messages.lets_pass(peer_id)
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Do something for as long as it takes, whoever waits for it; the end of the node is its end."""
+        """Run work in a task that ends with the node, independent of its caller."""
         task = asyncio.get_running_loop().create_task(work)
         self._under_way.add(task)
         task.add_done_callback(self._done)
@@ -122,12 +122,12 @@ class Node:
                 raise error
 
     def end(self, cause: Exception | None) -> None:
-        """Stop, or die of something."""
+        """End the node, with the cause of an abort."""
         if not self.ended.done():
             self.ended.set_result(cause)
 
     def close(self) -> None:
-        """Let go of the state file. What waits is left waiting."""
+        """Release the state file. Waiters stay pending."""
         self.is_closed = True
         if self._timer:
             self._timer.cancel()
@@ -144,7 +144,7 @@ class Node:
             self._timer.cancel()
         self._timer, self._timer_for = None, next_expiry
         if next_expiry is not None:
-            # A day at most: event loops can't wait for ever, and clocks get adjusted.
+            # At most a day: event loops limit timers, and clocks are adjusted.
             delay = min(max(next_expiry - self.clock(), 0), _DAY)
             self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
 

@@ -1,4 +1,7 @@
-"""The offers of a node: a state that changes by events alone, without clock or disk. Nobody pays them."""
+"""The offers of a node. Changes only by events, without clock or disk.
+
+Payments of offers are not simulated.
+"""
 
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -6,7 +9,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """An offer was made."""
+    """An offer was created."""
 
     offer_id: str
     bolt12: str
@@ -17,7 +20,7 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class Switched:
-    """An offer was withdrawn, or made available again."""
+    """An offer was disabled or enabled."""
 
     offer_id: str
     active: bool
@@ -28,28 +31,28 @@ Event: TypeAlias = Offered | Switched
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An offer as it is now."""
+    """The present state of an offer."""
 
     made: Offered
     active: bool = True
 
 
 class Offers:
-    """All offers. Raises KeyError for an event about one that is not there."""
+    """All offers. Raises KeyError for an event of an unknown offer."""
 
     def __init__(self) -> None:
         self._offers: dict[str, Offer] = {}
 
     def offer(self, offer_id: str) -> Offer | None:
-        """Find an offer."""
+        """Return an offer, or None."""
         return self._offers.get(offer_id)
 
     def all(self) -> list[Offer]:
-        """List all offers. The real node's database has them by their ids."""
+        """Return all offers, by id as in lightningd's database."""
         return [offer for _, offer in sorted(self._offers.items())]
 
     def apply(self, event: Event) -> Offer:
-        """Let an event happen; tells of the offer as it is then."""
+        """Apply an event; return the changed offer."""
         if isinstance(event, Offered):
             offer = Offer(event)
         else:

@@ -1,4 +1,4 @@
-"""The node pays an invoice of its own: no money moves, but it takes as long as a payment does."""
+"""Payments of the node's own invoices. No money moves, but they take as long as other payments."""
 
 import asyncio
 import json
@@ -14,9 +14,9 @@ _IN_PROGRESS = 200
 
 
 def begin(node: Node, invoice: Invoice, amount_msat: int) -> Awaitable[None]:
-    """Send the money off; what is returned waits until it has arrived.
+    """Start a payment; return an awaitable of its arrival.
 
-    Raises RpcError, now or when it is awaited.
+    Raises RpcError, immediately or when awaited.
     """
     earlier = node.spending.payment(invoice.issued.payment_hash)
     if earlier and earlier.status == "pending":
@@ -40,13 +40,13 @@ def begin(node: Node, invoice: Invoice, amount_msat: int) -> Awaitable[None]:
 
 
 async def _arrived(settling: "asyncio.Task[RpcError | None]") -> None:
-    # A payment goes on when the one who asked for it hangs up.
+    # A payment continues after its caller disconnects.
     if refusal := await asyncio.shield(settling):
         raise refusal
 
 
 async def settle(node: Node, started: Started) -> RpcError | None:
-    """Let a payment arrive, or come back with the refusal that is returned."""
+    """Complete a payment, or fail it and return the error."""
     if node.payment_seconds:
         await asyncio.sleep(node.payment_seconds)
     try:
@@ -59,7 +59,7 @@ async def settle(node: Node, started: Started) -> RpcError | None:
 
 
 def unknown_invoice() -> RpcError:
-    """Make the error of a payment that its destination refuses."""
+    """Return the error of a payment that its destination rejects."""
     return RpcError(
         Code.DESTINATION_REFUSED,
         "Destination said it doesn't know invoice: incorrect_or_unknown_payment_details",
@@ -67,9 +67,9 @@ def unknown_invoice() -> RpcError:
 
 
 def receive(node: Node, payment_hash: str, amount_msat: int) -> str:
-    """Take the payment of an invoice; returns the preimage. What is paid already is not paid twice.
+    """Receive the payment of an invoice and return the preimage. A paid invoice is not paid twice.
 
-    Raises RpcError where there is nothing to pay any more.
+    Raises RpcError if the invoice is not payable.
     """
     found = node.ledger.with_hash(payment_hash)
     if found and not found.payment and found.issued.expires_at <= node.clock():

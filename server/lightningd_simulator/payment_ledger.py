@@ -1,6 +1,6 @@
-"""What a node has promised to pay, and paid: a state that changes by events alone, without clock or disk.
+"""Invoice requests and payments of a node. Changes only by events, without clock or disk.
 
-Each payment goes in one part. Of an invoice there is another one only after one that failed.
+Each payment has one part. An invoice gets another payment only after a failed one.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ PaymentStatus: TypeAlias = Literal["pending", "complete", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """An invoice request was made."""
+    """An invoice request was created."""
 
     invreq_id: str
     bolt12: str
@@ -24,16 +24,16 @@ class Requested:
 
 @dataclass(frozen=True, slots=True)
 class Disabled:
-    """An invoice request was withdrawn."""
+    """An invoice request was disabled."""
 
     invreq_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The payment of an invoice is on its way: of one that answers a request, or else of one of its own.
+    """A payment started, for an invoice request or for an invoice of the node itself.
 
-    There the invreq_id is empty, and what is called bolt12 is a BOLT 11 invoice.
+    In the latter case `invreq_id` is empty, and `bolt12` is a BOLT 11 invoice.
     """
 
     payment_hash: str
@@ -47,7 +47,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """It arrived."""
+    """A payment arrived."""
 
     payment_hash: str
     payment_preimage: str
@@ -56,7 +56,7 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It came back."""
+    """A payment failed."""
 
     payment_hash: str
     completed_at: int
@@ -67,7 +67,7 @@ Event: TypeAlias = Requested | Disabled | Started | Completed | Failed
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An invoice request as it is now."""
+    """The present state of an invoice request."""
 
     made: Requested
     disabled: bool = False
@@ -75,13 +75,13 @@ class Request:
 
     @property
     def active(self) -> bool:
-        """Whether it will be paid."""
+        """True if the request can be paid."""
         return not self.disabled and not (self.used and self.made.single_use)
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """A payment as it is now. An updated_index of 0 says that it never changed."""
+    """The present state of a payment. `updated_index` is 0 if it never changed."""
 
     created_index: int
     started: Started
@@ -90,7 +90,7 @@ class Spent:
 
     @property
     def status(self) -> PaymentStatus:
-        """How it stands."""
+        """The status, from the end of the payment."""
         match self.end:
             case None:
                 return "pending"
@@ -102,7 +102,7 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class PaymentChange:
-    """What an event did to a payment, and the number that it got in an index."""
+    """The effect of an event on a payment, and its number in an index."""
 
     index: IndexName
     number: int
@@ -110,7 +110,7 @@ class PaymentChange:
 
 
 class Spending:
-    """All requests and payments. Raises KeyError for an event about one that is not there."""
+    """All requests and payments. Raises KeyError for an event of an unknown one."""
 
     def __init__(self) -> None:
         self.counts: dict[IndexName, int] = {"created": 0, "updated": 0, "deleted": 0}
@@ -121,41 +121,41 @@ class Spending:
         self._created, self._updated, self._never_updated = Index[int](), Index[int](), Index[int]()
 
     def request(self, invreq_id: str) -> Request | None:
-        """Find a request."""
+        """Return a request, or None."""
         return self._requests.get(invreq_id)
 
     def requests(self) -> list[Request]:
-        """List all requests. The real node's database has them by their ids."""
+        """Return all requests, by id as in lightningd's database."""
         return [request for _, request in sorted(self._requests.items())]
 
     def payments(self, payment_hash: str) -> list[Spent]:
-        """Find the payments of an invoice."""
+        """Return the payments of an invoice."""
         return [self._payments[number] for number in self._by_hash.get(payment_hash, ())]
 
     def payment(self, payment_hash: str) -> Spent | None:
-        """Find the last payment of an invoice."""
+        """Return the last payment of an invoice, or None."""
         return next(reversed(self.payments(payment_hash)), None)
 
     def created_since(self, start: int) -> Iterator[Spent]:
-        """List payments by created index."""
+        """Yield payments by created index."""
         return map(self._payments.__getitem__, self._created.since(start))
 
     def updated_since(self, start: int) -> Iterator[Spent]:
-        """List payments by updated index; where that starts at 0, those that never changed come first."""
+        """Yield payments by updated index. From 0 on, unchanged payments come first."""
         if start <= 0:
             yield from map(self._payments.__getitem__, self._never_updated.since(0))
         yield from map(self._payments.__getitem__, self._updated.since(start))
 
     def first_payment(self, invreq_id: str) -> Spent | None:
-        """Find the first payment for a request."""
+        """Return the first payment for a request, or None."""
         return self._payments.get(self._first_payments.get(invreq_id, 0))
 
     def pending(self) -> list[Spent]:
-        """List the payments on their way."""
+        """Return the payments in flight."""
         return list(map(self._payments.__getitem__, self._never_updated.since(0)))
 
     def apply(self, event: Event) -> PaymentChange | None:
-        """Let an event happen; tells of what happened to a payment."""
+        """Apply an event; return its effect on a payment, if any."""
         match event:
             case Requested():
                 self._requests[event.invreq_id] = Request(event)

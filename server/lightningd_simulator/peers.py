@@ -1,6 +1,6 @@
-"""The other simulated nodes: their sockets carry what messages and payments carry between real ones.
+"""The other simulated nodes. Their sockets carry messages and payments between nodes.
 
-A node is its own neighbour too.
+A node is also its own peer.
 """
 
 import asyncio
@@ -15,15 +15,15 @@ _LONGEST_REPLY = 2**26
 
 
 class Unreachable(Exception):
-    """Nobody listens there, or hung up before there was an answer."""
+    """Raised if nothing listens on the socket, or the connection ended before a reply."""
 
 
 class Refused(Exception):
-    """The other node answered with an error; its message."""
+    """The other node replied with an error, whose message this is."""
 
 
 class Peers:
-    """The sockets at which other nodes may be."""
+    """The sockets of other nodes."""
 
     def __init__(self, own_id: str, own_rpc_file: Path, rpc_files: Sequence[Path]) -> None:
         self._own_id = own_id
@@ -31,11 +31,11 @@ class Peers:
         self._rpc_files = rpc_files
 
     async def socket_of(self, node_id: str) -> Path:
-        """Find a node. Raises Unreachable."""
+        """Return the socket of a node. Raises Unreachable."""
         if node_id == self._own_id:
             return self._own_rpc_file
         for rpc_file in self._rpc_files:
-            # A socket may have got another node since it was last looked at.
+            # A socket may belong to another node than before.
             try:
                 if (await _call(rpc_file, "getinfo", {}))["id"] == node_id:
                     return rpc_file
@@ -44,32 +44,32 @@ class Peers:
         raise Unreachable
 
     async def deliver(self, rpc_file: Path, invoice: str) -> str | None:
-        """Hand an invoice to the node that asked for it; returns its complaint once it has one.
+        """Deliver an invoice to the node that requested it; return that node's error message, if any.
 
-        Raises Unreachable, and Refused where it is no simulated node.
+        Raises Unreachable, and Refused if the other node is not simulated.
         """
         params = {"sender": self._own_id, "invoice": invoice}
         complaint = (await _call(rpc_file, "dev-onionmessage", params)).get("invoice_error")
         return None if complaint is None else str(complaint)
 
     async def pay(self, node_id: str, payment_hash: str, amount_msat: int) -> str:
-        """Pay a node's invoice; returns the preimage.
+        """Pay a node's invoice; return the preimage. Idempotent.
 
-        Raises Refused, and Unreachable, where it may have been paid or not. Asking again pays no second time.
+        Raises Refused; Unreachable if the outcome is unknown.
         """
         params = {"payment_hash": payment_hash, "amount_msat": amount_msat}
         return str((await _call(await self.socket_of(node_id), "dev-htlc", params))["payment_preimage"])
 
 
 class MessageLimit:
-    """How many messages a real node takes from each peer: a burst of four, then four a second."""
+    """lightningd's limit of messages from each peer: a burst of four, then four a second."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._left: dict[str, tuple[float, float]] = {}
 
     def lets_pass(self, peer_id: str) -> bool:
-        """Tell whether a message of a peer is read, and not dropped."""
+        """Return whether a peer's message passes, or is dropped."""
         now = self._clock()
         left, at = self._left.get(peer_id, (_BURST, now))
         left = min(left + (now - at) * _A_SECOND, _BURST)

@@ -1,4 +1,4 @@
-"""The socket of a simulated node: who connects, what is read, and when each is answered."""
+"""The socket of a simulated node: connections, requests and replies."""
 
 import asyncio
 import errno
@@ -32,7 +32,7 @@ _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class Connection(asyncio.Protocol):
-    """One client. Requests are answered as they get ready, not as they came."""
+    """One client. Replies are sent when ready, in any order."""
 
     _transport: asyncio.Transport
 
@@ -44,8 +44,8 @@ class Connection(asyncio.Protocol):
         self._waiting: set[asyncio.Future[Result]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Welcome a client."""
-        # uvloop's transports are none of asyncio's classes.
+        """Register a client."""
+        # uvloop's transports are not asyncio's classes.
         self._transport = cast("asyncio.Transport", transport)
         if self._node.is_closed:
             # Accepted while the listener was closing.
@@ -54,21 +54,21 @@ class Connection(asyncio.Protocol):
             self._connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Forget a client and what it waited for."""
+        """Remove a client, and cancel its pending calls."""
         self._connections.discard(self)
         for task in self._waiting:
             task.cancel()
 
     def pause_writing(self) -> None:
-        """Read nothing more from a client that does not take its answers."""
+        """Pause reading from a client that does not read its replies."""
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """Go on reading."""
+        """Resume reading."""
         self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        """Answer what has arrived."""
+        """Reply to the requests that have arrived."""
         if self._deaf:
             return
         self._inbox.feed(data)
@@ -95,8 +95,8 @@ class Connection(asyncio.Protocol):
             if isinstance(outcome, dict):
                 self._send(reply_to, result_filter.apply(template, outcome))
             else:
-                # The command itself is the task: another one around it, cancelled before its first step,
-                # would leave a coroutine that was never awaited.
+                # The command itself is the task. A wrapper task, cancelled before its first step, would leave
+                # a coroutine that was never awaited.
                 task = asyncio.ensure_future(outcome)
                 self._waiting.add(task)
                 task.add_done_callback(partial(self._answer_later, reply_to, template))
@@ -117,11 +117,11 @@ class Connection(asyncio.Protocol):
     def _send(self, reply_to: str, reply: Result | RpcError) -> None:
         kind, content = ("error", reply.as_json()) if isinstance(reply, RpcError) else ("result", reply)
         text = f'{{"jsonrpc":"2.0","id":{reply_to},"{kind}":{_JSON.encode(content)}}}\n\n'
-        # A label may hold half a surrogate pair; its escape is how JSON writes it.
+        # A label may contain an unpaired surrogate, which JSON can only escape.
         self._transport.write(text.encode(errors="backslashreplace"))
 
     def close(self, *, abruptly: bool) -> None:
-        """Hang up, once the answers are sent or at once."""
+        """Disconnect, immediately or after pending replies."""
         if abruptly:
             self._transport.abort()
         else:
@@ -129,10 +129,10 @@ class Connection(asyncio.Protocol):
 
 
 class Simulator:
-    """A simulated lightningd that listens on a unix socket while the context lasts.
+    """A simulated lightningd that listens on a unix socket while the context is open.
 
-    Like a real one it leaves its socket file behind. Entering raises OSError when the socket can't be
-    had (EADDRINUSE: somebody listens there), and what Node raises for its state.
+    Like lightningd, it leaves its socket file behind. Entering raises OSError if the socket is not available
+    (EADDRINUSE: another process listens), and Node's errors about the state.
     """
 
     def __init__(
@@ -144,9 +144,10 @@ class Simulator:
         message_limit: MessageLimit | None = None,
         payment_seconds: float = 0,
     ) -> None:
-        """`peers` are sockets of other simulated nodes; a `message_limit` drops messages of theirs.
+        """Create the simulator. `peers` are sockets of other simulated nodes.
 
-        A payment takes so many seconds from its start until the payee is asked.
+        `message_limit` limits their messages. `payment_seconds` is the time from a payment's start until its
+        arrival.
         """
         self.rpc_file = rpc_file
         self._state = state
@@ -186,7 +187,7 @@ class Simulator:
         traceback: TracebackType | None,
     ) -> None:
         self._close(abruptly=True)
-        await asyncio.sleep(0)  # lets the connections notice
+        await asyncio.sleep(0)  # Lets the connections close.
 
     @property
     def node_id(self) -> str:
@@ -194,15 +195,15 @@ class Simulator:
         return self._node.id
 
     async def ended(self) -> None:
-        """Return when the node was told to stop.
+        """Return when the node was stopped.
 
-        Raises NodeAborted when it died, as the real one does of certain requests.
+        Raises NodeAborted if the node aborted, as lightningd does for certain requests.
         """
         if abort := await asyncio.shield(self._node.ended):
             raise abort
 
     def expire_due(self) -> None:
-        """Expire what is due by the clock: for those who moved an injected one."""
+        """Expire due invoices, after an injected clock has moved."""
         self._node.expire_due()
 
     def _close(self, *, abruptly: bool) -> None:
@@ -222,7 +223,7 @@ async def serve(
 ) -> None:
     """Run a simulated lightningd until SIGTERM, SIGINT or `stop`; `ready` is called once it listens.
 
-    Raises what entering Simulator raises, and SystemExit when the node dies.
+    Raises the errors of entering Simulator, and SystemExit if the node aborts.
     """
     loop = asyncio.get_running_loop()
     limit = MessageLimit(time.time) if limits_messages else None
@@ -244,7 +245,7 @@ async def serve(
 
 
 def _listener(path: Path) -> socket.socket:
-    """Bind the socket, in the place of one that a killed process left behind."""
+    """Return the bound socket, after removing one that a killed process left behind."""
     listener = socket.socket(socket.AF_UNIX)
     try:
         if path.exists():
@@ -261,9 +262,9 @@ def _listener(path: Path) -> socket.socket:
 
 def _remove_abandoned(path: Path) -> None:
     if not stat.S_ISSOCK(path.stat().st_mode):
-        raise OSError(errno.EEXIST, "this file is in the way, and is no socket", str(path))
+        raise OSError(errno.EEXIST, "this file is not a socket; move it, or name another path", str(path))
     with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)  # a busy listener would keep us waiting
+        probe.setblocking(False)  # A busy listener would block.
         if probe.connect_ex(os.fspath(path)) != errno.ECONNREFUSED:
             raise OSError(errno.EADDRINUSE, "another process listens on this socket", str(path))
     path.unlink()

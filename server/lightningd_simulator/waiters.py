@@ -1,4 +1,4 @@
-"""Who waits for what, and is told when it happens."""
+"""Waiters for changes, notified when they happen."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,17 +12,17 @@ AnyChange = TypeVar("AnyChange", Change, PaymentChange)
 
 
 class Waiters(Generic[AnyChange]):
-    """Everybody who waits. Each is told once, in the order in which they came."""
+    """All waiters, each notified once, in the order of arrival."""
 
     def __init__(self) -> None:
         self._waiting: dict[asyncio.Future[AnyChange], Callable[[AnyChange], bool]] = {}
 
     def for_index(self, index: IndexName, number: int) -> asyncio.Future[AnyChange]:
-        """Wait until an index reaches a number."""
+        """Return a future of the change that brings an index to a number."""
         return self._wait(lambda change: change.index == index and change.number >= number)
 
     def tell(self, change: AnyChange) -> None:
-        """Answer those who waited for this change."""
+        """Notify the waiters for this change."""
         for future, interested in list(self._waiting.items()):
             if interested(change):
                 del self._waiting[future]
@@ -32,16 +32,16 @@ class Waiters(Generic[AnyChange]):
     def _wait(self, interested: Callable[[AnyChange], bool]) -> asyncio.Future[AnyChange]:
         future = asyncio.get_running_loop().create_future()
         self._waiting[future] = interested
-        # One who hangs up is forgotten.
+        # Removed on cancellation, too.
         future.add_done_callback(lambda done: self._waiting.pop(done, None))
         return future
 
 
 class InvoiceWaiters(Waiters[Change]):
-    """Those who wait for what happens to invoices."""
+    """Waiters for changes of invoices."""
 
     def for_invoice(self, created_index: int) -> asyncio.Future[Change]:
-        """Wait until an invoice is paid, expires or is deleted."""
+        """Return a future of an invoice's payment, expiry or deletion."""
         return self._wait(
             lambda change: (
                 change.invoice.created_index == created_index
@@ -50,11 +50,11 @@ class InvoiceWaiters(Waiters[Change]):
         )
 
     def for_payment(self) -> asyncio.Future[Change]:
-        """Wait until any invoice is paid."""
+        """Return a future of the next payment of any invoice."""
         return self._wait(lambda change: isinstance(change.event, Paid))
 
     def for_payment_of(self, created_index: int) -> asyncio.Future[Change]:
-        """Wait until an invoice is paid."""
+        """Return a future of the payment of an invoice."""
         return self._wait(
             lambda change: change.invoice.created_index == created_index and isinstance(change.event, Paid)
         )

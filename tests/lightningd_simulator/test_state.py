@@ -271,7 +271,7 @@ async def test_a_file_in_the_way_is_kept(tmp_path: Path) -> None:
     """Only sockets are replaced."""
     (tmp_path / "rpc").write_text("precious")
 
-    with pytest.raises(FileExistsError, match="is no socket"):
+    with pytest.raises(FileExistsError, match="is not a socket"):
         async with Simulator(tmp_path / "rpc"):
             pass
 
@@ -300,7 +300,7 @@ async def test_a_full_disk_ends_the_node_and_loses_nothing(tmp_path: Path) -> No
 
         _, told = await node.communicate()
         assert told.decode().count("\n") == 1
-        assert "its state cannot be written (File too large): make room" in told.decode()
+        assert "its state cannot be written (File too large); free disk space" in told.decode()
     async with process(rpc_file, state), connected(rpc_file) as rpc:
         assert (await create(rpc, "too much"))["result"]["created_index"] == 4
         await pay(rpc, "1")

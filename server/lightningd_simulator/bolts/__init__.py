@@ -1,1 +1,1 @@
-"""Payment requests, signed: BOLT 11 and BOLT 12."""
+"""Signed payment requests: BOLT 11 and BOLT 12."""

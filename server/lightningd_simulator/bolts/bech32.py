@@ -1,4 +1,4 @@
-"""Bech32 (BIP 173): letters that carry five bits each, of any length, with a checksum or without."""
+"""Bech32 (BIP 173) of any length: letters of five bits each, with or without a checksum."""
 
 from base64 import b32decode, b32encode
 
@@ -23,21 +23,21 @@ _SUMS = [_sum_of_generators(five_bits) for five_bits in range(32)]
 
 
 def letters_of(data: bytes) -> str:
-    """Write bytes; the last letter is filled up with zeros."""
+    """Return bytes as letters; the last letter is padded with zeros."""
     return b32encode(data).decode().rstrip("=").translate(_TO_BECH32)
 
 
 def bytes_of(letters: str, *, filled: bool = False) -> bytes:
-    """Read bytes; the bits that are left over are dropped, or filled up with zeros.
+    """Return letters as bytes; surplus bits are dropped, or padded with zeros.
 
-    Raises ValueError for other letters.
+    Raises ValueError for invalid letters.
     """
     size = -(-len(letters) * 5 // 8) if filled else len(letters) * 5 // 8
     return b32decode(letters.translate(_FROM_BECH32) + "A" * (-len(letters) % 8))[:size]
 
 
 def letters_of_number(number: int, size: int = 1) -> str:
-    """Write a number in so many letters, or as many more as it needs."""
+    """Return a number as at least `size` letters."""
     letters = ""
     while number or len(letters) < size:
         number, last = divmod(number, 32)
@@ -46,7 +46,7 @@ def letters_of_number(number: int, size: int = 1) -> str:
 
 
 def number_of(letters: str) -> int:
-    """Read a number."""
+    """Return letters as a number."""
     number = 0
     for letter in letters:
         number = number * 32 + _VALUES[letter]
@@ -54,15 +54,15 @@ def number_of(letters: str) -> int:
 
 
 def with_checksum(prefix: str, letters: str) -> str:
-    """Put prefix and letters together."""
+    """Return prefix, letters and checksum as a string."""
     checksum = letters_of_number(_polymod(prefix, letters + "q" * _CHECKSUM_LETTERS) ^ 1, _CHECKSUM_LETTERS)
     return f"{prefix}1{letters}{checksum}"
 
 
 def without_checksum(string: str) -> tuple[str, str]:
-    """Take a string, in lower case, apart into prefix and letters.
+    """Return the prefix and the letters of a lower-case string.
 
-    Raises ValueError where the checksum is wrong.
+    Raises ValueError if the checksum is wrong.
     """
     prefix, _, letters = string.rpartition("1")
     if not prefix or not set(letters) <= _VALUES.keys() or _polymod(prefix, letters) != 1:

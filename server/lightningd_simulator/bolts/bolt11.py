@@ -1,4 +1,4 @@
-"""Payment requests: signed with the node's key as lightningd does it, and read again."""
+"""BOLT 11 invoices: signing with the node's key as in lightningd, and reading."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _FEATURES = 0x02024100
 _DEFAULT_EXPIRY, _DEFAULT_CLTV_EXPIRY = 3600, 18
 _MSAT_PER_BTC = 10**11
 _PREFIX = re.compile(r"ln(bcrt|bc|tbs|tb)(?:(\d+)(\D*))?")
-# Tenths of a millisatoshi.
+# In tenths of a millisatoshi.
 _UNITS = {"": 10 * _MSAT_PER_BTC, "m": 10**9, "u": 10**6, "n": 10**3, "p": 1}
 # In letters.
 _TIME, _SIGNATURE, _HASH = 7, 104, 52
@@ -27,7 +27,7 @@ _SIZES = {"p": _HASH, "h": _HASH, "s": _HASH}
 
 @dataclass(frozen=True, slots=True)
 class Bolt11Invoice:
-    """What an invoice says; the signature is DER, and all bytes are in hex."""
+    """The content of an invoice; the signature is DER, and all bytes are hex."""
 
     currency: str
     created_at: int
@@ -44,17 +44,17 @@ class Bolt11Invoice:
 
 
 def new_private_key() -> str:
-    """Make a node's private key, in hex."""
+    """Return a new private key of a node, in hex."""
     return PrivateKey().to_hex()
 
 
 def node_id(private_key: str) -> str:
-    """Tell the public key of a private one, in hex."""
+    """Return the public key of a private key, in hex."""
     return PrivateKey.from_hex(private_key).public_key.format().hex()
 
 
 def payment_secret(payment_preimage: str) -> str:
-    """Derive the payment secret as lightningd does, so that it need not be kept."""
+    """Derive the payment secret as lightningd does, so that it need not be stored."""
     preimage = bytes.fromhex(payment_preimage)
     return sha256(bytes([preimage[0] ^ 1]) + preimage[1:]).hexdigest()
 
@@ -70,9 +70,9 @@ def sign(
     expiry: int,
     cltv: int,
 ) -> str:
-    """Write and sign an invoice.
+    """Return a signed invoice.
 
-    Raises NodeAborted for an expiry that the real node dies of.
+    Raises NodeAborted for an expiry that aborts lightningd.
     """
     if expiry >= 2**60:
         raise NodeAborted("an expiry of 2**60 seconds or more")
@@ -98,9 +98,9 @@ def sign(
 
 
 def read(string: str) -> Bolt11Invoice:
-    """Read an invoice, in lower case, of any network.
+    """Return the content of a lower-case invoice of any network.
 
-    Raises ValueError with lightningd's words.
+    Raises ValueError with lightningd's message.
     """
     prefix, letters = bech32.without_checksum(string)
     currency, amount_msat = _read_prefix(prefix)
@@ -135,14 +135,14 @@ def read(string: str) -> Bolt11Invoice:
 
 
 def looks_like_one(string: str) -> bool:
-    """Tell whether a string begins like an invoice."""
+    """Return whether a string starts like an invoice."""
     return bool(_PREFIX.fullmatch(string.rpartition("1")[0]))
 
 
 def _amount(amount_msat: int) -> str:
     if amount_msat % _MSAT_PER_BTC == 0:
         return str(amount_msat // _MSAT_PER_BTC)
-    # lightningd counts tenths of a millisatoshi in 64 bits, so amounts from 2**64/10 on wrap.
+    # lightningd counts tenths of a millisatoshi in 64 bits, so amounts from 2**64/10 on overflow.
     amount = amount_msat * 10 % 2**64
     return next(f"{amount // size}{unit}" for unit, size in _UNITS.items() if unit and amount % size == 0)
 
@@ -167,7 +167,7 @@ def _signed(prefix: str, letters: str) -> bytes:
 
 
 def _fields(letters: str) -> Iterator[tuple[str, str]]:
-    """Cut out the fields; one of a fixed size that has another is none."""
+    """Yield the fields. Fields of a fixed size are skipped if they have another size."""
     while letters:
         name, size = letters[0], bech32.number_of(letters[1:3])
         if len(letters) < 3 + size:
@@ -178,12 +178,12 @@ def _fields(letters: str) -> Iterator[tuple[str, str]]:
 
 
 def _checked(signature: bytes, message: bytes) -> tuple[str, str]:
-    """Tell who signed, and the signature as DER."""
+    """Return the signer's public key, and the signature as DER."""
     try:
         recoverable = deserialize_recoverable(signature)
         payee = PublicKey.from_signature_and_message(signature, message)
         return payee.format().hex(), cdata_to_der(recoverable_convert(recoverable)).hex()
-    except Exception:  # the library raises no class of its own
+    except Exception:  # The library raises no specific class.
         raise ValueError("signature recovery failed") from None
 
 

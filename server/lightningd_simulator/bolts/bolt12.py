@@ -1,4 +1,4 @@
-"""BOLT 12 strings: TLV fields in bech32 without a checksum, signed over the root of a Merkle tree."""
+"""BOLT 12 strings: TLV fields in bech32 without checksum, signed over a Merkle root."""
 
 import re
 from collections.abc import Iterator
@@ -15,21 +15,21 @@ Fields: TypeAlias = dict[int, bytes]
 SIGNATURE = 240
 
 _SIGNATURES = range(240, 1001)
-# What of a request its id is made of, and an invoice for it repeats.
+# The fields that form a request's id, and that its invoice repeats.
 _OF_REQUEST = (range(160), range(10**9, 3 * 10**9))
-# Size in bytes, and the byte that comes before them.
+# Size in bytes, and the prefix byte.
 _LONG_NUMBERS = ((2, 0xFD), (4, 0xFE), (8, 0xFF))
 
 
 def write(prefix: str, fields: Fields) -> str:
-    """Write fields as a string with a prefix such as `lnr`."""
+    """Return fields as a string with a prefix such as `lnr`."""
     return f"{prefix}1{bech32.letters_of(b''.join(_records(fields)))}"
 
 
 def data_of(string: str) -> tuple[str, bytes]:
-    """Read prefix and data of a string, of which a `+` may join pieces.
+    """Return prefix and data of a string, whose parts `+` may join.
 
-    Raises ValueError with lightningd's words.
+    Raises ValueError with lightningd's message.
     """
     string = re.sub(r"(?<=.)\+\s*(?=.)", "", string)
     prefix, separator, letters = string.lower().partition("1")
@@ -43,39 +43,39 @@ def data_of(string: str) -> tuple[str, bytes]:
 
 
 def fields_of(data: bytes) -> Fields:
-    """Cut data into its fields.
+    """Return the fields of data.
 
-    Raises ValueError where it is no TLV stream.
+    Raises ValueError if the data is not a TLV stream.
     """
     fields: Fields = {}
     while data:
         number, data = _read_bigsize(data)
         length, data = _read_bigsize(data)
         if length > len(data) or number <= max(fields, default=-1):
-            raise ValueError("no TLV stream")
+            raise ValueError("not a TLV stream")
         fields[number], data = data[:length], data[length:]
     return fields
 
 
 def of_request(fields: Fields) -> Fields:
-    """Take what an invoice repeats of the request that it answers."""
+    """Return the fields of a request that its invoice repeats."""
     return {number: value for number, value in fields.items() if any(number in part for part in _OF_REQUEST)}
 
 
 def id_of(fields: Fields) -> str:
-    """Tell the id of an offer, of a request, or of the request that an invoice answers, in hex."""
+    """Return the id of an offer, a request, or an invoice's request, in hex."""
     return sha256(b"".join(_records(of_request(fields)))).hexdigest()
 
 
 def signed(name: str, fields: Fields, private_key: str) -> Fields:
-    """Put fields in order and sign them, as an `invoice_request` or an `invoice`."""
+    """Return fields in order and signed, as `invoice_request` or `invoice`."""
     ordered = dict(sorted(fields.items()))
     signature = PrivateKey.from_hex(private_key).sign_schnorr(_digest(name, ordered))
     return dict(sorted((ordered | {SIGNATURE: signature}).items()))
 
 
 def is_signed_by(public_key: bytes, name: str, fields: Fields) -> bool:
-    """Tell whether the signature is that of a public key."""
+    """Return whether the signature belongs to a public key."""
     try:
         return PublicKeyXOnly(public_key[1:]).verify(fields[SIGNATURE], _digest(name, fields))
     except ValueError:
@@ -123,5 +123,5 @@ def _read_bigsize(data: bytes) -> tuple[int, bytes]:
     size = 1 + next((size for size, mark in _LONG_NUMBERS if data[:1] == bytes([mark])), 0)
     number = int.from_bytes(data[1:size] if size > 1 else data[:1])
     if data[:size] != _bigsize(number):
-        raise ValueError("no shortest number")
+        raise ValueError("number not minimal")
     return number, data[size:]

@@ -1,6 +1,6 @@
-"""The fields of BOLT 12 requests and invoices: their types, and how lightningd shows them.
+"""The fields of BOLT 12 requests and invoices: types, and lightningd's presentation.
 
-Fields of offers, and of requests that a blinded path leads to, are not simulated.
+Fields of offers, and of requests behind a blinded path, are not simulated.
 """
 
 import secrets
@@ -52,18 +52,18 @@ class Field(IntEnum):
 
 
 def truncated(number: int) -> bytes:
-    """Write a number in as few bytes as it needs."""
+    """Return a number in as few bytes as needed."""
     return number.to_bytes((number.bit_length() + 7) // 8)
 
 
 def shown(fields: Fields) -> Result:
-    """Show fields as `decode` does, in its order.
+    """Return fields in the format and order of `decode`.
 
-    Raises ValueError for one that is not what its type says, or unknown and not optional.
+    Raises ValueError for a malformed field, or an unknown required one.
     """
     known = {field for field, _, _ in _SHOWN} | {Field.BLINDED_PAY, Field.OFFER_PATHS}
     if any(number not in known and number % 2 == 0 for number in fields):
-        raise ValueError("a field that one has to know")
+        raise ValueError("unknown required field")
     result = {name: show(fields[field]) for field, name, show in _SHOWN if field in fields}
     if Field.BLINDED_PAY in fields and Field.PATHS in fields:
         [path] = result["invoice_paths"]
@@ -73,14 +73,14 @@ def shown(fields: Fields) -> Result:
 
 
 def path_to(node_id: bytes) -> bytes:
-    """Write a blinded path of one hop. Nobody goes it, so what is blinded is noise."""
+    """Return a blinded path of one hop. The path is never used, so its encrypted data is random."""
     first_path_key, blinded_node_id = (PrivateKey().public_key.format() for _ in range(2))
     encrypted = secrets.token_bytes(50)
     return node_id + first_path_key + b"\1" + blinded_node_id + len(encrypted).to_bytes(2) + encrypted
 
 
 def terms() -> bytes:
-    """Write what the path costs: nothing, for any amount."""
+    """Return the terms of the path: no fees, for any amount."""
     numbers = ((0, 4), (0, 4), (_CLTV_EXPIRY_DELTA, 2), (0, 8), (_ALL_BITCOIN_MSAT, 8), (0, 2))
     return b"".join(number.to_bytes(size) for number, size in numbers)
 
@@ -133,7 +133,7 @@ def _show_terms(data: bytes) -> Result:
 
 def _show_number(data: bytes) -> int:
     if len(data) > 8 or data[:1] == b"\0":
-        raise ValueError("no truncated number")
+        raise ValueError("not a truncated number")
     return int.from_bytes(data)
 
 

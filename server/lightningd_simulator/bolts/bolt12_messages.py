@@ -1,4 +1,4 @@
-"""Invoice requests that belong to no offer, and the invoices for them, as lightningd makes and reads them."""
+"""Invoice requests without an offer, and their invoices, in lightningd's format."""
 
 import secrets
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _INVOICE_FEATURES = bytes.fromhex("020000")
 
 @dataclass(frozen=True)
 class InvoiceRequest:
-    """A request to be sent an invoice, and to pay it."""
+    """A request for an invoice, with the promise to pay it."""
 
     fields: Fields
 
@@ -31,7 +31,7 @@ class InvoiceRequest:
         issuer: str | None,
         absolute_expiry: int | None,
     ) -> Self:
-        """Make a request of a node, and sign it."""
+        """Return a new signed request of a node."""
         texts = {Field.DESCRIPTION: description, Field.ISSUER: issuer}
         fields: Fields = {
             Field.METADATA: secrets.token_bytes(16),
@@ -45,17 +45,17 @@ class InvoiceRequest:
 
     @classmethod
     def read(cls, string: str) -> Self:
-        """Read a request without a look at who signed it.
+        """Return a request, without checking its signature.
 
-        Raises ValueError with lightningd's words.
+        Raises ValueError with lightningd's message.
         """
         return cls(read_fields(string, "lnr", "invalid invreq data"))
 
     @classmethod
     def payable(cls, string: str) -> Self:
-        """Read a request that one can send an invoice for.
+        """Return a request for which an invoice can be sent.
 
-        Raises ValueError with lightningd's words.
+        Raises ValueError with lightningd's message.
         """
         try:
             request = cls.read(string)
@@ -78,7 +78,7 @@ class InvoiceRequest:
 
     @property
     def is_signed(self) -> bool:
-        """Whether who is to pay has signed it."""
+        """True if the payer has signed the request."""
         return bolt12.is_signed_by(self.fields[Field.PAYER_ID], _REQUEST, self.fields)
 
     @property
@@ -88,7 +88,7 @@ class InvoiceRequest:
 
     @property
     def id(self) -> str:
-        """What lightningd knows it by, in hex."""
+        """lightningd's id of the request, in hex."""
         return bolt12.id_of(self.fields)
 
     @property
@@ -98,17 +98,17 @@ class InvoiceRequest:
 
     @property
     def amount_msat(self) -> int:
-        """What it pays at most."""
+        """The largest amount that the payer pays."""
         return int.from_bytes(self.fields[Field.REQUEST_AMOUNT])
 
     @property
     def description(self) -> str | None:
-        """What it is for."""
+        """The purpose of the payment."""
         text = self.fields.get(Field.DESCRIPTION)
         return None if text is None else text.decode(errors="replace")
 
     def shown(self) -> Result:
-        """Show it as `decode` does."""
+        """Return the request in the format of `decode`."""
         shown = {"type": "bolt12 invoice_request", **bolt12_fields.shown(self.fields)}
         missing = [
             (Field.METADATA, "warning_missing_invreq_metadata", "invreq_metadata required"),
@@ -124,7 +124,7 @@ class InvoiceRequest:
 
 @dataclass(frozen=True)
 class Bolt12Invoice:
-    """An invoice that answers a request."""
+    """An invoice for a request."""
 
     fields: Fields
 
@@ -139,7 +139,7 @@ class Bolt12Invoice:
         created_at: int,
         relative_expiry: int,
     ) -> Self:
-        """Make an invoice for a request, and sign it."""
+        """Return a new signed invoice for a request."""
         node_id = PrivateKey.from_hex(private_key).public_key.format()
         fields = {
             Field.PATHS: bolt12_fields.path_to(node_id),
@@ -156,9 +156,9 @@ class Bolt12Invoice:
 
     @classmethod
     def read(cls, string: str) -> Self:
-        """Read an invoice that is signed and complete.
+        """Return a complete, signed invoice.
 
-        Raises ValueError with lightningd's words.
+        Raises ValueError with lightningd's message.
         """
         fields = read_fields(string, "lni", "invalid invoice data")
         for field, problem in (
@@ -187,48 +187,48 @@ class Bolt12Invoice:
 
     @property
     def invreq_id(self) -> str:
-        """The request that it answers."""
+        """The id of the request that the invoice answers."""
         return bolt12.id_of(self.fields)
 
     @property
     def payment_hash(self) -> str:
-        """The hash of the preimage that proves a payment."""
+        """The hash of the preimage, which proves a payment."""
         return self.fields[Field.PAYMENT_HASH].hex()
 
     @property
     def node_id(self) -> str:
-        """The node that is to be paid, in hex."""
+        """The payee, in hex."""
         return self.fields[Field.NODE_ID].hex()
 
     @property
     def amount_msat(self) -> int:
-        """What it asks for."""
+        """The amount of the invoice."""
         return int.from_bytes(self.fields[Field.AMOUNT])
 
     @property
     def requested_msat(self) -> int:
-        """What the request that it answers pays at most."""
+        """The largest amount that the request's payer pays."""
         return int.from_bytes(self.fields.get(Field.REQUEST_AMOUNT, b""))
 
     @property
     def expires_at(self) -> int:
-        """When it becomes unpayable, in seconds since 1970."""
+        """The expiry, in seconds since 1970."""
         expiry = self.fields.get(Field.RELATIVE_EXPIRY)
         return int.from_bytes(self.fields[Field.CREATED_AT]) + (
             DEFAULT_RELATIVE_EXPIRY if expiry is None else int.from_bytes(expiry)
         )
 
     def shown(self) -> Result:
-        """Show it as `decode` does."""
-        # The default is shown like any other.
+        """Return the invoice in the format of `decode`."""
+        # lightningd shows the default expiry, too.
         default = {Field.RELATIVE_EXPIRY: truncated(DEFAULT_RELATIVE_EXPIRY)}
         return {"type": "bolt12 invoice", **bolt12_fields.shown(default | self.fields), "valid": True}
 
 
 def read_fields(string: str, prefix: str, problem: str) -> Fields:
-    """Read a string with a prefix.
+    """Return the fields of a string with a prefix.
 
-    Raises ValueError with lightningd's words, of which the last are `problem`.
+    Raises ValueError with lightningd's message, or `problem` for malformed data.
     """
     found, data = bolt12.data_of(string)
     if found != prefix:

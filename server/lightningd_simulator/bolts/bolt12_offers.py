@@ -1,4 +1,4 @@
-"""Offers, as lightningd makes and reads them: not signed, and the same each time."""
+"""Offers in lightningd's format: unsigned and deterministic."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -14,7 +14,7 @@ from lightningd_simulator.rpc.answers import Result
 
 @dataclass(frozen=True)
 class OfferString:
-    """An offer to be paid."""
+    """An offer, whose payers request an invoice."""
 
     fields: Fields
 
@@ -28,7 +28,7 @@ class OfferString:
         issuer: str | None,
         absolute_expiry: int | None,
     ) -> Self:
-        """Make an offer of a node."""
+        """Return an offer of a node."""
         numbers = {Field.OFFER_AMOUNT: amount_msat, Field.ABSOLUTE_EXPIRY: absolute_expiry}
         texts = {Field.DESCRIPTION: description, Field.ISSUER: issuer}
         fields: Fields = {
@@ -41,9 +41,9 @@ class OfferString:
 
     @classmethod
     def read(cls, string: str) -> Self:
-        """Read an offer.
+        """Return the content of an offer.
 
-        Raises ValueError with lightningd's words.
+        Raises ValueError with lightningd's message.
         """
         return cls(read_fields(string, "lno", "invalid offer data"))
 
@@ -54,11 +54,11 @@ class OfferString:
 
     @property
     def id(self) -> str:
-        """What lightningd knows it by, in hex."""
+        """lightningd's id of the offer, in hex."""
         return bolt12.id_of(self.fields)
 
     def shown(self) -> Result:
-        """Show it as `decode` does."""
+        """Return the offer in the format of `decode`."""
         return {
             "type": "bolt12 offer",
             "offer_id": self.id,

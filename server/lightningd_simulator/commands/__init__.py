@@ -1,4 +1,4 @@
-"""The commands of the simulated node, with their parameters as lightningd has them."""
+"""The commands of the simulated node, with lightningd's parameters."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _INDEX = values.one_of("created", "updated", "deleted", problem="unknown index")
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: `run` takes the node and, by name, the parameters; it answers now or later."""
+    """A command. `run` takes the node and named parameters, and returns a result or an awaitable."""
 
     run: Callable[..., Result | Awaitable[Result]]
     parameters: tuple[Parameter, ...] = ()
@@ -36,7 +36,7 @@ class Command:
 def call(node: Node, method: str, params: Value) -> Result | Awaitable[Result]:
     """Run a command.
 
-    Raises RpcError, now or when the result is awaited, and NodeAborted.
+    Raises RpcError, immediately or when awaited, and NodeAborted.
     """
     if method == "check":
         return _check(params)
@@ -51,7 +51,7 @@ def _named(method: str) -> Command:
 
 
 def _check(params: Value) -> Result:
-    """Check a command's parameters, one by one, without running it."""
+    """Check a command's parameters without running the command."""
     match params:
         case Object(pairs):
             given: list[Value] = [value for name, value in pairs if name == "command_to_check"][:1]
@@ -71,7 +71,7 @@ def _check(params: Value) -> Result:
 
 
 def _help(node: Node, *, command: str | None) -> Result:
-    """Tell how commands are called: all but those that go between simulated nodes."""
+    """Return the usage of all commands, except those between simulated nodes."""
     if command is not None and command not in _COMMANDS:
         raise RpcError(Code.UNKNOWN_COMMAND, f"Unknown command {command}")
     names = [command] if command else sorted(name for name in _COMMANDS if not name.startswith("dev-"))
@@ -80,7 +80,7 @@ def _help(node: Node, *, command: str | None) -> Result:
 
 
 def _ignored(*names: str) -> tuple[Parameter, ...]:
-    """Name those that change how a payment finds its way, which here has none to find, or what is listed."""
+    """Return parameters that only affect routing or listings, and are ignored here."""
     return tuple(Parameter(name, values.anything, None) for name in names)
 
 
@@ -232,7 +232,7 @@ _COMMANDS = {
     ),
     "listpays": Command(payment_lists.listpays, _PAYMENTS),
     "listsendpays": Command(payment_lists.listsendpays, _PAYMENTS),
-    # What goes between simulated nodes.
+    # Calls between simulated nodes.
     "dev-onionmessage": Command(
         payer.onionmessage, (Parameter("sender", values.text), Parameter("invoice", values.text))
     ),

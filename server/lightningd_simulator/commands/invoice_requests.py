@@ -1,4 +1,4 @@
-"""Commands about invoice requests: to make, list and disable them."""
+"""Commands that create, list and disable invoice requests."""
 
 from lightningd_simulator.bolts.bolt12_messages import InvoiceRequest
 from lightningd_simulator.node import Node
@@ -16,7 +16,7 @@ def invoicerequest(
     absolute_expiry: int | None,
     single_use: bool,
 ) -> Result:
-    """Offer to pay whoever sends an invoice. Like a real one, the node does not look at the expiry again."""
+    """Create a request. Like lightningd, the node never checks its expiry again."""
     made = InvoiceRequest.made(
         node.private_key,
         amount_msat=amount,
@@ -37,7 +37,7 @@ def listinvoicerequests(node: Node, *, invreq_id: str | None, active_only: bool)
 
 
 def disableinvoicerequest(node: Node, *, invreq_id: str) -> Result:
-    """Pay no more invoices for a request."""
+    """Disable a request."""
     request = node.spending.request(invreq_id)
     if not request:
         raise RpcError(Code.FAILED, "Unknown invoice_request")

@@ -1,4 +1,4 @@
-"""Commands about invoices: to make, list, await and delete them."""
+"""Commands that create, list, await and delete invoices."""
 
 import asyncio
 import secrets
@@ -39,7 +39,7 @@ def invoice(
     cltv: int,
     deschashonly: bool,
 ) -> Result:
-    """Issue an invoice."""
+    """Create an invoice."""
     if len(label.encode()) > _LABEL_BYTES:
         raise RpcError(Code.INVALID_PARAMS, f"Label '{label}' over {_LABEL_BYTES} bytes")
     length = len(description.encode())
@@ -55,7 +55,7 @@ def invoice(
     payment_preimage = preimage or secrets.token_hex(32)
     payment_hash = sha256(bytes.fromhex(payment_preimage)).hexdigest()
     now = int(node.clock())
-    # Signing comes first: what the real node dies of, it dies of for a known label too.
+    # Signing comes first: requests that abort lightningd do so for a known label, too.
     bolt11 = bolt11_invoices.sign(
         node.private_key,
         created_at=now,
@@ -80,7 +80,7 @@ def invoice(
         "bolt11": bolt11,
         "payment_secret": bolt11_invoices.payment_secret(payment_preimage),
         "created_index": change.number,
-        # It has no channels.
+        # The node has no channels.
         "warning_capacity": "Insufficient incoming channel capacity to pay invoice",
     }
 
@@ -96,7 +96,7 @@ def listinvoices(
     start: int,
     limit: int | None,
 ) -> Result:
-    """List one invoice, a page of them, or all."""
+    """List one invoice, a page of invoices, or all."""
     if sum(key is not None for key in (label, invstring, payment_hash, offer_id)) > 1:
         raise RpcError(
             Code.INVALID_PARAMS,
@@ -147,12 +147,12 @@ def delinvoice(node: Node, *, label: str, status: str, desconly: bool) -> Result
     if found.description is None:
         raise RpcError(Code.NO_DESCRIPTION, "Invoice description already removed")
     node.record(DescriptionRemoved(found.created_index))
-    # As lightningd has it: the answer does not know yet that the invoice was updated.
+    # Like lightningd's, the reply lacks the new updated_index.
     return {name: value for name, value in shown(found).items() if name != "description"}
 
 
 def details(change: Change) -> Result:
-    """Tell what `wait` tells of a change."""
+    """Return the details of a change for `wait`."""
     label = unescaped(change.invoice.issued.label)
     status: Status = change.invoice.status
     match change.event:
@@ -197,7 +197,7 @@ def waitanyinvoice(node: Node, *, lastpay_index: int, timeout: int | None) -> Re
 
 
 async def _told_of_payment(waiting: asyncio.Future[Change], seconds: int | None) -> Result:
-    # Longer than a signed number can say is no time at all to the real node.
+    # lightningd times out immediately if the timeout exceeds a signed 64-bit number.
     try:
         async with asyncio.timeout(0 if seconds and seconds >= 2**63 else seconds):
             return shown((await waiting).invoice)
@@ -206,7 +206,7 @@ async def _told_of_payment(waiting: asyncio.Future[Change], seconds: int | None)
 
 
 def shown(invoice: Invoice) -> Result:
-    """Show an invoice as lightningd lists it."""
+    """Return an invoice in the format of lightningd's lists."""
     issued = invoice.issued
     fields: Result = {
         "label": unescaped(issued.label),

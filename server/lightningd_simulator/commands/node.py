@@ -1,17 +1,17 @@
-"""Commands about the node itself, which has no channels and no coins."""
+"""Commands about the node itself, which has no channels and no funds."""
 
 from typing import Any
 
 from lightningd_simulator.node import Node
 from lightningd_simulator.rpc.answers import Code, Result, RpcError
 
-# What tells this node from a real one, to people and to programs.
+# Distinguishes this node from a real one, for people and programs.
 VERSION = "v26.06.6-simulated"
 ALIAS = "till-simulated"
 
 
 def getinfo(node: Node) -> Result:
-    """Tell what the node is."""
+    """Return the state of the node."""
     return {
         "id": node.id,
         "alias": ALIAS,
@@ -37,13 +37,13 @@ def getinfo(node: Node) -> Result:
 
 
 def stop(node: Node) -> Result:
-    """End the node."""
+    """Stop the node."""
     node.end(None)
     return {"result": "Shutdown complete"}
 
 
 def listfunds(node: Node, *, spent: bool) -> Result:
-    """List coins and channels."""
+    """List funds and channels."""
     return {"outputs": [], "channels": []}
 
 
@@ -53,7 +53,7 @@ def listpeerchannels(node: Node, **_: Any) -> Result:
 
 
 def keysend(node: Node, *, destination: str, amount_msat: int, **_: Any) -> Result:
-    """Pay a node without an invoice, to which there is no way from here."""
+    """Pay a node without an invoice, which fails for lack of a route."""
     if destination == node.id:
         raise RpcError(
             Code.INVALID_PARAMS, "We are the destination. Keysend cannot be used to send funds to yourself"

@@ -1,4 +1,4 @@
-"""Commands about offers: to make, list, disable and enable them."""
+"""Commands that create, list, disable and enable offers."""
 
 from lightningd_simulator.bolts.bolt12_offers import OfferString
 from lightningd_simulator.node import Node
@@ -18,7 +18,7 @@ def offer(
     single_use: bool,
     **_: None,
 ) -> Result:
-    """Make an offer, or find the same one."""
+    """Create an offer, or return the existing one."""
     if amount is not None and description is None:
         problem = "description is required for the user to know what it was they paid for"
         raise BadParameter("description", problem, None)
@@ -44,14 +44,14 @@ def listoffers(node: Node, *, offer_id: str | None, active_only: bool) -> Result
 
 
 def disableoffer(node: Node, *, offer_id: str) -> Result:
-    """Withdraw an offer."""
+    """Disable an offer."""
     if not _known(node, offer_id).active:
         raise RpcError(Code.NOT_ACTIVE, "offer is not active")
     return _shown(node.record_offer(Switched(offer_id, active=False)))
 
 
 def enableoffer(node: Node, *, offer_id: str) -> Result:
-    """Make an offer available again."""
+    """Enable an offer."""
     if _known(node, offer_id).active:
         raise RpcError(Code.ALREADY_ACTIVE, "offer already active")
     return _shown(node.record_offer(Switched(offer_id, active=True)))

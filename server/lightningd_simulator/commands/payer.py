@@ -1,4 +1,4 @@
-"""The node that made an invoice request: it takes the invoices for it, and pays them."""
+"""The payer's side of invoice requests: receives their invoices, and pays them."""
 
 import asyncio
 import json
@@ -13,25 +13,25 @@ from lightningd_simulator.payment_ledger import Completed, Failed, Started
 from lightningd_simulator.peers import Refused, Unreachable
 from lightningd_simulator.rpc.answers import NodeAborted, Result
 
-# 21 million, in millisatoshi: what no channel has, nobody can pay.
+# 21 million bitcoin in millisatoshi, more than any channel can have.
 _ALL_BITCOIN_MSAT = 21_000_000 * 100_000_000_000
 _RECONNECT_SECONDS = 0.2
 _REQUEST_INVALID = 212
 
 
 class _Complaint(Exception):
-    """What is wrong with an invoice, for the node that sent it."""
+    """The payer's error about an invoice, for the node that sent it."""
 
 
 def onionmessage(node: Node, *, sender: str, invoice: str) -> Result | Awaitable[Result]:
-    """Take an invoice from another node. A surplus one is dropped, of which the other learns nothing."""
+    """Receive an invoice from another node. Messages above the limit are dropped silently."""
     if not node.hears(sender):
         return {}
     return _answered(node.spawn(_pay(node, invoice)))
 
 
 async def _answered(paying: "asyncio.Task[str | None]") -> Result:
-    # A payment goes on when the one who asked for it hangs up.
+    # A payment continues after its caller disconnects.
     complaint = await asyncio.shield(paying)
     return {} if complaint is None else {"invoice_error": complaint}
 
@@ -40,7 +40,7 @@ async def _pay(node: Node, string: str) -> str | None:
     try:
         started = _checked(node, Bolt12Invoice.read(string))
         await _reach(node, started.destination)
-        # Others may have come meanwhile.
+        # Another payment may have started meanwhile.
         _check_others(node, started)
         node.record_spending(started)
         await _settle(node, started)
@@ -50,7 +50,7 @@ async def _pay(node: Node, string: str) -> str | None:
 
 
 def resume(node: Node) -> None:
-    """Go on with what was on its way when the node ended."""
+    """Resume the payments that were in flight when the node ended."""
     for payment in node.spending.pending():
         if payment.started.invreq_id:
             _ = node.spawn(_resumed(node, payment.started))
@@ -59,13 +59,13 @@ def resume(node: Node) -> None:
 
 
 async def _resumed(node: Node, started: Started) -> None:
-    # Who sent the invoice does not wait any more.
+    # The sender of the invoice no longer waits.
     with suppress(_Complaint):
         await _settle(node, started)
 
 
 def _checked(node: Node, invoice: Bolt12Invoice) -> Started:
-    """Look at an invoice in the order of lightningd."""
+    """Check an invoice, in lightningd's order."""
     if int(node.clock()) > invoice.expires_at:
         raise _Complaint("Expired invoice")
     request = node.spending.request(invoice.invreq_id)
@@ -98,9 +98,9 @@ async def _reach(node: Node, destination: str) -> None:
 
 
 def _check_others(node: Node, started: Started) -> None:
-    """Look whether other payments leave room for this one.
+    """Check that other payments do not exclude this one.
 
-    Like the real one, look at the first for the request alone: once that has failed, two may be on their way.
+    Like lightningd, check only the first payment of the request: after a failed one, two may be in flight.
     """
     if node.spending.payment(started.payment_hash):
         raise _payment_failed("Already paid this invoice successfully")
@@ -117,7 +117,7 @@ def _check_others(node: Node, started: Started) -> None:
 
 
 async def _settle(node: Node, started: Started) -> None:
-    """Pay until it is known to have arrived or not."""
+    """Retry a payment until its outcome is known."""
     if node.payment_seconds:
         await asyncio.sleep(node.payment_seconds)
     while True:

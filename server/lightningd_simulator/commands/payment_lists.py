@@ -1,4 +1,4 @@
-"""Commands that list what the node paid."""
+"""Commands that list the payments of the node."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -36,7 +36,7 @@ def listsendpays(
     start: int,
     limit: int | None,
 ) -> Result:
-    """List the parts of payments, of which each has one."""
+    """List the parts of payments. Each payment has one."""
     found = _found(node, bolt11, payment_hash, status, index, start, limit)
     return {"payments": [_part(payment) for payment in found]}
 

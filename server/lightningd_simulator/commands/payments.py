@@ -1,4 +1,4 @@
-"""Commands that read invoices and pay them. Payer and payee are the same node, so no money moves."""
+"""Commands that decode invoices and pay them. Payer and payee are the same node, so no money moves."""
 
 from collections.abc import Awaitable
 from dataclasses import asdict
@@ -13,12 +13,12 @@ from lightningd_simulator.node import Node
 from lightningd_simulator.rpc.answers import Code, Result, RpcError
 from lightningd_simulator.rpc.parameters import BadParameter
 
-# 21 million, in millisatoshi: what no channel has, nobody can pay.
+# 21 million bitcoin in millisatoshi, more than any channel can have.
 _ALL_BITCOIN_MSAT = 21_000_000 * 100_000_000_000
 
 
 def decode(node: Node, *, string: str) -> Result:
-    """Tell what an invoice, an invoice request or an offer says, also another's."""
+    """Decode an invoice, an invoice request or an offer of any node."""
     try:
         if string.lower().startswith("lno1"):
             return OfferString.read(string).shown()
@@ -37,7 +37,7 @@ def decode(node: Node, *, string: str) -> Result:
 
 
 def xpay(node: Node, *, invstring: str, amount_msat: int | None, **_: Any) -> Awaitable[Result]:
-    """Pay an invoice of this node, once."""
+    """Pay an invoice of this node; a second payment fails."""
     found, amount = _payable(node, invstring, amount_msat)
     if found.payment:
         raise RpcError(Code.ALREADY_PAID, "Already paid this invoice successfully")
@@ -52,7 +52,7 @@ def xpay(node: Node, *, invstring: str, amount_msat: int | None, **_: Any) -> Aw
 
 
 def pay(node: Node, *, bolt11: str, amount_msat: int | None, **_: Any) -> Result | Awaitable[Result]:
-    """Pay an invoice of this node; a second time changes nothing."""
+    """Pay an invoice of this node; a second call returns the first payment."""
     found, amount = _payable(node, bolt11, amount_msat)
     if found.payment:
         return {
@@ -84,7 +84,7 @@ async def _after(paid: Awaitable[None], result: Result) -> Result:
 
 
 def _payable(node: Node, invstring: str, amount_msat: int | None) -> tuple[Invoice, int]:
-    """Find what is to be paid, and how much: as the real ones do, look at the amount before the invoice."""
+    """Return the invoice to pay and the amount. Like lightningd, check the amount before the invoice."""
     found = node.ledger.with_bolt11(invstring)
     asked = found.issued.amount_msat if found else _amount_of_unknown(invstring)
     if asked is None and amount_msat is None:
@@ -96,7 +96,7 @@ def _payable(node: Node, invstring: str, amount_msat: int | None) -> tuple[Invoi
         raise RpcError(Code.INVALID_PARAMS, "Cannot pay bolt11 invoice with zero amount")
     if amount > _ALL_BITCOIN_MSAT:
         raise RpcError(Code.NO_ROUTE, "Failed: We could not find a usable set of paths.")
-    # In whole seconds: within the one in which it expires the payer still asks, and the payee refuses.
+    # In whole seconds: within the second of the expiry the payer still sends, and the payee rejects.
     if found and (ago := int(node.clock()) - found.issued.expires_at) > 0:
         raise RpcError(Code.INVOICE_EXPIRED, f"Invoice expired {ago} seconds ago")
     if not found:

@@ -1,4 +1,4 @@
-"""The node that answers an invoice request: it sends an invoice, and waits to be paid."""
+"""The payee's side of invoice requests: sends an invoice, and waits for the payment."""
 
 import asyncio
 import secrets
@@ -17,7 +17,7 @@ from lightningd_simulator.rpc.answers import Code, Result, RpcError
 def sendinvoice(
     node: Node, *, invreq: InvoiceRequest, label: str, amount_msat: int | None, timeout: int
 ) -> Awaitable[Result]:
-    """Send an invoice to the node that asked for it, which may be this one."""
+    """Send an invoice to the node that requested it, which may be this one."""
     if existing := node.ledger.with_label(label):
         raise RpcError(Code.DUPLICATE_LABEL, "Duplicate label", shown(existing))
     payment_preimage = secrets.token_hex(32)
@@ -36,7 +36,7 @@ def sendinvoice(
         Created(label, invoice, payment_hash, payment_preimage, amount, invreq.description, now + timeout)
     )
     paid = node.waiters.for_payment_of(change.number)
-    # What is sent is sent, also when the one who asked for it hangs up.
+    # Delivery continues after the caller disconnects.
     sending = node.spawn(_sent(node, invreq.payer_id, invoice))
     return _paid(paid, sending, invoice, timeout)
 
@@ -70,14 +70,14 @@ async def _sent(node: Node, payer_id: str, invoice: str) -> RpcError | None:
     try:
         complaint = await node.peers.deliver(payer, invoice)
     except (Unreachable, Refused):
-        return None  # it was sent: what came of it, the invoice will tell
+        return None  # The invoice was sent: its state shows the outcome.
     if complaint is None or not node.hears(payer_id):
         return None
     return RpcError(Code.PAYER_REFUSED, "Remote node sent failure message", {"error": complaint})
 
 
 def htlc(node: Node, *, payment_hash: str, amount_msat: int) -> Result:
-    """Take the payment of an invoice that was sent; asked again, tell again that it was paid."""
+    """Receive the payment of a sent invoice. Idempotent."""
     found = node.ledger.with_hash(payment_hash)
     if not found or not found.issued.is_bolt12:
         raise unknown_invoice()

@@ -1,4 +1,4 @@
-"""The command that waits until the index of a subsystem has reached a value."""
+"""The command that waits until a subsystem's index reaches a value."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ SUBSYSTEMS = ("invoices", "sendpays")
 
 
 def wait(node: Node, *, subsystem: str, indexname: IndexName, nextvalue: int) -> Result | Awaitable[Result]:
-    """Wait until an index has reached a value."""
+    """Wait until an index reaches a value."""
     counts = (node.ledger if subsystem == "invoices" else node.spending).counts
     if counts[indexname] >= nextvalue:
         return {"subsystem": subsystem, indexname: counts[indexname]}

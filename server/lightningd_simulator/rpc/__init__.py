@@ -1,1 +1,1 @@
-"""JSON-RPC as lightningd speaks it: requests, parameters, answers."""
+"""lightningd's JSON-RPC: requests, parameters and replies."""

@@ -1,4 +1,4 @@
-"""What a command answers: a result, or an error."""
+"""The reply of a command: a result, or an error."""
 
 from collections.abc import Mapping
 from enum import IntEnum
@@ -37,7 +37,7 @@ class Code(IntEnum):
 
 
 class RpcError(Exception):
-    """An error for the caller, in the words of lightningd."""
+    """An error for the caller, with lightningd's message."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class RpcError(Exception):
         data: Mapping[str, Any] | None = None,
         beside: Mapping[str, Any] | None = None,
     ) -> None:
-        """`beside` goes beside what every error has, where lightningd's plugins put more there."""
+        """Create the error. `beside` holds additional members, as lightningd's plugins add them."""
         super().__init__(message)
         self.beside = beside or {}
         self.code = code
@@ -54,10 +54,10 @@ class RpcError(Exception):
         self.data = data
 
     def as_json(self) -> dict[str, Any]:
-        """Show the error as JSON-RPC has it."""
+        """Return the error as JSON-RPC."""
         shown: dict[str, Any] = {"code": int(self.code), "message": self.message, **self.beside}
         return shown if self.data is None else {**shown, "data": self.data}
 
 
 class NodeAborted(Exception):
-    """The real node's process ends here, without an answer."""
+    """Raised where lightningd's process would abort without a reply."""

@@ -1,4 +1,4 @@
-"""How lightningd checks the parameters of a command, and what it says of wrong ones."""
+"""lightningd's checks of command parameters, and its error messages."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ REQUIRED: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of a command. `read` raises ValueError, saying what the value should be."""
+    """A parameter of a command. `read` raises ValueError with the expected kind of value."""
 
     name: str
     read: Callable[[Value], Any]
@@ -20,7 +20,7 @@ class Parameter:
 
 
 class BadParameter(RpcError):
-    """A value is not what it should be."""
+    """Raised for an invalid value."""
 
     def __init__(self, name: str, problem: str, value: Value) -> None:
         super().__init__(Code.INVALID_PARAMS, f"{name}: {problem}: invalid token (see logs for details)")
@@ -30,15 +30,15 @@ class BadParameter(RpcError):
 
 
 def usage(parameters: Sequence[Parameter]) -> str:
-    """Write parameters as `help` does."""
+    """Return the usage of parameters, as in `help`."""
     names = ((parameter.name, parameter.default is REQUIRED) for parameter in parameters)
     return " ".join(name if is_required else f"[{name}]" for name, is_required in names)
 
 
 def bind(parameters: Sequence[Parameter], given: Value) -> dict[str, Any]:
-    """Check what was given, by name or by position, and read it.
+    """Return the values of parameters that are given by name or position.
 
-    Raises RpcError for the first thing that is wrong, in the order of the request.
+    Raises RpcError for the first error, in the order of the request.
     """
     match given:
         case Object(pairs):

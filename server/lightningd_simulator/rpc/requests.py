@@ -1,7 +1,7 @@
-"""Requests as lightningd reads them: JSON texts one after another, each string kept as it was written.
+"""Reads requests as lightningd does: consecutive JSON texts, with strings kept as written.
 
-lightningd works on the text of a value. A label is stored escapes and all, a description may have no
-`\\u`, and an amount never goes through a float. So strings and numbers stay text here.
+lightningd works on the text of a value. A label is stored with its escapes, a description must not contain
+`\\u`, and an amount is never a float. Strings and numbers therefore stay text.
 """
 
 import json
@@ -17,28 +17,28 @@ _MARK = re.compile(rb'\\.?|["{}\[\]]', re.DOTALL)
 
 
 class Number(str):
-    """A number as it was written."""
+    """A number as written."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """A JSON object as its pairs: in order, and with those whose name comes twice."""
+    """A JSON object as pairs, in order and with duplicate names."""
 
     pairs: list[tuple[str, "Value"]]
 
 
-# In a str, escapes are still escaped.
+# Strings keep their escapes.
 Value: TypeAlias = "str | Number | bool | Object | list[Value] | None"
 
 
 class Malformed(Exception):
-    """Not JSON, or not JSON-RPC: lightningd reads no further on this connection."""
+    """The input is not JSON-RPC. lightningd reads no further on this connection."""
 
 
 class Inbox:
-    """What has arrived on a connection, cut into JSON texts."""
+    """The input of a connection, split into JSON texts."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
@@ -47,13 +47,13 @@ class Inbox:
         self._quoted = False
 
     def feed(self, data: bytes) -> None:
-        """Add what was read."""
+        """Add input."""
         self._bytes += data
 
     def __iter__(self) -> Iterator[Value]:
-        """Take out the messages that are whole.
+        """Yield the complete messages.
 
-        Raises Malformed with lightningd's message, which quotes all that is unread.
+        Raises Malformed with lightningd's message, which quotes all unread input.
         """
         while (end := self._end()) is not None:
             try:
@@ -69,13 +69,13 @@ class Inbox:
         return self._bytes.decode(errors="replace")
 
     def _end(self) -> int | None:
-        # Like lightningd, look no closer before there is a brace that may end an object.
+        # Like lightningd, do not parse before a brace that may end an object.
         if b"}" not in self._bytes:
             return None
         for mark in _MARK.finditer(self._bytes, self._scanned):
             self._scanned = mark.end()
             if mark[0] == b"\\":
-                self._scanned = mark.start()  # what it escapes is yet to come
+                self._scanned = mark.start()  # The escaped character has not arrived yet.
                 return None
             if mark[0] == b'"':
                 self._quoted = not self._quoted
@@ -89,9 +89,9 @@ class Inbox:
 
 
 def request_id(message: Value) -> str:
-    """Find the id of a message, as JSON text.
+    """Return the id of a message, as JSON text.
 
-    Raises RpcError where lightningd answers without one.
+    Raises RpcError where lightningd replies without an id.
     """
     members = _members(message)
     if "id" not in members:
@@ -111,9 +111,9 @@ def request_id(message: Value) -> str:
 
 
 def call(message: Value) -> tuple[str, Value]:
-    """Read the method and its parameters.
+    """Return the method and its parameters.
 
-    Raises RpcError when one of them is missing.
+    Raises RpcError if one is missing.
     """
     members = _members(message)
     if "method" not in members or "params" not in members:
@@ -125,17 +125,17 @@ def call(message: Value) -> tuple[str, Value]:
 
 
 def wanted(message: Value) -> Value:
-    """Find the filter that names what is wanted of the result; an empty one names all."""
+    """Return the filter of the result. An empty filter passes everything."""
     return _members(message).get("filter", Object([]))
 
 
 def unescaped(text: str) -> str:
-    """Tell what a string says, given how it was written."""
+    """Return the text that a written string represents."""
     return str(json.loads(f'"{text}"', strict=False)) if "\\" in text else text
 
 
 def as_written(value: Value) -> str:
-    """Write a value as JSON again."""
+    """Return a value as JSON."""
     match value:
         case Number():
             return str(value)
@@ -151,7 +151,7 @@ def as_written(value: Value) -> str:
 
 
 def _members(message: Value) -> dict[str, Value]:
-    # Of two members with one name, lightningd sees the first.
+    # lightningd uses the first of duplicate members.
     return dict(reversed(message.pairs)) if isinstance(message, Object) else {}
 
 
@@ -168,7 +168,7 @@ def _parse(text: str) -> Value:
 
 
 def _escaped_again(escape: re.Match[str]) -> str:
-    # What this yields says, to a JSON parser, what the escape was.
+    # For a JSON parser, the result represents the escape as written.
     return "\\\\" + (f"\\{escape[1]}" if escape[1] in '"\\' else escape[1])
 
 

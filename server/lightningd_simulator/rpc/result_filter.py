@@ -1,18 +1,18 @@
-"""The part of a result that a request asks for with its `filter` (lightningd-rpc(7))."""
+"""Filters a result by the `filter` of its request (lightningd-rpc(7))."""
 
 from typing import Any, TypeAlias
 
 from lightningd_simulator.rpc.parameters import BadParameter
 from lightningd_simulator.rpc.requests import Object, Value
 
-# True is all there is.
+# True passes everything.
 Template: TypeAlias = "dict[str, Template] | list[Template] | bool"
 
 
 def read(given: Value) -> Template:
-    """Read a filter.
+    """Return the template of a filter.
 
-    Raises RpcError where it is none.
+    Raises RpcError if the filter is malformed.
     """
     if not isinstance(given, Object):
         raise BadParameter("filter", "Expected object", given).in_check
@@ -24,7 +24,7 @@ def _template(given: Value) -> Template:
         case Object(pairs):
             return {name: _template(value) for name, value in pairs}
         case [element]:
-            # Of elements that are objects, true names no field.
+            # For elements that are objects, true selects no field.
             return [{} if element is True else _template(element)]
         case list():
             raise BadParameter("filter", "Arrays can only have one element", given).in_check
@@ -35,7 +35,7 @@ def _template(given: Value) -> Template:
 
 
 def apply(template: Template, result: Any) -> Any:
-    """Take what the filter names out of a result; of what it takes for something else, nothing."""
+    """Return the parts of a result that the filter names. Parts of another kind become empty."""
     match result:
         case dict() if template is not True:
             members = template if isinstance(template, dict) else {}

@@ -1,4 +1,4 @@
-"""How lightningd reads a single value. Each reader raises ValueError, saying what the value should be."""
+"""lightningd's readers of single values. Each raises ValueError with the expected kind of value."""
 
 import re
 from collections.abc import Callable
@@ -14,31 +14,31 @@ _CHANNEL = re.compile(r"\d+x\d+x\d+", re.ASCII)
 
 
 def text(value: Value) -> str:
-    """Take any value as it was written, a string without its quotes."""
+    """Return any value as written; a string without its quotes."""
     return value if isinstance(value, str) else as_written(value)
 
 
 def anything(value: Value) -> Value:
-    """Take what the simulated node has no use for."""
+    """Return a value that the simulated node ignores."""
     return value
 
 
 def label(value: Value) -> str:
-    """Read a label: as it was written, escapes and all."""
+    """Return a label as written, with its escapes."""
     if isinstance(value, str) and (not isinstance(value, Number) or (value.isascii() and value.isdigit())):
         return str(value)
     raise ValueError("should be a string or number")
 
 
 def description(value: Value) -> str:
-    """Read a string without `\\u` escapes."""
+    """Return a string, which must not contain `\\u` escapes."""
     if not isinstance(value, str) or isinstance(value, Number) or _has_unicode_escape(value):
         raise ValueError("should be a string (without \\u)")
     return unescaped(value)
 
 
 def u64(value: Value) -> int:
-    """Read an unsigned integer, also from a string. A negative one wraps."""
+    """Return an unsigned integer, also from a string. A negative one wraps."""
     number = _integer(value)
     if number is None or abs(number) >= 2**64:
         raise ValueError("should be an unsigned 64 bit integer")
@@ -46,7 +46,7 @@ def u64(value: Value) -> int:
 
 
 def u32(value: Value) -> int:
-    """Read an unsigned integer of 32 bits."""
+    """Return an unsigned integer of 32 bits."""
     number = _integer(value)
     if number is None or not 0 <= number < 2**32:
         raise ValueError("should be an unsigned 32 bit integer")
@@ -54,7 +54,7 @@ def u32(value: Value) -> int:
 
 
 def number(value: Value) -> int:
-    """Read an unsigned integer of 32 bits, where lightningd says less of what it wants."""
+    """Return an unsigned integer of 32 bits, with lightningd's shorter error message."""
     try:
         return u32(value)
     except ValueError:
@@ -62,27 +62,27 @@ def number(value: Value) -> int:
 
 
 def index_start(value: Value) -> int:
-    """Read where a list begins. The real node's database takes it for a signed number."""
+    """Return the start of a list. lightningd's database takes it as a signed number."""
     start = u64(value)
     return start if start < 2**63 else start - 2**64
 
 
 def flag(value: Value) -> bool:
-    """Read true or false."""
+    """Return true or false."""
     if isinstance(value, bool):
         return value
     raise ValueError("should be 'true' or 'false'")
 
 
 def array(value: Value) -> list[Value]:
-    """Read an array of anything."""
+    """Return an array of anything."""
     if isinstance(value, list):
         return value
     raise ValueError("should be an array")
 
 
 def channel_hints(value: Value) -> bool:
-    """Tell whether certain channels are asked for, rather than all or none."""
+    """Return whether the value selects specific channels."""
     if isinstance(value, bool):
         return False
     if isinstance(value, list):
@@ -95,12 +95,12 @@ def channel_hints(value: Value) -> bool:
 
 
 def sha256(value: Value) -> str:
-    """Read 32 bytes in hex."""
+    """Return 32 bytes in hex."""
     return _hex32(value, "should be a 32 byte hex value")
 
 
 def node_id(value: Value) -> str:
-    """Read a public key in hex."""
+    """Return a public key in hex."""
     digits = text(value).lower()
     try:
         return PublicKey(bytes.fromhex(digits)).format().hex()
@@ -109,27 +109,27 @@ def node_id(value: Value) -> str:
 
 
 def preimage(value: Value) -> str:
-    """Read a payment preimage in hex."""
+    """Return a payment preimage in hex."""
     return _hex32(value, "should be 64 hex digits")
 
 
 def string(value: Value) -> str:
-    """Read what may be an invoice, without `lightning:` in front."""
+    """Return a string that may be an invoice, without the prefix `lightning:`."""
     return re.sub(r"^lightning:", "", text(value), flags=re.IGNORECASE)
 
 
 def invoice_string(value: Value) -> str:
-    """Read an invoice: in lower case, without `lightning:` in front."""
+    """Return an invoice in lower case, without the prefix `lightning:`."""
     return string(value).lower()
 
 
 def invoice_request(value: Value) -> InvoiceRequest:
-    """Read an invoice request that is good to send an invoice for."""
+    """Return an invoice request for which an invoice can be sent."""
     return InvoiceRequest.payable(text(value))
 
 
 def msat(value: Value) -> int:
-    """Read an amount, in millisatoshi unless it says `sat` or `btc`."""
+    """Return an amount, in millisatoshi unless given in `sat` or `btc`."""
     amount = _amount(value)
     if amount is None:
         raise ValueError("should be a millisatoshi amount")
@@ -137,7 +137,7 @@ def msat(value: Value) -> int:
 
 
 def positive_msat_or_any(value: Value) -> int | None:
-    """Read an amount to ask for; None lets the payer choose."""
+    """Return the amount of an invoice, or None if the payer chooses."""
     if value == "any":
         return None
     amount = _amount(value)
@@ -147,7 +147,7 @@ def positive_msat_or_any(value: Value) -> int | None:
 
 
 def offered_msat(value: Value) -> int | None:
-    """Read an amount to offer for; None lets the payer choose. Other currencies are not simulated."""
+    """Return the amount of an offer, or None if the payer chooses. Other currencies are not simulated."""
     amount = None if value == "any" else _amount(value)
     if amount is None and value != "any":
         raise ValueError("should be 'any', msatoshis or <amount>[.<amount>]<ISO-4217>")
@@ -155,12 +155,12 @@ def offered_msat(value: Value) -> int | None:
 
 
 def not_simulated(value: Value) -> None:
-    """Refuse what a real node could do."""
+    """Reject a parameter that is not simulated."""
     raise ValueError("is not simulated")
 
 
 def one_of(*names: str, problem: str) -> Callable[[Value], str]:
-    """Make a reader that knows a few names."""
+    """Return a reader that accepts only the given names."""
 
     def read(value: Value) -> str:
         if value in names:

@@ -48,7 +48,7 @@ def up(migrator, db):
             database = db
             table_name = "till"
 
-    # The open ones, which are few.
+    # Open invoices are few.
     Invoices.add_index(Invoices.expires_at, where=Invoices.paid_at.is_null() & ~Invoices.expired)
     db.create_tables([Invoices, Nodes, Till])
     Till.create(invoices=0, volume_msat=0, secret=secrets.token_hex(32))

@@ -39,7 +39,7 @@ def up(migrator, db):
     Tallies.insert_from(counted, list(Tallies._meta.sorted_fields)).execute()
     key_id = CharField(12, default="", constraints=[SQL("DEFAULT ''")])
     migrate(
-        # With its default in the column no row has to be written.
+        # The default of the column avoids writing each row.
         migrator.add_column("invoices", "key_id", key_id, allow_not_null=True),
         migrator.drop_column("till", "invoices"),
         migrator.drop_column("till", "volume_msat"),

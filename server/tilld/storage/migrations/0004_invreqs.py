@@ -60,7 +60,7 @@ def up(migrator, db):
             database = db
             table_name = "payment_cursors"
 
-    # What is looked for every few seconds: those that may be due, and those that were begun.
+    # Queried every few seconds: requests that may be due, and pending ones.
     Invreqs.add_index(Invreqs.absolute_expiry, where=Invreqs.active)
     Invreqs.add_index(Invreqs.failed_at, where=Invreqs.active)
     Invreqs.add_index(Invreqs.created_at, where=Invreqs.invreq_id.is_null())

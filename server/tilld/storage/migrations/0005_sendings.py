@@ -26,6 +26,6 @@ def up(migrator, db):
             primary_key = CompositeKey("username", "label", "attempt")
             table_name = "sendings"
 
-    # Those of which the outcome is not known yet, which are few.
+    # Attempts without outcome are few.
     Sendings.add_index(Sendings.created_at, where=Sendings.state == "sending")
     db.create_tables([Sendings])
