@@ -80,7 +80,7 @@ def create(
     intervals: Intervals = USUAL,
 ) -> grpc.aio.Server:
     """Return a server with all services, not started; `addresses` is the number of TCP addresses."""
-    # grpc core counts connections per address, so the socket for Envoy has its own limit.
+    # grpc core counts connections per address, so those on TCP do not count against Envoy's socket.
     connections = ("grpc.max_allowed_incoming_connections", open_files.connections() // addresses)
     pings = ("grpc.http2.min_ping_interval_without_data_ms", round(intervals.ping_seconds * 1000))
     server = grpc.aio.server(options=(*OPTIONS, connections, pings), maximum_concurrent_rpcs=MAX_CALLS)

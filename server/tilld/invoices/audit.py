@@ -145,7 +145,7 @@ class Doctor:
         differences, looked_at = [], 0
         are_few = len(suspects) <= self._intervals.looked_up_at_once
         again = self._look_up(suspects) if are_few else self._list(suspects)
-        with Progress("looking again at what differs", len(suspects)) as progress:
+        with Progress("checking the differences again", len(suspects)) as progress:
             async for hashes, found in again:
                 await self._node.check_is(report.node_id)
                 if repair:

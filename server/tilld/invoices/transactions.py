@@ -16,7 +16,7 @@ from tilld.lightningd.node import Subsystem
 from tilld.storage.nodes import Cursors
 from tilld.storage.statements import Bound, Statement, Transactions, padded
 
-# In larger statements PostgreSQL compares each update with every row.
+# In larger statements PostgreSQL spends its time comparing all pairs of updates and rows.
 SETTLED_AT_ONCE = 64
 
 

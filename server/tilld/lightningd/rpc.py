@@ -159,7 +159,7 @@ class _Connection:
         await asyncio.wait([self._reading])
 
     def _send(self) -> None:
-        """Send all pending requests in one write, which is the largest cost of a call."""
+        """Send all pending requests in one write: a write costs more than the rest of a call."""
         # uvloop raises on a closed transport, shortly before the read ends and fails the calls.
         if not (self.is_lost or self._writer.is_closing()):
             self._writer.write(b"".join(self._unsent))

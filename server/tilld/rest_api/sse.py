@@ -35,7 +35,7 @@ async def events(states: AsyncIterator[Invoice], heartbeat_seconds: float) -> As
     finally:
         state.cancel()
         await asyncio.gather(state, return_exceptions=True)
-        # The future's exception refers to this frame. The cycle would survive until a garbage collection.
+        # The future's exception refers to this frame. Frozen objects (gc_pauses) in a cycle are never freed.
         del state
 
 

@@ -31,7 +31,7 @@ class DatabaseFiles:
     def check(self) -> None:
         """Check that writes reach the files under their names.
 
-        Raises Unavailable. Takes about 4 µs, and is thread-safe.
+        Raises Unavailable. Takes about 4 µs, and may run on any thread.
         """
         if self._path is None:
             return

@@ -50,7 +50,7 @@ def compiled(query: peewee.Query) -> Statement:
     sql, values = query.sql()
     names = dict.fromkeys(each.name for each in values if isinstance(each, _Placeholder))
     items = [each.code if isinstance(each, _Placeholder) else f"own[{at}]" for at, each in enumerate(values)]
-    # A sequence is inserted as a whole.
+    # A sequence fills all its adjacent placeholders.
     items = [item for item, group in groupby(items) for item in ([item] if item.startswith("*") else group)]
     signature = f"*, {', '.join(names)}" if names else ""
     source = f"lambda {signature}: Bound(sql, ({''.join(f'{each}, ' for each in items)}))"
