@@ -1,4 +1,4 @@
-"""Amounts in the forms of lightning-invoicerequest(7), read exactly; and their limit. Pure."""
+"""Amounts in the formats of lightning-invoicerequest(7), parsed exactly, and their limit. Pure."""
 
 import re
 
@@ -9,7 +9,7 @@ FORMS = (
     'decimals) or "0.00001btc" (1 to 11 decimals)'
 )
 
-# More digits than there is money would only cost time.
+# 30 digits exceed all amounts; parsing longer numbers would only take time.
 _written = re.compile(
     r"(?P<whole>[0-9]{1,30})(?:msat)?"
     r"|(?P<sat>[0-9]{1,30})sat"
@@ -19,7 +19,7 @@ _written = re.compile(
 
 
 def msat(value: int | str, name: str) -> int:
-    """Read an amount in millisatoshi. Raises InvalidRequest, naming the field."""
+    """Return an amount in millisatoshi. Raises InvalidRequest, naming the field."""
     if isinstance(value, int):
         return value
     match = _written(value)
@@ -36,11 +36,11 @@ def msat(value: int | str, name: str) -> int:
             return int(match["btc"] + match["part"].ljust(11, "0"))
 
 
-# lightningd computes in tenths of a millisatoshi, in 64 bits, and cannot read a bolt11 with a larger amount.
+# lightningd counts tenths of a millisatoshi in 64 bits, and cannot decode a bolt11 with a larger amount.
 MAX_AMOUNT_MSAT = 2**64 // 10
 
 
 def check_amount(amount_msat: int, name: str) -> None:
-    """Check that an invoice can have an amount. Raises InvalidRequest, naming the field."""
+    """Check the limits of an invoice's amount. Raises InvalidRequest, naming the field."""
     if not 1 <= amount_msat <= MAX_AMOUNT_MSAT:
         raise InvalidRequest(f"{name} must be at least 1 and at most {MAX_AMOUNT_MSAT} (millisatoshi)")

@@ -1,4 +1,4 @@
-"""Bech32 letters without their checksum (BIP 173), and the TLV records that they carry (BOLT 1)."""
+"""Bech32 data without its checksum (BIP 173), and the TLV records in it (BOLT 1)."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ _all_letters = re.compile(f"[{LETTERS}]*").fullmatch
 
 
 class Record(NamedTuple):
-    """A record of a TLV stream; `raw` is all of it."""
+    """A record of a TLV stream. `raw` has its type and length too."""
 
     kind: int
     value: bytes
@@ -19,21 +19,21 @@ class Record(NamedTuple):
 
 
 def number(letters: str) -> int:
-    """Return the number of which these are the digits. Raises ValueError for other characters."""
+    """Return the number with these digits. Raises ValueError for other characters."""
     if not _all_letters(letters):
         raise ValueError("not bech32")
-    # No letters are 0.
+    # The empty string is 0.
     return int("0" + letters.translate(_DIGITS), 32)
 
 
 def octets(letters: str) -> bytes:
-    """Return the bytes of letters; bits of an incomplete byte are dropped. Raises ValueError."""
+    """Return the bytes of letters, without the bits of an incomplete byte. Raises ValueError."""
     length, padding = divmod(len(letters) * 5, 8)
     return (number(letters) >> padding).to_bytes(length)
 
 
 def records(stream: bytes) -> Iterator[Record]:
-    """Read a TLV stream. Raises ValueError where it is cut off."""
+    """Yield the records of a TLV stream. Raises ValueError if it is truncated."""
     start = 0
     while start < len(stream):
         kind, at = _big_size(stream, start)
@@ -46,7 +46,7 @@ def records(stream: bytes) -> Iterator[Record]:
 
 
 def _big_size(stream: bytes, at: int) -> tuple[int, int]:
-    """Return a BigSize of BOLT 1, and where it ends."""
+    """Return the BigSize (BOLT 1) at a position, and the position after it."""
     size = {0xFD: 2, 0xFE: 4, 0xFF: 8}.get(stream[at], 0) if at < len(stream) else 1
     end = at + 1 + size
     if end > len(stream):

@@ -1,20 +1,20 @@
-"""Which invoice request a BOLT 12 string is of: an invoice repeats what its request's id is made of. Pure."""
+"""The id of a BOLT 12 invoice request, also from an invoice, which repeats the request's fields. Pure."""
 
 from hashlib import sha256
 
 from tilld.formats import bech32
 
-# An invoice that a node has paid fits into one onion message.
+# A paid invoice fits into one onion message.
 MAX_CHARACTERS = 128 * 1024
 
-# The fields of an invoice_request but its signature, and those that anybody may add to one.
+# The types of an invoice_request's fields except its signature, and of experimental fields (BOLT 12).
 _OF_REQUEST = (range(160), range(1_000_000_000, 3_000_000_000))
 
 
 def invreq_id(text: str) -> str:
-    """The id of an invoice request ("lnr1…"), or of that which an invoice ("lni1…") answers.
+    """Return the id of an invoice request ("lnr1…"), or of the request that an invoice ("lni1…") answers.
 
-    Neither signature nor order is looked at: nodes do so. Raises ValueError for what is neither.
+    Nodes check the signature and the order of fields. Raises ValueError for other strings.
     """
     prefix, _, data = text.partition("1")
     if prefix not in ("lnr", "lni") or len(text) > MAX_CHARACTERS:

@@ -1,4 +1,4 @@
-"""Ids and usernames: their forms, and new ones. Pure."""
+"""Checks and creates ids; checks usernames. Pure."""
 
 import base64
 import hashlib
@@ -16,12 +16,12 @@ is_payment_hash = re.compile(r"[0-9a-f]{64}").fullmatch
 
 
 def new_public_id() -> str:
-    """Return a public id that nobody can guess."""
+    """Return a new public id, which cannot be guessed."""
     return _public_id(secrets.token_bytes(16))
 
 
 def derived_public_id(secret: bytes, *facts: str) -> str:
-    """Return the public id of these facts: always the same, and secret to all who lack the secret."""
+    """Return the public id of these facts. It is always the same, and needs the secret to be computed."""
     return _public_id(hmac.digest(secret, "\0".join(facts).encode(), hashlib.sha256))
 
 
@@ -30,5 +30,5 @@ def _public_id(entropy: bytes) -> str:
 
 
 def internal_id(created_at: datetime) -> str:
-    """Return a new internal id, which begins with its time."""
+    """Return a new internal id, which starts with its creation time."""
     return f"{unix_seconds(created_at):08x}{secrets.token_hex(8)}"

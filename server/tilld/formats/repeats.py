@@ -1,4 +1,4 @@
-"""Compares a request with an earlier one that has the same label. Pure."""
+"""Compares a request with an earlier one with the same label. Pure."""
 
 from collections.abc import Mapping
 
@@ -7,9 +7,9 @@ from tilld.formats import strict_json
 
 
 def check_repeats(stored: object, wanted: object, made: str, fields: Mapping[str, str]) -> None:
-    """Check that a request repeats the one that made what is stored.
+    """Check that a request repeats the one that created a stored row.
 
-    `fields` maps the names that callers know to the attributes of both; `metadata` is compared as JSON.
+    `fields` maps names of the API to attributes of both. `metadata` is compared as JSON.
     Raises Conflict, naming `made` and the fields that differ.
     """
     differing = [

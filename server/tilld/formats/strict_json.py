@@ -1,4 +1,4 @@
-"""JSON read strictly (RFC 8259 and no more), compared by value, and written compactly."""
+"""Strict JSON (RFC 8259, without extensions): parsing, comparison by value, compact writing."""
 
 import codecs
 import json
@@ -16,7 +16,7 @@ from tilld.errors import InvalidRequest
 MAX_LEVELS = 32
 MAX_DIGITS = 100
 
-# The largest that both databases can store.
+# The largest integer that both databases can store.
 MAX_WHOLE = 2**63 - 1
 
 write = msgspec.json.Encoder().encode
@@ -27,17 +27,17 @@ class _WithMetadata(msgspec.Struct):
 
 
 _with_metadata = msgspec.json.Decoder(_WithMetadata)
-# msgspec rejects the escape of an unpaired surrogate, which RFC 8259 allows. A byte that UTF-8 never has in
-# the place of the backslash hides it.
+# msgspec rejects the escape of an unpaired surrogate, which RFC 8259 allows. Replacing its backslash by a
+# byte that UTF-8 never contains hides it.
 _surrogates = re.compile(rb"\\(?:(u[dD][89a-fA-F])|.)", re.DOTALL)
 _HIDDEN = b"\xff"
 
 
 def values(document: bytes | str, name: str) -> dict[str, Any]:
-    """Read one JSON object; `name` is what errors call it. Numbers that are whole by value are integers.
+    """Parse one JSON object. Errors call it `name`. Numbers with a whole value become integers.
 
-    Raises InvalidRequest for all that is not one JSON object in UTF-8, with duplicate names, NaN or
-    infinities, or with more than 32 levels.
+    Raises InvalidRequest unless it is one JSON object in UTF-8. Duplicate names, NaN, infinities and
+    more than 32 levels are errors too.
     """
     try:
         text = document if isinstance(document, str) else document.decode("utf-8-sig")
@@ -55,13 +55,13 @@ def values(document: bytes | str, name: str) -> dict[str, Any]:
 
 
 def metadata_of(document: bytes) -> str:
-    """Return the text of the member `metadata` of a document that `values` has read, as it came."""
+    """Return the verbatim text of the member `metadata` of a document that `values` has parsed."""
     hidden = _hide_surrogates(document.removeprefix(codecs.BOM_UTF8))
     return bytes(_with_metadata.decode(hidden).metadata).replace(_HIDDEN, b"\\").decode()
 
 
 def compact(text: str) -> str:
-    """Return a JSON text that `values` has read without white space; every token stays as it is."""
+    """Return a JSON text that `values` has parsed without white space; tokens are unchanged."""
     hidden = _hide_surrogates(text.encode())
     return msgspec.json.format(hidden, indent=-1).replace(_HIDDEN, b"\\").decode()
 
@@ -73,7 +73,7 @@ def _hide_surrogates(raw: bytes) -> bytes:
 
 
 def same(one: str, other: str) -> bool:
-    """Compare two JSON texts by value: neither the order of names nor the spelling of numbers counts."""
+    """Return whether two JSON texts are equal by value, in any order of names and notation of numbers."""
     return one == other or _compared.decode(one) == _compared.decode(other)
 
 
@@ -98,12 +98,12 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def _whole(digits: str) -> int | float:
-    # Python refuses to read integers of thousands of digits, and nobody here needs their value.
+    # Python rejects integers of thousands of digits. No caller needs values of 100 digits or more.
     return int(digits) if len(digits) < MAX_DIGITS else math.copysign(math.inf, -digits.startswith("-"))
 
 
 def _number(token: str) -> int | float:
-    # JSON Schema counts 5000.0 and 5e3 as integers. The exponent comes first: 1e999999999 has as many digits.
+    # JSON Schema counts 5000.0 and 5e3 as integers. The exponent first: 1e999999999 has a billion digits.
     number = _decimal(token)
     if number is not None and number.adjusted() < MAX_DIGITS and number == number.to_integral_value():
         return int(number)
@@ -111,7 +111,7 @@ def _number(token: str) -> int | float:
 
 
 def _decimal(token: str) -> Decimal | None:
-    """Return a number with all of its digits; None where the exponent has more than 18 digits."""
+    """Return a number with all its digits, or None if the exponent has more than 18 digits."""
     try:
         return Decimal(token)
     except InvalidOperation:
@@ -119,7 +119,7 @@ def _decimal(token: str) -> Decimal | None:
 
 
 def _comparable(token: str) -> tuple[Decimal | str]:
-    # In a tuple: to Python 1 and true are equal.
+    # In a tuple, since 1 == True in Python.
     number = _decimal(token)
     return (token if number is None else number,)
 
@@ -131,7 +131,7 @@ _compared = json.JSONDecoder(parse_int=_comparable, parse_float=_comparable)
 
 
 def _levels(value: Any) -> int:
-    """Count how deeply objects and arrays are nested."""
+    """Return how deep objects and arrays are nested."""
     levels, layer = 0, [value]
     while layer := [each for each in layer if isinstance(each, dict | list)]:
         levels += 1

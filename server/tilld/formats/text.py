@@ -1,4 +1,4 @@
-"""Checks of texts that callers give: their size in bytes of UTF-8, and the characters in them."""
+"""Checks of callers' texts: size in bytes of UTF-8, and characters."""
 
 import re
 
@@ -6,7 +6,7 @@ from tilld.errors import InvalidRequest, TooLarge
 
 MAX_LABEL_BYTES = 128
 
-# lightningd rejects the \u escapes that JSON has for control characters.
+# lightningd rejects \u escapes, which JSON needs for control characters.
 _control = re.compile(r"[\x00-\x1f]").search
 _control_except_tab_and_line_breaks = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]").search
 
@@ -17,7 +17,7 @@ def check_label(label: str) -> None:
 
 
 def is_label(text: str) -> bool:
-    """Whether a text can be a label."""
+    """Return whether a text is a valid label."""
     try:
         check_label(text)
     except (InvalidRequest, TooLarge):

@@ -1,4 +1,4 @@
-"""The clock, and times as whole seconds since 1970 without floats: a float rounds the year 9999 up."""
+"""The clock, and times as whole seconds since 1970. Floats would round the end of 9999 up."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,29 +10,29 @@ Clock = Callable[[], datetime]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-# A year of room before the last time that datetime has: no time zone or interval leads beyond it.
+# One year before datetime.max, so that adding a time zone or an interval cannot overflow.
 EXPIRY_LIMIT = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def utc_now() -> datetime:
-    """Return the current time: the clock of everything that is given no other."""
+    """Return the current time. This is the default clock."""
     return datetime.now(UTC)
 
 
 def unix_seconds(time: datetime) -> int:
-    """Return the whole seconds since 1970; fractions are dropped."""
+    """Return the whole seconds since 1970, rounded down."""
     return (time - EPOCH) // SECOND
 
 
 def utc(seconds: int) -> datetime:
-    """Return the time of whole seconds since 1970. Raises OverflowError beyond the year 9999."""
+    """Return the time at whole seconds since 1970. Raises OverflowError beyond the year 9999."""
     return EPOCH + seconds * SECOND
 
 
 def stored_time(seconds: int) -> datetime:
-    """Return the time of a row. A time beyond the year 9999 reads as its last second.
+    """Return the time of a row. A time beyond the year 9999 becomes the last second of that year.
 
-    One row with such a time must not make its whole page unreadable.
+    So one such row does not make its whole page unreadable.
     """
     try:
         return utc(seconds)
@@ -41,6 +41,6 @@ def stored_time(seconds: int) -> datetime:
 
 
 def check_expiry(time: datetime, field: str) -> None:
-    """Check that a caller's expiry is below the limit. Raises InvalidRequest, naming the field."""
+    """Check that an expiry is before the year 9999. Raises InvalidRequest, naming the field."""
     if time >= EXPIRY_LIMIT:
         raise InvalidRequest(f"{field} must be before the year {EXPIRY_LIMIT.year}; omit it for no expiry")
