@@ -1,4 +1,4 @@
-"""The composition root: builds everything once, starts it, stops it in the opposite order."""
+"""The composition root: builds all parts once, starts them, and stops them in reverse order."""
 
 import sys
 from asyncio.subprocess import PIPE
@@ -49,7 +49,7 @@ NODE_STOP_SECONDS = 5.0
 
 
 class Running(NamedTuple):
-    """Where a running Till is reached; `rest` is None without Envoy, `metrics` where nobody wants any."""
+    """The addresses of a running Till. `rest` is None without Envoy, and `metrics` without --metrics."""
 
     grpc: Address
     rest: Address | None
@@ -58,16 +58,16 @@ class Running(NamedTuple):
 
 
 async def run(config: Config, announce: Callable[[Running], None]) -> None:
-    """Run Till until SIGINT or SIGTERM; `announce` is called when it serves.
+    """Run Till until SIGINT or SIGTERM. Call `announce` when it serves.
 
-    Raises OperatorError where it can't start, or a part of it dies.
+    Raises OperatorError if it cannot start, or a part of it ends.
     """
     till = Till(config)
     await supervisor.run(till, lambda: announce(till.running))
 
 
 class Till(Front):
-    """All parts of a Till."""
+    """A supervisor of all parts of Till."""
 
     running: Running
     store: Store
@@ -79,7 +79,7 @@ class Till(Front):
     async def _start(self) -> None:
         config = self._config
         make_directory(config.data_dir)
-        # Before anything: it would follow another node on the store of the first.
+        # Before all other parts: a second Till could follow a different node on the store of the first.
         if not config.no_rest and unix_socket.is_served(self._socket_for_envoy()):
             raise OperatorError(
                 f"another Till runs in {config.data_dir}; give another directory with --data-dir"
@@ -110,10 +110,10 @@ class Till(Front):
         )
         self._parts.push_async_callback(collecting.stop)
         follower = Follower(node, store, self.hub, intervals=intervals)
-        self._spawn("the follower", follower.run())
+        self._spawn("the invoice follower", follower.run())
         payment_follower = PaymentFollower(node, payouts, intervals=intervals)
-        self._spawn("the follower of payouts", payment_follower.run())
-        self._spawn("the watch over what was sent", collecting.run())
+        self._spawn("the payout follower", payment_follower.run())
+        self._spawn("the recovery of sent invoices", collecting.run())
         metrics_address = None
         if metrics and config.metrics:
             sources = Sources(
@@ -140,9 +140,9 @@ class Till(Front):
         else:
             rest = await self._start_envoy([Path(SOCKET)])
         self._parts.callback(self.hub.close)
-        # Who waits for a payment would wait longer than Till.
+        # Calls that wait for a payment would delay the stop.
         self._parts.push_async_callback(collecting.stop)
-        # An Envoy of ours is not waited for: it stops next, and meanwhile has nobody else to ask.
+        # Do not wait until our own Envoy has noticed: it stops next, and has no other tilld to use.
         self._parts.push_async_callback(
             health_servicer.enter_graceful_shutdown if rest else health_servicer.leave
         )
@@ -169,7 +169,7 @@ class Till(Front):
         self._parts.push_async_callback(child_process.stop, process, patience=NODE_STOP_SECONDS)
         if not (process.stdout and await process.stdout.readline()):
             said = log_file.read_text().strip().removeprefix("tilld: ")
-            # On a full disk it can't even say so.
+            # On a full disk the log file is empty.
             unsaid = f"the simulated node did not start; check that {self._config.data_dir} has space left"
             raise OperatorError(said or unsaid)
         _ = self._watch_over("the simulated node", process.wait(), log_file)
@@ -208,10 +208,10 @@ class Till(Front):
         return self._config.grpc._replace(port=addresses[0].port), health_servicer
 
     def _socket_for_envoy(self) -> str:
-        """The path of the socket that only our Envoy uses, which needs no TLS, whatever the port needs."""
+        """Return the path of the socket for our Envoy, which uses no TLS."""
         directory = self._config.data_dir / DIRECTORY
         make_directory(directory)
-        # gRPC wants to unlink it by this path when it stops.
+        # gRPC unlinks the socket by this path when it stops, so the path must stay valid.
         short = self._parts.enter_context(unix_socket.short(directory))
         return f"{short}/{SOCKET}"
 
@@ -224,7 +224,7 @@ async def _check_who_may_call(config: Config, keys: KeyStore) -> None:
     if not await keys.is_empty():
         if not config.tls_cert:
             log.warning(
-                "keys travel in the clear: serve TLS with --tls-cert and --tls-key, or let a proxy do so",
+                "keys travel in the clear: use --tls-cert and --tls-key, or a proxy that terminates TLS",
                 address=str(public[0]),
             )
     elif not config.allow_anonymous:
@@ -236,7 +236,7 @@ async def _check_who_may_call(config: Config, keys: KeyStore) -> None:
 
 
 def _tracing(endpoint: str, intervals: Intervals) -> "Tracing":
-    # Loaded only where it is wanted: it takes time and memory, and may not be installed.
+    # Imported only if needed: OpenTelemetry takes time and memory, and may not be installed.
     try:
         from tilld.observability.tracing import Tracing
     except ModuleNotFoundError:

@@ -1,34 +1,34 @@
-"""What can go wrong, each with its documented code.
+"""Errors with documented codes.
 
 TillError
-├── Internal               E0   a fault of ours
-│   └── NodeFailed              the node could not do it
-├── InvalidRequest         E1   the request is wrong; the message names the field and the limit
+├── Internal               E0   a bug, or a failure of the node
+│   └── NodeFailed              the node could not do a call
+├── InvalidRequest         E1   the request is invalid; the message names the field and the limit
 ├── NotFound               E2
 ├── Unauthenticated        E3
 ├── PermissionDenied       E4
-├── Conflict               E5   a label reused for another request
+├── Conflict               E5   a label reused for a different request
 ├── TooLarge               E6
 ├── TooMany                E7
-├── Unavailable            E8   the node, or Till itself
+├── Unavailable            E8   the node, the store or Till
 │   └── NodeOffline
 ├── TookTooLong            E9
 ├── NoSuchMethod           E10
-├── NotActive              E11  an invoice request that nobody can collect any more
-├── Expired                E12  an invoice request whose time is over
-├── Unreachable            E13  there is no way to the other node
+├── NotActive              E11  an invoice request that was disabled or collected
+├── Expired                E12  an expired invoice request
+├── Unreachable            E13  no route to the other node
 ├── Refused                E14  the other node refuses; the message has its reason
 └── NotPaid                E15  the other node did not pay in time
 
-Every message is for the caller: it says what to do next, and nothing of the inside. OperatorError is for
-whoever runs the program.
+Messages are for callers: what is wrong, and what to do, without internals.
+Messages of OperatorError are for the operator.
 """
 
 from typing import ClassVar
 
 
 class TillError(Exception):
-    """An error with a documented code. Its message is sent to the caller as it is."""
+    """An error with a documented code. Its message is sent to the caller unchanged."""
 
     code: ClassVar[str]
     default: ClassVar[str]
@@ -38,67 +38,67 @@ class TillError(Exception):
 
     @property
     def message(self) -> str:
-        """The text for the caller."""
+        """The message for the caller."""
         return str(self.args[0])
 
 
 class Internal(TillError):
-    """A fault of ours."""
+    """A bug in Till, or a failure that the log explains."""
 
     code = "E0"
     default = "internal error; the operator's log has the details"
 
 
 class NodeFailed(Internal):
-    """The node could not do what it was told, and did not do it."""
+    """The node could not do a call, and did not do any of it."""
 
     default = "the lightning node could not do this; the operator's log has the details"
 
 
 class InvalidRequest(TillError):
-    """The request is wrong."""
+    """The request is invalid."""
 
     code = "E1"
     default = "invalid request"
 
 
 class NotFound(TillError):
-    """No such thing, or none that the caller may know of."""
+    """The resource does not exist, or not for this caller."""
 
     code = "E2"
     default = "resource not found"
 
 
 class Unauthenticated(TillError):
-    """No key, or an unknown one."""
+    """The key is missing or invalid."""
 
     code = "E3"
     default = "unauthenticated"
 
 
 class PermissionDenied(TillError):
-    """The key may not do this."""
+    """The key does not permit the call."""
 
     code = "E4"
     default = "permission denied"
 
 
 class Conflict(TillError):
-    """A label is in use for another request."""
+    """The label is in use for a different request."""
 
     code = "E5"
     default = "conflict"
 
 
 class TooLarge(TillError):
-    """Something exceeds a limit in bytes."""
+    """The request, or a field, exceeds a limit in bytes."""
 
     code = "E6"
     default = "request too large"
 
 
 class TooMany(TillError):
-    """More than a key may have. `retry_seconds`: when to try again."""
+    """A limit of the key is exceeded. The caller may retry after `retry_seconds`."""
 
     code = "E7"
     default = "too many requests"
@@ -109,7 +109,7 @@ class TooMany(TillError):
 
 
 class Unavailable(TillError):
-    """Till can't serve this now."""
+    """Till cannot serve the call now."""
 
     code = "E8"
     default = "service unavailable; try again"
@@ -122,53 +122,53 @@ class NodeOffline(Unavailable):
 
 
 class TookTooLong(TillError):
-    """A deadline has passed."""
+    """The call timed out."""
 
     code = "E9"
     default = "timed out; try again"
 
 
 class NoSuchMethod(TillError):
-    """This path has no such method."""
+    """The path does not support the HTTP method."""
 
     code = "E10"
     default = "method not allowed"
 
 
 class NotActive(TillError):
-    """An invoice request is disabled, or was collected."""
+    """The invoice request was disabled or collected."""
 
     code = "E11"
     default = "the invoice request is not active"
 
 
 class Expired(TillError):
-    """An invoice request's time is over."""
+    """The invoice request has expired."""
 
     code = "E12"
     default = "the invoice request has expired; ask the payer for a new one"
 
 
 class Unreachable(TillError):
-    """There is no way to the node that made an invoice request."""
+    """The node that made the invoice request cannot be reached."""
 
     code = "E13"
     default = "the node that made the invoice request cannot be reached; try again later"
 
 
 class Refused(TillError):
-    """The node that made an invoice request does not pay."""
+    """The node that made the invoice request refuses to pay."""
 
     code = "E14"
     default = "the node that made the invoice request refuses to pay"
 
 
 class NotPaid(TillError):
-    """The node that made an invoice request did not pay in time, and can't any more."""
+    """The node that made the invoice request did not pay in time, and no longer can."""
 
     code = "E15"
     default = "the node that made the invoice request did not pay in time; try again"
 
 
 class OperatorError(Exception):
-    """Ends the program. The message is one line that says what is wrong and what to do."""
+    """An error that ends the program. The message is one line: what is wrong, and what to do."""
