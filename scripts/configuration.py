@@ -16,7 +16,7 @@ def page() -> str:
     rows = [HEAD, ["---"] * len(HEAD)]
     for each in SETTINGS:
         flag = f"`{each.flag} {each.metavar}`".replace(" `", "`") if each.flag else ""
-        variable = f"`{each.variable}`" + ", with commas between" * each.is_list
+        variable = f"`{each.variable}`" + ", comma-separated" * each.is_list
         rows.append((flag, variable, each.default, ", ".join(each.commands), each.description))
     table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
     return f"{before}-->\n\n{table}\n{end}{after}"

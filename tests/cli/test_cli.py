@@ -401,8 +401,8 @@ async def test_an_import_prints_its_result(tmp_path: Path) -> None:
 
         first, second = await output(*new, cwd=tmp_path), await output(*new, cwd=tmp_path)
 
-    assert (first[0], first[1].partition(" passed")[0]) == (0, "1 imported, 0 were here before, 0")
-    assert (second[0], second[1].partition(" passed")[0]) == (0, "0 imported, 1 were here before, 0")
+    assert (first[0], first[1].partition(" skipped")[0]) == (0, "1 imported, 0 already in the store, 0")
+    assert (second[0], second[1].partition(" skipped")[0]) == (0, "0 imported, 1 already in the store, 0")
 
 
 async def test_the_doctor_creates_no_store(tmp_path: Path) -> None:
@@ -649,7 +649,7 @@ async def test_a_percent_encoded_password_connects_and_is_never_shown(tmp_path: 
         code, said = await output("key", "list", f"--database={url}", cwd=tmp_path)
 
         assert code == 0
-        assert f"make one: {shlex.join([*MAKE_KEY, '--database', guarded])}" in said
+        assert f"create one: {shlex.join([*MAKE_KEY, '--database', guarded])}" in said
         assert await till.end() == 0
     for text in (by_flag[1], said, till.out):
         assert not re.search("p@ss|p%40ss|ss%2F", text)

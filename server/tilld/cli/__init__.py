@@ -1,4 +1,4 @@
-"""The command line: arguments to actions."""
+"""The command line of tilld."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ from tilld.runtime import output
 
 app = App(
     name="tilld",
-    help="Till: a cash register for Core Lightning.",
+    help="Till: a cash register for Core Lightning. Start it with 'tilld run'.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -32,8 +32,8 @@ app.add_typer(node.app, name="node")
 
 
 def main() -> None:
-    """Run the command; an error of the operator's is one line."""
-    # Whatever is written is nobody else's business, wherever it is.
+    """Run the command. An OperatorError is printed in one line."""
+    # No file or socket of Till may be accessible to other users.
     os.umask(0o077)
     output.prepare()
     try:
@@ -52,7 +52,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _tilld(
     show_version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")
     ] = False,
 ) -> None:
     pass

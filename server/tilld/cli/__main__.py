@@ -1,4 +1,4 @@
-"""python -m tilld.cli"""
+"""Entry point of `python -m tilld.cli`."""
 
 from tilld.cli import main
 

@@ -1,4 +1,4 @@
-"""tilld key: who may call."""
+"""The commands `tilld key`, which manage API keys."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tilld.auth.service import Keyring
 
 app = App(
-    help="API keys: who may call, and what for. From the first one on, every call needs one. "
-    "Works beside a running Till, at once.",
+    help="Create, list and revoke API keys. Once the first key exists, every call needs a key. "
+    "Changes take effect immediately, also in a running Till.",
 )
 
 
@@ -29,29 +29,41 @@ app = App(
 def create(
     config: Config,
     username: Annotated[
-        str, typer.Option(metavar="NAME", help="Who calls with it; invoices belong to a username.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="User whose invoices the key creates and reads: 1 to 64 letters, digits, or any of _ . @ -.",
+        ),
     ],
     scope: Annotated[
         list[Scope] | None,
         typer.Option(
-            help="What it may do; give it once for each. "
-            f"[default: {', '.join(SHOP)}; with --type: {', '.join(TERMINAL)}]"
+            metavar="SCOPE",
+            help=f"Permission of the key: {', '.join(Scope)}. Repeat the flag for each scope. "
+            f"[default: {', '.join(SHOP)}; with --type: {', '.join(TERMINAL)}]",
         ),
     ] = None,
     kind: Annotated[
         str | None,
         typer.Option(
-            "--type", metavar="TYPE", help="Only invoices with this type in their metadata: a till in a shop."
+            "--type",
+            metavar="TYPE",
+            help="Limit the key to invoices with this type in their metadata, for example of one terminal. "
+            f"Excludes the scopes {Scope.ADMIN} and {Scope.PAYOUTS}.",
         ),
     ] = None,
     expires: Annotated[
         datetime | None,
-        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Expiry time, in UTC."),
+        typer.Option(
+            metavar="TIME",
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+            help="Expiry time in UTC, such as 2030-12-31 or 2030-12-31T18:00:00. [default: never]",
+        ),
     ] = None,
 ) -> None:
-    """Make a key, and print it, once: only a hash of it is kept.
+    """Create a key and print it. Till stores only its hash, so it cannot be printed again.
 
-    Send it as 'Authorization: Bearer KEY', on REST and gRPC alike.
+    Send the key as 'Authorization: Bearer KEY', over REST and gRPC.
     """
 
     async def add() -> str:
@@ -70,7 +82,7 @@ def create(
 
 @command(app, "key", "list")
 def list_(config: Config) -> None:
-    """List all keys that there ever were, by their ids."""
+    """List all keys in the order of their ids, including expired and revoked keys."""
 
     async def tell() -> None:
         last = ""
@@ -85,7 +97,7 @@ def list_(config: Config) -> None:
                 last = page[-1].id
         if not last:
             make = shell_command("key", "create", "--username", "NAME")
-            advice = f"there are no keys: anyone who can reach Till may call; make one: {make}"
+            advice = f"there are no keys: anyone who can reach Till may call; create one: {make}"
             typer.echo(advice, err=True)
 
     asyncio.run(tell())
@@ -95,10 +107,10 @@ def list_(config: Config) -> None:
 def revoke(
     config: Config,
     key_id: Annotated[
-        str, typer.Argument(metavar="ID", help="Id of the key, as 'tilld key list' prints it.")
+        str, typer.Argument(metavar="ID", help="Id of the key: the first column of 'tilld key list'.")
     ],
 ) -> None:
-    """Revoke a key: from now on nobody can call with it."""
+    """Revoke a key. New calls with it fail immediately, and open watches before their next event."""
 
     async def end() -> Key:
         async with _keyring(config, create=False) as keyring:
@@ -129,7 +141,7 @@ def _told(key: Key) -> str:
 
 
 def _facts(key: Key) -> tuple[str, str, str, str]:
-    """Id, username, scopes, and all else."""
+    """Return the columns of a key: id, username, scopes, and the rest."""
     more = [] if key.type is None else [f"type {key.type}"]
     more.append(f"created {key.created_at:%Y-%m-%d %H:%M}")
     if key.expires_at:

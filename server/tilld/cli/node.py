@@ -1,4 +1,4 @@
-"""tilld node: the simulated lightningd."""
+"""The commands `tilld node`, which run and use the simulated lightningd."""
 
 import asyncio
 from pathlib import Path
@@ -10,31 +10,33 @@ from till_cli.app import App
 from tilld.config import Config
 from tilld.errors import OperatorError
 
-app = App(help="The simulated node: lightningd with play money.")
+app = App(help="Run the simulated lightningd, and pay invoices with its play money.")
 
 
 @app.command()
 def simulate(
-    rpc_file: Annotated[Path, typer.Option(metavar="PATH", help="Socket to listen on.")],
+    rpc_file: Annotated[Path, typer.Option(metavar="PATH", help="Unix socket to listen on.")],
     state: Annotated[
         Path | None,
         typer.Option(
-            metavar="PATH", help="File that keeps its state. Without it all is forgotten at the end."
+            metavar="PATH",
+            help="File for the node's invoices and payments. Without it, they are lost when the node stops.",
         ),
     ] = None,
     peer: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="PATH",
-            help="Socket of another simulated node, for invoice requests from one to the other. "
-            "Each of the two names the other. May be given more than once.",
+            help="Socket of another simulated node, to exchange invoice requests with. "
+            "Each node must name the other. Repeat the flag for each peer.",
         ),
     ] = None,
     limit_messages: Annotated[
         bool,
         typer.Option(
             "--limit-messages",
-            help="Drop messages as lightningd does: of each peer, more than 4 at once and then 4 a second.",
+            help="Limit messages as lightningd does: from each peer a burst of 4, then 4 per second. "
+            "The others are dropped.",
         ),
     ] = False,
     payment_seconds: Annotated[
@@ -42,11 +44,11 @@ def simulate(
         typer.Option(
             metavar="N",
             min=0,
-            help="How long a payment takes until it arrives. [TILLD_SIMULATED_PAYMENT_SECONDS, default: 0.5]",
+            help="Duration of a payment, in seconds. [TILLD_SIMULATED_PAYMENT_SECONDS; default: 0.5]",
         ),
     ] = None,
 ) -> None:
-    """Run the simulated lightningd alone, until Ctrl-C."""
+    """Run the simulated lightningd, without Till, until Ctrl-C."""
     import uvloop
 
     from lightningd_simulator import NodeAborted, serve
@@ -68,14 +70,19 @@ def simulate(
 
 @app.command()
 def pay(
-    bolt11: Annotated[str, typer.Argument(metavar="BOLT11", help="The payment request: payreq or bolt11.")],
+    bolt11: Annotated[
+        str, typer.Argument(metavar="BOLT11", help="Payment request of the invoice: its bolt11, or payreq.")
+    ],
     amount_msat: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Amount in millisatoshi, for an invoice of any amount."),
+        typer.Option(metavar="N", min=1, help="Amount in millisatoshi, if the invoice has none."),
     ] = None,
     rpc_file: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="Socket of the simulated node. [default: that of 'tilld run']"),
+        typer.Option(
+            metavar="PATH",
+            help="Socket of the simulated node. [default: lightning-rpc in the data directory, .till]",
+        ),
     ] = None,
 ) -> None:
     """Pay an invoice on the simulated node, with play money."""

@@ -1,4 +1,4 @@
-"""Commands whose flags are built from the settings that they take."""
+"""Commands with a flag for each of their settings."""
 
 import functools
 import inspect
@@ -17,9 +17,9 @@ Function = Callable[..., None]
 
 
 def command(app: App, reader: str, name: str | None = None) -> Callable[[Function], Function]:
-    """Decorate a function that takes a Config first, and add it as a command.
+    """Return a decorator that adds a function, whose first parameter is a Config, as a command.
 
-    The command has a flag for each setting that names `reader` among its commands.
+    The command has a flag for each setting whose `commands` include `reader`.
     """
     settings = [each for each in SETTINGS if reader in each.commands]
     flags = [each for each in settings if each.flag]
@@ -29,7 +29,7 @@ def command(app: App, reader: str, name: str | None = None) -> Callable[[Functio
         @functools.wraps(function)
         def with_flags(**arguments: Any) -> None:
             given = {each.name: arguments.pop(each.name) for each in flags}
-            # Typer may give an empty list for a flag that was not given.
+            # Typer may pass an empty list for a flag that was not given.
             config = Config.load(**{flag: None if value == [] else value for flag, value in given.items()})
             name_store(config)
             function(config, **arguments)
@@ -51,11 +51,11 @@ def _parameter(flag: Setting) -> inspect.Parameter:
 
 
 def _help(flag: Setting) -> str:
-    variable = flag.variable + ", with commas between" * flag.is_list
+    variable = flag.variable + ", comma-separated" * flag.is_list
     default = f"; default: {flag.default}" if flag.default and flag.metavar != SWITCH else ""
     return f"{flag.description} [{variable}{default}]"
 
 
 def _epilog(variables: list[Setting]) -> str:
     lines = [f"- {each.variable}: {each.description} [default: {each.default}]" for each in variables]
-    return "\n\n".join(["Further settings, by environment:", *lines])
+    return "\n\n".join(["Settings without a flag, by environment variable:", *lines])

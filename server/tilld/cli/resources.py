@@ -1,4 +1,4 @@
-"""A store and a node at hand, for work beside a running Till or without one."""
+"""Opens the store and the node for commands, also while Till is running."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ from tilld.storage.database import open_database
 
 
 class Workbench(NamedTuple):
-    """What there is to work with."""
+    """An open store and a node."""
 
     store: Store
     node: InvoiceNode
@@ -21,10 +21,10 @@ class Workbench(NamedTuple):
 
 @asynccontextmanager
 async def workbench(config: Config, *, create: bool) -> AsyncIterator[Workbench]:
-    """Open the store and the node that the settings name, for as long as the context lasts.
+    """Open the store and the node of the settings until the context ends.
 
-    `create`: a store that is not there is made. Raises OperatorError where that fails, or the work does
-    for reasons outside of it.
+    Create a missing store if `create` is true, else raise OperatorError.
+    A TillError in the context becomes an OperatorError.
     """
     rpc_file = config.lightning_rpc or config.simulated_rpc_file
     check_socket(rpc_file)
@@ -38,9 +38,9 @@ async def workbench(config: Config, *, create: bool) -> AsyncIterator[Workbench]
 
 @asynccontextmanager
 async def open_store(config: Config, *, create: bool) -> AsyncIterator[Store]:
-    """Open the store alone, for as long as the context lasts.
+    """Open only the store until the context ends.
 
-    Raises OperatorError as `workbench` does.
+    `create` and errors are those of `workbench`.
     """
     if create:
         make_directory(config.data_dir)

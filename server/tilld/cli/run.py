@@ -1,4 +1,4 @@
-"""tilld run, tilld envoy: serve until Ctrl-C."""
+"""The commands `tilld run` and `tilld envoy`, which serve until Ctrl-C."""
 
 import os
 import shlex
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def run(config: Config) -> None:
-    """Run Till: take payments until Ctrl-C."""
+    """Run Till until Ctrl-C: gRPC, and JSON REST by Envoy."""
     _prepare(config)
     import uvloop
 
@@ -28,9 +28,9 @@ def run(config: Config) -> None:
 
 
 def envoy(config: Config) -> None:
-    """Run Envoy alone, in front of several tilld that share a PostgreSQL and a node, until Ctrl-C.
+    """Run only Envoy, until Ctrl-C, in front of several tilld that share a PostgreSQL database and a node.
 
-    Each of them runs by 'tilld run --no-rest'.
+    Start each tilld with 'tilld run --no-rest'.
     """
     _prepare(config)
     import uvloop
@@ -42,7 +42,7 @@ def envoy(config: Config) -> None:
 
 
 def _prepare(config: Config) -> None:
-    """Do what must come before tilld.app is loaded, which loads grpc."""
+    """Set up grpc, output and log. tilld.app imports grpc, so this must come first."""
     config.prepare_grpc()
     from tilld.runtime import logs, output
 
@@ -52,7 +52,7 @@ def _prepare(config: Config) -> None:
 
 @contextmanager
 def _announcing() -> Iterator[Callable[[str], None]]:
-    """Print what is announced before the log of what has started meanwhile."""
+    """Yield a function that prints the banner before the log lines of the start."""
     from tilld.runtime import logs
 
     with logs.held_back() as release:
@@ -80,10 +80,13 @@ def _announcement(config: Config, running: "Running") -> str:
     lines.append(f"  lightningd                                      {running.rpc_file}")
     lines.append(f"  data                                            {config.data_dir}")
     if is_play_money:
-        lines += ["", "The node is simulated: this is play money. --lightning-rpc PATH takes a real one."]
+        lines += [
+            "",
+            "The node is simulated: this is play money. Connect a real node with --lightning-rpc PATH.",
+        ]
     if running.rest:
         body = '{"msat": 5000, "metadata": {"type": "shop"}}'
-        # Some shells expand the brackets of an IPv6 address.
+        # Some shells expand the brackets of an IPv6 address, so the URL is quoted.
         url = shlex.quote(f"{_url(config, running.rest)}/lightning/invoice/create")
         lines += [
             "",

@@ -1,4 +1,4 @@
-"""tilld doctor, tilld import: work on a store and its node, beside a running Till or without one."""
+"""The commands `tilld doctor` and `tilld import`, which also work while Till is running."""
 
 import asyncio
 from collections import Counter
@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 def doctor(
     config: Config,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Settle what the node knows, and count the totals anew.")
+        bool,
+        typer.Option(
+            "--repair", help="Settle the invoices that differ by the node's state, and recount the totals."
+        ),
     ] = False,
 ) -> None:
-    """Hold the store and the node against each other, invoice by invoice.
+    """Compare the store with the node, invoice by invoice, also while Till is running.
 
-    Works beside a running Till or without one. Prints each invoice that differs, then how many do, and from
-    where to where was compared. The exit code is 0 only where nothing differs. Nothing is changed
-    without --repair, which takes the node's word for what became of invoices.
+    It prints each invoice that differs, the number of differences, and the range that it compared.
+    The exit code is 0 only if nothing differs and no paid invoice is missing.
+    It changes nothing without --repair.
     """
     from tilld.cli.resources import workbench
     from tilld.invoices.audit import Doctor
@@ -45,25 +48,25 @@ def doctor(
 def import_(
     config: Config,
     username: Annotated[
-        str, typer.Option(metavar="NAME", help="The user whose invoices they will be.")
+        str, typer.Option(metavar="NAME", help="User who owns the imported invoices.")
     ] = "anonymous",
     kind: Annotated[
-        str, typer.Option("--type", metavar="TYPE", help="The type in their metadata.")
+        str, typer.Option("--type", metavar="TYPE", help="Type in the metadata of the imported invoices.")
     ] = "imported",
     lost_store: Annotated[
         bool,
         typer.Option(
             "--lost-store",
-            help="Also those that a Till made, under their ids: for a store that was lost. They are known by "
-            "labels of 21 letters, digits, _ or ~.",
+            help="Also import the invoices that a Till created, under their ids, after the store was lost. "
+            "Their labels at the node have 21 letters, digits, _ or ~.",
         ),
     ] = False,
 ) -> None:
-    """Bring the invoices that the node has already into the store.
+    """Import the node's existing invoices into the store, also while Till is running.
 
-    For a node that took payments before Till came, or a store that was lost. Works beside a running Till or
-    without one. They are followed from then on like any other; their labels at the node become their labels
-    here. What is in the store stays as it is, so this can be stopped at any time, and run again.
+    Use it for a node that took payments before Till, or after the store was lost.
+    Labels at the node become labels in Till. Till then follows these invoices like its own.
+    Existing rows are not changed, so you can stop the import at any time and run it again.
     """
     from tilld.cli.resources import workbench
     from tilld.formats.ids import is_username
@@ -84,15 +87,15 @@ def import_(
             finally:
                 done = importing.imported
                 typer.echo(
-                    f"{done.added} imported, {done.there_before} were here before, {done.passed_over} "
-                    f"passed over: the node's invoices 1 to {done.created_index} (created index)"
+                    f"{done.added} imported, {done.there_before} already in the store, {done.passed_over} "
+                    f"skipped: the node's invoices 1 to {done.created_index} (created index)"
                 )
 
     asyncio.run(bring_in())
 
 
 def _told(report: "Report", *, repaired: bool) -> list[str]:
-    """A report in lines."""
+    """Return the lines of a report."""
     from tilld.invoices.totals import Totals
 
     repair = shell_command("doctor", "--repair")
@@ -111,7 +114,7 @@ def _told(report: "Report", *, repaired: bool) -> list[str]:
     for creator in sorted({*report.totals, *report.counted}):
         kept, counted = (totals.get(creator, Totals()) for totals in (report.totals, report.counted))
         if kept != counted:
-            lines.append(f"the totals of {creator} are kept as {kept}, and counted as {counted}")
+            lines.append(f"the totals of {creator} are stored as {kept}, but counted as {counted}")
     if lines:
         lines.append("")
     lines += [
@@ -123,13 +126,13 @@ def _told(report: "Report", *, repaired: bool) -> list[str]:
         f"with: {report.invoices} invoices of the store{created}",
     ]
     if report.deleted:
-        lines.append(f"not compared: {report.deleted} that are settled here and deleted at the node")
+        lines.append(f"not compared: {report.deleted} settled here and deleted at the node")
     if report.of_other_nodes:
         lines.append(f"not compared: {report.of_other_nodes} of other nodes")
     if report.unpaid:
         lines.append(
-            f"not compared: {report.unpaid} unpaid at the node that a Till labelled, and that are not here: "
-            "a crash leaves such, which nobody was shown"
+            f"not compared: {report.unpaid} unpaid at the node with a label of Till, and missing here: "
+            "a crash can leave these, and no reply contained them"
         )
     if report.settled:
         lines.append(f"settled now: {len(report.settled)}")
@@ -137,9 +140,9 @@ def _told(report: "Report", *, repaired: bool) -> list[str]:
     lines += [f"differ: {count} {what}" for what, count in counts.items()]
     if report.missing:
         lines.append(
-            f"missing: {len(report.missing)} paid at the node that a Till labelled. If the store was lost or "
-            f"restored, this brings them in: {bring_in}. If another Till with a store of its own uses this "
-            "node, they are its own"
+            f"missing: {len(report.missing)} paid at the node with a label of Till. If the store was lost or "
+            f"restored, import them: {bring_in}. If another Till with its own store uses this node, "
+            "they belong to that Till"
         )
     if report.unreadable:
         lines.append(
@@ -149,5 +152,5 @@ def _told(report: "Report", *, repaired: bool) -> list[str]:
     if report.is_clean:
         lines.append("nothing differs")
     elif not repaired and (report.differences or report.totals != report.counted):
-        lines.append(f"this settles what the node knows, and counts the totals anew: {repair}")
+        lines.append(f"to settle these by the node's state and recount the totals, run: {repair}")
     return lines

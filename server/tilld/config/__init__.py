@@ -1,4 +1,4 @@
-"""What an operator sets, and how long Till waits: built once, and handed down."""
+"""The operator's settings, and Till's fixed intervals. Both are built once and passed down."""
 
 from tilld.config.intervals import USUAL, Intervals, Pauses
 from tilld.config.settings import Config

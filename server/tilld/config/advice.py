@@ -1,4 +1,4 @@
-"""Commands that messages tell the operator to run, on the same store and node as this process."""
+"""Commands that messages suggest to the operator, for the store and the node of this process."""
 
 import shlex
 
@@ -10,7 +10,7 @@ _of_node: list[str] = []
 
 
 def name_store(config: Config) -> None:
-    """Repeat these settings in every command, where they are not the default."""
+    """Add the settings that are not the default to every suggested command."""
     _of_store[:] = []
     if config.data_dir != Config.model_fields["data_dir"].default:
         _of_store.extend(("--data-dir", str(config.data_dir)))
@@ -20,6 +20,6 @@ def name_store(config: Config) -> None:
 
 
 def shell_command(*words: str) -> str:
-    """Return a command for a shell, such as tilld doctor --repair, without the password of a database."""
+    """Return a shell command, such as tilld doctor --repair, without the database's password."""
     of_node = _of_node if words[0] in ("doctor", "import") else []
     return shlex.join(["tilld", *words, *of_node, *_of_store])

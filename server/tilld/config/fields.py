@@ -1,11 +1,11 @@
-"""What help and documents say of a setting, written in its field."""
+"""Descriptions of settings for the help and the documents, stored in the fields of Config."""
 
 from typing import Any, NamedTuple, get_origin
 
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
-# Commands, by what they need.
+# Groups of commands that share settings.
 ALL = ("run", "envoy", "doctor", "import", "key")
 STORE = ("run", "doctor", "import", "key")
 NODE = ("run", "doctor", "import")
@@ -27,17 +27,17 @@ def setting(
     shown: str | None = None,
     **more: Any,
 ) -> Any:
-    """Return a field of Config, with all that help and documents say of it.
+    """Return a field of Config with its description for the help and the documents.
 
-    `commands` are those that read it; they take it as a flag if it has a `metavar`. `shown` is the default
-    as people read it, where its text does not say it.
+    `commands` read the setting. A setting with a `metavar` is also a flag of these commands.
+    `shown` replaces the default's text in the help.
     """
     known: dict[str, Any] = {"commands": commands, "metavar": metavar, "shown": shown}
     return Field(default, description=description, json_schema_extra=known, **more)
 
 
 class Setting(NamedTuple):
-    """A setting, as help and documents show it."""
+    """A setting, as the help and the documents show it."""
 
     name: str
     variable: str
@@ -50,7 +50,7 @@ class Setting(NamedTuple):
 
     @classmethod
     def of(cls, name: str, field: FieldInfo) -> "Setting":
-        """Return what a field of Config says of itself."""
+        """Return the setting that a field of Config describes."""
         known: Any = field.json_schema_extra
         is_list = get_origin(field.annotation) is tuple
         default = "" if field.default is None else str(field.default)

@@ -1,75 +1,76 @@
-"""How long Till waits, how often it looks, and how much it takes at once."""
+"""Time-outs, polling intervals and page sizes."""
 
 from typing import NamedTuple
 
 
 class Pauses(NamedTuple):
-    """Seconds between the tries of what fails: the first pause, doubled each time, up to the longest."""
+    """Exponential back-off, in seconds: the first pause doubles with each failure, up to the longest."""
 
     first: float
     longest: float
 
 
 class Intervals(NamedTuple):
-    """Handed down beside the settings. An operator has no reason to change them; tests have shorter ones."""
+    """Intervals in seconds, and page sizes. No operator needs to change them; tests use shorter ones."""
 
-    # How long one call of the node may take. A call of Till may need two of them.
+    # Time-out of one call to the node. A call to Till may need two of them.
     node_call_seconds: float = 10.0
-    # How often a node that is silent is asked whether it is still there.
+    # How often Till checks that a silent node still answers.
     liveness_seconds: float = 15.0
-    # How long what the node says of itself is told to whoever asks.
+    # How long the node's getinfo is cached.
     info_seconds: float = 1.0
-    # A node that needs longer to tell who it is can't create an invoice either.
+    # Time-out of getinfo. A node that needs longer cannot create an invoice either.
     info_patience_seconds: float = 2.0
-    # How many rows are asked of the node at once.
+    # Rows per page of a list from the node.
     node_page: int = 1000
 
     # Following the node.
     retry: Pauses = Pauses(0.1, 2.0)
-    # How often the store is searched for what the updates did not tell.
+    # How often the store is searched for invoices whose updates were missed.
     sweep_seconds: float = 10.0
-    # What takes no longer shows no progress.
+    # Work that is shorter shows no progress.
     quiet_seconds: float = 2.0
 
-    # Payouts: how often a node that cannot pay out is looked at, in case that another one answers.
+    # Payouts: how often Till checks a node that cannot pay out, in case a different node answers.
     unable_seconds: float = 60.0
-    # And the pauses of a step of the sweep that the node fails.
+    # Back-off of a sweep's step after the node failed.
     sweep_retry: Pauses = Pauses(0.1, 60.0)
 
-    # Sent invoices: a dropped message shows only as silence, so the first attempts are short.
+    # Sent invoices: a dropped onion message is visible only as a time-out, so the first attempts are short.
     first_attempt_seconds: float = 20.0
-    # How often the node is asked what became of attempts that nobody waits for.
+    # How often the node is asked for the outcome of attempts that no caller waits for.
     recovery_seconds: float = 5.0
-    # How long an attempt of another process on this store is left alone before its label is taken from it.
+    # How old an attempt of another process on this store must be before Till claims its label.
     young_seconds: float = 3.0
 
-    # How long a commit waits for what is on its way, and shares it: it costs more than a row. On a slow
-    # machine 2 ms gather half as many. While one hangs at the node, the others pay as much for it.
+    # How long a commit waits for creates in flight, to share its cost, which is higher than that of a row.
+    # On a slow machine 2 ms gather half as many. A create that hangs at the node delays others by this much.
     gather_seconds: float = 0.005
-    # How many rows are read from the store at once.
+    # Rows per page of a list from the store.
     store_page: int = 1000
 
-    # `tilld doctor`: what a running Till needs to settle what has just happened.
+    # `tilld doctor`: how long a running Till may take to settle a recent change.
     settling_seconds: float = 1.0
-    # Of more suspects than these the node's whole list is read again, by a call for each page.
+    # With more suspects than this, the doctor reads all invoices of the node again, page by page.
     looked_up_at_once: int = 100
 
-    # How long a caller may take to send a message. Envoy waits longer, and its own error would have no code.
+    # How long a caller may take to send a message. Envoy waits longer, because its own error has no code.
     request_seconds: float = 12.0
-    # How long a call may take with that: longer than two calls of the node, shorter than Envoy waits.
+    # Time-out of a call, including its message: longer than two calls to the node, shorter than Envoy's.
     call_seconds: float = 22.0
-    # How often callers may ping. Envoy does every 2 s, which the network may deliver closer together.
+    # Least time between pings of a client. Envoy pings every 2 s, and the network may deliver pings closer.
     ping_seconds: float = 1.0
-    # How many invoice requests a page of REST has. Envoy lets 1 MiB pass; each may have some kilobytes.
+    # Invoice requests per page of REST. Envoy limits a response to 1 MiB; each may have some kilobytes.
     invreq_page: int = 100
 
-    # How long a scrape waits for the event loop: less than Prometheus waits for it.
+    # How long a scrape waits for the event loop: shorter than the time-out of Prometheus.
     scrape_seconds: float = 5.0
-    # How long sending the last traces may take.
+    # How long sending the last traces may take at the stop.
     flush_seconds: float = 3.0
 
-    # How often the files of certificates are read, and when a disk is taken to hang.
+    # How often the certificate files are read.
     certificates_seconds: float = 1.0
+    # How long reading them may take before the disk counts as hung.
     read_seconds: float = 5.0
 
 

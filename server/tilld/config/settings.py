@@ -1,4 +1,4 @@
-"""Settings: flags first, then TILLD_… variables, then defaults. The only reader of the environment."""
+"""Settings: flags, then TILLD_… variables, then defaults. No other module reads the environment."""
 
 import os
 from pathlib import Path
@@ -23,7 +23,7 @@ from tilld.errors import OperatorError
 
 
 class Config(BaseSettings):
-    """All settings. Each is a variable, TILLD_… and its name, and most are flags as well."""
+    """All settings. Each has a variable, TILLD_… and its name; most have a flag."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
@@ -33,137 +33,165 @@ class Config(BaseSettings):
         None,
         NODE,
         "Socket of your lightningd, such as ~/.lightning/bitcoin/lightning-rpc. "
-        "Without it a simulated node with play money is taken.",
+        "The default is a simulated node with play money.",
         "PATH",
     )
     database: str | None = setting(
         None,
         STORE,
-        "Where invoices are kept: sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME.",
+        "URL of the database: sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME. "
+        "Pass a password in the variable, since other users can see flags.",
         "URL",
         shown="till.db in the data directory",
     )
-    data_dir: PathSetting = setting(Path(".till"), ALL, "Directory for all that Till keeps.", "DIR")
-    grpc: AddressSetting = setting(Address("127.0.0.1", 50051), RUN, "Address for gRPC.", "HOST:PORT")
+    data_dir: PathSetting = setting(
+        Path(".till"),
+        ALL,
+        "Directory for the default database, Envoy's files and the simulated node.",
+        "DIR",
+    )
+    grpc: AddressSetting = setting(
+        Address("127.0.0.1", 50051),
+        RUN,
+        "Address to listen on for gRPC. Port 0 takes a free port.",
+        "HOST:PORT",
+    )
     upstream: AddressesSetting = setting(
         (Address("127.0.0.1", 50051),),
         ENVOY,
-        "Where a tilld listens for gRPC; give it once for each.",
+        "Address where a tilld listens for gRPC. Repeat the flag for each tilld.",
         "HOST:PORT",
     )
     upstream_ca: OptionalPathSetting = setting(
         None,
         ENVOY,
-        "Speak TLS to them: one of these must have signed their certificates, for the hosts above. "
-        "--tls-cert is shown to them.",
+        "Connect to --upstream by TLS, and verify its certificate and host with these CAs, in PEM. "
+        "--tls-cert, if given, is the client certificate.",
         "FILE",
     )
     rest: AddressSetting = setting(
         Address("127.0.0.1", 8080),
         SERVERS,
-        "Address for JSON REST, server-sent events, gRPC and gRPC-Web by Envoy.",
+        "Address on which Envoy serves JSON REST, server-sent events, gRPC and gRPC-Web. "
+        "Port 0 takes a free port.",
         "HOST:PORT",
     )
     wait_for_node: bool = setting(
-        False, RUN, "At the start, wait until lightningd has made its socket, as after a reboot.", SWITCH
+        False,
+        RUN,
+        "At the start, wait without limit until lightningd's socket exists, for example after a reboot.",
+        SWITCH,
     )
-    no_rest: bool = setting(False, RUN, "Do not start Envoy.", SWITCH)
+    no_rest: bool = setting(False, RUN, "Do not start Envoy; serve gRPC only.", SWITCH)
     allow_anonymous: bool = setting(
         False,
         RUN,
-        "Without keys, let everybody call who can reach an address that is not on loopback.",
+        "Listen beyond loopback while no key exists. "
+        "Anyone who can connect can then create and read invoices.",
         SWITCH,
     )
     tls_cert: OptionalPathSetting = setting(
         None,
         SERVERS,
-        "Serve TLS, and nothing else, with this certificate and those that lead to its root, in PEM. "
-        "It is read again when it changes, as are all these files.",
+        "Serve TLS only, with this certificate chain: PEM, the server's own certificate first. "
+        "All certificate files are reloaded when they change.",
         "FILE",
     )
-    tls_key: OptionalPathSetting = setting(None, SERVERS, "The key of --tls-cert, in PEM.", "FILE")
+    tls_key: OptionalPathSetting = setting(
+        None,
+        SERVERS,
+        "Private key of --tls-cert: PEM without a passphrase, RSA (2048 bits or more), P-256 or P-384.",
+        "FILE",
+    )
     tls_client_ca: OptionalPathSetting = setting(
-        None, SERVERS, "Require client certificates signed by one of these CAs.", "FILE"
+        None, SERVERS, "Require client certificates signed by one of these CAs, in PEM.", "FILE"
     )
     cors_origin: OriginsSetting = setting(
         (),
         SERVERS,
-        "Let web pages from there call, such as https://shop.example; * is from everywhere. "
-        "Give it once for each.",
+        "Allow calls from web pages of this origin, such as https://shop.example; * allows all origins. "
+        "Repeat the flag for each origin.",
         "ORIGIN",
         shown="none",
     )
     metrics: OptionalAddressSetting = setting(
-        None, RUN, "Address for metrics, which Prometheus asks for.", "HOST:PORT", shown="none"
+        None,
+        RUN,
+        "Address on which Prometheus can scrape /metrics without a key, such as 127.0.0.1:9464.",
+        "HOST:PORT",
+        shown="none",
     )
     otlp_endpoint: EndpointSetting = setting(
         None,
         RUN,
-        "Where traces go: http://HOST:PORT or https://HOST:PORT of a collector that takes OTLP over gRPC.",
+        "Collector that accepts traces by OTLP over gRPC: http://HOST:PORT or https://HOST:PORT.",
         shown="none",
         validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
     )
     log_level: Literal["debug", "info", "warning", "error"] = setting(
-        "info", ALL, "Least level of what is logged: debug, info, warning or error."
+        "info", ALL, "Lowest level that is logged: debug, info, warning or error."
     )
     log_format: Literal["text", "json"] = setting("text", ALL, "Format of the log: text or json.")
     no_color: str = setting(
         "",
         ALL,
-        "Any value turns the colors of the log off. Only a terminal has colors.",
+        "Any value turns off the colors of the log. Only a terminal has colors.",
         shown="none",
         validation_alias="NO_COLOR",
     )
-    key_creates_per_second: float = setting(100, RUN, "Invoices that each key may create a second.", gt=0)
-    key_open_invoices: int = setting(10_000, RUN, "Open invoices that each key may have.", gt=0)
-    key_watches: int = setting(10_000, RUN, "Watches that each key may have at the same time.", gt=0)
+    key_creates_per_second: float = setting(
+        100, RUN, "Most invoices that each key may create per second; a fraction is allowed.", gt=0
+    )
+    key_open_invoices: int = setting(10_000, RUN, "Most open invoices per key.", gt=0)
+    key_watches: int = setting(10_000, RUN, "Most concurrent watches per key.", gt=0)
     key_payout_msat: int = setting(
         100_000_000,
         RUN,
-        "What each key with the scope payouts may pay out by one invoice request, in msat.",
+        "Most msat that one invoice request may pay out, for each key with the scope payouts.",
         gt=0,
     )
     key_payouts_msat_per_day: int = setting(
         1_000_000_000,
         RUN,
-        "What each key with the scope payouts may pay out in a day (UTC), in msat; 0 is any sum.",
+        "Most msat that each key with the scope payouts may pay out per day (UTC); 0 is no limit.",
         ge=0,
         lt=2**63,
     )
-    # If a payment begins within the milliseconds between the last look and the disabling,
+    # If a payment begins in the milliseconds between the last check and the disabling,
     # lightningd v26.06 aborts, and aborts again at each start.
     allow_invreq_disable: bool = setting(
         False,
         RUN,
-        "Whether keys may disable invoice requests, and set absolute_expiry. It can stop lightningd.",
+        "Allow keys to disable invoice requests, and to set absolute_expiry. "
+        "This can stop lightningd for good.",
     )
     simulated_payment_seconds: float = setting(
         0.5,
         RUN,
-        "Seconds that a payment takes on the simulated node; its invoice may expire meanwhile.",
+        "Seconds that a payment takes on the simulated node. Its invoice may expire meanwhile.",
         ge=0,
     )
     heartbeat_seconds: float = setting(
         15,
         RUN,
-        "Seconds between the heartbeats of a silent stream, which keep proxies from closing it: "
-        "Envoy does after 60 s.",
+        "Seconds between heartbeats on a silent event stream, so that no proxy closes it. "
+        "Envoy closes a silent one after 60 s.",
         gt=0,
     )
     grace_seconds: float = setting(
-        5, SERVERS, "Seconds for which calls in flight may go on when Till is told to stop.", ge=0
+        5, SERVERS, "Seconds that calls in flight have to finish when Till stops.", ge=0
     )
     grpc_experiments: str = setting(
         "-event_engine_client,-event_engine_listener",
         RUN,
-        "Experiments of the grpc core, by name. Its own event engine costs more than it brings here.",
+        "Experiments of grpc core, by name; - disables one. Its event engine is slower here.",
     )
 
     @classmethod
     def load(cls, **flags: Any) -> "Config":
-        """Read the settings; a flag that is None was not given.
+        """Read the settings. A flag that is None was not given.
 
-        Raises OperatorError, naming the flag and the variable, for a value that is not one.
+        Raises OperatorError for an invalid value, naming its flag and variable.
         """
         if flags.get("rest") and flags.get("no_rest"):
             raise OperatorError("--rest and --no-rest exclude each other; give one")
@@ -177,24 +205,24 @@ class Config(BaseSettings):
             raise OperatorError(f"{where} is {error['input']!r}: {reason}") from None
 
     def prepare_grpc(self) -> None:
-        """Set what grpc reads from the environment when it is imported."""
+        """Set the environment variables that grpc reads when it is imported."""
         os.environ.setdefault("GRPC_EXPERIMENTS", self.grpc_experiments)
-        # What goes wrong is told by us, in one line.
+        # Till logs failures itself, in one line.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
     @property
     def colors(self) -> bool:
-        """Whether the log may have colors (https://no-color.org)."""
+        """Return whether the log may have colors (https://no-color.org)."""
         return not self.no_color
 
     @property
     def simulated_rpc_file(self) -> Path:
-        """Where the simulated node listens."""
+        """The socket of the simulated node."""
         return self.data_dir / "lightning-rpc"
 
     @property
     def database_url(self) -> str:
-        """Where the store is: by default a SQLite file in the data directory."""
+        """The URL of the database, by default that of a SQLite file in the data directory."""
         return self.database or f"{SQLITE}{self.data_dir / 'till.db'}"
 
 

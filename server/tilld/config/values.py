@@ -1,4 +1,4 @@
-"""Types of settings: each reads the text of a flag or a variable, and says what is wrong with it."""
+"""Types of settings. Each parses the text of a flag or a variable, and explains what is invalid."""
 
 import ipaddress
 import re
@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 from pydantic_settings import NoDecode
 
 SQLITE = "sqlite:///"
-# What of a PostgreSQL URL's query is no secret, and needed to reach the server.
+# Parameters of a PostgreSQL URL's query that are not secret, and needed to reach the server.
 SHOWN = {"host", "hostaddr", "port", "passfile", "service", "sslmode", "sslrootcert", "sslcert", "sslkey"}
 
 
@@ -32,7 +32,7 @@ class Address(NamedTuple):
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach it. A name counts if it is localhost."""
+        """Return whether only this machine can connect. The only name that counts is localhost."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -44,11 +44,11 @@ class Address(NamedTuple):
 
 
 def without_password(database: str) -> str:
-    """Return the URL of a database without any part of its password."""
+    """Return a database URL without any part of its password."""
     scheme, is_url, where = database.partition("://")
     if database.startswith(SQLITE) or not is_url:
         return database
-    # A password that is not percent-encoded may have any of these, and a query may have a password, too.
+    # A password that is not percent-encoded may contain any of ":/?#@". A query may also have a password.
     user, at, host = where.rpartition("@")
     host, _, query = host.partition("?")
     shown = "&".join(each for each in query.split("&") if each.partition("=")[0] in SHOWN)
@@ -64,7 +64,7 @@ def _list(value: Any) -> Any:
 
 
 def _origin(value: str) -> str:
-    # Envoy compares it, letter by letter, to what browsers send: no path, and no default port (RFC 6454).
+    # Envoy compares it verbatim with the header of browsers, without path and default port (RFC 6454).
     is_one = re.fullmatch(r"[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:]+\])(:[0-9]+)?", value)
     if value != "*" and (not is_one or re.fullmatch("http://.*:80|https://.*:443", value)):
         raise ValueError("give an origin as browsers send it, such as https://shop.example, or * for all")
@@ -78,7 +78,7 @@ def _endpoint(value: str | None) -> str | None:
 
 
 def _home_expanded(path: Path) -> Path:
-    # A shell expands ~ in an argument, but not in --flag=~/…, nor in a service's environment.
+    # A shell expands ~ in an argument, but not in --flag=~/…; nothing expands it in a service's environment.
     try:
         return path.expanduser()
     except RuntimeError as reason:
