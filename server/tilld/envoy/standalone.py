@@ -1,4 +1,4 @@
-"""Envoy alone, in front of tilld processes that others run."""
+"""Envoy without a tilld of its own, for `tilld envoy`."""
 
 from collections.abc import Callable
 
@@ -9,16 +9,16 @@ from tilld.runtime.preflight import make_directory
 
 
 async def run(config: Config, announce: Callable[[Address], None]) -> None:
-    """Run Envoy alone until SIGINT or SIGTERM; `announce` is called with its address when it serves.
+    """Run Envoy until SIGINT or SIGTERM. Call `announce` with its address when it serves.
 
-    Raises OperatorError where it can't start, or dies.
+    Raises OperatorError if Envoy cannot start, or keeps dying.
     """
     standalone = Standalone(config)
     await supervisor.run(standalone, lambda: announce(standalone.rest))
 
 
 class Standalone(Front):
-    """Envoy, and nothing behind it."""
+    """A supervisor of Envoy alone."""
 
     rest: Address
 

@@ -1,4 +1,4 @@
-"""TLS for Envoy: what its configuration says of it, and the files of secrets that Envoy watches."""
+"""TLS for Envoy: the parts of its configuration, and the files of secrets that Envoy watches."""
 
 import base64
 import ipaddress
@@ -16,7 +16,7 @@ PAIR, CLIENT_CA, UPSTREAM_CA = "tls-pair", "tls-client-ca", "tls-upstream-ca"
 
 
 def listening(certificates: Certificates) -> dict[str, Any]:
-    """The transport socket of a listener."""
+    """Return the transport socket of a listener."""
     common = _context(["h2", "http/1.1"]) | _showing_the_pair()
     if certificates.client_ca:
         common["validation_context_sds_secret_config"] = _from_file(CLIENT_CA)
@@ -24,7 +24,7 @@ def listening(certificates: Certificates) -> dict[str, Any]:
 
 
 def calling(certificates: Certificates) -> dict[str, Any]:
-    """The transport socket of a cluster whose certificates are verified."""
+    """Return the transport socket of a cluster, which verifies upstream certificates."""
     common = _context(["h2"]) | {"validation_context_sds_secret_config": _from_file(UPSTREAM_CA)}
     if certificates.chain:
         common |= _showing_the_pair()
@@ -32,9 +32,9 @@ def calling(certificates: Certificates) -> dict[str, Any]:
 
 
 def write_secrets(directory: Path, certificates: Certificates, upstream_hosts: Sequence[str]) -> None:
-    """Put the certificates where Envoy finds them, which takes them up at once if it runs already.
+    """Write the files of certificates for Envoy. A running Envoy loads them immediately.
 
-    `upstream_hosts`: names and IP addresses of which an upstream's certificate must have one. Raises OSError.
+    An upstream's certificate must have one of `upstream_hosts`: names or IP addresses. Raises OSError.
     """
     secrets: dict[str, Any] = {}
     if certificates.chain:
@@ -58,7 +58,7 @@ def write_secrets(directory: Path, certificates: Certificates, upstream_hosts: S
 
 
 def remove_secrets(directory: Path) -> None:
-    """Leave no copy of a key behind."""
+    """Remove Envoy's copies of keys and certificates."""
     for name in (PAIR, CLIENT_CA, UPSTREAM_CA):
         (directory / _file(name)).unlink(missing_ok=True)
 
@@ -78,7 +78,7 @@ def _socket(kind: str, common: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 
 def _from_file(name: str) -> dict[str, Any]:
-    # Envoy reads it again when another file is moved there; it runs in that directory.
+    # Envoy reloads the file when a new one is moved onto it. The path is relative to its working directory.
     file = {"path": f"./{_file(name)}"}
     return {"name": name, "sds_config": {"resource_api_version": "V3", "path_config_source": file}}
 
@@ -99,7 +99,7 @@ def _subject(host: str) -> dict[str, Any]:
 
 
 def _replace(path: Path, content: dict[str, Any]) -> None:
-    """Write a file that only its owner may read, and that is never seen in part."""
+    """Replace a file atomically by one that only its owner can read."""
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -1,1 +1,1 @@
-"""What others may see of a running Till: metrics and traces."""
+"""Metrics and traces."""

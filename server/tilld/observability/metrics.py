@@ -1,4 +1,4 @@
-"""Figures for Prometheus, on an address of their own: docs/guides/metrics.md tells what each means."""
+"""Metrics for Prometheus, on a separate address. docs/guides/metrics.md explains each."""
 
 import asyncio
 import socket
@@ -38,20 +38,20 @@ from tilld.runtime import output, preflight
 from tilld.runtime.observer import Headers, Observer, Span, code_of
 from tilld.storage.rows import Rows
 
-# From a read of SQLite to what everybody has given up on.
+# From a read of SQLite to the longest time-outs of callers.
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
-# Each is a file and a thread, of those that are reserved for all but clients.
+# Each connection needs a thread, and a file of those reserved for uses other than clients.
 MOST_CONNECTIONS = 20
 
-# When each series was born: nobody asks, and it would be as many series again.
+# The creation time of each series would double the number of series.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 Series = Callable[[str, str], Histogram]
 
 
 class Sources(NamedTuple):
-    """What is asked at each scrape."""
+    """Sources of the figures that are read at each scrape."""
 
     store: Store
     hub: Hub
@@ -62,7 +62,7 @@ class Sources(NamedTuple):
 
 
 class Metrics(Observer):
-    """The metrics of one Till. Labels are its own methods and the documented codes: there are few."""
+    """The metrics of one Till. The values of labels are few: Till's methods and the documented codes."""
 
     def __init__(self, intervals: Intervals = USUAL) -> None:
         self.scrape_seconds = intervals.scrape_seconds
@@ -72,9 +72,9 @@ class Metrics(Observer):
         GCCollector(registry=self._registry)
         build = Info("till_build", "The version of Till", registry=self._registry)
         build.info({"version": version("lightning-till")})
-        self._requests = self._timing("till_request", "Calls that are answered once", "method")
-        self._node_calls = self._timing("till_node_call", "Calls of lightningd", "method")
-        self._store_calls = self._timing("till_store_call", "What the store does", "operation")
+        self._requests = self._timing("till_request", "Calls with one response", "method")
+        self._node_calls = self._timing("till_node_call", "Calls to lightningd", "method")
+        self._store_calls = self._timing("till_store_call", "Operations of the store", "operation")
         self._watches = Counter(
             "till_watches", "Watches that have ended", ["method", "code"], registry=self._registry
         )
@@ -85,11 +85,11 @@ class Metrics(Observer):
         return _Span(lambda code, seconds: self._requests(method, code).observe(seconds))
 
     def watch(self, method: str, headers: Headers) -> Span:
-        """Count a watch: its hours would say nothing among the milliseconds of others."""
+        """Count a watch. Its duration, which may be hours, is not measured."""
         return _Span(lambda code, _: self._watches.labels(method, code).inc())
 
     def node_call(self, method: str) -> Span:
-        """Time a call of the node, and note when it answers."""
+        """Time a call to the node, and record when the node answers."""
 
         def end(code: str, seconds: float) -> None:
             self._node_calls(method, code).observe(seconds)
@@ -99,13 +99,13 @@ class Metrics(Observer):
         return _Span(end)
 
     def store_call(self, operation: str) -> Span:
-        """Time what the store does."""
+        """Time an operation of the store."""
         return _Span(lambda code, seconds: self._store_calls(operation, code).observe(seconds))
 
     def serve(self, address: Address, sources: Sources) -> "Serving":
-        """Serve GET /metrics. To be called on the event loop that the sources live on.
+        """Serve GET /metrics. Call this on the event loop of the sources.
 
-        Raises OperatorError where the address can't be had.
+        Raises OperatorError if the address is not available.
         """
         self._registry.register(_Scraped(self, sources, asyncio.get_running_loop()))
         return Serving(self._registry, address, self.scrape_seconds)
@@ -114,17 +114,17 @@ class Metrics(Observer):
         histogram = Histogram(
             f"{name}_duration_seconds", what, [label, "code"], buckets=BUCKETS, registry=self._registry
         )
-        # To find a series anew for each call would take longer than all the rest.
+        # Cached: looking up the series would take longer than the rest of a measurement.
         return cache(histogram.labels)
 
 
 class Serving:
-    """The servers of metrics, on all addresses that a host stands for, each on a thread of its own."""
+    """HTTP servers of metrics: one for each address of the host, each on its own thread."""
 
     def __init__(self, registry: CollectorRegistry, address: Address, patience: float) -> None:
         self._servers: list[_Server] = []
         app = make_wsgi_app(registry)
-        # A connection that says nothing is closed.
+        # The handler closes silent connections.
         handler = type("_ImpatientHandler", (_Handler,), {"timeout": patience})
         for host, port in preflight.free(address, "--metrics"):
             try:
@@ -141,18 +141,18 @@ class Serving:
     async def stop(self) -> None:
         """Stop serving."""
         for server in self._servers:
-            # It ends when it looks up next, and whom it serves may wait for this very loop.
+            # On a thread: shutdown waits for the server, whose scrapes may wait for this event loop.
             await asyncio.to_thread(server.shutdown)
             server.server_close()
 
 
 class _Handler(WSGIRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Say nothing: each scrape would be a line."""
+        """Log nothing, since each scrape would be a line."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """A thread for each connection, and so many connections at once; more are closed."""
+    """A server with a thread for each connection. It closes connections beyond 20."""
 
     daemon_threads = True
 
@@ -161,7 +161,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().__init__(*arguments)
 
     def verify_request(self, *_: object) -> bool:
-        """Whether there is a place."""
+        """Return whether another connection is allowed."""
         return self._places.acquire(blocking=False)
 
     def process_request_thread(self, *arguments: Any) -> None:
@@ -172,7 +172,7 @@ class _Server(ThreadingMixIn, WSGIServer):
             self._places.release()
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing: who scrapes has left, or was too slow."""
+        """Log nothing: the client disconnected, or was too slow."""
 
 
 class _Server6(_Server):
@@ -180,7 +180,7 @@ class _Server6(_Server):
 
 
 class _Scraped(Collector):
-    """Asks the sources, on their event loop, when the thread that serves is asked."""
+    """Reads the sources on their event loop, for a scrape on another thread."""
 
     def __init__(self, metrics: Metrics, sources: Sources, loop: asyncio.AbstractEventLoop) -> None:
         self._metrics = metrics
@@ -192,31 +192,31 @@ class _Scraped(Collector):
         try:
             return asked.result(self._metrics.scrape_seconds)
         except TimeoutError:
-            # What the others have counted is worth having all the more.
+            # The scrape still returns the metrics of the other collectors.
             asked.cancel()
             return []
 
     async def _ask(self) -> list[Metric]:
         store, hub, invoices, payments, envoy_restarts, certificate_expires = self._sources
         figures: list[Metric] = [
-            GaugeMetricFamily("till_watchers", "Watches that go on", hub.watchers),
-            GaugeMetricFamily("till_node_up", "Whether the node is followed", invoices.is_following),
+            GaugeMetricFamily("till_watchers", "Open watches", hub.watchers),
+            GaugeMetricFamily("till_node_up", "1 while Till follows the node, else 0", invoices.is_following),
             GaugeMetricFamily(
                 "till_node_last_heard_timestamp_seconds",
-                "When the node answered last; 0: never",
+                "Time of the node's last reply; 0 before the first",
                 self._metrics.node_heard_at,
             ),
             GaugeMetricFamily(
-                "till_follower_lag", "Updates of the node that are known of and not settled", invoices.lag
+                "till_follower_lag",
+                "Updates of the node's invoices that are known and not settled yet",
+                invoices.lag,
             ),
             GaugeMetricFamily(
                 "till_payment_follower_lag",
-                "Updates of the node's payments that are known of and not settled",
+                "Updates of the node's payments that are known and not settled yet",
                 payments.lag,
             ),
-            CounterMetricFamily(
-                "till_envoy_restarts", "How often Envoy died and was started again", envoy_restarts()
-            ),
+            CounterMetricFamily("till_envoy_restarts", "Restarts of Envoy after it died", envoy_restarts()),
             CounterMetricFamily(
                 "till_log_lines_lost", "Log lines that could not be written", output.stderr().lost
             ),
@@ -224,9 +224,9 @@ class _Scraped(Collector):
                 "till_unreadable_rows", "Rows of the database that could not be read", Rows.unreadable
             ),
         ]
-        # Without a certificate it has no value, rather than one that looks like an expiry.
+        # Without a certificate the metric has no value: 0 would look like an expiry.
         certificate = GaugeMetricFamily(
-            "till_certificate_expiry_timestamp_seconds", "When the TLS certificate expires"
+            "till_certificate_expiry_timestamp_seconds", "Expiry time of the TLS certificate"
         )
         if expires := certificate_expires():
             certificate.add_metric((), unix_seconds(expires))
@@ -246,7 +246,7 @@ class _Scraped(Collector):
 
 
 class _Span:
-    """Tells at its end how it ended, and after how many seconds."""
+    """Reports its outcome and its duration in seconds when it ends."""
 
     __slots__ = ("_began", "_end")
 

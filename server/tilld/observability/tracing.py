@@ -1,6 +1,6 @@
-"""Traces by OpenTelemetry: a span for each request and, below it, for each call of the node and each write.
+"""Traces by OpenTelemetry: a span for each request, with child spans for calls to the node and writes.
 
-Says of them what they are, how they ended and how long that took: nothing of what is in them.
+Spans have names, outcomes and durations, but no contents of requests.
 """
 
 import asyncio
@@ -21,19 +21,19 @@ from tilld.runtime.observer import NOTHING, Headers, Observer, Span, code_of
 
 log = structlog.get_logger()
 
-# Of these the one who is asked is at fault, and not the one who asks.
+# Errors of the server, not of the caller.
 FAULTS = {"E0", "E8", "E9"}
 
 
 class Tracing(Observer):
-    """Sends spans to an OTLP endpoint, by gRPC. All else is set by the OTEL_… variables of OpenTelemetry."""
+    """Sends spans to an OTLP endpoint over gRPC. The OTEL_… variables of OpenTelemetry configure the rest."""
 
     def __init__(self, endpoint: str, intervals: Intervals = USUAL) -> None:
         self._flush_seconds = intervals.flush_seconds
         _log_here()
         own = Resource.create({"service.name": "tilld", "service.version": version("lightning-till")})
         self._exporter = OTLPSpanExporter(endpoint)
-        # Not the global one, which can be set only once in a process, nor ended when the process ends.
+        # Not the global provider, which can be set only once per process. `stop` shuts this one down.
         self._provider = TracerProvider(
             resource=own.merge(OTELResourceDetector().detect()), shutdown_on_exit=False
         )
@@ -41,7 +41,7 @@ class Tracing(Observer):
         self._tracer = self._provider.get_tracer("tilld")
 
     async def stop(self) -> None:
-        """Send what was not sent yet."""
+        """Send the remaining spans."""
         ending = asyncio.create_task(asyncio.to_thread(self._provider.shutdown))
         if not (await asyncio.wait([ending], timeout=self._flush_seconds))[0]:
             log.warning("the last traces could not be sent")
@@ -49,7 +49,7 @@ class Tracing(Observer):
         await ending
 
     def request(self, method: str, headers: Headers) -> Span:
-        """A span that goes on with the caller's trace, if its headers have one."""
+        """Return a span, which continues the caller's trace if the headers have one."""
         carrier = {name: value for name, value in headers() or () if isinstance(value, str)}
         above = TraceContextTextMapPropagator().extract(carrier, context.Context())
         service, _, name = method.partition("/")
@@ -59,29 +59,29 @@ class Tracing(Observer):
             trace.SpanKind.SERVER,
             {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name},
         )
-        # The context is the call's own, and ends with it: a stream may be left in another one.
+        # No detach: the context ends with the call, and a stream may end in another context.
         context.attach(trace.set_span_in_context(span))
         return _Ended(span)
 
     watch = request
 
     def node_call(self, method: str) -> Span:
-        """A span below the request's."""
+        """Return a child span of the request's."""
         return self._below(f"lightningd {method}", trace.SpanKind.CLIENT)
 
     def store_call(self, operation: str) -> Span:
-        """A span below the request's, but not for a read: most take less than their spans would."""
+        """Return a child span of the request's, but none for a read, which is faster than its span."""
         return NOTHING if operation == "read" else self._below(f"store {operation}", trace.SpanKind.INTERNAL)
 
     def _below(self, name: str, kind: trace.SpanKind) -> Span:
-        # What is done for no request, as to follow the node, would be noise without end.
+        # Calls without a request, such as following the node, would only be noise.
         if not trace.get_current_span().is_recording():
             return NOTHING
         return _Ended(self._tracer.start_span(name, kind=kind))
 
 
 class _Ended:
-    """Ends a span, and says in it how that came."""
+    """Ends a span, with its outcome as an attribute."""
 
     def __init__(self, span: trace.Span) -> None:
         self._span = span
@@ -101,11 +101,11 @@ class _Ended:
 
 class _Log(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        log.log(record.levelno, "OpenTelemetry", said=record.getMessage())
+        log.log(record.levelno, "OpenTelemetry", message=record.getMessage())
 
 
 def _log_here() -> None:
-    """Have what OpenTelemetry says in our log, and in our form."""
+    """Write OpenTelemetry's log records to Till's log."""
     theirs = logging.getLogger("opentelemetry")
     theirs.handlers = [_Log()]
     theirs.propagate = False

@@ -1,1 +1,1 @@
-"""What a process needs: tasks and child processes, sockets, certificates, logs, retries."""
+"""Services of the process: tasks, child processes, sockets, certificates, logs, retries."""

@@ -1,4 +1,4 @@
-"""The certificates that Till shows and trusts: read from their files, and again when these have changed."""
+"""Certificates that Till presents and trusts, reloaded when their files change."""
 
 import asyncio
 import codecs
@@ -22,30 +22,30 @@ from tilld.formats.times import Clock, utc_now
 
 log = structlog.get_logger()
 
-# Before expiry; each is logged immediately, and then once a day until the next.
+# Steps before expiry. Each is logged immediately, and then once a day until the next step.
 WARN_BEFORE = (timedelta(days=14), timedelta(days=3), timedelta(0))
 
 
 class Certificates(NamedTuple):
-    """What the files hold, as PEM; empty for what was not given."""
+    """Contents of the files, as PEM; empty for files that are not configured."""
 
-    # The certificate itself first, then those that lead to its root.
+    # The server's certificate first, then its issuers up to the root.
     chain: bytes = b""
     key: bytes = b""
-    # Who must have signed the certificates of clients.
+    # The CAs of clients' certificates.
     client_ca: bytes = b""
-    # Who must have signed those of the tilld processes behind Envoy.
+    # The CAs of the certificates of the tilld processes behind Envoy.
     upstream_ca: bytes = b""
 
 
 class CertificateFiles:
-    """The files by their settings, and in `newest` what they held when they last made sense.
+    """The certificate files of the settings; `newest` has their last valid contents.
 
-    Raises OperatorError where they don't.
+    Raises OperatorError if the files are invalid at the start.
     """
 
     def __init__(self, clock: Clock = utc_now, intervals: Intervals = USUAL, **paths: Path | None) -> None:
-        """Take paths by the names of Certificates."""
+        """Read the files; `paths` have the names of the fields of Certificates."""
         self._clock = clock
         self._intervals = intervals
         self._reader: threading.Thread | None = None
@@ -55,15 +55,15 @@ class CertificateFiles:
         if "client_ca" in self._paths and "chain" not in self._paths:
             raise OperatorError("--tls-client-ca needs --tls-cert and --tls-key; give all three")
         self.newest = self._read_in_time()
-        # When the certificate that is shown expires; None: none is shown.
+        # Expiry of the server's certificate; None without one.
         self.expires = self._check(self.newest)
-        # The number of steps of WARN_BEFORE that were passed, and when that was logged.
+        # The number of passed steps of WARN_BEFORE, and when it was logged.
         self._warned: tuple[int, datetime] | None = None
-        # Why the files can't be used, and how often that was seen.
+        # Why the files are invalid, and how often in a row they were.
         self._complaint, self._times = "", 0
 
     async def follow(self, use: Callable[[Certificates], None]) -> None:
-        """Look at the files for ever."""
+        """Watch the files until cancelled."""
         while True:
             self.warn()
             await asyncio.sleep(self._intervals.certificates_seconds)
@@ -88,12 +88,12 @@ class CertificateFiles:
             log.error("the TLS certificate has expired: clients cannot connect", file=path, expires=expires)
 
     async def look(self, use: Callable[[Certificates], None]) -> None:
-        """Call `use` with what is new in the files, if it makes sense.
+        """Call `use` with the contents of changed files, if they are valid.
 
-        What can't be used, also since `use` raises OperatorError, is told in the log, and the old stays.
+        If they are invalid, or `use` raises OperatorError, log an error and keep the old certificates.
         """
         try:
-            # The contents, since a time stamp may stay the same; on a thread, since a disk may hang.
+            # Compare contents, since time stamps may not change. Use a thread, since a disk may hang.
             found = await asyncio.to_thread(self._read_in_time)
             if found != self.newest:
                 expires = self._check(found)
@@ -104,14 +104,14 @@ class CertificateFiles:
         except OperatorError as error:
             self._times = self._times + 1 if str(error) == self._complaint else 1
             self._complaint = str(error)
-            # Files are replaced one after the other: only what stays so is wrong.
+            # Files are replaced one by one, so an error counts only when it persists.
             if self._times == 2:
-                log.error("certificates not reloaded, the old ones stay", reason=self._complaint)
+                log.error("certificates not reloaded; the old ones stay in use", reason=self._complaint)
 
     def _read_in_time(self) -> Certificates:
         """Read all files.
 
-        Raises OperatorError, also where a disk hangs.
+        Raises OperatorError if a file is unreadable, or the disk hangs.
         """
         found: list[Certificates | OperatorError] = []
 
@@ -124,7 +124,7 @@ class CertificateFiles:
                 found.append(error)
 
         if self._reader is None:
-            # A daemon, for which the end of the process does not wait.
+            # A daemon thread does not delay the exit of the process.
             self._reader = threading.Thread(target=work, name="certificates", daemon=True)
             self._reader.start()
             self._reader.join(self._intervals.read_seconds)
@@ -142,16 +142,16 @@ class CertificateFiles:
 
     def _read(self, name: str, path: Path) -> bytes:
         try:
-            # Not to wait for whoever may write into a pipe.
+            # O_NONBLOCK: opening a pipe must not wait for its writer.
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
             with os.fdopen(descriptor, "rb") as file:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     raise OperatorError(f"{path} is not a regular file; check {_flag(name)}")
-                # Some editors begin a text with a byte order mark.
+                # Some editors write a byte order mark.
                 content = file.read().removeprefix(codecs.BOM_UTF8)
         except OSError as error:
             raise OperatorError(f"{path} cannot be read ({error.strerror}); check {_flag(name)}") from None
-        # ASN.1 begins with a SEQUENCE; the text before a PEM block may begin with anything.
+        # ASN.1 starts with a SEQUENCE (0x30), but so may the text before a PEM block.
         if content.startswith(b"\x30") and b"-----BEGIN" not in content:
             raise OperatorError(
                 f"{path} is binary (DER or PKCS #12), not PEM; convert it with openssl, and give the result "
@@ -160,7 +160,7 @@ class CertificateFiles:
         return content
 
     def _check(self, found: Certificates) -> datetime | None:
-        """Make sure that they can be used; returns when the one that is shown expires."""
+        """Check the contents. Return the expiry of the server's certificate, or None without one."""
         for name in ("client_ca", "upstream_ca"):
             if name in self._paths:
                 self._certificate(name, found)
@@ -186,7 +186,7 @@ class CertificateFiles:
             raise OperatorError(
                 f"{self._paths['key']} has no private key in PEM without a passphrase; check --tls-key"
             ) from None
-        # Envoy takes no other, and many clients do not take P-521.
+        # Envoy supports only these and P-521, which many clients do not support.
         if not (
             (isinstance(key, rsa.RSAPrivateKey) and key.key_size >= 2048)
             or (isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in {"secp256r1", "secp384r1"})
@@ -203,7 +203,7 @@ class CertificateFiles:
         return expires
 
     def _certificate(self, name: str, found: Certificates) -> x509.Certificate:
-        """The first certificate of a file, all of which must be readable."""
+        """Return the first certificate of a file. All of them must be readable."""
         try:
             first, *_ = x509.load_pem_x509_certificates(getattr(found, name))
             first.public_key()

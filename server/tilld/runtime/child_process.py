@@ -1,7 +1,7 @@
-"""Runs another program that ends when this one does, even when this one is killed.
+"""Child processes that end with this process, even if it is killed.
 
-As a program, `python -m tilld.runtime.child_process COMMAND …` asks the kernel for a signal at its parent's
-death and becomes COMMAND. Linux only; elsewhere the program has to be stopped.
+`python -m tilld.runtime.child_process PARENT COMMAND …` asks the kernel for a signal when the parent dies,
+and becomes COMMAND. This works on Linux only; on other systems `stop` must end the child.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ PR_SET_PDEATHSIG = 1
 async def start(
     *command: str, cwd: Path | None = None, output: int | None = None, errors: IO[bytes] | None = None
 ) -> Process:
-    """Start a program as our child, in a session of its own: Ctrl-C is ours, it is told by us.
+    """Start a child in a session of its own, so that Ctrl-C does not reach it.
 
-    `output` and `errors` are where its standard output and error go, None: to ours.
+    `output` and `errors` are its standard output and error; None inherits those of this process.
     """
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tilld.runtime.child_process", str(os.getpid()), *command,
@@ -31,7 +31,7 @@ async def start(
 
 
 async def stop(process: Process, *, patience: float) -> None:
-    """End a child: politely, and after `patience` seconds for good."""
+    """Stop a child: SIGTERM, and after `patience` seconds SIGKILL."""
     if process.returncode is not None:
         return
     process.terminate()
@@ -44,11 +44,11 @@ async def stop(process: Process, *, patience: float) -> None:
 
 
 def main() -> None:
-    """Become the command, tied to the parent whose process id comes first."""
+    """Become the command that follows the parent's process id in the arguments."""
     parent, *command = sys.argv[1:]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        # The parent may have died before the kernel was asked.
+        # The parent may have died before prctl.
         if os.getppid() != int(parent):
             sys.exit(1)
     os.execvp(command[0], command)  # noqa: S606

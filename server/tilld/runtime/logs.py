@@ -1,4 +1,4 @@
-"""Structured logs on standard error: a line is an event with fields."""
+"""Structured logs on standard error: each line is an event with fields."""
 
 import logging
 import sys
@@ -19,7 +19,7 @@ DIM, RESET = "\x1b[2m", "\x1b[0m"
 
 
 class _StandardError:
-    """Standard error as it is at the moment: while a progress bar is shown, lines go above it."""
+    """The current sys.stderr. A progress bar replaces it, to print lines above the bar."""
 
     def write(self, text: str) -> None:
         sys.stderr.write(text)
@@ -29,7 +29,7 @@ class _StandardError:
 
 
 class _Lines:
-    """A processor that holds lines below a warning back until they are released."""
+    """A processor that can hold back lines below the level warning."""
 
     def __init__(self) -> None:
         self._held: list[str] | None = None
@@ -57,9 +57,9 @@ _lines = _Lines()
 
 @contextmanager
 def held_back() -> Iterator[Callable[[], None]]:
-    """Hold lines below a warning back, on a terminal, until the result is called or the context ends.
+    """Hold back lines below warning, on a terminal, until the yielded function is called or the context ends.
 
-    So a start-up banner comes before the lines of tasks that have started meanwhile.
+    So the banner is printed before the log lines of the start.
     """
     _lines.hold()
     try:
@@ -69,9 +69,9 @@ def held_back() -> Iterator[Callable[[], None]]:
 
 
 def configure(level: str, form: str, to: TextIO | None = None, *, colors: bool = False) -> None:
-    """Log from a level on, as "text" for people or as "json" for machines; by default to standard error.
+    """Log events of `level` and above, as "text" or "json", to standard error or `to`.
 
-    On a terminal, text is aligned, and has colors where they are wanted.
+    On a terminal, text is aligned, and has colors if `colors` is true.
     """
     standard_error = output.stderr()
 
@@ -85,11 +85,11 @@ def configure(level: str, form: str, to: TextIO | None = None, *, colors: bool =
     if form == "json":
         renderers = [structlog.processors.JSONRenderer()]
     elif to is None and sys.stderr.isatty():
-        # Beside a person there is a clock, and the date is today's.
+        # On a terminal the local time is enough; the date is today's.
         stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
         renderers = [_in_colors if colors else _aligned, _lines]
     else:
-        # Nobody sees the columns of the other, which take longer.
+        # Without a terminal, alignment would only take time.
         renderers = [structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"])]
     structlog.configure(
         processors=[
@@ -123,5 +123,5 @@ def _line(event: EventDict, color: str, dim: str, reset: str) -> str:
 
 def _shown(value: object) -> str:
     text = str(value)
-    # Quoted, no text of a caller moves the cursor, or looks like another field.
+    # Quoted, a caller's text can neither move the cursor nor look like another field.
     return text if text.isprintable() and text and not set(text) & set(" \"'=") else repr(value)

@@ -1,4 +1,4 @@
-"""Whoever measures hangs on here: metrics and traces do, and what is measured knows of neither."""
+"""Instrumentation port. Metrics and tracing implement it; the code that they measure depends on neither."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -6,29 +6,35 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from typing import Any
 
 Span = AbstractContextManager[Any]
-# Read only where they are wanted: reading costs.
+# A function, since reading the headers is slow and few observers need them.
 Headers = Callable[[], Iterable[tuple[str, str | bytes]] | None]
 
 NOTHING: Span = nullcontext()
 
 
 class Observer:
-    """Is told what begins, and by the context that it gives how that ends. This one does not care."""
+    """Returns a context for each operation, which sees its beginning and its end. This class does nothing."""
 
     def request(self, method: str, headers: Headers) -> Span:
-        """A call of ours: a method such as till.v1.InvoiceService/GetInvoice, until it is answered."""
+        """Return a context for a unary call to Till, such as till.v1.InvoiceService/GetInvoice."""
         return NOTHING
 
     def watch(self, method: str, headers: Headers) -> Span:
-        """A call of ours that is answered by a stream, until its end. Its context may be left elsewhere."""
+        """Return a context for a call with a stream of responses.
+
+        It may exit in another contextvars context than it entered.
+        """
         return NOTHING
 
     def node_call(self, method: str) -> Span:
-        """A call of lightningd, until its reply."""
+        """Return a context for a call to lightningd, until its reply."""
         return NOTHING
 
     def store_call(self, operation: str) -> Span:
-        """A read, a write, an insert of a batch, or the adding of one invoice until its batch is written."""
+        """Return a context for an operation of the store: read, write, batch or add.
+
+        An add is one invoice, until its batch is written.
+        """
         return NOTHING
 
 
@@ -36,25 +42,25 @@ NOBODY = Observer()
 
 
 class Observers(Observer):
-    """Several, each told of everything."""
+    """Several observers, each of which sees every operation."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = observers
 
     def request(self, method: str, headers: Headers) -> Span:
-        """Tell all."""
+        """Return a context that enters those of all observers."""
         return _together([each.request(method, headers) for each in self._observers])
 
     def watch(self, method: str, headers: Headers) -> Span:
-        """Tell all."""
+        """Return a context that enters those of all observers."""
         return _together([each.watch(method, headers) for each in self._observers])
 
     def node_call(self, method: str) -> Span:
-        """Tell all."""
+        """Return a context that enters those of all observers."""
         return _together([each.node_call(method) for each in self._observers])
 
     def store_call(self, operation: str) -> Span:
-        """Tell all."""
+        """Return a context that enters those of all observers."""
         return _together([each.store_call(operation) for each in self._observers])
 
 
@@ -67,7 +73,7 @@ def _together(spans: Sequence[Span]) -> Iterator[None]:
 
 
 def code_of(reason: BaseException | None) -> str:
-    """How something ended: OK, the `code` of its error, or CANCELLED. An error that has none is E0."""
+    """Return how an operation ended: OK, CANCELLED, or the error's `code`, by default E0."""
     if reason is None:
         return "OK"
     if isinstance(reason, (asyncio.CancelledError, GeneratorExit)):

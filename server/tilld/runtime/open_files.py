@@ -1,4 +1,4 @@
-"""How many connections the limit of open files allows: each is a file, here and in Envoy."""
+"""The limit of open files, and the connections that it allows: each is a file, here and in Envoy."""
 
 import resource
 from contextlib import suppress
@@ -7,29 +7,29 @@ import structlog
 
 log = structlog.get_logger()
 
-# What docs/design/security.md was measured with.
+# docs/design/security.md has the measurements for this number.
 MOST_CONNECTIONS = 18_000
-# A tilld with 33 and an Envoy with 35 files serve nobody yet; the node, the store and scrapes need more.
+# An idle tilld has 33 open files, and Envoy 35; the node, the store and scrapes need more.
 RESERVED = 100
 FEW_CONNECTIONS = 1_000
 
 
 def raise_limit() -> None:
-    """Raise the soft limit of open files to the hard one, and say so where that is low."""
+    """Raise the soft limit of open files to the hard limit. Log a warning if that is low."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Some systems report a limit that they do not accept.
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if connections() < FEW_CONNECTIONS:
         log.warning(
-            "few connections are possible: raise the limit of open files (ulimit -n, LimitNOFILE=)",
+            "the limit of open files is low: raise it (ulimit -n, LimitNOFILE=)",
             open_files=_limit(),
             connections=connections(),
         )
 
 
 def connections() -> int:
-    """Return how many connections clients may have, so that files are left for all else."""
+    """Return the most connections of clients. The rest of the open files is for other uses."""
     limit = _limit()
     return min(max(limit - RESERVED, limit // 3), MOST_CONNECTIONS)
 

@@ -1,4 +1,4 @@
-"""Standard output and error: what is written beside the work never ends or stops it."""
+"""Standard output and error, whose failures do not stop the program."""
 
 import io
 import os
@@ -9,14 +9,14 @@ from typing import Any, TextIO
 
 from tilld.errors import OperatorError
 
-# A reader that is merely slow gets this long, once; after a loss no line waits until one is taken again.
+# How long a write waits for a slow reader. After a loss no write waits until one succeeds again.
 PATIENCE_SECONDS = 0.1
 
 
 class Output(io.RawIOBase):
-    """A file descriptor whose writes never raise and never block for long.
+    """A file descriptor whose writes never raise, and block for at most 0.1 s.
 
-    `lost` counts the writes that failed: on a full disk, or to a pipe that is closed or that nobody reads.
+    `lost` counts failed writes: to a full disk, a closed pipe, or a pipe without a reader.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -24,16 +24,16 @@ class Output(io.RawIOBase):
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
         self.lost = 0
-        # How many of these the last line that got through could tell of.
+        # The value of `lost` at the last successful write.
         self.told = 0
 
     @property
     def untold(self) -> int:
-        """How many were lost since the last one that was written."""
+        """The number of writes lost since the last successful one."""
         return self.lost - self.told
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        """Write all of it, or lose it. Returns its size either way."""
+        """Write all data, or count a loss. Return the size in both cases."""
         try:
             self._write(memoryview(data))
         except OSError:
@@ -50,25 +50,25 @@ class Output(io.RawIOBase):
             left = left[os.write(self._descriptor, left[: select.PIPE_BUF]) :]
 
     def writable(self) -> bool:
-        """Whether it is for writing."""
+        """Return True."""
         return True
 
     def fileno(self) -> int:
-        """The file descriptor."""
+        """Return the file descriptor."""
         return self._descriptor
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Return whether the descriptor is a terminal."""
         return os.isatty(self._descriptor)
 
 
 class _Result(io.FileIO):
-    """A file descriptor for what the user asked for: where it cannot be written, the program fails."""
+    """Standard output of a command. The program fails if its result cannot be written."""
 
     def write(self, data: Any) -> int:
-        """Write all of it.
+        """Write all data.
 
-        Raises OperatorError, but BrokenPipeError where the reader has seen enough.
+        Raises BrokenPipeError if the reader closed the pipe, else OperatorError.
         """
         left = memoryview(data)
         try:
@@ -84,19 +84,19 @@ class _Result(io.FileIO):
 
 
 def prepare() -> None:
-    """Set up both for a command: its result on standard output, all else on standard error."""
+    """Set up standard output for a command's result, and standard error for everything else."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            # Or the next file that is opened, such as the store, would take its place.
+            # Otherwise the next opened file, such as the store, would get this descriptor.
             os.open(os.devnull, os.O_RDONLY)
     sys.stdout = _text(_Result(1, "w", closefd=False))
     stderr()
 
 
 def stderr() -> Output:
-    """Make standard error an Output, for log, progress and errors; returns it, the same one each time."""
+    """Replace standard error by an Output, for log, progress and errors. Return the same one each time."""
     raw = getattr(sys.stderr, "buffer", None)
     if not isinstance(raw, Output):
         raw = Output(2)
@@ -105,10 +105,10 @@ def stderr() -> Output:
 
 
 def protect_stdout() -> None:
-    """Make standard output an Output: for a program that says on it that it runs, and no more."""
+    """Replace standard output by an Output, for a program that prints only its banner there."""
     sys.stdout = _text(Output(1))
 
 
 def _text(raw: io.RawIOBase) -> TextIO:
-    # For TextIOWrapper a raw file is as good as a buffered one, where each write is passed through.
+    # With write_through, TextIOWrapper needs no buffered file.
     return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)  # type: ignore[type-var]

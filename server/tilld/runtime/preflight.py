@@ -1,4 +1,4 @@
-"""What has to be there before Till starts: a directory, a socket, addresses to listen on."""
+"""Checks before the start: the data directory, lightningd's socket, addresses to listen on."""
 
 import asyncio
 import errno
@@ -18,13 +18,13 @@ SOCKET_SECONDS = 0.2
 
 
 class NoSocket(OperatorError):
-    """No lightningd has been started there yet."""
+    """lightningd's socket does not exist yet."""
 
 
 def check_socket(rpc_file: Path) -> None:
-    """Make sure that there is a socket that may be used.
+    """Check that a socket exists and is writable.
 
-    Raises OperatorError, with what to do.
+    Raises OperatorError, with advice.
     """
     try:
         found = rpc_file.is_socket()
@@ -43,9 +43,9 @@ def check_socket(rpc_file: Path) -> None:
 
 
 async def wait_for_socket(rpc_file: Path) -> None:
-    """Wait until there is a socket, for as long as it takes.
+    """Wait without limit until a socket exists.
 
-    Raises OperatorError where it may not be used.
+    Raises OperatorError if the socket is not writable.
     """
     is_told = False
     while True:
@@ -59,12 +59,12 @@ async def wait_for_socket(rpc_file: Path) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Make the data directory, if it is not there.
+    """Create the data directory, if it does not exist.
 
-    Raises OperatorError.
+    Raises OperatorError if that fails, or the directory is not writable.
     """
     try:
-        # What is in it is nobody else's business.
+        # Other users must not read the store.
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as reason:
         raise OperatorError(
@@ -76,7 +76,7 @@ def make_directory(path: Path) -> None:
         )
 
 
-# What a name stands for may not be on this machine: ::1 is not where IPv6 is off.
+# Errors of addresses that this machine does not have, such as ::1 without IPv6.
 NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
@@ -84,10 +84,10 @@ TRIES = 10
 
 
 def free(address: Address, flag: str) -> list[Address]:
-    """Find a host's IP addresses on this machine, with a port if it is 0, and make sure that all are free.
+    """Return the IP addresses of a host on this machine, all with one free port if the port is 0.
 
-    Raises OperatorError, naming the address that is taken and the flag that gives another. Asks the system's
-    resolver: names in files are found immediately, others may take seconds.
+    Raises OperatorError if one is in use, naming it and `flag`. The system's resolver may take seconds,
+    except for names in files.
     """
     hint = f"give another with {flag} HOST:PORT"
     try:
@@ -111,19 +111,19 @@ def free(address: Address, flag: str) -> list[Address]:
                 raise OperatorError(f"cannot listen on {taken} ({error.strerror}); {hint}") from None
             if address.port:
                 break
-            # The port that one address gave is taken on another.
+            # The free port of one address is in use on another: try the next port.
         else:
             raise OperatorError(f"cannot listen on {address} (not an address of this machine); {hint}")
     raise OperatorError(f"{taken} is in use; stop the program that listens there, or {hint}")
 
 
 def _probe(family: int, address: Address, probes: ExitStack) -> int:
-    """Bind a socket until the context ends; returns its port, 0 where the address is not on this machine."""
+    """Bind a socket until the context ends. Return its port, or 0 if this machine lacks the address."""
     try:
         probe = probes.enter_context(socket.socket(family, socket.SOCK_STREAM))
-        # As Envoy and gRPC do: connections of an earlier run may linger.
+        # Envoy and gRPC set it too: connections of an earlier run may linger.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # On :: both listen for IPv4 as well.
+        # On :: Envoy and gRPC also listen on IPv4.
         if family == socket.AF_INET6 and address.host != "::":
             probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         probe.bind(address)

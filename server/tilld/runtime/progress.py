@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, else a line in the log now and then."""
+"""Progress of long work: a bar on a terminal, otherwise log events."""
 
 import sys
 import time
@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 class Progress:
-    """Tells how far the work in its context is, out of `total`, if it takes longer than it may be quiet."""
+    """Shows the progress of the work in its context, out of `total`, once it takes longer than 2 s."""
 
     def __init__(self, doing: str, total: int, intervals: Intervals = USUAL) -> None:
         self._quiet_seconds = intervals.quiet_seconds
@@ -35,7 +35,7 @@ class Progress:
             self._bar.stop()
 
     def at(self, done: int) -> None:
-        """So much is done now."""
+        """Report that `done` of the total are finished."""
         now = time.monotonic()
         if self._bar:
             self._bar.update(self._bar.task_ids[0], completed=done)
@@ -49,7 +49,7 @@ class Progress:
 
 
 def _bar(doing: str, done: int, total: int) -> "Bar":
-    # Slow to import, and rarely needed.
+    # Imported only here, since it is slow and rarely needed.
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar

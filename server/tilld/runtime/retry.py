@@ -1,4 +1,4 @@
-"""What shall go on for ever, whatever fails."""
+"""Retries a background task with exponential back-off until it is cancelled."""
 
 import asyncio
 import time
@@ -11,14 +11,15 @@ from tilld.errors import TillError
 
 log = structlog.get_logger()
 
-# Work that fails later than any time-out of the node's has made progress before.
+# Work that fails later than the node's time-outs made progress before.
 TIME_OUT_SECONDS = 30.0
 
 
 async def retry_forever(name: str, work: Callable[[], Awaitable[None]], pauses: Pauses = USUAL.retry) -> None:
-    """Do it, and again after every failure, until cancelled; `name` is what the log calls it.
+    """Run `work`, and retry it after each failure, until cancelled.
 
-    The pause grows to its longest also where each try takes time before it fails.
+    `name` precedes "the node" in log events, such as "following" or "sweeping".
+    The pause doubles with each failure, also if each try runs for up to 30 s before it fails.
     """
     pause = pauses.first
     told = ""
@@ -29,9 +30,9 @@ async def retry_forever(name: str, work: Callable[[], Awaitable[None]], pauses: 
         except TillError as reason:
             if reason.message != told:
                 told = reason.message
-                log.warning(f"{name} the node was interrupted; trying again", reason=told)
+                log.warning(f"{name} the node was interrupted; retrying", reason=told)
         except Exception:
-            log.exception(f"{name} the node failed; trying again")
+            log.exception(f"{name} the node failed; retrying")
         if time.monotonic() - started > max(pauses.longest, TIME_OUT_SECONDS):
             pause, told = pauses.first, ""
         await asyncio.sleep(pause)

@@ -1,4 +1,4 @@
-"""Tasks and processes that run together until they are told to stop, or one of them dies."""
+"""Supervises the parts of a process, tasks and child processes: stops all when one fails."""
 
 import asyncio
 import signal
@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 class Supervisor:
-    """What runs together: started on entry, stopped on exit, and ended by the death of one."""
+    """Starts its parts on entry, and stops them in reverse order on exit."""
 
     def __init__(self) -> None:
         self._parts = AsyncExitStack()
@@ -34,21 +34,21 @@ class Supervisor:
         await self._parts.aclose()
 
     async def serve_until(self, ending: asyncio.Event) -> None:
-        """Go on until the event is set.
+        """Run until the event is set.
 
-        Raises OperatorError if a part dies before.
+        Raises OperatorError if a part ends before.
         """
         ended = asyncio.create_task(ending.wait())
         done, _ = await asyncio.wait([ended, *self._lives], return_when=asyncio.FIRST_COMPLETED)
         if ended not in done:
             ended.cancel()
-            raise OperatorError(f"{self._lives[done.pop()]}; start it again")
+            raise OperatorError(f"{self._lives[done.pop()]}, then start tilld again")
 
     async def _start(self) -> None:
         raise NotImplementedError
 
     def _spawn(self, name: str, work: Coroutine[Any, Any, Any], log_file: Path | None = None) -> None:
-        """Run a part of ours for as long as everything runs."""
+        """Run a task until the supervisor stops."""
         task = self._watch_over(name, work, log_file)
         self._parts.push_async_callback(_cancel, task)
 
@@ -56,20 +56,20 @@ class Supervisor:
         self, name: str, life: Coroutine[Any, Any, Any], log_file: Path | None
     ) -> asyncio.Task[Any]:
         task = asyncio.create_task(life, name=name)
-        self._lives[task] = f"{name} has stopped, see {log_file or 'the log'}"
+        self._lives[task] = f"{name} has stopped; see {log_file or 'the log'}"
         return task
 
 
 async def run(supervisor: Supervisor, announce: Callable[[], None]) -> None:
-    """Run them until SIGINT or SIGTERM; `announce` is called when all have started.
+    """Run the parts until SIGINT or SIGTERM. Call `announce` when all have started.
 
-    Raises OperatorError where they can't start, or one dies.
+    Raises OperatorError if a part cannot start, or ends.
     """
     loop, starting, ending = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
 
     def end() -> None:
         ending.set()
-        # A start may wait for long, for the node or for Envoy.
+        # Cancel a start, which may wait for the node or Envoy.
         if starting:
             starting.cancel()
 

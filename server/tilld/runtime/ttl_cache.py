@@ -1,4 +1,4 @@
-"""What was asked a moment ago, and need not be asked again."""
+"""A cache whose entries expire after a fixed time."""
 
 import math
 import time
@@ -9,7 +9,7 @@ Value = TypeVar("Value")
 
 
 class TTLCache(Generic[Value]):
-    """Answers by name, good for some seconds from when they were asked for; then the next one drops them."""
+    """Values by name that expire some seconds after their lookup began. A later `keep` removes them."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -19,16 +19,16 @@ class TTLCache(Generic[Value]):
         self._drop_at = -math.inf
 
     def __len__(self) -> int:
-        """How many are in memory, good or not."""
+        """Return the number of entries in memory, including expired ones."""
         return len(self._answers)
 
     def get(self, name: str) -> Value | None:
-        """The answer to what was asked a moment ago, if it was."""
+        """Return the value, or None if it is unknown or expired."""
         found = self._answers.get(name)
         return found[0] if found and self._clock() < found[1] else None
 
     def keep(self, name: str, answer: Value, asked_at: float) -> None:
-        """Keep an answer, of how things were when it was asked for (by the same clock)."""
+        """Store a value, which was current at `asked_at` by the cache's clock."""
         if asked_at >= self._drop_at:
             self._answers = {each: found for each, found in self._answers.items() if asked_at < found[1]}
             self._drop_at = asked_at + self._seconds
@@ -36,6 +36,6 @@ class TTLCache(Generic[Value]):
             self._answers[name] = answer, asked_at + self._seconds
 
     def forget(self) -> None:
-        """Keep none of them, nor what is being asked now."""
+        """Remove all values, and ignore those of lookups in flight."""
         self._answers.clear()
         self._forgotten_at = self._clock()

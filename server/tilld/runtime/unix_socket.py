@@ -1,4 +1,4 @@
-"""Unix sockets in directories whose paths may be longer than the 107 bytes that a socket's may have."""
+"""Unix sockets in directories with long paths: a socket's path has at most 107 bytes."""
 
 import os
 import socket
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def short(directory: Path) -> Iterator[str]:
-    """Give a short path of a directory, which is good for as long as the context lasts."""
+    """Yield a short path of a directory, valid until the context ends."""
     if sys.platform != "linux":
         yield str(directory)
         return
@@ -22,6 +22,6 @@ def short(directory: Path) -> Iterator[str]:
 
 
 def is_served(path: str) -> bool:
-    """Whether somebody listens on a socket: gRPC would take it from them."""
+    """Return whether a process listens on a socket. gRPC would replace it in any case."""
     with socket.socket(socket.AF_UNIX) as probe:
         return probe.connect_ex(path) == 0
