@@ -1,8 +1,9 @@
-"""The agent of the Python client: see clients/conformance/README.md."""
+"""Agent of the Python client: see clients/conformance/README.md."""
 
 import asyncio
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format
@@ -12,13 +13,13 @@ from till.v1 import invoice_service_pb2 as pb
 
 
 class Agent:
-    """Does what comes on standard input, everything at once."""
+    """Carries out the requests of standard input concurrently."""
 
     def __init__(self) -> None:
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Go on to the end of standard input."""
+        """Run to the end of standard input."""
         while line := await asyncio.to_thread(sys.stdin.readline):
             told = json.loads(line)
             self._tasks[told["id"]] = asyncio.create_task(self._answer(told))
@@ -38,7 +39,13 @@ class Agent:
             say(told, error={"status": "UNKNOWN", "message": repr(error)})
 
     async def _connect(self, told: dict[str, Any]) -> dict[str, Any]:
-        self._client = till.AsyncClient(told["address"], told.get("key"), ca=told.get("ca_file"))
+        key_file = told.get("key_file")
+        self._client = till.AsyncClient(
+            told["address"],
+            Path(key_file).read_text if key_file else told.get("key"),
+            ca=told.get("ca_file"),
+            allow_plaintext_key=told.get("allow_plaintext_key", False),
+        )
         return {}
 
     async def _call(self, told: dict[str, Any]) -> dict[str, Any]:
@@ -48,8 +55,16 @@ class Agent:
         return json_format.MessageToDict(reply)
 
     async def _watch(self, told: dict[str, Any]) -> dict[str, Any]:
-        invoice_id = told["request"]["invoiceId"]
-        async for state in self._client.watch(invoice_id, timeout=told.get("timeout_seconds")):
+        def report(change: till.Connection) -> None:
+            error = plain(change.error) if change.error else None
+            say(told, connection={"lost": change.lost, "attempt": change.attempt, "error": error})
+
+        async for state in self._client.watch(
+            told["request"]["invoiceId"],
+            timeout=told.get("timeout_seconds"),
+            wait_for_ready=told.get("wait_for_ready", False),
+            on_connection=report if told.get("connection") else None,
+        ):
             response = pb.WatchInvoiceResponse(invoice=state.message)
             say(told, event=json_format.MessageToDict(response))
         return {}
@@ -60,7 +75,7 @@ class Agent:
 
 
 def plain(error: till.Error) -> dict[str, Any]:
-    """An error as an agent tells it."""
+    """Return an error as an agent reports it."""
     return {
         "status": error.status,
         "code": error.code,

@@ -10,7 +10,7 @@ import till
 
 
 def test_a_client_made_outside_a_loop_says_what_to_do() -> None:
-    with pytest.raises(RuntimeError, match="make it in a coroutine, or use till.Client"):
+    with pytest.raises(RuntimeError, match="create it in a coroutine, or use till.Client"):
         till.AsyncClient()
 
 
@@ -30,5 +30,5 @@ async def test_a_client_used_in_another_loop_says_what_to_do(
         return await use(client)
 
     async with till.AsyncClient(address) as client:
-        with pytest.raises(RuntimeError, match="make one in each loop"):
+        with pytest.raises(RuntimeError, match="create one in each loop"):
             await asyncio.to_thread(asyncio.run, used())

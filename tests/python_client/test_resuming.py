@@ -201,3 +201,42 @@ async def test_a_watch_ends_with_its_client(connect: type[till.AsyncClient], add
 
     with pytest.raises(till.Error, match="closed"):
         await rest
+
+
+async def test_a_watch_that_waits_to_reconnect_ends_with_its_client(
+    connect: type[till.AsyncClient], proxy: Proxy
+) -> None:
+    losses: list[till.Connection] = []
+    client = connect(proxy.address)
+    invoice = await client.create_invoice(5000, SHOP)
+    states = client.watch(invoice, on_connection=losses.append)
+    await anext(states)
+    rest = asyncio.ensure_future(anext(states))
+    proxy.refuses = True
+    proxy.cut()
+    await eventually(lambda: len(losses) > 1)
+
+    await client.close()
+
+    with pytest.raises(till.Error, match="closed"):
+        await rest
+
+
+async def test_a_watch_reports_its_connection(connect: type[till.AsyncClient], proxy: Proxy) -> None:
+    changes: list[till.Connection] = []
+    async with connect(proxy.address) as client:
+        invoice = await client.create_invoice(5000, SHOP)
+        states = client.watch(invoice, on_connection=changes.append)
+        await anext(states)
+        rest = asyncio.ensure_future(anext(states))
+        proxy.refuses = True
+        proxy.cut()
+        await eventually(lambda: len(changes) > 1)
+        proxy.refuses = False
+        await eventually(lambda: not changes[-1].lost)
+        rest.cancel()
+
+    *losses, back = changes
+    assert [change.attempt for change in losses] == list(range(1, len(losses) + 1))
+    assert all(isinstance(change.error, till.ConnectionLost) for change in losses)
+    assert back == till.Connection(lost=False, attempt=len(losses), error=None)

@@ -6,12 +6,13 @@
         for state in client.watch(invoice):
             print(state.status)
 
-AsyncClient is the same for asyncio; till.errors draws the tree of errors; till.v1 is the generated code.
+AsyncClient is the client for asyncio, till.errors has the tree of errors, till.v1 the generated code.
 """
 
 from till.async_client import AsyncClient
 from till.client import Client
 from till.errors import (
+    Code,
     Conflict,
     ConnectionLost,
     Error,
@@ -32,11 +33,14 @@ from till.errors import (
     Unreachable,
 )
 from till.results import Info, Invoice, Node, NodeAddress, Payment, Status
+from till.retries import Connection
 
 __all__ = [
     "AsyncClient",
     "Client",
+    "Code",
     "Conflict",
+    "Connection",
     "ConnectionLost",
     "Error",
     "Expired",

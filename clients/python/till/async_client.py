@@ -1,17 +1,22 @@
 """The client for asyncio."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+import inspect
+import os
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import grpc.aio
 
-from till import connection, requests, results
-from till.connection import ADDRESS, TIMEOUT_SECONDS, Attempts, File, Watching
+from till import connection, keys, requests, results
+from till.connection import ADDRESS, TIMEOUT_SECONDS, File
 from till.errors import ConnectionLost, Error, error_of
+from till.keys import AsyncKey, Metadata
 from till.results import Info, Invoice
+from till.retries import Attempts, Connection, Watching
 from till.v1.invoice_service_pb2 import GetInfoRequest
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from till.v1.invreq_service_pb2_grpc import InvreqServiceStub
@@ -22,24 +27,27 @@ Response = TypeVar("Response")
 
 
 class AsyncClient:
-    """As Client, for asyncio: make it where a loop runs, and use it there.
+    """A connection to Till for asyncio, with the parameters and methods of Client.
 
-    Raises RuntimeError where no loop runs, or another one than it was made in.
+    It belongs to the event loop in which it was created. Without that loop it raises RuntimeError.
+    key: as Client's; the function may be a coroutine function.
     """
 
     def __init__(
         self,
         address: str = ADDRESS,
-        key: str | None = None,
+        key: AsyncKey = None,
         *,
         tls: bool = False,
         ca: File | None = None,
         cert: tuple[File, File] | None = None,
         timeout: float = TIMEOUT_SECONDS,
+        allow_plaintext_key: bool = False,
     ) -> None:
         self._loop = _running_loop()
-        self._metadata = connection.header(key)
         credentials = connection.credentials(tls, ca, cert)
+        keys.check(key, address, tls=bool(credentials), allow_plaintext_key=allow_plaintext_key)
+        self._key = key
         options = connection.options(address)
         self._proxy = connection.proxy(address)
         self._channel = (
@@ -48,7 +56,8 @@ class AsyncClient:
             else grpc.aio.insecure_channel(address, options)
         )
         self._timeout = timeout
-        self._is_closed = False
+        self._closed = asyncio.Event()
+        self._process = os.getpid()
         self.invoices = InvoiceServiceStub(self._channel)
         self.invreqs = InvreqServiceStub(self._channel)
         self.keys = KeyServiceStub(self._channel)
@@ -80,10 +89,7 @@ class AsyncClient:
         with_watch_token: bool = False,
         timeout: float | None = None,
     ) -> Invoice:
-        """Read an invoice, by one of its names: `id` is the internal one.
-
-        Raises NotFound.
-        """
+        """Read an invoice by exactly one of its names: see Client.get_invoice."""
         method, request = requests.get(
             invoice_id, with_watch_token, id=id, label=label, payment_hash=payment_hash, bolt11=bolt11
         )
@@ -91,15 +97,24 @@ class AsyncClient:
         return results.invoice(reply.invoice, getattr(reply, "watch_token", ""))
 
     async def watch(
-        self, invoice: Invoice | str, *, timeout: float | None = None
+        self,
+        invoice: Invoice | str,
+        *,
+        timeout: float | None = None,
+        wait_for_ready: bool = False,
+        on_connection: Callable[[Connection], object] | None = None,
     ) -> AsyncGenerator[Invoice, None]:
-        """Follow an invoice until it is paid or expired: see Client.watch."""
-        self._check_loop()
-        watching = Watching(timeout)
+        """Watch an invoice until it is final: see Client.watch.
+
+        To leave the loop early and cancel the call immediately, use contextlib.aclosing.
+        """
+        watching = Watching(timeout, wait_for_ready, on_connection)
         request = requests.watch(invoice)
-        while watching.goes_on:
-            seconds = watching.seconds_left
-            responses = self.invoices.WatchInvoice(request, timeout=seconds, metadata=self._metadata)
+        while watching.is_open:
+            metadata = await self._metadata()
+            if self._closed.is_set():
+                raise self._closed_error()
+            responses = self.invoices.WatchInvoice(request, timeout=watching.seconds_left, metadata=metadata)
             try:
                 async for response in responses:
                     if state := watching.news(response.invoice):
@@ -109,10 +124,10 @@ class AsyncClient:
                 pause = watching.pause_after(self._error(failed))
             finally:
                 responses.cancel()
-            await asyncio.sleep(pause)
+            await self._wait(pause)
 
     async def info(self, *, timeout: float | None = None) -> Info:
-        """Tell about this Till and its node, and the totals of the key's user."""
+        """Return the state of Till and its node, and the totals of the key's user."""
         reply = await self.call(self.invoices.GetInfo, GetInfoRequest(), timeout=timeout, again=True)
         return results.info(reply)
 
@@ -124,40 +139,60 @@ class AsyncClient:
         timeout: float | None = None,
         again: bool = False,
     ) -> Response:
-        """Call a method of `invoices`, `invreqs` or `keys` with its message: see Client.call."""
-        self._check_loop()
-        seconds = self._timeout if timeout is None else timeout
-        attempts = Attempts(seconds, ConnectionLost if again else ())
+        """Call a method of `invoices`, `invreqs` or `keys` with its request message: see Client.call."""
+        attempts = Attempts(self._timeout if timeout is None else timeout)
         while True:
+            metadata = await self._metadata()
+            if self._closed.is_set():
+                raise self._closed_error()
             try:
-                return await method(request, timeout=attempts.seconds_left, metadata=self._metadata)
+                return await method(request, timeout=attempts.seconds_left, metadata=metadata)
             except (grpc.aio.AioRpcError, asyncio.CancelledError) as failed:
-                pause = attempts.pause_after(self._error(failed))
-            await asyncio.sleep(pause)
+                error = self._error(failed)
+            if not again:
+                raise error
+            await self._wait(attempts.pause_after(error))
 
     async def close(self) -> None:
-        """End all calls, and the connection."""
+        """Cancel all calls, and close the connection."""
         self._check_loop()
-        self._is_closed = True
+        self._closed.set()
         await self._channel.close()
 
+    async def _metadata(self) -> Metadata:
+        self._check_loop()
+        if os.getpid() != self._process:
+            # A channel does not survive a fork: a call would hang.
+            raise RuntimeError("the AsyncClient was created before a fork; create one in each process")
+        key = self._key() if callable(self._key) else self._key
+        return keys.header(await key if inspect.isawaitable(key) else key)
+
+    async def _wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
+
     def _error(self, failed: grpc.aio.AioRpcError | asyncio.CancelledError) -> Error:
-        """What a failed call raises. Raises CancelledError itself if the task was cancelled."""
+        """Return the error of a failed call. Raise CancelledError itself if the task was cancelled."""
         task = asyncio.current_task()
         if task and task.cancelling():
             raise failed
-        if self._is_closed:
-            return Error("the client was closed", status="CANCELLED")
+        if self._closed.is_set():
+            return self._closed_error()
         if isinstance(failed, asyncio.CancelledError):
             # grpc raises this for a CANCELLED that the server sent.
-            return ConnectionLost("Till, or what is between, cancelled the call", status="CANCELLED")
+            return ConnectionLost("Till, or a proxy before it, cancelled the call", status="CANCELLED")
         return error_of(failed, self._proxy)
 
+    @staticmethod
+    def _closed_error() -> Error:
+        return Error("the client was closed", status="CANCELLED")
+
     def _check_loop(self) -> None:
-        # grpc's channel waits for its own loop, which does not run here.
+        # grpc's channel waits for its own loop, which does not run here: a call would hang.
         if _running_loop() is not self._loop:
             raise RuntimeError(
-                "AsyncClient was made in another event loop; make one in each loop, or use till.Client"
+                "the AsyncClient belongs to another event loop; create one in each loop, or use till.Client"
             )
 
     async def __aenter__(self) -> Self:
@@ -173,7 +208,7 @@ def _running_loop() -> asyncio.AbstractEventLoop:
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
-        # grpc would take a loop that never runs.
+        # Without a running loop grpc creates one that never runs.
         raise RuntimeError(
-            "AsyncClient needs a running event loop; make it in a coroutine, or use till.Client"
+            "an AsyncClient needs a running event loop; create it in a coroutine, or use till.Client"
         ) from None

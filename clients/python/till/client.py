@@ -1,17 +1,20 @@
-"""The client for ordinary, blocking code."""
+"""The client for blocking code."""
 
-import time
-from collections.abc import Iterator, Mapping
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import grpc
 
-from till import connection, requests, results
-from till.connection import ADDRESS, TIMEOUT_SECONDS, Attempts, File, Watching
-from till.errors import ConnectionLost, Error, error_of
+from till import connection, keys, requests, results
+from till.connection import ADDRESS, TIMEOUT_SECONDS, File
+from till.errors import Error, error_of
+from till.keys import Key, Metadata
 from till.results import Info, Invoice
+from till.retries import Attempts, Connection, Watching
 from till.v1.invoice_service_pb2 import GetInfoRequest
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from till.v1.invreq_service_pb2_grpc import InvreqServiceStub
@@ -22,34 +25,38 @@ Response = TypeVar("Response")
 
 
 class Client:
-    """A connection to Till. Threads may share it; close it, or use it as a context manager.
+    """A connection to Till for blocking code. Threads may share it. Close it, or use it as a context manager.
 
-    address: HOST:PORT of its gRPC, or of Envoy in front of it.
-    key: an API key, or a watch token. None: to call as everybody may, where Till has no keys. A ValueError is
-        raised for what can be neither.
-    tls: whether to speak TLS, with the roots that gRPC knows. Without it nothing is encrypted.
-    ca: TLS, with a certificate that one of these must have signed; a file in PEM.
-    cert: TLS, and show a certificate of one's own: its file and that of its key, in PEM.
-    timeout: seconds that a call may take, with all its attempts; each call can have its own.
+    address: HOST:PORT of Till's gRPC, or of the Envoy in front of it.
+    key: an API key or a watch token; or a function that returns it, called before each call and each attempt
+        of a watch, for a key that rotates. None: calls are anonymous. Raises ValueError for a malformed key.
+    tls: use TLS with the root certificates of gRPC. By default nothing is encrypted.
+    ca: use TLS, and trust only the certificate authorities in this PEM file.
+    cert: use TLS, and present this client certificate: its PEM file, and the PEM file of its key.
+    timeout: seconds for a call with all its retries; each call can have its own.
+    allow_plaintext_key: send the key without TLS beyond loopback, too. By default that is a ValueError, since
+        the network could read the key.
 
-    Every method raises an Error: see till.errors. What is lost on the way is asked for again until the
-    timeout, since asking twice does no harm: a create has a label, by which Till knows it.
+    Every method raises a till.Error. A lost call is retried until the timeout. Retries are safe, since a
+    create has a label by which Till recognizes it.
 
-    invoices, invreqs, keys: the generated stubs, to be called by `call`.
+    invoices, invreqs, keys: the generated gRPC stubs, for `call`.
     """
 
     def __init__(
         self,
         address: str = ADDRESS,
-        key: str | None = None,
+        key: Key = None,
         *,
         tls: bool = False,
         ca: File | None = None,
         cert: tuple[File, File] | None = None,
         timeout: float = TIMEOUT_SECONDS,
+        allow_plaintext_key: bool = False,
     ) -> None:
-        self._metadata = connection.header(key)
         credentials = connection.credentials(tls, ca, cert)
+        keys.check(key, address, tls=bool(credentials), allow_plaintext_key=allow_plaintext_key)
+        self._key = key
         options = connection.options(address)
         self._proxy = connection.proxy(address)
         self._channel = (
@@ -58,7 +65,8 @@ class Client:
             else grpc.insecure_channel(address, options)
         )
         self._timeout = timeout
-        self._is_closed = False
+        self._closed = threading.Event()
+        self._process = os.getpid()
         self.invoices = InvoiceServiceStub(self._channel)
         self.invreqs = InvreqServiceStub(self._channel)
         self.keys = KeyServiceStub(self._channel)
@@ -76,15 +84,15 @@ class Client:
     ) -> Invoice:
         """Create an invoice.
 
-        amount_msat: in millisatoshi; None: the payer chooses.
-        metadata: what you want back with it, with a "type" that names your application.
-        description: what the payer sees.
-        label: your own name for it. The same label and request again give the same invoice, so with one you
-            may ask again after TookTooLong too, or a crash of your own. None: the client takes a new UUID.
-        expiry: how long it can be paid, a number is in whole seconds. None: one hour.
-        with_watch_token: whether to give a token with it, for the payer's browser.
+        amount_msat: amount in millisatoshi. None: the payer chooses.
+        metadata: a JSON object of yours, with a "type" that names your application.
+        description: text for the payer.
+        label: your own unique name of the invoice. The same label and request return the same invoice, so a
+            create with a label can be retried even after TookTooLong or a crash. None: a new UUID.
+        expiry: how long the invoice can be paid; an int is seconds. None: one hour.
+        with_watch_token: whether to return a watch token for the payer's browser.
 
-        Raises Conflict where the label is in use for another request.
+        Raises Conflict if the label is in use for another request.
         """
         request = requests.create(amount_msat, metadata, description, label, expiry, with_watch_token)
         reply = self.call(self.invoices.CreateInvoice, request, timeout=timeout, again=True)
@@ -101,7 +109,7 @@ class Client:
         with_watch_token: bool = False,
         timeout: float | None = None,
     ) -> Invoice:
-        """Read an invoice, by one of its names: `id` is the internal one.
+        """Read an invoice by exactly one of its names; `id` is the internal ID.
 
         Raises NotFound.
         """
@@ -111,17 +119,30 @@ class Client:
         reply = self.call(getattr(self.invoices, method), request, timeout=timeout, again=True)
         return results.invoice(reply.invoice, getattr(reply, "watch_token", ""))
 
-    def watch(self, invoice: Invoice | str, *, timeout: float | None = None) -> Iterator[Invoice]:
-        """Follow an invoice, or what has this invoice_id: its state now, then each change, to a final one.
+    def watch(
+        self,
+        invoice: Invoice | str,
+        *,
+        timeout: float | None = None,
+        wait_for_ready: bool = False,
+        on_connection: Callable[[Connection], object] | None = None,
+    ) -> Iterator[Invoice]:
+        """Watch an invoice, given as an Invoice or an invoice_id: yield its state now, then each change.
 
-        A lost connection is made anew, however long that takes; a payment meanwhile is not missed.
-        timeout: seconds for all of it, after which it raises TookTooLong. None: until it is paid or expired.
+        The watch ends after a final state. It reconnects when its connection is lost, yields no state twice
+        in a row, and misses no payment. Before the first state it fails like any call.
+
+        timeout: seconds for the whole watch; then it raises TookTooLong. None: no deadline.
+        wait_for_ready: reconnect before the first state too, for a Till that is about to start.
+        on_connection: called with a till.Connection when the connection is lost and when it is back.
         """
-        watching = Watching(timeout)
+        watching = Watching(timeout, wait_for_ready, on_connection)
         request = requests.watch(invoice)
-        while watching.goes_on:
-            seconds = watching.seconds_left
-            responses = self.invoices.WatchInvoice(request, timeout=seconds, metadata=self._metadata)
+        while watching.is_open:
+            metadata = self._metadata()
+            if self._closed.is_set():
+                raise self._closed_error()
+            responses = self.invoices.WatchInvoice(request, timeout=watching.seconds_left, metadata=metadata)
             try:
                 for response in responses:
                     if state := watching.news(response.invoice):
@@ -131,10 +152,10 @@ class Client:
                 pause = watching.pause_after(self._error(failed))
             finally:
                 responses.cancel()
-            time.sleep(pause)
+            self._closed.wait(pause)
 
     def info(self, *, timeout: float | None = None) -> Info:
-        """Tell about this Till and its node, and the totals of the key's user."""
+        """Return the state of Till and its node, and the totals of the key's user."""
         return results.info(self.call(self.invoices.GetInfo, GetInfoRequest(), timeout=timeout, again=True))
 
     def call(
@@ -145,28 +166,40 @@ class Client:
         timeout: float | None = None,
         again: bool = False,
     ) -> Response:
-        """Call a method of `invoices`, `invreqs` or `keys` with its message.
+        """Call a method of `invoices`, `invreqs` or `keys` with its request message.
 
-        again: whether to call again what was lost on the way. Only for what does no harm if it is done twice.
+        again: retry if the connection is lost. Only for calls that may run twice.
         """
-        seconds = self._timeout if timeout is None else timeout
-        attempts = Attempts(seconds, ConnectionLost if again else ())
+        attempts = Attempts(self._timeout if timeout is None else timeout)
         while True:
+            metadata = self._metadata()
+            if self._closed.is_set():
+                raise self._closed_error()
             try:
-                return method(request, timeout=attempts.seconds_left, metadata=self._metadata)
+                return method(request, timeout=attempts.seconds_left, metadata=metadata)
             except grpc.RpcError as failed:
-                pause = attempts.pause_after(self._error(failed))
-            time.sleep(pause)
+                error = self._error(failed)
+            if not again:
+                raise error
+            self._closed.wait(attempts.pause_after(error))
 
     def close(self) -> None:
-        """End all calls, and the connection."""
-        self._is_closed = True
+        """Cancel all calls, and close the connection."""
+        self._closed.set()
         self._channel.close()
 
+    def _metadata(self) -> Metadata:
+        if os.getpid() != self._process:
+            # A channel does not survive a fork: a call would hang.
+            raise RuntimeError("the Client was created before a fork; create one in each process")
+        return keys.header(self._key() if callable(self._key) else self._key)
+
     def _error(self, failed: grpc.RpcError) -> Error:
-        if self._is_closed:
-            return Error("the client was closed", status="CANCELLED")
-        return error_of(failed, self._proxy)
+        return self._closed_error() if self._closed.is_set() else error_of(failed, self._proxy)
+
+    @staticmethod
+    def _closed_error() -> Error:
+        return Error("the client was closed", status="CANCELLED")
 
     def __enter__(self) -> Self:
         return self

@@ -1,25 +1,26 @@
-"""What can go wrong, each with the code that Till documents for it.
+"""The errors of calls, one class for each documented code.
 
 Error
-├── Internal             E0   a fault of Till or its node; it is in Till's log
+├── Internal             E0   Till or its node has a fault; Till's log has the details
 ├── InvalidRequest       E1   the request is wrong; the message names the field and the limit
-├── NotFound             E2
-├── Unauthenticated      E3   a key is needed, or this one is unknown, expired or revoked
-├── PermissionDenied     E4   the key may not do this
+├── NotFound             E2   the resource does not exist, or belongs to another user
+├── Unauthenticated      E3   the call needs a key, or the key is unknown, expired or revoked
+├── PermissionDenied     E4   the key has no scope for the call
 ├── Conflict             E5   the label is in use for another request
-├── TooLarge             E6
-├── TooMany              E7   more than the key may have; `retry_after` says when to try again
-├── Unavailable          E8   the node is offline, or Till can't serve
-│   └── ConnectionLost        Till can't be reached; it has no code
-├── TookTooLong          E9   also when the deadline of a call has passed, without a code then
-├── NoSuchMethod         E10
-├── NotActive            E11  an invoice request that nobody can collect any more
-├── Expired              E12  an invoice request whose time is over
-├── Unreachable          E13  there is no way to the other node
-├── Refused              E14  the other node refuses to pay
-└── NotPaid              E15  the other node did not pay in time
+├── TooLarge             E6   a value exceeds a limit in bytes
+├── TooMany              E7   the key exceeds a limit; `retry_after` says when to retry
+├── Unavailable          E8   the node is offline, or Till cannot serve the call now
+│   └── ConnectionLost        Till cannot be reached; without a code. Also a ConnectionError
+├── TookTooLong          E9   a time-out at Till; without a code, the call's deadline. Also a TimeoutError
+├── NoSuchMethod         E10  this Till is older than the client
+├── NotActive            E11  the invoice request is disabled or collected
+├── Expired              E12  the invoice request has expired
+├── Unreachable          E13  no route to the node that made the invoice request
+├── Refused              E14  the node that made the invoice request refuses to pay
+└── NotPaid              E15  the node that made the invoice request did not pay in time
 """
 
+from enum import StrEnum
 from typing import Any
 
 import grpc
@@ -27,24 +28,45 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 
+class Code(StrEnum):
+    """The documented codes. A newer Till may send others, which are plain texts."""
+
+    INTERNAL = "E0"
+    INVALID_REQUEST = "E1"
+    NOT_FOUND = "E2"
+    UNAUTHENTICATED = "E3"
+    PERMISSION_DENIED = "E4"
+    CONFLICT = "E5"
+    TOO_LARGE = "E6"
+    TOO_MANY = "E7"
+    UNAVAILABLE = "E8"
+    TOOK_TOO_LONG = "E9"
+    NO_SUCH_METHOD = "E10"
+    NOT_ACTIVE = "E11"
+    EXPIRED = "E12"
+    UNREACHABLE = "E13"
+    REFUSED = "E14"
+    NOT_PAID = "E15"
+
+
 class Error(Exception):
     """A call that failed.
 
-    message: what Till says, for a person to read.
-    code: the documented code, such as "E2". None where the answer is not Till's own: the connection was lost,
-        or the deadline has passed.
-    reason: its name, such as "NOT_FOUND". None as above.
-    status: gRPC's name of the status, such as "NOT_FOUND".
-    retry_after: seconds after which to try again. None: Till does not say.
+    message: Till's message, for people.
+    code: the documented code, such as Code.NOT_FOUND, which equals "E2". None if Till did not answer: the
+        connection was lost, or the deadline of the call has passed.
+    reason: the reason of google.rpc.ErrorInfo, such as "NODE_OFFLINE". None as above.
+    status: the name of the gRPC status, such as "NOT_FOUND".
+    retry_after: seconds to wait before a retry. None: unknown.
     """
 
     def __init__(
         self,
         message: str,
         *,
-        # With a default, since it is made anew from its message alone when it is unpickled.
+        # With a default, since pickle creates an error from its message alone.
         status: str = "UNKNOWN",
-        code: str | None = None,
+        code: Code | str | None = None,
         reason: str | None = None,
         retry_after: float | None = None,
     ) -> None:
@@ -60,7 +82,7 @@ class Error(Exception):
 
 
 class Internal(Error):
-    """A fault of Till or its node."""
+    """Till or its node has a fault; Till's log has the details."""
 
 
 class InvalidRequest(Error):
@@ -68,15 +90,15 @@ class InvalidRequest(Error):
 
 
 class NotFound(Error):
-    """No such thing, or none that the key may know of."""
+    """The resource does not exist, or belongs to another user."""
 
 
 class Unauthenticated(Error):
-    """A key is needed, or this one is unknown, expired or revoked."""
+    """The call needs a key, or the key is unknown, expired or revoked."""
 
 
 class PermissionDenied(Error):
-    """The key has no scope for this, or is for another type."""
+    """The key has no scope for the call, or is for another type."""
 
 
 class Conflict(Error):
@@ -84,39 +106,39 @@ class Conflict(Error):
 
 
 class TooLarge(Error):
-    """Something exceeds a limit in bytes."""
+    """A value exceeds a limit in bytes."""
 
 
 class TooMany(Error):
-    """More than the key may have: try again after `retry_after` seconds."""
+    """The key exceeds a limit; retry after `retry_after` seconds."""
 
 
 class Unavailable(Error):
-    """The node is offline, or Till can't serve this now: try again."""
+    """The node is offline, or Till cannot serve the call now; retry later."""
 
 
-class ConnectionLost(Unavailable):
-    """Till can't be reached, or was lost before it answered."""
+class ConnectionLost(Unavailable, ConnectionError):
+    """Till cannot be reached, or the connection was lost before the reply."""
 
 
-class TookTooLong(Error):
-    """The deadline has passed. What was asked for may have been done all the same."""
+class TookTooLong(Error, TimeoutError):
+    """The deadline has passed. The outcome of the call is unknown."""
 
 
 class NoSuchMethod(Error):
-    """This Till has no such method: it is older than the client."""
+    """Till does not have this method; it is older than the client."""
 
 
 class NotActive(Error):
-    """The invoice request was disabled or collected."""
+    """The invoice request is disabled or collected."""
 
 
 class Expired(Error):
-    """The time of the invoice request is over."""
+    """The invoice request has expired."""
 
 
 class Unreachable(Error):
-    """There is no way to the node that made the invoice request."""
+    """No route leads to the node that made the invoice request."""
 
 
 class Refused(Error):
@@ -124,30 +146,30 @@ class Refused(Error):
 
 
 class NotPaid(Error):
-    """The node that made the invoice request did not pay in time, and can't any more."""
+    """The node that made the invoice request did not pay in time; this invoice can no longer be paid."""
 
 
 BY_CODE: dict[str, type[Error]] = {
-    "E0": Internal,
-    "E1": InvalidRequest,
-    "E2": NotFound,
-    "E3": Unauthenticated,
-    "E4": PermissionDenied,
-    "E5": Conflict,
-    "E6": TooLarge,
-    "E7": TooMany,
-    "E8": Unavailable,
-    "E9": TookTooLong,
-    "E10": NoSuchMethod,
-    "E11": NotActive,
-    "E12": Expired,
-    "E13": Unreachable,
-    "E14": Refused,
-    "E15": NotPaid,
+    Code.INTERNAL: Internal,
+    Code.INVALID_REQUEST: InvalidRequest,
+    Code.NOT_FOUND: NotFound,
+    Code.UNAUTHENTICATED: Unauthenticated,
+    Code.PERMISSION_DENIED: PermissionDenied,
+    Code.CONFLICT: Conflict,
+    Code.TOO_LARGE: TooLarge,
+    Code.TOO_MANY: TooMany,
+    Code.UNAVAILABLE: Unavailable,
+    Code.TOOK_TOO_LONG: TookTooLong,
+    Code.NO_SUCH_METHOD: NoSuchMethod,
+    Code.NOT_ACTIVE: NotActive,
+    Code.EXPIRED: Expired,
+    Code.UNREACHABLE: Unreachable,
+    Code.REFUSED: Refused,
+    Code.NOT_PAID: NotPaid,
 }
 
-# For what gRPC or a proxy answers by itself. A stream that is reset, as by an Envoy whose Till was killed,
-# shows as INTERNAL, UNKNOWN or CANCELLED.
+# Statuses that gRPC or a proxy creates. A stream that is reset, such as by an Envoy whose Till was killed,
+# ends with INTERNAL, UNKNOWN or CANCELLED.
 WITHOUT_CODE: dict[grpc.StatusCode, type[Error]] = {
     grpc.StatusCode.UNAVAILABLE: ConnectionLost,
     grpc.StatusCode.CANCELLED: ConnectionLost,
@@ -159,13 +181,13 @@ WITHOUT_CODE: dict[grpc.StatusCode, type[Error]] = {
 
 
 def error_of(failed: Any, proxy: str | None = None) -> Error:
-    """The Error for a grpc.RpcError, of a sync or an async call; proxy: what the call went through."""
+    """Return the Error for a grpc.RpcError. proxy: the proxy of the connection, for the message."""
     status: grpc.StatusCode = failed.code()
     info, retry = ErrorInfo(), RetryInfo()
     for name, value in failed.trailing_metadata() or ():
         if name == "grpc-status-details-bin":
             for detail in Status.FromString(value).details:
-                # Unpacks only what is of its type.
+                # Unpack ignores a detail of another type.
                 detail.Unpack(info)
                 detail.Unpack(retry)
     delay = retry.retry_delay.ToTimedelta()
@@ -173,13 +195,13 @@ def error_of(failed: Any, proxy: str | None = None) -> Error:
     kind = BY_CODE.get(code, Error) if code else WITHOUT_CODE.get(status, Error)
     said = failed.details() or status.name
     if kind is ConnectionLost:
-        said = f"Till cannot be reached, or was lost: {said}"
+        said = f"the connection to Till failed or was lost: {said}"
         if proxy:
-            said += f" (through the proxy {proxy}; to go without it, add Till's host to no_proxy)"
+            said += f" (through the proxy {proxy}; to bypass it, add Till's host to no_proxy)"
     return kind(
         said,
         status=status.name,
-        code=code,
+        code=Code(code) if code and code in BY_CODE else code,
         reason=info.reason if code else None,
         retry_after=delay.total_seconds() if retry.HasField("retry_delay") else None,
     )

@@ -1,4 +1,4 @@
-"""What the clients ask for, as messages."""
+"""Builds the request messages of the clients."""
 
 import json
 import uuid
@@ -24,7 +24,7 @@ def create(
     expiry: timedelta | int | None,
     with_watch_token: bool,
 ) -> CreateInvoiceRequest:
-    """A request that may be sent again and again, and makes one invoice: it always has a label."""
+    """Return a request that is safe to retry: it always has a label."""
     request = CreateInvoiceRequest(
         amount_msat=amount_msat,
         metadata=json.dumps(metadata, ensure_ascii=False, allow_nan=False),
@@ -38,15 +38,15 @@ def create(
 
 
 def get(invoice_id: str | None, with_watch_token: bool, **others: str | None) -> tuple[str, Any]:
-    """The method that finds an invoice by what is given, and its request.
+    """Return the method that reads an invoice by the given name, and its request.
 
-    Raises TypeError unless that is one thing.
+    Raise TypeError unless exactly one name is given.
     """
     given = {name: value for name, value in {"invoice_id": invoice_id, **others}.items() if value is not None}
     if len(given) != 1:
-        raise TypeError("give one of invoice_id, id, label, payment_hash and bolt11")
+        raise TypeError("pass exactly one of invoice_id, id, label, payment_hash and bolt11")
     if with_watch_token and invoice_id is None:
-        raise TypeError("a watch token is given by invoice_id only")
+        raise TypeError("with_watch_token needs invoice_id")
     if invoice_id is not None:
         return "GetInvoice", GetInvoiceRequest(invoice_id=invoice_id, with_watch_token=with_watch_token)
     if "id" in given:
@@ -55,5 +55,5 @@ def get(invoice_id: str | None, with_watch_token: bool, **others: str | None) ->
 
 
 def watch(invoice: Invoice | str) -> WatchInvoiceRequest:
-    """To watch an invoice, or what has this invoice_id."""
+    """Return the request to watch an invoice, given as an Invoice or an invoice_id."""
     return WatchInvoiceRequest(invoice_id=invoice if isinstance(invoice, str) else invoice.invoice_id)

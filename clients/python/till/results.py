@@ -1,4 +1,4 @@
-"""What Till answers, as frozen dataclasses: money in int millisatoshi, times as aware UTC datetimes."""
+"""Results as frozen dataclasses: money in int millisatoshi, times as aware UTC datetimes."""
 
 import json
 from dataclasses import dataclass, field
@@ -10,18 +10,18 @@ from till.v1 import invoice_pb2, invoice_service_pb2
 
 
 class Status(StrEnum):
-    """Whether an invoice is paid."""
+    """The state of an invoice."""
 
     UNPAID = "unpaid"
     PAID = "paid"
-    # It can no longer be paid.
+    # The invoice can no longer be paid.
     EXPIRED = "expired"
-    # Of a Till that is newer than this client.
+    # A status that only a newer client knows.
     UNKNOWN = "unknown"
 
     @property
     def is_final(self) -> bool:
-        """Whether it stays so."""
+        """Whether no other status can follow."""
         return self in (Status.PAID, Status.EXPIRED)
 
 
@@ -38,23 +38,23 @@ class Payment:
 
     # Position among all payments that the node received, counted from 1.
     pay_index: int
-    # Payers may send more than was asked for.
+    # A payer may send more than the invoice asks for.
     amount_received_msat: int
     paid_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class Invoice:
-    """An invoice: what was asked for, and what became of it.
+    """An invoice, with its status and its payment.
 
-    invoice_id: its public id; id: its internal one.
-    username: who created it.
-    label: the name that its creator gave it, or the client for him. None: it has none.
-    amount_msat: amount asked for, in millisatoshi. None: the payer chooses.
-    bolt11: the payment request, to be shown to the payer. Empty for an invoice that was sent (bolt12).
-    payment: None as long as there was none.
-    watch_token: lets a payer's browser watch this invoice. None: it was not asked for.
-    message: the protobuf message that it was made of.
+    invoice_id: the public ID; id: the internal ID.
+    username: the user who created the invoice.
+    label: the unique name from its creator, or from the client. None: no label.
+    amount_msat: amount in millisatoshi. None: the payer chooses.
+    bolt11: the payment request (BOLT 11) for the payer. Empty for an invoice that was sent (bolt12).
+    payment: None until the invoice is paid.
+    watch_token: lets a payer's browser watch this invoice. None: not requested.
+    message: the protobuf message of the invoice.
     """
 
     invoice_id: str
@@ -75,13 +75,13 @@ class Invoice:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """Your metadata; `message.metadata` is its JSON, letter by letter."""
+        """The parsed metadata. `message.metadata` is its exact JSON text."""
         parsed: dict[str, Any] = json.loads(self.message.metadata)
         return parsed
 
 
 def invoice(message: invoice_pb2.Invoice, watch_token: str = "") -> Invoice:
-    """The Invoice of a message."""
+    """Return the Invoice of a message."""
     payment = message.payment
     return Invoice(
         invoice_id=message.invoice_id,
@@ -119,7 +119,7 @@ class NodeAddress:
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """The lightningd behind Till, in the words of its getinfo command."""
+    """The lightningd behind Till, with the field names of its getinfo command."""
 
     id: str
     alias: str
@@ -138,12 +138,13 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True)
 class Info:
-    """About Till and its node.
+    """The state of Till and its node.
 
-    invoices, volume_msat: how many invoices the user of the key created, and what they received.
-    volume_out_msat: what the node paid for the user's invoice requests.
-    online: whether the node answers. If not, no invoice can be created.
-    node: as last seen. None: it was never seen.
+    invoices: number of invoices that the key's user created.
+    volume_msat: sum of their payments, in millisatoshi.
+    volume_out_msat: sum of the payments for the user's invoice requests, in millisatoshi.
+    online: whether the node answers; while False, creates fail.
+    node: the node when it last answered. None: it never did.
     """
 
     invoices: int
@@ -154,7 +155,7 @@ class Info:
 
 
 def info(message: invoice_service_pb2.GetInfoResponse) -> Info:
-    """The Info of a message."""
+    """Return the Info of a message."""
     return Info(
         invoices=message.invoices,
         volume_msat=message.volume_msat,
