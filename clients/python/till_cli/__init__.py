@@ -1,17 +1,19 @@
-"""The command `till`. It is beside the package till, which it must not load before it has set up grpc."""
+"""The command `till`: a package of its own, since grpc must be configured before the package till loads."""
 
 import os
 import sys
 
 
 def main() -> None:
-    """Run the command, or say what it lacks."""
-    # What goes wrong is told by us, in one line.
+    """Run the command. Exit with a hint if its optional dependencies are missing."""
+    # The command reports each error in one line; gRPC's log lines would surround it.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         from till_cli.main import app
     except ModuleNotFoundError as missing:
         if missing.name not in {"rich", "segno", "typer"}:
             raise
-        sys.exit("till: the command needs more than the client: pip install 'lightning-till-client[cli]'")
+        sys.exit(
+            "till: the command's dependencies are missing; run: pip install 'lightning-till-client[cli]'"
+        )
     app(prog_name="till")

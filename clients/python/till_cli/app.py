@@ -1,4 +1,4 @@
-"""The typer app of the commands `till` and `tilld`: their help shows no type for flags."""
+"""The typer app of `till` and `tilld`. Its help shows no type for flags."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -10,18 +10,18 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Command(TyperCommand):
-    """A command."""
+    """A command whose help shows no type for flags."""
 
     def get_params(self, ctx: Any) -> Any:
-        """Return the parameters, --help among them."""
+        """Return the parameters, including --help."""
         return _without_type(super().get_params(ctx))
 
 
 class Group(TyperGroup):
-    """A command that has commands."""
+    """A group of commands whose help shows no type for flags."""
 
     def get_params(self, ctx: Any) -> Any:
-        """Return the parameters, --help among them."""
+        """Return the parameters, including --help."""
         return _without_type(super().get_params(ctx))
 
 
@@ -32,7 +32,7 @@ class App(typer.Typer):
         super().__init__(cls=cls, no_args_is_help=True, **settings)
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Function], Function]:
-        """Add a command: see typer.Typer.command."""
+        """Register a command: see typer.Typer.command."""
         return super().command(name, cls=Command, **settings)
 
 

@@ -11,27 +11,27 @@ from till.client import Client
 from till.results import Invoice, Status
 from till_cli import amount, display
 
-# Where the context remembers that JSON is wanted, for errors too.
+# The key in the context for --json, which errors read too.
 JSON = "till.json"
 EXPIRED = 3
 
 
 def _remember(ctx: typer.Context, wanted: bool) -> bool:
-    # It may have come before the command.
+    # The option may also precede the command.
     wanted = wanted or ctx.meta.get(JSON, False)
     ctx.meta[JSON] = wanted
     return wanted
 
 
 def _metadata(text: str) -> str:
-    """Return the text as typed: parsing would change numbers that no float can hold."""
+    """Return the text as typed: parsing changes numbers that a float cannot hold."""
     try:
         text.encode()
         parsed = json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         parsed = None
     if not isinstance(parsed, dict):
-        raise typer.BadParameter("give a JSON object, such as '{\"order\": 17}'")
+        raise typer.BadParameter("expected a JSON object, such as '{\"order\": 17}'")
     return text.strip()
 
 
@@ -40,13 +40,13 @@ def _no_constant(name: str) -> None:
 
 
 def _with_type(metadata: str, type_: str | None) -> str:
-    """Return metadata with its type. Raises typer.BadParameter where it has one and another is given."""
+    """Return metadata with its type. Raise typer.BadParameter if --type and --metadata both have one."""
     names = json.loads(metadata, parse_int=str, parse_float=str)
     if "type" not in names:
         comma = ", " if names else ""
         return f'{{"type": {json.dumps("till" if type_ is None else type_)}{comma}{metadata[1:].lstrip()}'
     if type_ is not None:
-        raise typer.BadParameter("give the type by --type or in --metadata, not by both")
+        raise typer.BadParameter("the type is in --type and in --metadata; pass it once")
     return metadata
 
 
@@ -58,45 +58,51 @@ def _amount(text: str) -> int:
 
 
 Json = Annotated[
-    bool, typer.Option("--json", callback=_remember, help="Print JSON, an object on each line; errors too.")
+    bool, typer.Option("--json", callback=_remember, help="Print JSON, one object per line; errors too.")
 ]
-InvoiceId = Annotated[str, typer.Argument(metavar="ID", help="Its invoice_id.")]
+InvoiceId = Annotated[str, typer.Argument(metavar="ID", help="The invoice_id.")]
 
 
 def create(
     ctx: typer.Context,
     amount_msat: Annotated[
         Any | None,
-        typer.Argument(metavar="AMOUNT", parser=_amount, help=f"Exact: {amount.FORMS}."),
+        typer.Argument(metavar="AMOUNT", parser=_amount, help=f"Amount, exact: {amount.FORMS}."),
     ] = None,
     any_amount: Annotated[bool, typer.Option("--any", help="The payer chooses the amount.")] = False,
     type_: Annotated[
         str | None,
         typer.Option(
-            "--type", metavar="TEXT", help="Names the application that the payment is for. [default: till]"
+            "--type", metavar="TEXT", help="Name of your application, in the metadata. [default: till]"
         ),
     ] = None,
-    description: Annotated[str | None, typer.Option(metavar="TEXT", help="What the payer sees.")] = None,
+    description: Annotated[str | None, typer.Option(metavar="TEXT", help="Text for the payer.")] = None,
     metadata: Annotated[
         Any | None,
-        typer.Option(metavar="JSON", parser=_metadata, help="An object that comes back with the invoice."),
+        typer.Option(metavar="JSON", parser=_metadata, help="JSON object, returned with the invoice."),
     ] = None,
     label: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="Your own name for it: once more gives the same invoice."),
+        typer.Option(
+            metavar="TEXT",
+            help="Your unique name of the invoice; a repeated create returns the same invoice.",
+        ),
     ] = None,
     expiry: Annotated[
-        int | None, typer.Option(metavar="SECONDS", min=1, help="How long it can be paid. [default: 3600]")
+        int | None,
+        typer.Option(metavar="SECONDS", min=1, help="Seconds until the invoice expires. [default: 3600]"),
     ] = None,
-    watch_it: Annotated[bool, typer.Option("--watch", help="Wait until it is paid.")] = False,
+    watch_it: Annotated[
+        bool, typer.Option("--watch", help="Watch until the invoice is paid or expired.")
+    ] = False,
     qr: Annotated[
         bool | None, typer.Option(help="Draw a QR code. [default: on a terminal]", show_default=False)
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Create an invoice; print its payment request, and draw it for the payer."""
+    """Create an invoice; print its payment request, and its QR code on a terminal."""
     if any_amount == (amount_msat is not None):
-        raise typer.BadParameter(f"give an amount, such as {amount.FORMS}; or --any")
+        raise typer.BadParameter(f"pass either --any or an amount: {amount.FORMS}")
     client: Client = ctx.obj
     request = requests.create(amount_msat, {}, description, label, expiry, with_watch_token=False)
     request.metadata = _with_type(metadata or "{}", type_)
@@ -111,38 +117,37 @@ def create(
 
 def get(
     ctx: typer.Context,
-    invoice_id: Annotated[str | None, typer.Argument(metavar="ID", help="Its invoice_id.")] = None,
-    id_: Annotated[str | None, typer.Option("--id", metavar="ID", help="Its internal id.")] = None,
-    label: Annotated[str | None, typer.Option(metavar="TEXT", help="Your own name for it.")] = None,
-    payment_hash: Annotated[str | None, typer.Option(metavar="HEX", help="Its payment hash.")] = None,
-    bolt11: Annotated[str | None, typer.Option(metavar="TEXT", help="Its payment request.")] = None,
+    invoice_id: Annotated[str | None, typer.Argument(metavar="ID", help="The invoice_id.")] = None,
+    id_: Annotated[str | None, typer.Option("--id", metavar="ID", help="The internal ID.")] = None,
+    label: Annotated[str | None, typer.Option(metavar="TEXT", help="The label.")] = None,
+    payment_hash: Annotated[str | None, typer.Option(metavar="HEX", help="The payment hash.")] = None,
+    bolt11: Annotated[str | None, typer.Option(metavar="TEXT", help="The payment request (BOLT 11).")] = None,
     json_: Json = False,
 ) -> None:
-    """Read an invoice, by one of its names."""
+    """Read an invoice by exactly one of its names."""
     if sum(name is not None for name in (invoice_id, id_, label, payment_hash, bolt11)) != 1:
-        raise typer.BadParameter("give one of ID, --id, --label, --payment-hash and --bolt11")
+        raise typer.BadParameter("pass exactly one of ID, --id, --label, --payment-hash and --bolt11")
     client: Client = ctx.obj
     invoice = client.get_invoice(invoice_id, id=id_, label=label, payment_hash=payment_hash, bolt11=bolt11)
     display.show(invoice, json_)
 
 
 def watch(ctx: typer.Context, invoice_id: InvoiceId, json_: Json = False) -> None:
-    """Watch an invoice until it is paid or expired; lost connections are made anew."""
+    """Watch an invoice until it is paid or expired. Reconnects when the connection is lost."""
     client: Client = ctx.obj
-    # A watch would wait for a Till that is not there.
     _watch(client, client.get_invoice(invoice_id), json_)
 
 
 def info(ctx: typer.Context, json_: Json = False) -> None:
-    """Tell about this Till and its node, and what was received."""
+    """Show the state of Till and its node, and the totals of the user."""
     client: Client = ctx.obj
     display.show(client.info(), json_)
 
 
 def _watch(client: Client, invoice: Invoice, json_: bool, printed: Invoice | None = None) -> None:
-    with display.live(invoice, json_) as tell:
+    with display.live(invoice, json_) as show:
         for state in client.watch(invoice):
             if state != printed:
-                tell(state)
+                show(state)
     if state.status is Status.EXPIRED:
         raise typer.Exit(EXPIRED)

@@ -1,4 +1,4 @@
-"""What `till` prints: for people, or JSON for programs."""
+"""Output of `till`: text for people, JSON for programs."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from rich.text import Text
 
 from till.results import Info, Invoice
 
-# Around a QR code, in its dots; scanners find it by this.
+# The margin of a QR code, in modules; scanners need it.
 QUIET_ZONE = 2
 
 
@@ -44,39 +44,39 @@ def print_json(result: Invoice | Info) -> None:
 
 
 def print_payment_request(invoice: Invoice, with_qr: bool) -> None:
-    """Print a payment request, with a QR code if wanted; on standard error what to do with it."""
+    """Print a payment request, optionally with its QR code, and the next step on standard error."""
     if with_qr:
         typer.echo(_qr_code(invoice.bolt11))
     typer.echo(invoice.bolt11)
-    typer.echo(f"{_state(invoice)}; watch it: till watch {invoice.invoice_id}", err=True)
+    typer.echo(f"{_state(invoice)}; to watch it: till watch {invoice.invoice_id}", err=True)
 
 
 @contextmanager
 def live(invoice: Invoice, as_json: bool) -> Iterator[Callable[[Invoice], None]]:
-    """Tell the states of an invoice, as they are given to the function: each on a line.
+    """Yield a function that prints a state of the invoice on a line.
 
-    On a terminal the last line also counts down the time that is left.
+    On a terminal the last line also counts down to the expiry.
     """
     if as_json or not sys.stdout.isatty():
         yield print_json if as_json else (lambda state: typer.echo(_state(state)))
         return
     newest = invoice
 
-    def tell(state: Invoice) -> None:
+    def update(state: Invoice) -> None:
         nonlocal newest
         newest = state
 
     console = Console()
     with Live(console=console, get_renderable=lambda: Text(_state(newest)), transient=True):
-        yield tell
+        yield update
     console.print(Text(_state(newest), style="green" if newest.payment else "yellow"))
 
 
 def _qr_code(bolt11: str) -> str:
     drawing = io.StringIO()
-    # Upper case makes a smaller code.
+    # Upper case needs fewer modules: QR codes have an alphanumeric mode.
     segno.make(bolt11.upper(), micro=False).terminal(drawing, border=QUIET_ZONE, compact=True)
-    # Its blocks are what is light, on whatever terminal.
+    # The blocks are the light modules, also on a light terminal.
     lines = drawing.getvalue().splitlines()
     return "\n".join(typer.style(line, fg="bright_white", bg="black") for line in lines)
 
@@ -92,7 +92,7 @@ def _state(invoice: Invoice) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A result as JSON has it: times by RFC 3339."""
+    """Return a result as JSON values, with times in RFC 3339."""
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, tuple):
@@ -103,17 +103,17 @@ def _plain(value: Any) -> Any:
 
 
 def _metadata(invoice: Invoice) -> str:
-    """Its JSON as it came, on one line of ASCII: parsing would change numbers that no float can hold."""
+    """Return the JSON on one line of ASCII. It is not parsed: a float cannot hold all its numbers."""
     one_line = re.sub(r"[\t\n\r]", " ", invoice.message.metadata)
     return re.sub("[^ -~]", lambda found: json.dumps(found[0])[1:-1], one_line)
 
 
 def _lines(plain: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Names and values, those within others with dots between; what is absent is left out."""
+    """Yield names and values, with dotted names for nested fields. Absent fields are omitted."""
     for name, value in plain.items():
         if isinstance(value, dict):
             yield from _lines(value, f"{prefix}{name}.")
         elif value is not None:
-            # A line break in a description could make lines of its own.
+            # A line break in a description could imitate other fields.
             is_plain = isinstance(value, str) and value.isprintable()
             yield prefix + name, value if is_plain else json.dumps(value)

@@ -1,4 +1,4 @@
-"""The command line of `till`: how Till is reached, and what went wrong."""
+"""The command line of `till`: its options, and its error messages."""
 
 import json
 import os
@@ -17,23 +17,23 @@ from till_cli import commands
 from till_cli.app import App, Group
 
 HINTS = {
-    errors.ConnectionLost: "Is Till running at {address}? Name another with --address or TILL_ADDRESS; "
-    "where it serves TLS, give --tls or --ca.",
-    errors.Unauthenticated: "Put a key into TILL_KEY, or name its file with --key-file; "
-    "'tilld key create --username NAME' makes one.",
-    errors.TookTooLong: "Give it longer with --timeout.",
+    errors.ConnectionLost: "Is Till running at {address}? If not, set --address or TILL_ADDRESS. "
+    "If Till serves TLS, pass --tls or --ca.",
+    errors.Unauthenticated: "Set TILL_KEY, or pass --key-file. "
+    "To create a key: tilld key create --username NAME",
+    errors.TookTooLong: "Increase --timeout, or try again later.",
 }
 
 
 class Till(Group):
-    """The commands; an error of Till's is one line, which says what to do next."""
+    """The commands. An error is one line, and a hint what to do next."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take the options of till itself wherever they are."""
+        """Accept the options of till itself before and after the command."""
         return super().parse_args(ctx, self._ours_first(args))
 
     def _ours_first(self, args: list[str]) -> list[str]:
-        # Those that are eager, such as --help, are for the command before them.
+        # Eager options, such as --help, belong to the command before them.
         options = [each for each in self.params if isinstance(each, TyperOption) and not each.is_eager]
         is_flag = {name: option.is_flag for option in options for name in option.opts}
         ours: list[str] = []
@@ -91,20 +91,34 @@ def _file(help_: str, variable: str) -> Any:
 def _till(
     ctx: typer.Context,
     address: Annotated[
-        str, typer.Option(metavar="HOST:PORT", envvar="TILL_ADDRESS", help="Where Till serves gRPC.")
+        str, typer.Option(metavar="HOST:PORT", envvar="TILL_ADDRESS", help="Address of Till's gRPC.")
     ] = ADDRESS,
     key_file: Annotated[
-        Path | None, _file("File that has the key, if TILL_KEY has not.", "TILL_KEY_FILE")
+        Path | None, _file("File with the key, if TILL_KEY is not set.", "TILL_KEY_FILE")
     ] = None,
-    tls: Annotated[bool, typer.Option("--tls", envvar="TILL_TLS", help="Speak TLS.")] = False,
+    tls: Annotated[bool, typer.Option("--tls", envvar="TILL_TLS", help="Use TLS.")] = False,
     ca: Annotated[
-        Path | None, _file("Speak TLS: one of these must have signed Till's certificate (PEM).", "TILL_CA")
+        Path | None,
+        _file("Use TLS, and trust only the certificate authorities in this file (PEM).", "TILL_CA"),
     ] = None,
-    cert: Annotated[Path | None, _file("Speak TLS, and show this certificate (PEM).", "TILL_CERT")] = None,
-    cert_key: Annotated[Path | None, _file("The key of --cert (PEM).", "TILL_CERT_KEY")] = None,
+    cert: Annotated[
+        Path | None, _file("Use TLS, and present this client certificate (PEM).", "TILL_CERT")
+    ] = None,
+    cert_key: Annotated[Path | None, _file("Private key of --cert (PEM).", "TILL_CERT_KEY")] = None,
     timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, envvar="TILL_TIMEOUT", help="How long a call may take.")
+        float,
+        typer.Option(
+            metavar="SECONDS", min=0, envvar="TILL_TIMEOUT", help="Time limit of a call, with its retries."
+        ),
     ] = TIMEOUT_SECONDS,
+    allow_plaintext_key: Annotated[
+        bool,
+        typer.Option(
+            "--allow-plaintext-key",
+            envvar="TILL_ALLOW_PLAINTEXT_KEY",
+            help="Send the key without TLS beyond this machine, too.",
+        ),
+    ] = False,
     json_: commands.Json = False,
     show_version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
@@ -112,17 +126,26 @@ def _till(
 ) -> None:
     """Till takes payments over Lightning: create an invoice, show it, watch it until it is paid.
 
-    The key is taken from the variable **TILL_KEY**: on the command line everybody on this machine could read
-    it. These options may come after the command too: `till info --address HOST:PORT`.
+    The key comes from the environment variable **TILL_KEY** or from --key-file. It is no option, since other
+    users of this machine can read command lines. Options may also follow the command:
+    `till info --address HOST:PORT`.
 
-    Exit codes: 0 done; 1 an error; 2 wrong usage; 3 the watched invoice expired; 130 Ctrl-C.
+    Exit codes: 0 success; 1 an error; 2 wrong usage; 3 the watched invoice expired; 130 Ctrl-C.
     """
     if (cert is None) != (cert_key is None):
-        raise typer.BadParameter("--cert and --cert-key belong together: give both")
+        raise typer.BadParameter("--cert and --cert-key belong together; pass both")
     key = os.environ.get("TILL_KEY") or (key_file.read_text() if key_file else "")
     pair = (cert, cert_key) if cert and cert_key else None
     try:
-        client = Client(address, key, tls=tls, ca=ca, cert=pair, timeout=timeout)
+        client = Client(
+            address,
+            key,
+            tls=tls,
+            ca=ca,
+            cert=pair,
+            timeout=timeout,
+            allow_plaintext_key=allow_plaintext_key,
+        )
     except ValueError as wrong:
-        raise typer.BadParameter(f"{wrong}: give it by TILL_KEY or --key-file") from None
+        raise typer.BadParameter(f"TILL_KEY or --key-file: {wrong}") from None
     ctx.obj = ctx.with_resource(client)
