@@ -867,6 +867,29 @@ async def test_the_port_cannot_be_shared(envoy: Envoy) -> None:
         socket.create_server(envoy.rest, reuse_port=True)
 
 
+class Overtaken(Envoy):
+    """An Envoy whose port another program takes before Envoy does, at the first try."""
+
+    winner: socket.socket | None = None
+
+    def _configure(self) -> None:
+        super()._configure()
+        if self.winner is None:
+            self.winner = socket.create_server(self.rest)
+
+
+async def test_a_free_port_that_is_taken_meanwhile_is_replaced(server: Address, tmp_path: Path) -> None:
+    envoy = Overtaken(ANY_PORT, [server], tmp_path)
+
+    await envoy.start()
+
+    assert envoy.winner
+    with envoy.winner:
+        assert envoy.rest.port != envoy.winner.getsockname()[1]
+        assert (await call(envoy, "GET", "/lightning/info")).status == 200
+    await envoy.stop(0)
+
+
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
 async def test_an_address_of_another_machine_is_reported_in_one_line(
     server: Address, tmp_path: Path, host: str

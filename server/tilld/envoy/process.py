@@ -28,6 +28,9 @@ SOCKET = "tilld.sock"
 
 # Envoy needed more than 15 s on a slow machine under load.
 START_SECONDS = 60.0
+# How often to look for a free port, and what Envoy logs about one that is not.
+PORT_TRIES = 5
+IN_USE = "Address already in use"
 TELL_SECONDS = 5.0
 # After this many deaths within this time, Envoy is not restarted.
 MOST_DEATHS = 5
@@ -65,15 +68,24 @@ class Envoy:
 
         Raises OperatorError if Envoy cannot listen, exits, or needs more than 60 s.
         """
-        self._listening = await asyncio.to_thread(preflight.free, self.rest, "--rest")
-        self.rest = self._listening[0]
         with suppress(OSError):
             await self._admin("GET", "/ready")
             raise OperatorError(
                 f"another Envoy runs in {self.directory}; give another directory with --data-dir"
             )
-        self._configure()
-        await self._launch()
+        wanted = self.rest
+        for tries_left in reversed(range(PORT_TRIES)):
+            self._listening = await asyncio.to_thread(preflight.free, wanted, "--rest")
+            self.rest = self._listening[0]
+            self._configure()
+            try:
+                await self._launch()
+            except OperatorError:
+                # A free port is not reserved: until Envoy listens, another program may take it.
+                if wanted.port or not tries_left or IN_USE not in self.log.read_text(errors="replace"):
+                    raise
+            else:
+                return
 
     async def _launch(self) -> None:
         self.process = await child_process.start(
