@@ -1,7 +1,10 @@
-"""The words of documents, protos, error messages and /docs: plain English, in short sentences."""
+"""Plain words in short sentences: in documents, protos, messages, /docs, docstrings and comments."""
 
+import ast
+import io
 import json
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,15 +12,18 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent.parent
-# What is generated has the words of the programs.
-OTHERS = {"docs/reference/commands.md", "docs/reference/configuration.md"}
 OPENAPI = "server/tilld/rest_api/openapi.json"
 MESSAGES = "tests/messages.txt"
 PAGES = [
     page
     for pattern in ("*.md", "docs/**/*.md", "clients/*/README.md", "proto/till/**/*.proto", OPENAPI, MESSAGES)
     for page in sorted(ROOT.glob(pattern))
-    if str(page.relative_to(ROOT)) not in OTHERS
+]
+MODULES = [
+    module
+    for folder in ("server", "tests", "benchmarks", "scripts", "clients/python")
+    for module in sorted((ROOT / folder).rglob("*.py"))
+    if "_pb2" not in module.name and "tests/clients" not in str(module)
 ]
 MOST_WORDS = 25
 NOT_PROSE = re.compile(r"^```.*?^```|<!--.*?-->", re.MULTILINE | re.DOTALL)
@@ -27,9 +33,12 @@ ENDS = re.compile(r"[.:;?!][*\"]*(?=\s|$)|\||\n")
 PHRASES = re.compile(
     r"\b(?:at once|for ever|leaves? (?:it |one |them )?(?:away|out)|its time is over"
     r"|tells? (?:of|that|when|which|how)|(?:is|are|was|were|be) told|told of|goes on|go on|h[eo]ld against"
-    r"|bad weather|made anew|once more|as long as it lasts|is no whole)\b",
+    r"|bad weather|made anew|once more|as long as it lasts|is no whole|whoever|shall)\b",
     re.IGNORECASE,
 )
+# A docstring starts with a noun, or with an imperative.
+RIDDLES = re.compile(r"(?:What|Who|Whoever|Whose|Of|Than)\b")
+NOT_IN_REMARKS = re.compile(r"^.*\S {2,}\S.*$|`[^`]*`", re.MULTILINE)  # tables and code
 
 
 def prose(page: Path) -> str:
@@ -56,13 +65,45 @@ def descriptions(value: Any) -> Iterator[str]:
             yield from descriptions(each)
 
 
+def docstrings(source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield ast.get_docstring(node) or ""
+
+
+def comments(source: str) -> str:
+    """Return all comments. Those on consecutive lines are one paragraph."""
+    text, last = "", 0
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            text += ("\n" if token.start[0] == last + 1 else "\n\n") + token.string.lstrip("# ")
+            last = token.start[0]
+    return text
+
+
+def long_sentences(text: str) -> list[str]:
+    sentences = ENDS.split(NOT_WORDS.sub(" X ", text))
+    return [each for each in sentences if len(re.findall(r"\w[\w'-]*", each)) > MOST_WORDS]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_sentences_are_short(page: Path) -> None:
-    sentences = ENDS.split(NOT_WORDS.sub(" X ", prose(page)))
-
-    assert [each for each in sentences if len(re.findall(r"\w[\w'-]*", each)) > MOST_WORDS] == []
+    assert long_sentences(prose(page)) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_words_are_plain(page: Path) -> None:
     assert PHRASES.findall(prose(page)) == []
+
+
+def test_docstrings_and_comments_are_plain() -> None:
+    faults = []
+    for module in MODULES:
+        name, source = str(module.relative_to(ROOT)), module.read_text()
+        texts = [NOT_IN_REMARKS.sub("X", each) for each in (*docstrings(source), comments(source))]
+        for paragraph in "\n\n".join(texts).split("\n\n"):
+            text = " ".join(paragraph.split())
+            faults += [(name, each) for each in (*PHRASES.findall(text), *long_sentences(text))]
+        faults += [(name, each) for each in texts if RIDDLES.match(each)]
+
+    assert faults == []
