@@ -4,7 +4,7 @@ BIN := .venv/bin
 PROTOS := $(wildcard proto/till/v1/*.proto)
 REST_PROTOS := $(wildcard proto/till/rest/v1/*.proto)
 # Generated code in the repository: its names, its paths, and the commands needed to generate it.
-GENERATED := python server typescript go configuration commands openapi
+GENERATED := python server typescript go configuration commands openapi version
 CODE_python := clients/python/till/v1
 CODE_server := server/till_rest/v1
 CODE_typescript := clients/typescript/src/gen
@@ -17,7 +17,7 @@ NEEDS_go := go
 # Directory for generated code.
 INTO := .
 
-.PHONY: help run test test-clients build-clients static crash fuzz bench bench-compare check format lint imports types proto proto-baseline docs generated generate $(GENERATED:%=generate-%) lock clean
+.PHONY: help run test test-clients build-clients static crash fuzz bench bench-compare check format lint imports types proto proto-baseline docs generated generate $(GENERATED:%=generate-%) lock clean release
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -101,7 +101,11 @@ generated-%: .venv/.dev
 	{ diff --recursive --exclude=__init__.py --exclude=__pycache__ "$$fresh/$(CODE_$*)" $(CODE_$*) || \
 	{ echo "The generated code is stale: run 'make generate-$*' and commit its changes."; exit 1; }; }
 
-generate: $(GENERATED:%=generate-%) ## Generate code from the protos, two pages of docs/reference, and openapi.json; one of them: make generate-go
+# Separate, since these files have other content too: make generate-version edits them in place.
+generated-version: .venv/.dev
+	@$(BIN)/python scripts/version.py --check
+
+generate: $(GENERATED:%=generate-%) ## Generate code from the protos, two pages of docs/reference, openapi.json, and copies of the version; one of them: make generate-go
 
 # These generators are built into protoc, and buf could only call protoc.
 python_code = mkdir -p $(INTO)/$(1) && \
@@ -135,6 +139,9 @@ generate-openapi: .venv/.dev
 	@mkdir -p $(INTO)/$(dir $(CODE_openapi))
 	@$(BIN)/python scripts/openapi.py $(INTO)/$(CODE_openapi)
 
+generate-version: .venv/.dev
+	@$(BIN)/python scripts/version.py
+
 clients/typescript/node_modules/.package-lock.json: clients/typescript/package-lock.json
 	@$(call must_have,npm,Node.js 20 or later)
 	@npm ci --prefix clients/typescript --ignore-scripts --no-audit --no-fund --silent
@@ -153,6 +160,10 @@ lock: .venv/.dev ## Pin the newest versions of all dependencies
 	  pyproject.toml clients/python/pyproject.toml --output-file requirements-dev.txt
 	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \
 	  --quiet --group fuzz --output-file requirements-fuzz.txt
+
+release: .venv/.dev ## Check that VERSION is ready for release, write it everywhere, and tag the commit; nothing is pushed or published
+	@$(BIN)/python scripts/release.py "$(VERSION)" \
+	  $(MAKE) --no-print-directory generate-version generate-openapi proto-baseline
 
 clean: ## Remove installed and built files, except .till
 	rm -rf .venv .site .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tilld.rest_api.invreq_json import CreateInvreq, InvreqJson
 from tilld.rest_api.sendinvoice_json import SendInvoice, SentInvoiceJson
 
 PROSE = Path(__file__).with_name("openapi.yaml")
+PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 TYPES = (CreateInvoice, InvoiceJson, SendInvoice, SentInvoiceJson, InfoJson, CreateInvreq, InvreqJson)
 NAMED = {msgspec.json.schema(each)["title"]: each for each in fields.COMPONENTS}
 REF = "#/components/schemas/{name}"
@@ -26,6 +28,8 @@ MESSAGES = {each.code: each.default for each in TillError.__subclasses__()} | {"
 def document() -> str:
     """Return the document."""
     prose = yaml.safe_load(PROSE.read_text())
+    version = tomllib.loads(PROJECT.read_text())["project"]["version"]
+    prose["info"] = {"version": version} | prose["info"]
     errors = prose.pop("errors")
     for item in prose["paths"].values():
         for operation in item.values():
