@@ -1,5 +1,2 @@
-include(CMakeFindDependencyMacro)
-find_dependency(Threads)
-find_dependency(Protobuf)
-find_dependency(gRPC CONFIG)
+include("${CMAKE_CURRENT_LIST_DIR}/dependencies.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/till-targets.cmake")

@@ -1,8 +1,8 @@
-// Creates an invoice, prints its payment request, and watches it until it is paid:
+// Creates an invoice, prints its payment request, and watches it until it is paid or expired:
 //
 //   first_invoice [HOST:PORT]
 //
-// The key, where one is needed, is in the variable TILL_KEY.
+// The environment variable TILL_KEY has the key, if Till needs one.
 #include <cstdlib>
 #include <iostream>
 
@@ -17,21 +17,19 @@ int main(int argc, char** argv) {
   request.set_amount_msat(5000);
   request.set_description("a coffee");
   request.set_metadata(R"({"type": "shop"})");
-  till::v1::CreateInvoiceResponse created;
-  grpc::ClientContext context;
-  if (const auto status = client.invoices().CreateInvoice(&context, request, &created); !status.ok()) {
-    std::cerr << till::Code(status) << " " << status.error_message() << "\n";
+  const auto created = client.CreateInvoice(request);
+  if (!created) {
+    std::cerr << created.error().what() << "\n";
     return 1;
   }
-  std::cout << created.invoice().bolt11() << std::endl;
+  std::cout << created->invoice().bolt11() << std::endl;
 
-  const auto watch = client.Watch(created.invoice().invoice_id());
-  till::v1::Invoice invoice;
-  while (watch->Read(&invoice)) {
-    std::cout << till::v1::InvoiceStatus_Name(invoice.status()) << std::endl;
+  auto watch = client.Watch(created->invoice().invoice_id());
+  while (const auto invoice = watch.Next()) {
+    std::cout << till::v1::InvoiceStatus_Name(invoice->status()) << std::endl;
   }
-  if (const auto status = watch->Finish(); !status.ok()) {
-    std::cerr << till::Code(status) << " " << status.error_message() << "\n";
+  if (const auto end = watch.Finish(); !end) {
+    std::cerr << end.error().what() << "\n";
     return 1;
   }
 }

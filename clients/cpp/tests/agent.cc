@@ -1,4 +1,4 @@
-// The agent of the C++ client: see clients/conformance/README.md.
+// The agent of the C++ client for the conformance suite: clients/conformance/README.md.
 #include <chrono>
 #include <fstream>
 #include <functional>
@@ -7,6 +7,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,41 +24,45 @@ using google::protobuf::Message;
 using google::protobuf::Struct;
 using google::protobuf::util::JsonStringToMessage;
 using google::protobuf::util::MessageToJsonString;
-using Invoices = till::v1::InvoiceService::StubInterface;
-using TimePoint = std::chrono::system_clock::time_point;
+using till::Client;
+using till::Error;
 
 const char* const kStatuses[] = {"OK",           "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
                                  "NOT_FOUND",    "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
                                  "ABORTED",      "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
                                  "DATA_LOSS",    "UNAUTHENTICATED"};
 
-/// What the driver says, by its names.
+/// A line of the driver.
 class Order {
  public:
-  explicit Order(Struct told) : told_(std::move(told)) {}
+  explicit Order(Struct fields) : fields_(std::move(fields)) {}
 
   std::string Text(const std::string& name) const { return Find(name).string_value(); }
   int Number(const std::string& name) const { return static_cast<int>(Find(name).number_value()); }
-  TimePoint Deadline() const {
+  bool Flag(const std::string& name) const { return Find(name).bool_value(); }
+  std::optional<std::chrono::milliseconds> Timeout() const {
     const double seconds = Find("timeout_seconds").number_value();
-    if (seconds == 0) return TimePoint::max();
-    return std::chrono::system_clock::now() + std::chrono::milliseconds(static_cast<long>(seconds * 1000));
+    if (seconds == 0) return std::nullopt;
+    return std::chrono::milliseconds(static_cast<long>(seconds * 1000));
   }
-  /// Throws std::invalid_argument where the request is none.
-  void Request(Message* request) const {
+  /// The request. Throws std::invalid_argument if it is malformed.
+  template <class Request>
+  Request As() const {
+    Request request;
     std::string json;
     auto status = MessageToJsonString(Find("request").struct_value(), &json);
-    if (status.ok()) status = JsonStringToMessage(json, request);
+    if (status.ok()) status = JsonStringToMessage(json, &request);
     if (!status.ok()) throw std::invalid_argument(status.ToString());
+    return request;
   }
 
  private:
   google::protobuf::Value Find(const std::string& name) const {
-    const auto found = told_.fields().find(name);
-    return found == told_.fields().end() ? google::protobuf::Value() : found->second;
+    const auto found = fields_.fields().find(name);
+    return found == fields_.fields().end() ? google::protobuf::Value() : found->second;
   }
 
-  Struct told_;
+  Struct fields_;
 };
 
 std::string Json(const Message& message) {
@@ -66,17 +72,29 @@ std::string Json(const Message& message) {
   return json;
 }
 
-std::string Plain(const grpc::Status& status) {
-  Struct told;
-  auto& fields = *told.mutable_fields();
-  fields["status"].set_string_value(kStatuses[status.error_code()]);
-  fields["message"].set_string_value(status.error_message());
-  if (const auto code = till::Code(status); !code.empty()) fields["code"].set_string_value(code);
-  if (const auto reason = till::Reason(status); !reason.empty()) fields["reason"].set_string_value(reason);
-  if (const auto wait = till::RetryAfter(status)) {
+Error Unknown(const std::exception& failure) { return Error({grpc::StatusCode::UNKNOWN, failure.what()}); }
+
+Struct Fields(const Error& error) {
+  Struct all;
+  auto& fields = *all.mutable_fields();
+  fields["status"].set_string_value(kStatuses[error.status_code()]);
+  fields["message"].set_string_value(error.message());
+  if (error.code()) fields["code"].set_string_value(till::ToString(*error.code()));
+  if (!error.reason().empty()) fields["reason"].set_string_value(error.reason());
+  if (const auto wait = error.retry_after()) {
     fields["retry_seconds"].set_number_value(std::chrono::duration<double>(*wait).count());
   }
-  return Json(told);
+  return all;
+}
+
+Struct Fields(const till::Connection& connection) {
+  Struct all;
+  auto& fields = *all.mutable_fields();
+  fields["lost"].set_bool_value(connection.lost);
+  fields["attempt"].set_number_value(connection.attempt);
+  fields["error"].set_null_value({});
+  if (connection.error) *fields["error"].mutable_struct_value() = Fields(*connection.error);
+  return all;
 }
 
 void Say(int id, const std::string& what, const std::string& json) {
@@ -85,45 +103,35 @@ void Say(int id, const std::string& what, const std::string& json) {
   std::cout << R"({"id":)" << id << R"(,")" << what << R"(":)" << json << "}" << std::endl;
 }
 
-void End(int id, const grpc::Status& status, const std::string& ok = "{}") {
-  if (status.ok()) {
-    Say(id, "ok", ok);
-  } else {
-    Say(id, "error", Plain(status));
-  }
-}
+void Fail(int id, const Error& error) { Say(id, "error", Json(Fields(error))); }
 
-using Method = std::function<grpc::Status(Invoices&, grpc::ClientContext*, const Order&, std::string*)>;
+using Method = std::function<void(const Client&, grpc::ClientContext*, const Order&)>;
 
 template <class Request, class Response>
-Method Calling(grpc::Status (Invoices::*method)(grpc::ClientContext*, const Request&, Response*)) {
-  return [method](Invoices& invoices, grpc::ClientContext* context, const Order& order, std::string* ok) {
-    Request request;
-    Response response;
-    order.Request(&request);
-    const auto status = (invoices.*method)(context, request, &response);
-    if (status.ok()) *ok = Json(response);
-    return status;
+Method Calling(till::Result<Response> (Client::*method)(const Request&, grpc::ClientContext*) const) {
+  return [method](const Client& client, grpc::ClientContext* context, const Order& order) {
+    const auto response = (client.*method)(order.As<Request>(), context);
+    Say(order.Number("id"), "ok", Json(response.value()));
   };
 }
 
 const std::map<std::string, Method> kMethods = {
-    {"CreateInvoice", Calling(&Invoices::CreateInvoice)},   {"GetInvoice", Calling(&Invoices::GetInvoice)},
-    {"GetInvoiceById", Calling(&Invoices::GetInvoiceById)}, {"LookupInvoice", Calling(&Invoices::LookupInvoice)},
-    {"GetInfo", Calling(&Invoices::GetInfo)},
+    {"CreateInvoice", Calling(&Client::CreateInvoice)},   {"GetInvoice", Calling(&Client::GetInvoice)},
+    {"GetInvoiceById", Calling(&Client::GetInvoiceById)}, {"LookupInvoice", Calling(&Client::LookupInvoice)},
+    {"GetInfo", Calling(&Client::GetInfo)},
 };
 
-/// Does what it is told, everything at once.
+/// Carries out the driver's orders concurrently.
 class Agent {
  public:
   void Run() {
     for (std::string line; std::getline(std::cin, line);) {
-      Struct told;
-      if (!JsonStringToMessage(line, &told).ok()) throw std::invalid_argument("this is no JSON: " + line);
-      Do(Order(std::move(told)));
+      Struct fields;
+      if (!JsonStringToMessage(line, &fields).ok()) throw std::invalid_argument("malformed JSON: " + line);
+      Do(Order(std::move(fields)));
     }
     for (const auto& [_, cancel] : cancels_) cancel();
-    for (auto& each : going_on_) each.join();
+    for (auto& each : threads_) each.join();
   }
 
  private:
@@ -131,58 +139,77 @@ class Agent {
     const auto id = order.Number("id");
     const auto op = order.Text("op");
     if (op == "connect") {
-      try {
+      Guarded(id, [&] {
         Connect(order);
         Say(id, "ok", "{}");
-      } catch (const std::invalid_argument& wrong) {
-        End(id, {grpc::StatusCode::UNKNOWN, wrong.what()});
-      }
+      });
     } else if (op == "cancel") {
       cancels_.at(order.Number("call"))();
       Say(id, "ok", "{}");
     } else if (op == "watch") {
-      till::v1::WatchInvoiceRequest request;
-      order.Request(&request);
-      const std::shared_ptr<till::Watch> watch = client_->Watch(request.invoice_id(), order.Deadline());
-      cancels_[id] = [watch] { watch->Cancel(); };
-      going_on_.emplace_back([id, watch] {
-        till::v1::WatchInvoiceResponse state;
-        while (watch->Read(state.mutable_invoice())) Say(id, "event", Json(state));
-        End(id, watch->Finish());
-      });
+      Watch(id, order);
     } else {
       const auto context = std::make_shared<grpc::ClientContext>();
-      context->set_deadline(order.Deadline());
+      if (const auto timeout = order.Timeout()) context->set_deadline(std::chrono::system_clock::now() + *timeout);
       cancels_[id] = [context] { context->TryCancel(); };
-      going_on_.emplace_back([id, context, order, client = client_] { Call(id, context.get(), order, *client); });
+      threads_.emplace_back([id, context, order, client = client_] {
+        Guarded(id, [&] { kMethods.at(order.Text("method"))(*client, context.get(), order); });
+      });
     }
   }
 
   void Connect(const Order& order) {
     till::Options options;
     options.key = order.Text("key");
-    if (const auto file = order.Text("ca_file"); !file.empty()) {
-      std::ifstream stream(file);
-      grpc::SslCredentialsOptions tls;
-      tls.pem_root_certs.assign(std::istreambuf_iterator<char>(stream), {});
-      options.credentials = grpc::SslCredentials(tls);
-    }
-    client_ = std::make_shared<till::Client>(order.Text("address"), options);
+    options.allow_plaintext_key = order.Flag("allow_plaintext_key");
+    if (const auto file = order.Text("key_file"); !file.empty()) options.key_function = [file] { return Content(file); };
+    if (const auto file = order.Text("ca_file"); !file.empty()) options.tls.emplace().pem_root_certs = Content(file);
+    client_ = std::make_shared<Client>(order.Text("address"), options);
   }
 
-  static void Call(int id, grpc::ClientContext* context, const Order& order, const till::Client& client) {
-    std::string ok;
+  void Watch(int id, const Order& order) {
+    till::WatchOptions options;
+    options.timeout = order.Timeout();
+    options.wait_for_ready = order.Flag("wait_for_ready");
+    if (order.Flag("connection")) {
+      options.on_connection = [id](const till::Connection& change) { Say(id, "connection", Json(Fields(change))); };
+    }
+    const auto watch = std::make_shared<till::Watch>(
+        client_->Watch(order.As<till::v1::WatchInvoiceRequest>().invoice_id(), options));
+    cancels_[id] = [watch] { watch->Cancel(); };
+    threads_.emplace_back([id, watch] {
+      Guarded(id, [&] {
+        while (auto invoice = watch->Next()) {
+          till::v1::WatchInvoiceResponse state;
+          *state.mutable_invoice() = std::move(*invoice);
+          Say(id, "event", Json(state));
+        }
+        watch->Finish().value();
+        Say(id, "ok", "{}");
+      });
+    });
+  }
+
+  /// Runs an order, and reports what it throws.
+  static void Guarded(int id, const std::function<void()>& order) {
     try {
-      const auto status = kMethods.at(order.Text("method"))(client.invoices(), context, order, &ok);
-      End(id, status, ok);
-    } catch (const std::exception& wrong) {
-      End(id, {grpc::StatusCode::UNKNOWN, wrong.what()});
+      order();
+    } catch (const Error& error) {
+      Fail(id, error);
+    } catch (const std::exception& failure) {
+      Fail(id, Unknown(failure));
     }
   }
 
-  std::shared_ptr<till::Client> client_;
+  static std::string Content(const std::string& file) {
+    std::ifstream stream(file);
+    if (!stream) throw std::runtime_error("cannot read " + file);
+    return {std::istreambuf_iterator<char>(stream), {}};
+  }
+
+  std::shared_ptr<Client> client_;
   std::map<int, std::function<void()>> cancels_;
-  std::vector<std::thread> going_on_;
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace

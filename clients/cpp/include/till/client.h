@@ -1,110 +1,112 @@
-/// A client of Till, a cash register for Core Lightning.
+/// The client of Till, a cash register for Core Lightning.
 ///
-/// The messages and stubs are those that gRPC generates from Till's protos: till/v1/*.grpc.pb.h. Amounts are in
-/// millisatoshi. Nothing here throws but the constructor of Client, for what is no key.
+/// Messages are those that protobuf generates from Till's protos: till/v1/*.pb.h. Amounts are in millisatoshi.
 #ifndef TILL_CLIENT_H_
 #define TILL_CLIENT_H_
 
 #include <chrono>
-#include <condition_variable>
+#include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
 #include <grpcpp/grpcpp.h>
 
+#include "till/errors.h"
 #include "till/v1/invoice_service.grpc.pb.h"
 #include "till/v1/invreq_service.grpc.pb.h"
 #include "till/v1/key_service.grpc.pb.h"
+#include "till/watch.h"
 
 namespace till {
 
-/// The documented code of an error of Till, such as "E2"; empty if it is not Till's: a lost connection, a deadline.
-std::string Code(const grpc::Status& status);
-
-/// Why Till failed, such as "NOT_FOUND"; empty if the error is not Till's.
-std::string Reason(const grpc::Status& status);
-
-/// How long to wait before the same call may succeed, if the error says it.
-std::optional<std::chrono::nanoseconds> RetryAfter(const grpc::Status& status);
-
-/// Follows an invoice through lost connections: see Client::Watch. One thread reads; any may cancel.
-class Watch {
- public:
-  /// Ends the watch, at Till too.
-  ~Watch();
-
-  Watch(const Watch&) = delete;
-  Watch& operator=(const Watch&) = delete;
-
-  /// Waits for the next state of the invoice. False: there is none any more, and Finish says why.
-  bool Read(v1::Invoice* invoice);
-
-  /// OK after the invoice was paid or expired, or else what ended the watch. Call it after Read was false.
-  grpc::Status Finish() const;
-
-  /// Lets Read be false soon, and Finish tell CANCELLED.
-  void Cancel();
-
- private:
-  friend class Client;
-  using Deadline = std::chrono::system_clock::time_point;
-
-  Watch(std::shared_ptr<v1::InvoiceService::StubInterface> invoices, std::string invoice_id, Deadline deadline);
-  bool Begin();
-  bool End(const grpc::Status& status);
-  bool Pause();
-
-  const std::shared_ptr<v1::InvoiceService::StubInterface> invoices_;
-  const Deadline deadline_;
-  v1::WatchInvoiceRequest request_;
-  v1::WatchInvoiceResponse last_;
-  std::chrono::milliseconds pause_;
-  std::unique_ptr<grpc::ClientReaderInterface<v1::WatchInvoiceResponse>> reader_;
-  std::optional<grpc::Status> status_;
-
-  std::mutex mutex_;
-  std::condition_variable cancelling_;
-  bool is_cancelled_ = false;
-  /// Made anew for each attempt: gRPC wants it so.
-  std::unique_ptr<grpc::ClientContext> context_;
-};
-
-/// How to talk to a Till.
+/// Options of a client.
 struct Options {
-  /// A key, or a watch token, which is sent with each call. Empty: none. White space around it is left out, such as the
-  /// end of a line in a file.
+  /// An API key or a watch token, sent with each call. White space around it is stripped. Empty: none is sent.
   std::string key;
-  /// TLS: grpc::SslCredentials. Without it all of it goes in the clear, the key too: that is for loopback.
-  std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
+  /// Returns the key; called before each call and before each attempt of a watch, so that a key can rotate. Threads may
+  /// call it concurrently. If it throws, the call or watch fails with UNAUTHENTICATED.
+  std::function<std::string()> key_function;
+  /// Maximum duration of a call without a grpc::ClientContext of its own.
+  std::chrono::milliseconds timeout = std::chrono::seconds(30);
+
+  /// TLS: grpc::SslCredentialsOptions{} trusts the usual roots. None: plaintext.
+  std::optional<grpc::SslCredentialsOptions> tls;
+  /// Whether a key may be sent in plaintext beyond loopback (localhost, 127.0.0.0/8, ::1, Unix sockets).
+  bool allow_plaintext_key = false;
+  /// Arguments of the channel. They take precedence over the client's own, such as GRPC_ARG_KEEPALIVE_TIME_MS.
+  grpc::ChannelArguments channel_arguments;
 };
 
-/// Calls one Till, over a connection that it opens when it is needed and again when it was lost. Threads may share it.
+/// A client of one Till, over a connection that it opens when needed and reopens when lost.
+///
+/// Threads may share a client; copies share its connection. Each call fails within 5 s if Till cannot be reached. It is
+/// sent once: retry a create with a label, which returns the same invoice.
+///
+/// A grpc::ClientContext of one's own gives a call another deadline, or metadata, or lets another thread cancel it. A
+/// call with a context that has no deadline waits as long as Till does.
 class Client {
  public:
-  /// Does not connect yet. The address is such as "127.0.0.1:50051". Throws std::invalid_argument for what is no key.
-  explicit Client(const std::string& address, const Options& options = {});
-
-  /// Takes payments.
-  v1::InvoiceService::StubInterface& invoices() const { return *invoices_; }
-  /// Offers payments, for keys with the scope payouts.
-  v1::InvreqService::StubInterface& invreqs() const { return *invreqs_; }
-  /// Makes, lists and revokes keys, for keys with the scope admin.
-  v1::KeyService::StubInterface& keys() const { return *keys_; }
-
-  /// Follows an invoice: its state now, then each change, until it is paid or expired.
+  /// Does not connect yet. The address is HOST:PORT, or another target of gRPC such as "unix:/run/till.sock".
   ///
-  /// When the connection is lost it comes back by itself until the deadline, and tells no state twice in a row. Any other
-  /// error ends it.
-  std::unique_ptr<till::Watch> Watch(
-      std::string invoice_id,
-      std::chrono::system_clock::time_point deadline = std::chrono::system_clock::time_point::max()) const;
+  /// Throws std::invalid_argument for a malformed key, and for a key in plaintext beyond loopback.
+  explicit Client(const std::string& address, Options options = {});
+
+  /// Uses a channel of one's own, with other credentials or interceptors, or of a server in the same process. The
+  /// caller is responsible for the key in plaintext. Only key, key_function and timeout of the options apply.
+  ///
+  /// Throws std::invalid_argument for a malformed key.
+  explicit Client(std::shared_ptr<grpc::Channel> channel, Options options = {});
+
+  // Payments to receive: till/v1/invoice_service.proto.
+
+  Result<v1::CreateInvoiceResponse> CreateInvoice(const v1::CreateInvoiceRequest& request,
+                                                  grpc::ClientContext* context = nullptr) const;
+  Result<v1::GetInvoiceResponse> GetInvoice(const v1::GetInvoiceRequest& request,
+                                            grpc::ClientContext* context = nullptr) const;
+  Result<v1::GetInvoiceByIdResponse> GetInvoiceById(const v1::GetInvoiceByIdRequest& request,
+                                                    grpc::ClientContext* context = nullptr) const;
+  Result<v1::LookupInvoiceResponse> LookupInvoice(const v1::LookupInvoiceRequest& request,
+                                                  grpc::ClientContext* context = nullptr) const;
+  Result<v1::GetInfoResponse> GetInfo(const v1::GetInfoRequest& request = {},
+                                      grpc::ClientContext* context = nullptr) const;
+
+  /// Watches an invoice: its current state, then each change, until it is paid or expired.
+  ///
+  /// After the first state the watch reconnects when its connection is lost. It returns no state twice in a row, and
+  /// misses no payment. Any other error ends it, unless Till says when to try again (E7).
+  [[nodiscard]] till::Watch Watch(std::string invoice_id, WatchOptions options = {}) const;
+
+  // Payments to offer, for keys with the scope payouts: till/v1/invreq_service.proto.
+
+  Result<v1::CreateInvreqResponse> CreateInvreq(const v1::CreateInvreqRequest& request,
+                                                grpc::ClientContext* context = nullptr) const;
+  Result<v1::GetInvreqResponse> GetInvreq(const v1::GetInvreqRequest& request,
+                                          grpc::ClientContext* context = nullptr) const;
+  Result<v1::ListInvreqsResponse> ListInvreqs(const v1::ListInvreqsRequest& request,
+                                              grpc::ClientContext* context = nullptr) const;
+  Result<v1::DisableInvreqResponse> DisableInvreq(const v1::DisableInvreqRequest& request,
+                                                  grpc::ClientContext* context = nullptr) const;
+  Result<v1::SendInvoiceResponse> SendInvoice(const v1::SendInvoiceRequest& request,
+                                              grpc::ClientContext* context = nullptr) const;
+
+  // Keys, for keys with the scope admin: till/v1/key_service.proto.
+
+  Result<v1::CreateKeyResponse> CreateKey(const v1::CreateKeyRequest& request,
+                                          grpc::ClientContext* context = nullptr) const;
+  Result<v1::ListKeysResponse> ListKeys(const v1::ListKeysRequest& request,
+                                        grpc::ClientContext* context = nullptr) const;
+  Result<v1::RevokeKeyResponse> RevokeKey(const v1::RevokeKeyRequest& request,
+                                          grpc::ClientContext* context = nullptr) const;
+
+  /// The channel, for the generated stubs: asynchronous calls, say. They send a key only after Authorize.
+  [[nodiscard]] const std::shared_ptr<grpc::Channel>& channel() const;
+
+  /// Adds the key to the metadata of a call that a stub makes. Fails if key_function does.
+  Result<void> Authorize(grpc::ClientContext* context) const;
 
  private:
-  std::shared_ptr<v1::InvoiceService::StubInterface> invoices_;
-  std::shared_ptr<v1::InvreqService::StubInterface> invreqs_;
-  std::shared_ptr<v1::KeyService::StubInterface> keys_;
+  std::shared_ptr<const Session> session_;
 };
 
 }  // namespace till
