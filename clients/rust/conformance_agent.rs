@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use prost_reflect::prost::Message;
@@ -10,11 +10,10 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
 use serde_json::{Value, json};
 use till_client::tonic::{Code, Request, Status};
 use till_client::v1::{WatchInvoiceRequest, WatchInvoiceResponse};
-use till_client::{Client, Details, Options};
+use till_client::{Client, ConnectionChange, Error as TillError, Options, WatchOptions};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio_stream::StreamExt;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -25,7 +24,7 @@ async fn main() -> Result<(), Failure> {
     let pool = DescriptorPool::from_file_descriptor_set(files)?;
     let mut till = None;
     let mut running = JoinSet::new();
-    // Dropping one cancels what goes on under this id.
+    // Dropping one cancels the operation with this id.
     let mut cancels = HashMap::new();
     let mut lines = BufReader::new(stdin()).lines();
     while let Some(line) = lines.next_line().await? {
@@ -59,9 +58,13 @@ async fn main() -> Result<(), Failure> {
 }
 
 fn connect(told: &Value) -> Result<Client, Failure> {
-    let mut options = Options::new(text(told, "address")?);
+    let mut options = Options::new(text(told, "address")?).allow_plaintext_key(flag(told, "allow_plaintext_key"));
     if let Ok(key) = text(told, "key") {
         options = options.key(key);
+    }
+    if let Ok(file) = text(told, "key_file") {
+        let file = PathBuf::from(file);
+        options = options.key_fn(move || tokio::fs::read_to_string(file.clone()));
     }
     if let Ok(file) = text(told, "ca_file") {
         options = options.ca(std::fs::read(file)?);
@@ -75,14 +78,7 @@ async fn operate(till: Option<Client>, pool: &DescriptorPool, told: &Value) -> R
     if text(told, "op")? == "call" {
         return call(till, &method(pool, text(told, "method")?)?, told, timeout).await;
     }
-    let method = method(pool, "WatchInvoice")?;
-    let watching = watch(till, &method, told);
-    match timeout {
-        Some(timeout) => tokio::time::timeout(timeout, watching)
-            .await
-            .map_err(|_| Status::deadline_exceeded(""))?,
-        None => watching.await,
-    }
+    watch(till, &method(pool, "WatchInvoice")?, told, timeout).await
 }
 
 async fn call(
@@ -91,14 +87,13 @@ async fn call(
     told: &Value,
     timeout: Option<Duration>,
 ) -> Result<Value, Failure> {
-    let mut till = till.invoices();
     macro_rules! call {
         ($name:ident) => {{
             let mut request = Request::new(read(method, told)?);
             if let Some(timeout) = timeout {
                 request.set_timeout(timeout);
             }
-            write(method, till.$name(request).await?.get_ref())
+            write(method, &till.$name(request).await?)
         }};
     }
     match method.name() {
@@ -111,14 +106,38 @@ async fn call(
     }
 }
 
-async fn watch(till: Client, method: &MethodDescriptor, told: &Value) -> Result<Value, Failure> {
+async fn watch(
+    till: Client,
+    method: &MethodDescriptor,
+    told: &Value,
+    timeout: Option<Duration>,
+) -> Result<Value, Failure> {
     let request: WatchInvoiceRequest = read(method, told)?;
-    let mut states = till.watch(request.invoice_id);
-    while let Some(invoice) = states.try_next().await? {
+    let mut options = WatchOptions::new().wait_for_ready(flag(told, "wait_for_ready"));
+    if let Some(timeout) = timeout {
+        options = options.timeout(timeout);
+    }
+    if flag(told, "connection") {
+        let told = told.clone();
+        options = options.on_connection(move |change| say(&told, "connection", connection(change)));
+    }
+    let mut watch = till.watch_with(request.invoice_id, options);
+    while let Some(invoice) = watch.try_next().await? {
         let state = WatchInvoiceResponse { invoice: Some(invoice) };
         say(told, "event", write(method, &state)?);
     }
     Ok(json!({}))
+}
+
+/// A change as the agent reports it.
+fn connection(change: ConnectionChange) -> Value {
+    match change {
+        ConnectionChange::Lost { attempt, error, .. } => {
+            json!({"lost": true, "attempt": attempt, "error": error_json(&error)})
+        }
+        ConnectionChange::Restored { attempt, .. } => json!({"lost": false, "attempt": attempt, "error": null}),
+        _ => json!("unknown"),
+    }
 }
 
 fn method(pool: &DescriptorPool, name: &str) -> Result<MethodDescriptor, Failure> {
@@ -141,25 +160,35 @@ fn text<'a>(told: &'a Value, field: &str) -> Result<&'a str, Failure> {
     Ok(told[field].as_str().ok_or_else(|| format!("no {field}"))?)
 }
 
+fn flag(told: &Value, field: &str) -> bool {
+    told[field] == Value::Bool(true)
+}
+
 fn answer(told: &Value, done: Result<Value, Failure>) {
     match done {
         Ok(value) => say(told, "ok", value),
-        Err(failure) => say(told, "error", plain(&failure)),
+        Err(failure) => say(told, "error", failure_json(&failure)),
     }
 }
 
-/// A failure as an agent tells it.
-fn plain(failure: &Failure) -> Value {
-    let Some(status) = failure.downcast_ref::<Status>() else {
-        return json!({"status": "UNKNOWN", "message": failure.to_string()});
-    };
-    let details = Details::of(status);
+/// A failure as the agent reports it.
+fn failure_json(failure: &Failure) -> Value {
+    if let Some(error) = failure.downcast_ref::<TillError>() {
+        return error_json(error);
+    }
+    match failure.downcast_ref::<Status>() {
+        Some(status) => error_json(&status.clone().into()),
+        None => json!({"status": "UNKNOWN", "message": failure.to_string()}),
+    }
+}
+
+fn error_json(error: &TillError) -> Value {
     json!({
-        "status": name(status.code()),
-        "message": status.message(),
-        "code": details.as_ref().map(|details| &details.code),
-        "reason": details.as_ref().map(|details| &details.reason),
-        "retry_seconds": details.and_then(|details| details.retry_after).map(|pause| pause.as_secs_f64()),
+        "status": name(error.status().code()),
+        "message": error.message(),
+        "code": error.code().map(|code| code.to_string()),
+        "reason": error.reason(),
+        "retry_seconds": error.retry_after().map(|pause| pause.as_secs_f64()),
     })
 }
 

@@ -6,27 +6,21 @@ use std::error::Error;
 
 use till_client::v1::{CreateInvoiceRequest, InvoiceStatus};
 use till_client::{Client, Options};
-use tokio_stream::StreamExt;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1).unwrap_or("127.0.0.1:50051".into());
-    let mut options = Options::new(address);
-    if let Ok(key) = env::var("TILL_KEY") {
-        options = options.key(key);
-    }
-    let till = Client::connect(options)?;
+    let till = Client::connect(Options::new(address).key(env::var("TILL_KEY").unwrap_or_default()))?;
     let request = CreateInvoiceRequest {
         amount_msat: Some(5000),
         description: Some("a coffee".into()),
         metadata: r#"{"type": "shop"}"#.into(),
         ..Default::default()
     };
-    let created = till.invoices().create_invoice(request).await?.into_inner();
-    let invoice = created.invoice.ok_or("Till gave no invoice")?;
+    let invoice = till.create_invoice(request).await?.invoice.ok_or("no invoice")?;
     println!("{}", invoice.bolt11);
-    let mut states = till.watch(invoice.invoice_id);
-    while let Some(invoice) = states.try_next().await? {
+    let mut watch = till.watch(invoice.invoice_id);
+    while let Some(invoice) = watch.try_next().await? {
         match (invoice.status(), invoice.payment) {
             (InvoiceStatus::Paid, Some(payment)) => println!("paid: {} msat", payment.amount_received_msat),
             (status, _) => println!("{}", status.as_str_name()),

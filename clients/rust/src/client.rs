@@ -1,51 +1,132 @@
-//! Calling Till.
+//! The client.
 
-use crate::connection::{Connection, connection};
+use tonic::IntoRequest;
+
+use crate::connection::Connection;
+use crate::error::Error;
 use crate::options::{InvalidOptions, Options};
 use crate::v1::invoice_service_client::InvoiceServiceClient;
 use crate::v1::invreq_service_client::InvreqServiceClient;
 use crate::v1::key_service_client::KeyServiceClient;
-use crate::watch::{Watch, watch};
+use crate::v1::{
+    CreateInvoiceRequest, CreateInvoiceResponse, GetInfoRequest, GetInfoResponse, GetInvoiceByIdRequest,
+    GetInvoiceByIdResponse, GetInvoiceRequest, GetInvoiceResponse, LookupInvoiceRequest, LookupInvoiceResponse,
+};
+use crate::watch::{Watch, WatchOptions, watch};
 
-/// A connection to Till, which all clones share.
+/// A client of Till. Clones share one connection.
+///
+/// Calls take the message, or a [`tonic::Request`] with it, which may have a deadline
+/// ([`set_timeout`](tonic::Request::set_timeout)). They have no deadline by default, and are sent once. Dropping a
+/// future cancels its call.
 #[derive(Clone, Debug)]
 pub struct Client {
     connection: Connection,
 }
 
 impl Client {
-    /// Make a client. It connects with its first call, so this succeeds whether or not Till is there.
+    /// Create a client of an address (`HOST:PORT`) or of [`Options`].
     ///
-    /// # Panics
+    /// Its first call connects, so this succeeds whether or not Till is running, and needs no runtime. The connection
+    /// belongs to the runtime of this call. After that runtime has ended, the next call connects in its own.
     ///
-    /// Outside of a Tokio runtime.
-    pub fn connect(options: Options) -> Result<Self, InvalidOptions> {
+    /// # Errors
+    ///
+    /// [`InvalidOptions`] if the address, the key or a certificate is malformed, or if a key would be sent without TLS
+    /// to another host than loopback.
+    pub fn connect(options: impl Into<Options>) -> Result<Self, InvalidOptions> {
         Ok(Self {
-            connection: connection(options)?,
+            connection: options.into().connection()?,
         })
     }
 
-    /// Creates invoices, and reads them.
+    /// Create an invoice. With a `label` it may be repeated: the same label and request return the same invoice.
+    ///
+    /// # Errors
+    ///
+    /// Among others, [`Conflict`](crate::ErrorCode::Conflict): the label is in use for a different request. After an
+    /// error without a code the invoice may exist.
+    pub async fn create_invoice(
+        &self,
+        request: impl IntoRequest<CreateInvoiceRequest>,
+    ) -> Result<CreateInvoiceResponse, Error> {
+        Ok(self.invoices().create_invoice(request).await?.into_inner())
+    }
+
+    /// Return an invoice by its `invoice_id`.
+    ///
+    /// # Errors
+    ///
+    /// Among others, [`NotFound`](crate::ErrorCode::NotFound).
+    pub async fn get_invoice(&self, request: impl IntoRequest<GetInvoiceRequest>) -> Result<GetInvoiceResponse, Error> {
+        Ok(self.invoices().get_invoice(request).await?.into_inner())
+    }
+
+    /// Return an invoice by its internal ID.
+    ///
+    /// # Errors
+    ///
+    /// Among others, [`NotFound`](crate::ErrorCode::NotFound).
+    pub async fn get_invoice_by_id(
+        &self,
+        request: impl IntoRequest<GetInvoiceByIdRequest>,
+    ) -> Result<GetInvoiceByIdResponse, Error> {
+        Ok(self.invoices().get_invoice_by_id(request).await?.into_inner())
+    }
+
+    /// Return an invoice by its label, payment hash or payment request.
+    ///
+    /// # Errors
+    ///
+    /// Among others, [`NotFound`](crate::ErrorCode::NotFound).
+    pub async fn lookup_invoice(
+        &self,
+        request: impl IntoRequest<LookupInvoiceRequest>,
+    ) -> Result<LookupInvoiceResponse, Error> {
+        Ok(self.invoices().lookup_invoice(request).await?.into_inner())
+    }
+
+    /// Return the state of Till and its node, and the totals of the key's user.
+    ///
+    /// # Errors
+    ///
+    /// Among others, [`Unauthenticated`](crate::ErrorCode::Unauthenticated).
+    pub async fn get_info(&self, request: impl IntoRequest<GetInfoRequest>) -> Result<GetInfoResponse, Error> {
+        Ok(self.invoices().get_info(request).await?.into_inner())
+    }
+
+    /// Watch an invoice: its current state, then each change, up to `PAID` or `EXPIRED`.
+    ///
+    /// The watch reconnects when its connection is lost, after 0.1 s, then twice as long each time, up to 2 s, each
+    /// multiplied by a random 0.5 to 1. It yields no state twice in a row, and misses no payment. An error of Till with
+    /// [`retry_after`](Error::retry_after) is a pause of that time, multiplied by a random 1 to 1.5.
+    ///
+    /// Its last item is an error if waiting does not help, such as [`NotFound`](crate::ErrorCode::NotFound). Before the
+    /// first state it fails as a call does: also with UNAVAILABLE, within 5 s if there is no connection.
+    pub fn watch(&self, invoice_id: impl Into<String>) -> Watch {
+        self.watch_with(invoice_id, WatchOptions::new())
+    }
+
+    /// Watch an invoice, as [`watch`](Self::watch), with options.
+    pub fn watch_with(&self, invoice_id: impl Into<String>, options: WatchOptions) -> Watch {
+        watch(self.invoices(), invoice_id.into(), options)
+    }
+
+    /// The generated stub for invoices.
+    #[must_use]
     pub fn invoices(&self) -> InvoiceServiceClient<Connection> {
         InvoiceServiceClient::new(self.connection.clone())
     }
 
-    /// Pays out by invoice requests (BOLT 12), and collects those of others.
+    /// The generated stub for payouts by invoice requests (BOLT 12), and for collecting those of others.
+    #[must_use]
     pub fn invreqs(&self) -> InvreqServiceClient<Connection> {
         InvreqServiceClient::new(self.connection.clone())
     }
 
-    /// Makes keys, lists and revokes them.
+    /// The generated stub for keys.
+    #[must_use]
     pub fn keys(&self) -> KeyServiceClient<Connection> {
         KeyServiceClient::new(self.connection.clone())
-    }
-
-    /// The states of an invoice: the current one at once, then each change, up to `PAID` or `EXPIRED`.
-    ///
-    /// Goes on by itself after a connection is lost, and gives no state twice in a row. Dropped, it ends at Till too.
-    /// It fails, and ends, with what does not go away by waiting, such as `NOT_FOUND`. It has no deadline but what
-    /// is set around it, such as `tokio::time::timeout`.
-    pub fn watch(&self, invoice_id: impl Into<String>) -> Watch {
-        watch(self.invoices(), invoice_id.into())
     }
 }

@@ -1,82 +1,142 @@
-//! What calls go through.
+//! The connection that the stubs call.
 
 use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tonic::codegen::http::uri::{Authority, Uri};
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{self, Channel, Endpoint};
-use tonic::{Request, Status, TimeoutExpired};
-use tower::util::MapErr;
+use tokio::time::timeout;
+use tonic::body::Body;
+use tonic::codegen::http::header::AUTHORIZATION;
+use tonic::codegen::http::{HeaderMap, Request, Response};
+use tonic::transport::{self, Channel};
+use tonic::{ConnectError, Status, TimeoutExpired};
+use tower::{Service, ServiceExt};
 
-use crate::options::{InvalidOptions, Options};
+use crate::key::Key;
 
-/// What calls go through. It connects, and connects again, when it is called.
-pub type Connection = InterceptedService<MapErr<Channel, fn(transport::Error) -> Status>, Key>;
-
-pub(crate) fn connection(options: Options) -> Result<Connection, InvalidOptions> {
-    let scheme = if options.tls.is_some() { "https" } else { "http" };
-    let mut endpoint = Endpoint::from(uri(scheme, &options.address)?)
-        .connect_timeout(Duration::from_secs(5))
-        // Without these a watch would wait for ever for a machine that vanished without a word.
-        .http2_keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(10));
-    if let Some(tls) = options.tls {
-        endpoint = endpoint.tls_config(tls).map_err(InvalidOptions::Tls)?;
-    }
-    let channel = MapErr::new(endpoint.connect_lazy(), lost as fn(_) -> _);
-    Ok(InterceptedService::new(channel, Key::new(options.key)?))
+/// The connection of a client, which is opened by its first call. It adds the key to each call.
+#[derive(Clone)]
+pub struct Connection {
+    opener: Arc<Opener>,
+    key: Key,
 }
 
-fn uri(scheme: &str, address: &str) -> Result<Uri, InvalidOptions> {
-    let invalid = || InvalidOptions::Address(address.to_owned());
-    let authority: Authority = address.parse().map_err(|_| invalid())?;
-    if authority.host().is_empty() || authority.port_u16().is_none() {
-        return Err(invalid());
+impl Connection {
+    pub(crate) fn new(open: impl Fn() -> Channel + Send + Sync + 'static, key: Key) -> Self {
+        let opener = Opener {
+            open: Box::new(open),
+            opened: Mutex::new(None),
+        };
+        Self {
+            opener: Arc::new(opener),
+            key,
+        }
     }
-    let uri = Uri::builder().scheme(scheme).authority(authority);
-    uri.path_and_query("/").build().map_err(|_| invalid())
+
+    async fn send(self, mut request: Request<Body>) -> Result<Response<Body>, Status> {
+        if let Some(value) = self.key.header().await? {
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
+        let mut channel = self.opener.ready().await.map_err(lost)?;
+        channel.call(request).await.map_err(lost)
+    }
 }
 
-/// No answer came, and why. tonic itself would say CANCELLED of a deadline, and UNKNOWN or CANCELLED of most losses.
+impl Service<Request<Body>> for Connection {
+    type Response = Response<Body>;
+    type Error = Status;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // The deadline of a `Channel` begins only after the key is known and the connection is made.
+        let deadline = grpc_timeout(request.headers());
+        let response = self.clone().send(request);
+        Box::pin(async move {
+            match deadline {
+                Some(time) => timeout(time, response).await.unwrap_or_else(|_| Err(too_late())),
+                None => response.await,
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Connection")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Opens the channel with the first call, since tonic needs a runtime for this.
+struct Opener {
+    open: Box<dyn Fn() -> Channel + Send + Sync>,
+    opened: Mutex<Option<Channel>>,
+}
+
+impl Opener {
+    async fn ready(&self) -> Result<Channel, transport::Error> {
+        let mut channel = self.channel(false);
+        if channel.ready().await.is_err() {
+            // The runtime in which it was opened has ended.
+            channel = self.channel(true);
+            channel.ready().await?;
+        }
+        Ok(channel)
+    }
+
+    fn channel(&self, anew: bool) -> Channel {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if anew {
+            *opened = None;
+        }
+        opened.get_or_insert_with(&self.open).clone()
+    }
+}
+
+/// Read the header that `Request::set_timeout` sets: at most 8 digits, and a unit.
+fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let count: u32 = digits.parse().ok()?;
+    let unit = match unit {
+        "H" => Duration::from_secs(3600),
+        "M" => Duration::from_secs(60),
+        "S" => Duration::from_secs(1),
+        "m" => Duration::from_millis(1),
+        "u" => Duration::from_micros(1),
+        "n" => Duration::from_nanos(1),
+        _ => return None,
+    };
+    Some(unit * count)
+}
+
+fn too_late() -> Status {
+    Status::deadline_exceeded("the deadline passed before Till answered")
+}
+
+/// Return the status of a call without an answer. tonic's own would be UNKNOWN or CANCELLED for most losses.
 fn lost(error: transport::Error) -> Status {
     let mut cause: &dyn Error = &error;
+    let mut what = "the connection to Till was lost";
     while let Some(deeper) = cause.source() {
         if deeper.is::<TimeoutExpired>() {
-            return Status::deadline_exceeded("it took too long");
+            return too_late();
+        }
+        if deeper.is::<ConnectError>() {
+            what = "cannot connect to Till";
         }
         cause = deeper;
     }
-    Status::unavailable(cause.to_string())
-}
-
-/// Sends a key with each call: the interceptor of all connections.
-#[derive(Clone, Debug)]
-pub struct Key(Option<MetadataValue<Ascii>>);
-
-impl Key {
-    fn new(key: Option<String>) -> Result<Self, InvalidOptions> {
-        let Some(key) = key.filter(|key| !key.is_empty()) else {
-            return Ok(Self(None));
-        };
-        let key = key.trim();
-        if key.is_empty() || !key.bytes().all(|each| each.is_ascii_graphic()) {
-            return Err(InvalidOptions::Key);
-        }
-        let mut value = MetadataValue::try_from(format!("Bearer {key}")).map_err(|_| InvalidOptions::Key)?;
-        // So it is kept out of logs, and out of the memory of HTTP/2's compression.
-        value.set_sensitive(true);
-        Ok(Self(Some(value)))
-    }
-}
-
-impl Interceptor for Key {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(key) = &self.0 {
-            request.metadata_mut().insert("authorization", key.clone());
-        }
-        Ok(request)
-    }
+    let mut status = Status::unavailable(format!("{what}: {cause}"));
+    status.set_source(Arc::new(error));
+    status
 }

@@ -1,30 +1,41 @@
-//! The client of Till, a cash register for Core Lightning: create an invoice, show its payment request, watch it live
-//! until it is paid.
+//! Client of Till, a cash register for Core Lightning: create an invoice, show its payment request, watch it live until
+//! it is paid.
 //!
-//! [`Client::connect`] makes a [`Client`], which gives the generated stubs of [`v1`] ([`Client::invoices`] and others),
-//! and [`Client::watch`], which outlives its connection. Errors are [`tonic::Status`]; [`Details::of`] one is what Till
-//! says beyond it.
+//! [`Client::connect`] creates a [`Client`], which has the calls for invoices, and the generated stubs of [`v1`] for all
+//! else. [`Client::watch`] returns a [`Watch`], which reconnects when its connection is lost. Calls and watches fail
+//! with an [`Error`], which has Till's documented [`ErrorCode`].
 //!
 //! ```no_run
 #![doc = include_str!("../examples/first_invoice.rs")]
 //! ```
-#![warn(missing_docs)]
+//!
+//! # Features
+//!
+//! | feature | default | |
+//! | --- | --- | --- |
+//! | `tls-ring` | yes | TLS, by rustls with ring |
+//! | `tls-aws-lc` | | TLS, by rustls with aws-lc |
+//! | `tls-native-roots` | yes | [`Options::tls`] trusts the authorities of the system |
+//! | `tls-webpki-roots` | | [`Options::tls`] trusts the authorities of Mozilla |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod client;
 mod connection;
-mod details;
+mod connector;
+mod error;
+mod key;
 mod options;
 mod watch;
 
 pub use client::Client;
-pub use connection::{Connection, Key};
-pub use details::Details;
+pub use connection::Connection;
+pub use error::{Error, ErrorCode, InvalidErrorCode};
 pub use options::{InvalidOptions, Options};
-pub use watch::Watch;
+pub use watch::{ConnectionChange, Watch, WatchOptions};
 pub use {prost_types, tonic};
 
 /// Messages and stubs, as they are generated from `proto/till/v1`.
-#[allow(missing_docs, clippy::all)]
+#[allow(missing_docs, clippy::all, clippy::pedantic)]
 pub mod v1 {
     tonic::include_proto!("till.v1");
 }

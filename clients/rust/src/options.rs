@@ -1,70 +1,245 @@
-//! What a client is made of.
+//! Options of a client.
 
 use std::error::Error;
 use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
 
-use tonic::transport::{self, Certificate, ClientTlsConfig};
+use tonic::codegen::http::uri::{Authority, Uri};
+use tonic::transport::{self, Channel, Endpoint};
+#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+use tonic::transport::{Certificate, ClientTlsConfig};
 
-/// Where Till is, and how to speak with it. In the clear and without a key, unless told otherwise.
-#[derive(Clone)]
+use crate::connection::Connection;
+use crate::connector::Connector;
+use crate::key::{self, Key};
+
+/// The address of Till, and how to call it. Without more options there is no TLS, and no key.
+#[derive(Clone, Debug)]
+#[must_use]
 pub struct Options {
-    pub(crate) address: String,
-    pub(crate) key: Option<String>,
-    pub(crate) tls: Option<ClientTlsConfig>,
+    target: Target,
+    key: Key,
+    allow_plaintext_key: bool,
+    tls: Tls,
+}
+
+#[derive(Clone, Debug)]
+enum Target {
+    Address(String),
+    Endpoint(Box<Endpoint>),
+    Channel(Channel),
 }
 
 impl Options {
-    /// Till at an address: `HOST:PORT`.
+    /// The address of Till: `HOST:PORT`.
     pub fn new(address: impl Into<String>) -> Self {
+        Self::of(Target::Address(address.into()))
+    }
+
+    fn of(target: Target) -> Self {
         Self {
-            address: address.into(),
-            key: None,
-            tls: None,
+            target,
+            key: Key::None,
+            allow_plaintext_key: false,
+            tls: Tls::default(),
         }
     }
 
-    /// Send a key, or a watch token, with each call; without white space around it. Empty: there is none.
-    pub fn key(mut self, key: impl Into<String>) -> Self {
-        self.key = Some(key.into());
+    /// Send a key, or a watch token, with each call. White space around it is stripped; an empty text is no key.
+    pub fn key(mut self, key: impl AsRef<str>) -> Self {
+        self.key = Key::fixed(key.as_ref());
         self
     }
 
-    /// Speak TLS, and trust these authorities (PEM) and no others.
+    /// Ask a function for the key before each call, and before each attempt of a watch, so that a key can rotate.
+    ///
+    /// An error of the function fails the call or the watch with UNAUTHENTICATED, and is its
+    /// [`source`](std::error::Error::source). So does a malformed key.
+    ///
+    /// ```
+    /// # use till_client::Options;
+    /// let options = Options::new("127.0.0.1:50051").key_fn(|| async { std::fs::read_to_string("/run/secrets/till") });
+    /// ```
+    pub fn key_fn<F, T, E>(mut self, key: F) -> Self
+    where
+        F: Fn() -> T + Send + Sync + 'static,
+        T: Future<Output = Result<String, E>> + Send + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.key = Key::supplied(key);
+        self
+    }
+
+    /// Send the key without TLS to other hosts than loopback too, as in a network that encrypts by itself.
+    pub fn allow_plaintext_key(mut self, allow: bool) -> Self {
+        self.allow_plaintext_key = allow;
+        self
+    }
+
+    /// Speak TLS, and trust the authorities of the system (feature `tls-native-roots`) or of Mozilla
+    /// (`tls-webpki-roots`).
+    #[cfg(all(
+        any(feature = "tls-ring", feature = "tls-aws-lc"),
+        any(feature = "tls-native-roots", feature = "tls-webpki-roots")
+    ))]
+    pub fn tls(self) -> Self {
+        self.tls_config(ClientTlsConfig::new().with_enabled_roots())
+    }
+
+    /// Speak TLS, and trust only these authorities (PEM).
+    #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
     pub fn ca(self, pem: impl AsRef<[u8]>) -> Self {
-        self.tls(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
+        self.tls_config(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
     }
 
-    /// Speak TLS in any other way: trust those whom the system trusts (`with_native_roots`), or show a certificate
-    /// (`identity`).
-    pub fn tls(mut self, config: ClientTlsConfig) -> Self {
-        self.tls = Some(config);
+    /// Speak TLS as configured, such as with a client certificate (`identity`).
+    #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+    pub fn tls_config(mut self, config: ClientTlsConfig) -> Self {
+        self.tls = Tls(Some(config));
         self
+    }
+
+    pub(crate) fn connection(self) -> Result<Connection, InvalidOptions> {
+        if matches!(self.key, Key::Malformed) {
+            return Err(InvalidOptions::Key);
+        }
+        let address = match self.target {
+            Target::Address(address) => address,
+            _ if self.tls.is_some() => return Err(InvalidOptions::TlsOfChannel),
+            Target::Endpoint(endpoint) => return Ok(Connection::new(move || endpoint.connect_lazy(), self.key)),
+            Target::Channel(channel) => return Ok(Connection::new(move || channel.clone(), self.key)),
+        };
+        let uri = uri(&address, self.tls.is_some()).ok_or(InvalidOptions::Address(address))?;
+        let is_protected = self.tls.is_some() || self.allow_plaintext_key || uri.host().is_some_and(is_loopback);
+        if !is_protected && !matches!(self.key, Key::None) {
+            return Err(InvalidOptions::PlaintextKey);
+        }
+        let endpoint = Endpoint::from(uri)
+            // Without pings a watch would not notice that its network has fallen silent.
+            .http2_keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(10));
+        let endpoint = self.tls.apply(endpoint).map_err(InvalidOptions::Tls)?;
+        let open = move || endpoint.connect_with_connector_lazy(Connector::new());
+        Ok(Connection::new(open, self.key))
     }
 }
 
-/// Options that no connection can be made with.
+/// As [`Options::new`].
+impl From<&str> for Options {
+    fn from(address: &str) -> Self {
+        Self::new(address)
+    }
+}
+
+/// As [`Options::new`].
+impl From<String> for Options {
+    fn from(address: String) -> Self {
+        Self::new(address)
+    }
+}
+
+/// Connect as this endpoint says, with its time limits, keepalive, TLS or Unix socket.
+///
+/// The key is sent whether or not there is TLS. Defaults to copy: [`Endpoint::http2_keep_alive_interval`] of 30 s,
+/// [`Endpoint::keep_alive_timeout`] of 10 s, [`Endpoint::connect_timeout`] of 5 s.
+impl From<Endpoint> for Options {
+    fn from(endpoint: Endpoint) -> Self {
+        Self::of(Target::Endpoint(Box::new(endpoint)))
+    }
+}
+
+/// Call through this channel. The key is sent whether or not there is TLS.
+impl From<Channel> for Options {
+    fn from(channel: Channel) -> Self {
+        Self::of(Target::Channel(channel))
+    }
+}
+
+#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+#[derive(Clone, Default)]
+struct Tls(Option<ClientTlsConfig>);
+
+#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+impl Tls {
+    fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn apply(self, endpoint: Endpoint) -> Result<Endpoint, transport::Error> {
+        match self.0 {
+            Some(config) => endpoint.tls_config(config),
+            None => Ok(endpoint),
+        }
+    }
+}
+
+#[cfg(not(any(feature = "tls-ring", feature = "tls-aws-lc")))]
+#[derive(Clone, Default)]
+struct Tls;
+
+#[cfg(not(any(feature = "tls-ring", feature = "tls-aws-lc")))]
+impl Tls {
+    fn is_some(&self) -> bool {
+        false
+    }
+
+    fn apply(self, endpoint: Endpoint) -> Result<Endpoint, transport::Error> {
+        Ok(endpoint)
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.is_some(), formatter)
+    }
+}
+
+fn uri(address: &str, tls: bool) -> Option<Uri> {
+    let authority: Authority = address.parse().ok()?;
+    if authority.host().is_empty() || authority.port_u16().is_none() {
+        return None;
+    }
+    let uri = Uri::builder().scheme(if tls { "https" } else { "http" });
+    uri.authority(authority).path_and_query("/").build().ok()
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address: Result<IpAddr, _> = host.trim_matches(['[', ']']).parse();
+    address.map_or(host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
+}
+
+/// Options with which no client can be made.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InvalidOptions {
-    /// This is not `HOST:PORT`.
+    /// The address is not `HOST:PORT`.
     Address(String),
-    /// A key has printable ASCII only, without spaces.
+    /// The key has characters other than printable ASCII.
     Key,
-    /// The certificates cannot be used.
+    /// The key would be sent without TLS to another host than loopback.
+    PlaintextKey,
+    /// The certificates are malformed, or the system has none.
     Tls(transport::Error),
+    /// TLS options do not apply to an endpoint or channel of the caller's own.
+    TlsOfChannel,
 }
 
 impl fmt::Display for InvalidOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address(address) => {
-                write!(
-                    formatter,
-                    "the address must be HOST:PORT, such as 127.0.0.1:50051, and is {address:?}"
-                )
+            Self::Address(address) => write!(
+                formatter,
+                "the address {address:?} is malformed; it must be HOST:PORT, such as 127.0.0.1:50051"
+            ),
+            Self::Key => formatter.write_str(key::MALFORMED),
+            Self::PlaintextKey => {
+                formatter.write_str("a key is sent without TLS to loopback only; use TLS, or pass allow_plaintext_key")
             }
-            Self::Key => formatter.write_str("a key has printable ASCII only, without spaces"),
-            Self::Tls(_) => formatter.write_str("the certificates cannot be used: they must be PEM"),
+            Self::Tls(_) => formatter.write_str("the certificates cannot be used; they must be PEM"),
+            Self::TlsOfChannel => {
+                formatter.write_str("the TLS options do not apply to your own endpoint or channel; configure TLS in it")
+            }
         }
     }
 }

@@ -1,62 +1,201 @@
-//! The watch that outlives its connection.
+//! The watch, which reconnects.
 
+use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_stream::try_stream;
 use futures_core::Stream;
-use tonic::{Code, Status, Streaming};
+use tokio::time::{Instant, sleep, timeout_at};
+use tonic::{Status, Streaming};
 
 use crate::connection::Connection;
-use crate::details::Details;
+use crate::error::Error;
 use crate::v1::invoice_service_client::InvoiceServiceClient;
 use crate::v1::{Invoice, InvoiceStatus, WatchInvoiceRequest, WatchInvoiceResponse};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// The states of an invoice, up to the final one.
-pub type Watch = Pin<Box<dyn Stream<Item = Result<Invoice, Status>> + Send>>;
-
-pub(crate) fn watch(invoices: InvoiceServiceClient<Connection>, invoice_id: String) -> Watch {
-    Box::pin(try_stream! {
-        let mut states = States { invoices, invoice_id, stream: None };
-        let mut last = None;
-        let mut pause = FIRST_PAUSE;
-        loop {
-            match states.next().await {
-                Ok(Some(invoice)) => {
-                    let is_final = matches!(invoice.status(), InvoiceStatus::Paid | InvoiceStatus::Expired);
-                    if last.as_ref() != Some(&invoice) {
-                        last = Some(invoice.clone());
-                        yield invoice;
-                    }
-                    if is_final {
-                        return;
-                    }
-                    pause = FIRST_PAUSE;
-                }
-                Err(status) if !is_lost(&status) => Err(status)?,
-                // Lost, or ended before its time.
-                Ok(None) | Err(_) => {
-                    states.stream = None;
-                    tokio::time::sleep(pause).await;
-                    pause = LONGEST_PAUSE.min(2 * pause);
-                }
-            }
-        }
-    })
+/// The states of an invoice, from the current one to `PAID` or `EXPIRED`.
+///
+/// A `Watch` is also a [`Stream`]. Nothing is sent before the first [`next`](Self::next). Dropping a watch cancels it,
+/// at Till too.
+#[must_use = "a watch does nothing until `next` is called"]
+pub struct Watch {
+    states: Pin<Box<dyn Stream<Item = Result<Invoice, Error>> + Send>>,
 }
 
-/// The states that one stream tells, of which there is none at first.
-struct States {
+impl Watch {
+    /// Wait for the next state. None follows a final state or an error.
+    ///
+    /// Cancel safe: a state is not lost if the future is dropped, as in `tokio::select!`.
+    ///
+    /// # Errors
+    ///
+    /// The error is the last item: see [`Client::watch`](crate::Client::watch).
+    pub async fn next(&mut self) -> Option<Result<Invoice, Error>> {
+        poll_fn(|context| self.states.as_mut().poll_next(context)).await
+    }
+
+    /// Wait for the next state, as [`next`](Self::next), in the order that `?` needs.
+    ///
+    /// # Errors
+    ///
+    /// As for [`next`](Self::next).
+    pub async fn try_next(&mut self) -> Result<Option<Invoice>, Error> {
+        self.next().await.transpose()
+    }
+}
+
+impl Stream for Watch {
+    type Item = Result<Invoice, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.states.as_mut().poll_next(context)
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Watch").finish_non_exhaustive()
+    }
+}
+
+/// Options of [`Client::watch_with`](crate::Client::watch_with).
+#[derive(Clone, Default)]
+#[must_use]
+pub struct WatchOptions {
+    wait_for_ready: bool,
+    timeout: Option<Duration>,
+    on_connection: Option<Arc<dyn Fn(ConnectionChange) + Send + Sync>>,
+}
+
+impl WatchOptions {
+    /// The defaults: no waiting for the first connection, no deadline, no callback.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reconnect before the first state too. By default such an error ends the watch, as it ends a call.
+    pub fn wait_for_ready(mut self, wait_for_ready: bool) -> Self {
+        self.wait_for_ready = wait_for_ready;
+        self
+    }
+
+    /// End the watch with DEADLINE_EXCEEDED after this time, from the first `next` on. It covers all connections.
+    ///
+    /// The message and [`source`](std::error::Error::source) of the error are those of the last loss.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Call a function when the connection is lost, and when it is back. It must not block.
+    pub fn on_connection(mut self, callback: impl Fn(ConnectionChange) + Send + Sync + 'static) -> Self {
+        self.on_connection = Some(Arc::new(callback));
+        self
+    }
+}
+
+impl fmt::Debug for WatchOptions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("WatchOptions")
+            .field("wait_for_ready", &self.wait_for_ready)
+            .field("timeout", &self.timeout)
+            .field("on_connection", &self.on_connection.is_some())
+            .finish()
+    }
+}
+
+/// A change of a watch's connection.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ConnectionChange {
+    /// The connection is lost, or could not be made; the watch pauses, and reconnects.
+    #[non_exhaustive]
+    Lost {
+        /// Failures in a row, from 1.
+        attempt: u32,
+        /// The error of this attempt.
+        error: Error,
+    },
+    /// The first message after a loss arrived. Its state follows, if it is new.
+    #[non_exhaustive]
+    Restored {
+        /// Failures in a row before.
+        attempt: u32,
+    },
+}
+
+pub(crate) fn watch(invoices: InvoiceServiceClient<Connection>, invoice_id: String, options: WatchOptions) -> Watch {
+    let states = try_stream! {
+        let mut watching = Watching {
+            deadline: options.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            invoices,
+            invoice_id,
+            options,
+            stream: None,
+            seen: None,
+            failures: 0,
+            last_loss: None,
+        };
+        while let Some(invoice) = watching.next().await? {
+            yield invoice;
+        }
+    };
+    Watch {
+        states: Box::pin(states),
+    }
+}
+
+struct Watching {
     invoices: InvoiceServiceClient<Connection>,
     invoice_id: String,
+    options: WatchOptions,
+    deadline: Option<Instant>,
     stream: Option<Streaming<WatchInvoiceResponse>>,
+    seen: Option<Invoice>,
+    /// In a row.
+    failures: u32,
+    last_loss: Option<Error>,
 }
 
-impl States {
-    async fn next(&mut self) -> Result<Option<Invoice>, Status> {
+impl Watching {
+    async fn next(&mut self) -> Result<Option<Invoice>, Error> {
+        let Some(deadline) = self.deadline else {
+            return self.news().await;
+        };
+        let news = timeout_at(deadline, self.news()).await;
+        news.unwrap_or_else(|_| Err(too_late(self.last_loss.take())))
+    }
+
+    /// Wait for a state that differs from the last one. None: the last one was final.
+    async fn news(&mut self) -> Result<Option<Invoice>, Error> {
+        if self.seen.as_ref().is_some_and(is_final) {
+            return Ok(None);
+        }
+        loop {
+            match self.state().await {
+                Ok(invoice) => {
+                    if self.failures > 0 {
+                        let attempt = std::mem::take(&mut self.failures);
+                        self.report(ConnectionChange::Restored { attempt });
+                    }
+                    if self.seen.as_ref() != Some(&invoice) {
+                        return Ok(self.seen.insert(invoice).clone().into());
+                    }
+                }
+                Err(error) => self.pause_after(error).await?,
+            }
+        }
+    }
+
+    async fn state(&mut self) -> Result<Invoice, Error> {
         let stream = match &mut self.stream {
             Some(stream) => stream,
             none => {
@@ -65,15 +204,56 @@ impl States {
                 none.insert(response.into_inner())
             }
         };
-        Ok(stream.message().await?.and_then(|state| state.invoice))
+        let message = stream.message().await?;
+        let early = || Status::unavailable("the watch ended before the invoice was final");
+        Ok(message.and_then(|message| message.invoice).ok_or_else(early)?)
+    }
+
+    async fn pause_after(&mut self, error: Error) -> Result<(), Error> {
+        self.stream = None;
+        let reconnects = self.seen.is_some() || self.options.wait_for_ready;
+        let Some(pause) = pause(&error, self.failures).filter(|_| reconnects) else {
+            return Err(error);
+        };
+        self.failures += 1;
+        self.report(ConnectionChange::Lost {
+            attempt: self.failures,
+            error: error.clone(),
+        });
+        self.last_loss = Some(error);
+        sleep(pause).await;
+        Ok(())
+    }
+
+    fn report(&self, change: ConnectionChange) {
+        if let Some(callback) = &self.options.on_connection {
+            callback(change);
+        }
     }
 }
 
-/// Whether to come back. A lost connection may be a reset behind a proxy, which shows as INTERNAL, UNKNOWN or CANCELLED.
-fn is_lost(status: &Status) -> bool {
-    match status.code() {
-        Code::Unavailable => true,
-        Code::Internal | Code::Unknown | Code::Cancelled => Details::of(status).is_none(),
-        _ => false,
+fn is_final(invoice: &Invoice) -> bool {
+    matches!(invoice.status(), InvoiceStatus::Paid | InvoiceStatus::Expired)
+}
+
+/// Return the pause after an error, or None if waiting does not help. Jitter keeps many watches apart.
+fn pause(error: &Error, failures: u32) -> Option<Duration> {
+    let jitter = fastrand::f64() / 2.0;
+    if let Some(delay) = error.retry_after() {
+        return Some(delay.mul_f64(1.0 + jitter));
     }
+    let pause = LONGEST_PAUSE.min(FIRST_PAUSE * 2_u32.pow(failures.min(5)));
+    error.is_loss().then(|| pause.mul_f64(0.5 + jitter))
+}
+
+fn too_late(last_loss: Option<Error>) -> Error {
+    let mut message = "the deadline of the watch passed before the invoice was final".to_owned();
+    if let Some(loss) = &last_loss {
+        message = format!("{message}; last error: {loss}");
+    }
+    let mut status = Status::deadline_exceeded(message);
+    if let Some(loss) = last_loss {
+        status.set_source(Arc::new(loss));
+    }
+    status.into()
 }

@@ -1,16 +1,16 @@
-//! What a client can be made of.
+//! Options of a client.
 
 use till_client::{Client, InvalidOptions, Options};
 
-#[tokio::test]
-async fn a_host_and_a_port_make_an_address() {
+#[test]
+fn a_host_and_a_port_make_an_address() {
     for address in ["127.0.0.1:50051", "till.example:443", "[::1]:50051"] {
-        assert!(Client::connect(Options::new(address)).is_ok(), "{address}");
+        assert!(Client::connect(address).is_ok(), "{address}");
     }
 }
 
-#[tokio::test]
-async fn what_is_no_address_is_told_with_what_it_must_be() {
+#[test]
+fn a_malformed_address_is_an_error_that_names_the_format() {
     for address in [
         "",
         "till.example",
@@ -19,28 +19,57 @@ async fn what_is_no_address_is_told_with_what_it_must_be() {
         ":80",
         "till.example:99999",
     ] {
-        let wrong = Client::connect(Options::new(address)).unwrap_err();
-        assert!(matches!(wrong, InvalidOptions::Address(_)), "{address}: {wrong}");
-        assert!(wrong.to_string().contains("HOST:PORT"));
+        let error = Client::connect(address).unwrap_err();
+        assert!(matches!(error, InvalidOptions::Address(_)), "{address}: {error}");
+        assert!(error.to_string().contains("HOST:PORT"));
     }
 }
 
-#[tokio::test]
-async fn a_key_that_is_none_is_refused_and_not_repeated() {
-    let wrong = Client::connect(Options::new("127.0.0.1:1").key("till_ä")).unwrap_err();
-    assert!(matches!(wrong, InvalidOptions::Key));
-    assert!(!format!("{wrong} {wrong:?}").contains("till_"));
+#[test]
+fn a_malformed_key_is_an_error_that_does_not_repeat_it() {
+    let error = Client::connect(Options::new("127.0.0.1:1").key("till_ä")).unwrap_err();
+    assert!(matches!(error, InvalidOptions::Key));
+    assert!(!format!("{error} {error:?}").contains("till_"));
 }
 
-#[tokio::test]
-async fn certificates_that_are_none_are_refused() {
+#[test]
+fn a_key_without_tls_goes_to_loopback_only() {
+    for address in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "LOCALHOST:1"] {
+        assert!(
+            Client::connect(Options::new(address).key("till_key")).is_ok(),
+            "{address}"
+        );
+    }
+    for address in ["till.example:1", "10.0.0.1:1", "[2001:db8::1]:1", "localhost.example:1"] {
+        let error = Client::connect(Options::new(address).key("till_key")).unwrap_err();
+        assert!(matches!(error, InvalidOptions::PlaintextKey), "{address}: {error}");
+        let supplied = Options::new(address).key_fn(|| async { Ok::<_, std::io::Error>("till_key".into()) });
+        assert!(Client::connect(supplied.clone()).is_err(), "{address}");
+        assert!(Client::connect(supplied.allow_plaintext_key(true)).is_ok(), "{address}");
+        assert!(Client::connect(Options::new(address).key("")).is_ok(), "{address}");
+    }
+}
+
+#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+#[test]
+fn malformed_certificates_are_an_error() {
     let pem = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
-    let wrong = Client::connect(Options::new("127.0.0.1:1").ca(pem)).unwrap_err();
-    assert!(matches!(wrong, InvalidOptions::Tls(_)));
+    let error = Client::connect(Options::new("127.0.0.1:1").ca(pem)).unwrap_err();
+    assert!(matches!(error, InvalidOptions::Tls(_)));
 }
 
-#[tokio::test]
-async fn nothing_shows_the_key() {
-    let client = Client::connect(Options::new("127.0.0.1:1").key("till_secret")).unwrap();
-    assert!(!format!("{:?} {client:?}", client.invoices()).contains("secret"));
+#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+#[test]
+fn tls_options_do_not_apply_to_an_endpoint_of_the_callers_own() {
+    let endpoint = till_client::tonic::transport::Endpoint::from_static("http://127.0.0.1:1");
+    let error = Client::connect(Options::from(endpoint).ca("")).unwrap_err();
+    assert!(matches!(error, InvalidOptions::TlsOfChannel));
+}
+
+#[test]
+fn debug_does_not_show_the_key() {
+    let options = Options::new("127.0.0.1:1").key("till_secret");
+    let client = Client::connect(options.clone()).unwrap();
+    let shown = format!("{options:?} {client:?} {:?}", client.invoices());
+    assert!(shown.contains("redacted") && !shown.contains("secret"), "{shown}");
 }
