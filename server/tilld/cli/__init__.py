@@ -9,6 +9,7 @@ import typer
 
 from till_cli.app import App
 from tilld.cli import key, node
+from tilld.cli.backup import backup, restore
 from tilld.cli.options import command
 from tilld.cli.run import envoy, run
 from tilld.cli.upkeep import doctor, import_
@@ -27,6 +28,8 @@ command(app, "run")(run)
 command(app, "envoy")(envoy)
 command(app, "doctor")(doctor)
 command(app, "import", "import")(import_)
+command(app, "backup")(backup)
+command(app, "backup", "restore")(restore)
 app.add_typer(key.app, name="key")
 app.add_typer(node.app, name="node")
 

@@ -6,8 +6,8 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 
 # Groups of commands that share settings.
-ALL = ("run", "envoy", "doctor", "import", "key")
-STORE = ("run", "doctor", "import", "key")
+ALL = ("run", "envoy", "doctor", "import", "backup", "key")
+STORE = ("run", "doctor", "import", "backup", "key")
 NODE = ("run", "doctor", "import")
 SERVERS = ("run", "envoy")
 RUN = ("run",)
