@@ -33,7 +33,8 @@ test: .venv/.dev ## Run the tests
 # Some clients: make test-clients CLIENTS="go rust". Options of pytest: PYTEST="-k outlives".
 # With ALL=1 a client whose tools are missing fails.
 test-clients: .venv/.dev ## Test the clients of all languages whose tools are installed, against a real tilld
-	$(BIN)/python -m pytest tests/clients --clients="$(CLIENTS)" $(if $(ALL),--all-clients) $(PYTEST)
+	$(BIN)/python -m pytest tests/clients --numprocesses=auto --dist=worksteal \
+	  --clients="$(CLIENTS)" $(if $(ALL),--all-clients) $(PYTEST)
 
 build-clients: .venv/.dev ## Build the clients of all languages whose tools are installed
 	$(BIN)/python -m tests.clients.build

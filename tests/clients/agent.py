@@ -1,4 +1,4 @@
-"""A client's agent, as a process: clients/conformance/README.md tells how it is spoken to."""
+"""Runs a client's agent, as clients/conformance/README.md describes it."""
 
 import asyncio
 import json
@@ -14,27 +14,27 @@ from subprocess import PIPE, STDOUT, run
 from typing import Any
 
 CLIENTS = Path(__file__).parent.parent.parent / "clients"
-# A first build may have to fetch and compile a language's gRPC.
+# The first build may download and compile a language's gRPC.
 BUILD_SECONDS = 1800
-# The Python that has Till is the one that agents find first.
+# `python` in the agents is the Python that has Till.
 ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 def clients() -> list[str]:
-    """The names of all clients that have an agent."""
+    """Return the names of all clients that have an agent."""
     return sorted(path.parent.name for path in CLIENTS.glob("*/agent"))
 
 
 @cache
 def missing(client: str) -> str:
-    """The commands that a client needs and this machine does not have, with commas between."""
+    """Return the missing commands of a client, separated by commas."""
     needs = _say(client, "--needs").split()
     return ", ".join(command for command in needs if not which(command, path=ENVIRONMENT["PATH"]))
 
 
 @cache
 def build(client: str) -> str:
-    """Build an agent; returns what went wrong, or nothing."""
+    """Build an agent. Return the fault, or an empty text."""
     try:
         _say(client, "--build")
     except RuntimeError as failed:
@@ -59,7 +59,7 @@ def _say(client: str, argument: str) -> str:
 
 
 class Agent:
-    """A running agent. Answers wait, each operation's by itself, until somebody asks for them."""
+    """A running agent. The answers to each request wait in a queue of its own."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -70,15 +70,15 @@ class Agent:
         self._reading = asyncio.create_task(self._read())
 
     def send(self, op: str, **fields: Any) -> int:
-        """Begin an operation; returns its id."""
+        """Send a request; return its id."""
         self._last_id += 1
         self._say({"id": self._last_id, "op": op} | fields)
-        # There from now on, so that it is told of the agent's end.
+        # Create the queue now, so that the agent's end reaches it.
         self._answers[self._last_id].empty()
         return self._last_id
 
     async def answer(self, number: int) -> dict[str, Any]:
-        """The next answer to an operation."""
+        """Return the next answer to a request."""
         answers = self._answers[number]
         if self._broken and answers.empty():
             raise AssertionError(self._broken)
@@ -87,7 +87,7 @@ class Agent:
         return answer
 
     async def end(self) -> int:
-        """Close its input, and wait until it has ended; returns the exit code."""
+        """Close the input, and wait for the end of the agent. Return the exit code."""
         assert self._process.stdin
         with suppress(ConnectionError):
             self._process.stdin.close()
@@ -111,7 +111,7 @@ class Agent:
                 answer = json.loads(text)
                 self._answers[answer.pop("id")].put_nowait(answer)
             except (ValueError, KeyError, TypeError, AttributeError):
-                self._broken = f"the agent wrote what is no answer: {text}"
+                self._broken = f"the agent wrote a line that is not an answer: {text}"
                 break
         self._broken = self._broken or "the agent has ended"
         for answers in self._answers.values():
@@ -120,9 +120,9 @@ class Agent:
 
 @asynccontextmanager
 async def running(client: str, log: Path, variables: dict[str, str]) -> AsyncIterator[Agent]:
-    """Run a client's agent for as long as the context lasts.
+    """Run a client's agent until the context ends.
 
-    log: for its standard error. variables: of its environment, beside those that all agents have.
+    log: file for its standard error. variables: additional environment variables.
     """
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""Builds the clients of all languages whose tools are here: python -m tests.clients.build."""
+"""Builds the clients of all languages whose tools are installed: python -m tests.clients.build."""
 
 import sys
 import time
@@ -7,14 +7,14 @@ from tests.clients import agent
 
 
 def main() -> int:
-    """Build one after the other; returns how many could not be built."""
+    """Build the clients in turn. Return the number of failures."""
     failed = 0
     for name in agent.clients():
         started = time.monotonic()
         missing = agent.missing(name)
         wrong = "" if missing else agent.build(name)
         failed += bool(wrong)
-        said = f"left out, since it needs {missing}" if missing else wrong or "built"
+        said = f"skipped, needs {missing}" if missing else wrong or "built"
         print(f"{name}: {said} ({time.monotonic() - started:.0f} s)", flush=True)
     return failed
 

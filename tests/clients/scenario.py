@@ -41,7 +41,7 @@ class Scenario:
                 late = f"nothing came for {self._patience_seconds:.0f} s"
                 why = late if isinstance(failed, TimeoutError) else failed
                 said = "\n".join(self._agent.transcript)
-                raise AssertionError(f"Step {number}, {step}:\n{why}\n\nWhat was said:\n{said}") from None
+                raise AssertionError(f"Step {number}, {step}:\n{why}\n\nTranscript:\n{said}") from None
 
     async def _do(self, step: dict[str, Any]) -> None:
         match step:
@@ -94,7 +94,7 @@ class Scenario:
 
     async def _next(self, number: int, method: str, step: dict[str, Any]) -> None:
         answer = await self._agent.answer(number)
-        assert "event" in answer, f"the watch must tell a state, and not {answer}"
+        assert "event" in answer, f"the watch must report a state, and not {answer}"
         self._check(step.get("gives", {}), _canonical(method, answer["event"]), step)
 
     async def _lost(self, number: int, step: dict[str, Any]) -> None:
@@ -135,7 +135,7 @@ class Scenario:
 
     @contextmanager
     def _takes(self, step: dict[str, Any]) -> Iterator[None]:
-        """Check how many seconds a step takes, if it says so."""
+        """Check the seconds that a step takes, if it has bounds."""
         begun = time.monotonic()
         yield
         took = time.monotonic() - begun
@@ -144,10 +144,10 @@ class Scenario:
     async def _expect(self, number: int, method: str, step: dict[str, Any]) -> None:
         answer = await self._agent.answer(number)
         if "fails" in step:
-            assert "error" in answer, f"it must fail, and gave {answer}"
+            assert "error" in answer, f"the call must fail, and returned {answer}"
             self._check(step["fails"], answer["error"], step)
         else:
-            assert "ok" in answer, f"it must succeed, and gave {answer}"
+            assert "ok" in answer, f"the call must succeed, and returned {answer}"
             # The end of a watch carries no message.
             is_message = method and method != "WatchInvoice"
             found = _canonical(method, answer["ok"]) if is_message else answer["ok"]
@@ -169,4 +169,6 @@ def _canonical(method: str, message: Any) -> dict[str, Any]:
     try:
         return canonical(method, message)
     except ParseError as wrong:
-        raise AssertionError(f"this is no {method} in proto3 JSON: {message}: {wrong}") from None
+        raise AssertionError(
+            f"this is not a response of {method} in proto3 JSON: {message}: {wrong}"
+        ) from None

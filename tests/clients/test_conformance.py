@@ -1,4 +1,4 @@
-"""Every client does what clients/conformance/suite.yaml says, with a real tilld."""
+"""Runs clients/conformance/suite.yaml with each client and a real tilld."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -13,10 +13,10 @@ from tests.clients.choice import built, chosen
 from tests.clients.scenario import SLOW_PATIENCE_SECONDS, Scenario
 from tests.clients.world import Worlds
 
-# A client is built by a fixture, for as long as that takes.
+# A fixture may build a client, which takes minutes.
 pytestmark = pytest.mark.timeout(120, func_only=True)
 
-# What keys begin with that a client has to refuse.
+# The start of the malformed keys in the suite.
 REFUSED_KEY = "till_secret"
 
 
@@ -31,7 +31,7 @@ async def test_conformance(client: str, case: dict[str, Any], worlds: Worlds, tm
 
 @pytest.fixture
 def clients(request: pytest.FixtureRequest) -> list[str]:
-    """The names of all clients, each built."""
+    """The names of all clients under test, built."""
     there = [name for name in chosen(request.config) if not agent.missing(name)]
     for name in there:
         built(request.config, name)
@@ -42,7 +42,7 @@ def clients(request: pytest.FixtureRequest) -> list[str]:
 async def test_what_takes_its_time(
     clients: list[str], case: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """All clients wait at once, each with a Till of its own."""
+    """Run the slow cases of all clients concurrently, each with its own Till."""
 
     async def alone(client: str) -> None:
         async with AsyncExitStack() as stack:
@@ -55,7 +55,7 @@ async def test_what_takes_its_time(
 async def goes_through(
     case: dict[str, Any], client: str, worlds: Worlds, directory: Path, *patience: float
 ) -> None:
-    """Take a client through a case; what it leaves is as it was, or is forgotten."""
+    """Run a case with a client. After a failure no other case uses its Till."""
     wanted = case.get("till", {})
     world = await worlds.get(wanted)
     variables = suite.filled(case.get("environment", {}), world.names)
@@ -64,8 +64,8 @@ async def goes_through(
         async with agent.running(client, log, variables) as running:
             await Scenario(running, world, *patience).run(case["steps"])
             async with asyncio.timeout(10):
-                assert await running.end() == 0, "at the end of its input the agent must exit with 0"
-                # It has taken its watches with it.
+                assert await running.end() == 0, "the agent must exit with 0 at the end of its input"
+                # Its watches have ended with it.
                 await world.settle()
         logged = log.read_text(errors="replace")
         assert not any(key in logged for key in (*world.names["keys"].values(), REFUSED_KEY))

@@ -18,7 +18,7 @@ from tests.support.shop import config, open_shop
 
 PROGRAMS = Path(__file__).parent / "generated"
 DOCUMENT = resources.files("tilld.rest_api") / "openapi.json"
-# Pinned here; that of TypeScript is in generated/package.json.
+# Pinned here; the TypeScript generator is pinned in generated/package.json.
 OPENAPI_GENERATOR = "org.openapitools:openapi-generator-cli:7.24.0"
 OPENAPI_PYTHON_CLIENT = "openapi-python-client==0.29.1"
 NEEDS = {"go": "go java mvn", "java": "java mvn", "python": "", "typescript": "node npm"}
@@ -29,19 +29,19 @@ METADATA = {
     "paid": False,
 }
 
-# Building one for the first time takes a while.
+# The first build takes minutes.
 pytestmark = pytest.mark.timeout(600)
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """Run a program that must succeed; returns what it writes."""
+    """Run a program, which must succeed. Return its output."""
     done = subprocess.run(command, cwd=cwd, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def openapi_generator(directory: Path, language: str, *options: str) -> None:
-    """Have a client written to the directory `client`."""
+    """Generate a client into the directory `client`."""
     run(
         "mvn",
         "-q",
@@ -101,10 +101,10 @@ def python(directory: Path) -> list[str | Path]:
 
 
 @pytest.mark.parametrize("generate", [go, java, python, typescript])
-async def test_a_generated_client_does_not_fail_on_money(
+async def test_a_generated_client_reads_large_amounts_and_metadata(
     request: pytest.FixtureRequest, tmp_path: Path, generate: Callable[[Path], list[str | Path]]
 ) -> None:
-    """3,000,000,000 msat are more than 32 bits; what a client does not know of the metadata it gives back."""
+    """3,000,000,000 msat exceed 32 bits. Unknown fields of the metadata are kept."""
     language = generate.__name__
     if language not in chosen(request.config):
         pytest.skip(f"the {language} client is not chosen")

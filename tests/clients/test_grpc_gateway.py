@@ -1,4 +1,4 @@
-"""The annotations of the REST services work for grpc-gateway too: built here, before a real tilld."""
+"""The annotations of the REST services also work in grpc-gateway, built here, before a real tilld."""
 
 import asyncio
 import shutil
@@ -20,14 +20,14 @@ GO = shutil.which("go")
 
 pytestmark = [
     pytest.mark.skipif(GO is None, reason="needs go, which is not installed"),
-    # Building it for the first time takes a while.
+    # The first build takes minutes.
     pytest.mark.timeout(600),
 ]
 
 
 @pytest.fixture(scope="module")
 async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Shop, httpx.AsyncClient]]:
-    """A shop, and a client of the gateway in front of it."""
+    """A Till, and an HTTP client of the gateway in front of it."""
     assert GO
     directory = tmp_path_factory.mktemp("gateway")
     for file in SOURCE.iterdir():
@@ -58,16 +58,16 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tup
 
 
 async def run(*command: str | Path, cwd: Path) -> None:
-    """Run a program that must succeed."""
+    """Run a program, which must succeed."""
     process = await asyncio.create_subprocess_exec(*command, cwd=cwd, stdout=PIPE, stderr=STDOUT)
     output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
 
 
-async def test_what_is_asked_through_it_has_the_documented_answer(
+async def test_a_call_has_the_documented_response(
     gateway: tuple[Shop, httpx.AsyncClient],
 ) -> None:
-    """To the byte what Envoy gives."""
+    """The response equals that of Envoy byte by byte."""
     shop, client = gateway
     body = b'{"msat": 12345678901234567, "metadata": {"type": "shop", "n": 123456789012345678901.50}}'
 
@@ -89,7 +89,7 @@ async def test_what_is_asked_through_it_has_the_documented_answer(
     assert asked.json()["watch_token"].startswith("watch_")
 
 
-async def test_a_watch_through_it_is_a_stream_of_events(gateway: tuple[Shop, httpx.AsyncClient]) -> None:
+async def test_a_watch_is_a_stream_of_events(gateway: tuple[Shop, httpx.AsyncClient]) -> None:
     shop, client = gateway
     invoice = await shop.create()
     path = f"/lightning/invoice/{invoice['invoiceid']}/watch"
@@ -119,7 +119,7 @@ async def test_a_watch_through_it_is_a_stream_of_events(gateway: tuple[Shop, htt
         ("POST", "/lightning/invoice/send", b'{"invreq": "lnr1qq", "label": "l"}'),
     ],
 )
-async def test_an_error_through_it_has_the_documented_body(
+async def test_an_error_has_the_documented_body(
     gateway: tuple[Shop, httpx.AsyncClient], method: str, path: str, body: bytes | None
 ) -> None:
     shop, client = gateway

@@ -1,4 +1,4 @@
-"""The table of rules in clients/conformance/README.md: what each says is tried by a case of the suite."""
+"""Each rule in clients/conformance/README.md has a case in the suite."""
 
 import re
 

@@ -71,7 +71,7 @@ class World:
         await play_money.pay(self._node.payer, bolt11, amount_msat)
 
     async def watchers(self, wanted: int) -> None:
-        """Wait until this many watches are open at Till. Only its metrics say so, hence the polling."""
+        """Wait until this many watches are open at Till, by polling its metrics."""
         url = await self._till.says(r"(http://\S+/metrics)\n")
         async with httpx.AsyncClient() as client:
             while f"\ntill_watchers {float(wanted)}\n" not in (await client.get(url)).text:
