@@ -110,7 +110,7 @@ class Watch::Impl {
 
   /// Begins an attempt. False: the watch has ended.
   bool Begin() {
-    AwaitReconnect();
+    if (failures_ > 0) AwaitReconnect();
     auto context = std::make_unique<grpc::ClientContext>();
     if (deadline_) context->set_deadline(std::chrono::system_clock::now() + (*deadline_ - Clock::now()));
     if (auto authorized = session_->Authorize(context.get()); !authorized) return End(authorized);

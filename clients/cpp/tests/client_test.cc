@@ -1,0 +1,152 @@
+// Tests of what only a C++ program sees, on a server in the same process. The conformance suite tests the rest.
+#include <atomic>
+#include <cstdlib>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "till/client.h"
+
+namespace {
+
+void Expect(bool is_true, const std::string& what) {
+  if (is_true) return;
+  std::cerr << "FAILED: " << what << std::endl;
+  std::exit(1);
+}
+
+bool IsRejected(const std::string& address, const till::Options& options) {
+  try {
+    till::Client(address, options);
+    return false;
+  } catch (const std::invalid_argument&) {
+    return true;
+  }
+}
+
+/// Answers GetInfo with the caller's authorization, and a watch with UNPAID until it is cancelled.
+class Server final : public till::v1::InvoiceService::Service {
+ public:
+  Server() : server_(grpc::ServerBuilder().RegisterService(this).BuildAndStart()) {}
+  ~Server() override { server_->Shutdown(std::chrono::system_clock::now()); }
+
+  till::Client Client(till::Options options = {}) const {
+    return till::Client(server_->InProcessChannel({}), std::move(options));
+  }
+
+  grpc::Status GetInfo(grpc::ServerContext* context, const till::v1::GetInfoRequest*,
+                       till::v1::GetInfoResponse* response) override {
+    const auto& metadata = context->client_metadata();
+    const auto found = metadata.find("authorization");
+    if (found != metadata.end()) response->mutable_node()->set_alias({found->second.data(), found->second.size()});
+    return grpc::Status::OK;
+  }
+
+  grpc::Status WatchInvoice(grpc::ServerContext* context, const till::v1::WatchInvoiceRequest*,
+                            grpc::ServerWriter<till::v1::WatchInvoiceResponse>* writer) override {
+    till::v1::WatchInvoiceResponse state;
+    state.mutable_invoice()->set_status(till::v1::INVOICE_STATUS_UNPAID);
+    writer->Write(state);
+    while (!context->IsCancelled()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return grpc::Status::CANCELLED;
+  }
+
+ private:
+  const std::unique_ptr<grpc::Server> server_;
+};
+
+void AChannelOfOnesOwnSendsTheKey() {
+  const Server server;
+  till::Options options;
+  options.key = " till_key\n";
+  Expect(server.Client(options).GetInfo().value().node().alias() == "Bearer till_key", "the key is sent");
+  Expect(server.Client().GetInfo().value().node().alias().empty(), "no key is sent");
+
+  const auto client = server.Client(options);
+  const auto stub = till::v1::InvoiceService::NewStub(client.channel());
+  grpc::ClientContext context;
+  client.Authorize(&context).value();
+  till::v1::GetInfoResponse response;
+  Expect(stub->GetInfo(&context, {}, &response).ok(), "a stub on the channel is called");
+  Expect(response.node().alias() == "Bearer till_key", "Authorize adds the key");
+}
+
+void AKeyFunctionThatThrowsFailsTheCall() {
+  const Server server;
+  till::Options options;
+  options.key_function = []() -> std::string { throw std::runtime_error("the vault is sealed"); };
+  const auto client = server.Client(options);
+  const auto error = client.GetInfo().error();
+  Expect(error.status_code() == grpc::StatusCode::UNAUTHENTICATED && !error.code(), "a call fails");
+  Expect(error.message() == "key_function failed: the vault is sealed", error.message());
+  auto watch = client.Watch("id");
+  Expect(!watch.Next() && watch.Finish().error().message() == error.message(), "a watch fails");
+}
+
+void AWatchHasNotFinishedBeforeItsEnd() {
+  const Server server;
+  auto watch = server.Client().Watch("id");
+  Expect(watch.Finish().error().status_code() == grpc::StatusCode::FAILED_PRECONDITION, "before the first state");
+  Expect(watch.Next().has_value(), "a state");
+  Expect(!watch.Finish(), "before the end");
+
+  auto moved = std::move(watch);
+  std::thread cancelling([&] { moved.Cancel(); });
+  Expect(!moved.Next(), "none after Cancel");
+  cancelling.join();
+  Expect(moved.Finish().error().status_code() == grpc::StatusCode::CANCELLED, "CANCELLED");
+}
+
+void AWatchThatIsDestroyedIsCancelled() {
+  const Server server;
+  auto watch = server.Client().Watch("id");
+  Expect(watch.Next().has_value(), "a state");
+  // Else the server waits for it until the test times out.
+}
+
+void AKeyInPlaintextIsForLoopback() {
+  till::Options options;
+  options.key = "till_key";
+  for (const char* local : {"127.0.0.1:1", "127.9.9.9:1", "localhost:1", "[::1]:1", "dns:///localhost:1",
+                            "ipv6:[::1]:1", "unix:/till.sock", "unix-abstract:till"}) {
+    Expect(!IsRejected(local, options), local);
+  }
+  for (const char* remote : {"10.0.0.1:1", "till.example:1", "localhost.example:1", "127.0.0.1.example:1",
+                             "ipv4:127.0.0.1:1,10.0.0.1:1", "0.0.0.0:1"}) {
+    Expect(IsRejected(remote, options), remote);
+  }
+  options.allow_plaintext_key = true;
+  Expect(!IsRejected("10.0.0.1:1", options), "allow_plaintext_key");
+  options.allow_plaintext_key = false;
+  options.tls = grpc::SslCredentialsOptions();
+  Expect(!IsRejected("10.0.0.1:1", options), "tls");
+}
+
+void AResultThrowsItsError() {
+  const till::Result<int> result = till::Error({grpc::StatusCode::NOT_FOUND, "resource not found"});
+  try {
+    Expect(result.value() == 0, "value() returns");
+  } catch (const till::Error& error) {
+    Expect(!error.code() && error.reason().empty() && !error.retry_after(), "no details");
+    Expect(std::string(error.what()) == "resource not found", error.what());
+    Expect(till::ToString(till::Code::kNotPaid) == "E15", "E15");
+    return;
+  }
+  Expect(false, "value() does not throw");
+}
+
+}  // namespace
+
+int main() {
+  AChannelOfOnesOwnSendsTheKey();
+  AKeyFunctionThatThrowsFailsTheCall();
+  AWatchHasNotFinishedBeforeItsEnd();
+  AWatchThatIsDestroyedIsCancelled();
+  AKeyInPlaintextIsForLoopback();
+  AResultThrowsItsError();
+}
