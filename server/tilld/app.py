@@ -1,7 +1,5 @@
 """The composition root: builds all parts once, starts them, and stops them in reverse order."""
 
-import sys
-from asyncio.subprocess import PIPE
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,13 +24,14 @@ from tilld.invoices.hub import Hub
 from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
 from tilld.invoices.service import Invoices
+from tilld.lightningd.simulated_node import SimulatedNodeProcess
 from tilld.observability.metrics import Metrics, Sources
 from tilld.payouts.follower import PaymentFollower
 from tilld.payouts.invreq import PayoutLimits
 from tilld.payouts.service import Payouts
 from tilld.rest_api.invoice_servicer import RestInvoiceServicer
 from tilld.rest_api.invreq_servicer import RestInvreqServicer
-from tilld.runtime import child_process, preflight, supervisor, unix_socket
+from tilld.runtime import preflight, supervisor, unix_socket
 from tilld.runtime.observer import NOBODY, Observer, Observers
 from tilld.runtime.preflight import check_socket, make_directory, wait_for_socket
 from tilld.sent_invoices.lightningd import SentInvoiceNode
@@ -44,8 +43,6 @@ if TYPE_CHECKING:
     from tilld.observability.tracing import Tracing
 
 log = structlog.get_logger()
-
-NODE_STOP_SECONDS = 5.0
 
 
 class Running(NamedTuple):
@@ -157,23 +154,11 @@ class Till(Front):
         return Observers(observers) if len(observers) > 1 else next(iter(observers), NOBODY)
 
     async def _start_simulated_node(self) -> Path:
-        rpc_file = self._config.simulated_rpc_file
-        state = self._config.data_dir / "node.jsonl"
-        log_file = self._config.data_dir / "node.log"
-        with log_file.open("wb") as errors:
-            process = await child_process.start(
-                sys.executable, "-m", "tilld.cli", "node", "simulate",
-                f"--rpc-file={rpc_file}", f"--state={state}",
-                f"--payment-seconds={self._config.simulated_payment_seconds}", output=PIPE, errors=errors,
-            )  # fmt: skip
-        self._parts.push_async_callback(child_process.stop, process, patience=NODE_STOP_SECONDS)
-        if not (process.stdout and await process.stdout.readline()):
-            said = log_file.read_text().strip().removeprefix("tilld: ")
-            # On a full disk the log file is empty.
-            unsaid = f"the simulated node did not start; check that {self._config.data_dir} has space left"
-            raise OperatorError(said or unsaid)
-        _ = self._watch_over("the simulated node", process.wait(), log_file)
-        return rpc_file
+        node = SimulatedNodeProcess(self._config)
+        await node.start()
+        self._parts.push_async_callback(node.stop)
+        self._keep_up(node)
+        return self._config.simulated_rpc_file
 
     async def _start_server(
         self,

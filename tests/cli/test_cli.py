@@ -35,8 +35,8 @@ from tests.support.processes import (
 )
 from tests.support.scripted_node import Request, result, scripted_node
 from tests.support.waiting import eventually
-from tilld.envoy.process import MOST_DEATHS
 from tilld.lightningd import play_money
+from tilld.runtime.restarts import MOST_DEATHS
 from tilld.storage.database import close_database, open_database
 
 MAKE_KEY = ("tilld", "key", "create", "--username", "NAME")
@@ -95,35 +95,50 @@ async def test_an_envoy_that_dies_is_started_again(tmp_path: Path, arguments: tu
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-async def test_an_envoy_that_dies_again_and_again_ends_the_rest_in_one_line(tmp_path: Path) -> None:
-    async with tilld("envoy", "--rest=127.0.0.1:0", cwd=tmp_path) as front:
-        await front.says(r"(Envoy is running)")
-        for _ in range(MOST_DEATHS - 1):
-            await eventually(lambda: children(front.process.pid))
-            [envoy] = children(front.process.pid)
-            os.kill(envoy, signal.SIGKILL)
-            await front.says(r"(Envoy died)")
-            front.out = ""
-        await eventually(lambda: children(front.process.pid))
-        [envoy] = children(front.process.pid)
-        os.kill(envoy, signal.SIGKILL)
-        out, _ = await front.process.communicate()
+async def test_a_simulated_node_that_dies_is_restarted(tmp_path: Path) -> None:
+    """An invoice of the dead node is paid at the new one, and its watcher sees the payment."""
+    async with tilld("run", *FREE, cwd=tmp_path) as till:
+        rest = await till.says(r"gRPC-Web   (http://127\.0\.0\.1:\d+)\n")
+        body = {"msat": 5000, "metadata": {"type": "shop"}}
+        created = httpx.post(f"{rest}/lightning/invoice/create", json=body).json()
+        node, _ = children(till.process.pid)
+        os.kill(node, signal.SIGKILL)
+        await till.says(r"(the simulated node died; restarting)")
+        await till.says(r"(the simulated node restarted)")
 
-    assert front.process.returncode == 1
-    assert re.search(r"^tilld: Envoy has stopped; see .*envoy.log", out.decode(), re.MULTILINE)
+        async with tilld("node", "pay", created["payreq"], cwd=tmp_path) as payer:
+            await payer.says(r"(paid 5000 msat)")
+        watched = httpx.get(f"{rest}/lightning/invoice/{created['invoiceid']}/watch").text
+        assert '"status":"paid"' in watched
+        assert await till.end() == 0
+    assert "Traceback" not in till.out
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-async def test_a_node_that_dies_ends_the_rest_in_one_line(tmp_path: Path) -> None:
-    """Without the simulated node, a payment with play money could not arrive."""
-    async with tilld("run", *FREE, cwd=tmp_path) as till:
-        await till.says(r"(Till is running)")
-        node, _ = children(till.process.pid)
-        os.kill(node, signal.SIGKILL)
+@pytest.mark.parametrize(
+    ("arguments", "name", "log_file"),
+    [
+        (("envoy", "--rest=127.0.0.1:0"), "Envoy", "envoy.log"),
+        (("run", "--no-rest", "--grpc=127.0.0.1:0"), "the simulated node", "node.log"),
+    ],
+)
+async def test_a_child_that_dies_again_and_again_ends_the_rest_in_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], name: str, log_file: str
+) -> None:
+    async with tilld(*arguments, cwd=tmp_path) as till:
+        await till.says(r"( is running)")
+        for death in range(1, MOST_DEATHS + 1):
+            await eventually(lambda: children(till.process.pid))
+            [child] = children(till.process.pid)
+            os.kill(child, signal.SIGKILL)
+            await till.says(f"({name} died)")
+            if death < MOST_DEATHS:
+                till.out = ""
         out, _ = await till.process.communicate()
 
     assert till.process.returncode == 1
-    assert re.search(r"^tilld: .*simulated node has stopped", out.decode(), re.MULTILINE)
+    assert f"{name} died too often; stopping" in till.out
+    assert re.search(rf"^tilld: {name} has stopped; see .*{log_file}", out.decode(), re.MULTILINE)
     assert "Traceback" not in out.decode()
 
 

@@ -48,7 +48,7 @@ class Front(Supervisor):
         self._envoy = envoy
         await envoy.start()
         self._parts.push_async_callback(envoy.stop, self._config.grace_seconds)
-        self._spawn("Envoy", envoy.keep_up(), envoy.log)
+        self._keep_up(envoy)
         self._renew_certificates(envoy.use)
         return envoy.rest
 

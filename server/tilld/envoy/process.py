@@ -1,9 +1,7 @@
-"""Starts Envoy's process with its configuration, restarts it when it dies, and stops it."""
+"""Starts Envoy's process with its configuration, and stops it."""
 
 import asyncio
 import json
-import time
-from asyncio.subprocess import Process
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +16,7 @@ from tilld.envoy.config import NO_CERTIFICATES, configuration, dialled
 from tilld.errors import OperatorError
 from tilld.runtime import child_process, preflight, unix_socket
 from tilld.runtime.certificates import Certificates
+from tilld.runtime.restarts import RestartedProcess
 
 log = structlog.get_logger()
 
@@ -32,19 +31,12 @@ START_SECONDS = 60.0
 PORT_TRIES = 5
 IN_USE = "Address already in use"
 TELL_SECONDS = 5.0
-# After this many deaths within this time, Envoy is not restarted.
-MOST_DEATHS = 5
-DEATHS_SECONDS = 60.0
-FIRST_PAUSE_SECONDS = 0.05
-FULL_DISK_SECONDS = 10.0
 EXIT_SECONDS = 5.0
 POLL_SECONDS = 0.02
 
 
-class Envoy:
+class Envoy(RestartedProcess):
     """An Envoy process. Its files are in the directory `envoy` of the data directory."""
-
-    process: Process
 
     def __init__(
         self,
@@ -54,14 +46,13 @@ class Envoy:
         certificates: Certificates = NO_CERTIFICATES,
         cors_origins: Sequence[str] = (),
     ) -> None:
+        self.directory = data_dir / DIRECTORY
+        super().__init__("Envoy", self.directory / "envoy.log")
         self.rest = rest
         self._listening = [rest]
         self.upstream = upstream
         self.certificates = certificates
         self.cors_origins = cors_origins
-        self.directory = data_dir / DIRECTORY
-        self.log = self.directory / "envoy.log"
-        self.restarts = 0
 
     async def start(self) -> None:
         """Start Envoy, and return when it serves. Then `rest` has its IP address and port.
@@ -146,33 +137,6 @@ class Envoy:
     def _write_secrets(self, certificates: Certificates) -> None:
         hosts = [dialled(each).host for each in self.upstream if isinstance(each, Address)]
         tls.write_secrets(self.directory, certificates, hosts)
-
-    async def keep_up(self) -> None:
-        """Restart Envoy each time it dies. Return after its fifth death within 60 s."""
-        deaths: list[float] = []
-        while True:
-            code = await self.process.wait()
-            now = time.monotonic()
-            deaths = [*(death for death in deaths if now - death < DEATHS_SECONDS), now]
-            if len(deaths) == MOST_DEATHS:
-                return
-            log.error("Envoy died; restarting", exit_code=code, log=str(self.log))
-            await asyncio.sleep(FIRST_PAUSE_SECONDS * 2 ** len(deaths))
-            await self._start_again()
-
-    async def _start_again(self) -> None:
-        self.restarts += 1
-        while True:
-            try:
-                self._configure()
-                break
-            except OperatorError as reason:
-                log.error("Envoy cannot be restarted; retrying", reason=str(reason))
-                await asyncio.sleep(FULL_DISK_SECONDS)
-        # A failure, also for lack of files or processes, counts as another death.
-        with suppress(OperatorError, OSError):
-            await self._launch()
-            log.info("Envoy restarted")
 
     async def stop(self, grace: float) -> None:
         """Stop Envoy: reject new connections, and give requests in flight at most `grace` seconds."""

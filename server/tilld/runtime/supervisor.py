@@ -11,6 +11,7 @@ import structlog
 
 from tilld.errors import OperatorError
 from tilld.runtime import gc_pauses, open_files
+from tilld.runtime.restarts import RestartedProcess
 
 log = structlog.get_logger()
 
@@ -49,15 +50,13 @@ class Supervisor:
 
     def _spawn(self, name: str, work: Coroutine[Any, Any, Any], log_file: Path | None = None) -> None:
         """Run a task until the supervisor stops."""
-        task = self._watch_over(name, work, log_file)
+        task = asyncio.create_task(work, name=name)
+        self._lives[task] = f"{name} has stopped; see {log_file or 'the log'}"
         self._parts.push_async_callback(_cancel, task)
 
-    def _watch_over(
-        self, name: str, life: Coroutine[Any, Any, Any], log_file: Path | None
-    ) -> asyncio.Task[Any]:
-        task = asyncio.create_task(life, name=name)
-        self._lives[task] = f"{name} has stopped; see {log_file or 'the log'}"
-        return task
+    def _keep_up(self, process: RestartedProcess) -> None:
+        """Restart a process each time it dies, until the supervisor stops."""
+        self._spawn(process.name, process.keep_up(), process.log)
 
 
 async def run(supervisor: Supervisor, announce: Callable[[], None]) -> None:
