@@ -2,12 +2,12 @@ package till_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"os"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/proto"
 
@@ -40,14 +40,14 @@ func Example() {
 	}
 }
 
-// With a key, over TLS, trusting an authority of one's own.
+// A key, and TLS with an authority of one's own.
 func ExampleNewClient() {
 	authority, err := credentials.NewClientTLSFromFile("ca.pem", "")
 	if err != nil {
 		log.Fatal(err)
 	}
 	client, err := till.NewClient("till.example:50051",
-		grpc.WithTransportCredentials(authority),
+		till.WithTransportCredentials(authority),
 		till.WithKey(os.Getenv("TILL_KEY")),
 	)
 	if err != nil {
@@ -56,27 +56,51 @@ func ExampleNewClient() {
 	defer client.Close()
 }
 
-func ExampleCode() {
+// A key that rotates: the file is read for each call.
+func ExampleWithKeyFunc() {
+	client, err := till.NewClient("127.0.0.1:50051", till.WithKeyFunc(func(context.Context) (string, error) {
+		key, err := os.ReadFile("/run/secrets/till-key")
+		return string(key), err
+	}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+}
+
+func ExampleError() {
 	var client *till.Client
 	var ctx context.Context
 
 	_, err := client.Invoices.LookupInvoice(ctx, &tillv1.LookupInvoiceRequest{
 		Key: &tillv1.LookupInvoiceRequest_Label{Label: "order-17"},
 	})
-	if till.Code(err) == "E2" {
-		fmt.Println("there is no such order")
+	var failure *till.Error
+	switch {
+	case errors.Is(err, till.NotFound):
+		fmt.Println("no such order")
+	case errors.Is(err, context.DeadlineExceeded):
+		fmt.Println("the deadline of ctx has passed")
+	case errors.As(err, &failure) && failure.RetryAfter > 0:
+		time.Sleep(failure.RetryAfter)
 	}
 }
 
-func ExampleRetryAfter() {
+func ExampleOnConnection() {
 	var client *till.Client
 	var ctx context.Context
-	var order *tillv1.CreateInvoiceRequest
 
-	created, err := client.Invoices.CreateInvoice(ctx, order)
-	if wait, ok := till.RetryAfter(err); ok {
-		time.Sleep(wait)
-		created, err = client.Invoices.CreateInvoice(ctx, order)
+	show := till.OnConnection(func(c till.Connection) {
+		if c.Lost {
+			fmt.Printf("reconnecting, attempt %d: %v\n", c.Attempt, c.Err)
+		} else {
+			fmt.Println("connected")
+		}
+	})
+	for invoice, err := range client.Watch(ctx, "INVOICE_ID", show) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(invoice.Status)
 	}
-	fmt.Println(created, err)
 }

@@ -1,112 +1,111 @@
-// Package till talks to Till, a cash register for Core Lightning.
+// Package till is the Go client of Till, a cash register for Core Lightning.
 //
-// A [Client] has the generated clients of Till's gRPC services, whose messages are in [tillv1]. Besides it has what
-// cannot be generated: [Client.Watch], which outlives lost connections, and, for errors, [Code] and [RetryAfter].
+// A [Client] has the generated clients of Till's gRPC services; their messages are in package tillv1. It adds
+// [Client.Watch], which reconnects, and [Error], which has Till's documented [Code].
 //
 // Amounts are in millisatoshi.
 package till
 
 import (
-	"context"
 	"errors"
-	"regexp"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 
 	tillv1 "lightning-till-client/till/v1"
 )
 
-// Pauses before a lost connection is tried again: from the first, twice as long each time, up to the longest.
-const (
-	firstPause   = 100 * time.Millisecond
-	longestPause = 2 * time.Second
-)
+// connectTimeout limits one attempt to connect.
+const connectTimeout = 5 * time.Second
 
-// Client calls one Till, over a connection that it opens when it is needed and again when it was lost. It may be used
-// by many goroutines at once.
+// Client calls one Till. It connects with the first call, and reconnects when the connection is lost. Goroutines may
+// share a Client.
 type Client struct {
 	// Invoices takes payments.
 	Invoices tillv1.InvoiceServiceClient
 	// Invreqs offers payments, for keys with the scope payouts.
 	Invreqs tillv1.InvreqServiceClient
-	// Keys makes, lists and revokes keys, for keys with the scope admin.
+	// Keys creates, lists and revokes keys, for keys with the scope admin.
 	Keys tillv1.KeyServiceClient
 
-	conn *grpc.ClientConn
+	conn     *conn
+	ownsConn bool
 }
 
-// NewClient returns a client of the Till at an address such as "127.0.0.1:50051". It does not connect yet, so it
-// succeeds whether or not somebody listens there; it fails where an option, a key or the address is wrong.
+// NewClient returns a client of the Till at a gRPC target, such as "127.0.0.1:50051". It does not connect yet. It fails
+// if the target, an option or a key is invalid.
 //
-// Without [grpc.WithTransportCredentials] it talks in the clear, a key included: for loopback, or a network that you
-// trust. Any other [grpc.DialOption] may be given too.
-func NewClient(address string, options ...grpc.DialOption) (*Client, error) {
-	for _, each := range options {
-		if key, ok := each.(keyOption); ok && key.err != nil {
-			return nil, key.err
-		}
+// Without [WithTransportCredentials] nothing is encrypted; a key is then sent to loopback only.
+func NewClient(target string, opts ...Option) (*Client, error) {
+	o := collect(opts)
+	if o.keyErr != nil {
+		return nil, o.keyErr
 	}
-	defaults := []grpc.DialOption{
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		// gRPC's own pauses grow to two minutes, and a watch would wait for them.
+	needsTLS := o.key != nil && !o.allowPlaintextKey && !isLoopback(target)
+	if needsTLS && o.transport.Info().SecurityProtocol == "insecure" {
+		return nil, errPlaintextKey
+	}
+	dialOptions := []grpc.DialOption{
+		grpc.WithTransportCredentials(o.transport),
+		// The connection's back-off adds to the pauses of a watch, so it stays short.
 		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: firstPause, Multiplier: 2, Jitter: 0.2, MaxDelay: longestPause},
-			MinConnectTimeout: 5 * time.Second,
+			Backoff: backoff.Config{
+				BaseDelay: 100 * time.Millisecond, Multiplier: 2, Jitter: 0.2, MaxDelay: 400 * time.Millisecond,
+			},
+			MinConnectTimeout: connectTimeout,
 		}),
-		// A watch is silent for as long as nobody pays: else it would not notice that the network is gone.
+		// Without pings a silent watch would not notice a network that drops its packets.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
-		// What a name server says must not have an invoice created twice.
+		// A retry policy from DNS could create an invoice twice.
 		grpc.WithDisableServiceConfig(),
-		grpc.WithChainUnaryInterceptor(nameProxy(address)),
 	}
-	conn, err := grpc.NewClient(address, append(defaults, options...)...)
+	cc, err := grpc.NewClient(target, append(dialOptions, o.dialOptions...)...)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{
-		Invoices: tillv1.NewInvoiceServiceClient(conn),
-		Invreqs:  tillv1.NewInvreqServiceClient(conn),
-		Keys:     tillv1.NewKeyServiceClient(conn),
-		conn:     conn,
-	}, nil
+	client := newClient(&conn{ClientConn: cc, key: o.key, needsTLS: needsTLS, proxy: proxyOf(target)})
+	client.ownsConn = true
+	return client, nil
 }
 
-// Close ends the connection, and all that goes on over it.
+// NewClientFromConn returns a client that uses a connection of the caller. The caller chooses its security and its
+// back-off, and closes it. A key is sent without any check of the connection.
+//
+// The pauses of a watch and the back-off of the connection add up; gRPC's own grows to two minutes, unless
+// [grpc.WithConnectParams] shortens it. Options that concern the connection are an error.
+func NewClientFromConn(cc *grpc.ClientConn, opts ...Option) (*Client, error) {
+	o := collect(opts)
+	if o.keyErr != nil {
+		return nil, o.keyErr
+	}
+	if o.isAboutConn {
+		return nil, errors.New("transport credentials and dial options have no effect on a connection that exists; " +
+			"pass them to grpc.NewClient")
+	}
+	return newClient(&conn{ClientConn: cc, key: o.key, proxy: proxyOf(cc.Target())}), nil
+}
+
+func newClient(c *conn) *Client {
+	return &Client{
+		Invoices: tillv1.NewInvoiceServiceClient(c),
+		Invreqs:  tillv1.NewInvreqServiceClient(c),
+		Keys:     tillv1.NewKeyServiceClient(c),
+		conn:     c,
+	}
+}
+
+// Conn returns the client's connection, for its state or for other services. Calls made with it directly carry no key.
+func (c *Client) Conn() *grpc.ClientConn {
+	return c.conn.ClientConn
+}
+
+// Close ends all calls and watches, and closes the connection. It does not close the connection of
+// [NewClientFromConn].
 func (c *Client) Close() error {
+	if !c.ownsConn {
+		return nil
+	}
 	return c.conn.Close()
 }
-
-// WithKey sends a key, or a watch token, with each call. White space around it is left out, such as the end of a line
-// in a file; "" is none. With what can be neither, [NewClient] fails.
-func WithKey(key string) grpc.DialOption {
-	if key == "" {
-		return grpc.EmptyDialOption{}
-	}
-	key = strings.TrimSpace(key)
-	if !isKey(key) {
-		return keyOption{grpc.EmptyDialOption{}, errors.New("a key has printable ASCII only, without spaces")}
-	}
-	return keyOption{grpc.WithPerRPCCredentials(bearer(key)), nil}
-}
-
-// keyOption is an option that may be wrong.
-type keyOption struct {
-	grpc.DialOption
-	err error
-}
-
-var isKey = regexp.MustCompile("^[!-~]+$").MatchString
-
-type bearer string
-
-func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{"authorization": "Bearer " + string(b)}, nil
-}
-
-// RequireTransportSecurity is false for the sake of a Till on loopback.
-func (bearer) RequireTransportSecurity() bool { return false }

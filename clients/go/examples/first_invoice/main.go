@@ -1,8 +1,8 @@
-// Creates an invoice, prints its payment request, and watches it until it is paid:
+// Command first_invoice creates an invoice, prints its payment request, and watches it until it is paid:
 //
 //	go run ./examples/first_invoice [HOST:PORT]
 //
-// The key, where one is needed, is in the variable TILL_KEY.
+// TILL_KEY is the key, if Till has keys.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// The agent of the Go client: see clients/conformance/README.md.
+// Command agent is the agent of the Go client: see clients/conformance/README.md.
 package main
 
 import (
@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/code"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -24,25 +23,36 @@ import (
 	tillv1 "lightning-till-client/till/v1"
 )
 
-// order is what the driver says.
-type order struct {
-	ID             int             `json:"id"`
-	Op             string          `json:"op"`
-	Address        string          `json:"address"`
-	Key            string          `json:"key"`
-	CAFile         string          `json:"ca_file"`
-	Method         string          `json:"method"`
-	Request        json.RawMessage `json:"request"`
-	TimeoutSeconds float64         `json:"timeout_seconds"`
-	Call           int             `json:"call"`
+// request is a request of the driver.
+type request struct {
+	ID                int             `json:"id"`
+	Op                string          `json:"op"`
+	Address           string          `json:"address"`
+	Key               string          `json:"key"`
+	KeyFile           string          `json:"key_file"`
+	AllowPlaintextKey bool            `json:"allow_plaintext_key"`
+	CAFile            string          `json:"ca_file"`
+	Method            string          `json:"method"`
+	Request           json.RawMessage `json:"request"`
+	TimeoutSeconds    float64         `json:"timeout_seconds"`
+	WaitForReady      bool            `json:"wait_for_ready"`
+	Connection        bool            `json:"connection"`
+	Call              int             `json:"call"`
 }
 
-// answer is what the agent says.
+// answer is an answer of the agent.
 type answer struct {
-	ID    int             `json:"id"`
-	OK    json.RawMessage `json:"ok,omitempty"`
-	Event json.RawMessage `json:"event,omitempty"`
-	Error *failure        `json:"error,omitempty"`
+	ID         int             `json:"id"`
+	OK         json.RawMessage `json:"ok,omitempty"`
+	Event      json.RawMessage `json:"event,omitempty"`
+	Connection *connection     `json:"connection,omitempty"`
+	Error      *failure        `json:"error,omitempty"`
+}
+
+type connection struct {
+	Lost    bool     `json:"lost"`
+	Attempt int      `json:"attempt"`
+	Error   *failure `json:"error"`
 }
 
 type failure struct {
@@ -55,11 +65,11 @@ type failure struct {
 
 var nothing = json.RawMessage("{}")
 
-// agent does what it is told, everything at once.
+// agent carries out requests concurrently.
 type agent struct {
 	client  *till.Client
 	cancels map[int]context.CancelFunc
-	going   sync.WaitGroup
+	running sync.WaitGroup
 
 	mu      sync.Mutex
 	answers *json.Encoder
@@ -67,88 +77,108 @@ type agent struct {
 
 func main() {
 	a := &agent{cancels: map[int]context.CancelFunc{}, answers: json.NewEncoder(os.Stdout)}
-	orders := json.NewDecoder(os.Stdin)
+	requests := json.NewDecoder(os.Stdin)
 	for {
-		var o order
-		if err := orders.Decode(&o); errors.Is(err, io.EOF) {
+		var r request
+		if err := requests.Decode(&r); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			log.Fatal(err)
 		}
-		a.do(o)
+		a.do(r)
 	}
 	for _, cancel := range a.cancels {
 		cancel()
 	}
-	a.going.Wait()
+	a.running.Wait()
 }
 
-func (a *agent) do(o order) {
-	switch o.Op {
+func (a *agent) do(r request) {
+	switch r.Op {
 	case "connect":
-		a.end(o, nothing, a.connect(o))
+		a.end(r, nothing, a.connect(r))
 	case "cancel":
-		a.cancels[o.Call]()
-		a.end(o, nothing, nil)
+		a.cancels[r.Call]()
+		a.end(r, nothing, nil)
 	default:
 		ctx, cancel := context.WithCancel(context.Background())
-		if o.TimeoutSeconds > 0 {
-			ctx, cancel = context.WithTimeout(ctx, time.Duration(o.TimeoutSeconds*float64(time.Second)))
+		if r.TimeoutSeconds > 0 {
+			ctx, cancel = context.WithTimeout(ctx, time.Duration(r.TimeoutSeconds*float64(time.Second)))
 		}
-		a.cancels[o.ID] = cancel
+		a.cancels[r.ID] = cancel
 		client := a.client
-		a.going.Go(func() {
-			if o.Op == "watch" {
-				a.end(o, nothing, a.watch(ctx, client, o))
+		a.running.Add(1)
+		go func() {
+			defer a.running.Done()
+			if r.Op == "watch" {
+				a.end(r, nothing, a.watch(ctx, client, r))
 			} else {
-				response, err := call(ctx, client, o)
-				a.end(o, response, err)
+				response, err := call(ctx, client, r)
+				a.end(r, response, err)
 			}
-		})
+		}()
 	}
 }
 
-func (a *agent) connect(o order) error {
+func (a *agent) connect(r request) error {
 	if a.client != nil {
 		if err := a.client.Close(); err != nil {
 			return err
 		}
 	}
-	options := []grpc.DialOption{till.WithKey(o.Key)}
-	if o.CAFile != "" {
-		authority, err := credentials.NewClientTLSFromFile(o.CAFile, "")
+	options := []till.Option{till.WithKey(r.Key)}
+	if r.KeyFile != "" {
+		options = append(options, till.WithKeyFunc(func(context.Context) (string, error) {
+			key, err := os.ReadFile(r.KeyFile)
+			return string(key), err
+		}))
+	}
+	if r.AllowPlaintextKey {
+		options = append(options, till.AllowPlaintextKey())
+	}
+	if r.CAFile != "" {
+		authority, err := credentials.NewClientTLSFromFile(r.CAFile, "")
 		if err != nil {
 			return err
 		}
-		options = append(options, grpc.WithTransportCredentials(authority))
+		options = append(options, till.WithTransportCredentials(authority))
 	}
 	var err error
-	a.client, err = till.NewClient(o.Address, options...)
+	a.client, err = till.NewClient(r.Address, options...)
 	return err
 }
 
-func call(ctx context.Context, client *till.Client, o order) (json.RawMessage, error) {
-	method := reflect.ValueOf(client.Invoices).MethodByName(o.Method)
+func call(ctx context.Context, client *till.Client, r request) (json.RawMessage, error) {
+	method := reflect.ValueOf(client.Invoices).MethodByName(r.Method)
 	if !method.IsValid() {
-		return nil, fmt.Errorf("there is no method %s", o.Method)
+		return nil, fmt.Errorf("no method %s", r.Method)
 	}
-	request := reflect.New(method.Type().In(1).Elem())
-	if err := protojson.Unmarshal(o.Request, request.Interface().(proto.Message)); err != nil {
+	message := reflect.New(method.Type().In(1).Elem())
+	if err := protojson.Unmarshal(r.Request, message.Interface().(proto.Message)); err != nil {
 		return nil, err
 	}
-	results := method.Call([]reflect.Value{reflect.ValueOf(ctx), request})
+	results := method.Call([]reflect.Value{reflect.ValueOf(ctx), message})
 	if err, failed := results[1].Interface().(error); failed {
 		return nil, err
 	}
 	return protojson.Marshal(results[0].Interface().(proto.Message))
 }
 
-func (a *agent) watch(ctx context.Context, client *till.Client, o order) error {
-	var request tillv1.WatchInvoiceRequest
-	if err := protojson.Unmarshal(o.Request, &request); err != nil {
+func (a *agent) watch(ctx context.Context, client *till.Client, r request) error {
+	var message tillv1.WatchInvoiceRequest
+	if err := protojson.Unmarshal(r.Request, &message); err != nil {
 		return err
 	}
-	for invoice, err := range client.Watch(ctx, request.InvoiceId) {
+	var options []till.WatchOption
+	if r.WaitForReady {
+		options = append(options, till.WaitForReady())
+	}
+	if r.Connection {
+		options = append(options, till.OnConnection(func(c till.Connection) {
+			a.say(answer{ID: r.ID, Connection: &connection{c.Lost, c.Attempt, plain(c.Err)}})
+		}))
+	}
+	for invoice, err := range client.Watch(ctx, message.InvoiceId, options...) {
 		if err != nil {
 			return err
 		}
@@ -156,17 +186,17 @@ func (a *agent) watch(ctx context.Context, client *till.Client, o order) error {
 		if err != nil {
 			return err
 		}
-		a.say(answer{ID: o.ID, Event: event})
+		a.say(answer{ID: r.ID, Event: event})
 	}
 	return nil
 }
 
-// end says what became of an order.
-func (a *agent) end(o order, ok json.RawMessage, err error) {
+// end answers a request for the last time.
+func (a *agent) end(r request, ok json.RawMessage, err error) {
 	if err != nil {
-		a.say(answer{ID: o.ID, Error: plain(err)})
+		a.say(answer{ID: r.ID, Error: plain(err)})
 	} else {
-		a.say(answer{ID: o.ID, OK: ok})
+		a.say(answer{ID: r.ID, OK: ok})
 	}
 }
 
@@ -178,18 +208,19 @@ func (a *agent) say(what answer) {
 	}
 }
 
-// plain is an error as the driver reads it. One that is not gRPC's has the status UNKNOWN.
+// plain returns an error as the driver reads it. An error that is not the client's has the status UNKNOWN.
 func plain(err error) *failure {
-	told := status.Convert(err)
-	f := &failure{
-		Status:  code.Code(told.Code()).String(),
-		Message: told.Message(),
-		Code:    till.Code(err),
-		Reason:  till.Info(err).GetReason(),
+	if err == nil {
+		return nil
 	}
-	if wait, ok := till.RetryAfter(err); ok {
-		seconds := wait.Seconds()
-		f.RetrySeconds = &seconds
+	f := &failure{Status: code.Code_UNKNOWN.String(), Message: err.Error()}
+	var e *till.Error
+	if errors.As(err, &e) {
+		*f = failure{code.Code(status.Code(e)).String(), e.Message, string(e.Code), e.Reason, nil}
+		if e.RetryAfter > 0 {
+			seconds := e.RetryAfter.Seconds()
+			f.RetrySeconds = &seconds
+		}
 	}
 	return f
 }

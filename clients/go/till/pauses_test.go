@@ -1,0 +1,67 @@
+//go:build go1.25
+
+package till_test
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	tillv1 "lightning-till-client/till/v1"
+)
+
+// The conformance suite cannot see the length of each pause.
+
+func TestPausesDoubleAndStartAgainAfterAMessage(t *testing.T) {
+	away := fails(status.Error(codes.Unavailable, "away"))
+	reset := fails(status.Error(codes.Internal, "reset"))
+	got := pauses(t, sends(unpaid), away, reset, away, away, away, away, sends(unpaid), sends(unpaid), away, sends(paid))
+
+	for i, ms := range []time.Duration{100, 200, 400, 800, 1600, 2000, 2000, 100, 100, 200} {
+		if longest := ms * time.Millisecond; got[i] < longest/2 || got[i] > longest {
+			t.Errorf("pause %d took %v, want %v to %v", i, got[i], longest/2, longest)
+		}
+	}
+	if again := pauses(t, sends(unpaid), away, away, sends(paid)); slices.Equal(again, got[:len(again)]) {
+		t.Errorf("the pauses have no jitter: twice %v", again)
+	}
+}
+
+func TestPauseIsAtLeastWhatTillAsksFor(t *testing.T) {
+	busy := fails(refusal(t, codes.ResourceExhausted, "E7", &errdetails.RetryInfo{RetryDelay: durationpb.New(10 * time.Second)}))
+	got := pauses(t, sends(unpaid), busy, busy, sends(paid))
+
+	for _, pause := range got[1:] {
+		if pause < 10*time.Second || pause > 15*time.Second {
+			t.Errorf("the pause took %v, want 10s to 15s", pause)
+		}
+	}
+}
+
+// pauses returns the times between the attempts of a watch that gets these answers, the last of them PAID.
+func pauses(t *testing.T, answers ...func(stream) error) (between []time.Duration) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{answers: answers}
+		var states []tillv1.InvoiceStatus
+		for invoice, err := range serve(t, s).Watch(t.Context(), "id") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			states = append(states, invoice.Status)
+		}
+		if want := []tillv1.InvoiceStatus{unpaid, paid}; !slices.Equal(states, want) {
+			t.Errorf("got %v, want %v", states, want)
+		}
+		for i := range s.attempts[1:] {
+			between = append(between, s.attempts[i+1].Sub(s.attempts[i]))
+		}
+	})
+	return between
+}
