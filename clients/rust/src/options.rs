@@ -14,14 +14,17 @@ use crate::connection::Connection;
 use crate::connector::Connector;
 use crate::key::{self, Key};
 
+#[cfg(not(any(feature = "tls-ring", feature = "tls-aws-lc")))]
+type ClientTlsConfig = std::convert::Infallible;
+
 /// The address of Till, and how to call it. Without more options there is no TLS, and no key.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct Options {
     target: Target,
     key: Key,
     allow_plaintext_key: bool,
-    tls: Tls,
+    tls: Option<ClientTlsConfig>,
 }
 
 #[derive(Clone, Debug)]
@@ -42,7 +45,7 @@ impl Options {
             target,
             key: Key::None,
             allow_plaintext_key: false,
-            tls: Tls::default(),
+            tls: None,
         }
     }
 
@@ -96,7 +99,7 @@ impl Options {
     /// Speak TLS as configured, such as with a client certificate (`identity`).
     #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
     pub fn tls_config(mut self, config: ClientTlsConfig) -> Self {
-        self.tls = Tls(Some(config));
+        self.tls = Some(config);
         self
     }
 
@@ -119,7 +122,7 @@ impl Options {
             // Without pings a watch would not notice that its network has fallen silent.
             .http2_keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(10));
-        let endpoint = self.tls.apply(endpoint).map_err(InvalidOptions::Tls)?;
+        let endpoint = with_tls(endpoint, self.tls).map_err(InvalidOptions::Tls)?;
         let open = move || endpoint.connect_with_connector_lazy(Connector::new());
         Ok(Connection::new(open, self.key))
     }
@@ -156,42 +159,24 @@ impl From<Channel> for Options {
     }
 }
 
-#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
-#[derive(Clone, Default)]
-struct Tls(Option<ClientTlsConfig>);
-
-#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
-impl Tls {
-    fn is_some(&self) -> bool {
-        self.0.is_some()
-    }
-
-    fn apply(self, endpoint: Endpoint) -> Result<Endpoint, transport::Error> {
-        match self.0 {
-            Some(config) => endpoint.tls_config(config),
-            None => Ok(endpoint),
-        }
-    }
-}
-
-#[cfg(not(any(feature = "tls-ring", feature = "tls-aws-lc")))]
-#[derive(Clone, Default)]
-struct Tls;
-
-#[cfg(not(any(feature = "tls-ring", feature = "tls-aws-lc")))]
-impl Tls {
-    fn is_some(&self) -> bool {
-        false
-    }
-
-    fn apply(self, endpoint: Endpoint) -> Result<Endpoint, transport::Error> {
-        Ok(endpoint)
-    }
-}
-
-impl fmt::Debug for Tls {
+/// Shows neither the key nor the certificates.
+impl fmt::Debug for Options {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.is_some(), formatter)
+        formatter
+            .debug_struct("Options")
+            .field("target", &self.target)
+            .field("key", &self.key)
+            .field("allow_plaintext_key", &self.allow_plaintext_key)
+            .field("tls", &self.tls.is_some())
+            .finish()
+    }
+}
+
+fn with_tls(endpoint: Endpoint, tls: Option<ClientTlsConfig>) -> Result<Endpoint, transport::Error> {
+    match tls {
+        #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+        Some(config) => endpoint.tls_config(config),
+        _ => Ok(endpoint),
     }
 }
 
