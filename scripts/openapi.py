@@ -12,13 +12,24 @@ import yaml
 
 from tilld.errors import TillError
 from tilld.rest_api import fields
+from tilld.rest_api.health_servicer import HealthJson, ReadinessJson
 from tilld.rest_api.invoice_json import CreateInvoice, InfoJson, InvoiceJson
 from tilld.rest_api.invreq_json import CreateInvreq, InvreqJson
 from tilld.rest_api.sendinvoice_json import SendInvoice, SentInvoiceJson
 
 PROSE = Path(__file__).with_name("openapi.yaml")
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
-TYPES = (CreateInvoice, InvoiceJson, SendInvoice, SentInvoiceJson, InfoJson, CreateInvreq, InvreqJson)
+TYPES = (
+    CreateInvoice,
+    InvoiceJson,
+    SendInvoice,
+    SentInvoiceJson,
+    InfoJson,
+    CreateInvreq,
+    InvreqJson,
+    HealthJson,
+    ReadinessJson,
+)
 NAMED = {msgspec.json.schema(each)["title"]: each for each in fields.COMPONENTS}
 REF = "#/components/schemas/{name}"
 # E1 has no default message that could serve as an example: each message names the field.

@@ -29,6 +29,7 @@ from tilld.observability.metrics import Metrics, Sources
 from tilld.payouts.follower import PaymentFollower
 from tilld.payouts.invreq import PayoutLimits
 from tilld.payouts.service import Payouts
+from tilld.rest_api.health_servicer import RestHealthServicer
 from tilld.rest_api.invoice_servicer import RestInvoiceServicer
 from tilld.rest_api.invreq_servicer import RestInvreqServicer
 from tilld.runtime import preflight, supervisor, unix_socket
@@ -125,11 +126,23 @@ class Till(Front):
             self._parts.push_async_callback(serving.stop)
             metrics_address = serving.address
         grpc, health_servicer = await self._start_server(
-            invoicing, payouts, collecting, Keyring(keys), Access(keys), observer
+            invoicing,
+            payouts,
+            collecting,
+            Keyring(keys),
+            Access(keys),
+            observer,
+            lambda: follower.is_following,
         )
         self._spawn(
             "the health check",
-            health.report(health_servicer, server.SERVICES, store, lambda: follower.is_following),
+            health.report(
+                health_servicer,
+                server.SERVICES,
+                store,
+                lambda: follower.is_following,
+                intervals.health_seconds,
+            ),
         )
         rest = None
         if config.no_rest:
@@ -168,6 +181,7 @@ class Till(Front):
         keyring: Keyring,
         access: Access,
         observer: Observer,
+        node_is_online: Callable[[], bool],
     ) -> tuple[Address, health.HealthServicer]:
         health_servicer = health.HealthServicer()
         rest = RestInvoiceServicer(invoicing, self._config.heartbeat_seconds)
@@ -179,6 +193,7 @@ class Till(Front):
             keys,
             InvreqServicer(payouts, collecting),
             RestInvreqServicer(payouts, collecting, self._intervals),
+            RestHealthServicer(lambda: health_servicer.is_ready, node_is_online),
             health_servicer,
             access,
             observer,

@@ -14,7 +14,7 @@ from tests.support.shop import Shop, config, open_shop
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "tests" / "grpc_gateway"
-PROTOS = ["till/rest/v1/invoice_service.proto", "till/rest/v1/invreq_service.proto"]
+PROTOS = [f"till/rest/v1/{each}_service.proto" for each in ("health", "invoice", "invreq")]
 MODULE = "lightning-till/tests/grpc_gateway"
 GO = shutil.which("go")
 
@@ -105,6 +105,15 @@ async def test_a_watch_is_a_stream_of_events(gateway: tuple[Shop, httpx.AsyncCli
     assert '"status":"unpaid"' in first[3]
     assert rest[0] == "id: 2"
     assert '"status":"paid"' in rest[1]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_a_probe_has_the_documented_body(gateway: tuple[Shop, httpx.AsyncClient], path: str) -> None:
+    shop, client = gateway
+
+    answer = await client.get(path)
+
+    assert (answer.status_code, answer.json()) == (200, (await shop.rest.get(path)).json())
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,8 @@ async def test_health_watches_without_a_key_cannot_take_all_calls(shop: Shop) ->
         assert 100 <= len(refused) < 1100
         assert {each.code() for each in refused} == {grpc.StatusCode.UNAVAILABLE}
         await others_are_served(shop)
-        assert (await shop.rest.get("/lightning/info")).status_code == 200
+        for path in ("/lightning/info", "/healthz", "/readyz"):
+            assert (await shop.rest.get(path)).status_code == 200
 
 
 async def test_endless_headers_are_cut_off(shop: Shop, address: Address) -> None:

@@ -423,6 +423,8 @@ async def test_an_unknown_path_is_not_found(envoy: Envoy, method: str, path: str
         ("POST", "/lightning/invoice/abc", "GET"),
         ("PATCH", "/lightning/invoice/i/abc", "GET"),
         ("POST", "/lightning/invoice/abc/watch", "GET"),
+        ("POST", "/healthz", "GET"),
+        ("DELETE", "/readyz", "GET"),
     ],
 )
 async def test_a_documented_path_has_the_documented_method(

@@ -114,6 +114,7 @@ func main() {
 	options := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
 	for _, register := range []func(context.Context, *runtime.ServeMux, string, []grpc.DialOption) error{
 		till.RegisterInvoiceServiceHandlerFromEndpoint, till.RegisterInvreqServiceHandlerFromEndpoint,
+		till.RegisterHealthServiceHandlerFromEndpoint,
 	} {
 		if err := register(ctx, mux, os.Args[1], options); err != nil {
 			log.Fatal(err)

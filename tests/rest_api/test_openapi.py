@@ -21,7 +21,7 @@ from referencing.jsonschema import DRAFT202012
 from scripts import openapi
 from tests.support import golden
 from tests.support.samples import NOON, an_invoice
-from till_rest.v1 import invoice_service_pb2, invreq_service_pb2
+from till_rest.v1 import health_service_pb2, invoice_service_pb2, invreq_service_pb2
 from tilld import errors
 from tilld.config import USUAL
 from tilld.formats import amounts, ids, strict_json, text, times
@@ -91,6 +91,7 @@ def test_the_document_has_exactly_the_routes() -> None:
     services = [
         invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"],
         invreq_service_pb2.DESCRIPTOR.services_by_name["InvreqService"],
+        health_service_pb2.DESCRIPTOR.services_by_name["HealthService"],
     ]
     rules = {
         method.name: method.GetOptions().Extensions[annotations_pb2.http]

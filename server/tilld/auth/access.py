@@ -20,8 +20,9 @@ INVREQS = "/till.v1.InvreqService/"
 KEYS = "/till.v1.KeyService/"
 REST = "/till.rest.v1.InvoiceService/"
 REST_INVREQS = "/till.rest.v1.InvreqService/"
+REST_HEALTH = "/till.rest.v1.HealthService/"
 
-# The scope that each method requires. Health and reflection are public.
+# The scope that each method requires. PUBLIC, grpc.health.v1 and reflection need none.
 SCOPES = {
     INVOICES + "CreateInvoice": Scope.CREATE,
     INVOICES + "GetInvoice": Scope.READ,
@@ -48,6 +49,9 @@ SCOPES = {
     REST_INVREQS + "DisableInvreq": Scope.PAYOUTS,
     REST_INVREQS + "SendInvoice": Scope.CREATE,
 }
+
+# Methods for probes: no key, and an empty request.
+PUBLIC = frozenset({REST_HEALTH + "GetHealth", REST_HEALTH + "GetReadiness"})
 
 NO_GOOD_KEY = "the key is unknown, expired or revoked"
 

@@ -68,6 +68,9 @@ class Intervals(NamedTuple):
     # How long sending the last traces may take at the stop.
     flush_seconds: float = 3.0
 
+    # How long the store may take to answer a health check.
+    health_seconds: float = 5.0
+
     # How often the certificate files are read.
     certificates_seconds: float = 1.0
     # How long reading them may take before the disk counts as hung.

@@ -10,7 +10,7 @@ import yaml
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from till_rest.v1 import invoice_service_pb2, invreq_service_pb2
+from till_rest.v1 import health_service_pb2, invoice_service_pb2, invreq_service_pb2
 from tilld.config import Address
 from tilld.envoy import tls
 from tilld.runtime import open_files
@@ -54,13 +54,13 @@ def configuration(
     transcoder = filters["grpc_json_transcoder"]
     del transcoder["proto_descriptor"]
     transcoder["proto_descriptor_bin"] = base64.b64encode(_descriptors().SerializeToString()).decode()
-    [cluster] = config["static_resources"]["clusters"]
-    [endpoints] = cluster["load_assignment"]["endpoints"]
-    endpoints["lb_endpoints"] = [{"endpoint": {"address": _upstream_address(each)}} for each in upstream]
-    if any(isinstance(each, Path) for each in upstream):
-        cluster["type"] = "STATIC"  # STRICT_DNS accepts no sockets
-    if certificates.upstream_ca:
-        cluster["transport_socket"] = tls.calling(certificates)
+    for cluster in config["static_resources"]["clusters"]:
+        [endpoints] = cluster["load_assignment"]["endpoints"]
+        endpoints["lb_endpoints"] = [{"endpoint": {"address": _upstream_address(each)}} for each in upstream]
+        if any(isinstance(each, Path) for each in upstream):
+            cluster["type"] = "STATIC"  # STRICT_DNS accepts no sockets
+        if certificates.upstream_ca:
+            cluster["transport_socket"] = tls.calling(certificates)
     return config
 
 
@@ -95,6 +95,7 @@ def _descriptors() -> FileDescriptorSet:
                 add(dependency)
             file.CopyToProto(descriptors.file.add())
 
+    add(health_service_pb2.DESCRIPTOR)
     add(invoice_service_pb2.DESCRIPTOR)
     add(invreq_service_pb2.DESCRIPTOR)
     return descriptors

@@ -189,7 +189,8 @@ function envoy_on_request(request)
   if method == "HEAD" then -- its response must not have a body
     request:streamInfo():dynamicMetadata():set("till", "head", true)
     -- HEAD of a watch is rejected, since a stream does not end.
-    if path:find("^/lightning/") and not path:find("/watch%f[?%z]") then
+    local is_read = path:find("^/lightning/") and not path:find("/watch%f[?%z]")
+    if is_read or path:find("^/healthz%f[?%z]") or path:find("^/readyz%f[?%z]") then
       method = "GET"
       headers:replace(":method", method)
     end

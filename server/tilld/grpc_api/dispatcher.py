@@ -16,7 +16,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from tilld import errors
-from tilld.auth.access import Access, caller
+from tilld.auth.access import PUBLIC, Access, caller
 from tilld.auth.caller import Caller
 from tilld.config import USUAL, Intervals
 from tilld.grpc_api import Context
@@ -78,7 +78,9 @@ class Dispatcher(grpc.GenericRpcHandler):
     ) -> None:
         self._observer = observer
         self._handlers = {
-            method: _guard(method, handler, access, observer, intervals)
+            method: _probe(method, handler)
+            if method in PUBLIC
+            else _guard(method, handler, access, observer, intervals)
             if method.startswith(OURS)
             else _open(method, handler, intervals.request_seconds)
             for method, handler in handlers.items()
@@ -135,6 +137,21 @@ def _guard(
 
     if handler.unary_stream:
         return grpc.stream_stream_rpc_method_handler(stream, None, handler.response_serializer)
+    return grpc.stream_unary_rpc_method_handler(call, None, handler.response_serializer)
+
+
+def _probe(method: str, handler: Handler) -> Handler:
+    """Respond without a key, and before the request, which is empty: a slow caller keeps no call open.
+
+    Probes are frequent, so they are neither measured nor traced.
+    """
+
+    async def call(_: object, context: Context) -> Any:
+        try:
+            return await handler.unary_unary(None, context)
+        except Exception as reason:
+            await _refuse(method, reason, context)
+
     return grpc.stream_unary_rpc_method_handler(call, None, handler.response_serializer)
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from grpc_health.v1 import health
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
+from tilld.config import USUAL
 from tilld.errors import TillError
 from tilld.grpc_api import Context
 from tilld.invoices.repository import Store
@@ -26,9 +27,16 @@ class HealthServicer(health.aio.HealthServicer):
 
     def __init__(self) -> None:
         super().__init__()
+        self.store_works = False
+        self._is_stopping = False
         self._asked: dict[str, float] = {}
         self._to_tell: Counter[str] = Counter()
         self._told = asyncio.Event()
+
+    @property
+    def is_ready(self) -> bool:
+        """Return whether Till can serve, by the last check of the store."""
+        return self.store_works and not self._is_stopping
 
     async def Check(self, request: HealthCheckRequest, context: Context) -> HealthCheckResponse:
         """Return the status of a service."""
@@ -37,6 +45,11 @@ class HealthServicer(health.aio.HealthServicer):
         if not self._to_tell:
             self._told.set()
         return await super().Check(request, context)
+
+    async def enter_graceful_shutdown(self) -> None:
+        """Report NOT_SERVING from now on."""
+        self._is_stopping = True
+        await super().enter_graceful_shutdown()
 
     async def leave(self) -> None:
         """Report NOT_SERVING, and return once all peers that check often have read it."""
@@ -55,22 +68,28 @@ class HealthServicer(health.aio.HealthServicer):
 
 
 async def report(
-    servicer: HealthServicer, services: list[str], store: Store, node_is_online: Callable[[], bool]
+    servicer: HealthServicer,
+    services: list[str],
+    store: Store,
+    node_is_online: Callable[[], bool],
+    patience: float = USUAL.health_seconds,
 ) -> None:
     """Update the health statuses until cancelled."""
     status = {True: HealthCheckResponse.SERVING, False: HealthCheckResponse.NOT_SERVING}
     while True:
-        ready = await _answers(store)
+        ready = await _answers(store, patience)
+        servicer.store_works = ready
         for service in ("", *services):
             await servicer.set(service, status[ready])
         await servicer.set(NODE, status[node_is_online()])
         await asyncio.sleep(CHECK_SECONDS)
 
 
-async def _answers(store: Store) -> bool:
+async def _answers(store: Store, patience: float) -> bool:
     try:
         store.check_files()
-        await store.totals()
-    except TillError:
+        async with asyncio.timeout(patience):
+            await store.totals()
+    except (TillError, TimeoutError):
         return False
     return True

@@ -15,6 +15,7 @@ from till.v1 import (
     key_service_pb2,
     key_service_pb2_grpc,
 )
+from till_rest.v1 import health_service_pb2_grpc as rest_health_grpc
 from till_rest.v1 import invoice_service_pb2 as rest_invoices_pb2
 from till_rest.v1 import invoice_service_pb2_grpc as rest_invoices
 from till_rest.v1 import invreq_service_pb2 as rest_invreqs_pb2
@@ -63,8 +64,8 @@ OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
 )
 
-# Each takes about 20 KiB. Above Envoy's limit, to leave room for its health checks.
-MAX_CALLS = 22_000
+# Each takes about 20 KiB. Above Envoy's limits, to leave room for its health checks.
+MAX_CALLS = 23_000
 
 
 def create(
@@ -73,6 +74,7 @@ def create(
     keys: key_service_pb2_grpc.KeyServiceServicer,
     invreqs: invreq_service_pb2_grpc.InvreqServiceServicer,
     rest_invreq: rest_invreqs.InvreqServiceServicer,
+    rest_health: rest_health_grpc.HealthServiceServicer,
     health_servicer: HealthServicer,
     access: Access,
     observer: Observer = NOBODY,
@@ -91,6 +93,7 @@ def create(
     key_service_pb2_grpc.add_KeyServiceServicer_to_server(keys, registrar)
     invreq_service_pb2_grpc.add_InvreqServiceServicer_to_server(invreqs, registrar)
     rest_invreqs.add_InvreqServiceServicer_to_server(rest_invreq, registrar)
+    rest_health_grpc.add_HealthServiceServicer_to_server(rest_health, registrar)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, registrar)
     # Without the REST services, so that reflection lists each operation once.
     reflection.add_to(registrar, [*TYPED, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name])
