@@ -6,7 +6,7 @@ import till.v1.Invoice;
 class FirstInvoice {
     public static void main(String[] arguments) {
         String address = arguments.length > 0 ? arguments[0] : "127.0.0.1:50051";
-        try (var till = TillClient.connect(address, System.getenv("TILL_KEY"))) {
+        try (var till = TillClient.builder(address).key(System.getenv("TILL_KEY")).build()) {
             var request = CreateInvoiceRequest.newBuilder()
                     .setAmountMsat(5000)
                     .setDescription("a coffee")
@@ -15,9 +15,7 @@ class FirstInvoice {
             Invoice invoice = till.invoices().createInvoice(request).getInvoice();
             System.out.println(invoice.getBolt11());
             try (var states = till.watch(invoice.getInvoiceId())) {
-                while (states.hasNext()) {
-                    System.out.println(states.next().getStatus());
-                }
+                states.forEachRemaining(state -> System.out.println(state.getStatus()));
             }
         }
     }

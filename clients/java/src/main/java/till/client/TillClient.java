@@ -1,180 +1,240 @@
 package till.client;
 
-import static io.grpc.ConnectivityState.SHUTDOWN;
-import static io.grpc.ConnectivityState.TRANSIENT_FAILURE;
-import static io.grpc.Metadata.ASCII_STRING_MARSHALLER;
-import static java.util.concurrent.TimeUnit.MILLISECONDS;
-import static java.util.concurrent.TimeUnit.SECONDS;
-
+import io.grpc.CallOptions;
 import io.grpc.Channel;
-import io.grpc.ChannelCredentials;
-import io.grpc.ClientInterceptors;
-import io.grpc.ConnectivityState;
-import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
-import io.grpc.Metadata;
-import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
-import io.grpc.netty.shaded.io.netty.channel.ChannelOption;
-import io.grpc.stub.MetadataUtils;
 import java.time.Duration;
+import java.util.Set;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
-import java.util.regex.Pattern;
-import till.v1.InvoiceServiceGrpc;
-import till.v1.InvoiceServiceGrpc.InvoiceServiceBlockingStub;
-import till.v1.InvreqServiceGrpc;
-import till.v1.InvreqServiceGrpc.InvreqServiceBlockingStub;
-import till.v1.KeyServiceGrpc;
-import till.v1.KeyServiceGrpc.KeyServiceBlockingStub;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Executor;
+import java.util.concurrent.Flow;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+import till.v1.Invoice;
 
 /**
- * A connection to a Till. It is made when the first call needs it, and made again when it was lost. Threads may share it.
+ * A connection to a Till. Thread-safe: make one, and share it.
  *
- * <p>Calls fail with a {@link io.grpc.StatusRuntimeException}; {@link TillError} tells what Till has said of it. A call
- * has no deadline unless it is given one, by {@code withDeadlineAfter} of its stub. None is sent twice by itself: create
- * with a {@code label}, and you may ask again.
+ * <p>The first call connects, and a call after a loss connects again. A call has no deadline unless you set one, by {@code
+ * withDeadlineAfter}. No call is sent twice.
  */
 public final class TillClient implements AutoCloseable {
-    static final long FIRST_PAUSE_MILLIS = 100;
-    static final long LONGEST_PAUSE_MILLIS = 2000;
+    private static final Duration CLOSE_TIMEOUT = Duration.ofSeconds(5);
 
-    private static final int CONNECT_TIMEOUT_MILLIS = 5000;
-    private static final Pattern KEY = Pattern.compile("[!-~]+");
-    private static final Pattern LOOPBACK = Pattern.compile("(dns:///)?(localhost|127(\\.\\d+){3}|\\[::1])(:\\d+)?");
-
-    private final ManagedChannel connection;
     private final Channel channel;
-
-    private TillClient(ManagedChannel connection, String key) {
-        this.connection = connection;
-        var headers = new Metadata();
-        if (key != null) {
-            headers.put(Metadata.Key.of("authorization", ASCII_STRING_MARSHALLER), "Bearer " + key);
-        }
-        channel = ClientInterceptors.intercept(connection, MetadataUtils.newAttachHeadersInterceptor(headers));
-        keepConnecting(FIRST_PAUSE_MILLIS);
-    }
+    private final @Nullable ManagedChannel owned;
+    private final OpenCalls openCalls;
+    private final Executor executor;
+    private final Set<Watching> watches = ConcurrentHashMap.newKeySet();
+    private volatile boolean isClosed;
 
     /**
-     * Talks to a Till in the clear: for one on the same machine.
-     *
-     * @param address where it serves gRPC, as {@code "host:port"}
-     * @param key an API key or a watch token, white space around it is left out; null or empty for a Till without keys
-     * @return the connection
-     * @throws IllegalArgumentException if the key can be none
+     * @param channel for calls, with the key
+     * @param owned the channel that {@link #close} shuts down
+     * @param openCalls of that channel
+     * @param executor for the attempts of watches
      */
-    public static TillClient connect(String address, String key) {
-        return connect(address, key, InsecureChannelCredentials.create());
+    TillClient(Channel channel, @Nullable ManagedChannel owned, OpenCalls openCalls, Executor executor) {
+        this.channel = channel;
+        this.owned = owned;
+        this.openCalls = openCalls;
+        this.executor = executor;
     }
 
     /**
-     * Talks to a Till by TLS: {@code TlsChannelCredentials.create()} trusts the usual roots, {@code
-     * TlsChannelCredentials.newBuilder().trustManager(new File("ca.pem")).build()} your own authority.
+     * Returns a builder of a client with a connection of its own.
      *
-     * @param address where it serves gRPC, as {@code "host:port"}
-     * @param key an API key or a watch token, white space around it is left out; null or empty for a Till without keys
-     * @param credentials what to trust, and what to show, such as a {@link io.grpc.TlsChannelCredentials}
-     * @return the connection
-     * @throws IllegalArgumentException if the key can be none
+     * @param address of Till's gRPC, or of Envoy in front of it: {@code "host:port"}
+     * @return the builder
      */
-    public static TillClient connect(String address, String key, ChannelCredentials credentials) {
-        String checked = checked(key);
-        var builder = NettyChannelBuilder.forTarget(address, credentials)
-                .withOption(ChannelOption.CONNECT_TIMEOUT_MILLIS, CONNECT_TIMEOUT_MILLIS)
-                // A watch that is silent for long still notices that Till has gone without a word.
-                .keepAliveTime(30, SECONDS)
-                .keepAliveTimeout(10, SECONDS);
-        if (LOOPBACK.matcher(address).matches()) {
-            // A proxy could not reach it.
-            builder.proxyDetector(target -> null);
-        }
-        return new TillClient(builder.build(), checked);
+    public static TillClientBuilder builder(String address) {
+        return new TillClientBuilder(address);
     }
 
     /**
-     * Creates, reads and watches invoices; each call waits for its answer.
+     * Returns a builder of a client that calls over your channel. {@link #close} leaves the channel open.
      *
-     * @return a stub, which sends the key
+     * <p>TLS, time-outs and keepalive are the channel's; you are responsible for TLS where a key is sent.
+     *
+     * @param channel such as one of {@code InProcessChannelBuilder}, or a {@link ManagedChannel} of your own
+     * @return the builder
      */
-    public InvoiceServiceBlockingStub invoices() {
-        return InvoiceServiceGrpc.newBlockingStub(channel);
+    public static TillClientBuilder builder(Channel channel) {
+        return new TillClientBuilder(channel);
     }
 
     /**
-     * Pays out by invoice requests (BOLT 12), and collects those of others.
+     * Returns the calls that create and read invoices.
      *
-     * @return a stub, which sends the key
+     * @return the calls
      */
-    public InvreqServiceBlockingStub invreqs() {
-        return InvreqServiceGrpc.newBlockingStub(channel);
+    public Invoices invoices() {
+        return new Invoices(channel, CallOptions.DEFAULT);
     }
 
     /**
-     * Manages API keys.
+     * Returns the calls for invoice requests (BOLT 12): payouts of your own, and invoices for those of others.
      *
-     * @return a stub, which sends the key
+     * @return the calls
      */
-    public KeyServiceBlockingStub keys() {
-        return KeyServiceGrpc.newBlockingStub(channel);
+    public Invreqs invreqs() {
+        return new Invreqs(channel, CallOptions.DEFAULT);
     }
 
     /**
-     * For stubs of other kinds, such as {@code InvoiceServiceGrpc.newFutureStub(till.channel())}.
+     * Returns the calls that manage API keys.
      *
-     * @return the connection, which sends the key with each call
+     * @return the calls
+     */
+    public Keys keys() {
+        return new Keys(channel, CallOptions.DEFAULT);
+    }
+
+    /**
+     * Returns the channel for generated stubs, such as {@code InvoiceServiceGrpc.newFutureStub(till.channel())}.
+     *
+     * @return a channel that sends the key with each call
      */
     public Channel channel() {
         return channel;
     }
 
     /**
-     * Follows an invoice until it is paid or expired, however often the connection is lost.
+     * Watches an invoice until it is paid or expired.
      *
      * @param invoiceId its public id
-     * @return its states, to be closed by those who leave before the last
+     * @return its states; close the watch if you leave before the last one
      */
     public Watch watch(String invoiceId) {
-        return new Watch(invoices(), invoiceId, connection::isShutdown);
+        return watch(invoiceId, WatchOptions.defaults());
     }
 
     /**
-     * As {@link #watch(String)}, but fails with DEADLINE_EXCEEDED when this takes longer.
+     * As {@link #watch(String)}, with options.
      *
      * @param invoiceId its public id
-     * @param timeout how long to watch at most
-     * @return its states, to be closed by those who leave before the last
+     * @param options of the watch
+     * @return its states; close the watch if you leave before the last one
      */
-    public Watch watch(String invoiceId, Duration timeout) {
-        return new Watch(invoices().withDeadlineAfter(timeout), invoiceId, connection::isShutdown);
+    public Watch watch(String invoiceId, WatchOptions options) {
+        return new Watch(watching(invoiceId, options), options);
     }
 
-    /** Ends the connection, and with it all calls and watches. */
+    /**
+     * Watches an invoice for each subscriber, from its subscription until the invoice is paid or expired.
+     *
+     * <p>The states and errors are those of {@link Watch}. A subscriber that has requested no state is not told of changes of
+     * the connection.
+     *
+     * @param invoiceId its public id
+     * @return a publisher of its states
+     */
+    public Flow.Publisher<Invoice> watchPublisher(String invoiceId) {
+        return watchPublisher(invoiceId, WatchOptions.defaults());
+    }
+
+    /**
+     * As {@link #watchPublisher(String)}, with options.
+     *
+     * @param invoiceId its public id
+     * @param options of each watch
+     * @return a publisher of its states
+     */
+    public Flow.Publisher<Invoice> watchPublisher(String invoiceId, WatchOptions options) {
+        return new WatchPublisher(watching(invoiceId, options), options);
+    }
+
+    /**
+     * Watches an invoice until it is paid or expired, and returns that state only.
+     *
+     * <p>The errors are those of {@link Watch}. Cancelling the future ends the watch.
+     *
+     * @param invoiceId its public id
+     * @return the final state, later
+     */
+    public CompletableFuture<Invoice> finalState(String invoiceId) {
+        return finalState(invoiceId, WatchOptions.defaults());
+    }
+
+    /**
+     * As {@link #finalState(String)}, with options.
+     *
+     * @param invoiceId its public id
+     * @param options of the watch
+     * @return the final state, later
+     */
+    public CompletableFuture<Invoice> finalState(String invoiceId, WatchOptions options) {
+        var future = new CompletableFuture<Invoice>();
+        watchPublisher(invoiceId, options).subscribe(new Last(future));
+        return future;
+    }
+
+    /**
+     * Ends all watches, lets open calls end for up to 5 s, then cancels them.
+     *
+     * <p>A channel of your own stays open, with its calls.
+     */
     @Override
     public void close() {
-        connection.shutdownNow();
+        isClosed = true;
+        watches.forEach(TillClient::end);
+        if (owned == null) {
+            return;
+        }
+        owned.shutdown();
+        try {
+            openCalls.awaitNone(CLOSE_TIMEOUT);
+        } catch (InterruptedException interrupted) {
+            Thread.currentThread().interrupt();
+        }
+        owned.shutdownNow();
     }
 
-    // gRPC would log what cannot be sent, all of it.
-    private static String checked(String key) {
-        if (key == null || key.isEmpty()) {
-            return null;
-        }
-        String stripped = key.strip();
-        if (!KEY.matcher(stripped).matches()) {
-            throw new IllegalArgumentException("a key has printable ASCII only, without spaces");
-        }
-        return stripped;
+    private static void end(Watching watching) {
+        watching.fail(new CancellationException("the client was closed"));
     }
 
-    // gRPC's own pauses between attempts to connect grow up to two minutes: Till may long be back.
-    private void keepConnecting(long pauseMillis) {
-        ConnectivityState state = connection.getState(false);
-        if (state == TRANSIENT_FAILURE) {
-            CompletableFuture.delayedExecutor(pauseMillis, MILLISECONDS).execute(() -> {
-                connection.resetConnectBackoff();
-                keepConnecting(Math.min(2 * pauseMillis, LONGEST_PAUSE_MILLIS));
-            });
-        } else if (state != SHUTDOWN) {
-            connection.notifyWhenStateChanged(state, () -> keepConnecting(FIRST_PAUSE_MILLIS));
+    private Function<Watching.Receiver, Watching> watching(String invoiceId, WatchOptions options) {
+        return receiver -> {
+            var watching = new Watching(channel, executor, invoiceId, options, receiver, watches::remove);
+            watches.add(watching);
+            if (isClosed) {
+                end(watching);
+            }
+            return watching;
+        };
+    }
+
+    /** Completes a future with the last state of a watch. */
+    private static final class Last implements Flow.Subscriber<Invoice> {
+        private final CompletableFuture<Invoice> future;
+        private @Nullable Invoice last;
+
+        Last(CompletableFuture<Invoice> future) {
+            this.future = future;
+        }
+
+        @Override
+        public void onSubscribe(Flow.Subscription subscription) {
+            future.whenComplete((state, error) -> subscription.cancel());
+            subscription.request(Long.MAX_VALUE);
+        }
+
+        @Override
+        public void onNext(Invoice state) {
+            last = state;
+        }
+
+        @Override
+        public void onError(Throwable error) {
+            future.completeExceptionally(error);
+        }
+
+        @Override
+        public void onComplete() {
+            future.complete(last);
         }
     }
 }

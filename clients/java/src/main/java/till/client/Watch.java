@@ -1,71 +1,82 @@
 package till.client;
 
-import static java.util.concurrent.TimeUnit.MILLISECONDS;
-import static java.util.concurrent.TimeUnit.NANOSECONDS;
-
 import io.grpc.Context;
-import io.grpc.Context.CancellableContext;
-import io.grpc.Deadline;
-import io.grpc.Status;
-import io.grpc.StatusRuntimeException;
 import java.util.Iterator;
 import java.util.NoSuchElementException;
-import java.util.concurrent.CountDownLatch;
-import java.util.function.BooleanSupplier;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
 import till.v1.Invoice;
-import till.v1.InvoiceServiceGrpc.InvoiceServiceBlockingStub;
-import till.v1.WatchInvoiceRequest;
-import till.v1.WatchInvoiceResponse;
 
 /**
- * The states of an invoice: the current one at once, then each change, PAID or EXPIRED last. None comes twice in a row.
+ * The states of an invoice, for a thread that waits: first the current state, then each change, PAID or EXPIRED last. No
+ * state comes twice in a row.
  *
- * <p>{@link #hasNext} waits for the next state. When the connection is lost it comes back after 0.1 s, then after twice as
- * long each time, up to 2 s, for as long as Till is away. It throws {@link StatusRuntimeException} for what does not go
- * away (such as NOT_FOUND), for the deadline, and once the watch, the {@link TillClient} or the {@link Context} that it
- * was made in has ended, or the thread was interrupted.
+ * <p>{@link #hasNext} waits for the next state. It throws
  *
- * <p>For one thread, but for {@link #close}.
+ * <ul>
+ *   <li>a {@link TillException} for an error before the first state, for an error that waiting does not cure, and for the
+ *       deadline;
+ *   <li>a {@link CancellationException} once the watch or its {@link TillClient} is closed, the {@link Context} that the
+ *       watch was started in is cancelled, or the thread is interrupted.
+ * </ul>
+ *
+ * <p>One thread may wait at a time. Any thread may {@link #close} the watch.
  */
 public final class Watch implements Iterator<Invoice>, AutoCloseable {
-    private final InvoiceServiceBlockingStub invoices;
-    private final WatchInvoiceRequest request;
-    private final BooleanSupplier isDisconnected;
-    private final CancellableContext context = Context.current().withCancellation();
-    private final CountDownLatch cancelled = new CountDownLatch(1);
-    private long pauseMillis = TillClient.FIRST_PAUSE_MILLIS;
-    // From the connection that there is now; null: there is none.
-    private Iterator<WatchInvoiceResponse> responses;
-    private Invoice last;
-    // Known, but not given yet.
-    private Invoice next;
+    private final BlockingQueue<Runnable> reports = new LinkedBlockingQueue<>();
+    private final Watching watching;
+    private @Nullable Invoice next;
+    private boolean hasEnded;
+    private @Nullable RuntimeException failure;
 
-    Watch(InvoiceServiceBlockingStub invoices, String invoiceId, BooleanSupplier isDisconnected) {
-        this.invoices = invoices;
-        this.request = WatchInvoiceRequest.newBuilder().setInvoiceId(invoiceId).build();
-        this.isDisconnected = isDisconnected;
-        context.addListener(ended -> cancelled.countDown(), Runnable::run);
+    Watch(Function<Watching.Receiver, Watching> newWatching, WatchOptions options) {
+        watching = newWatching.apply(new Watching.Receiver() {
+            @Override
+            public void state(Invoice state) {
+                reports.add(() -> next = state);
+            }
+
+            @Override
+            public void connection(Connection change) {
+                reports.add(() -> options.onConnection.accept(change));
+            }
+
+            @Override
+            public void end(@Nullable RuntimeException error) {
+                reports.add(() -> {
+                    hasEnded = true;
+                    failure = error;
+                });
+            }
+        });
+        watching.start();
     }
 
     @Override
     public boolean hasNext() {
-        while (next == null && !isFinal(last)) {
+        if (next == null && !hasEnded) {
+            watching.request(1);
+        }
+        while (next == null && !hasEnded) {
             try {
-                if (responses == null) {
-                    context.run(() -> responses = invoices.watchInvoice(request));
-                }
-                if (responses.hasNext()) {
-                    take(responses.next().getInvoice());
-                    continue;
-                }
-            } catch (StatusRuntimeException error) {
-                if (!isLost(error) || isDisconnected.getAsBoolean()) {
-                    close();
-                    throw error;
-                }
+                reports.take().run();
+            } catch (InterruptedException interrupted) {
+                Thread.currentThread().interrupt();
+                close();
+                throw Calls.cancellation("the thread was interrupted", interrupted);
+            } catch (RuntimeException fault) {
+                // The listener's.
+                close();
+                throw fault;
             }
-            responses = null;
-            pause();
+        }
+        if (next == null && failure != null) {
+            // The trace of the thread that waits says more than that of gRPC's.
+            failure.fillInStackTrace();
+            throw failure;
         }
         return next != null;
     }
@@ -73,7 +84,7 @@ public final class Watch implements Iterator<Invoice>, AutoCloseable {
     @Override
     public Invoice next() {
         if (!hasNext()) {
-            throw new NoSuchElementException();
+            throw new NoSuchElementException("the invoice is final");
         }
         Invoice state = next;
         next = null;
@@ -83,51 +94,6 @@ public final class Watch implements Iterator<Invoice>, AutoCloseable {
     /** Ends the watch, at Till too. Any thread may call it. */
     @Override
     public void close() {
-        context.cancel(null);
-    }
-
-    private void take(Invoice state) {
-        pauseMillis = TillClient.FIRST_PAUSE_MILLIS;
-        if (!state.equals(last)) {
-            last = state;
-            next = state;
-        }
-        if (isFinal(state)) {
-            close();
-        }
-    }
-
-    private void pause() {
-        Deadline deadline = invoices.getCallOptions().getDeadline();
-        long nanos = MILLISECONDS.toNanos(pauseMillis);
-        pauseMillis = Math.min(2 * pauseMillis, TillClient.LONGEST_PAUSE_MILLIS);
-        try {
-            // A call after its deadline, or in a cancelled context, fails by itself.
-            cancelled.await(deadline == null ? nanos : Math.min(nanos, deadline.timeRemaining(NANOSECONDS)), NANOSECONDS);
-        } catch (InterruptedException interrupted) {
-            Thread.currentThread().interrupt();
-            close();
-            throw Status.CANCELLED.withDescription("interrupted").withCause(interrupted).asRuntimeException();
-        }
-    }
-
-    private static boolean isFinal(Invoice state) {
-        return state != null
-                && switch (state.getStatus()) {
-                    case INVOICE_STATUS_PAID, INVOICE_STATUS_EXPIRED -> true;
-                    default -> false;
-                };
-    }
-
-    // A proxy's reset shows as INTERNAL, UNKNOWN or CANCELLED; what Till itself says under these has a code.
-    private boolean isLost(StatusRuntimeException error) {
-        return switch (error.getStatus().getCode()) {
-            case UNAVAILABLE -> true;
-            case CANCELLED -> !context.isCancelled()
-                    && !Thread.currentThread().isInterrupted()
-                    && TillError.of(error).code().isEmpty();
-            case INTERNAL, UNKNOWN -> TillError.of(error).code().isEmpty();
-            default -> false;
-        };
+        watching.fail(new CancellationException("the watch was closed"));
     }
 }

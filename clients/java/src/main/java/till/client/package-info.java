@@ -1,7 +1,9 @@
 /**
  * Client of Till, a cash register for Core Lightning.
  *
- * <p>{@link till.client.TillClient} is a connection. What is said over it are the messages and stubs in {@code till.v1},
- * which gRPC generates from Till's protos.
+ * <p>{@link till.client.TillClient} is the entry. The messages in {@code till.v1} are generated from Till's protos.
  */
+@NullMarked
 package till.client;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,72 @@
+package till.client;
+
+import io.grpc.CallOptions;
+import io.grpc.Channel;
+import io.grpc.ClientCall;
+import io.grpc.Context;
+import io.grpc.MethodDescriptor;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+import io.grpc.stub.AbstractStub;
+import io.grpc.stub.ClientCalls;
+import io.grpc.stub.StreamObserver;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
+import org.jspecify.annotations.Nullable;
+
+/** Calls with Java's errors and futures. The subclasses name the methods of each service. */
+abstract class Calls<S extends Calls<S>> extends AbstractStub<S> {
+    Calls(Channel channel, CallOptions options) {
+        super(channel, options);
+    }
+
+    final <Q, R> R call(MethodDescriptor<Q, R> method, Q request) {
+        try {
+            return ClientCalls.blockingUnaryCall(getChannel(), method, getCallOptions(), request);
+        } catch (StatusRuntimeException error) {
+            throw failure(error, Context.current().isCancelled() || Thread.currentThread().isInterrupted());
+        }
+    }
+
+    final <Q, R> CompletableFuture<R> start(MethodDescriptor<Q, R> method, Q request) {
+        ClientCall<Q, R> call = getChannel().newCall(method, getCallOptions());
+        Context context = Context.current();
+        var future = new CompletableFuture<R>();
+        ClientCalls.asyncUnaryCall(call, request, new StreamObserver<R>() {
+            private @Nullable R response;
+
+            @Override
+            public void onNext(R response) {
+                this.response = response;
+            }
+
+            @Override
+            public void onError(Throwable error) {
+                future.completeExceptionally(failure(error, context.isCancelled()));
+            }
+
+            @Override
+            public void onCompleted() {
+                future.complete(response);
+            }
+        });
+        // Has no effect on a call that has ended.
+        future.whenComplete((response, error) -> call.cancel("the future was completed", error));
+        return future;
+    }
+
+    /** Returns the exception for a failed call, which its caller may have cancelled. */
+    private static RuntimeException failure(Throwable error, boolean isCancelled) {
+        var failure = TillException.of(error);
+        if (isCancelled && failure.getStatus().getCode() == Status.Code.CANCELLED) {
+            return cancellation("the call was cancelled", failure);
+        }
+        return failure;
+    }
+
+    static CancellationException cancellation(String message, @Nullable Throwable cause) {
+        var cancellation = new CancellationException(message);
+        cancellation.initCause(cause);
+        return cancellation;
+    }
+}
