@@ -15,6 +15,7 @@ use tonic::transport::{self, Channel};
 use tonic::{ConnectError, Status, TimeoutExpired};
 use tower::{Service, ServiceExt};
 
+use crate::connector::LastFailure;
 use crate::key::Key;
 
 /// The connection of a client, which is opened by its first call. It adds the key to each call.
@@ -22,10 +23,11 @@ use crate::key::Key;
 pub struct Connection {
     opener: Arc<Opener>,
     key: Key,
+    last_failure: LastFailure,
 }
 
 impl Connection {
-    pub(crate) fn new(open: impl Fn() -> Channel + Send + Sync + 'static, key: Key) -> Self {
+    pub(crate) fn new(open: impl Fn() -> Channel + Send + Sync + 'static, key: Key, last_failure: LastFailure) -> Self {
         let opener = Opener {
             open: Box::new(open),
             opened: Mutex::new(None),
@@ -33,6 +35,7 @@ impl Connection {
         Self {
             opener: Arc::new(opener),
             key,
+            last_failure,
         }
     }
 
@@ -40,6 +43,7 @@ impl Connection {
         if let Some(value) = self.key.header().await? {
             request.headers_mut().insert(AUTHORIZATION, value);
         }
+        let lost = |error| lost(error, &self.last_failure);
         let mut channel = self.opener.ready().await.map_err(lost)?;
         channel.call(request).await.map_err(lost)
     }
@@ -124,7 +128,7 @@ fn too_late() -> Status {
 }
 
 /// Return the status of a call without an answer. tonic's own would be UNKNOWN or CANCELLED for most losses.
-fn lost(error: transport::Error) -> Status {
+fn lost(error: transport::Error, last_failure: &LastFailure) -> Status {
     let mut cause: &dyn Error = &error;
     let mut what = "the connection to Till was lost";
     while let Some(deeper) = cause.source() {
@@ -136,6 +140,8 @@ fn lost(error: transport::Error) -> Status {
         }
         cause = deeper;
     }
+    // tonic drops the cause if a new connection fails before a call is written to it.
+    let cause = last_failure.recent().unwrap_or_else(|| cause.to_string());
     let mut status = Status::unavailable(format!("{what}: {cause}"));
     status.set_source(Arc::new(error));
     status

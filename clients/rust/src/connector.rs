@@ -28,16 +28,13 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(last_failure: LastFailure) -> Self {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
         // Divided among the addresses of a name, so that one that does not answer leaves time for the others.
         http.set_connect_timeout(Some(TIME_LIMIT));
-        Self {
-            http,
-            last_failure: LastFailure::default(),
-        }
+        Self { http, last_failure }
     }
 }
 
@@ -55,16 +52,25 @@ impl Service<Uri> for Connector {
         if let Some(message) = last_failure.recent() {
             return Box::pin(async { Err(message.into()) });
         }
+        let tls = uri.scheme_str() == Some("https");
         let connecting = self.http.call(uri);
         Box::pin(async move {
-            let deadline = Instant::now() + TIME_LIMIT;
-            let connected = match timeout_at(deadline, connecting).await {
+            let started = Instant::now();
+            let deadline = started + TIME_LIMIT;
+            let connected: Result<_, BoxError> = match timeout_at(deadline, connecting).await {
                 Ok(connected) => connected.map_err(Into::into),
                 Err(_) => Err(no_answer().into()),
             };
-            let stream = connected.inspect_err(|error: &BoxError| last_failure.set(deadline, error.to_string()))?;
+            // A refused connection is no burden to the calls that wait.
+            if let Err(error) = &connected
+                && started.elapsed() > SHARED
+            {
+                last_failure.set(error);
+            }
+            let stream = connected?;
             Ok(TokioIo::new(Stream {
                 stream: stream.into_inner(),
+                tls,
                 silence: Some(Box::pin(sleep_until(deadline))),
                 last_failure,
             }))
@@ -76,28 +82,27 @@ fn no_answer() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "no answer within 5 s")
 }
 
+/// The last failure that all waiting calls share.
 #[derive(Clone, Default)]
-struct LastFailure(Arc<Mutex<Option<(Instant, String)>>>);
+pub(crate) struct LastFailure(Arc<Mutex<Option<(Instant, String)>>>);
 
 impl LastFailure {
-    fn recent(&self) -> Option<String> {
+    pub(crate) fn recent(&self) -> Option<String> {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, message) = last.as_ref()?;
         (at.elapsed() < SHARED).then(|| message.clone())
     }
 
-    /// Keep the failure of a slow attempt. A refused connection is no burden to those that wait.
-    fn set(&self, deadline: Instant, message: String) {
-        let now = Instant::now();
-        if now + TIME_LIMIT > deadline + SHARED {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, message));
-        }
+    fn set(&self, error: &dyn ToString) {
+        let last = (Instant::now(), error.to_string());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
     }
 }
 
-/// A TCP connection, which fails if the server sends nothing before the deadline.
+/// A TCP connection, which fails if the server sends nothing before the deadline, or speaks another protocol.
 pub(crate) struct Stream {
     stream: TcpStream,
+    tls: bool,
     /// Until the first byte.
     silence: Option<Pin<Box<Sleep>>>,
     last_failure: LastFailure,
@@ -105,18 +110,37 @@ pub(crate) struct Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let start = into.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, into);
-        if read.is_ready() {
-            self.silence = None;
-        }
         let Some(silence) = &mut self.silence else {
             return read;
         };
-        let deadline = silence.deadline();
-        ready!(silence.as_mut().poll(context));
-        self.last_failure.set(deadline, no_answer().to_string());
-        Poll::Ready(Err(no_answer()))
+        let checked = if read.is_pending() {
+            ready!(silence.as_mut().poll(context));
+            Err(no_answer())
+        } else {
+            ready!(read)?;
+            check(self.tls, into.filled()[start..].first().copied())
+        };
+        self.silence = None;
+        Poll::Ready(checked.inspect_err(|error| self.last_failure.set(error)))
     }
+}
+
+/// Check the first byte of the server. The libraries' own errors do not name the cause.
+fn check(tls: bool, first: Option<u8>) -> io::Result<()> {
+    let wrong = match (tls, first) {
+        // The types of a TLS record: alert and handshake.
+        (true, Some(0x15 | 0x16)) => return Ok(()),
+        // The high byte of the length of the first HTTP/2 frame.
+        (false, Some(0)) => return Ok(()),
+        (true, None) => "the server closed the connection before it sent anything",
+        (false, None) => "the server closed the connection before it sent anything; if it speaks TLS, use tls or ca",
+        (true, _) => "the server does not speak TLS; connect without TLS, or check the address",
+        (false, Some(0x15)) => "the server speaks TLS; use tls or ca",
+        (false, _) => "the server does not speak HTTP/2; check that this is the gRPC address of Till",
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidData, wrong))
 }
 
 impl AsyncWrite for Stream {

@@ -11,7 +11,7 @@ use tonic::transport::{self, Channel, Endpoint};
 use tonic::transport::{Certificate, ClientTlsConfig};
 
 use crate::connection::Connection;
-use crate::connector::Connector;
+use crate::connector::{Connector, LastFailure};
 use crate::key::{self, Key};
 
 #[cfg(not(any(feature = "tls-ring", feature = "tls-aws-lc")))]
@@ -110,8 +110,14 @@ impl Options {
         let address = match self.target {
             Target::Address(address) => address,
             _ if self.tls.is_some() => return Err(InvalidOptions::TlsOfChannel),
-            Target::Endpoint(endpoint) => return Ok(Connection::new(move || endpoint.connect_lazy(), self.key)),
-            Target::Channel(channel) => return Ok(Connection::new(move || channel.clone(), self.key)),
+            Target::Endpoint(endpoint) => {
+                let open = move || endpoint.connect_lazy();
+                return Ok(Connection::new(open, self.key, LastFailure::default()));
+            }
+            Target::Channel(channel) => {
+                let open = move || channel.clone();
+                return Ok(Connection::new(open, self.key, LastFailure::default()));
+            }
         };
         let uri = uri(&address, self.tls.is_some()).ok_or(InvalidOptions::Address(address))?;
         let is_protected = self.tls.is_some() || self.allow_plaintext_key || uri.host().is_some_and(is_loopback);
@@ -123,8 +129,10 @@ impl Options {
             .http2_keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(10));
         let endpoint = with_tls(endpoint, self.tls).map_err(InvalidOptions::Tls)?;
-        let open = move || endpoint.connect_with_connector_lazy(Connector::new());
-        Ok(Connection::new(open, self.key))
+        let last_failure = LastFailure::default();
+        let connector = Connector::new(last_failure.clone());
+        let open = move || endpoint.connect_with_connector_lazy(connector.clone());
+        Ok(Connection::new(open, self.key, last_failure))
     }
 }
 

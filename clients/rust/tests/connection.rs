@@ -1,6 +1,7 @@
 //! Connections that cannot be made, and deadlines.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener};
 use std::time::Duration;
 
 use till_client::tonic::{Code, Request};
@@ -58,6 +59,42 @@ async fn the_deadline_of_a_call_covers_the_key_function_and_the_connection() {
         assert_eq!(error.status().code(), Code::DeadlineExceeded);
         assert!(started.elapsed() < Duration::from_secs(2));
     }
+}
+
+#[tokio::test]
+async fn a_server_of_another_protocol_is_named() {
+    for (sent, expected) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "does not speak HTTP/2"),
+        (&[0x15, 3, 3, 0, 2, 2, 70], "speaks TLS"),
+        (&[], "closed the connection"),
+    ] {
+        let error = first_error(sent, |options| options).await;
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+#[tokio::test]
+async fn a_server_without_tls_is_named() {
+    let config = till_client::tonic::transport::ClientTlsConfig::new();
+    let error = first_error(&[0, 0, 0, 4, 0, 0, 0, 0, 0], |options| options.tls_config(config)).await;
+    assert!(error.contains("does not speak TLS"), "{error}");
+}
+
+/// Return the error of a call to a server that sends some bytes and hangs up.
+async fn first_error(sent: &'static [u8], configure: impl FnOnce(Options) -> Options) -> String {
+    let (listener, address) = silence();
+    std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        connection.write_all(sent).unwrap();
+        connection.shutdown(Shutdown::Write).unwrap();
+        // A reset would discard what was sent.
+        let _ = connection.read_to_end(&mut Vec::new());
+    });
+    let till = Client::connect(configure(Options::new(address))).unwrap();
+    let error = till.get_info(GetInfoRequest {}).await.unwrap_err();
+    assert_eq!(error.status().code(), Code::Unavailable);
+    error.to_string()
 }
 
 #[test]
