@@ -53,6 +53,14 @@ std::string Checked(std::string_view text) {
   return std::string(key);
 }
 
+/// The key of the options. Throws std::invalid_argument if it is malformed, or one of two.
+std::string KeyOf(const Options& options) {
+  if (!options.key.empty() && options.key_function) {
+    throw std::invalid_argument("key and key_function are both set; pass one of them");
+  }
+  return Checked(options.key);
+}
+
 std::shared_ptr<grpc::Channel> Connect(const std::string& address, const Options& options) {
   const bool is_local = IsLoopback(address) || IsUnixSocket(address);
   if ((!options.key.empty() || options.key_function) && !options.tls && !is_local && !options.allow_plaintext_key) {
@@ -92,16 +100,16 @@ const char* ProxyVariable() {
 
 Session::Session(const std::string& address, const Options& options)
     : channel(Connect(address, options)),
-      key_(Checked(options.key)),
+      key_(KeyOf(options)),
       key_function_(options.key_function),
-      timeout_(options.timeout),
+      timeout_(std::min(options.timeout, kLongestTimeout)),
       may_have_proxy_(!IsLoopback(address) && !IsUnixSocket(address)) {}
 
 Session::Session(std::shared_ptr<grpc::Channel> own, const Options& options)
     : channel(std::move(own)),
-      key_(Checked(options.key)),
+      key_(KeyOf(options)),
       key_function_(options.key_function),
-      timeout_(options.timeout),
+      timeout_(std::min(options.timeout, kLongestTimeout)),
       may_have_proxy_(false) {}
 
 Result<void> Session::Authorize(grpc::ClientContext* context) const {

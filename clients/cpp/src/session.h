@@ -9,6 +9,9 @@
 
 namespace till {
 
+// Longer time-outs overflow a clock.
+constexpr std::chrono::milliseconds kLongestTimeout = std::chrono::hours(24) * 365 * 100;
+
 class Session {
  public:
   Session(const std::string& address, const Options& options);

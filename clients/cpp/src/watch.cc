@@ -25,8 +25,6 @@ constexpr auto kLongestPause = 2000ms;
 // less; if it takes longer, the channel is ready after the next pause.
 constexpr auto kReconnectWindow = 250ms;
 constexpr auto kCancelPoll = 50ms;
-// Longer time-outs overflow a clock.
-constexpr auto kLongestTimeout = 24h * 365 * 100;
 
 bool IsFinal(const v1::Invoice& invoice) {
   return invoice.status() == v1::INVOICE_STATUS_PAID || invoice.status() == v1::INVOICE_STATUS_EXPIRED;
@@ -54,7 +52,7 @@ class Watch::Impl {
   Impl(std::shared_ptr<const Session> session, std::string invoice_id, WatchOptions options)
       : session_(std::move(session)), options_(std::move(options)), random_(std::random_device()()) {
     if (options_.timeout) {
-      deadline_ = Clock::now() + std::min<std::chrono::milliseconds>(*options_.timeout, kLongestTimeout);
+      deadline_ = Clock::now() + std::min(*options_.timeout, kLongestTimeout);
     }
     if (std::any_of(invoice_id.begin(), invoice_id.end(), [](unsigned char each) { return each > 0x7F; })) {
       // Till's error for malformed UTF-8 has no code: it would look like a lost connection.
@@ -160,7 +158,7 @@ class Watch::Impl {
     } else if (deadline_ && !error.code() && error.status_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
       EndLate();
     } else if (last_ && error.code() && error.retry_after()) {
-      PauseAfter(error, *error.retry_after(), 1, 1.5);
+      PauseAfter(error, std::max<nanoseconds>(*error.retry_after(), kFirstPause), 1, 1.5);
     } else if (IsLost(error) && (last_ || options_.wait_for_ready)) {
       PauseAfter(error, std::exchange(pause_, std::min<nanoseconds>(2 * pause_, kLongestPause)), 0.5, 1);
     } else {

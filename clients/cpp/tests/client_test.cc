@@ -1,14 +1,12 @@
 // Tests of what only a C++ program sees, on a server in the same process. The conformance suite tests the rest.
-#include <atomic>
+#include <chrono>
 #include <cstdlib>
-#include <functional>
 #include <iostream>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include "till/client.h"
 
@@ -86,6 +84,8 @@ void AKeyFunctionThatThrowsFailsTheCall() {
   Expect(error.message() == "key_function failed: the vault is sealed", error.message());
   auto watch = client.Watch("id");
   Expect(!watch.Next() && watch.Finish().error().message() == error.message(), "a watch fails");
+  options.key = "till_key";
+  Expect(IsRejected("127.0.0.1:1", options), "one of key and key_function");
 }
 
 void AWatchHasNotFinishedBeforeItsEnd() {
