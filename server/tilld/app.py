@@ -74,6 +74,13 @@ class Till(Front):
         super().__init__(config, intervals, envoy)
         self.hub = Hub()
 
+    @property
+    def status(self) -> str:
+        """Return the addresses."""
+        grpc, rest, _, metrics = self.running
+        named = {"REST": rest, "gRPC": grpc, "metrics": metrics}
+        return ", ".join(f"{name} {address}" for name, address in named.items() if address)
+
     async def _start(self) -> None:
         config = self._config
         make_directory(config.data_dir)

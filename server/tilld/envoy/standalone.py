@@ -25,6 +25,11 @@ class Standalone(Front):
     def __init__(self, config: Config) -> None:
         super().__init__(config, upstream_ca=config.upstream_ca)
 
+    @property
+    def status(self) -> str:
+        """Return the addresses."""
+        return f"REST {self.rest}, in front of {', '.join(map(str, self._config.upstream))}"
+
     async def _start(self) -> None:
         make_directory(self._config.data_dir)
         self.rest = await self._start_envoy(self._config.upstream)

@@ -9,9 +9,11 @@ from typing import Any, Self
 
 import structlog
 
+from tilld.config.service_manager import ServiceManager
 from tilld.errors import OperatorError
 from tilld.runtime import gc_pauses, open_files
 from tilld.runtime.restarts import RestartedProcess
+from tilld.runtime.systemd import Notifier
 
 log = structlog.get_logger()
 
@@ -45,6 +47,11 @@ class Supervisor:
             ended.cancel()
             raise OperatorError(f"{self._lives[done.pop()]}, then start tilld again")
 
+    @property
+    def status(self) -> str:
+        """Return the addresses, for a line of `systemctl status`."""
+        raise NotImplementedError
+
     async def _start(self) -> None:
         raise NotImplementedError
 
@@ -65,6 +72,8 @@ async def run(supervisor: Supervisor, announce: Callable[[], None]) -> None:
     Raises OperatorError if a part cannot start, or ends.
     """
     loop, starting, ending = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
+    notifier = Notifier(ServiceManager.from_environment())
+    watchdog = asyncio.create_task(notifier.feed_watchdog())
 
     def end() -> None:
         ending.set()
@@ -80,11 +89,17 @@ async def run(supervisor: Supervisor, announce: Callable[[], None]) -> None:
             starting = None
             gc_pauses.spare_what_stays()
             announce()
-            await supervisor.serve_until(ending)
-            log.info("stopping")
+            notifier.notify(READY="1", STATUS=supervisor.status)
+            try:
+                await supervisor.serve_until(ending)
+                log.info("stopping")
+            finally:
+                notifier.notify(STOPPING="1", STATUS="stopping")
     except asyncio.CancelledError:
         if not ending.is_set():
             raise
+    finally:
+        await _cancel(watchdog)
 
 
 async def _cancel(task: asyncio.Task[Any]) -> None:
