@@ -6,7 +6,7 @@ from pathlib import Path
 from tilld.config.settings import SETTINGS
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "configuration.md"
-HEAD = ("flag", "variable", "default", "commands", "meaning")
+HEAD = ("in the file", "flag", "variable", "default", "commands", "meaning")
 
 
 def page() -> str:
@@ -16,8 +16,11 @@ def page() -> str:
     rows = [HEAD, ["---"] * len(HEAD)]
     for each in SETTINGS:
         flag = f"`{each.flag} {each.metavar}`".replace(" `", "`") if each.flag else ""
+        flag += ", repeatable" * each.is_list
         variable = f"`{each.variable}`" + ", comma-separated" * each.is_list
-        rows.append((flag, variable, each.default, ", ".join(each.commands), each.description))
+        commands = ", ".join(each.commands)
+        in_file = "" if each.name == "config" else f"`{each.name}`"
+        rows.append((in_file, flag, variable, each.default, commands, each.description))
     table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
     return f"{before}-->\n\n{table}\n{end}{after}"
 

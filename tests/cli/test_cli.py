@@ -673,8 +673,8 @@ async def test_a_percent_encoded_password_connects_and_is_never_shown(tmp_path: 
 @pytest.mark.parametrize(
     ("password", "says"),
     [
-        (":wr%40ng%2F%23", "password authentication failed.*; check user and password in TILLD_DATABASE"),
-        ("", "no password supplied.*; check user and password in TILLD_DATABASE"),
+        (":wr%40ng%2F%23", "password authentication failed.*; check user and password in the URL"),
+        ("", "no password supplied.*; check user and password in the URL"),
     ],
 )
 async def test_a_wrong_postgresql_password_is_reported_with_advice(

@@ -100,9 +100,9 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-async def output(*arguments: str, cwd: Path) -> tuple[int, str]:
+async def output(*arguments: str, cwd: Path, **environment: str) -> tuple[int, str]:
     """Run tilld to its end; return its exit code and its output."""
-    async with tilld(*arguments, cwd=cwd) as till, asyncio.timeout(20):
+    async with tilld(*arguments, cwd=cwd, **environment) as till, asyncio.timeout(20):
         out, _ = await till.process.communicate()
         assert till.process.returncode is not None
         return till.process.returncode, out.decode()

@@ -60,6 +60,7 @@ def config(data_dir: Path, **settings: Any) -> Config:
         "rest": ANY_PORT,
         "grace_seconds": 2.0,
         "heartbeat_seconds": HEARTBEAT_SECONDS,
+        "simulated_payment_seconds": 0,
     }
     return Config(**defaults | settings)
 

@@ -10,8 +10,9 @@ import typer
 from till_cli.app import App
 from tilld.cli import key, node
 from tilld.cli.backup import backup, restore
-from tilld.cli.options import command
+from tilld.cli.options import EVERY, command
 from tilld.cli.run import envoy, run
+from tilld.cli.settings import config
 from tilld.cli.upkeep import doctor, import_
 from tilld.errors import OperatorError
 from tilld.runtime import output
@@ -30,6 +31,7 @@ command(app, "doctor")(doctor)
 command(app, "import", "import")(import_)
 command(app, "backup")(backup)
 command(app, "backup", "restore")(restore)
+command(app, EVERY, "config")(config)
 app.add_typer(key.app, name="key")
 app.add_typer(node.app, name="node")
 

@@ -12,6 +12,7 @@ from till_cli.app import App
 from tilld.auth.caller import OPERATOR, SHOP, TERMINAL, Scope
 from tilld.auth.key import Key
 from tilld.cli.options import command
+from tilld.cli.table import aligned
 from tilld.config import USUAL, Config
 from tilld.config.advice import shell_command
 from tilld.errors import NotFound, OperatorError
@@ -91,9 +92,8 @@ def list_(config: Config) -> None:
                 rows = [_facts(key) for key in page]
                 if not last:
                     rows.insert(0, ("ID", "USERNAME", "SCOPES", "DATES (UTC)"))
-                widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-                for row in rows:
-                    typer.echo("  ".join(map(str.ljust, row, widths)).rstrip())
+                for line in aligned(rows):
+                    typer.echo(line)
                 last = page[-1].id
         if not last:
             make = shell_command("key", "create", "--username", "NAME")

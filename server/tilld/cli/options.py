@@ -15,13 +15,16 @@ from tilld.config.settings import SETTINGS
 
 Function = Callable[..., None]
 
+# The reader of all settings.
+EVERY = "every"
+
 
 def command(app: App, reader: str, name: str | None = None) -> Callable[[Function], Function]:
     """Return a decorator that adds a function, whose first parameter is a Config, as a command.
 
-    The command has a flag for each setting whose `commands` include `reader`.
+    The command has a flag for each setting whose `commands` include `reader`, or for all settings.
     """
-    settings = [each for each in SETTINGS if reader in each.commands]
+    settings = [each for each in SETTINGS if reader in (*each.commands, EVERY)]
     flags = [each for each in settings if each.flag]
     variables = [each for each in settings if not each.flag]
 
@@ -51,9 +54,10 @@ def _parameter(flag: Setting) -> inspect.Parameter:
 
 
 def _help(flag: Setting) -> str:
+    repeat = " Repeat the flag for several." * flag.is_list
     variable = flag.variable + ", comma-separated" * flag.is_list
     default = f"; default: {flag.default}" if flag.default and flag.metavar != SWITCH else ""
-    return f"{flag.description} [{variable}{default}]"
+    return f"{flag.description}{repeat} [{variable}{default}]"
 
 
 def _epilog(variables: list[Setting]) -> str:

@@ -1,12 +1,14 @@
-"""Settings: flags, then TILLD_… variables, then defaults. No other module reads the environment."""
+"""The settings and their defaults. Only this package reads the environment."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from tilld.config import sources
 from tilld.config.fields import ALL, ENVOY, NODE, PREFIX, RUN, SERVERS, STORE, SWITCH, Setting, setting
 from tilld.config.values import (
     SQLITE,
@@ -18,6 +20,7 @@ from tilld.config.values import (
     OptionalPathSetting,
     OriginsSetting,
     PathSetting,
+    url_in,
 )
 from tilld.errors import OperatorError
 
@@ -28,21 +31,36 @@ class Config(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
     )
+    _origins: dict[str, sources.Origin]
 
+    config: OptionalPathSetting = setting(
+        None,
+        ALL,
+        "File with settings, in TOML. 'tilld config --example' prints one.",
+        "FILE",
+        shown="none",
+    )
     lightning_rpc: OptionalPathSetting = setting(
         None,
         NODE,
-        "Socket of your lightningd, such as ~/.lightning/bitcoin/lightning-rpc. "
-        "The default is a simulated node with play money.",
+        "Socket of your lightningd, such as ~/.lightning/bitcoin/lightning-rpc.",
         "PATH",
+        shown="a simulated node with play money",
     )
     database: str | None = setting(
         None,
         STORE,
         "URL of the database: sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME. "
-        "Pass a password in the variable, since other users can see flags.",
+        "Other users can see a flag: pass a password in the variable or by --database-file.",
         "URL",
         shown="till.db in the data directory",
+    )
+    database_file: OptionalPathSetting = setting(
+        None,
+        STORE,
+        "File whose only line is the URL of the database, instead of --database.",
+        "FILE",
+        shown="none",
     )
     data_dir: PathSetting = setting(
         Path(".till"),
@@ -59,7 +77,7 @@ class Config(BaseSettings):
     upstream: AddressesSetting = setting(
         (Address("127.0.0.1", 50051),),
         ENVOY,
-        "Address where a tilld listens for gRPC. Repeat the flag for each tilld.",
+        "Address where a tilld listens for gRPC. Several tilld have one each.",
         "HOST:PORT",
     )
     upstream_ca: OptionalPathSetting = setting(
@@ -109,8 +127,7 @@ class Config(BaseSettings):
     cors_origin: OriginsSetting = setting(
         (),
         SERVERS,
-        "Allow calls from web pages of this origin, such as https://shop.example; * allows all origins. "
-        "Repeat the flag for each origin.",
+        "Allow calls from web pages of this origin, such as https://shop.example; * allows all origins.",
         "ORIGIN",
         shown="none",
     )
@@ -132,11 +149,10 @@ class Config(BaseSettings):
         "info", ALL, "Lowest level that is logged: debug, info, warning or error."
     )
     log_format: Literal["text", "json"] = setting("text", ALL, "Format of the log: text or json.")
-    no_color: str = setting(
-        "",
+    no_color: Annotated[bool, BeforeValidator(bool)] = setting(
+        False,
         ALL,
-        "Any value turns off the colors of the log. Only a terminal has colors.",
-        shown="none",
+        "Turn off the colors of the log; the variable may have any value. Only a terminal has colors.",
         validation_alias="NO_COLOR",
     )
     key_creates_per_second: float = setting(
@@ -187,22 +203,40 @@ class Config(BaseSettings):
         "Experiments of grpc core, by name; - disables one. Its event engine is slower here.",
     )
 
+    def __init__(self, origins: Mapping[str, sources.Origin] | None = None, /, **values: Any) -> None:
+        """Take values only from here. `origins` has their sources, for error messages and `tilld config`."""
+        super().__init__(**values)
+        self._origins = dict(origins or {})
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *args: Any,
+        **others: Any,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the only source of the constructor: its arguments."""
+        return (init_settings,)
+
     @classmethod
     def load(cls, **flags: Any) -> "Config":
-        """Read the settings. A flag that is None was not given.
+        """Read the settings: flags, then variables, then the file, then defaults.
 
-        Raises OperatorError for an invalid value, naming its flag and variable.
+        A flag that is None was not given. Raises OperatorError for an invalid value, naming its source.
         """
         if flags.get("rest") and flags.get("no_rest"):
             raise OperatorError("--rest and --no-rest exclude each other; give one")
+        given = sources.collect(cls, SETTINGS, flags)
+        origins = {name: each.origin for name, each in given.items()}
         try:
-            return cls(**{name: value for name, value in flags.items() if value is not None})
+            return cls(origins, **{name: each.value for name, each in given.items()})
         except ValidationError as invalid:
-            error = invalid.errors()[0]
-            named = next(each for each in SETTINGS if error["loc"][0] in (each.name, each.variable))
-            reason = error["msg"].removeprefix("Value error, ")
-            where = f"{named.flag} ({named.variable})" if named.flag else named.variable
-            raise OperatorError(f"{where} is {error['input']!r}: {reason}") from None
+            raise sources.explain(invalid, SETTINGS, origins) from None
+
+    def origin(self, name: str) -> sources.Origin:
+        """Return the source of a setting's value."""
+        return self._origins.get(name, sources.Origin("default"))
 
     def prepare_grpc(self) -> None:
         """Set the environment variables that grpc reads when it is imported."""
@@ -222,7 +256,12 @@ class Config(BaseSettings):
 
     @property
     def database_url(self) -> str:
-        """The URL of the database, by default that of a SQLite file in the data directory."""
+        """The URL of the database, by default that of a SQLite file in the data directory.
+
+        Raises OperatorError if the file with the URL cannot be read.
+        """
+        if self.database_file:
+            return url_in(self.database_file)
         return self.database or f"{SQLITE}{self.data_dir / 'till.db'}"
 
 

@@ -8,6 +8,8 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 from pydantic_settings import NoDecode
 
+from tilld.errors import OperatorError
+
 SQLITE = "sqlite:///"
 # Parameters of a PostgreSQL URL's query that are not secret, and needed to reach the server.
 SHOWN = {"host", "hostaddr", "port", "passfile", "service", "sslmode", "sslrootcert", "sslcert", "sslkey"}
@@ -55,8 +57,28 @@ def without_password(database: str) -> str:
     return f"{scheme}://{re.split('[:/?#]', user)[0]}{at}{host}{shown and '?' + shown}"
 
 
+def url_in(file: Path) -> str:
+    """Return the URL of the database in a file.
+
+    Raises OperatorError if there is none. The message does not show the text, which may be a password.
+    """
+    try:
+        url = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as reason:
+        said = reason.strerror if isinstance(reason, OSError) else "its text is not UTF-8"
+        raise OperatorError(
+            f"--database-file (TILLD_DATABASE_FILE) is {str(file)!r}: {said}; make it readable"
+        ) from None
+    if "://" not in url or url.split() != [url]:
+        raise OperatorError(
+            f"--database-file (TILLD_DATABASE_FILE) is {str(file)!r}: "
+            "write the URL of the database, and nothing else, into the file"
+        )
+    return url
+
+
 def _address(value: Any) -> Any:
-    return Address.parse(value) if isinstance(value, str) else value
+    return value if value is None or isinstance(value, Address) else Address.parse(str(value))
 
 
 def _list(value: Any) -> Any:
@@ -90,7 +112,9 @@ AddressesSetting = Annotated[tuple[AddressSetting, ...], NoDecode, BeforeValidat
 OriginsSetting = Annotated[
     tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_list)
 ]
-OptionalAddressSetting = Annotated[Address | None, NoDecode, BeforeValidator(_address)]
+OptionalAddressSetting = Annotated[
+    Address | None, NoDecode, BeforeValidator(_address), PlainSerializer(lambda value: value and str(value))
+]
 PathSetting = Annotated[Path, AfterValidator(_home_expanded)]
 OptionalPathSetting = PathSetting | None
 

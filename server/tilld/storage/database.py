@@ -23,9 +23,11 @@ log = structlog.get_logger()
 LOUD_CHECK_BYTES = 200_000_000
 # The first match counts.
 ADVICE = {
-    "password authentication failed|no password supplied": "check user and password in TILLD_DATABASE",
+    "password authentication failed|no password supplied": (
+        "check user and password in the URL; 'tilld config' shows where it comes from"
+    ),
     "database .* does not exist": "make it with 'createdb', or name another with --database",
-    "role .* does not exist": "make it with 'createuser', or name another user in TILLD_DATABASE",
+    "role .* does not exist": "make it with 'createuser', or name another user in the URL",
     "refused|timeout|timed out|translate host|resolve|unreachable|no such file.*socket|server .*socket": (
         "start PostgreSQL, or check its host and port in --database"
     ),
