@@ -107,7 +107,7 @@ public final class TillException extends StatusRuntimeException {
     /** Returns the code or the gRPC status, then the message of Till: {@code "E2: resource not found"}. */
     @Override
     public String getMessage() {
-        return code == Code.NONE ? super.getMessage() : id + ": " + getStatus().getDescription();
+        return code == Code.NONE ? String.valueOf(super.getMessage()) : id + ": " + getStatus().getDescription();
     }
 
     /** The codes that Till documents for its errors. */

@@ -83,10 +83,10 @@ public final class Watch implements Iterator<Invoice>, AutoCloseable {
 
     @Override
     public Invoice next() {
-        if (!hasNext()) {
+        Invoice state = hasNext() ? next : null;
+        if (state == null) {
             throw new NoSuchElementException("the invoice is final");
         }
-        Invoice state = next;
         next = null;
         return state;
     }

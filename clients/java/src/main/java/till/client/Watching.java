@@ -150,7 +150,8 @@ final class Watching {
             return report.delivery;
         } else if (end != null) {
             hasEnded = true;
-            return () -> finish(running, end);
+            var lastReport = end;
+            return () -> finish(running, lastReport);
         } else if (isAttemptDue) {
             isAttemptDue = false;
             return () -> context.run(this::tryToAttempt);
