@@ -1,13 +1,9 @@
 """The TypeScript client in a real browser: gRPC-Web, through the real Envoy."""
 
-import asyncio
 import json
-import shutil
 import socket
 import subprocess
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,12 +14,30 @@ import pytest
 
 from tests.clients import agent
 from tests.clients.choice import built, chosen, left_out
+from tests.support.chromium import CHROMIUM, Page, open_page
 from tests.support.nodes import simulated_node
 from tests.support.shop import ANY_PORT, config, open_shop
 from tilld.config import Address
 
 TYPESCRIPT = agent.CLIENTS / "typescript"
-CHROMIUM = shutil.which("chromium") or ""
+WATCH = """
+    window.reports = [];
+    window.waiting = [];
+    const report = (what) => { reports.push(what); waiting.splice(0).forEach((wake) => wake()); };
+    (async () => {
+      const watch = client.connect(url).watch({ invoiceId }, {
+        timeoutMs: 60_000,
+        onConnection: ({ lost, error }) => report(lost ? "lost: " + client.Code[error.code] : "back"),
+      });
+      try {
+        for await (const { status } of watch) report(client.InvoiceStatus[status]);
+        report("end");
+      } catch (error) {
+        report(client.Code[error.code] + ": " + error.rawMessage);
+      }
+    })();
+    undefined;
+"""
 
 pytestmark = pytest.mark.timeout(120, func_only=True)
 
@@ -35,83 +49,112 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The example page of the client, bundled, at an origin of its own; gives the origin."""
+    """Serve an empty page with the bundled client, as `client`; yield the page's origin."""
     if "typescript" not in chosen(request.config):
         pytest.skip("the TypeScript client is not chosen")
     if not CHROMIUM:
         left_out(request.config, "the TypeScript client in a browser, which needs chromium")
     built(request.config, "typescript")
     directory = tmp_path_factory.mktemp("site")
-    shutil.copy(TYPESCRIPT / "examples" / "checkout.html", directory)
     esbuild = TYPESCRIPT / "node_modules" / ".bin" / "esbuild"
-    source = TYPESCRIPT / "dist" / "examples" / "checkout.js"
-    bundle = directory / source.name
-    subprocess.run([esbuild, source, "--bundle", f"--outfile={bundle}", "--log-level=error"], check=True)
+    options = (
+        "--bundle",
+        "--global-name=client",
+        f"--outfile={directory / 'client.js'}",
+        "--log-level=error",
+    )
+    subprocess.run([esbuild, TYPESCRIPT / "dist/src/web.js", *options], check=True)
+    (directory / "index.html").write_text('<!doctype html><script src="client.js"></script>')
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=directory)) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield "http://{}:{}".format(*server.server_address)
         server.shutdown()
 
 
-class Payer:
-    """Somebody with a browser."""
+class Watcher:
+    """A page that watches an invoice."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._seen = 0
+
+    async def watch(self, rest: Address | None, invoice_id: str) -> None:
+        """Watch an invoice at a Till."""
+        names = f"var url = 'http://{rest}', invoiceId = {json.dumps(invoice_id)};"
+        await self._page.run(names + WATCH)
 
     async def sees(self) -> Any:
-        """What the page shows next: the payment request, and a state of the invoice; None after the last."""
-        assert self._process.stdout
-        async with asyncio.timeout(30):
-            line = await self._process.stdout.readline()
-        return json.loads(line) if line else None
+        """Wait for the next report: a state, a loss or a return of the connection, an error or the end."""
+        here = self._seen
+        self._seen += 1
+        wait = f"while (reports.length <= {here}) await new Promise((wake) => waiting.push(wake));"
+        return await self._page.run(f"(async () => {{ {wait} return reports[{here}]; }})()")
 
 
-@asynccontextmanager
-async def payer_at(site: str, rest: Address | None) -> AsyncIterator[Payer]:
-    """Open the page, which talks to a Till, and click its button."""
-    process = await asyncio.create_subprocess_exec(
-        "node", TYPESCRIPT / "dist" / "test" / "chromium.js", CHROMIUM, f"{site}/checkout.html?till=http://{rest}",
-        stdout=PIPE,
-    )  # fmt: skip
-    try:
-        yield Payer(process)
-    finally:
-        if process.returncode is None:
-            # It ends the browser, too.
-            process.terminate()
-        await process.wait()
+@pytest.fixture
+async def watcher(site: str, tmp_path: Path) -> AsyncIterator[Watcher]:
+    async with open_page(tmp_path / "browser") as page:
+        await page.call("Page.navigate", url=site)
+        loaded = "document.readyState === 'complete' || new Promise((done) => addEventListener('load', done))"
+        await page.run(loaded)
+        yield Watcher(page)
 
 
-async def test_a_page_creates_an_invoice_and_sees_it_paid(site: str, tmp_path: Path) -> None:
-    """From another origin, as `--cors-origin` lets it."""
-    async with open_shop(config(tmp_path, cors_origin=(site,))) as shop:
-        async with payer_at(site, shop.till.running.rest) as payer:
-            shown = await payer.sees()
-            assert shown["state"] == "unpaid"
+async def test_a_page_of_another_origin_sees_the_payment(site: str, watcher: Watcher, tmp_path: Path) -> None:
+    async with open_shop(config(tmp_path / "till", cors_origin=(site,))) as shop:
+        invoice = await shop.create()
+        await watcher.watch(shop.till.running.rest, invoice["invoiceid"])
+        assert await watcher.sees() == "UNPAID"
 
-            await shop.pay(shown["bolt11"])
+        await shop.pay(invoice["payreq"])
 
-            assert await payer.sees() == shown | {"state": "paid"}
-            assert await payer.sees() is None
+        assert await watcher.sees() == "PAID"
+        assert await watcher.sees() == "end"
 
 
-async def test_a_page_sees_what_was_paid_while_till_was_away(site: str, tmp_path: Path) -> None:
-    """Its watch comes back by itself, and shows no state twice."""
+async def test_a_page_of_a_refused_origin_fails_before_the_first_state(
+    site: str, watcher: Watcher, tmp_path: Path
+) -> None:
+    async with open_shop(config(tmp_path / "till", cors_origin=("https://shop.example",))) as shop:
+        invoice = await shop.create()
+        rest = shop.till.running.rest
+        await watcher.watch(rest, invoice["invoiceid"])
+
+        error = await watcher.sees()
+
+    cannot = f"Unavailable: Till at http://{rest} cannot be reached, or does not allow pages of {site}"
+    assert error.startswith(cannot)
+
+
+async def test_an_error_of_till_keeps_its_status(site: str, watcher: Watcher, tmp_path: Path) -> None:
+    async with open_shop(config(tmp_path / "till", cors_origin=(site,))) as shop:
+        await watcher.watch(shop.till.running.rest, "nope")
+
+        assert await watcher.sees() == "NotFound: resource not found"
+
+
+async def test_a_page_shows_a_lost_connection_and_the_payment_of_that_time(
+    site: str, watcher: Watcher, tmp_path: Path
+) -> None:
     with socket.socket() as reserved:
-        # Bound, but not listening: the port is free for Envoy and for nobody else.
+        # Bound, but not listening: no other process than Envoy can take the port.
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind(ANY_PORT)
         address = Address(*reserved.getsockname())
-        async with simulated_node(tmp_path) as node, AsyncExitStack() as page:
-            settings = config(tmp_path, cors_origin=(site,), rest=address, lightning_rpc=node.rpc_file)
-            async with open_shop(settings):
-                payer = await page.enter_async_context(payer_at(site, address))
-                shown = await payer.sees()
-                assert shown["state"] == "unpaid"
+        directory = tmp_path / "till"
+        directory.mkdir()
+        async with simulated_node(directory) as node:
+            settings = config(directory, cors_origin=(site,), rest=address, lightning_rpc=node.rpc_file)
+            async with open_shop(settings) as shop:
+                invoice = await shop.create()
+                await watcher.watch(address, invoice["invoiceid"])
+                assert await watcher.sees() == "UNPAID"
 
-            await node.pay(shown["bolt11"])
+            assert (await watcher.sees()).startswith("lost: ")
+            await node.pay(invoice["payreq"])
 
             async with open_shop(settings):
-                assert await payer.sees() == shown | {"state": "paid"}
-                assert await payer.sees() is None
+                while (report := await watcher.sees()) != "back":
+                    assert report.startswith("lost: ")
+                assert await watcher.sees() == "PAID"
+                assert await watcher.sees() == "end"

@@ -1,7 +1,7 @@
 // Creates an invoice, prints its payment request, and watches it until it is paid:
 //
 //     node dist/examples/first_invoice.js [URL [KEY]]
-import { connect, InvoiceStatus, tillError } from "lightning-till-client/node";
+import { connect, InvoiceStatus, TillError } from "lightning-till-client/node";
 
 const [url = "http://127.0.0.1:50051", key] = process.argv.slice(2);
 const till = connect(url, { key });
@@ -13,11 +13,10 @@ try {
     metadata: JSON.stringify({ type: "shop" }),
   });
   console.log(invoice!.bolt11);
-  for await (const state of till.watch({ invoiceId: invoice!.invoiceId })) {
-    console.log(InvoiceStatus[state.invoice!.status].toLowerCase());
+  for await (const { status } of till.watch(invoice!)) {
+    console.log(InvoiceStatus[status].toLowerCase());
   }
 } catch (error) {
-  const refused = tillError(error);
-  console.error(refused ? `${refused.code}: ${refused.message}` : String(error));
+  console.error(error instanceof TillError ? `${error.tillCode}: ${error.rawMessage}` : String(error));
   process.exitCode = 1;
 }

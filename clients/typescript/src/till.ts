@@ -1,72 +1,57 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import { createClient, type Client, type Interceptor, type Transport } from "@connectrpc/connect";
-import {
-  InvoiceService,
-  type WatchInvoiceRequestSchema,
-  type WatchInvoiceResponse,
-} from "./gen/till/v1/invoice_service_pb.js";
+import { createClient, type Client, type Transport } from "@connectrpc/connect";
+import { InvoiceService } from "./gen/till/v1/invoice_service_pb.js";
 import { InvreqService } from "./gen/till/v1/invreq_service_pb.js";
 import { KeyService } from "./gen/till/v1/key_service_pb.js";
-import { watch, type WatchOptions } from "./watch.js";
+import { authorization, type Key } from "./keys.js";
+import { orAborted, withErrors, withHeaders } from "./transport.js";
+import { watch, type Open, type Watch, type WatchOptions } from "./watch.js";
 
 /**
- * A Till to talk to. Connections are opened when they are needed, and idle ones closed: there is nothing to close.
+ * A client of Till. It opens connections when they are needed and closes idle ones, so it need not be closed.
  *
- * Calls throw a `ConnectError`; `tillError` tells what Till says of it. No call is sent again by itself: with a
- * `label`, `createInvoice` may be, since the same label and request again give the same invoice.
+ * Its calls throw a `TillError` if Till rejects them, the reason of the caller's signal if it is aborted, or else a
+ * `ConnectError`. They are never retried automatically.
  */
 export class Till {
   /** Create, read and look up invoices. */
   readonly invoices: Client<typeof InvoiceService>;
   /** Offer payments by invoice requests (BOLT 12), and collect those of other nodes. */
   readonly invreqs: Client<typeof InvreqService>;
-  /** Make, list and revoke keys. */
+  /** Create, list and revoke keys. */
   readonly keys: Client<typeof KeyService>;
+  readonly #open: Open;
 
-  /** `connect` of `/node` and `/web` make the transport; any other that speaks gRPC or gRPC-Web will do. */
-  constructor(transport: Transport) {
-    this.invoices = createClient(InvoiceService, transport);
-    this.invreqs = createClient(InvreqService, transport);
-    this.keys = createClient(KeyService, transport);
+  /**
+   * `connect` of `/node` and of `/web` creates the transport.
+   * This constructor takes any transport of gRPC or gRPC-Web; whether it may carry the key is then your decision.
+   *
+   * @throws TypeError for a malformed key.
+   */
+  constructor(transport: Transport, { key }: { key?: Key | undefined } = {}) {
+    const addKey = authorization(key);
+    const watching = createClient(InvoiceService, withErrors(transport));
+    const calling = withHeaders(withErrors(transport), addKey);
+    this.invoices = createClient(InvoiceService, calling);
+    this.invreqs = createClient(InvreqService, calling);
+    this.keys = createClient(KeyService, calling);
+    // Apart from the call, so that an error of a key function is not taken for a lost connection.
+    this.#open = async (invoiceId, signal) => {
+      const headers = await orAborted(addKey(), signal);
+      return watching.watchInvoice({ invoiceId }, { signal, headers });
+    };
   }
 
   /**
-   * Watches an invoice: gives its state at once, and then each change, until it is paid or expired.
+   * Watch an invoice: yields its current state, then each change, and ends after the final state (PAID or EXPIRED).
    *
-   * A connection that is lost is opened again, after 0.1 s, then after twice as long each time, up to 2 s; no state is
-   * given twice in a row. Leaving the loop ends the watch.
+   * A lost connection is reopened, after 0.1 s, then after twice as long each time, up to 2 s, with jitter.
+   * No state is yielded twice in a row. Leaving the loop ends the watch.
    *
-   * @throws ConnectError for whatever trying again does not help with, `Code.DeadlineExceeded` after `timeoutMs`,
-   * `Code.Canceled` when `signal` is aborted.
+   * @throws TillError for an error that waiting does not cure; ConnectError for a connection that fails before the
+   * first state, unless `waitForReady` is set, and with `Code.DeadlineExceeded` after `timeoutMs`; the reason of
+   * `signal` when it is aborted.
    */
-  watch(
-    request: MessageInitShape<typeof WatchInvoiceRequestSchema>,
-    options?: WatchOptions,
-  ): AsyncGenerator<WatchInvoiceResponse, void, undefined> {
-    return watch(this.invoices, request, options);
+  watch(invoice: { readonly invoiceId: string }, options?: WatchOptions): Watch {
+    return watch(invoice.invoiceId, this.#open, options);
   }
-}
-
-/** @throws TypeError for what is no URL of a Till: else a watch would go on trying. */
-export function protocolOf(url: string): "http:" | "https:" {
-  const protocol = URL.canParse(url) ? new URL(url).protocol : undefined;
-  if (protocol === "http:" || protocol === "https:") return protocol;
-  throw new TypeError(`no URL of a Till: ${url}; expected http://HOST:PORT, or https://HOST:PORT for TLS`);
-}
-
-/**
- * Sends a key, or a watch token, with each call; without white space around it. Empty: there is none.
- *
- * @throws TypeError for what no header can carry.
- */
-export function authorization(key: string | undefined): Interceptor[] {
-  if (!key) return [];
-  const stripped = key.trim();
-  if (!/^[!-~]+$/.test(stripped)) throw new TypeError("a key has printable ASCII only, without spaces");
-  return [
-    (next) => (request) => {
-      request.header.set("authorization", `Bearer ${stripped}`);
-      return next(request);
-    },
-  ];
 }

@@ -1,77 +1,145 @@
-import { equals, type MessageInitShape } from "@bufbuild/protobuf";
-import { Code, ConnectError, type Client } from "@connectrpc/connect";
-import { tillError } from "./errors.js";
-import { InvoiceStatus } from "./gen/till/v1/invoice_pb.js";
-import {
-  WatchInvoiceResponseSchema,
-  type InvoiceService,
-  type WatchInvoiceRequestSchema,
-  type WatchInvoiceResponse,
-} from "./gen/till/v1/invoice_service_pb.js";
+import { equals } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { TillError } from "./errors.js";
+import { InvoiceSchema, InvoiceStatus, type Invoice } from "./gen/till/v1/invoice_pb.js";
+import type { WatchInvoiceResponse } from "./gen/till/v1/invoice_service_pb.js";
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 2000;
+const LEFT = Symbol("the caller has left the loop");
 
-/** How to watch. */
+/** A change of a watch's connection. */
+export type ConnectionChange =
+  | {
+      /** The connection was lost, or an attempt to reconnect failed. */
+      readonly lost: true;
+      /** The number of losses in a row, from 1. */
+      readonly attempt: number;
+      /** The reason of the loss. */
+      readonly error: ConnectError;
+    }
+  | {
+      /** The connection is back: the watch receives states again. */
+      readonly lost: false;
+      /** The number of losses before. */
+      readonly attempt: number;
+    };
+
+/** Options of a watch. */
 export interface WatchOptions {
-  /** How long the whole watch may take, with all its connections, in milliseconds. By default as long as it takes. */
+  /** Milliseconds for the whole watch, with all its connections. Default: no deadline. */
   timeoutMs?: number | undefined;
-  /** Ends the watch when it is aborted. */
+  /** Ends the watch when it is aborted. The watch then throws its `reason`. */
   signal?: AbortSignal | undefined;
+  /** Whether to reconnect before the first state too. Default: the watch then fails like a call. */
+  waitForReady?: boolean | undefined;
+  /** Called with each loss of the connection, and when it is back. An error that it throws ends the watch. */
+  onConnection?: ((change: ConnectionChange) => void) | undefined;
 }
 
-/** All states of an invoice, through lost connections. `Till.watch` tells the rest. */
-export async function* watch(
-  invoices: Client<typeof InvoiceService>,
-  request: MessageInitShape<typeof WatchInvoiceRequestSchema>,
-  { timeoutMs, signal: callers }: WatchOptions = {},
-): AsyncGenerator<WatchInvoiceResponse, void, undefined> {
-  const end = new AbortController();
-  const signal = callers ? AbortSignal.any([callers, end.signal]) : end.signal;
-  const late = new ConnectError("the watch has come to its deadline", Code.DeadlineExceeded);
-  const timer = timeoutMs === undefined ? undefined : setTimeout(() => end.abort(late), timeoutMs);
-  let told: WatchInvoiceResponse | undefined;
+/** The states of an invoice, for one `for await` loop. `return` ends the watch immediately. */
+export interface Watch extends AsyncIterableIterator<Invoice> {
+  return(): Promise<IteratorResult<Invoice, undefined>>;
+}
+
+/** Opens the stream of one attempt. An error of the function itself ends the watch. */
+export type Open = (invoiceId: string, signal: AbortSignal) => Promise<AsyncIterable<WatchInvoiceResponse>>;
+
+/** Watch an invoice through lost connections: see `Till.watch`. */
+export function watch(invoiceId: string, open: Open, options: WatchOptions = {}): Watch {
+  const stop = new AbortController();
+  const states = run(invoiceId, open, stop, options);
+  return {
+    next: () => states.next(),
+    async return() {
+      // A generator returns only after its pending next(), so that one has to end first.
+      stop.abort(LEFT);
+      await states.return(undefined);
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}
+
+async function* run(
+  invoiceId: string,
+  open: Open,
+  stop: AbortController,
+  { timeoutMs, signal: callers, waitForReady = false, onConnection }: WatchOptions,
+): AsyncGenerator<Invoice, undefined, undefined> {
+  const { signal } = stop;
+  const abort = () => stop.abort(callers?.reason);
+  let reconnects = waitForReady;
+  let seen: Invoice | undefined;
+  let losses = 0;
+  let lastLoss: ConnectError | undefined;
   let pauseMs = FIRST_PAUSE_MS;
+  const timer = timeoutMs === undefined ? undefined : setTimeout(() => stop.abort(tooLate(lastLoss)), timeoutMs);
+  callers?.addEventListener("abort", abort);
+  if (callers?.aborted) abort();
   try {
     while (true) {
+      const responses = await open(invoiceId, signal);
       try {
-        for await (const state of invoices.watchInvoice(request, { signal })) {
+        for await (const { invoice } of responses) {
+          reconnects = true;
           pauseMs = FIRST_PAUSE_MS;
-          if (!told || !equals(WatchInvoiceResponseSchema, told, state)) yield (told = state);
-          if (isFinal(state)) return;
+          if (losses) onConnection?.({ lost: false, attempt: losses });
+          losses = 0;
+          if (!invoice || (seen && equals(InvoiceSchema, seen, invoice))) continue;
+          yield (seen = invoice);
+          if (isFinal(invoice)) return;
         }
+        lastLoss = new ConnectError("the watch ended before the invoice was final", Code.Unavailable);
       } catch (error) {
-        if (signal.aborted || !isLost(error)) throw error;
+        if (signal.aborted || !isLoss(error)) throw error;
+        lastLoss = error;
       }
-      await pause(pauseMs, signal);
+      if (!reconnects) throw lastLoss;
+      onConnection?.({ lost: true, attempt: ++losses, error: lastLoss });
+      await pause(pauseAfter(lastLoss, pauseMs), signal);
       pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
     }
+  } catch (error) {
+    if (signal.aborted && signal.reason === LEFT) return;
+    throw signal.aborted ? signal.reason : error;
   } finally {
     clearTimeout(timer);
-    // Who has left the loop has not ended the call.
-    end.abort();
+    callers?.removeEventListener("abort", abort);
+    // Leaving the loop does not end the call by itself.
+    stop.abort(LEFT);
   }
 }
 
-function isFinal({ invoice }: WatchInvoiceResponse): boolean {
-  return invoice?.status === InvoiceStatus.PAID || invoice?.status === InvoiceStatus.EXPIRED;
+function isFinal({ status }: Invoice): boolean {
+  return status === InvoiceStatus.PAID || status === InvoiceStatus.EXPIRED;
 }
 
-/** Whether trying again may help. Behind a proxy a lost connection shows as any of the others. */
-function isLost(error: unknown): boolean {
-  const { code } = ConnectError.from(error);
-  return code === Code.Unavailable || ([Code.Internal, Code.Unknown, Code.Canceled].includes(code) && !tillError(error));
+/** Whether a retry may help. A proxy reports a lost connection as INTERNAL or UNKNOWN, too. */
+function isLoss(error: unknown): error is ConnectError {
+  if (error instanceof TillError) return error.code === Code.Unavailable || error.retryAfterMs !== undefined;
+  return error instanceof ConnectError && [Code.Unavailable, Code.Internal, Code.Unknown].includes(error.code);
 }
 
+/** Return the milliseconds before the next attempt, with jitter, so that watches do not come back together. */
+function pauseAfter(loss: ConnectError, pauseMs: number): number {
+  const asked = loss instanceof TillError ? loss.retryAfterMs : undefined;
+  return asked === undefined ? pauseMs * (0.5 + Math.random() / 2) : asked * (1 + Math.random() / 2);
+}
+
+function tooLate(lastLoss: ConnectError | undefined): ConnectError {
+  const lost = lastLoss ? `; its connection was lost before: ${lastLoss.rawMessage}` : "";
+  return new ConnectError(`the watch has reached its deadline${lost}`, Code.DeadlineExceeded, undefined, undefined, lastLoss);
+}
+
+/** Wait, or throw the reason of the signal when it is aborted. */
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(wake, signal.aborted ? 0 : ms);
-    signal.addEventListener("abort", wake);
-    function wake() {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", wake);
-      resolve();
-    }
+  await new Promise<void>((resolve, reject) => {
+    const abort = () => (clearTimeout(timer), reject(signal.reason));
+    const timer = setTimeout(() => (signal.removeEventListener("abort", abort), resolve()), ms);
+    signal.addEventListener("abort", abort);
+    if (signal.aborted) abort();
   });
-  if (signal.aborted) throw ConnectError.from(signal.reason, Code.Canceled);
 }

@@ -1,16 +1,21 @@
 /** The agent of the TypeScript client: see clients/conformance/README.md. */
 import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
-import { fromJson, toJson, type DescMessage, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
+import type { DescMessage, JsonValue, MessageShape } from "@bufbuild/protobuf";
 import {
   Code,
   connect,
   ConnectError,
+  create,
+  fromJson,
   InvoiceService,
-  tillError,
+  TillError,
+  toJson,
   WatchInvoiceRequestSchema,
   WatchInvoiceResponseSchema,
   type Till,
+  type WatchInvoiceRequestJson,
 } from "lightning-till-client/node";
 
 type Call = (
@@ -18,24 +23,32 @@ type Call = (
   options: { signal: AbortSignal; timeoutMs?: number },
 ) => Promise<MessageShape<DescMessage>>;
 
-interface Told {
+interface Request {
   id: number;
   address: string;
   key?: string;
+  key_file?: string;
+  allow_plaintext_key?: boolean;
   ca_file?: string;
   method: string;
   request: JsonValue;
   timeout_seconds?: number;
+  wait_for_ready?: boolean;
+  connection?: boolean;
   call: number;
 }
 
 let till: Till;
-const going = new Map<number, AbortController>();
+const open = new Map<number, AbortController>();
 
-const operations: Record<string, (told: Told, signal: AbortSignal) => Promise<JsonValue>> = {
-  async connect({ address, key, ca_file }) {
+const operations: Record<string, (request: Request, signal: AbortSignal) => Promise<JsonValue>> = {
+  async connect({ address, key, key_file, allow_plaintext_key, ca_file }) {
     const tls = ca_file ? { ca: readFileSync(ca_file) } : undefined;
-    till = connect(`${tls ? "https" : "http"}://${address}`, { key, tls });
+    till = connect(`${tls ? "https" : "http"}://${address}`, {
+      key: key_file ? () => readFile(key_file, "utf8") : key,
+      allowPlaintextKey: allow_plaintext_key,
+      tls,
+    });
     return {};
   },
 
@@ -43,45 +56,57 @@ const operations: Record<string, (told: Told, signal: AbortSignal) => Promise<Js
     const method = InvoiceService.methods.find(({ name }) => name === told.method);
     if (!method) throw new Error(`no such method: ${told.method}`);
     const call = (till.invoices as unknown as Record<string, Call>)[method.localName]!;
-    const response = await call(fromJson(method.input, told.request), { signal, ...deadline(told) });
-    return toJson(method.output, response);
+    const response = await call(fromJson(method.input as DescMessage, told.request), { signal, ...deadline(told) });
+    return toJson(method.output as DescMessage, response);
   },
 
   async watch(told, signal) {
-    const request = fromJson(WatchInvoiceRequestSchema, told.request);
-    for await (const state of till.watch(request, { signal, ...deadline(told) })) {
-      say({ id: told.id, event: toJson(WatchInvoiceResponseSchema, state) });
+    const watch = till.watch(fromJson(WatchInvoiceRequestSchema, told.request as WatchInvoiceRequestJson), {
+      ...deadline(told),
+      signal,
+      waitForReady: told.wait_for_ready,
+      onConnection: (change) => {
+        const { lost, attempt } = change;
+        if (told.connection) say({ id: told.id, connection: { lost, attempt, error: lost ? plain(change.error) : null } });
+      },
+    });
+    for await (const invoice of watch) {
+      const event = create(WatchInvoiceResponseSchema, { invoice });
+      say({ id: told.id, event: toJson(WatchInvoiceResponseSchema, event) as JsonValue });
     }
     return {};
   },
 
   async cancel({ call }) {
-    going.get(call)?.abort();
+    open.get(call)?.abort();
     return {};
   },
 };
 
-function deadline({ timeout_seconds }: Told): { timeoutMs?: number } {
+function deadline({ timeout_seconds }: Request): { timeoutMs?: number } {
   return timeout_seconds === undefined ? {} : { timeoutMs: timeout_seconds * 1000 };
 }
 
-async function answer({ op, ...told }: Told & { op: string }): Promise<void> {
+async function answer({ op, ...told }: Request & { op: string }): Promise<void> {
   const controller = new AbortController();
-  going.set(told.id, controller);
+  open.set(told.id, controller);
   try {
     say({ id: told.id, ok: await operations[op]!(told, controller.signal) });
   } catch (error) {
-    say({ id: told.id, error: plain(error) });
+    const isCancelled = controller.signal.aborted && error === controller.signal.reason;
+    say({ id: told.id, error: isCancelled ? { status: "CANCELLED" } : plain(error) });
   } finally {
-    going.delete(told.id);
+    open.delete(told.id);
   }
 }
 
 function plain(error: unknown): JsonValue {
-  const { code, rawMessage } = ConnectError.from(error);
-  const status = code === Code.Canceled ? "CANCELLED" : Code[code]!.replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
-  const { retryAfterMs, ...told } = tillError(error) ?? {};
-  return { status, message: rawMessage, ...told, retry_seconds: retryAfterMs === undefined ? null : retryAfterMs / 1000 };
+  if (!(error instanceof ConnectError)) return { status: "UNKNOWN", message: String(error) };
+  const status = Code[error.code]!.replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
+  const message = error.rawMessage;
+  if (!(error instanceof TillError)) return { status, message };
+  const { tillCode: code, reason, retryAfterMs } = error;
+  return { status, code, reason, message, retry_seconds: retryAfterMs === undefined ? null : retryAfterMs / 1000 };
 }
 
 function say(what: JsonValue): void {
@@ -90,4 +115,4 @@ function say(what: JsonValue): void {
 
 createInterface({ input: process.stdin })
   .on("line", (line) => void answer(JSON.parse(line)))
-  .on("close", () => going.forEach((controller) => controller.abort()));
+  .on("close", () => open.forEach((controller) => controller.abort()));
