@@ -17,7 +17,7 @@ NEEDS_go := go
 # Directory for generated code.
 INTO := .
 
-.PHONY: help run test test-clients build-clients static crash fuzz bench bench-compare check format lint imports types proto proto-baseline docs generated generate $(GENERATED:%=generate-%) lock clean release
+.PHONY: help run test test-clients build-clients static crash fuzz bench bench-compare check format lint imports types proto proto-baseline docs generated generate $(GENERATED:%=generate-%) lock clean release dist repository
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -166,8 +166,16 @@ release: .venv/.dev ## Check that VERSION is ready for release, write it everywh
 	@$(BIN)/python scripts/release.py "$(VERSION)" \
 	  $(MAKE) --no-print-directory generate-version generate-openapi proto-baseline
 
+# Some packages: make dist PACKAGES="python go".
+dist: .venv/.dev ## Build the packages of all languages in dist/, and take a payment with each; nothing is published
+	@$(BIN)/python -m pip install --quiet build twine
+	@$(BIN)/python scripts/dist.py $(PACKAGES)
+
+repository: .venv/.dev ## Write the address of the public repository everywhere: make repository URL=https://…
+	@$(BIN)/python scripts/repository.py "$(URL)"
+
 clean: ## Remove installed and built files, except .till
-	rm -rf .venv .site .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
+	rm -rf .venv .site dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
 	rm -rf clients/*/build clients/*/target clients/*/dist clients/*/node_modules clients/*/build.log clients/*/*.tgz
 
 .venv/.run: requirements.txt pyproject.toml clients/python/pyproject.toml

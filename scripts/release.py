@@ -84,9 +84,13 @@ def main() -> None:
             f"not released yet: these files are new in {version}:\n{changed}\n"
             f"Next: git commit --all --message 'release: {version}', check it, and repeat."
         )
-    git("tag", "--annotate", f"v{version}", "--message", f"Till {version}")
-    print(f"Tagged {git('rev-parse', '--short', 'HEAD')} as v{version}. Nothing is pushed or published.")
-    print(f"Next: git push origin main v{version}")
+    # Go finds the version of a module in a folder by a tag with the folder's name.
+    tags = (f"v{version}", f"clients/go/v{version}")
+    for tag in tags:
+        git("tag", "--annotate", tag, "--message", f"Till {version}")
+    commit = git("rev-parse", "--short", "HEAD")
+    print(f"Tagged {commit} as {' and '.join(tags)}. Nothing is pushed or published.")
+    print(f"Next: git push origin main {' '.join(tags)}")
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def test_a_release_is_an_annotated_tag(repository: Path) -> None:
     done = release(repository, "0.3.0")
 
     assert done.returncode == 0, done.stdout
-    assert "git push origin main v0.3.0" in done.stdout
+    assert "git push origin main v0.3.0 clients/go/v0.3.0" in done.stdout
     assert git(repository, "cat-file", "-t", "v0.3.0") == "tag"
     assert git(repository, "rev-parse", "v0.3.0^{commit}") == git(repository, "rev-parse", "HEAD")
 
@@ -217,7 +217,7 @@ def test_make_release_writes_the_version_everywhere_and_then_tags(tmp_path: Path
     second = run(tmp_path, "make", "release", "VERSION=987.6.5")
 
     assert "Tagged" in second.stdout, second.stdout
-    assert git(tmp_path, "tag") == "v987.6.5"
+    assert git(tmp_path, "tag").split() == ["clients/go/v987.6.5", "v987.6.5"]
 
 
 @pytest.mark.parametrize("file", sorted(PACKAGES - {"pyproject.toml"}))

@@ -1,4 +1,4 @@
-module lightning-till-client
+module example.com/lightning-till/clients/go
 
 go 1.23.0
 

@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"lightning-till-client/till"
-	tillv1 "lightning-till-client/till/v1"
+	"example.com/lightning-till/clients/go/till"
+	tillv1 "example.com/lightning-till/clients/go/till/v1"
 )
 
 func TestKeyWithoutTLSGoesToLoopbackOnly(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"lightning-till-client/till"
-	tillv1 "lightning-till-client/till/v1"
+	"example.com/lightning-till/clients/go/till"
+	tillv1 "example.com/lightning-till/clients/go/till/v1"
 )
 
 func TestErrorOfTill(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/proto"
 
-	"lightning-till-client/till"
-	tillv1 "lightning-till-client/till/v1"
+	"example.com/lightning-till/clients/go/till"
+	tillv1 "example.com/lightning-till/clients/go/till/v1"
 )
 
 func Example() {

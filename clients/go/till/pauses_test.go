@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	tillv1 "lightning-till-client/till/v1"
+	tillv1 "example.com/lightning-till/clients/go/till/v1"
 )
 
 // The conformance suite cannot see the length of each pause.

@@ -16,8 +16,8 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/protoadapt"
 
-	"lightning-till-client/till"
-	tillv1 "lightning-till-client/till/v1"
+	"example.com/lightning-till/clients/go/till"
+	tillv1 "example.com/lightning-till/clients/go/till/v1"
 )
 
 const (

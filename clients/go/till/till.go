@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/keepalive"
 
-	tillv1 "lightning-till-client/till/v1"
+	tillv1 "example.com/lightning-till/clients/go/till/v1"
 )
 
 // connectTimeout limits one attempt to connect.

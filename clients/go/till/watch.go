@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	tillv1 "lightning-till-client/till/v1"
+	tillv1 "example.com/lightning-till/clients/go/till/v1"
 )
 
 // The pauses of a watch double from the first to the longest.

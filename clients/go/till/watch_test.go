@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"lightning-till-client/till"
+	"example.com/lightning-till/clients/go/till"
 )
 
 func TestWatchFailsOnce(t *testing.T) {

@@ -1,5 +1,5 @@
 // The generators and linters of this client, apart from what its users need.
-module lightning-till-client/tools
+module example.com/lightning-till/clients/go/tools
 
 go 1.25.0
 

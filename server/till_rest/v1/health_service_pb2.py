@@ -26,14 +26,14 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!till_rest/v1/health_service.proto\x12\x0ctill.rest.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\"\x12\n\x10GetHealthRequest\"\x15\n\x13GetReadinessRequest2\xbe\x01\n\rHealthService\x12S\n\tGetHealth\x12\x1e.till.rest.v1.GetHealthRequest\x1a\x14.google.api.HttpBody\"\x10\x82\xd3\xe4\x93\x02\n\x12\x08/healthz\x12X\n\x0cGetReadiness\x12!.till.rest.v1.GetReadinessRequest\x1a\x14.google.api.HttpBody\"\x0f\x82\xd3\xe4\x93\x02\t\x12\x07/readyzBJ\n\x0ctill.rest.v1P\x01Z)lightning-till-client/till/rest/v1;restv1\xaa\x02\x0cTill.Rest.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!till_rest/v1/health_service.proto\x12\x0ctill.rest.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\"\x12\n\x10GetHealthRequest\"\x15\n\x13GetReadinessRequest2\xbe\x01\n\rHealthService\x12S\n\tGetHealth\x12\x1e.till.rest.v1.GetHealthRequest\x1a\x14.google.api.HttpBody\"\x10\x82\xd3\xe4\x93\x02\n\x12\x08/healthz\x12X\n\x0cGetReadiness\x12!.till.rest.v1.GetReadinessRequest\x1a\x14.google.api.HttpBody\"\x0f\x82\xd3\xe4\x93\x02\t\x12\x07/readyzBZ\n\x0ctill.rest.v1P\x01Z9example.com/lightning-till/clients/go/till/rest/v1;restv1\xaa\x02\x0cTill.Rest.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'till_rest.v1.health_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
-  _globals['DESCRIPTOR']._serialized_options = b'\n\014till.rest.v1P\001Z)lightning-till-client/till/rest/v1;restv1\252\002\014Till.Rest.V1'
+  _globals['DESCRIPTOR']._serialized_options = b'\n\014till.rest.v1P\001Z9example.com/lightning-till/clients/go/till/rest/v1;restv1\252\002\014Till.Rest.V1'
   _globals['_HEALTHSERVICE'].methods_by_name['GetHealth']._loaded_options = None
   _globals['_HEALTHSERVICE'].methods_by_name['GetHealth']._serialized_options = b'\202\323\344\223\002\n\022\010/healthz'
   _globals['_HEALTHSERVICE'].methods_by_name['GetReadiness']._loaded_options = None

@@ -1,13 +1,13 @@
 // The shop is a module of its own, so that the client does not depend on its QR codes.
-module lightning-till-client/examples/shop
+module example.com/lightning-till/clients/go/examples/shop
 
 go 1.25.0
 
-replace lightning-till-client => ../..
+replace example.com/lightning-till/clients/go => ../..
 
 require (
 	github.com/boombuler/barcode v1.1.0
-	lightning-till-client v0.0.0
+	example.com/lightning-till/clients/go v0.0.0
 )
 
 require (

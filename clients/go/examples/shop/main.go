@@ -29,8 +29,8 @@ import (
 	"github.com/boombuler/barcode"
 	"github.com/boombuler/barcode/qr"
 
-	"lightning-till-client/till"
-	tillv1 "lightning-till-client/till/v1"
+	"example.com/lightning-till/clients/go/till"
+	tillv1 "example.com/lightning-till/clients/go/till/v1"
 )
 
 // pageFile is relative to this folder, which is the working directory of go run.

@@ -352,8 +352,8 @@ const file_till_v1_invoice_proto_rawDesc = "" +
 	"\x1aINVOICE_STATUS_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15INVOICE_STATUS_UNPAID\x10\x01\x12\x17\n" +
 	"\x13INVOICE_STATUS_PAID\x10\x02\x12\x1a\n" +
-	"\x16INVOICE_STATUS_EXPIRED\x10\x03B;\n" +
-	"\atill.v1P\x01Z$lightning-till-client/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
+	"\x16INVOICE_STATUS_EXPIRED\x10\x03BK\n" +
+	"\atill.v1P\x01Z4example.com/lightning-till/clients/go/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
 
 var (
 	file_till_v1_invoice_proto_rawDescOnce sync.Once

@@ -1053,8 +1053,8 @@ const file_till_v1_invoice_service_proto_rawDesc = "" +
 	"\x0eGetInvoiceById\x12\x1e.till.v1.GetInvoiceByIdRequest\x1a\x1f.till.v1.GetInvoiceByIdResponse\"\x03\x90\x02\x01\x12S\n" +
 	"\rLookupInvoice\x12\x1d.till.v1.LookupInvoiceRequest\x1a\x1e.till.v1.LookupInvoiceResponse\"\x03\x90\x02\x01\x12R\n" +
 	"\fWatchInvoice\x12\x1c.till.v1.WatchInvoiceRequest\x1a\x1d.till.v1.WatchInvoiceResponse\"\x03\x90\x02\x010\x01\x12A\n" +
-	"\aGetInfo\x12\x17.till.v1.GetInfoRequest\x1a\x18.till.v1.GetInfoResponse\"\x03\x90\x02\x01B;\n" +
-	"\atill.v1P\x01Z$lightning-till-client/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
+	"\aGetInfo\x12\x17.till.v1.GetInfoRequest\x1a\x18.till.v1.GetInfoResponse\"\x03\x90\x02\x01BK\n" +
+	"\atill.v1P\x01Z4example.com/lightning-till/clients/go/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
 
 var (
 	file_till_v1_invoice_service_proto_rawDescOnce sync.Once

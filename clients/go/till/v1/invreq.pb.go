@@ -266,8 +266,8 @@ const file_till_v1_invreq_proto_rawDesc = "" +
 	"\x12INVREQ_STATUS_USED\x10\x03\x12\x18\n" +
 	"\x14INVREQ_STATUS_FAILED\x10\x04\x12\x19\n" +
 	"\x15INVREQ_STATUS_EXPIRED\x10\x05\x12\x1a\n" +
-	"\x16INVREQ_STATUS_DISABLED\x10\x06B;\n" +
-	"\atill.v1P\x01Z$lightning-till-client/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
+	"\x16INVREQ_STATUS_DISABLED\x10\x06BK\n" +
+	"\atill.v1P\x01Z4example.com/lightning-till/clients/go/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
 
 var (
 	file_till_v1_invreq_proto_rawDescOnce sync.Once

@@ -707,8 +707,8 @@ const file_till_v1_invreq_service_proto_rawDesc = "" +
 	"\tGetInvreq\x12\x19.till.v1.GetInvreqRequest\x1a\x1a.till.v1.GetInvreqResponse\"\x03\x90\x02\x01\x12M\n" +
 	"\vListInvreqs\x12\x1b.till.v1.ListInvreqsRequest\x1a\x1c.till.v1.ListInvreqsResponse\"\x03\x90\x02\x01\x12N\n" +
 	"\rDisableInvreq\x12\x1d.till.v1.DisableInvreqRequest\x1a\x1e.till.v1.DisableInvreqResponse\x12H\n" +
-	"\vSendInvoice\x12\x1b.till.v1.SendInvoiceRequest\x1a\x1c.till.v1.SendInvoiceResponseB;\n" +
-	"\atill.v1P\x01Z$lightning-till-client/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
+	"\vSendInvoice\x12\x1b.till.v1.SendInvoiceRequest\x1a\x1c.till.v1.SendInvoiceResponseBK\n" +
+	"\atill.v1P\x01Z4example.com/lightning-till/clients/go/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
 
 var (
 	file_till_v1_invreq_service_proto_rawDescOnce sync.Once

@@ -212,8 +212,8 @@ const file_till_v1_key_proto_rawDesc = "" +
 	"\x17KEY_SCOPE_INVOICES_READ\x10\x02\x12\x17\n" +
 	"\x13KEY_SCOPE_INFO_READ\x10\x03\x12\x15\n" +
 	"\x11KEY_SCOPE_PAYOUTS\x10\x04\x12\x13\n" +
-	"\x0fKEY_SCOPE_ADMIN\x10\x05B;\n" +
-	"\atill.v1P\x01Z$lightning-till-client/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
+	"\x0fKEY_SCOPE_ADMIN\x10\x05BK\n" +
+	"\atill.v1P\x01Z4example.com/lightning-till/clients/go/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
 
 var (
 	file_till_v1_key_proto_rawDescOnce sync.Once

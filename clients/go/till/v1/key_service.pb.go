@@ -392,8 +392,8 @@ const file_till_v1_key_service_proto_rawDesc = "" +
 	"KeyService\x12B\n" +
 	"\tCreateKey\x12\x19.till.v1.CreateKeyRequest\x1a\x1a.till.v1.CreateKeyResponse\x12D\n" +
 	"\bListKeys\x12\x18.till.v1.ListKeysRequest\x1a\x19.till.v1.ListKeysResponse\"\x03\x90\x02\x01\x12B\n" +
-	"\tRevokeKey\x12\x19.till.v1.RevokeKeyRequest\x1a\x1a.till.v1.RevokeKeyResponseB;\n" +
-	"\atill.v1P\x01Z$lightning-till-client/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
+	"\tRevokeKey\x12\x19.till.v1.RevokeKeyRequest\x1a\x1a.till.v1.RevokeKeyResponseBK\n" +
+	"\atill.v1P\x01Z4example.com/lightning-till/clients/go/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
 
 var (
 	file_till_v1_key_service_proto_rawDescOnce sync.Once
