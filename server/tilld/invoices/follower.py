@@ -72,7 +72,13 @@ class Follower:
 
     async def _begin(self, info: NodeInfo) -> None:
         await self._tell_what_is_over()
-        log.info("following the node", node_id=info.id, alias=info.alias, network=info.network)
+        log.info(
+            "following the node",
+            node_id=info.id,
+            alias=info.alias,
+            network=info.network,
+            lightningd=info.version,
+        )
 
     async def _sweep(self) -> None:
         while True:
