@@ -4,13 +4,15 @@ BIN := .venv/bin
 PROTOS := $(wildcard proto/till/v1/*.proto)
 REST_PROTOS := $(wildcard proto/till/rest/v1/*.proto)
 # Generated code in the repository: its names, its paths, and the commands needed to generate it.
-GENERATED := python server typescript go configuration commands openapi version
+GENERATED := python server typescript go configuration commands manual client-manual openapi version
 CODE_python := clients/python/till/v1
 CODE_server := server/till_rest/v1
 CODE_typescript := clients/typescript/src/gen
 CODE_go := clients/go/till/v1
 CODE_configuration := docs/reference/configuration.md
 CODE_commands := docs/reference/commands.md
+CODE_manual := man/tilld.1
+CODE_client-manual := clients/python/man/till.1
 CODE_openapi := server/tilld/rest_api/openapi.json
 NEEDS_typescript := npm
 NEEDS_go := go
@@ -106,7 +108,7 @@ generated-%: .venv/.dev
 generated-version: .venv/.dev
 	@$(BIN)/python scripts/version.py --check
 
-generate: $(GENERATED:%=generate-%) ## Generate code from the protos, two pages of docs/reference, openapi.json, and copies of the version; one of them: make generate-go
+generate: $(GENERATED:%=generate-%) ## Generate code from the protos, two pages of docs/reference, manual pages, openapi.json, and copies of the version; one of them: make generate-go
 
 # These generators are built into protoc, and buf could only call protoc.
 python_code = mkdir -p $(INTO)/$(1) && \
@@ -131,6 +133,14 @@ generate-go: .venv/.dev
 generate-configuration: .venv/.dev
 	@mkdir -p $(INTO)/$(dir $(CODE_configuration))
 	@$(BIN)/python scripts/configuration.py $(INTO)/$(CODE_configuration)
+
+generate-manual: .venv/.dev
+	@mkdir -p $(INTO)/$(dir $(CODE_manual))
+	@$(BIN)/python -m scripts.manual tilld >$(INTO)/$(CODE_manual)
+
+generate-client-manual: .venv/.dev
+	@mkdir -p $(INTO)/$(dir $(CODE_client-manual))
+	@$(BIN)/python -m scripts.manual till >$(INTO)/$(CODE_client-manual)
 
 generate-commands: .venv/.dev
 	@mkdir -p $(INTO)/$(dir $(CODE_commands))
@@ -164,7 +174,7 @@ lock: .venv/.dev ## Pin the newest versions of all dependencies
 
 release: .venv/.dev ## Check that VERSION is ready for release, write it everywhere, and tag the commit; nothing is pushed or published
 	@$(BIN)/python scripts/release.py "$(VERSION)" \
-	  $(MAKE) --no-print-directory generate-version generate-openapi proto-baseline
+	  $(MAKE) --no-print-directory generate-version generate-openapi generate-manual generate-client-manual proto-baseline
 
 # Some packages: make dist PACKAGES="python go".
 dist: .venv/.dev ## Build the packages of all languages in dist/, and take a payment with each; nothing is published

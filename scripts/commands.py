@@ -48,18 +48,30 @@ def table(command: Any) -> list[str]:
 
 def row(parameter: Any) -> str:
     """Return the row of a parameter."""
+    return f"| `{escaped(called(parameter))}` | {escaped(meaning(parameter))} |"
+
+
+def called(parameter: Any) -> str:
+    """Return the names of a parameter and the form of its value."""
     is_option = parameter.param_type_name == "option"
     names = ", ".join(parameter.opts) if is_option else ""
-    meaning = " ".join((parameter.help or "").split())
+    value = "" if is_option and parameter.is_flag else parameter.metavar or parameter.display_name_raw.upper()
+    return f"{names} {value}".strip()
+
+
+def meaning(parameter: Any) -> str:
+    """Return the help of a parameter with its variable and its default."""
+    is_option = parameter.param_type_name == "option"
+    text = " ".join((parameter.help or "").split())
     if is_option and parameter.required:
-        meaning += " [required]"
+        text += " [required]"
     elif parameter.show_default and parameter.default not in (None, False, [], ()):
         is_named = isinstance(parameter.show_default, str)
         shown = parameter.show_default if is_named else parameter.default
-        meaning += f" [default: {shown}]"
-    value = "" if is_option and parameter.is_flag else parameter.metavar or parameter.display_name_raw.upper()
-    called = f"{names} {value}".strip()
-    return f"| `{escaped(called)}` | {escaped(meaning)} |"
+        text += f" [default: {shown}]"
+    if parameter.envvar:
+        text += f" [{parameter.envvar}]"
+    return text
 
 
 def escaped(text: str) -> str:
