@@ -82,3 +82,23 @@ async def test_a_missing_service_manager_does_not_end_till(tmp_path: Path) -> No
         await till.says(r"(systemd cannot be notified)")
         assert await till.end() == 0
     assert "Traceback" not in till.out
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+async def test_a_line_in_the_journal_has_its_priority(tmp_path: Path, form: str) -> None:
+    """`journalctl -p warning` then shows warnings and errors only."""
+    journal = tmp_path / "journal"
+    journal.touch()
+    file = journal.stat()
+    variables = {"JOURNAL_STREAM": f"{file.st_dev}:{file.st_ino}", "NOTIFY_SOCKET": str(tmp_path / "none")}
+    with journal.open("w") as errors:
+        async with tilld(*RUN, cwd=tmp_path, errors=errors, TILLD_LOG_FORMAT=form, **variables) as till:
+            await till.says("(Till is running)")
+            assert await till.end() == 0
+
+    logged = journal.read_text().splitlines()
+    priorities = {"info": "<6>", "warning": "<4>"}
+    for level, sign in priorities.items():
+        found = [line for line in logged if re.search(rf"level['\"]?[=:] ?['\"]{level}['\"]", line)]
+        assert found
+        assert all(line.startswith(sign) for line in found)

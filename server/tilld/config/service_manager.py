@@ -1,4 +1,4 @@
-"""Variables that systemd sets for a service of Type=notify. They are not settings."""
+"""Variables that systemd sets for a service. They are not settings."""
 
 import os
 from typing import NamedTuple
@@ -19,3 +19,12 @@ class ServiceManager(NamedTuple):
         usec, pid = found["WATCHDOG_USEC"], found["WATCHDOG_PID"]
         is_watched = usec.isdecimal() and pid in ("", str(os.getpid()))
         return cls(found["NOTIFY_SOCKET"] or None, int(usec) / 1e6 if is_watched else None)
+
+
+def is_journal(descriptor: int) -> bool:
+    """Return whether a file descriptor writes to systemd's journal."""
+    try:
+        file = os.fstat(descriptor)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{file.st_dev}:{file.st_ino}"

@@ -9,11 +9,14 @@ from typing import Any, TextIO, cast
 import structlog
 from structlog.typing import EventDict
 
+from tilld.config.service_manager import is_journal
 from tilld.runtime import output
 
 # Wide enough for most events, so that their fields are aligned.
 EVENT_COLUMNS = 28
 QUIET = ("debug", "info")
+# Priorities of the journal (sd-daemon(3)), for `journalctl -p`.
+PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3}
 COLORS = {"debug": "\x1b[2m", "warning": "\x1b[33m", "error": "\x1b[31m"}
 DIM, RESET = "\x1b[2m", "\x1b[0m"
 
@@ -91,6 +94,8 @@ def configure(level: str, form: str, to: TextIO | None = None, *, colors: bool =
     else:
         # Without a terminal, alignment would only take time.
         renderers = [structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"])]
+    if to is None and is_journal(standard_error.fileno()):
+        renderers.append(lambda _, name, line: f"<{PRIORITIES[name]}>{line}")
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
