@@ -41,15 +41,16 @@ export function connect(url: string, { key, allowPlaintextKey, tls }: ConnectOpt
   return new Till(transport, { key });
 }
 
-/** Open a socket as Node.js does, but with a time-out: by default Node.js waits for minutes. */
+/** Open a socket as Node.js does, but close it if the server sends nothing in time: Node.js waits for minutes. */
 function openSocket({ protocol, hostname, port }: URL, options: SecureClientSessionOptions): Socket {
   const host = hostname.replace(/^\[|\]$/g, "");
-  const isSecure = protocol === "https:";
-  const socket = isSecure
-    ? connectTls({ ALPNProtocols: ["h2"], host, port: Number(port || 443), ...(!isIP(host) && { servername: host }), ...options })
-    : connectTcp({ host, port: Number(port || 80) });
-  socket.setTimeout(CONNECT_TIMEOUT_MS, () => {
-    socket.destroy(Object.assign(new Error("no connection within 5 s"), { code: "ETIMEDOUT" }));
-  });
-  return socket.once(isSecure ? "secureConnect" : "connect", () => socket.setTimeout(0));
+  const socket =
+    protocol === "https:"
+      ? connectTls({ ALPNProtocols: ["h2"], host, port: Number(port || 443), ...(!isIP(host) && { servername: host }), ...options })
+      : connectTcp({ host, port: Number(port || 80) });
+  const timer = setTimeout(() => {
+    // In HTTP/2 each side begins with its settings.
+    if (!socket.bytesRead) socket.destroy(Object.assign(new Error("no connection within 5 s"), { code: "ETIMEDOUT" }));
+  }, CONNECT_TIMEOUT_MS).unref();
+  return socket.once("close", () => clearTimeout(timer));
 }

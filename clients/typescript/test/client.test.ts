@@ -1,5 +1,6 @@
 /** The client with Connect's transport in memory: what no case of the conformance suite shows. */
 import assert from "node:assert/strict";
+import { createServer, type AddressInfo } from "node:net";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import { createRouterTransport, type ServiceImpl } from "@connectrpc/connect";
@@ -160,4 +161,17 @@ test("an address that is not a URL of a Till is rejected", () => {
     assert.throws(() => connect(url), { name: "TypeError", message: /^not a URL of a Till: / });
   }
   assert.throws(() => connect("http://127.0.0.1:1", { tls: {} }), TypeError);
+});
+
+test("a server that accepts connections and never speaks is given up after 5 s", { timeout: 10_000 }, async () => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const lost = { code: Code.Unavailable, rawMessage: "no connection within 5 s" };
+
+  await Promise.all(
+    ["http", "https"].map((scheme) => assert.rejects(connect(`${scheme}://127.0.0.1:${port}`).invoices.getInfo({}), lost)),
+  );
+
+  server.close();
 });
