@@ -33,7 +33,7 @@ func TestREADME(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(directory, "coffee", "main.go"), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			run(t, filepath.Join(directory, "coffee"), "go vet .")
+			run(t, filepath.Join(directory, "coffee"), "go mod tidy && go vet .")
 		case !strings.Contains(unindented(string(examples)), unindented(text)):
 			t.Errorf("no example contains this snippet:\n%s", text)
 		}
