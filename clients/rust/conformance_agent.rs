@@ -28,26 +28,26 @@ async fn main() -> Result<(), Failure> {
     let mut cancels = HashMap::new();
     let mut lines = BufReader::new(stdin()).lines();
     while let Some(line) = lines.next_line().await? {
-        let told: Value = serde_json::from_str(&line)?;
-        match told["op"].as_str() {
+        let command: Value = serde_json::from_str(&line)?;
+        match command["op"].as_str() {
             Some("connect") => {
-                let connected = connect(&told).map(|client| till = Some(client));
-                answer(&told, connected.map(|()| json!({})));
+                let connected = connect(&command).map(|client| till = Some(client));
+                answer(&command, connected.map(|()| json!({})));
             }
             Some("cancel") => {
-                cancels.remove(&told["call"].to_string());
-                answer(&told, Ok(json!({})));
+                cancels.remove(&command["call"].to_string());
+                answer(&command, Ok(json!({})));
             }
             _ => {
                 let (cancel, cancelled) = oneshot::channel::<()>();
-                cancels.insert(told["id"].to_string(), cancel);
+                cancels.insert(command["id"].to_string(), cancel);
                 let (till, pool) = (till.clone(), pool.clone());
                 running.spawn(async move {
                     let done = tokio::select! {
-                        done = operate(till, &pool, &told) => done,
+                        done = operate(till, &pool, &command) => done,
                         _ = cancelled => Err(Status::cancelled("").into()),
                     };
-                    answer(&told, done);
+                    answer(&command, done);
                 });
             }
         }
@@ -57,39 +57,39 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-fn connect(told: &Value) -> Result<Client, Failure> {
-    let mut options = Options::new(text(told, "address")?).allow_plaintext_key(flag(told, "allow_plaintext_key"));
-    if let Ok(key) = text(told, "key") {
+fn connect(command: &Value) -> Result<Client, Failure> {
+    let mut options = Options::new(text(command, "address")?).allow_plaintext_key(flag(command, "allow_plaintext_key"));
+    if let Ok(key) = text(command, "key") {
         options = options.key(key);
     }
-    if let Ok(file) = text(told, "key_file") {
+    if let Ok(file) = text(command, "key_file") {
         let file = PathBuf::from(file);
         options = options.key_fn(move || tokio::fs::read_to_string(file.clone()));
     }
-    if let Ok(file) = text(told, "ca_file") {
+    if let Ok(file) = text(command, "ca_file") {
         options = options.ca(std::fs::read(file)?);
     }
     Ok(Client::connect(options)?)
 }
 
-async fn operate(till: Option<Client>, pool: &DescriptorPool, told: &Value) -> Result<Value, Failure> {
+async fn operate(till: Option<Client>, pool: &DescriptorPool, command: &Value) -> Result<Value, Failure> {
     let till = till.ok_or("connect first")?;
-    let timeout = told["timeout_seconds"].as_f64().map(Duration::from_secs_f64);
-    if text(told, "op")? == "call" {
-        return call(till, &method(pool, text(told, "method")?)?, told, timeout).await;
+    let timeout = command["timeout_seconds"].as_f64().map(Duration::from_secs_f64);
+    if text(command, "op")? == "call" {
+        return call(till, &method(pool, text(command, "method")?)?, command, timeout).await;
     }
-    watch(till, &method(pool, "WatchInvoice")?, told, timeout).await
+    watch(till, &method(pool, "WatchInvoice")?, command, timeout).await
 }
 
 async fn call(
     till: Client,
     method: &MethodDescriptor,
-    told: &Value,
+    command: &Value,
     timeout: Option<Duration>,
 ) -> Result<Value, Failure> {
     macro_rules! call {
         ($name:ident) => {{
-            let mut request = Request::new(read(method, told)?);
+            let mut request = Request::new(read(method, command)?);
             if let Some(timeout) = timeout {
                 request.set_timeout(timeout);
             }
@@ -109,22 +109,22 @@ async fn call(
 async fn watch(
     till: Client,
     method: &MethodDescriptor,
-    told: &Value,
+    command: &Value,
     timeout: Option<Duration>,
 ) -> Result<Value, Failure> {
-    let request: WatchInvoiceRequest = read(method, told)?;
-    let mut options = WatchOptions::new().wait_for_ready(flag(told, "wait_for_ready"));
+    let request: WatchInvoiceRequest = read(method, command)?;
+    let mut options = WatchOptions::new().wait_for_ready(flag(command, "wait_for_ready"));
     if let Some(timeout) = timeout {
         options = options.timeout(timeout);
     }
-    if flag(told, "connection") {
-        let told = told.clone();
-        options = options.on_connection(move |change| say(&told, "connection", connection(change)));
+    if flag(command, "connection") {
+        let command = command.clone();
+        options = options.on_connection(move |change| say(&command, "connection", connection(change)));
     }
     let mut watch = till.watch_with(request.invoice_id, options);
     while let Some(invoice) = watch.try_next().await? {
         let state = WatchInvoiceResponse { invoice: Some(invoice) };
-        say(told, "event", write(method, &state)?);
+        say(command, "event", write(method, &state)?);
     }
     Ok(json!({}))
 }
@@ -146,8 +146,8 @@ fn method(pool: &DescriptorPool, name: &str) -> Result<MethodDescriptor, Failure
     Ok(method.ok_or_else(|| format!("no method {name}"))?)
 }
 
-fn read<T: Message + Default>(method: &MethodDescriptor, told: &Value) -> Result<T, Failure> {
-    Ok(DynamicMessage::deserialize(method.input(), &told["request"])?.transcode_to()?)
+fn read<T: Message + Default>(method: &MethodDescriptor, command: &Value) -> Result<T, Failure> {
+    Ok(DynamicMessage::deserialize(method.input(), &command["request"])?.transcode_to()?)
 }
 
 fn write(method: &MethodDescriptor, message: &impl Message) -> Result<Value, Failure> {
@@ -156,18 +156,18 @@ fn write(method: &MethodDescriptor, message: &impl Message) -> Result<Value, Fai
     Ok(serde_json::to_value(dynamic)?)
 }
 
-fn text<'a>(told: &'a Value, field: &str) -> Result<&'a str, Failure> {
-    Ok(told[field].as_str().ok_or_else(|| format!("no {field}"))?)
+fn text<'a>(command: &'a Value, field: &str) -> Result<&'a str, Failure> {
+    Ok(command[field].as_str().ok_or_else(|| format!("no {field}"))?)
 }
 
-fn flag(told: &Value, field: &str) -> bool {
-    told[field] == Value::Bool(true)
+fn flag(command: &Value, field: &str) -> bool {
+    command[field] == Value::Bool(true)
 }
 
-fn answer(told: &Value, done: Result<Value, Failure>) {
+fn answer(command: &Value, done: Result<Value, Failure>) {
     match done {
-        Ok(value) => say(told, "ok", value),
-        Err(failure) => say(told, "error", failure_json(&failure)),
+        Ok(value) => say(command, "ok", value),
+        Err(failure) => say(command, "error", failure_json(&failure)),
     }
 }
 
@@ -204,6 +204,6 @@ fn name(code: Code) -> String {
     name
 }
 
-fn say(told: &Value, what: &str, value: Value) {
-    println!("{}", json!({"id": told["id"], what: value}));
+fn say(command: &Value, what: &str, value: Value) {
+    println!("{}", json!({"id": command["id"], what: value}));
 }
