@@ -19,7 +19,7 @@ NEEDS_go := go
 # Directory for generated code.
 INTO := .
 
-.PHONY: help run test test-clients build-clients static crash fuzz bench bench-compare check format lint imports types proto proto-baseline docs generated generate $(GENERATED:%=generate-%) lock clean release dist repository
+.PHONY: help run test test-clients build-clients static crash fuzz container-check bench bench-compare check format lint imports types proto proto-baseline docs generated generate $(GENERATED:%=generate-%) lock clean release dist repository
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -55,6 +55,10 @@ fuzz: .venv/.fuzz ## Feed random bytes to the parsers of bodies and of the node'
 	    exit 1; }; \
 	done
 
+# Options of `python -m tests.container --help`, and of the engine's build: CONTAINER="--engine podman -- --pull"
+container-check: .venv/.dev ## Build the container image, and take a payment in it as an unprivileged user with a read-only root
+	@$(BIN)/python -m tests.container $(CONTAINER)
+
 # Options of `python -m benchmarks --help`, and workloads: make bench BENCH="--quick calls"
 bench: .venv/.dev ## Measure the cost of Till, beside the lowest possible cost
 	@$(BIN)/python -m benchmarks $(BENCH)
@@ -70,9 +74,11 @@ static: format lint imports types proto generated docs ## Run all static checks
 format: .venv/.dev ## Check the format of the Python code
 	$(BIN)/ruff format --check
 
-lint: .venv/.dev ## Lint the Python code, and check the spelling of all files
+lint: .venv/.dev ## Lint the Python code and the container's files, and check the spelling of all files
 	$(BIN)/ruff check
 	git ls-files -z | xargs -0 $(BIN)/codespell
+	$(BIN)/hadolint Containerfile
+	$(BIN)/docker-compose --profile '*' config --quiet
 
 imports: .venv/.dev ## Check the layers of imports, and the packages that may use each library
 	$(BIN)/lint-imports --no-cache --no-logo
@@ -169,8 +175,10 @@ lock: .venv/.dev ## Pin the newest versions of all dependencies
 	  --constraints requirements.txt \
 	  --no-emit-package lightning-till-client --quiet --extra otel --extra cli --group dev \
 	  pyproject.toml clients/python/pyproject.toml --output-file requirements-dev.txt
-	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \
-	  --quiet --group fuzz --output-file requirements-fuzz.txt
+	for group in build fuzz; do \
+	  $(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \
+	    --quiet --group $$group --output-file requirements-$$group.txt || exit 1; \
+	done
 
 release: .venv/.dev ## Check that VERSION is ready for release, write it everywhere, and tag the commit; nothing is pushed or published
 	@$(BIN)/python scripts/release.py "$(VERSION)" \

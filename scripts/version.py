@@ -8,6 +8,7 @@ from pathlib import Path
 CLIENT = "lightning-till-client"
 # The text before each copy. A copy keeps its number of parts: 0.2 becomes 0.3.
 BEFORE = {
+    "Containerfile": r'org\.opencontainers\.image\.version="',
     "SECURITY.md": r"^\| ",
     "clients/cpp/CMakeLists.txt": rf"^project\({CLIENT} VERSION ",
     "clients/java/README.md": rf"<artifactId>{CLIENT}</artifactId>\s*<version>|{CLIENT}-",

@@ -18,12 +18,14 @@ VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["
 TRACKED = subprocess.check_output(
     ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True
 ).splitlines()
-# The name of the client's package with a version after it, in any of the languages.
+# The name of the client's package with a version after it, in any of the languages, and the image's label.
 NAMED = re.compile(
-    r"lightning-till-client(?:[-=]+|\W+version\W+|</artifactId>\s*<version>)(\d+\.[\w.-]*\w)", re.IGNORECASE
+    r"(?:lightning-till-client(?:[-=]+|\W+version\W+|</artifactId>\s*<version>)|\bimage\.version=\")"
+    r"(\d+\.[\w.-]*\w)",
+    re.IGNORECASE,
 )
 PACKAGES = {
-    "clients/cpp/CMakeLists.txt", "clients/java/pom.xml", "clients/python/pyproject.toml",
+    "Containerfile", "clients/cpp/CMakeLists.txt", "clients/java/pom.xml", "clients/python/pyproject.toml",
     "clients/rust/Cargo.toml", "clients/typescript/package.json", "pyproject.toml",
 }  # fmt: skip
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "MAKE"))} | {
