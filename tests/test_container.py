@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tilld.config import Config
 
@@ -27,6 +28,14 @@ def test_each_image_of_others_is_pinned(file: str) -> None:
 
     assert images
     assert [image for image in images if not re.search(r":\S+@sha256:[0-9a-f]{64}$", image)] == []
+
+
+def test_compose_builds_the_image_from_a_file_that_exists() -> None:
+    """Docker looks for a Dockerfile, unless it gets another name."""
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    [build] = [service["build"] for service in services.values() if "build" in service]
+
+    assert (ROOT / build["context"] / build["dockerfile"]).is_file()
 
 
 def test_the_build_gets_each_file_of_the_package() -> None:
