@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 
 // Pauses before a reconnect: from the first, twice as long each time, up to the longest.
 constexpr auto kFirstPause = 100ms;
-constexpr auto kLongestPause = 2000ms;
+constexpr auto kLongestPause = 1500ms;
 // How long an attempt waits for a channel whose last attempt to connect failed. Local and metropolitan networks need
 // less; if it takes longer, the channel is ready after the next pause.
 constexpr auto kReconnectWindow = 250ms;

@@ -23,7 +23,7 @@ func TestPausesDoubleAndStartAgainAfterAMessage(t *testing.T) {
 	reset := fails(status.Error(codes.Internal, "reset"))
 	got := pauses(t, sends(unpaid), away, reset, away, away, away, away, sends(unpaid), sends(unpaid), away, sends(paid))
 
-	for i, ms := range []time.Duration{100, 200, 400, 800, 1600, 2000, 2000, 100, 100, 200} {
+	for i, ms := range []time.Duration{100, 200, 400, 800, 1500, 1500, 1500, 100, 100, 200} {
 		if longest := ms * time.Millisecond; got[i] < longest/2 || got[i] > longest {
 			t.Errorf("pause %d took %v, want %v to %v", i, got[i], longest/2, longest)
 		}

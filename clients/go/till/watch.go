@@ -21,7 +21,7 @@ import (
 // The pauses of a watch double from the first to the longest.
 const (
 	firstPause   = 100 * time.Millisecond
-	longestPause = 2 * time.Second
+	longestPause = 1500 * time.Millisecond
 )
 
 // WatchOption configures a [Client.Watch].

@@ -10,7 +10,7 @@ from till.results import Invoice, invoice
 from till.v1 import invoice_pb2
 
 FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 1.5
 
 
 def _jitter(low: float, high: float) -> float:
@@ -33,7 +33,7 @@ class Attempts:
         return None if self._deadline is None else self._deadline - time.monotonic()
 
     def pause(self) -> float:
-        """Return the seconds to wait before the next attempt: at most 2, with jitter against herds."""
+        """Return the seconds to wait before the next attempt: at most 1.5, with jitter against herds."""
         pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE_SECONDS)
         return pause * _jitter(0.5, 1)
 

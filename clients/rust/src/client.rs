@@ -97,7 +97,7 @@ impl Client {
 
     /// Watch an invoice: its current state, then each change, up to `PAID` or `EXPIRED`.
     ///
-    /// The watch reconnects when its connection is lost, after 0.1 s, then twice as long each time, up to 2 s, each
+    /// The watch reconnects when its connection is lost, after 0.1 s, then twice as long each time, up to 1.5 s, each
     /// multiplied by a random 0.5 to 1. It yields no state twice in a row, and misses no payment. An error of Till with
     /// [`retry_after`](Error::retry_after) is a pause of that time, multiplied by a random 1 to 1.5.
     ///

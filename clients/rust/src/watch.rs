@@ -18,7 +18,7 @@ use crate::v1::invoice_service_client::InvoiceServiceClient;
 use crate::v1::{Invoice, InvoiceStatus, WatchInvoiceRequest, WatchInvoiceResponse};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
 
 /// The states of an invoice, from the current one to `PAID` or `EXPIRED`.
 ///

@@ -66,8 +66,8 @@ async fn an_error_without_a_time_to_wait_ends_the_watch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pauses_grow_to_2_s_and_have_jitter() {
-    let pauses = [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0];
+async fn pauses_grow_to_1_5_s_and_have_jitter() {
+    let pauses = [0.1, 0.2, 0.4, 0.8, 1.5, 1.5, 1.5];
     let mut watches = vec![vec![state(Unpaid), lost()]];
     watches.extend(pauses[1..].iter().map(|_| vec![lost()]));
     watches.push(vec![state(Paid)]);

@@ -44,7 +44,7 @@ export class Till {
   /**
    * Watch an invoice: yields its current state, then each change, and ends after the final state (PAID or EXPIRED).
    *
-   * A lost connection is reopened, after 0.1 s, then after twice as long each time, up to 2 s, with jitter.
+   * A lost connection is reopened, after 0.1 s, then after twice as long each time, up to 1.5 s, with jitter.
    * No state is yielded twice in a row. Leaving the loop ends the watch.
    *
    * @throws TillError for an error that waiting does not cure; ConnectError for a connection that fails before the

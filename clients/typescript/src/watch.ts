@@ -5,7 +5,7 @@ import { InvoiceSchema, InvoiceStatus, type Invoice } from "./gen/till/v1/invoic
 import type { WatchInvoiceResponse } from "./gen/till/v1/invoice_service_pb.js";
 
 const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 2000;
+const LONGEST_PAUSE_MS = 1500;
 const LEFT = Symbol("the caller has left the loop");
 
 /** A change of a watch's connection. */

@@ -10,7 +10,7 @@ import till.client.TillException.Code;
 /** Decides which errors of a watch are losses of its connection, counts those in a row, and sets the pauses after them. */
 final class Losses {
     private static final long FIRST_PAUSE = MILLISECONDS.toNanos(100);
-    private static final long LONGEST_PAUSE = MILLISECONDS.toNanos(2000);
+    private static final long LONGEST_PAUSE = MILLISECONDS.toNanos(1500);
 
     private boolean canComeBack;
     private int inARow;
