@@ -58,7 +58,7 @@ final class Connecting implements ClientInterceptor {
         return new Call<>(next.newCall(method, options.withStreamTracerFactory(new Connected(timer))), timer);
     }
 
-    /** Drops failed and unfinished attempts to connect, unless others were dropped within a time. Calls in progress go on. */
+    /** Drops failed and unfinished attempts to connect, unless others were dropped within a time. Calls in progress continue. */
     private void reset(long pauseNanos) {
         long before = lastReset.get();
         long now = System.nanoTime();

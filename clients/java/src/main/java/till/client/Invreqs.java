@@ -93,7 +93,7 @@ public final class Invreqs extends Calls<Invreqs> {
     }
 
     /**
-     * Disables an invoice request: from now on nobody can collect it. Scope: payouts.
+     * Disables an invoice request: it can no longer be collected. Scope: payouts.
      *
      * @param request the request
      * @return the disabled invoice request

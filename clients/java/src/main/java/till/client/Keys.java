@@ -69,7 +69,7 @@ public final class Keys extends Calls<Keys> {
     }
 
     /**
-     * Revokes a key: from now on nobody can call with it.
+     * Revokes a key: calls with it fail from now on.
      *
      * @param request the request
      * @return the revoked key

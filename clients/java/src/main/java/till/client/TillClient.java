@@ -56,7 +56,8 @@ public final class TillClient implements AutoCloseable {
     /**
      * Returns a builder of a client that calls over your channel. {@link #close} leaves the channel open.
      *
-     * <p>TLS, time-outs and keepalive are the channel's; you are responsible for TLS where a key is sent.
+     * <p>TLS, proxy and keepalive are the channel's; you are responsible for TLS where a key is sent. On a {@link
+     * ManagedChannel}, a call connects anew after a failed attempt, and fails without a connection after 5 s.
      *
      * @param channel such as one of {@code InProcessChannelBuilder}, or a {@link ManagedChannel} of your own
      * @return the builder
@@ -125,8 +126,8 @@ public final class TillClient implements AutoCloseable {
     /**
      * Watches an invoice for each subscriber, from its subscription until the invoice is paid or expired.
      *
-     * <p>The states and errors are those of {@link Watch}. A subscriber that has requested no state is not told of changes of
-     * the connection.
+     * <p>The states and errors are those of {@link Watch}. Changes of the connection are reported only
+     * while a state is requested.
      *
      * @param invoiceId its public id
      * @return a publisher of its states

@@ -161,7 +161,7 @@ public final class TillClientBuilder {
         ManagedChannel owned = channel == null ? connection() : null;
         Channel base = channel == null ? owned : channel;
         var all = new ArrayList<ClientInterceptor>();
-        if (base instanceof ManagedChannel managed) {
+        if (base instanceof ManagedChannel managed && hasState(managed)) {
             all.add(new Connecting(managed, channel == null ? proxy() : null));
         }
         var openCalls = new OpenCalls();
@@ -173,6 +173,16 @@ public final class TillClientBuilder {
                 owned,
                 openCalls,
                 executor == null ? ForkJoinPool.commonPool() : executor);
+    }
+
+    /** Some wrappers of channels have none. */
+    private static boolean hasState(ManagedChannel channel) {
+        try {
+            channel.getState(false);
+            return true;
+        } catch (UnsupportedOperationException error) {
+            return false;
+        }
     }
 
     private ManagedChannel connection() {

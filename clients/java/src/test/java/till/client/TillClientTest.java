@@ -200,7 +200,7 @@ class TillClientTest {
         }
     }
 
-    /** Returns an address where nobody listens. */
+    /** Returns an address without a server. */
     private static String nowhere() throws IOException {
         try (var server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
             return "127.0.0.1:" + server.getLocalPort();
