@@ -19,6 +19,7 @@ class Way:
         self.held: str | None = None
         self.waiting = asyncio.Semaphore(0)
         self._released = asyncio.Event()
+        self._forwarding: set[asyncio.Task[None]] = set()
 
     def hold(self, method: str) -> None:
         self.held = method
@@ -28,17 +29,29 @@ class Way:
         self.held = None
         self._released.set()
 
-    async def lead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._forwarding.add(asyncio.create_task(self._forward(reader, writer)))
+
+    async def close(self) -> None:
+        """Cancel what is still forwarded, so that no connection outlives its test."""
+        for task in self._forwarding:
+            task.cancel()
+        await asyncio.gather(*self._forwarding, return_exceptions=True)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with closing(writer), suppress(OSError, EOFError):
+            await self._exchange(reader, writer)
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A payment in flight arrives even if its sender is killed: read the request before it is held.
         request = await reader.readuntil(b"}}")
         if json.loads(request)["method"] == self.held:
             self.waiting.release()
             await self._released.wait()
-        with closing(writer), suppress(OSError, EOFError):
-            replies, requests = await asyncio.open_unix_connection(self.rpc_file)
-            with closing(requests):
-                requests.write(request)
-                writer.write(await replies.readuntil(b"\n\n"))
+        replies, requests = await asyncio.open_unix_connection(self.rpc_file)
+        with closing(requests):
+            requests.write(request)
+            writer.write(await replies.readuntil(b"\n\n"))
 
 
 class Pair:
@@ -90,7 +103,7 @@ async def pair_of_nodes(
 ) -> AsyncIterator[Pair]:
     pair = Pair(directory, clock, message_limit)
     servers = [
-        await asyncio.start_unix_server(way.lead, pair.way_to(name)) for name, way in pair.ways.items()
+        await asyncio.start_unix_server(way.accept, pair.way_to(name)) for name, way in pair.ways.items()
     ]
     try:
         for name in "ab":
@@ -98,7 +111,7 @@ async def pair_of_nodes(
         yield pair
     finally:
         await pair.close()
-        for way in pair.ways.values():
-            way.release()
         for server in servers:
             server.close()
+        for way in pair.ways.values():
+            await way.close()
