@@ -104,6 +104,13 @@ def silence() -> Iterator[str]:
             yield "{}:{}".format(*full.getsockname())
 
 
+@contextmanager
+def mute() -> Iterator[str]:
+    """Yield an address that accepts connections and sends nothing."""
+    with socket.create_server(ANY_PORT) as server:
+        yield "{}:{}".format(*server.getsockname())
+
+
 class Relay:
     """Forwards connections to an address, until they are muted."""
 

@@ -138,6 +138,7 @@ async def world(
             names["front"] = await stack.enter_async_context(_front(directory, till.address))
         names["impostor"] = await stack.enter_async_context(places.impostor())
         names["silence"] = stack.enter_context(places.silence())
+        names["mute"] = stack.enter_context(places.mute())
         names["relay"], relay = await stack.enter_async_context(places.relay(till.address))
         yield World(till, node, relay, names)
 
