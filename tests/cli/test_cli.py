@@ -336,6 +336,14 @@ async def test_logs_are_json_on_request(tmp_path: Path) -> None:
     assert [json.loads(line)["event"] for line in rest.splitlines()][-1] == "stopping"
 
 
+async def test_the_banner_has_an_address_that_can_be_dialled(tmp_path: Path) -> None:
+    arguments = ("--grpc=127.0.0.1:0", "--rest=0.0.0.0:0", "--allow-anonymous")
+    async with tilld("run", *arguments, cwd=tmp_path) as till:
+        rest = await till.says(r"curl (http://127\.0\.0\.1:\d+)/lightning/invoice/create")
+
+        assert httpx.get(f"{rest}/lightning/info").status_code == 200
+
+
 async def test_on_a_terminal_the_banner_comes_before_the_log(tmp_path: Path) -> None:
     """NO_COLOR removes the colors."""
     display, terminal = os.openpty()

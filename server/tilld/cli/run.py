@@ -87,7 +87,7 @@ def _announcement(config: Config, running: "Running") -> str:
     if running.rest:
         body = '{"msat": 5000, "metadata": {"type": "shop"}}'
         # Some shells expand the brackets of an IPv6 address, so the URL is quoted.
-        url = shlex.quote(f"{_url(config, running.rest)}/lightning/invoice/create")
+        url = shlex.quote(f"{_url(config, running.rest.dialled)}/lightning/invoice/create")
         lines += [
             "",
             "Create an invoice:",

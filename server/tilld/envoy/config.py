@@ -67,14 +67,7 @@ def configuration(
 def _upstream_address(upstream: Address | Path) -> dict[str, Any]:
     if isinstance(upstream, Path):
         return {"pipe": {"path": str(upstream)}}
-    return _socket_address(dialled(upstream))
-
-
-def dialled(address: Address) -> Address:
-    """Return the address that reaches a server that listens on `address`."""
-    # A server on all addresses is reached by loopback.
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)
-    return address._replace(host=host)
+    return _socket_address(upstream.dialled)
 
 
 def _socket_address(address: Address) -> dict[str, Any]:

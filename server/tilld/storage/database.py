@@ -95,7 +95,23 @@ def logged(reason: peewee.PeeweeException) -> TillError:
     return Unavailable("the store is unavailable; try again later")
 
 
+def _check_encoding(database: peewee.Database, name: str) -> None:
+    """Raise OperatorError for a PostgreSQL database that cannot hold every text.
+
+    One that Till has used so far is accepted, except SQL_ASCII, which never worked.
+    """
+    if isinstance(database, peewee.SqliteDatabase):
+        return
+    encoding = database.connection().info.parameter_status("server_encoding")  # type: ignore[no-untyped-call]
+    if encoding == "SQL_ASCII" or (encoding != "UTF8" and not database.table_exists("till")):
+        raise OperatorError(
+            f"the database {name} has the encoding {encoding}, and Till needs UTF8; create another with "
+            "'createdb --encoding=UTF8 --template=template0 NAME'"
+        )
+
+
 def _migrate(database: peewee.Database, name: str, *, create: bool) -> None:
+    _check_encoding(database, name)
     with _alone(database):
         migrations = Runner(database, str(MIGRATIONS))
         newer = [migration.name for migration in migrations.status() if migration.path is None]
