@@ -98,7 +98,7 @@ def build_typescript(source: Path) -> None:
 def use_typescript(project: Path) -> list[str]:
     """Install the npm package, compile its example, and return the example's command."""
     (project / "package.json").write_text(json.dumps({"private": True, "type": "module"}))
-    packages = [*map(str, DIST.glob("*.tgz")), "typescript", "@types/node"]
+    packages = [*map(str, DIST.glob("*.tgz")), "@connectrpc/connect-node", "typescript", "@types/node"]
     run("npm", "install", "--no-audit", "--no-fund", *packages, cwd=project)
     example(project, "typescript/examples/first_invoice.ts", "first_invoice.ts")
     run(
