@@ -213,7 +213,7 @@ def use_go(project: Path) -> list[str]:
     """Build the example against the module, and return its command."""
     (project / "go.mod").write_text("module first-invoice\n")
     example(project, "go/examples/first_invoice/main.go", "main.go")
-    # The module comes from dist/, its dependencies from the usual proxy. Nobody has published its checksum.
+    # The module comes from dist/, its dependencies from the usual proxy. No checksum database has it.
     usual = run("go", "env", "GOPROXY", cwd=project).strip()
     settings = {
         "GOPROXY": f"file://{DIST}/go,{usual}",

@@ -62,7 +62,7 @@ def gaps(version: str) -> Iterator[str]:
 
 
 def has_entries(body: str) -> bool:
-    """Whether a section of the changelog lists a change."""
+    """Return whether a section of the changelog lists a change."""
     return bool(re.search(r"^- ", body, re.MULTILINE))
 
 

@@ -190,7 +190,7 @@ def test_make_release_writes_the_version_everywhere_and_then_tags(tmp_path: Path
             (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / file, tmp_path / file, follow_symlinks=False)
     later = (datetime.now(UTC) + timedelta(days=1)).timestamp()
-    # What is installed here is used, and never installed again.
+    # The installed environment is used as it is.
     (tmp_path / ".venv").mkdir()
     for part in ("bin", "lib", "pyvenv.cfg"):
         (tmp_path / ".venv" / part).symlink_to(Path(sys.prefix, part))
