@@ -36,7 +36,7 @@ from tests.support.processes import (
 from tests.support.scripted_node import Request, result, scripted_node
 from tests.support.waiting import eventually
 from tilld.lightningd import play_money
-from tilld.runtime.restarts import MOST_DEATHS
+from tilld.runtime.supervisor import MOST_DEATHS
 from tilld.storage.database import close_database, open_database
 
 MAKE_KEY = ("tilld", "key", "create", "--username", "NAME")

@@ -16,7 +16,7 @@ from tilld.envoy.config import NO_CERTIFICATES, configuration
 from tilld.errors import OperatorError
 from tilld.runtime import child_process, preflight, unix_socket
 from tilld.runtime.certificates import Certificates
-from tilld.runtime.restarts import RestartedProcess
+from tilld.runtime.supervisor import RestartedProcess
 
 log = structlog.get_logger()
 

@@ -6,7 +6,7 @@ from asyncio.subprocess import PIPE
 from tilld.config import Config
 from tilld.errors import OperatorError
 from tilld.runtime import child_process
-from tilld.runtime.restarts import RestartedProcess
+from tilld.runtime.supervisor import RestartedProcess
 
 STOP_SECONDS = 5.0
 
