@@ -26,7 +26,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"till_rest/v1/invoice_service.proto\x12\x0ctill.rest.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\"9\n\x14\x43reateInvoiceRequest\x12!\n\x03raw\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody\"<\n\x11GetInvoiceRequest\x12\x12\n\ninvoice_id\x18\x01 \x01(\t\x12\x13\n\x0bwatch_token\x18\x02 \x01(\x08\"#\n\x15GetInvoiceByIdRequest\x12\n\n\x02id\x18\x01 \x01(\t\")\n\x13WatchInvoiceRequest\x12\x12\n\ninvoice_id\x18\x01 \x01(\t\"\x10\n\x0eGetInfoRequest2\xb3\x04\n\x0eInvoiceService\x12q\n\rCreateInvoice\x12\".till.rest.v1.CreateInvoiceRequest\x1a\x14.google.api.HttpBody\"&\x82\xd3\xe4\x93\x02 \"\x19/lightning/invoice/create:\x03raw\x12l\n\nGetInvoice\x12\x1f.till.rest.v1.GetInvoiceRequest\x1a\x14.google.api.HttpBody\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/lightning/invoice/{invoice_id}\x12n\n\x0eGetInvoiceById\x12#.till.rest.v1.GetInvoiceByIdRequest\x1a\x14.google.api.HttpBody\"!\x82\xd3\xe4\x93\x02\x1b\x12\x19/lightning/invoice/i/{id}\x12x\n\x0cWatchInvoice\x12!.till.rest.v1.WatchInvoiceRequest\x1a\x14.google.api.HttpBody\"-\x82\xd3\xe4\x93\x02\'\x12%/lightning/invoice/{invoice_id}/watch0\x01\x12V\n\x07GetInfo\x12\x1c.till.rest.v1.GetInfoRequest\x1a\x14.google.api.HttpBody\"\x17\x82\xd3\xe4\x93\x02\x11\x12\x0f/lightning/infoBZ\n\x0ctill.rest.v1P\x01Z9example.com/lightning-till/clients/go/till/rest/v1;restv1\xaa\x02\x0cTill.Rest.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"till_rest/v1/invoice_service.proto\x12\x0ctill.rest.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\"9\n\x14\x43reateInvoiceRequest\x12!\n\x03raw\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody\"<\n\x11GetInvoiceRequest\x12\x12\n\ninvoice_id\x18\x01 \x01(\t\x12\x13\n\x0bwatch_token\x18\x02 \x01(\x08\"#\n\x15GetInvoiceByIdRequest\x12\n\n\x02id\x18\x01 \x01(\t\")\n\x13WatchInvoiceRequest\x12\x12\n\ninvoice_id\x18\x01 \x01(\t\"\xf9\x03\n\x13ListInvoicesRequest\x12\x0e\n\x06status\x18\x01 \x03(\t\x12\x11\n\x04type\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05label\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x19\n\x0clabel_prefix\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x12\n\x05rhash\x18\x05 \x01(\tH\x03\x88\x01\x01\x12\x13\n\x06payreq\x18\x06 \x01(\tH\x04\x88\x01\x01\x12\x19\n\x0c\x63reated_from\x18\x07 \x01(\tH\x05\x88\x01\x01\x12\x17\n\ncreated_to\x18\x08 \x01(\tH\x06\x88\x01\x01\x12\x16\n\tpaid_from\x18\t \x01(\tH\x07\x88\x01\x01\x12\x14\n\x07paid_to\x18\n \x01(\tH\x08\x88\x01\x01\x12\x15\n\x08metadata\x18\x0b \x01(\tH\t\x88\x01\x01\x12\x12\n\x05order\x18\x0c \x01(\tH\n\x88\x01\x01\x12\x0f\n\x02tz\x18\r \x01(\tH\x0b\x88\x01\x01\x12\x12\n\x05limit\x18\x0e \x01(\tH\x0c\x88\x01\x01\x12\x11\n\x04page\x18\x0f \x01(\tH\r\x88\x01\x01\x42\x07\n\x05_typeB\x08\n\x06_labelB\x0f\n\r_label_prefixB\x08\n\x06_rhashB\t\n\x07_payreqB\x0f\n\r_created_fromB\r\n\x0b_created_toB\x0c\n\n_paid_fromB\n\n\x08_paid_toB\x0b\n\t_metadataB\x08\n\x06_orderB\x05\n\x03_tzB\x08\n\x06_limitB\x07\n\x05_page\"\xc1\x03\n\x15\x45xportInvoicesRequest\x12\x0e\n\x06status\x18\x01 \x03(\t\x12\x11\n\x04type\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05label\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x19\n\x0clabel_prefix\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x12\n\x05rhash\x18\x05 \x01(\tH\x03\x88\x01\x01\x12\x13\n\x06payreq\x18\x06 \x01(\tH\x04\x88\x01\x01\x12\x19\n\x0c\x63reated_from\x18\x07 \x01(\tH\x05\x88\x01\x01\x12\x17\n\ncreated_to\x18\x08 \x01(\tH\x06\x88\x01\x01\x12\x16\n\tpaid_from\x18\t \x01(\tH\x07\x88\x01\x01\x12\x14\n\x07paid_to\x18\n \x01(\tH\x08\x88\x01\x01\x12\x15\n\x08metadata\x18\x0b \x01(\tH\t\x88\x01\x01\x12\x12\n\x05order\x18\x0c \x01(\tH\n\x88\x01\x01\x12\x0f\n\x02tz\x18\r \x01(\tH\x0b\x88\x01\x01\x42\x07\n\x05_typeB\x08\n\x06_labelB\x0f\n\r_label_prefixB\x08\n\x06_rhashB\t\n\x07_payreqB\x0f\n\r_created_fromB\r\n\x0b_created_toB\x0c\n\n_paid_fromB\n\n\x08_paid_toB\x0b\n\t_metadataB\x08\n\x06_orderB\x05\n\x03_tz\"*\n\x14\x43\x61ncelInvoiceRequest\x12\x12\n\ninvoice_id\x18\x01 \x01(\t\"v\n\x10GetReportRequest\x12\x11\n\x04\x66rom\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0f\n\x02to\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x0f\n\x02tz\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x0f\n\x02\x62y\x18\x04 \x01(\tH\x03\x88\x01\x01\x42\x07\n\x05_fromB\x05\n\x03_toB\x05\n\x03_tzB\x05\n\x03_by\"\x10\n\x0eGetInfoRequest2\xdb\x07\n\x0eInvoiceService\x12q\n\rCreateInvoice\x12\".till.rest.v1.CreateInvoiceRequest\x1a\x14.google.api.HttpBody\"&\x82\xd3\xe4\x93\x02 \"\x19/lightning/invoice/create:\x03raw\x12l\n\nGetInvoice\x12\x1f.till.rest.v1.GetInvoiceRequest\x1a\x14.google.api.HttpBody\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/lightning/invoice/{invoice_id}\x12n\n\x0eGetInvoiceById\x12#.till.rest.v1.GetInvoiceByIdRequest\x1a\x14.google.api.HttpBody\"!\x82\xd3\xe4\x93\x02\x1b\x12\x19/lightning/invoice/i/{id}\x12x\n\x0cWatchInvoice\x12!.till.rest.v1.WatchInvoiceRequest\x1a\x14.google.api.HttpBody\"-\x82\xd3\xe4\x93\x02\'\x12%/lightning/invoice/{invoice_id}/watch0\x01\x12\x64\n\x0cListInvoices\x12!.till.rest.v1.ListInvoicesRequest\x1a\x14.google.api.HttpBody\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/lightning/invoices\x12n\n\x0e\x45xportInvoices\x12#.till.rest.v1.ExportInvoicesRequest\x1a\x14.google.api.HttpBody\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/lightning/invoices.csv0\x01\x12r\n\rCancelInvoice\x12\".till.rest.v1.CancelInvoiceRequest\x1a\x14.google.api.HttpBody\"\'\x82\xd3\xe4\x93\x02!*\x1f/lightning/invoice/{invoice_id}\x12\\\n\tGetReport\x12\x1e.till.rest.v1.GetReportRequest\x1a\x14.google.api.HttpBody\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/lightning/report\x12V\n\x07GetInfo\x12\x1c.till.rest.v1.GetInfoRequest\x1a\x14.google.api.HttpBody\"\x17\x82\xd3\xe4\x93\x02\x11\x12\x0f/lightning/infoBZ\n\x0ctill.rest.v1P\x01Z9example.com/lightning-till/clients/go/till/rest/v1;restv1\xaa\x02\x0cTill.Rest.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,6 +42,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INVOICESERVICE'].methods_by_name['GetInvoiceById']._serialized_options = b'\202\323\344\223\002\033\022\031/lightning/invoice/i/{id}'
   _globals['_INVOICESERVICE'].methods_by_name['WatchInvoice']._loaded_options = None
   _globals['_INVOICESERVICE'].methods_by_name['WatchInvoice']._serialized_options = b'\202\323\344\223\002\'\022%/lightning/invoice/{invoice_id}/watch'
+  _globals['_INVOICESERVICE'].methods_by_name['ListInvoices']._loaded_options = None
+  _globals['_INVOICESERVICE'].methods_by_name['ListInvoices']._serialized_options = b'\202\323\344\223\002\025\022\023/lightning/invoices'
+  _globals['_INVOICESERVICE'].methods_by_name['ExportInvoices']._loaded_options = None
+  _globals['_INVOICESERVICE'].methods_by_name['ExportInvoices']._serialized_options = b'\202\323\344\223\002\031\022\027/lightning/invoices.csv'
+  _globals['_INVOICESERVICE'].methods_by_name['CancelInvoice']._loaded_options = None
+  _globals['_INVOICESERVICE'].methods_by_name['CancelInvoice']._serialized_options = b'\202\323\344\223\002!*\037/lightning/invoice/{invoice_id}'
+  _globals['_INVOICESERVICE'].methods_by_name['GetReport']._loaded_options = None
+  _globals['_INVOICESERVICE'].methods_by_name['GetReport']._serialized_options = b'\202\323\344\223\002\023\022\021/lightning/report'
   _globals['_INVOICESERVICE'].methods_by_name['GetInfo']._loaded_options = None
   _globals['_INVOICESERVICE'].methods_by_name['GetInfo']._serialized_options = b'\202\323\344\223\002\021\022\017/lightning/info'
   _globals['_CREATEINVOICEREQUEST']._serialized_start=109
@@ -52,8 +60,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETINVOICEBYIDREQUEST']._serialized_end=265
   _globals['_WATCHINVOICEREQUEST']._serialized_start=267
   _globals['_WATCHINVOICEREQUEST']._serialized_end=308
-  _globals['_GETINFOREQUEST']._serialized_start=310
-  _globals['_GETINFOREQUEST']._serialized_end=326
-  _globals['_INVOICESERVICE']._serialized_start=329
-  _globals['_INVOICESERVICE']._serialized_end=892
+  _globals['_LISTINVOICESREQUEST']._serialized_start=311
+  _globals['_LISTINVOICESREQUEST']._serialized_end=816
+  _globals['_EXPORTINVOICESREQUEST']._serialized_start=819
+  _globals['_EXPORTINVOICESREQUEST']._serialized_end=1268
+  _globals['_CANCELINVOICEREQUEST']._serialized_start=1270
+  _globals['_CANCELINVOICEREQUEST']._serialized_end=1312
+  _globals['_GETREPORTREQUEST']._serialized_start=1314
+  _globals['_GETREPORTREQUEST']._serialized_end=1432
+  _globals['_GETINFOREQUEST']._serialized_start=1434
+  _globals['_GETINFOREQUEST']._serialized_end=1450
+  _globals['_INVOICESERVICE']._serialized_start=1453
+  _globals['_INVOICESERVICE']._serialized_end=2440
 # @@protoc_insertion_point(module_scope)

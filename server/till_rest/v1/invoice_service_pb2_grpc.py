@@ -59,6 +59,26 @@ class InvoiceServiceStub:
                 request_serializer=till__rest_dot_v1_dot_invoice__service__pb2.WatchInvoiceRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
+        self.ListInvoices = channel.unary_unary(
+                '/till.rest.v1.InvoiceService/ListInvoices',
+                request_serializer=till__rest_dot_v1_dot_invoice__service__pb2.ListInvoicesRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
+        self.ExportInvoices = channel.unary_stream(
+                '/till.rest.v1.InvoiceService/ExportInvoices',
+                request_serializer=till__rest_dot_v1_dot_invoice__service__pb2.ExportInvoicesRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
+        self.CancelInvoice = channel.unary_unary(
+                '/till.rest.v1.InvoiceService/CancelInvoice',
+                request_serializer=till__rest_dot_v1_dot_invoice__service__pb2.CancelInvoiceRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
+        self.GetReport = channel.unary_unary(
+                '/till.rest.v1.InvoiceService/GetReport',
+                request_serializer=till__rest_dot_v1_dot_invoice__service__pb2.GetReportRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
         self.GetInfo = channel.unary_unary(
                 '/till.rest.v1.InvoiceService/GetInfo',
                 request_serializer=till__rest_dot_v1_dot_invoice__service__pb2.GetInfoRequest.SerializeToString,
@@ -101,6 +121,34 @@ class InvoiceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListInvoices(self, request, context):
+        """GET /lightning/invoices
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportInvoices(self, request, context):
+        """GET /lightning/invoices.csv: the invoices as CSV (RFC 4180).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelInvoice(self, request, context):
+        """DELETE /lightning/invoice/{invoiceid}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReport(self, request, context):
+        """GET /lightning/report
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetInfo(self, request, context):
         """GET /lightning/info
         """
@@ -129,6 +177,26 @@ def add_InvoiceServiceServicer_to_server(servicer, server):
             'WatchInvoice': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchInvoice,
                     request_deserializer=till__rest_dot_v1_dot_invoice__service__pb2.WatchInvoiceRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'ListInvoices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListInvoices,
+                    request_deserializer=till__rest_dot_v1_dot_invoice__service__pb2.ListInvoicesRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'ExportInvoices': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportInvoices,
+                    request_deserializer=till__rest_dot_v1_dot_invoice__service__pb2.ExportInvoicesRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'CancelInvoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelInvoice,
+                    request_deserializer=till__rest_dot_v1_dot_invoice__service__pb2.CancelInvoiceRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'GetReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReport,
+                    request_deserializer=till__rest_dot_v1_dot_invoice__service__pb2.GetReportRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
             'GetInfo': grpc.unary_unary_rpc_method_handler(
@@ -248,6 +316,114 @@ class InvoiceService:
             target,
             '/till.rest.v1.InvoiceService/WatchInvoice',
             till__rest_dot_v1_dot_invoice__service__pb2.WatchInvoiceRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListInvoices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/till.rest.v1.InvoiceService/ListInvoices',
+            till__rest_dot_v1_dot_invoice__service__pb2.ListInvoicesRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportInvoices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/till.rest.v1.InvoiceService/ExportInvoices',
+            till__rest_dot_v1_dot_invoice__service__pb2.ExportInvoicesRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelInvoice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/till.rest.v1.InvoiceService/CancelInvoice',
+            till__rest_dot_v1_dot_invoice__service__pb2.CancelInvoiceRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/till.rest.v1.InvoiceService/GetReport',
+            till__rest_dot_v1_dot_invoice__service__pb2.GetReportRequest.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,

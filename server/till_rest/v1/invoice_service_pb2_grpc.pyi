@@ -46,6 +46,14 @@ class InvoiceServiceStub:
     """GET /lightning/invoice/i/{id}"""
     WatchInvoice: _grpc.UnaryStreamMultiCallable[_invoice_service_pb2.WatchInvoiceRequest, _httpbody_pb2.HttpBody]
     """GET /lightning/invoice/{invoiceid}/watch: server-sent events."""
+    ListInvoices: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.ListInvoicesRequest, _httpbody_pb2.HttpBody]
+    """GET /lightning/invoices"""
+    ExportInvoices: _grpc.UnaryStreamMultiCallable[_invoice_service_pb2.ExportInvoicesRequest, _httpbody_pb2.HttpBody]
+    """GET /lightning/invoices.csv: the invoices as CSV (RFC 4180)."""
+    CancelInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.CancelInvoiceRequest, _httpbody_pb2.HttpBody]
+    """DELETE /lightning/invoice/{invoiceid}"""
+    GetReport: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.GetReportRequest, _httpbody_pb2.HttpBody]
+    """GET /lightning/report"""
     GetInfo: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInfoRequest, _httpbody_pb2.HttpBody]
     """GET /lightning/info"""
 
@@ -66,6 +74,14 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
     """GET /lightning/invoice/i/{id}"""
     WatchInvoice: _aio.UnaryStreamMultiCallable[_invoice_service_pb2.WatchInvoiceRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """GET /lightning/invoice/{invoiceid}/watch: server-sent events."""
+    ListInvoices: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.ListInvoicesRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """GET /lightning/invoices"""
+    ExportInvoices: _aio.UnaryStreamMultiCallable[_invoice_service_pb2.ExportInvoicesRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """GET /lightning/invoices.csv: the invoices as CSV (RFC 4180)."""
+    CancelInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.CancelInvoiceRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """DELETE /lightning/invoice/{invoiceid}"""
+    GetReport: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.GetReportRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """GET /lightning/report"""
     GetInfo: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInfoRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """GET /lightning/info"""
 
@@ -107,6 +123,38 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
         """GET /lightning/invoice/{invoiceid}/watch: server-sent events."""
+
+    @_abc_1.abstractmethod
+    def ListInvoices(
+        self,
+        request: _invoice_service_pb2.ListInvoicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
+        """GET /lightning/invoices"""
+
+    @_abc_1.abstractmethod
+    def ExportInvoices(
+        self,
+        request: _invoice_service_pb2.ExportInvoicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
+        """GET /lightning/invoices.csv: the invoices as CSV (RFC 4180)."""
+
+    @_abc_1.abstractmethod
+    def CancelInvoice(
+        self,
+        request: _invoice_service_pb2.CancelInvoiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
+        """DELETE /lightning/invoice/{invoiceid}"""
+
+    @_abc_1.abstractmethod
+    def GetReport(
+        self,
+        request: _invoice_service_pb2.GetReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
+        """GET /lightning/report"""
 
     @_abc_1.abstractmethod
     def GetInfo(

@@ -20,15 +20,16 @@ class Scope(StrEnum):
 
     CREATE = "invoices:create"
     READ = "invoices:read"
+    CANCEL = "invoices:cancel"
     INFO = "info:read"
     # Every call that makes our node pay. No other scope implies this one.
     PAYOUTS = "payouts"
     ADMIN = "admin"
 
 
-SHOP = (Scope.CREATE, Scope.READ, Scope.INFO)
+SHOP = (Scope.CREATE, Scope.READ, Scope.CANCEL, Scope.INFO)
 # The scopes of a shop's terminal, which must not see the totals.
-TERMINAL = (Scope.CREATE, Scope.READ)
+TERMINAL = (Scope.CREATE, Scope.READ, Scope.CANCEL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ const (
 	// While the node is offline, a read derives EXPIRED from the local clock. A payment made in the last second
 	// may still turn the invoice into PAID. A watch waits until the node confirms.
 	InvoiceStatus_INVOICE_STATUS_EXPIRED InvoiceStatus = 3
+	// The invoice was canceled before a payment, by CancelInvoice or at the node. Final.
+	InvoiceStatus_INVOICE_STATUS_CANCELED InvoiceStatus = 4
 )
 
 // Enum value maps for InvoiceStatus.
@@ -46,12 +48,14 @@ var (
 		1: "INVOICE_STATUS_UNPAID",
 		2: "INVOICE_STATUS_PAID",
 		3: "INVOICE_STATUS_EXPIRED",
+		4: "INVOICE_STATUS_CANCELED",
 	}
 	InvoiceStatus_value = map[string]int32{
 		"INVOICE_STATUS_UNSPECIFIED": 0,
 		"INVOICE_STATUS_UNPAID":      1,
 		"INVOICE_STATUS_PAID":        2,
 		"INVOICE_STATUS_EXPIRED":     3,
+		"INVOICE_STATUS_CANCELED":    4,
 	}
 )
 
@@ -109,7 +113,7 @@ type Invoice struct {
 	PaymentHash string `protobuf:"bytes,8,opt,name=payment_hash,json=paymentHash,proto3" json:"payment_hash,omitempty"`
 	// The BOLT 11 payment request: show it to the payer as a QR code. Empty for an invoice of SendInvoice.
 	Bolt11 string `protobuf:"bytes,9,opt,name=bolt11,proto3" json:"bolt11,omitempty"`
-	// Whether the invoice is unpaid, paid or expired.
+	// Whether the invoice is unpaid, paid, expired or canceled.
 	Status InvoiceStatus `protobuf:"varint,10,opt,name=status,proto3,enum=till.v1.InvoiceStatus" json:"status,omitempty"`
 	// When the invoice was created.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
@@ -259,9 +263,13 @@ type Payment struct {
 	// Amount received, in millisatoshi. It may exceed the invoice's amount, since payers may overpay (BOLT 4).
 	AmountReceivedMsat uint64 `protobuf:"varint,2,opt,name=amount_received_msat,json=amountReceivedMsat,proto3" json:"amount_received_msat,omitempty"`
 	// When the node received the payment.
-	PaidAt        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=paid_at,json=paidAt,proto3" json:"paid_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	PaidAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=paid_at,json=paidAt,proto3" json:"paid_at,omitempty"`
+	// The payment preimage: proof of payment, since its SHA-256 is the payment hash (BOLT 11).
+	//
+	// 64 hexadecimal digits. Absent: Till recorded the payment before version 0.2.0.
+	PaymentPreimage *string `protobuf:"bytes,4,opt,name=payment_preimage,json=paymentPreimage,proto3,oneof" json:"payment_preimage,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Payment) Reset() {
@@ -315,6 +323,13 @@ func (x *Payment) GetPaidAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Payment) GetPaymentPreimage() string {
+	if x != nil && x.PaymentPreimage != nil {
+		return *x.PaymentPreimage
+	}
+	return ""
+}
+
 var File_till_v1_invoice_proto protoreflect.FileDescriptor
 
 const file_till_v1_invoice_proto_rawDesc = "" +
@@ -343,16 +358,19 @@ const file_till_v1_invoice_proto_rawDesc = "" +
 	"\x06_labelB\x0e\n" +
 	"\f_amount_msatB\x0e\n" +
 	"\f_descriptionB\t\n" +
-	"\a_bolt12\"\x8d\x01\n" +
+	"\a_bolt12\"\xd2\x01\n" +
 	"\aPayment\x12\x1b\n" +
 	"\tpay_index\x18\x01 \x01(\x04R\bpayIndex\x120\n" +
 	"\x14amount_received_msat\x18\x02 \x01(\x04R\x12amountReceivedMsat\x123\n" +
-	"\apaid_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06paidAt*\x7f\n" +
+	"\apaid_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06paidAt\x12.\n" +
+	"\x10payment_preimage\x18\x04 \x01(\tH\x00R\x0fpaymentPreimage\x88\x01\x01B\x13\n" +
+	"\x11_payment_preimage*\x9c\x01\n" +
 	"\rInvoiceStatus\x12\x1e\n" +
 	"\x1aINVOICE_STATUS_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15INVOICE_STATUS_UNPAID\x10\x01\x12\x17\n" +
 	"\x13INVOICE_STATUS_PAID\x10\x02\x12\x1a\n" +
-	"\x16INVOICE_STATUS_EXPIRED\x10\x03BK\n" +
+	"\x16INVOICE_STATUS_EXPIRED\x10\x03\x12\x1b\n" +
+	"\x17INVOICE_STATUS_CANCELED\x10\x04BK\n" +
 	"\atill.v1P\x01Z4example.com/lightning-till/clients/go/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
 
 var (
@@ -394,6 +412,7 @@ func file_till_v1_invoice_proto_init() {
 		return
 	}
 	file_till_v1_invoice_proto_msgTypes[0].OneofWrappers = []any{}
+	file_till_v1_invoice_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -10,6 +10,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -21,6 +22,189 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// Whether payers can reach the node with an invoice's amount.
+type PayabilityStatus int32
+
+const (
+	// Unused.
+	PayabilityStatus_PAYABILITY_STATUS_UNSPECIFIED PayabilityStatus = 0
+	// The channels can receive the amount.
+	PayabilityStatus_PAYABILITY_STATUS_OK PayabilityStatus = 1
+	// The channels cannot receive the amount, even in several parts.
+	PayabilityStatus_PAYABILITY_STATUS_INSUFFICIENT PayabilityStatus = 2
+	// The channels could receive the amount, but their peers are offline.
+	PayabilityStatus_PAYABILITY_STATUS_OFFLINE PayabilityStatus = 3
+	// Only private channels can receive the amount, and the payment request does not name them.
+	PayabilityStatus_PAYABILITY_STATUS_PRIVATE_ONLY PayabilityStatus = 4
+	// The node gave no estimate: the invoice existed before this call, or the warning is new.
+	PayabilityStatus_PAYABILITY_STATUS_UNKNOWN PayabilityStatus = 5
+)
+
+// Enum value maps for PayabilityStatus.
+var (
+	PayabilityStatus_name = map[int32]string{
+		0: "PAYABILITY_STATUS_UNSPECIFIED",
+		1: "PAYABILITY_STATUS_OK",
+		2: "PAYABILITY_STATUS_INSUFFICIENT",
+		3: "PAYABILITY_STATUS_OFFLINE",
+		4: "PAYABILITY_STATUS_PRIVATE_ONLY",
+		5: "PAYABILITY_STATUS_UNKNOWN",
+	}
+	PayabilityStatus_value = map[string]int32{
+		"PAYABILITY_STATUS_UNSPECIFIED":  0,
+		"PAYABILITY_STATUS_OK":           1,
+		"PAYABILITY_STATUS_INSUFFICIENT": 2,
+		"PAYABILITY_STATUS_OFFLINE":      3,
+		"PAYABILITY_STATUS_PRIVATE_ONLY": 4,
+		"PAYABILITY_STATUS_UNKNOWN":      5,
+	}
+)
+
+func (x PayabilityStatus) Enum() *PayabilityStatus {
+	p := new(PayabilityStatus)
+	*p = x
+	return p
+}
+
+func (x PayabilityStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PayabilityStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_till_v1_invoice_service_proto_enumTypes[0].Descriptor()
+}
+
+func (PayabilityStatus) Type() protoreflect.EnumType {
+	return &file_till_v1_invoice_service_proto_enumTypes[0]
+}
+
+func (x PayabilityStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PayabilityStatus.Descriptor instead.
+func (PayabilityStatus) EnumDescriptor() ([]byte, []int) {
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{0}
+}
+
+// Order of a list of invoices.
+type InvoiceOrder int32
+
+const (
+	// Newest first: by payment if the filter has a payment time, else by creation.
+	InvoiceOrder_INVOICE_ORDER_UNSPECIFIED InvoiceOrder = 0
+	// By creation, newest first.
+	InvoiceOrder_INVOICE_ORDER_CREATED_DESC InvoiceOrder = 1
+	// By creation, oldest first.
+	InvoiceOrder_INVOICE_ORDER_CREATED_ASC InvoiceOrder = 2
+	// By payment, newest first. Only paid invoices are listed.
+	InvoiceOrder_INVOICE_ORDER_PAID_DESC InvoiceOrder = 3
+	// By payment, oldest first. Only paid invoices are listed.
+	InvoiceOrder_INVOICE_ORDER_PAID_ASC InvoiceOrder = 4
+)
+
+// Enum value maps for InvoiceOrder.
+var (
+	InvoiceOrder_name = map[int32]string{
+		0: "INVOICE_ORDER_UNSPECIFIED",
+		1: "INVOICE_ORDER_CREATED_DESC",
+		2: "INVOICE_ORDER_CREATED_ASC",
+		3: "INVOICE_ORDER_PAID_DESC",
+		4: "INVOICE_ORDER_PAID_ASC",
+	}
+	InvoiceOrder_value = map[string]int32{
+		"INVOICE_ORDER_UNSPECIFIED":  0,
+		"INVOICE_ORDER_CREATED_DESC": 1,
+		"INVOICE_ORDER_CREATED_ASC":  2,
+		"INVOICE_ORDER_PAID_DESC":    3,
+		"INVOICE_ORDER_PAID_ASC":     4,
+	}
+)
+
+func (x InvoiceOrder) Enum() *InvoiceOrder {
+	p := new(InvoiceOrder)
+	*p = x
+	return p
+}
+
+func (x InvoiceOrder) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (InvoiceOrder) Descriptor() protoreflect.EnumDescriptor {
+	return file_till_v1_invoice_service_proto_enumTypes[1].Descriptor()
+}
+
+func (InvoiceOrder) Type() protoreflect.EnumType {
+	return &file_till_v1_invoice_service_proto_enumTypes[1]
+}
+
+func (x InvoiceOrder) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use InvoiceOrder.Descriptor instead.
+func (InvoiceOrder) EnumDescriptor() ([]byte, []int) {
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{1}
+}
+
+// How a report is grouped.
+type ReportGrouping int32
+
+const (
+	// By type.
+	ReportGrouping_REPORT_GROUPING_UNSPECIFIED ReportGrouping = 0
+	// By the type in the metadata.
+	ReportGrouping_REPORT_GROUPING_TYPE ReportGrouping = 1
+	// By the day of the payment, in the time zone.
+	ReportGrouping_REPORT_GROUPING_DAY ReportGrouping = 2
+	// By the key that created the invoice.
+	ReportGrouping_REPORT_GROUPING_KEY ReportGrouping = 3
+)
+
+// Enum value maps for ReportGrouping.
+var (
+	ReportGrouping_name = map[int32]string{
+		0: "REPORT_GROUPING_UNSPECIFIED",
+		1: "REPORT_GROUPING_TYPE",
+		2: "REPORT_GROUPING_DAY",
+		3: "REPORT_GROUPING_KEY",
+	}
+	ReportGrouping_value = map[string]int32{
+		"REPORT_GROUPING_UNSPECIFIED": 0,
+		"REPORT_GROUPING_TYPE":        1,
+		"REPORT_GROUPING_DAY":         2,
+		"REPORT_GROUPING_KEY":         3,
+	}
+)
+
+func (x ReportGrouping) Enum() *ReportGrouping {
+	p := new(ReportGrouping)
+	*p = x
+	return p
+}
+
+func (x ReportGrouping) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ReportGrouping) Descriptor() protoreflect.EnumDescriptor {
+	return file_till_v1_invoice_service_proto_enumTypes[2].Descriptor()
+}
+
+func (ReportGrouping) Type() protoreflect.EnumType {
+	return &file_till_v1_invoice_service_proto_enumTypes[2]
+}
+
+func (x ReportGrouping) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ReportGrouping.Descriptor instead.
+func (ReportGrouping) EnumDescriptor() ([]byte, []int) {
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{2}
+}
 
 // Request of CreateInvoice.
 type CreateInvoiceRequest struct {
@@ -48,8 +232,14 @@ type CreateInvoiceRequest struct {
 	Label *string `protobuf:"bytes,5,opt,name=label,proto3,oneof" json:"label,omitempty"`
 	// Whether the response includes a watch token.
 	WithWatchToken bool `protobuf:"varint,6,opt,name=with_watch_token,json=withWatchToken,proto3" json:"with_watch_token,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Private channels that the payment request may name as route hints. Absent: lightningd chooses, as
+	// lightning-invoice(7) describes.
+	ExposePrivateChannels *ExposePrivateChannels `protobuf:"bytes,7,opt,name=expose_private_channels,json=exposePrivateChannels,proto3" json:"expose_private_channels,omitempty"`
+	// Whether the payment request contains only the SHA-256 of the description, whatever its length (BOLT 11, field
+	// "h"). LNURL-pay requires it.
+	DescriptionHashOnly bool `protobuf:"varint,8,opt,name=description_hash_only,json=descriptionHashOnly,proto3" json:"description_hash_only,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *CreateInvoiceRequest) Reset() {
@@ -124,6 +314,76 @@ func (x *CreateInvoiceRequest) GetWithWatchToken() bool {
 	return false
 }
 
+func (x *CreateInvoiceRequest) GetExposePrivateChannels() *ExposePrivateChannels {
+	if x != nil {
+		return x.ExposePrivateChannels
+	}
+	return nil
+}
+
+func (x *CreateInvoiceRequest) GetDescriptionHashOnly() bool {
+	if x != nil {
+		return x.DescriptionHashOnly
+	}
+	return false
+}
+
+// Private channels that a payment request names as route hints ("exposeprivatechannels" of lightning-invoice(7)).
+type ExposePrivateChannels struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether private channels are candidates even if there are public ones. False without short_channel_ids: no
+	// private channel is named.
+	All bool `protobuf:"varint,1,opt,name=all,proto3" json:"all,omitempty"`
+	// The only candidates, as short channel ids such as "123456x7x0". Empty with all.
+	ShortChannelIds []string `protobuf:"bytes,2,rep,name=short_channel_ids,json=shortChannelIds,proto3" json:"short_channel_ids,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *ExposePrivateChannels) Reset() {
+	*x = ExposePrivateChannels{}
+	mi := &file_till_v1_invoice_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExposePrivateChannels) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExposePrivateChannels) ProtoMessage() {}
+
+func (x *ExposePrivateChannels) ProtoReflect() protoreflect.Message {
+	mi := &file_till_v1_invoice_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExposePrivateChannels.ProtoReflect.Descriptor instead.
+func (*ExposePrivateChannels) Descriptor() ([]byte, []int) {
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ExposePrivateChannels) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *ExposePrivateChannels) GetShortChannelIds() []string {
+	if x != nil {
+		return x.ShortChannelIds
+	}
+	return nil
+}
+
 // Response of CreateInvoice.
 type CreateInvoiceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -134,14 +394,16 @@ type CreateInvoiceResponse struct {
 	//
 	// Send the token as a key is sent. It expires 10 minutes after the invoice, or 24 hours after it was issued,
 	// whichever is earlier.
-	WatchToken    *string `protobuf:"bytes,2,opt,name=watch_token,json=watchToken,proto3,oneof" json:"watch_token,omitempty"`
+	WatchToken *string `protobuf:"bytes,2,opt,name=watch_token,json=watchToken,proto3,oneof" json:"watch_token,omitempty"`
+	// Whether payers can reach the node with this amount, as the node estimates.
+	Payability    *Payability `protobuf:"bytes,3,opt,name=payability,proto3" json:"payability,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateInvoiceResponse) Reset() {
 	*x = CreateInvoiceResponse{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[1]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -153,7 +415,7 @@ func (x *CreateInvoiceResponse) String() string {
 func (*CreateInvoiceResponse) ProtoMessage() {}
 
 func (x *CreateInvoiceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[1]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -166,7 +428,7 @@ func (x *CreateInvoiceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateInvoiceResponse.ProtoReflect.Descriptor instead.
 func (*CreateInvoiceResponse) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{1}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *CreateInvoiceResponse) GetInvoice() *Invoice {
@@ -179,6 +441,68 @@ func (x *CreateInvoiceResponse) GetInvoice() *Invoice {
 func (x *CreateInvoiceResponse) GetWatchToken() string {
 	if x != nil && x.WatchToken != nil {
 		return *x.WatchToken
+	}
+	return ""
+}
+
+func (x *CreateInvoiceResponse) GetPayability() *Payability {
+	if x != nil {
+		return x.Payability
+	}
+	return nil
+}
+
+// The node's estimate of whether a new invoice can be paid ("warning_..." of lightning-invoice(7)).
+type Payability struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The estimate.
+	Status PayabilityStatus `protobuf:"varint,1,opt,name=status,proto3,enum=till.v1.PayabilityStatus" json:"status,omitempty"`
+	// What is wrong and what helps, for the operator. Empty: nothing is wrong.
+	Detail        string `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Payability) Reset() {
+	*x = Payability{}
+	mi := &file_till_v1_invoice_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Payability) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Payability) ProtoMessage() {}
+
+func (x *Payability) ProtoReflect() protoreflect.Message {
+	mi := &file_till_v1_invoice_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Payability.ProtoReflect.Descriptor instead.
+func (*Payability) Descriptor() ([]byte, []int) {
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Payability) GetStatus() PayabilityStatus {
+	if x != nil {
+		return x.Status
+	}
+	return PayabilityStatus_PAYABILITY_STATUS_UNSPECIFIED
+}
+
+func (x *Payability) GetDetail() string {
+	if x != nil {
+		return x.Detail
 	}
 	return ""
 }
@@ -196,7 +520,7 @@ type GetInvoiceRequest struct {
 
 func (x *GetInvoiceRequest) Reset() {
 	*x = GetInvoiceRequest{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[2]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -208,7 +532,7 @@ func (x *GetInvoiceRequest) String() string {
 func (*GetInvoiceRequest) ProtoMessage() {}
 
 func (x *GetInvoiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[2]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -221,7 +545,7 @@ func (x *GetInvoiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInvoiceRequest.ProtoReflect.Descriptor instead.
 func (*GetInvoiceRequest) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{2}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetInvoiceRequest) GetInvoiceId() string {
@@ -251,7 +575,7 @@ type GetInvoiceResponse struct {
 
 func (x *GetInvoiceResponse) Reset() {
 	*x = GetInvoiceResponse{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[3]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -263,7 +587,7 @@ func (x *GetInvoiceResponse) String() string {
 func (*GetInvoiceResponse) ProtoMessage() {}
 
 func (x *GetInvoiceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[3]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -276,7 +600,7 @@ func (x *GetInvoiceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInvoiceResponse.ProtoReflect.Descriptor instead.
 func (*GetInvoiceResponse) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{3}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetInvoiceResponse) GetInvoice() *Invoice {
@@ -304,7 +628,7 @@ type GetInvoiceByIdRequest struct {
 
 func (x *GetInvoiceByIdRequest) Reset() {
 	*x = GetInvoiceByIdRequest{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[4]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -316,7 +640,7 @@ func (x *GetInvoiceByIdRequest) String() string {
 func (*GetInvoiceByIdRequest) ProtoMessage() {}
 
 func (x *GetInvoiceByIdRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[4]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -329,7 +653,7 @@ func (x *GetInvoiceByIdRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInvoiceByIdRequest.ProtoReflect.Descriptor instead.
 func (*GetInvoiceByIdRequest) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{4}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetInvoiceByIdRequest) GetId() string {
@@ -350,7 +674,7 @@ type GetInvoiceByIdResponse struct {
 
 func (x *GetInvoiceByIdResponse) Reset() {
 	*x = GetInvoiceByIdResponse{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[5]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -362,7 +686,7 @@ func (x *GetInvoiceByIdResponse) String() string {
 func (*GetInvoiceByIdResponse) ProtoMessage() {}
 
 func (x *GetInvoiceByIdResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[5]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -375,7 +699,7 @@ func (x *GetInvoiceByIdResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInvoiceByIdResponse.ProtoReflect.Descriptor instead.
 func (*GetInvoiceByIdResponse) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{5}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetInvoiceByIdResponse) GetInvoice() *Invoice {
@@ -402,7 +726,7 @@ type LookupInvoiceRequest struct {
 
 func (x *LookupInvoiceRequest) Reset() {
 	*x = LookupInvoiceRequest{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[6]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -414,7 +738,7 @@ func (x *LookupInvoiceRequest) String() string {
 func (*LookupInvoiceRequest) ProtoMessage() {}
 
 func (x *LookupInvoiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[6]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -427,7 +751,7 @@ func (x *LookupInvoiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupInvoiceRequest.ProtoReflect.Descriptor instead.
 func (*LookupInvoiceRequest) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{6}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LookupInvoiceRequest) GetKey() isLookupInvoiceRequest_Key {
@@ -504,7 +828,7 @@ type LookupInvoiceResponse struct {
 
 func (x *LookupInvoiceResponse) Reset() {
 	*x = LookupInvoiceResponse{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[7]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -516,7 +840,7 @@ func (x *LookupInvoiceResponse) String() string {
 func (*LookupInvoiceResponse) ProtoMessage() {}
 
 func (x *LookupInvoiceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[7]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -529,7 +853,7 @@ func (x *LookupInvoiceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupInvoiceResponse.ProtoReflect.Descriptor instead.
 func (*LookupInvoiceResponse) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{7}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *LookupInvoiceResponse) GetInvoice() *Invoice {
@@ -550,7 +874,7 @@ type WatchInvoiceRequest struct {
 
 func (x *WatchInvoiceRequest) Reset() {
 	*x = WatchInvoiceRequest{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[8]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -562,7 +886,7 @@ func (x *WatchInvoiceRequest) String() string {
 func (*WatchInvoiceRequest) ProtoMessage() {}
 
 func (x *WatchInvoiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[8]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -575,7 +899,7 @@ func (x *WatchInvoiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchInvoiceRequest.ProtoReflect.Descriptor instead.
 func (*WatchInvoiceRequest) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{8}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *WatchInvoiceRequest) GetInvoiceId() string {
@@ -596,7 +920,7 @@ type WatchInvoiceResponse struct {
 
 func (x *WatchInvoiceResponse) Reset() {
 	*x = WatchInvoiceResponse{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[9]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -608,7 +932,7 @@ func (x *WatchInvoiceResponse) String() string {
 func (*WatchInvoiceResponse) ProtoMessage() {}
 
 func (x *WatchInvoiceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[9]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -621,7 +945,7 @@ func (x *WatchInvoiceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchInvoiceResponse.ProtoReflect.Descriptor instead.
 func (*WatchInvoiceResponse) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{9}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *WatchInvoiceResponse) GetInvoice() *Invoice {
@@ -629,6 +953,744 @@ func (x *WatchInvoiceResponse) GetInvoice() *Invoice {
 		return x.Invoice
 	}
 	return nil
+}
+
+// Invoices to list. An invoice must match all given fields.
+type InvoiceFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Any of these. Empty: every status.
+	Statuses []InvoiceStatus `protobuf:"varint,1,rep,packed,name=statuses,proto3,enum=till.v1.InvoiceStatus" json:"statuses,omitempty"`
+	// The type in the metadata.
+	Type *string `protobuf:"bytes,2,opt,name=type,proto3,oneof" json:"type,omitempty"`
+	// The caller's own label.
+	Label *string `protobuf:"bytes,3,opt,name=label,proto3,oneof" json:"label,omitempty"`
+	// The beginning of the label. The invoices are ordered by label.
+	//
+	// At most 128 bytes.
+	LabelPrefix *string `protobuf:"bytes,4,opt,name=label_prefix,json=labelPrefix,proto3,oneof" json:"label_prefix,omitempty"`
+	// Payment hash.
+	//
+	// 64 hexadecimal digits.
+	PaymentHash *string `protobuf:"bytes,5,opt,name=payment_hash,json=paymentHash,proto3,oneof" json:"payment_hash,omitempty"`
+	// BOLT 11 payment request, or BOLT 12 invoice of SendInvoice, in any form that LookupInvoice accepts.
+	Bolt11 *string `protobuf:"bytes,6,opt,name=bolt11,proto3,oneof" json:"bolt11,omitempty"`
+	// The earliest creation time.
+	CreatedFrom *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created_from,json=createdFrom,proto3" json:"created_from,omitempty"`
+	// The end of the creation times, exclusive.
+	CreatedTo *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=created_to,json=createdTo,proto3" json:"created_to,omitempty"`
+	// The earliest payment time. Only paid invoices match.
+	PaidFrom *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=paid_from,json=paidFrom,proto3" json:"paid_from,omitempty"`
+	// The end of the payment times, exclusive. Only paid invoices match.
+	PaidTo *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=paid_to,json=paidTo,proto3" json:"paid_to,omitempty"`
+	// A member of the metadata.
+	Metadata      *MetadataMember `protobuf:"bytes,11,opt,name=metadata,proto3,oneof" json:"metadata,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InvoiceFilter) Reset() {
+	*x = InvoiceFilter{}
+	mi := &file_till_v1_invoice_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InvoiceFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InvoiceFilter) ProtoMessage() {}
+
+func (x *InvoiceFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_till_v1_invoice_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InvoiceFilter.ProtoReflect.Descriptor instead.
+func (*InvoiceFilter) Descriptor() ([]byte, []int) {
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *InvoiceFilter) GetStatuses() []InvoiceStatus {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+func (x *InvoiceFilter) GetType() string {
+	if x != nil && x.Type != nil {
+		return *x.Type
+	}
+	return ""
+}
+
+func (x *InvoiceFilter) GetLabel() string {
+	if x != nil && x.Label != nil {
+		return *x.Label
+	}
+	return ""
+}
+
+func (x *InvoiceFilter) GetLabelPrefix() string {
+	if x != nil && x.LabelPrefix != nil {
+		return *x.LabelPrefix
+	}
+	return ""
+}
+
+func (x *InvoiceFilter) GetPaymentHash() string {
+	if x != nil && x.PaymentHash != nil {
+		return *x.PaymentHash
+	}
+	return ""
+}
+
+func (x *InvoiceFilter) GetBolt11() string {
+	if x != nil && x.Bolt11 != nil {
+		return *x.Bolt11
+	}
+	return ""
+}
+
+func (x *InvoiceFilter) GetCreatedFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedFrom
+	}
+	return nil
+}
+
+func (x *InvoiceFilter) GetCreatedTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedTo
+	}
+	return nil
+}
+
+func (x *InvoiceFilter) GetPaidFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PaidFrom
+	}
+	return nil
+}
+
+func (x *InvoiceFilter) GetPaidTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PaidTo
+	}
+	return nil
+}
+
+func (x *InvoiceFilter) GetMetadata() *MetadataMember {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+// A member of an invoice's metadata, at the top level of the JSON object.
+//
+// Searchable are the first 16 members besides "type" whose value is a string of at most 128 bytes, a number, true or
+// false.
+type MetadataMember struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the member.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Value: the text of a string, or a number, true or false as written in the JSON.
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetadataMember) Reset() {
+	*x = MetadataMember{}
+	mi := &file_till_v1_invoice_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetadataMember) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetadataMember) ProtoMessage() {}
+
+func (x *MetadataMember) ProtoReflect() protoreflect.Message {
+	mi := &file_till_v1_invoice_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetadataMember.ProtoReflect.Descriptor instead.
+func (*MetadataMember) Descriptor() ([]byte, []int) {
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *MetadataMember) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *MetadataMember) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+// Request of ListInvoices.
+type ListInvoicesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The largest number of invoices to return. 0: 100. More than 1000: 1000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the previous response, with the same filter and order. Empty: the first page.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Which invoices. Absent: all.
+	Filter *InvoiceFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
+	// The order.
+	Order         InvoiceOrder `protobuf:"varint,4,opt,name=order,proto3,enum=till.v1.InvoiceOrder" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListInvoicesRequest) Reset() {
+	*x = ListInvoicesRequest{}
+	mi := &file_till_v1_invoice_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListInvoicesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListInvoicesRequest) ProtoMessage() {}
+
+func (x *ListInvoicesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_till_v1_invoice_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListInvoicesRequest.ProtoReflect.Descriptor instead.
+func (*ListInvoicesRequest) Descriptor() ([]byte, []int) {
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListInvoicesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListInvoicesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListInvoicesRequest) GetFilter() *InvoiceFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *ListInvoicesRequest) GetOrder() InvoiceOrder {
+	if x != nil {
+		return x.Order
+	}
+	return InvoiceOrder_INVOICE_ORDER_UNSPECIFIED
+}
+
+// Response of ListInvoices.
+type ListInvoicesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The invoices. A page may have fewer invoices than page_size, or none, before the end.
+	Invoices []*Invoice `protobuf:"bytes,1,rep,name=invoices,proto3" json:"invoices,omitempty"`
+	// The page_token of the next page. Empty: this is the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListInvoicesResponse) Reset() {
+	*x = ListInvoicesResponse{}
+	mi := &file_till_v1_invoice_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListInvoicesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListInvoicesResponse) ProtoMessage() {}
+
+func (x *ListInvoicesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_till_v1_invoice_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListInvoicesResponse.ProtoReflect.Descriptor instead.
+func (*ListInvoicesResponse) Descriptor() ([]byte, []int) {
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListInvoicesResponse) GetInvoices() []*Invoice {
+	if x != nil {
+		return x.Invoices
+	}
+	return nil
+}
+
+func (x *ListInvoicesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// Request of ExportInvoices.
+type ExportInvoicesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which invoices. Absent: all.
+	Filter *InvoiceFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	// The order.
+	Order InvoiceOrder `protobuf:"varint,2,opt,name=order,proto3,enum=till.v1.InvoiceOrder" json:"order,omitempty"`
+	// Name of the time zone for times, such as "Europe/Rome" (IANA). Empty: UTC.
+	TimeZone      string `protobuf:"bytes,3,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportInvoicesRequest) Reset() {
+	*x = ExportInvoicesRequest{}
+	mi := &file_till_v1_invoice_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportInvoicesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportInvoicesRequest) ProtoMessage() {}
+
+func (x *ExportInvoicesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_till_v1_invoice_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportInvoicesRequest.ProtoReflect.Descriptor instead.
+func (*ExportInvoicesRequest) Descriptor() ([]byte, []int) {
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ExportInvoicesRequest) GetFilter() *InvoiceFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *ExportInvoicesRequest) GetOrder() InvoiceOrder {
+	if x != nil {
+		return x.Order
+	}
+	return InvoiceOrder_INVOICE_ORDER_UNSPECIFIED
+}
+
+func (x *ExportInvoicesRequest) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+// Response of ExportInvoices: the next lines of the file.
+type ExportInvoicesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whole lines with CRLF, in UTF-8. The first response begins with the header row.
+	Csv string `protobuf:"bytes,1,opt,name=csv,proto3" json:"csv,omitempty"`
+	// Number of invoices in these lines.
+	Invoices      uint32 `protobuf:"varint,2,opt,name=invoices,proto3" json:"invoices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportInvoicesResponse) Reset() {
+	*x = ExportInvoicesResponse{}
+	mi := &file_till_v1_invoice_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportInvoicesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportInvoicesResponse) ProtoMessage() {}
+
+func (x *ExportInvoicesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_till_v1_invoice_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportInvoicesResponse.ProtoReflect.Descriptor instead.
+func (*ExportInvoicesResponse) Descriptor() ([]byte, []int) {
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ExportInvoicesResponse) GetCsv() string {
+	if x != nil {
+		return x.Csv
+	}
+	return ""
+}
+
+func (x *ExportInvoicesResponse) GetInvoices() uint32 {
+	if x != nil {
+		return x.Invoices
+	}
+	return 0
+}
+
+// Request of CancelInvoice.
+type CancelInvoiceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Public id.
+	InvoiceId     string `protobuf:"bytes,1,opt,name=invoice_id,json=invoiceId,proto3" json:"invoice_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelInvoiceRequest) Reset() {
+	*x = CancelInvoiceRequest{}
+	mi := &file_till_v1_invoice_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelInvoiceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelInvoiceRequest) ProtoMessage() {}
+
+func (x *CancelInvoiceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_till_v1_invoice_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelInvoiceRequest.ProtoReflect.Descriptor instead.
+func (*CancelInvoiceRequest) Descriptor() ([]byte, []int) {
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *CancelInvoiceRequest) GetInvoiceId() string {
+	if x != nil {
+		return x.InvoiceId
+	}
+	return ""
+}
+
+// Response of CancelInvoice.
+type CancelInvoiceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The canceled invoice.
+	Invoice       *Invoice `protobuf:"bytes,1,opt,name=invoice,proto3" json:"invoice,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelInvoiceResponse) Reset() {
+	*x = CancelInvoiceResponse{}
+	mi := &file_till_v1_invoice_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelInvoiceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelInvoiceResponse) ProtoMessage() {}
+
+func (x *CancelInvoiceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_till_v1_invoice_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelInvoiceResponse.ProtoReflect.Descriptor instead.
+func (*CancelInvoiceResponse) Descriptor() ([]byte, []int) {
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *CancelInvoiceResponse) GetInvoice() *Invoice {
+	if x != nil {
+		return x.Invoice
+	}
+	return nil
+}
+
+// Request of GetReport.
+type GetReportRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The beginning of the period. Required.
+	PaidFrom *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=paid_from,json=paidFrom,proto3" json:"paid_from,omitempty"`
+	// The end of the period, exclusive. Required. At most 10 years after its beginning.
+	PaidTo *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=paid_to,json=paidTo,proto3" json:"paid_to,omitempty"`
+	// Name of the time zone for days, such as "Europe/Rome" (IANA). Empty: UTC.
+	TimeZone string `protobuf:"bytes,3,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	// How payments are grouped.
+	By            ReportGrouping `protobuf:"varint,4,opt,name=by,proto3,enum=till.v1.ReportGrouping" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetReportRequest) Reset() {
+	*x = GetReportRequest{}
+	mi := &file_till_v1_invoice_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetReportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetReportRequest) ProtoMessage() {}
+
+func (x *GetReportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_till_v1_invoice_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetReportRequest.ProtoReflect.Descriptor instead.
+func (*GetReportRequest) Descriptor() ([]byte, []int) {
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *GetReportRequest) GetPaidFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PaidFrom
+	}
+	return nil
+}
+
+func (x *GetReportRequest) GetPaidTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PaidTo
+	}
+	return nil
+}
+
+func (x *GetReportRequest) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+func (x *GetReportRequest) GetBy() ReportGrouping {
+	if x != nil {
+		return x.By
+	}
+	return ReportGrouping_REPORT_GROUPING_UNSPECIFIED
+}
+
+// Response of GetReport.
+type GetReportResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of payments.
+	Count uint64 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// Sum of the amounts received, in millisatoshi.
+	AmountReceivedMsat uint64 `protobuf:"varint,2,opt,name=amount_received_msat,json=amountReceivedMsat,proto3" json:"amount_received_msat,omitempty"`
+	// Groups with payments, by name.
+	Groups        []*ReportGroup `protobuf:"bytes,3,rep,name=groups,proto3" json:"groups,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetReportResponse) Reset() {
+	*x = GetReportResponse{}
+	mi := &file_till_v1_invoice_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetReportResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetReportResponse) ProtoMessage() {}
+
+func (x *GetReportResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_till_v1_invoice_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetReportResponse.ProtoReflect.Descriptor instead.
+func (*GetReportResponse) Descriptor() ([]byte, []int) {
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *GetReportResponse) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *GetReportResponse) GetAmountReceivedMsat() uint64 {
+	if x != nil {
+		return x.AmountReceivedMsat
+	}
+	return 0
+}
+
+func (x *GetReportResponse) GetGroups() []*ReportGroup {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+// Payments of a group.
+type ReportGroup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The type, the day such as "2026-11-26", or the key's id. Empty: invoices without a key.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Number of payments.
+	Count uint64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	// Sum of the amounts received, in millisatoshi.
+	AmountReceivedMsat uint64 `protobuf:"varint,3,opt,name=amount_received_msat,json=amountReceivedMsat,proto3" json:"amount_received_msat,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *ReportGroup) Reset() {
+	*x = ReportGroup{}
+	mi := &file_till_v1_invoice_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportGroup) ProtoMessage() {}
+
+func (x *ReportGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_till_v1_invoice_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportGroup.ProtoReflect.Descriptor instead.
+func (*ReportGroup) Descriptor() ([]byte, []int) {
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ReportGroup) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ReportGroup) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *ReportGroup) GetAmountReceivedMsat() uint64 {
+	if x != nil {
+		return x.AmountReceivedMsat
+	}
+	return 0
 }
 
 // Request of GetInfo.
@@ -640,7 +1702,7 @@ type GetInfoRequest struct {
 
 func (x *GetInfoRequest) Reset() {
 	*x = GetInfoRequest{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[10]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -652,7 +1714,7 @@ func (x *GetInfoRequest) String() string {
 func (*GetInfoRequest) ProtoMessage() {}
 
 func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[10]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -665,7 +1727,7 @@ func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetInfoRequest) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{10}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{23}
 }
 
 // Response of GetInfo.
@@ -687,7 +1749,7 @@ type GetInfoResponse struct {
 
 func (x *GetInfoResponse) Reset() {
 	*x = GetInfoResponse{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[11]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -699,7 +1761,7 @@ func (x *GetInfoResponse) String() string {
 func (*GetInfoResponse) ProtoMessage() {}
 
 func (x *GetInfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[11]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -712,7 +1774,7 @@ func (x *GetInfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInfoResponse.ProtoReflect.Descriptor instead.
 func (*GetInfoResponse) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{11}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetInfoResponse) GetInvoices() uint64 {
@@ -789,7 +1851,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[12]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +1863,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[12]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +1876,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{12}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Node) GetId() string {
@@ -923,7 +1985,7 @@ type NodeAddress struct {
 
 func (x *NodeAddress) Reset() {
 	*x = NodeAddress{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[13]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -935,7 +1997,7 @@ func (x *NodeAddress) String() string {
 func (*NodeAddress) ProtoMessage() {}
 
 func (x *NodeAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[13]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -948,7 +2010,7 @@ func (x *NodeAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeAddress.ProtoReflect.Descriptor instead.
 func (*NodeAddress) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{13}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *NodeAddress) GetType() string {
@@ -976,7 +2038,7 @@ var File_till_v1_invoice_service_proto protoreflect.FileDescriptor
 
 const file_till_v1_invoice_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1dtill/v1/invoice_service.proto\x12\atill.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15till/v1/invoice.proto\"\xa1\x02\n" +
+	"\x1dtill/v1/invoice_service.proto\x12\atill.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15till/v1/invoice.proto\"\xad\x03\n" +
 	"\x14CreateInvoiceRequest\x12$\n" +
 	"\vamount_msat\x18\x01 \x01(\x04H\x00R\n" +
 	"amountMsat\x88\x01\x01\x12%\n" +
@@ -984,15 +2046,27 @@ const file_till_v1_invoice_service_proto_rawDesc = "" +
 	"\x06expiry\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x06expiry\x12\x1a\n" +
 	"\bmetadata\x18\x04 \x01(\tR\bmetadata\x12\x19\n" +
 	"\x05label\x18\x05 \x01(\tH\x02R\x05label\x88\x01\x01\x12(\n" +
-	"\x10with_watch_token\x18\x06 \x01(\bR\x0ewithWatchTokenB\x0e\n" +
+	"\x10with_watch_token\x18\x06 \x01(\bR\x0ewithWatchToken\x12V\n" +
+	"\x17expose_private_channels\x18\a \x01(\v2\x1e.till.v1.ExposePrivateChannelsR\x15exposePrivateChannels\x122\n" +
+	"\x15description_hash_only\x18\b \x01(\bR\x13descriptionHashOnlyB\x0e\n" +
 	"\f_amount_msatB\x0e\n" +
 	"\f_descriptionB\b\n" +
-	"\x06_label\"y\n" +
+	"\x06_label\"U\n" +
+	"\x15ExposePrivateChannels\x12\x10\n" +
+	"\x03all\x18\x01 \x01(\bR\x03all\x12*\n" +
+	"\x11short_channel_ids\x18\x02 \x03(\tR\x0fshortChannelIds\"\xae\x01\n" +
 	"\x15CreateInvoiceResponse\x12*\n" +
 	"\ainvoice\x18\x01 \x01(\v2\x10.till.v1.InvoiceR\ainvoice\x12$\n" +
 	"\vwatch_token\x18\x02 \x01(\tH\x00R\n" +
-	"watchToken\x88\x01\x01B\x0e\n" +
-	"\f_watch_token\"\\\n" +
+	"watchToken\x88\x01\x01\x123\n" +
+	"\n" +
+	"payability\x18\x03 \x01(\v2\x13.till.v1.PayabilityR\n" +
+	"payabilityB\x0e\n" +
+	"\f_watch_token\"W\n" +
+	"\n" +
+	"Payability\x121\n" +
+	"\x06status\x18\x01 \x01(\x0e2\x19.till.v1.PayabilityStatusR\x06status\x12\x16\n" +
+	"\x06detail\x18\x02 \x01(\tR\x06detail\"\\\n" +
 	"\x11GetInvoiceRequest\x12\x1d\n" +
 	"\n" +
 	"invoice_id\x18\x01 \x01(\tR\tinvoiceId\x12(\n" +
@@ -1017,7 +2091,64 @@ const file_till_v1_invoice_service_proto_rawDesc = "" +
 	"\n" +
 	"invoice_id\x18\x01 \x01(\tR\tinvoiceId\"B\n" +
 	"\x14WatchInvoiceResponse\x12*\n" +
-	"\ainvoice\x18\x01 \x01(\v2\x10.till.v1.InvoiceR\ainvoice\"\x10\n" +
+	"\ainvoice\x18\x01 \x01(\v2\x10.till.v1.InvoiceR\ainvoice\"\xd3\x04\n" +
+	"\rInvoiceFilter\x122\n" +
+	"\bstatuses\x18\x01 \x03(\x0e2\x16.till.v1.InvoiceStatusR\bstatuses\x12\x17\n" +
+	"\x04type\x18\x02 \x01(\tH\x00R\x04type\x88\x01\x01\x12\x19\n" +
+	"\x05label\x18\x03 \x01(\tH\x01R\x05label\x88\x01\x01\x12&\n" +
+	"\flabel_prefix\x18\x04 \x01(\tH\x02R\vlabelPrefix\x88\x01\x01\x12&\n" +
+	"\fpayment_hash\x18\x05 \x01(\tH\x03R\vpaymentHash\x88\x01\x01\x12\x1b\n" +
+	"\x06bolt11\x18\x06 \x01(\tH\x04R\x06bolt11\x88\x01\x01\x12=\n" +
+	"\fcreated_from\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\vcreatedFrom\x129\n" +
+	"\n" +
+	"created_to\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedTo\x127\n" +
+	"\tpaid_from\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\bpaidFrom\x123\n" +
+	"\apaid_to\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x06paidTo\x128\n" +
+	"\bmetadata\x18\v \x01(\v2\x17.till.v1.MetadataMemberH\x05R\bmetadata\x88\x01\x01B\a\n" +
+	"\x05_typeB\b\n" +
+	"\x06_labelB\x0f\n" +
+	"\r_label_prefixB\x0f\n" +
+	"\r_payment_hashB\t\n" +
+	"\a_bolt11B\v\n" +
+	"\t_metadata\":\n" +
+	"\x0eMetadataMember\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\xae\x01\n" +
+	"\x13ListInvoicesRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\x12.\n" +
+	"\x06filter\x18\x03 \x01(\v2\x16.till.v1.InvoiceFilterR\x06filter\x12+\n" +
+	"\x05order\x18\x04 \x01(\x0e2\x15.till.v1.InvoiceOrderR\x05order\"l\n" +
+	"\x14ListInvoicesResponse\x12,\n" +
+	"\binvoices\x18\x01 \x03(\v2\x10.till.v1.InvoiceR\binvoices\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x91\x01\n" +
+	"\x15ExportInvoicesRequest\x12.\n" +
+	"\x06filter\x18\x01 \x01(\v2\x16.till.v1.InvoiceFilterR\x06filter\x12+\n" +
+	"\x05order\x18\x02 \x01(\x0e2\x15.till.v1.InvoiceOrderR\x05order\x12\x1b\n" +
+	"\ttime_zone\x18\x03 \x01(\tR\btimeZone\"F\n" +
+	"\x16ExportInvoicesResponse\x12\x10\n" +
+	"\x03csv\x18\x01 \x01(\tR\x03csv\x12\x1a\n" +
+	"\binvoices\x18\x02 \x01(\rR\binvoices\"5\n" +
+	"\x14CancelInvoiceRequest\x12\x1d\n" +
+	"\n" +
+	"invoice_id\x18\x01 \x01(\tR\tinvoiceId\"C\n" +
+	"\x15CancelInvoiceResponse\x12*\n" +
+	"\ainvoice\x18\x01 \x01(\v2\x10.till.v1.InvoiceR\ainvoice\"\xc6\x01\n" +
+	"\x10GetReportRequest\x127\n" +
+	"\tpaid_from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\bpaidFrom\x123\n" +
+	"\apaid_to\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06paidTo\x12\x1b\n" +
+	"\ttime_zone\x18\x03 \x01(\tR\btimeZone\x12'\n" +
+	"\x02by\x18\x04 \x01(\x0e2\x17.till.v1.ReportGroupingR\x02by\"\x89\x01\n" +
+	"\x11GetReportResponse\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x04R\x05count\x120\n" +
+	"\x14amount_received_msat\x18\x02 \x01(\x04R\x12amountReceivedMsat\x12,\n" +
+	"\x06groups\x18\x03 \x03(\v2\x14.till.v1.ReportGroupR\x06groups\"i\n" +
+	"\vReportGroup\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x04R\x05count\x120\n" +
+	"\x14amount_received_msat\x18\x03 \x01(\x04R\x12amountReceivedMsat\"\x10\n" +
 	"\x0eGetInfoRequest\"\xb1\x01\n" +
 	"\x0fGetInfoResponse\x12\x1a\n" +
 	"\binvoices\x18\x01 \x01(\x04R\binvoices\x12\x1f\n" +
@@ -1045,14 +2176,36 @@ const file_till_v1_invoice_service_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x17\n" +
 	"\x04port\x18\x03 \x01(\rH\x00R\x04port\x88\x01\x01B\a\n" +
-	"\x05_port2\xf0\x03\n" +
+	"\x05_port*\xd5\x01\n" +
+	"\x10PayabilityStatus\x12!\n" +
+	"\x1dPAYABILITY_STATUS_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14PAYABILITY_STATUS_OK\x10\x01\x12\"\n" +
+	"\x1ePAYABILITY_STATUS_INSUFFICIENT\x10\x02\x12\x1d\n" +
+	"\x19PAYABILITY_STATUS_OFFLINE\x10\x03\x12\"\n" +
+	"\x1ePAYABILITY_STATUS_PRIVATE_ONLY\x10\x04\x12\x1d\n" +
+	"\x19PAYABILITY_STATUS_UNKNOWN\x10\x05*\xa5\x01\n" +
+	"\fInvoiceOrder\x12\x1d\n" +
+	"\x19INVOICE_ORDER_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aINVOICE_ORDER_CREATED_DESC\x10\x01\x12\x1d\n" +
+	"\x19INVOICE_ORDER_CREATED_ASC\x10\x02\x12\x1b\n" +
+	"\x17INVOICE_ORDER_PAID_DESC\x10\x03\x12\x1a\n" +
+	"\x16INVOICE_ORDER_PAID_ASC\x10\x04*}\n" +
+	"\x0eReportGrouping\x12\x1f\n" +
+	"\x1bREPORT_GROUPING_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14REPORT_GROUPING_TYPE\x10\x01\x12\x17\n" +
+	"\x13REPORT_GROUPING_DAY\x10\x02\x12\x17\n" +
+	"\x13REPORT_GROUPING_KEY\x10\x032\xba\x06\n" +
 	"\x0eInvoiceService\x12N\n" +
 	"\rCreateInvoice\x12\x1d.till.v1.CreateInvoiceRequest\x1a\x1e.till.v1.CreateInvoiceResponse\x12J\n" +
 	"\n" +
 	"GetInvoice\x12\x1a.till.v1.GetInvoiceRequest\x1a\x1b.till.v1.GetInvoiceResponse\"\x03\x90\x02\x01\x12V\n" +
 	"\x0eGetInvoiceById\x12\x1e.till.v1.GetInvoiceByIdRequest\x1a\x1f.till.v1.GetInvoiceByIdResponse\"\x03\x90\x02\x01\x12S\n" +
 	"\rLookupInvoice\x12\x1d.till.v1.LookupInvoiceRequest\x1a\x1e.till.v1.LookupInvoiceResponse\"\x03\x90\x02\x01\x12R\n" +
-	"\fWatchInvoice\x12\x1c.till.v1.WatchInvoiceRequest\x1a\x1d.till.v1.WatchInvoiceResponse\"\x03\x90\x02\x010\x01\x12A\n" +
+	"\fWatchInvoice\x12\x1c.till.v1.WatchInvoiceRequest\x1a\x1d.till.v1.WatchInvoiceResponse\"\x03\x90\x02\x010\x01\x12P\n" +
+	"\fListInvoices\x12\x1c.till.v1.ListInvoicesRequest\x1a\x1d.till.v1.ListInvoicesResponse\"\x03\x90\x02\x01\x12X\n" +
+	"\x0eExportInvoices\x12\x1e.till.v1.ExportInvoicesRequest\x1a\x1f.till.v1.ExportInvoicesResponse\"\x03\x90\x02\x010\x01\x12S\n" +
+	"\rCancelInvoice\x12\x1d.till.v1.CancelInvoiceRequest\x1a\x1e.till.v1.CancelInvoiceResponse\"\x03\x90\x02\x02\x12G\n" +
+	"\tGetReport\x12\x19.till.v1.GetReportRequest\x1a\x1a.till.v1.GetReportResponse\"\x03\x90\x02\x01\x12A\n" +
 	"\aGetInfo\x12\x17.till.v1.GetInfoRequest\x1a\x18.till.v1.GetInfoResponse\"\x03\x90\x02\x01BK\n" +
 	"\atill.v1P\x01Z4example.com/lightning-till/clients/go/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
 
@@ -1068,52 +2221,98 @@ func file_till_v1_invoice_service_proto_rawDescGZIP() []byte {
 	return file_till_v1_invoice_service_proto_rawDescData
 }
 
-var file_till_v1_invoice_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_till_v1_invoice_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_till_v1_invoice_service_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_till_v1_invoice_service_proto_goTypes = []any{
-	(*CreateInvoiceRequest)(nil),   // 0: till.v1.CreateInvoiceRequest
-	(*CreateInvoiceResponse)(nil),  // 1: till.v1.CreateInvoiceResponse
-	(*GetInvoiceRequest)(nil),      // 2: till.v1.GetInvoiceRequest
-	(*GetInvoiceResponse)(nil),     // 3: till.v1.GetInvoiceResponse
-	(*GetInvoiceByIdRequest)(nil),  // 4: till.v1.GetInvoiceByIdRequest
-	(*GetInvoiceByIdResponse)(nil), // 5: till.v1.GetInvoiceByIdResponse
-	(*LookupInvoiceRequest)(nil),   // 6: till.v1.LookupInvoiceRequest
-	(*LookupInvoiceResponse)(nil),  // 7: till.v1.LookupInvoiceResponse
-	(*WatchInvoiceRequest)(nil),    // 8: till.v1.WatchInvoiceRequest
-	(*WatchInvoiceResponse)(nil),   // 9: till.v1.WatchInvoiceResponse
-	(*GetInfoRequest)(nil),         // 10: till.v1.GetInfoRequest
-	(*GetInfoResponse)(nil),        // 11: till.v1.GetInfoResponse
-	(*Node)(nil),                   // 12: till.v1.Node
-	(*NodeAddress)(nil),            // 13: till.v1.NodeAddress
-	(*durationpb.Duration)(nil),    // 14: google.protobuf.Duration
-	(*Invoice)(nil),                // 15: till.v1.Invoice
+	(PayabilityStatus)(0),          // 0: till.v1.PayabilityStatus
+	(InvoiceOrder)(0),              // 1: till.v1.InvoiceOrder
+	(ReportGrouping)(0),            // 2: till.v1.ReportGrouping
+	(*CreateInvoiceRequest)(nil),   // 3: till.v1.CreateInvoiceRequest
+	(*ExposePrivateChannels)(nil),  // 4: till.v1.ExposePrivateChannels
+	(*CreateInvoiceResponse)(nil),  // 5: till.v1.CreateInvoiceResponse
+	(*Payability)(nil),             // 6: till.v1.Payability
+	(*GetInvoiceRequest)(nil),      // 7: till.v1.GetInvoiceRequest
+	(*GetInvoiceResponse)(nil),     // 8: till.v1.GetInvoiceResponse
+	(*GetInvoiceByIdRequest)(nil),  // 9: till.v1.GetInvoiceByIdRequest
+	(*GetInvoiceByIdResponse)(nil), // 10: till.v1.GetInvoiceByIdResponse
+	(*LookupInvoiceRequest)(nil),   // 11: till.v1.LookupInvoiceRequest
+	(*LookupInvoiceResponse)(nil),  // 12: till.v1.LookupInvoiceResponse
+	(*WatchInvoiceRequest)(nil),    // 13: till.v1.WatchInvoiceRequest
+	(*WatchInvoiceResponse)(nil),   // 14: till.v1.WatchInvoiceResponse
+	(*InvoiceFilter)(nil),          // 15: till.v1.InvoiceFilter
+	(*MetadataMember)(nil),         // 16: till.v1.MetadataMember
+	(*ListInvoicesRequest)(nil),    // 17: till.v1.ListInvoicesRequest
+	(*ListInvoicesResponse)(nil),   // 18: till.v1.ListInvoicesResponse
+	(*ExportInvoicesRequest)(nil),  // 19: till.v1.ExportInvoicesRequest
+	(*ExportInvoicesResponse)(nil), // 20: till.v1.ExportInvoicesResponse
+	(*CancelInvoiceRequest)(nil),   // 21: till.v1.CancelInvoiceRequest
+	(*CancelInvoiceResponse)(nil),  // 22: till.v1.CancelInvoiceResponse
+	(*GetReportRequest)(nil),       // 23: till.v1.GetReportRequest
+	(*GetReportResponse)(nil),      // 24: till.v1.GetReportResponse
+	(*ReportGroup)(nil),            // 25: till.v1.ReportGroup
+	(*GetInfoRequest)(nil),         // 26: till.v1.GetInfoRequest
+	(*GetInfoResponse)(nil),        // 27: till.v1.GetInfoResponse
+	(*Node)(nil),                   // 28: till.v1.Node
+	(*NodeAddress)(nil),            // 29: till.v1.NodeAddress
+	(*durationpb.Duration)(nil),    // 30: google.protobuf.Duration
+	(*Invoice)(nil),                // 31: till.v1.Invoice
+	(InvoiceStatus)(0),             // 32: till.v1.InvoiceStatus
+	(*timestamppb.Timestamp)(nil),  // 33: google.protobuf.Timestamp
 }
 var file_till_v1_invoice_service_proto_depIdxs = []int32{
-	14, // 0: till.v1.CreateInvoiceRequest.expiry:type_name -> google.protobuf.Duration
-	15, // 1: till.v1.CreateInvoiceResponse.invoice:type_name -> till.v1.Invoice
-	15, // 2: till.v1.GetInvoiceResponse.invoice:type_name -> till.v1.Invoice
-	15, // 3: till.v1.GetInvoiceByIdResponse.invoice:type_name -> till.v1.Invoice
-	15, // 4: till.v1.LookupInvoiceResponse.invoice:type_name -> till.v1.Invoice
-	15, // 5: till.v1.WatchInvoiceResponse.invoice:type_name -> till.v1.Invoice
-	12, // 6: till.v1.GetInfoResponse.node:type_name -> till.v1.Node
-	13, // 7: till.v1.Node.address:type_name -> till.v1.NodeAddress
-	13, // 8: till.v1.Node.binding:type_name -> till.v1.NodeAddress
-	0,  // 9: till.v1.InvoiceService.CreateInvoice:input_type -> till.v1.CreateInvoiceRequest
-	2,  // 10: till.v1.InvoiceService.GetInvoice:input_type -> till.v1.GetInvoiceRequest
-	4,  // 11: till.v1.InvoiceService.GetInvoiceById:input_type -> till.v1.GetInvoiceByIdRequest
-	6,  // 12: till.v1.InvoiceService.LookupInvoice:input_type -> till.v1.LookupInvoiceRequest
-	8,  // 13: till.v1.InvoiceService.WatchInvoice:input_type -> till.v1.WatchInvoiceRequest
-	10, // 14: till.v1.InvoiceService.GetInfo:input_type -> till.v1.GetInfoRequest
-	1,  // 15: till.v1.InvoiceService.CreateInvoice:output_type -> till.v1.CreateInvoiceResponse
-	3,  // 16: till.v1.InvoiceService.GetInvoice:output_type -> till.v1.GetInvoiceResponse
-	5,  // 17: till.v1.InvoiceService.GetInvoiceById:output_type -> till.v1.GetInvoiceByIdResponse
-	7,  // 18: till.v1.InvoiceService.LookupInvoice:output_type -> till.v1.LookupInvoiceResponse
-	9,  // 19: till.v1.InvoiceService.WatchInvoice:output_type -> till.v1.WatchInvoiceResponse
-	11, // 20: till.v1.InvoiceService.GetInfo:output_type -> till.v1.GetInfoResponse
-	15, // [15:21] is the sub-list for method output_type
-	9,  // [9:15] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	30, // 0: till.v1.CreateInvoiceRequest.expiry:type_name -> google.protobuf.Duration
+	4,  // 1: till.v1.CreateInvoiceRequest.expose_private_channels:type_name -> till.v1.ExposePrivateChannels
+	31, // 2: till.v1.CreateInvoiceResponse.invoice:type_name -> till.v1.Invoice
+	6,  // 3: till.v1.CreateInvoiceResponse.payability:type_name -> till.v1.Payability
+	0,  // 4: till.v1.Payability.status:type_name -> till.v1.PayabilityStatus
+	31, // 5: till.v1.GetInvoiceResponse.invoice:type_name -> till.v1.Invoice
+	31, // 6: till.v1.GetInvoiceByIdResponse.invoice:type_name -> till.v1.Invoice
+	31, // 7: till.v1.LookupInvoiceResponse.invoice:type_name -> till.v1.Invoice
+	31, // 8: till.v1.WatchInvoiceResponse.invoice:type_name -> till.v1.Invoice
+	32, // 9: till.v1.InvoiceFilter.statuses:type_name -> till.v1.InvoiceStatus
+	33, // 10: till.v1.InvoiceFilter.created_from:type_name -> google.protobuf.Timestamp
+	33, // 11: till.v1.InvoiceFilter.created_to:type_name -> google.protobuf.Timestamp
+	33, // 12: till.v1.InvoiceFilter.paid_from:type_name -> google.protobuf.Timestamp
+	33, // 13: till.v1.InvoiceFilter.paid_to:type_name -> google.protobuf.Timestamp
+	16, // 14: till.v1.InvoiceFilter.metadata:type_name -> till.v1.MetadataMember
+	15, // 15: till.v1.ListInvoicesRequest.filter:type_name -> till.v1.InvoiceFilter
+	1,  // 16: till.v1.ListInvoicesRequest.order:type_name -> till.v1.InvoiceOrder
+	31, // 17: till.v1.ListInvoicesResponse.invoices:type_name -> till.v1.Invoice
+	15, // 18: till.v1.ExportInvoicesRequest.filter:type_name -> till.v1.InvoiceFilter
+	1,  // 19: till.v1.ExportInvoicesRequest.order:type_name -> till.v1.InvoiceOrder
+	31, // 20: till.v1.CancelInvoiceResponse.invoice:type_name -> till.v1.Invoice
+	33, // 21: till.v1.GetReportRequest.paid_from:type_name -> google.protobuf.Timestamp
+	33, // 22: till.v1.GetReportRequest.paid_to:type_name -> google.protobuf.Timestamp
+	2,  // 23: till.v1.GetReportRequest.by:type_name -> till.v1.ReportGrouping
+	25, // 24: till.v1.GetReportResponse.groups:type_name -> till.v1.ReportGroup
+	28, // 25: till.v1.GetInfoResponse.node:type_name -> till.v1.Node
+	29, // 26: till.v1.Node.address:type_name -> till.v1.NodeAddress
+	29, // 27: till.v1.Node.binding:type_name -> till.v1.NodeAddress
+	3,  // 28: till.v1.InvoiceService.CreateInvoice:input_type -> till.v1.CreateInvoiceRequest
+	7,  // 29: till.v1.InvoiceService.GetInvoice:input_type -> till.v1.GetInvoiceRequest
+	9,  // 30: till.v1.InvoiceService.GetInvoiceById:input_type -> till.v1.GetInvoiceByIdRequest
+	11, // 31: till.v1.InvoiceService.LookupInvoice:input_type -> till.v1.LookupInvoiceRequest
+	13, // 32: till.v1.InvoiceService.WatchInvoice:input_type -> till.v1.WatchInvoiceRequest
+	17, // 33: till.v1.InvoiceService.ListInvoices:input_type -> till.v1.ListInvoicesRequest
+	19, // 34: till.v1.InvoiceService.ExportInvoices:input_type -> till.v1.ExportInvoicesRequest
+	21, // 35: till.v1.InvoiceService.CancelInvoice:input_type -> till.v1.CancelInvoiceRequest
+	23, // 36: till.v1.InvoiceService.GetReport:input_type -> till.v1.GetReportRequest
+	26, // 37: till.v1.InvoiceService.GetInfo:input_type -> till.v1.GetInfoRequest
+	5,  // 38: till.v1.InvoiceService.CreateInvoice:output_type -> till.v1.CreateInvoiceResponse
+	8,  // 39: till.v1.InvoiceService.GetInvoice:output_type -> till.v1.GetInvoiceResponse
+	10, // 40: till.v1.InvoiceService.GetInvoiceById:output_type -> till.v1.GetInvoiceByIdResponse
+	12, // 41: till.v1.InvoiceService.LookupInvoice:output_type -> till.v1.LookupInvoiceResponse
+	14, // 42: till.v1.InvoiceService.WatchInvoice:output_type -> till.v1.WatchInvoiceResponse
+	18, // 43: till.v1.InvoiceService.ListInvoices:output_type -> till.v1.ListInvoicesResponse
+	20, // 44: till.v1.InvoiceService.ExportInvoices:output_type -> till.v1.ExportInvoicesResponse
+	22, // 45: till.v1.InvoiceService.CancelInvoice:output_type -> till.v1.CancelInvoiceResponse
+	24, // 46: till.v1.InvoiceService.GetReport:output_type -> till.v1.GetReportResponse
+	27, // 47: till.v1.InvoiceService.GetInfo:output_type -> till.v1.GetInfoResponse
+	38, // [38:48] is the sub-list for method output_type
+	28, // [28:38] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_till_v1_invoice_service_proto_init() }
@@ -1123,26 +2322,28 @@ func file_till_v1_invoice_service_proto_init() {
 	}
 	file_till_v1_invoice_proto_init()
 	file_till_v1_invoice_service_proto_msgTypes[0].OneofWrappers = []any{}
-	file_till_v1_invoice_service_proto_msgTypes[1].OneofWrappers = []any{}
-	file_till_v1_invoice_service_proto_msgTypes[3].OneofWrappers = []any{}
-	file_till_v1_invoice_service_proto_msgTypes[6].OneofWrappers = []any{
+	file_till_v1_invoice_service_proto_msgTypes[2].OneofWrappers = []any{}
+	file_till_v1_invoice_service_proto_msgTypes[5].OneofWrappers = []any{}
+	file_till_v1_invoice_service_proto_msgTypes[8].OneofWrappers = []any{
 		(*LookupInvoiceRequest_Label)(nil),
 		(*LookupInvoiceRequest_PaymentHash)(nil),
 		(*LookupInvoiceRequest_Bolt11)(nil),
 	}
-	file_till_v1_invoice_service_proto_msgTypes[13].OneofWrappers = []any{}
+	file_till_v1_invoice_service_proto_msgTypes[12].OneofWrappers = []any{}
+	file_till_v1_invoice_service_proto_msgTypes[26].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_till_v1_invoice_service_proto_rawDesc), len(file_till_v1_invoice_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   14,
+			NumEnums:      3,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_till_v1_invoice_service_proto_goTypes,
 		DependencyIndexes: file_till_v1_invoice_service_proto_depIdxs,
+		EnumInfos:         file_till_v1_invoice_service_proto_enumTypes,
 		MessageInfos:      file_till_v1_invoice_service_proto_msgTypes,
 	}.Build()
 	File_till_v1_invoice_service_proto = out.File

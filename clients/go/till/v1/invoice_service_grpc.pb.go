@@ -24,6 +24,10 @@ const (
 	InvoiceService_GetInvoiceById_FullMethodName = "/till.v1.InvoiceService/GetInvoiceById"
 	InvoiceService_LookupInvoice_FullMethodName  = "/till.v1.InvoiceService/LookupInvoice"
 	InvoiceService_WatchInvoice_FullMethodName   = "/till.v1.InvoiceService/WatchInvoice"
+	InvoiceService_ListInvoices_FullMethodName   = "/till.v1.InvoiceService/ListInvoices"
+	InvoiceService_ExportInvoices_FullMethodName = "/till.v1.InvoiceService/ExportInvoices"
+	InvoiceService_CancelInvoice_FullMethodName  = "/till.v1.InvoiceService/CancelInvoice"
+	InvoiceService_GetReport_FullMethodName      = "/till.v1.InvoiceService/GetReport"
 	InvoiceService_GetInfo_FullMethodName        = "/till.v1.InvoiceService/GetInfo"
 )
 
@@ -31,7 +35,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Creates invoices, reads them, and watches them until they are paid.
+// Creates invoices, reads them, cancels them, and watches them until they are paid.
 //
 // Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
 // under "code" the documented code, such as E2.
@@ -57,11 +61,30 @@ type InvoiceServiceClient interface {
 	//
 	// NOT_FOUND (E2): no such invoice, or the key may not see it.
 	LookupInvoice(ctx context.Context, in *LookupInvoiceRequest, opts ...grpc.CallOption) (*LookupInvoiceResponse, error)
-	// Streams the current state of an invoice, then each change. Ends after PAID or EXPIRED. Scope: invoices:read.
+	// Streams the current state of an invoice, then each change. Ends after a final status. Scope: invoices:read.
 	//
 	// NOT_FOUND (E2): no such invoice, or the key may not see it. RESOURCE_EXHAUSTED (E7): too many watches of this
 	// key. UNAVAILABLE (E8): Till stops; watch again.
 	WatchInvoice(ctx context.Context, in *WatchInvoiceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchInvoiceResponse], error)
+	// Returns a page of the caller's invoices (AIP-158). Scope: invoices:read.
+	//
+	// A key with a type lists that type only. INVALID_ARGUMENT (E1): a filter is invalid, or the page token belongs
+	// to another request.
+	ListInvoices(ctx context.Context, in *ListInvoicesRequest, opts ...grpc.CallOption) (*ListInvoicesResponse, error)
+	// Streams the caller's invoices as CSV (RFC 4180). Scope: invoices:read.
+	//
+	// INVALID_ARGUMENT (E1): a filter or the time zone is invalid. RESOURCE_EXHAUSTED (E7): too many exports of this
+	// key.
+	ExportInvoices(ctx context.Context, in *ExportInvoicesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportInvoicesResponse], error)
+	// Cancels an unpaid invoice: it can no longer be paid. Idempotent. Scope: invoices:cancel.
+	//
+	// NOT_FOUND (E2): no such invoice, or the key may not see it. ALREADY_EXISTS (E5): the invoice is paid or expired;
+	// the message names the status. UNAVAILABLE (E8): the node is offline; retry.
+	CancelInvoice(ctx context.Context, in *CancelInvoiceRequest, opts ...grpc.CallOption) (*CancelInvoiceResponse, error)
+	// Returns the number and the sum of the payments received in a period, by group. Scope: info:read.
+	//
+	// A key with a type gets that type only. INVALID_ARGUMENT (E1): the period or the time zone is invalid.
+	GetReport(ctx context.Context, in *GetReportRequest, opts ...grpc.CallOption) (*GetReportResponse, error)
 	// Returns the caller's totals, and the node as lightning-getinfo(7) describes it. Scope: info:read.
 	GetInfo(ctx context.Context, in *GetInfoRequest, opts ...grpc.CallOption) (*GetInfoResponse, error)
 }
@@ -133,6 +156,55 @@ func (c *invoiceServiceClient) WatchInvoice(ctx context.Context, in *WatchInvoic
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type InvoiceService_WatchInvoiceClient = grpc.ServerStreamingClient[WatchInvoiceResponse]
 
+func (c *invoiceServiceClient) ListInvoices(ctx context.Context, in *ListInvoicesRequest, opts ...grpc.CallOption) (*ListInvoicesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListInvoicesResponse)
+	err := c.cc.Invoke(ctx, InvoiceService_ListInvoices_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *invoiceServiceClient) ExportInvoices(ctx context.Context, in *ExportInvoicesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportInvoicesResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &InvoiceService_ServiceDesc.Streams[1], InvoiceService_ExportInvoices_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportInvoicesRequest, ExportInvoicesResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type InvoiceService_ExportInvoicesClient = grpc.ServerStreamingClient[ExportInvoicesResponse]
+
+func (c *invoiceServiceClient) CancelInvoice(ctx context.Context, in *CancelInvoiceRequest, opts ...grpc.CallOption) (*CancelInvoiceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelInvoiceResponse)
+	err := c.cc.Invoke(ctx, InvoiceService_CancelInvoice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *invoiceServiceClient) GetReport(ctx context.Context, in *GetReportRequest, opts ...grpc.CallOption) (*GetReportResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetReportResponse)
+	err := c.cc.Invoke(ctx, InvoiceService_GetReport_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *invoiceServiceClient) GetInfo(ctx context.Context, in *GetInfoRequest, opts ...grpc.CallOption) (*GetInfoResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetInfoResponse)
@@ -147,7 +219,7 @@ func (c *invoiceServiceClient) GetInfo(ctx context.Context, in *GetInfoRequest, 
 // All implementations must embed UnimplementedInvoiceServiceServer
 // for forward compatibility.
 //
-// Creates invoices, reads them, and watches them until they are paid.
+// Creates invoices, reads them, cancels them, and watches them until they are paid.
 //
 // Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
 // under "code" the documented code, such as E2.
@@ -173,11 +245,30 @@ type InvoiceServiceServer interface {
 	//
 	// NOT_FOUND (E2): no such invoice, or the key may not see it.
 	LookupInvoice(context.Context, *LookupInvoiceRequest) (*LookupInvoiceResponse, error)
-	// Streams the current state of an invoice, then each change. Ends after PAID or EXPIRED. Scope: invoices:read.
+	// Streams the current state of an invoice, then each change. Ends after a final status. Scope: invoices:read.
 	//
 	// NOT_FOUND (E2): no such invoice, or the key may not see it. RESOURCE_EXHAUSTED (E7): too many watches of this
 	// key. UNAVAILABLE (E8): Till stops; watch again.
 	WatchInvoice(*WatchInvoiceRequest, grpc.ServerStreamingServer[WatchInvoiceResponse]) error
+	// Returns a page of the caller's invoices (AIP-158). Scope: invoices:read.
+	//
+	// A key with a type lists that type only. INVALID_ARGUMENT (E1): a filter is invalid, or the page token belongs
+	// to another request.
+	ListInvoices(context.Context, *ListInvoicesRequest) (*ListInvoicesResponse, error)
+	// Streams the caller's invoices as CSV (RFC 4180). Scope: invoices:read.
+	//
+	// INVALID_ARGUMENT (E1): a filter or the time zone is invalid. RESOURCE_EXHAUSTED (E7): too many exports of this
+	// key.
+	ExportInvoices(*ExportInvoicesRequest, grpc.ServerStreamingServer[ExportInvoicesResponse]) error
+	// Cancels an unpaid invoice: it can no longer be paid. Idempotent. Scope: invoices:cancel.
+	//
+	// NOT_FOUND (E2): no such invoice, or the key may not see it. ALREADY_EXISTS (E5): the invoice is paid or expired;
+	// the message names the status. UNAVAILABLE (E8): the node is offline; retry.
+	CancelInvoice(context.Context, *CancelInvoiceRequest) (*CancelInvoiceResponse, error)
+	// Returns the number and the sum of the payments received in a period, by group. Scope: info:read.
+	//
+	// A key with a type gets that type only. INVALID_ARGUMENT (E1): the period or the time zone is invalid.
+	GetReport(context.Context, *GetReportRequest) (*GetReportResponse, error)
 	// Returns the caller's totals, and the node as lightning-getinfo(7) describes it. Scope: info:read.
 	GetInfo(context.Context, *GetInfoRequest) (*GetInfoResponse, error)
 	mustEmbedUnimplementedInvoiceServiceServer()
@@ -204,6 +295,18 @@ func (UnimplementedInvoiceServiceServer) LookupInvoice(context.Context, *LookupI
 }
 func (UnimplementedInvoiceServiceServer) WatchInvoice(*WatchInvoiceRequest, grpc.ServerStreamingServer[WatchInvoiceResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchInvoice not implemented")
+}
+func (UnimplementedInvoiceServiceServer) ListInvoices(context.Context, *ListInvoicesRequest) (*ListInvoicesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListInvoices not implemented")
+}
+func (UnimplementedInvoiceServiceServer) ExportInvoices(*ExportInvoicesRequest, grpc.ServerStreamingServer[ExportInvoicesResponse]) error {
+	return status.Error(codes.Unimplemented, "method ExportInvoices not implemented")
+}
+func (UnimplementedInvoiceServiceServer) CancelInvoice(context.Context, *CancelInvoiceRequest) (*CancelInvoiceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelInvoice not implemented")
+}
+func (UnimplementedInvoiceServiceServer) GetReport(context.Context, *GetReportRequest) (*GetReportResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetReport not implemented")
 }
 func (UnimplementedInvoiceServiceServer) GetInfo(context.Context, *GetInfoRequest) (*GetInfoResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetInfo not implemented")
@@ -312,6 +415,71 @@ func _InvoiceService_WatchInvoice_Handler(srv interface{}, stream grpc.ServerStr
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type InvoiceService_WatchInvoiceServer = grpc.ServerStreamingServer[WatchInvoiceResponse]
 
+func _InvoiceService_ListInvoices_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListInvoicesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InvoiceServiceServer).ListInvoices(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InvoiceService_ListInvoices_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InvoiceServiceServer).ListInvoices(ctx, req.(*ListInvoicesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InvoiceService_ExportInvoices_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportInvoicesRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(InvoiceServiceServer).ExportInvoices(m, &grpc.GenericServerStream[ExportInvoicesRequest, ExportInvoicesResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type InvoiceService_ExportInvoicesServer = grpc.ServerStreamingServer[ExportInvoicesResponse]
+
+func _InvoiceService_CancelInvoice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelInvoiceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InvoiceServiceServer).CancelInvoice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InvoiceService_CancelInvoice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InvoiceServiceServer).CancelInvoice(ctx, req.(*CancelInvoiceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InvoiceService_GetReport_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetReportRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InvoiceServiceServer).GetReport(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InvoiceService_GetReport_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InvoiceServiceServer).GetReport(ctx, req.(*GetReportRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _InvoiceService_GetInfo_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetInfoRequest)
 	if err := dec(in); err != nil {
@@ -354,6 +522,18 @@ var InvoiceService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _InvoiceService_LookupInvoice_Handler,
 		},
 		{
+			MethodName: "ListInvoices",
+			Handler:    _InvoiceService_ListInvoices_Handler,
+		},
+		{
+			MethodName: "CancelInvoice",
+			Handler:    _InvoiceService_CancelInvoice_Handler,
+		},
+		{
+			MethodName: "GetReport",
+			Handler:    _InvoiceService_GetReport_Handler,
+		},
+		{
 			MethodName: "GetInfo",
 			Handler:    _InvoiceService_GetInfo_Handler,
 		},
@@ -362,6 +542,11 @@ var InvoiceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "WatchInvoice",
 			Handler:       _InvoiceService_WatchInvoice_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ExportInvoices",
+			Handler:       _InvoiceService_ExportInvoices_Handler,
 			ServerStreams: true,
 		},
 	},

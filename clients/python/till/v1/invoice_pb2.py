@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15till/v1/invoice.proto\x12\x07till.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x03\n\x07Invoice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\ninvoice_id\x18\x02 \x01(\t\x12\x10\n\x08username\x18\x03 \x01(\t\x12\x12\n\x05label\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0b\x61mount_msat\x18\x05 \x01(\x04H\x01\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x06 \x01(\tH\x02\x88\x01\x01\x12\x10\n\x08metadata\x18\x07 \x01(\t\x12\x14\n\x0cpayment_hash\x18\x08 \x01(\t\x12\x0e\n\x06\x62olt11\x18\t \x01(\t\x12&\n\x06status\x18\n \x01(\x0e\x32\x16.till.v1.InvoiceStatus\x12.\n\ncreated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x07payment\x18\r \x01(\x0b\x32\x10.till.v1.Payment\x12\x13\n\x06\x62olt12\x18\x0e \x01(\tH\x03\x88\x01\x01\x42\x08\n\x06_labelB\x0e\n\x0c_amount_msatB\x0e\n\x0c_descriptionB\t\n\x07_bolt12\"g\n\x07Payment\x12\x11\n\tpay_index\x18\x01 \x01(\x04\x12\x1c\n\x14\x61mount_received_msat\x18\x02 \x01(\x04\x12+\n\x07paid_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x7f\n\rInvoiceStatus\x12\x1e\n\x1aINVOICE_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15INVOICE_STATUS_UNPAID\x10\x01\x12\x17\n\x13INVOICE_STATUS_PAID\x10\x02\x12\x1a\n\x16INVOICE_STATUS_EXPIRED\x10\x03\x42K\n\x07till.v1P\x01Z4example.com/lightning-till/clients/go/till/v1;tillv1\xaa\x02\x07Till.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15till/v1/invoice.proto\x12\x07till.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x03\n\x07Invoice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\ninvoice_id\x18\x02 \x01(\t\x12\x10\n\x08username\x18\x03 \x01(\t\x12\x12\n\x05label\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0b\x61mount_msat\x18\x05 \x01(\x04H\x01\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x06 \x01(\tH\x02\x88\x01\x01\x12\x10\n\x08metadata\x18\x07 \x01(\t\x12\x14\n\x0cpayment_hash\x18\x08 \x01(\t\x12\x0e\n\x06\x62olt11\x18\t \x01(\t\x12&\n\x06status\x18\n \x01(\x0e\x32\x16.till.v1.InvoiceStatus\x12.\n\ncreated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x07payment\x18\r \x01(\x0b\x32\x10.till.v1.Payment\x12\x13\n\x06\x62olt12\x18\x0e \x01(\tH\x03\x88\x01\x01\x42\x08\n\x06_labelB\x0e\n\x0c_amount_msatB\x0e\n\x0c_descriptionB\t\n\x07_bolt12\"\x9b\x01\n\x07Payment\x12\x11\n\tpay_index\x18\x01 \x01(\x04\x12\x1c\n\x14\x61mount_received_msat\x18\x02 \x01(\x04\x12+\n\x07paid_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x10payment_preimage\x18\x04 \x01(\tH\x00\x88\x01\x01\x42\x13\n\x11_payment_preimage*\x9c\x01\n\rInvoiceStatus\x12\x1e\n\x1aINVOICE_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15INVOICE_STATUS_UNPAID\x10\x01\x12\x17\n\x13INVOICE_STATUS_PAID\x10\x02\x12\x1a\n\x16INVOICE_STATUS_EXPIRED\x10\x03\x12\x1b\n\x17INVOICE_STATUS_CANCELED\x10\x04\x42K\n\x07till.v1P\x01Z4example.com/lightning-till/clients/go/till/v1;tillv1\xaa\x02\x07Till.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +33,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'till.v1.invoice_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\007till.v1P\001Z4example.com/lightning-till/clients/go/till/v1;tillv1\252\002\007Till.V1'
-  _globals['_INVOICESTATUS']._serialized_start=607
-  _globals['_INVOICESTATUS']._serialized_end=734
+  _globals['_INVOICESTATUS']._serialized_start=661
+  _globals['_INVOICESTATUS']._serialized_end=817
   _globals['_INVOICE']._serialized_start=68
   _globals['_INVOICE']._serialized_end=500
-  _globals['_PAYMENT']._serialized_start=502
-  _globals['_PAYMENT']._serialized_end=605
+  _globals['_PAYMENT']._serialized_start=503
+  _globals['_PAYMENT']._serialized_end=658
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class InvoiceServiceStub:
-    """Creates invoices, reads them, and watches them until they are paid.
+    """Creates invoices, reads them, cancels them, and watches them until they are paid.
 
     Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
     under "code" the documented code, such as E2.
@@ -66,6 +66,26 @@ class InvoiceServiceStub:
                 request_serializer=till_dot_v1_dot_invoice__service__pb2.WatchInvoiceRequest.SerializeToString,
                 response_deserializer=till_dot_v1_dot_invoice__service__pb2.WatchInvoiceResponse.FromString,
                 _registered_method=True)
+        self.ListInvoices = channel.unary_unary(
+                '/till.v1.InvoiceService/ListInvoices',
+                request_serializer=till_dot_v1_dot_invoice__service__pb2.ListInvoicesRequest.SerializeToString,
+                response_deserializer=till_dot_v1_dot_invoice__service__pb2.ListInvoicesResponse.FromString,
+                _registered_method=True)
+        self.ExportInvoices = channel.unary_stream(
+                '/till.v1.InvoiceService/ExportInvoices',
+                request_serializer=till_dot_v1_dot_invoice__service__pb2.ExportInvoicesRequest.SerializeToString,
+                response_deserializer=till_dot_v1_dot_invoice__service__pb2.ExportInvoicesResponse.FromString,
+                _registered_method=True)
+        self.CancelInvoice = channel.unary_unary(
+                '/till.v1.InvoiceService/CancelInvoice',
+                request_serializer=till_dot_v1_dot_invoice__service__pb2.CancelInvoiceRequest.SerializeToString,
+                response_deserializer=till_dot_v1_dot_invoice__service__pb2.CancelInvoiceResponse.FromString,
+                _registered_method=True)
+        self.GetReport = channel.unary_unary(
+                '/till.v1.InvoiceService/GetReport',
+                request_serializer=till_dot_v1_dot_invoice__service__pb2.GetReportRequest.SerializeToString,
+                response_deserializer=till_dot_v1_dot_invoice__service__pb2.GetReportResponse.FromString,
+                _registered_method=True)
         self.GetInfo = channel.unary_unary(
                 '/till.v1.InvoiceService/GetInfo',
                 request_serializer=till_dot_v1_dot_invoice__service__pb2.GetInfoRequest.SerializeToString,
@@ -74,7 +94,7 @@ class InvoiceServiceStub:
 
 
 class InvoiceServiceServicer:
-    """Creates invoices, reads them, and watches them until they are paid.
+    """Creates invoices, reads them, cancels them, and watches them until they are paid.
 
     Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
     under "code" the documented code, such as E2.
@@ -122,10 +142,49 @@ class InvoiceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchInvoice(self, request, context):
-        """Streams the current state of an invoice, then each change. Ends after PAID or EXPIRED. Scope: invoices:read.
+        """Streams the current state of an invoice, then each change. Ends after a final status. Scope: invoices:read.
 
         NOT_FOUND (E2): no such invoice, or the key may not see it. RESOURCE_EXHAUSTED (E7): too many watches of this
         key. UNAVAILABLE (E8): Till stops; watch again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListInvoices(self, request, context):
+        """Returns a page of the caller's invoices (AIP-158). Scope: invoices:read.
+
+        A key with a type lists that type only. INVALID_ARGUMENT (E1): a filter is invalid, or the page token belongs
+        to another request.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportInvoices(self, request, context):
+        """Streams the caller's invoices as CSV (RFC 4180). Scope: invoices:read.
+
+        INVALID_ARGUMENT (E1): a filter or the time zone is invalid. RESOURCE_EXHAUSTED (E7): too many exports of this
+        key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelInvoice(self, request, context):
+        """Cancels an unpaid invoice: it can no longer be paid. Idempotent. Scope: invoices:cancel.
+
+        NOT_FOUND (E2): no such invoice, or the key may not see it. ALREADY_EXISTS (E5): the invoice is paid or expired;
+        the message names the status. UNAVAILABLE (E8): the node is offline; retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReport(self, request, context):
+        """Returns the number and the sum of the payments received in a period, by group. Scope: info:read.
+
+        A key with a type gets that type only. INVALID_ARGUMENT (E1): the period or the time zone is invalid.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -166,6 +225,26 @@ def add_InvoiceServiceServicer_to_server(servicer, server):
                     request_deserializer=till_dot_v1_dot_invoice__service__pb2.WatchInvoiceRequest.FromString,
                     response_serializer=till_dot_v1_dot_invoice__service__pb2.WatchInvoiceResponse.SerializeToString,
             ),
+            'ListInvoices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListInvoices,
+                    request_deserializer=till_dot_v1_dot_invoice__service__pb2.ListInvoicesRequest.FromString,
+                    response_serializer=till_dot_v1_dot_invoice__service__pb2.ListInvoicesResponse.SerializeToString,
+            ),
+            'ExportInvoices': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportInvoices,
+                    request_deserializer=till_dot_v1_dot_invoice__service__pb2.ExportInvoicesRequest.FromString,
+                    response_serializer=till_dot_v1_dot_invoice__service__pb2.ExportInvoicesResponse.SerializeToString,
+            ),
+            'CancelInvoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelInvoice,
+                    request_deserializer=till_dot_v1_dot_invoice__service__pb2.CancelInvoiceRequest.FromString,
+                    response_serializer=till_dot_v1_dot_invoice__service__pb2.CancelInvoiceResponse.SerializeToString,
+            ),
+            'GetReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReport,
+                    request_deserializer=till_dot_v1_dot_invoice__service__pb2.GetReportRequest.FromString,
+                    response_serializer=till_dot_v1_dot_invoice__service__pb2.GetReportResponse.SerializeToString,
+            ),
             'GetInfo': grpc.unary_unary_rpc_method_handler(
                     servicer.GetInfo,
                     request_deserializer=till_dot_v1_dot_invoice__service__pb2.GetInfoRequest.FromString,
@@ -180,7 +259,7 @@ def add_InvoiceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InvoiceService:
-    """Creates invoices, reads them, and watches them until they are paid.
+    """Creates invoices, reads them, cancels them, and watches them until they are paid.
 
     Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
     under "code" the documented code, such as E2.
@@ -314,6 +393,114 @@ class InvoiceService:
             '/till.v1.InvoiceService/WatchInvoice',
             till_dot_v1_dot_invoice__service__pb2.WatchInvoiceRequest.SerializeToString,
             till_dot_v1_dot_invoice__service__pb2.WatchInvoiceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListInvoices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/till.v1.InvoiceService/ListInvoices',
+            till_dot_v1_dot_invoice__service__pb2.ListInvoicesRequest.SerializeToString,
+            till_dot_v1_dot_invoice__service__pb2.ListInvoicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportInvoices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/till.v1.InvoiceService/ExportInvoices',
+            till_dot_v1_dot_invoice__service__pb2.ExportInvoicesRequest.SerializeToString,
+            till_dot_v1_dot_invoice__service__pb2.ExportInvoicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelInvoice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/till.v1.InvoiceService/CancelInvoice',
+            till_dot_v1_dot_invoice__service__pb2.CancelInvoiceRequest.SerializeToString,
+            till_dot_v1_dot_invoice__service__pb2.CancelInvoiceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/till.v1.InvoiceService/GetReport',
+            till_dot_v1_dot_invoice__service__pb2.GetReportRequest.SerializeToString,
+            till_dot_v1_dot_invoice__service__pb2.GetReportResponse.FromString,
             options,
             channel_credentials,
             insecure,

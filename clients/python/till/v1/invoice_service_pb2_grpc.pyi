@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class InvoiceServiceStub:
-    """Creates invoices, reads them, and watches them until they are paid.
+    """Creates invoices, reads them, cancels them, and watches them until they are paid.
 
     Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
     under "code" the documented code, such as E2.
@@ -63,17 +63,40 @@ class InvoiceServiceStub:
     NOT_FOUND (E2): no such invoice, or the key may not see it.
     """
     WatchInvoice: _grpc.UnaryStreamMultiCallable[_invoice_service_pb2.WatchInvoiceRequest, _invoice_service_pb2.WatchInvoiceResponse]
-    """Streams the current state of an invoice, then each change. Ends after PAID or EXPIRED. Scope: invoices:read.
+    """Streams the current state of an invoice, then each change. Ends after a final status. Scope: invoices:read.
 
     NOT_FOUND (E2): no such invoice, or the key may not see it. RESOURCE_EXHAUSTED (E7): too many watches of this
     key. UNAVAILABLE (E8): Till stops; watch again.
+    """
+    ListInvoices: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.ListInvoicesRequest, _invoice_service_pb2.ListInvoicesResponse]
+    """Returns a page of the caller's invoices (AIP-158). Scope: invoices:read.
+
+    A key with a type lists that type only. INVALID_ARGUMENT (E1): a filter is invalid, or the page token belongs
+    to another request.
+    """
+    ExportInvoices: _grpc.UnaryStreamMultiCallable[_invoice_service_pb2.ExportInvoicesRequest, _invoice_service_pb2.ExportInvoicesResponse]
+    """Streams the caller's invoices as CSV (RFC 4180). Scope: invoices:read.
+
+    INVALID_ARGUMENT (E1): a filter or the time zone is invalid. RESOURCE_EXHAUSTED (E7): too many exports of this
+    key.
+    """
+    CancelInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.CancelInvoiceRequest, _invoice_service_pb2.CancelInvoiceResponse]
+    """Cancels an unpaid invoice: it can no longer be paid. Idempotent. Scope: invoices:cancel.
+
+    NOT_FOUND (E2): no such invoice, or the key may not see it. ALREADY_EXISTS (E5): the invoice is paid or expired;
+    the message names the status. UNAVAILABLE (E8): the node is offline; retry.
+    """
+    GetReport: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.GetReportRequest, _invoice_service_pb2.GetReportResponse]
+    """Returns the number and the sum of the payments received in a period, by group. Scope: info:read.
+
+    A key with a type gets that type only. INVALID_ARGUMENT (E1): the period or the time zone is invalid.
     """
     GetInfo: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInfoRequest, _invoice_service_pb2.GetInfoResponse]
     """Returns the caller's totals, and the node as lightning-getinfo(7) describes it. Scope: info:read."""
 
 @_typing.type_check_only
 class InvoiceServiceAsyncStub(InvoiceServiceStub):
-    """Creates invoices, reads them, and watches them until they are paid.
+    """Creates invoices, reads them, cancels them, and watches them until they are paid.
 
     Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
     under "code" the documented code, such as E2.
@@ -106,16 +129,39 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
     NOT_FOUND (E2): no such invoice, or the key may not see it.
     """
     WatchInvoice: _aio.UnaryStreamMultiCallable[_invoice_service_pb2.WatchInvoiceRequest, _invoice_service_pb2.WatchInvoiceResponse]  # type: ignore[assignment]
-    """Streams the current state of an invoice, then each change. Ends after PAID or EXPIRED. Scope: invoices:read.
+    """Streams the current state of an invoice, then each change. Ends after a final status. Scope: invoices:read.
 
     NOT_FOUND (E2): no such invoice, or the key may not see it. RESOURCE_EXHAUSTED (E7): too many watches of this
     key. UNAVAILABLE (E8): Till stops; watch again.
+    """
+    ListInvoices: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.ListInvoicesRequest, _invoice_service_pb2.ListInvoicesResponse]  # type: ignore[assignment]
+    """Returns a page of the caller's invoices (AIP-158). Scope: invoices:read.
+
+    A key with a type lists that type only. INVALID_ARGUMENT (E1): a filter is invalid, or the page token belongs
+    to another request.
+    """
+    ExportInvoices: _aio.UnaryStreamMultiCallable[_invoice_service_pb2.ExportInvoicesRequest, _invoice_service_pb2.ExportInvoicesResponse]  # type: ignore[assignment]
+    """Streams the caller's invoices as CSV (RFC 4180). Scope: invoices:read.
+
+    INVALID_ARGUMENT (E1): a filter or the time zone is invalid. RESOURCE_EXHAUSTED (E7): too many exports of this
+    key.
+    """
+    CancelInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.CancelInvoiceRequest, _invoice_service_pb2.CancelInvoiceResponse]  # type: ignore[assignment]
+    """Cancels an unpaid invoice: it can no longer be paid. Idempotent. Scope: invoices:cancel.
+
+    NOT_FOUND (E2): no such invoice, or the key may not see it. ALREADY_EXISTS (E5): the invoice is paid or expired;
+    the message names the status. UNAVAILABLE (E8): the node is offline; retry.
+    """
+    GetReport: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.GetReportRequest, _invoice_service_pb2.GetReportResponse]  # type: ignore[assignment]
+    """Returns the number and the sum of the payments received in a period, by group. Scope: info:read.
+
+    A key with a type gets that type only. INVALID_ARGUMENT (E1): the period or the time zone is invalid.
     """
     GetInfo: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInfoRequest, _invoice_service_pb2.GetInfoResponse]  # type: ignore[assignment]
     """Returns the caller's totals, and the node as lightning-getinfo(7) describes it. Scope: info:read."""
 
 class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Creates invoices, reads them, and watches them until they are paid.
+    """Creates invoices, reads them, cancels them, and watches them until they are paid.
 
     Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
     under "code" the documented code, such as E2.
@@ -176,10 +222,57 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _invoice_service_pb2.WatchInvoiceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_invoice_service_pb2.WatchInvoiceResponse], _abc.AsyncIterator[_invoice_service_pb2.WatchInvoiceResponse]]:
-        """Streams the current state of an invoice, then each change. Ends after PAID or EXPIRED. Scope: invoices:read.
+        """Streams the current state of an invoice, then each change. Ends after a final status. Scope: invoices:read.
 
         NOT_FOUND (E2): no such invoice, or the key may not see it. RESOURCE_EXHAUSTED (E7): too many watches of this
         key. UNAVAILABLE (E8): Till stops; watch again.
+        """
+
+    @_abc_1.abstractmethod
+    def ListInvoices(
+        self,
+        request: _invoice_service_pb2.ListInvoicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoice_service_pb2.ListInvoicesResponse, _abc.Awaitable[_invoice_service_pb2.ListInvoicesResponse]]:
+        """Returns a page of the caller's invoices (AIP-158). Scope: invoices:read.
+
+        A key with a type lists that type only. INVALID_ARGUMENT (E1): a filter is invalid, or the page token belongs
+        to another request.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportInvoices(
+        self,
+        request: _invoice_service_pb2.ExportInvoicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_invoice_service_pb2.ExportInvoicesResponse], _abc.AsyncIterator[_invoice_service_pb2.ExportInvoicesResponse]]:
+        """Streams the caller's invoices as CSV (RFC 4180). Scope: invoices:read.
+
+        INVALID_ARGUMENT (E1): a filter or the time zone is invalid. RESOURCE_EXHAUSTED (E7): too many exports of this
+        key.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelInvoice(
+        self,
+        request: _invoice_service_pb2.CancelInvoiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoice_service_pb2.CancelInvoiceResponse, _abc.Awaitable[_invoice_service_pb2.CancelInvoiceResponse]]:
+        """Cancels an unpaid invoice: it can no longer be paid. Idempotent. Scope: invoices:cancel.
+
+        NOT_FOUND (E2): no such invoice, or the key may not see it. ALREADY_EXISTS (E5): the invoice is paid or expired;
+        the message names the status. UNAVAILABLE (E8): the node is offline; retry.
+        """
+
+    @_abc_1.abstractmethod
+    def GetReport(
+        self,
+        request: _invoice_service_pb2.GetReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoice_service_pb2.GetReportResponse, _abc.Awaitable[_invoice_service_pb2.GetReportResponse]]:
+        """Returns the number and the sum of the payments received in a period, by group. Scope: info:read.
+
+        A key with a type gets that type only. INVALID_ARGUMENT (E1): the period or the time zone is invalid.
         """
 
     @_abc_1.abstractmethod

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file till/v1/invoice.proto.
  */
 export const file_till_v1_invoice: GenFile = /*@__PURE__*/
-  fileDesc("ChV0aWxsL3YxL2ludm9pY2UucHJvdG8SB3RpbGwudjEisAMKB0ludm9pY2USCgoCaWQYASABKAkSEgoKaW52b2ljZV9pZBgCIAEoCRIQCgh1c2VybmFtZRgDIAEoCRISCgVsYWJlbBgEIAEoCUgAiAEBEhgKC2Ftb3VudF9tc2F0GAUgASgESAGIAQESGAoLZGVzY3JpcHRpb24YBiABKAlIAogBARIQCghtZXRhZGF0YRgHIAEoCRIUCgxwYXltZW50X2hhc2gYCCABKAkSDgoGYm9sdDExGAkgASgJEiYKBnN0YXR1cxgKIAEoDjIWLnRpbGwudjEuSW52b2ljZVN0YXR1cxIuCgpjcmVhdGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpleHBpcmVzX2F0GAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIhCgdwYXltZW50GA0gASgLMhAudGlsbC52MS5QYXltZW50EhMKBmJvbHQxMhgOIAEoCUgDiAEBQggKBl9sYWJlbEIOCgxfYW1vdW50X21zYXRCDgoMX2Rlc2NyaXB0aW9uQgkKB19ib2x0MTIiZwoHUGF5bWVudBIRCglwYXlfaW5kZXgYASABKAQSHAoUYW1vdW50X3JlY2VpdmVkX21zYXQYAiABKAQSKwoHcGFpZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqfwoNSW52b2ljZVN0YXR1cxIeChpJTlZPSUNFX1NUQVRVU19VTlNQRUNJRklFRBAAEhkKFUlOVk9JQ0VfU1RBVFVTX1VOUEFJRBABEhcKE0lOVk9JQ0VfU1RBVFVTX1BBSUQQAhIaChZJTlZPSUNFX1NUQVRVU19FWFBJUkVEEANCSwoHdGlsbC52MVABWjRleGFtcGxlLmNvbS9saWdodG5pbmctdGlsbC9jbGllbnRzL2dvL3RpbGwvdjE7dGlsbHYxqgIHVGlsbC5WMWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("ChV0aWxsL3YxL2ludm9pY2UucHJvdG8SB3RpbGwudjEisAMKB0ludm9pY2USCgoCaWQYASABKAkSEgoKaW52b2ljZV9pZBgCIAEoCRIQCgh1c2VybmFtZRgDIAEoCRISCgVsYWJlbBgEIAEoCUgAiAEBEhgKC2Ftb3VudF9tc2F0GAUgASgESAGIAQESGAoLZGVzY3JpcHRpb24YBiABKAlIAogBARIQCghtZXRhZGF0YRgHIAEoCRIUCgxwYXltZW50X2hhc2gYCCABKAkSDgoGYm9sdDExGAkgASgJEiYKBnN0YXR1cxgKIAEoDjIWLnRpbGwudjEuSW52b2ljZVN0YXR1cxIuCgpjcmVhdGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpleHBpcmVzX2F0GAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIhCgdwYXltZW50GA0gASgLMhAudGlsbC52MS5QYXltZW50EhMKBmJvbHQxMhgOIAEoCUgDiAEBQggKBl9sYWJlbEIOCgxfYW1vdW50X21zYXRCDgoMX2Rlc2NyaXB0aW9uQgkKB19ib2x0MTIimwEKB1BheW1lbnQSEQoJcGF5X2luZGV4GAEgASgEEhwKFGFtb3VudF9yZWNlaXZlZF9tc2F0GAIgASgEEisKB3BhaWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh0KEHBheW1lbnRfcHJlaW1hZ2UYBCABKAlIAIgBAUITChFfcGF5bWVudF9wcmVpbWFnZSqcAQoNSW52b2ljZVN0YXR1cxIeChpJTlZPSUNFX1NUQVRVU19VTlNQRUNJRklFRBAAEhkKFUlOVk9JQ0VfU1RBVFVTX1VOUEFJRBABEhcKE0lOVk9JQ0VfU1RBVFVTX1BBSUQQAhIaChZJTlZPSUNFX1NUQVRVU19FWFBJUkVEEAMSGwoXSU5WT0lDRV9TVEFUVVNfQ0FOQ0VMRUQQBEJLCgd0aWxsLnYxUAFaNGV4YW1wbGUuY29tL2xpZ2h0bmluZy10aWxsL2NsaWVudHMvZ28vdGlsbC92MTt0aWxsdjGqAgdUaWxsLlYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * An invoice, and its payment if there is one.
@@ -90,7 +90,7 @@ export type Invoice = Message<"till.v1.Invoice"> & {
   bolt11: string;
 
   /**
-   * Whether the invoice is unpaid, paid or expired.
+   * Whether the invoice is unpaid, paid, expired or canceled.
    *
    * @generated from field: till.v1.InvoiceStatus status = 10;
    */
@@ -201,7 +201,7 @@ export type InvoiceJson = {
   bolt11?: string;
 
   /**
-   * Whether the invoice is unpaid, paid or expired.
+   * Whether the invoice is unpaid, paid, expired or canceled.
    *
    * @generated from field: till.v1.InvoiceStatus status = 10;
    */
@@ -269,6 +269,15 @@ export type Payment = Message<"till.v1.Payment"> & {
    * @generated from field: google.protobuf.Timestamp paid_at = 3;
    */
   paidAt?: Timestamp | undefined;
+
+  /**
+   * The payment preimage: proof of payment, since its SHA-256 is the payment hash (BOLT 11).
+   *
+   * 64 hexadecimal digits. Absent: Till recorded the payment before version 0.2.0.
+   *
+   * @generated from field: optional string payment_preimage = 4;
+   */
+  paymentPreimage?: string | undefined;
 };
 
 /**
@@ -297,6 +306,15 @@ export type PaymentJson = {
    * @generated from field: google.protobuf.Timestamp paid_at = 3;
    */
   paidAt?: TimestampJson;
+
+  /**
+   * The payment preimage: proof of payment, since its SHA-256 is the payment hash (BOLT 11).
+   *
+   * 64 hexadecimal digits. Absent: Till recorded the payment before version 0.2.0.
+   *
+   * @generated from field: optional string payment_preimage = 4;
+   */
+  paymentPreimage?: string;
 };
 
 /**
@@ -342,6 +360,13 @@ export enum InvoiceStatus {
    * @generated from enum value: INVOICE_STATUS_EXPIRED = 3;
    */
   EXPIRED = 3,
+
+  /**
+   * The invoice was canceled before a payment, by CancelInvoice or at the node. Final.
+   *
+   * @generated from enum value: INVOICE_STATUS_CANCELED = 4;
+   */
+  CANCELED = 4,
 }
 
 /**
@@ -349,7 +374,7 @@ export enum InvoiceStatus {
  *
  * @generated from enum till.v1.InvoiceStatus
  */
-export type InvoiceStatusJson = "INVOICE_STATUS_UNSPECIFIED" | "INVOICE_STATUS_UNPAID" | "INVOICE_STATUS_PAID" | "INVOICE_STATUS_EXPIRED";
+export type InvoiceStatusJson = "INVOICE_STATUS_UNSPECIFIED" | "INVOICE_STATUS_UNPAID" | "INVOICE_STATUS_PAID" | "INVOICE_STATUS_EXPIRED" | "INVOICE_STATUS_CANCELED";
 
 /**
  * Describes the enum till.v1.InvoiceStatus.

@@ -2,11 +2,11 @@
 // @generated from file till/v1/invoice_service.proto (package till.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Duration, DurationJson } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
-import type { Invoice, InvoiceJson } from "./invoice_pb.js";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Duration, DurationJson, Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Invoice, InvoiceJson, InvoiceStatus, InvoiceStatusJson } from "./invoice_pb.js";
 import { file_till_v1_invoice } from "./invoice_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file till/v1/invoice_service.proto.
  */
 export const file_till_v1_invoice_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch10aWxsL3YxL2ludm9pY2Vfc2VydmljZS5wcm90bxIHdGlsbC52MSLfAQoUQ3JlYXRlSW52b2ljZVJlcXVlc3QSGAoLYW1vdW50X21zYXQYASABKARIAIgBARIYCgtkZXNjcmlwdGlvbhgCIAEoCUgBiAEBEikKBmV4cGlyeRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIQCghtZXRhZGF0YRgEIAEoCRISCgVsYWJlbBgFIAEoCUgCiAEBEhgKEHdpdGhfd2F0Y2hfdG9rZW4YBiABKAhCDgoMX2Ftb3VudF9tc2F0Qg4KDF9kZXNjcmlwdGlvbkIICgZfbGFiZWwiZAoVQ3JlYXRlSW52b2ljZVJlc3BvbnNlEiEKB2ludm9pY2UYASABKAsyEC50aWxsLnYxLkludm9pY2USGAoLd2F0Y2hfdG9rZW4YAiABKAlIAIgBAUIOCgxfd2F0Y2hfdG9rZW4iQQoRR2V0SW52b2ljZVJlcXVlc3QSEgoKaW52b2ljZV9pZBgBIAEoCRIYChB3aXRoX3dhdGNoX3Rva2VuGAIgASgIImEKEkdldEludm9pY2VSZXNwb25zZRIhCgdpbnZvaWNlGAEgASgLMhAudGlsbC52MS5JbnZvaWNlEhgKC3dhdGNoX3Rva2VuGAIgASgJSACIAQFCDgoMX3dhdGNoX3Rva2VuIiMKFUdldEludm9pY2VCeUlkUmVxdWVzdBIKCgJpZBgBIAEoCSI7ChZHZXRJbnZvaWNlQnlJZFJlc3BvbnNlEiEKB2ludm9pY2UYASABKAsyEC50aWxsLnYxLkludm9pY2UiWAoUTG9va3VwSW52b2ljZVJlcXVlc3QSDwoFbGFiZWwYASABKAlIABIWCgxwYXltZW50X2hhc2gYAiABKAlIABIQCgZib2x0MTEYAyABKAlIAEIFCgNrZXkiOgoVTG9va3VwSW52b2ljZVJlc3BvbnNlEiEKB2ludm9pY2UYASABKAsyEC50aWxsLnYxLkludm9pY2UiKQoTV2F0Y2hJbnZvaWNlUmVxdWVzdBISCgppbnZvaWNlX2lkGAEgASgJIjkKFFdhdGNoSW52b2ljZVJlc3BvbnNlEiEKB2ludm9pY2UYASABKAsyEC50aWxsLnYxLkludm9pY2UiEAoOR2V0SW5mb1JlcXVlc3QifgoPR2V0SW5mb1Jlc3BvbnNlEhAKCGludm9pY2VzGAEgASgEEhMKC3ZvbHVtZV9tc2F0GAIgASgEEg4KBm9ubGluZRgDIAEoCBIbCgRub2RlGAQgASgLMg0udGlsbC52MS5Ob2RlEhcKD3ZvbHVtZV9vdXRfbXNhdBgFIAEoBCK/AgoETm9kZRIKCgJpZBgBIAEoCRINCgVhbGlhcxgCIAEoCRINCgVjb2xvchgDIAEoCRIRCgludW1fcGVlcnMYBCABKA0SHAoUbnVtX3BlbmRpbmdfY2hhbm5lbHMYBSABKA0SGwoTbnVtX2FjdGl2ZV9jaGFubmVscxgGIAEoDRIdChVudW1faW5hY3RpdmVfY2hhbm5lbHMYByABKA0SJQoHYWRkcmVzcxgIIAMoCzIULnRpbGwudjEuTm9kZUFkZHJlc3MSJQoHYmluZGluZxgJIAMoCzIULnRpbGwudjEuTm9kZUFkZHJlc3MSDwoHdmVyc2lvbhgKIAEoCRITCgtibG9ja2hlaWdodBgLIAEoDRIPCgduZXR3b3JrGAwgASgJEhsKE2ZlZXNfY29sbGVjdGVkX21zYXQYDSABKAQiSAoLTm9kZUFkZHJlc3MSDAoEdHlwZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhEKBHBvcnQYAyABKA1IAIgBAUIHCgVfcG9ydDLwAwoOSW52b2ljZVNlcnZpY2USTgoNQ3JlYXRlSW52b2ljZRIdLnRpbGwudjEuQ3JlYXRlSW52b2ljZVJlcXVlc3QaHi50aWxsLnYxLkNyZWF0ZUludm9pY2VSZXNwb25zZRJKCgpHZXRJbnZvaWNlEhoudGlsbC52MS5HZXRJbnZvaWNlUmVxdWVzdBobLnRpbGwudjEuR2V0SW52b2ljZVJlc3BvbnNlIgOQAgESVgoOR2V0SW52b2ljZUJ5SWQSHi50aWxsLnYxLkdldEludm9pY2VCeUlkUmVxdWVzdBofLnRpbGwudjEuR2V0SW52b2ljZUJ5SWRSZXNwb25zZSIDkAIBElMKDUxvb2t1cEludm9pY2USHS50aWxsLnYxLkxvb2t1cEludm9pY2VSZXF1ZXN0Gh4udGlsbC52MS5Mb29rdXBJbnZvaWNlUmVzcG9uc2UiA5ACARJSCgxXYXRjaEludm9pY2USHC50aWxsLnYxLldhdGNoSW52b2ljZVJlcXVlc3QaHS50aWxsLnYxLldhdGNoSW52b2ljZVJlc3BvbnNlIgOQAgEwARJBCgdHZXRJbmZvEhcudGlsbC52MS5HZXRJbmZvUmVxdWVzdBoYLnRpbGwudjEuR2V0SW5mb1Jlc3BvbnNlIgOQAgFCSwoHdGlsbC52MVABWjRleGFtcGxlLmNvbS9saWdodG5pbmctdGlsbC9jbGllbnRzL2dvL3RpbGwvdjE7dGlsbHYxqgIHVGlsbC5WMWIGcHJvdG8z", [file_google_protobuf_duration, file_till_v1_invoice]);
+  fileDesc("Ch10aWxsL3YxL2ludm9pY2Vfc2VydmljZS5wcm90bxIHdGlsbC52MSK/AgoUQ3JlYXRlSW52b2ljZVJlcXVlc3QSGAoLYW1vdW50X21zYXQYASABKARIAIgBARIYCgtkZXNjcmlwdGlvbhgCIAEoCUgBiAEBEikKBmV4cGlyeRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIQCghtZXRhZGF0YRgEIAEoCRISCgVsYWJlbBgFIAEoCUgCiAEBEhgKEHdpdGhfd2F0Y2hfdG9rZW4YBiABKAgSPwoXZXhwb3NlX3ByaXZhdGVfY2hhbm5lbHMYByABKAsyHi50aWxsLnYxLkV4cG9zZVByaXZhdGVDaGFubmVscxIdChVkZXNjcmlwdGlvbl9oYXNoX29ubHkYCCABKAhCDgoMX2Ftb3VudF9tc2F0Qg4KDF9kZXNjcmlwdGlvbkIICgZfbGFiZWwiPwoVRXhwb3NlUHJpdmF0ZUNoYW5uZWxzEgsKA2FsbBgBIAEoCBIZChFzaG9ydF9jaGFubmVsX2lkcxgCIAMoCSKNAQoVQ3JlYXRlSW52b2ljZVJlc3BvbnNlEiEKB2ludm9pY2UYASABKAsyEC50aWxsLnYxLkludm9pY2USGAoLd2F0Y2hfdG9rZW4YAiABKAlIAIgBARInCgpwYXlhYmlsaXR5GAMgASgLMhMudGlsbC52MS5QYXlhYmlsaXR5Qg4KDF93YXRjaF90b2tlbiJHCgpQYXlhYmlsaXR5EikKBnN0YXR1cxgBIAEoDjIZLnRpbGwudjEuUGF5YWJpbGl0eVN0YXR1cxIOCgZkZXRhaWwYAiABKAkiQQoRR2V0SW52b2ljZVJlcXVlc3QSEgoKaW52b2ljZV9pZBgBIAEoCRIYChB3aXRoX3dhdGNoX3Rva2VuGAIgASgIImEKEkdldEludm9pY2VSZXNwb25zZRIhCgdpbnZvaWNlGAEgASgLMhAudGlsbC52MS5JbnZvaWNlEhgKC3dhdGNoX3Rva2VuGAIgASgJSACIAQFCDgoMX3dhdGNoX3Rva2VuIiMKFUdldEludm9pY2VCeUlkUmVxdWVzdBIKCgJpZBgBIAEoCSI7ChZHZXRJbnZvaWNlQnlJZFJlc3BvbnNlEiEKB2ludm9pY2UYASABKAsyEC50aWxsLnYxLkludm9pY2UiWAoUTG9va3VwSW52b2ljZVJlcXVlc3QSDwoFbGFiZWwYASABKAlIABIWCgxwYXltZW50X2hhc2gYAiABKAlIABIQCgZib2x0MTEYAyABKAlIAEIFCgNrZXkiOgoVTG9va3VwSW52b2ljZVJlc3BvbnNlEiEKB2ludm9pY2UYASABKAsyEC50aWxsLnYxLkludm9pY2UiKQoTV2F0Y2hJbnZvaWNlUmVxdWVzdBISCgppbnZvaWNlX2lkGAEgASgJIjkKFFdhdGNoSW52b2ljZVJlc3BvbnNlEiEKB2ludm9pY2UYASABKAsyEC50aWxsLnYxLkludm9pY2Ui5gMKDUludm9pY2VGaWx0ZXISKAoIc3RhdHVzZXMYASADKA4yFi50aWxsLnYxLkludm9pY2VTdGF0dXMSEQoEdHlwZRgCIAEoCUgAiAEBEhIKBWxhYmVsGAMgASgJSAGIAQESGQoMbGFiZWxfcHJlZml4GAQgASgJSAKIAQESGQoMcGF5bWVudF9oYXNoGAUgASgJSAOIAQESEwoGYm9sdDExGAYgASgJSASIAQESMAoMY3JlYXRlZF9mcm9tGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpjcmVhdGVkX3RvGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglwYWlkX2Zyb20YCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3BhaWRfdG8YCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCG1ldGFkYXRhGAsgASgLMhcudGlsbC52MS5NZXRhZGF0YU1lbWJlckgFiAEBQgcKBV90eXBlQggKBl9sYWJlbEIPCg1fbGFiZWxfcHJlZml4Qg8KDV9wYXltZW50X2hhc2hCCQoHX2JvbHQxMUILCglfbWV0YWRhdGEiLQoOTWV0YWRhdGFNZW1iZXISDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoCSKKAQoTTGlzdEludm9pY2VzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZmaWx0ZXIYAyABKAsyFi50aWxsLnYxLkludm9pY2VGaWx0ZXISJAoFb3JkZXIYBCABKA4yFS50aWxsLnYxLkludm9pY2VPcmRlciJTChRMaXN0SW52b2ljZXNSZXNwb25zZRIiCghpbnZvaWNlcxgBIAMoCzIQLnRpbGwudjEuSW52b2ljZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkieAoVRXhwb3J0SW52b2ljZXNSZXF1ZXN0EiYKBmZpbHRlchgBIAEoCzIWLnRpbGwudjEuSW52b2ljZUZpbHRlchIkCgVvcmRlchgCIAEoDjIVLnRpbGwudjEuSW52b2ljZU9yZGVyEhEKCXRpbWVfem9uZRgDIAEoCSI3ChZFeHBvcnRJbnZvaWNlc1Jlc3BvbnNlEgsKA2NzdhgBIAEoCRIQCghpbnZvaWNlcxgCIAEoDSIqChRDYW5jZWxJbnZvaWNlUmVxdWVzdBISCgppbnZvaWNlX2lkGAEgASgJIjoKFUNhbmNlbEludm9pY2VSZXNwb25zZRIhCgdpbnZvaWNlGAEgASgLMhAudGlsbC52MS5JbnZvaWNlIqYBChBHZXRSZXBvcnRSZXF1ZXN0Ei0KCXBhaWRfZnJvbRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHcGFpZF90bxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJdGltZV96b25lGAMgASgJEiMKAmJ5GAQgASgOMhcudGlsbC52MS5SZXBvcnRHcm91cGluZyJmChFHZXRSZXBvcnRSZXNwb25zZRINCgVjb3VudBgBIAEoBBIcChRhbW91bnRfcmVjZWl2ZWRfbXNhdBgCIAEoBBIkCgZncm91cHMYAyADKAsyFC50aWxsLnYxLlJlcG9ydEdyb3VwIkgKC1JlcG9ydEdyb3VwEgwKBG5hbWUYASABKAkSDQoFY291bnQYAiABKAQSHAoUYW1vdW50X3JlY2VpdmVkX21zYXQYAyABKAQiEAoOR2V0SW5mb1JlcXVlc3QifgoPR2V0SW5mb1Jlc3BvbnNlEhAKCGludm9pY2VzGAEgASgEEhMKC3ZvbHVtZV9tc2F0GAIgASgEEg4KBm9ubGluZRgDIAEoCBIbCgRub2RlGAQgASgLMg0udGlsbC52MS5Ob2RlEhcKD3ZvbHVtZV9vdXRfbXNhdBgFIAEoBCK/AgoETm9kZRIKCgJpZBgBIAEoCRINCgVhbGlhcxgCIAEoCRINCgVjb2xvchgDIAEoCRIRCgludW1fcGVlcnMYBCABKA0SHAoUbnVtX3BlbmRpbmdfY2hhbm5lbHMYBSABKA0SGwoTbnVtX2FjdGl2ZV9jaGFubmVscxgGIAEoDRIdChVudW1faW5hY3RpdmVfY2hhbm5lbHMYByABKA0SJQoHYWRkcmVzcxgIIAMoCzIULnRpbGwudjEuTm9kZUFkZHJlc3MSJQoHYmluZGluZxgJIAMoCzIULnRpbGwudjEuTm9kZUFkZHJlc3MSDwoHdmVyc2lvbhgKIAEoCRITCgtibG9ja2hlaWdodBgLIAEoDRIPCgduZXR3b3JrGAwgASgJEhsKE2ZlZXNfY29sbGVjdGVkX21zYXQYDSABKAQiSAoLTm9kZUFkZHJlc3MSDAoEdHlwZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhEKBHBvcnQYAyABKA1IAIgBAUIHCgVfcG9ydCrVAQoQUGF5YWJpbGl0eVN0YXR1cxIhCh1QQVlBQklMSVRZX1NUQVRVU19VTlNQRUNJRklFRBAAEhgKFFBBWUFCSUxJVFlfU1RBVFVTX09LEAESIgoeUEFZQUJJTElUWV9TVEFUVVNfSU5TVUZGSUNJRU5UEAISHQoZUEFZQUJJTElUWV9TVEFUVVNfT0ZGTElORRADEiIKHlBBWUFCSUxJVFlfU1RBVFVTX1BSSVZBVEVfT05MWRAEEh0KGVBBWUFCSUxJVFlfU1RBVFVTX1VOS05PV04QBSqlAQoMSW52b2ljZU9yZGVyEh0KGUlOVk9JQ0VfT1JERVJfVU5TUEVDSUZJRUQQABIeChpJTlZPSUNFX09SREVSX0NSRUFURURfREVTQxABEh0KGUlOVk9JQ0VfT1JERVJfQ1JFQVRFRF9BU0MQAhIbChdJTlZPSUNFX09SREVSX1BBSURfREVTQxADEhoKFklOVk9JQ0VfT1JERVJfUEFJRF9BU0MQBCp9Cg5SZXBvcnRHcm91cGluZxIfChtSRVBPUlRfR1JPVVBJTkdfVU5TUEVDSUZJRUQQABIYChRSRVBPUlRfR1JPVVBJTkdfVFlQRRABEhcKE1JFUE9SVF9HUk9VUElOR19EQVkQAhIXChNSRVBPUlRfR1JPVVBJTkdfS0VZEAMyugYKDkludm9pY2VTZXJ2aWNlEk4KDUNyZWF0ZUludm9pY2USHS50aWxsLnYxLkNyZWF0ZUludm9pY2VSZXF1ZXN0Gh4udGlsbC52MS5DcmVhdGVJbnZvaWNlUmVzcG9uc2USSgoKR2V0SW52b2ljZRIaLnRpbGwudjEuR2V0SW52b2ljZVJlcXVlc3QaGy50aWxsLnYxLkdldEludm9pY2VSZXNwb25zZSIDkAIBElYKDkdldEludm9pY2VCeUlkEh4udGlsbC52MS5HZXRJbnZvaWNlQnlJZFJlcXVlc3QaHy50aWxsLnYxLkdldEludm9pY2VCeUlkUmVzcG9uc2UiA5ACARJTCg1Mb29rdXBJbnZvaWNlEh0udGlsbC52MS5Mb29rdXBJbnZvaWNlUmVxdWVzdBoeLnRpbGwudjEuTG9va3VwSW52b2ljZVJlc3BvbnNlIgOQAgESUgoMV2F0Y2hJbnZvaWNlEhwudGlsbC52MS5XYXRjaEludm9pY2VSZXF1ZXN0Gh0udGlsbC52MS5XYXRjaEludm9pY2VSZXNwb25zZSIDkAIBMAESUAoMTGlzdEludm9pY2VzEhwudGlsbC52MS5MaXN0SW52b2ljZXNSZXF1ZXN0Gh0udGlsbC52MS5MaXN0SW52b2ljZXNSZXNwb25zZSIDkAIBElgKDkV4cG9ydEludm9pY2VzEh4udGlsbC52MS5FeHBvcnRJbnZvaWNlc1JlcXVlc3QaHy50aWxsLnYxLkV4cG9ydEludm9pY2VzUmVzcG9uc2UiA5ACATABElMKDUNhbmNlbEludm9pY2USHS50aWxsLnYxLkNhbmNlbEludm9pY2VSZXF1ZXN0Gh4udGlsbC52MS5DYW5jZWxJbnZvaWNlUmVzcG9uc2UiA5ACAhJHCglHZXRSZXBvcnQSGS50aWxsLnYxLkdldFJlcG9ydFJlcXVlc3QaGi50aWxsLnYxLkdldFJlcG9ydFJlc3BvbnNlIgOQAgESQQoHR2V0SW5mbxIXLnRpbGwudjEuR2V0SW5mb1JlcXVlc3QaGC50aWxsLnYxLkdldEluZm9SZXNwb25zZSIDkAIBQksKB3RpbGwudjFQAVo0ZXhhbXBsZS5jb20vbGlnaHRuaW5nLXRpbGwvY2xpZW50cy9nby90aWxsL3YxO3RpbGx2MaoCB1RpbGwuVjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_till_v1_invoice]);
 
 /**
  * Request of CreateInvoice.
@@ -74,6 +74,22 @@ export type CreateInvoiceRequest = Message<"till.v1.CreateInvoiceRequest"> & {
    * @generated from field: bool with_watch_token = 6;
    */
   withWatchToken: boolean;
+
+  /**
+   * Private channels that the payment request may name as route hints. Absent: lightningd chooses, as
+   * lightning-invoice(7) describes.
+   *
+   * @generated from field: till.v1.ExposePrivateChannels expose_private_channels = 7;
+   */
+  exposePrivateChannels?: ExposePrivateChannels | undefined;
+
+  /**
+   * Whether the payment request contains only the SHA-256 of the description, whatever its length (BOLT 11, field
+   * "h"). LNURL-pay requires it.
+   *
+   * @generated from field: bool description_hash_only = 8;
+   */
+  descriptionHashOnly: boolean;
 };
 
 /**
@@ -134,6 +150,22 @@ export type CreateInvoiceRequestJson = {
    * @generated from field: bool with_watch_token = 6;
    */
   withWatchToken?: boolean;
+
+  /**
+   * Private channels that the payment request may name as route hints. Absent: lightningd chooses, as
+   * lightning-invoice(7) describes.
+   *
+   * @generated from field: till.v1.ExposePrivateChannels expose_private_channels = 7;
+   */
+  exposePrivateChannels?: ExposePrivateChannelsJson;
+
+  /**
+   * Whether the payment request contains only the SHA-256 of the description, whatever its length (BOLT 11, field
+   * "h"). LNURL-pay requires it.
+   *
+   * @generated from field: bool description_hash_only = 8;
+   */
+  descriptionHashOnly?: boolean;
 };
 
 /**
@@ -142,6 +174,57 @@ export type CreateInvoiceRequestJson = {
  */
 export const CreateInvoiceRequestSchema: GenMessage<CreateInvoiceRequest, {jsonType: CreateInvoiceRequestJson}> = /*@__PURE__*/
   messageDesc(file_till_v1_invoice_service, 0);
+
+/**
+ * Private channels that a payment request names as route hints ("exposeprivatechannels" of lightning-invoice(7)).
+ *
+ * @generated from message till.v1.ExposePrivateChannels
+ */
+export type ExposePrivateChannels = Message<"till.v1.ExposePrivateChannels"> & {
+  /**
+   * Whether private channels are candidates even if there are public ones. False without short_channel_ids: no
+   * private channel is named.
+   *
+   * @generated from field: bool all = 1;
+   */
+  all: boolean;
+
+  /**
+   * The only candidates, as short channel ids such as "123456x7x0". Empty with all.
+   *
+   * @generated from field: repeated string short_channel_ids = 2;
+   */
+  shortChannelIds: string[];
+};
+
+/**
+ * Private channels that a payment request names as route hints ("exposeprivatechannels" of lightning-invoice(7)).
+ *
+ * @generated from message till.v1.ExposePrivateChannels
+ */
+export type ExposePrivateChannelsJson = {
+  /**
+   * Whether private channels are candidates even if there are public ones. False without short_channel_ids: no
+   * private channel is named.
+   *
+   * @generated from field: bool all = 1;
+   */
+  all?: boolean;
+
+  /**
+   * The only candidates, as short channel ids such as "123456x7x0". Empty with all.
+   *
+   * @generated from field: repeated string short_channel_ids = 2;
+   */
+  shortChannelIds?: string[];
+};
+
+/**
+ * Describes the message till.v1.ExposePrivateChannels.
+ * Use `create(ExposePrivateChannelsSchema)` to create a new message.
+ */
+export const ExposePrivateChannelsSchema: GenMessage<ExposePrivateChannels, {jsonType: ExposePrivateChannelsJson}> = /*@__PURE__*/
+  messageDesc(file_till_v1_invoice_service, 1);
 
 /**
  * Response of CreateInvoice.
@@ -166,6 +249,13 @@ export type CreateInvoiceResponse = Message<"till.v1.CreateInvoiceResponse"> & {
    * @generated from field: optional string watch_token = 2;
    */
   watchToken?: string | undefined;
+
+  /**
+   * Whether payers can reach the node with this amount, as the node estimates.
+   *
+   * @generated from field: till.v1.Payability payability = 3;
+   */
+  payability?: Payability | undefined;
 };
 
 /**
@@ -191,6 +281,13 @@ export type CreateInvoiceResponseJson = {
    * @generated from field: optional string watch_token = 2;
    */
   watchToken?: string;
+
+  /**
+   * Whether payers can reach the node with this amount, as the node estimates.
+   *
+   * @generated from field: till.v1.Payability payability = 3;
+   */
+  payability?: PayabilityJson;
 };
 
 /**
@@ -198,7 +295,56 @@ export type CreateInvoiceResponseJson = {
  * Use `create(CreateInvoiceResponseSchema)` to create a new message.
  */
 export const CreateInvoiceResponseSchema: GenMessage<CreateInvoiceResponse, {jsonType: CreateInvoiceResponseJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 1);
+  messageDesc(file_till_v1_invoice_service, 2);
+
+/**
+ * The node's estimate of whether a new invoice can be paid ("warning_..." of lightning-invoice(7)).
+ *
+ * @generated from message till.v1.Payability
+ */
+export type Payability = Message<"till.v1.Payability"> & {
+  /**
+   * The estimate.
+   *
+   * @generated from field: till.v1.PayabilityStatus status = 1;
+   */
+  status: PayabilityStatus;
+
+  /**
+   * What is wrong and what helps, for the operator. Empty: nothing is wrong.
+   *
+   * @generated from field: string detail = 2;
+   */
+  detail: string;
+};
+
+/**
+ * The node's estimate of whether a new invoice can be paid ("warning_..." of lightning-invoice(7)).
+ *
+ * @generated from message till.v1.Payability
+ */
+export type PayabilityJson = {
+  /**
+   * The estimate.
+   *
+   * @generated from field: till.v1.PayabilityStatus status = 1;
+   */
+  status?: PayabilityStatusJson;
+
+  /**
+   * What is wrong and what helps, for the operator. Empty: nothing is wrong.
+   *
+   * @generated from field: string detail = 2;
+   */
+  detail?: string;
+};
+
+/**
+ * Describes the message till.v1.Payability.
+ * Use `create(PayabilitySchema)` to create a new message.
+ */
+export const PayabilitySchema: GenMessage<Payability, {jsonType: PayabilityJson}> = /*@__PURE__*/
+  messageDesc(file_till_v1_invoice_service, 3);
 
 /**
  * Request of GetInvoice.
@@ -247,7 +393,7 @@ export type GetInvoiceRequestJson = {
  * Use `create(GetInvoiceRequestSchema)` to create a new message.
  */
 export const GetInvoiceRequestSchema: GenMessage<GetInvoiceRequest, {jsonType: GetInvoiceRequestJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 2);
+  messageDesc(file_till_v1_invoice_service, 4);
 
 /**
  * Response of GetInvoice.
@@ -296,7 +442,7 @@ export type GetInvoiceResponseJson = {
  * Use `create(GetInvoiceResponseSchema)` to create a new message.
  */
 export const GetInvoiceResponseSchema: GenMessage<GetInvoiceResponse, {jsonType: GetInvoiceResponseJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 3);
+  messageDesc(file_till_v1_invoice_service, 5);
 
 /**
  * Request of GetInvoiceById.
@@ -331,7 +477,7 @@ export type GetInvoiceByIdRequestJson = {
  * Use `create(GetInvoiceByIdRequestSchema)` to create a new message.
  */
 export const GetInvoiceByIdRequestSchema: GenMessage<GetInvoiceByIdRequest, {jsonType: GetInvoiceByIdRequestJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 4);
+  messageDesc(file_till_v1_invoice_service, 6);
 
 /**
  * Response of GetInvoiceById.
@@ -366,7 +512,7 @@ export type GetInvoiceByIdResponseJson = {
  * Use `create(GetInvoiceByIdResponseSchema)` to create a new message.
  */
 export const GetInvoiceByIdResponseSchema: GenMessage<GetInvoiceByIdResponse, {jsonType: GetInvoiceByIdResponseJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 5);
+  messageDesc(file_till_v1_invoice_service, 7);
 
 /**
  * Request of LookupInvoice.
@@ -447,7 +593,7 @@ export type LookupInvoiceRequestJson = {
  * Use `create(LookupInvoiceRequestSchema)` to create a new message.
  */
 export const LookupInvoiceRequestSchema: GenMessage<LookupInvoiceRequest, {jsonType: LookupInvoiceRequestJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 6);
+  messageDesc(file_till_v1_invoice_service, 8);
 
 /**
  * Response of LookupInvoice.
@@ -482,7 +628,7 @@ export type LookupInvoiceResponseJson = {
  * Use `create(LookupInvoiceResponseSchema)` to create a new message.
  */
 export const LookupInvoiceResponseSchema: GenMessage<LookupInvoiceResponse, {jsonType: LookupInvoiceResponseJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 7);
+  messageDesc(file_till_v1_invoice_service, 9);
 
 /**
  * Request of WatchInvoice.
@@ -517,7 +663,7 @@ export type WatchInvoiceRequestJson = {
  * Use `create(WatchInvoiceRequestSchema)` to create a new message.
  */
 export const WatchInvoiceRequestSchema: GenMessage<WatchInvoiceRequest, {jsonType: WatchInvoiceRequestJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 8);
+  messageDesc(file_till_v1_invoice_service, 10);
 
 /**
  * Response of WatchInvoice: a state of the invoice.
@@ -552,7 +698,756 @@ export type WatchInvoiceResponseJson = {
  * Use `create(WatchInvoiceResponseSchema)` to create a new message.
  */
 export const WatchInvoiceResponseSchema: GenMessage<WatchInvoiceResponse, {jsonType: WatchInvoiceResponseJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 9);
+  messageDesc(file_till_v1_invoice_service, 11);
+
+/**
+ * Invoices to list. An invoice must match all given fields.
+ *
+ * @generated from message till.v1.InvoiceFilter
+ */
+export type InvoiceFilter = Message<"till.v1.InvoiceFilter"> & {
+  /**
+   * Any of these. Empty: every status.
+   *
+   * @generated from field: repeated till.v1.InvoiceStatus statuses = 1;
+   */
+  statuses: InvoiceStatus[];
+
+  /**
+   * The type in the metadata.
+   *
+   * @generated from field: optional string type = 2;
+   */
+  type?: string | undefined;
+
+  /**
+   * The caller's own label.
+   *
+   * @generated from field: optional string label = 3;
+   */
+  label?: string | undefined;
+
+  /**
+   * The beginning of the label. The invoices are ordered by label.
+   *
+   * At most 128 bytes.
+   *
+   * @generated from field: optional string label_prefix = 4;
+   */
+  labelPrefix?: string | undefined;
+
+  /**
+   * Payment hash.
+   *
+   * 64 hexadecimal digits.
+   *
+   * @generated from field: optional string payment_hash = 5;
+   */
+  paymentHash?: string | undefined;
+
+  /**
+   * BOLT 11 payment request, or BOLT 12 invoice of SendInvoice, in any form that LookupInvoice accepts.
+   *
+   * @generated from field: optional string bolt11 = 6;
+   */
+  bolt11?: string | undefined;
+
+  /**
+   * The earliest creation time.
+   *
+   * @generated from field: google.protobuf.Timestamp created_from = 7;
+   */
+  createdFrom?: Timestamp | undefined;
+
+  /**
+   * The end of the creation times, exclusive.
+   *
+   * @generated from field: google.protobuf.Timestamp created_to = 8;
+   */
+  createdTo?: Timestamp | undefined;
+
+  /**
+   * The earliest payment time. Only paid invoices match.
+   *
+   * @generated from field: google.protobuf.Timestamp paid_from = 9;
+   */
+  paidFrom?: Timestamp | undefined;
+
+  /**
+   * The end of the payment times, exclusive. Only paid invoices match.
+   *
+   * @generated from field: google.protobuf.Timestamp paid_to = 10;
+   */
+  paidTo?: Timestamp | undefined;
+
+  /**
+   * A member of the metadata.
+   *
+   * @generated from field: optional till.v1.MetadataMember metadata = 11;
+   */
+  metadata?: MetadataMember | undefined;
+};
+
+/**
+ * Invoices to list. An invoice must match all given fields.
+ *
+ * @generated from message till.v1.InvoiceFilter
+ */
+export type InvoiceFilterJson = {
+  /**
+   * Any of these. Empty: every status.
+   *
+   * @generated from field: repeated till.v1.InvoiceStatus statuses = 1;
+   */
+  statuses?: InvoiceStatusJson[];
+
+  /**
+   * The type in the metadata.
+   *
+   * @generated from field: optional string type = 2;
+   */
+  type?: string;
+
+  /**
+   * The caller's own label.
+   *
+   * @generated from field: optional string label = 3;
+   */
+  label?: string;
+
+  /**
+   * The beginning of the label. The invoices are ordered by label.
+   *
+   * At most 128 bytes.
+   *
+   * @generated from field: optional string label_prefix = 4;
+   */
+  labelPrefix?: string;
+
+  /**
+   * Payment hash.
+   *
+   * 64 hexadecimal digits.
+   *
+   * @generated from field: optional string payment_hash = 5;
+   */
+  paymentHash?: string;
+
+  /**
+   * BOLT 11 payment request, or BOLT 12 invoice of SendInvoice, in any form that LookupInvoice accepts.
+   *
+   * @generated from field: optional string bolt11 = 6;
+   */
+  bolt11?: string;
+
+  /**
+   * The earliest creation time.
+   *
+   * @generated from field: google.protobuf.Timestamp created_from = 7;
+   */
+  createdFrom?: TimestampJson;
+
+  /**
+   * The end of the creation times, exclusive.
+   *
+   * @generated from field: google.protobuf.Timestamp created_to = 8;
+   */
+  createdTo?: TimestampJson;
+
+  /**
+   * The earliest payment time. Only paid invoices match.
+   *
+   * @generated from field: google.protobuf.Timestamp paid_from = 9;
+   */
+  paidFrom?: TimestampJson;
+
+  /**
+   * The end of the payment times, exclusive. Only paid invoices match.
+   *
+   * @generated from field: google.protobuf.Timestamp paid_to = 10;
+   */
+  paidTo?: TimestampJson;
+
+  /**
+   * A member of the metadata.
+   *
+   * @generated from field: optional till.v1.MetadataMember metadata = 11;
+   */
+  metadata?: MetadataMemberJson;
+};
+
+/**
+ * Describes the message till.v1.InvoiceFilter.
+ * Use `create(InvoiceFilterSchema)` to create a new message.
+ */
+export const InvoiceFilterSchema: GenMessage<InvoiceFilter, {jsonType: InvoiceFilterJson}> = /*@__PURE__*/
+  messageDesc(file_till_v1_invoice_service, 12);
+
+/**
+ * A member of an invoice's metadata, at the top level of the JSON object.
+ *
+ * Searchable are the first 16 members besides "type" whose value is a string of at most 128 bytes, a number, true or
+ * false.
+ *
+ * @generated from message till.v1.MetadataMember
+ */
+export type MetadataMember = Message<"till.v1.MetadataMember"> & {
+  /**
+   * Name of the member.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Value: the text of a string, or a number, true or false as written in the JSON.
+   *
+   * @generated from field: string value = 2;
+   */
+  value: string;
+};
+
+/**
+ * A member of an invoice's metadata, at the top level of the JSON object.
+ *
+ * Searchable are the first 16 members besides "type" whose value is a string of at most 128 bytes, a number, true or
+ * false.
+ *
+ * @generated from message till.v1.MetadataMember
+ */
+export type MetadataMemberJson = {
+  /**
+   * Name of the member.
+   *
+   * @generated from field: string name = 1;
+   */
+  name?: string;
+
+  /**
+   * Value: the text of a string, or a number, true or false as written in the JSON.
+   *
+   * @generated from field: string value = 2;
+   */
+  value?: string;
+};
+
+/**
+ * Describes the message till.v1.MetadataMember.
+ * Use `create(MetadataMemberSchema)` to create a new message.
+ */
+export const MetadataMemberSchema: GenMessage<MetadataMember, {jsonType: MetadataMemberJson}> = /*@__PURE__*/
+  messageDesc(file_till_v1_invoice_service, 13);
+
+/**
+ * Request of ListInvoices.
+ *
+ * @generated from message till.v1.ListInvoicesRequest
+ */
+export type ListInvoicesRequest = Message<"till.v1.ListInvoicesRequest"> & {
+  /**
+   * The largest number of invoices to return. 0: 100. More than 1000: 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * next_page_token of the previous response, with the same filter and order. Empty: the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Which invoices. Absent: all.
+   *
+   * @generated from field: till.v1.InvoiceFilter filter = 3;
+   */
+  filter?: InvoiceFilter | undefined;
+
+  /**
+   * The order.
+   *
+   * @generated from field: till.v1.InvoiceOrder order = 4;
+   */
+  order: InvoiceOrder;
+};
+
+/**
+ * Request of ListInvoices.
+ *
+ * @generated from message till.v1.ListInvoicesRequest
+ */
+export type ListInvoicesRequestJson = {
+  /**
+   * The largest number of invoices to return. 0: 100. More than 1000: 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize?: number;
+
+  /**
+   * next_page_token of the previous response, with the same filter and order. Empty: the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken?: string;
+
+  /**
+   * Which invoices. Absent: all.
+   *
+   * @generated from field: till.v1.InvoiceFilter filter = 3;
+   */
+  filter?: InvoiceFilterJson;
+
+  /**
+   * The order.
+   *
+   * @generated from field: till.v1.InvoiceOrder order = 4;
+   */
+  order?: InvoiceOrderJson;
+};
+
+/**
+ * Describes the message till.v1.ListInvoicesRequest.
+ * Use `create(ListInvoicesRequestSchema)` to create a new message.
+ */
+export const ListInvoicesRequestSchema: GenMessage<ListInvoicesRequest, {jsonType: ListInvoicesRequestJson}> = /*@__PURE__*/
+  messageDesc(file_till_v1_invoice_service, 14);
+
+/**
+ * Response of ListInvoices.
+ *
+ * @generated from message till.v1.ListInvoicesResponse
+ */
+export type ListInvoicesResponse = Message<"till.v1.ListInvoicesResponse"> & {
+  /**
+   * The invoices. A page may have fewer invoices than page_size, or none, before the end.
+   *
+   * @generated from field: repeated till.v1.Invoice invoices = 1;
+   */
+  invoices: Invoice[];
+
+  /**
+   * The page_token of the next page. Empty: this is the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Response of ListInvoices.
+ *
+ * @generated from message till.v1.ListInvoicesResponse
+ */
+export type ListInvoicesResponseJson = {
+  /**
+   * The invoices. A page may have fewer invoices than page_size, or none, before the end.
+   *
+   * @generated from field: repeated till.v1.Invoice invoices = 1;
+   */
+  invoices?: InvoiceJson[];
+
+  /**
+   * The page_token of the next page. Empty: this is the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken?: string;
+};
+
+/**
+ * Describes the message till.v1.ListInvoicesResponse.
+ * Use `create(ListInvoicesResponseSchema)` to create a new message.
+ */
+export const ListInvoicesResponseSchema: GenMessage<ListInvoicesResponse, {jsonType: ListInvoicesResponseJson}> = /*@__PURE__*/
+  messageDesc(file_till_v1_invoice_service, 15);
+
+/**
+ * Request of ExportInvoices.
+ *
+ * @generated from message till.v1.ExportInvoicesRequest
+ */
+export type ExportInvoicesRequest = Message<"till.v1.ExportInvoicesRequest"> & {
+  /**
+   * Which invoices. Absent: all.
+   *
+   * @generated from field: till.v1.InvoiceFilter filter = 1;
+   */
+  filter?: InvoiceFilter | undefined;
+
+  /**
+   * The order.
+   *
+   * @generated from field: till.v1.InvoiceOrder order = 2;
+   */
+  order: InvoiceOrder;
+
+  /**
+   * Name of the time zone for times, such as "Europe/Rome" (IANA). Empty: UTC.
+   *
+   * @generated from field: string time_zone = 3;
+   */
+  timeZone: string;
+};
+
+/**
+ * Request of ExportInvoices.
+ *
+ * @generated from message till.v1.ExportInvoicesRequest
+ */
+export type ExportInvoicesRequestJson = {
+  /**
+   * Which invoices. Absent: all.
+   *
+   * @generated from field: till.v1.InvoiceFilter filter = 1;
+   */
+  filter?: InvoiceFilterJson;
+
+  /**
+   * The order.
+   *
+   * @generated from field: till.v1.InvoiceOrder order = 2;
+   */
+  order?: InvoiceOrderJson;
+
+  /**
+   * Name of the time zone for times, such as "Europe/Rome" (IANA). Empty: UTC.
+   *
+   * @generated from field: string time_zone = 3;
+   */
+  timeZone?: string;
+};
+
+/**
+ * Describes the message till.v1.ExportInvoicesRequest.
+ * Use `create(ExportInvoicesRequestSchema)` to create a new message.
+ */
+export const ExportInvoicesRequestSchema: GenMessage<ExportInvoicesRequest, {jsonType: ExportInvoicesRequestJson}> = /*@__PURE__*/
+  messageDesc(file_till_v1_invoice_service, 16);
+
+/**
+ * Response of ExportInvoices: the next lines of the file.
+ *
+ * @generated from message till.v1.ExportInvoicesResponse
+ */
+export type ExportInvoicesResponse = Message<"till.v1.ExportInvoicesResponse"> & {
+  /**
+   * Whole lines with CRLF, in UTF-8. The first response begins with the header row.
+   *
+   * @generated from field: string csv = 1;
+   */
+  csv: string;
+
+  /**
+   * Number of invoices in these lines.
+   *
+   * @generated from field: uint32 invoices = 2;
+   */
+  invoices: number;
+};
+
+/**
+ * Response of ExportInvoices: the next lines of the file.
+ *
+ * @generated from message till.v1.ExportInvoicesResponse
+ */
+export type ExportInvoicesResponseJson = {
+  /**
+   * Whole lines with CRLF, in UTF-8. The first response begins with the header row.
+   *
+   * @generated from field: string csv = 1;
+   */
+  csv?: string;
+
+  /**
+   * Number of invoices in these lines.
+   *
+   * @generated from field: uint32 invoices = 2;
+   */
+  invoices?: number;
+};
+
+/**
+ * Describes the message till.v1.ExportInvoicesResponse.
+ * Use `create(ExportInvoicesResponseSchema)` to create a new message.
+ */
+export const ExportInvoicesResponseSchema: GenMessage<ExportInvoicesResponse, {jsonType: ExportInvoicesResponseJson}> = /*@__PURE__*/
+  messageDesc(file_till_v1_invoice_service, 17);
+
+/**
+ * Request of CancelInvoice.
+ *
+ * @generated from message till.v1.CancelInvoiceRequest
+ */
+export type CancelInvoiceRequest = Message<"till.v1.CancelInvoiceRequest"> & {
+  /**
+   * Public id.
+   *
+   * @generated from field: string invoice_id = 1;
+   */
+  invoiceId: string;
+};
+
+/**
+ * Request of CancelInvoice.
+ *
+ * @generated from message till.v1.CancelInvoiceRequest
+ */
+export type CancelInvoiceRequestJson = {
+  /**
+   * Public id.
+   *
+   * @generated from field: string invoice_id = 1;
+   */
+  invoiceId?: string;
+};
+
+/**
+ * Describes the message till.v1.CancelInvoiceRequest.
+ * Use `create(CancelInvoiceRequestSchema)` to create a new message.
+ */
+export const CancelInvoiceRequestSchema: GenMessage<CancelInvoiceRequest, {jsonType: CancelInvoiceRequestJson}> = /*@__PURE__*/
+  messageDesc(file_till_v1_invoice_service, 18);
+
+/**
+ * Response of CancelInvoice.
+ *
+ * @generated from message till.v1.CancelInvoiceResponse
+ */
+export type CancelInvoiceResponse = Message<"till.v1.CancelInvoiceResponse"> & {
+  /**
+   * The canceled invoice.
+   *
+   * @generated from field: till.v1.Invoice invoice = 1;
+   */
+  invoice?: Invoice | undefined;
+};
+
+/**
+ * Response of CancelInvoice.
+ *
+ * @generated from message till.v1.CancelInvoiceResponse
+ */
+export type CancelInvoiceResponseJson = {
+  /**
+   * The canceled invoice.
+   *
+   * @generated from field: till.v1.Invoice invoice = 1;
+   */
+  invoice?: InvoiceJson;
+};
+
+/**
+ * Describes the message till.v1.CancelInvoiceResponse.
+ * Use `create(CancelInvoiceResponseSchema)` to create a new message.
+ */
+export const CancelInvoiceResponseSchema: GenMessage<CancelInvoiceResponse, {jsonType: CancelInvoiceResponseJson}> = /*@__PURE__*/
+  messageDesc(file_till_v1_invoice_service, 19);
+
+/**
+ * Request of GetReport.
+ *
+ * @generated from message till.v1.GetReportRequest
+ */
+export type GetReportRequest = Message<"till.v1.GetReportRequest"> & {
+  /**
+   * The beginning of the period. Required.
+   *
+   * @generated from field: google.protobuf.Timestamp paid_from = 1;
+   */
+  paidFrom?: Timestamp | undefined;
+
+  /**
+   * The end of the period, exclusive. Required. At most 10 years after its beginning.
+   *
+   * @generated from field: google.protobuf.Timestamp paid_to = 2;
+   */
+  paidTo?: Timestamp | undefined;
+
+  /**
+   * Name of the time zone for days, such as "Europe/Rome" (IANA). Empty: UTC.
+   *
+   * @generated from field: string time_zone = 3;
+   */
+  timeZone: string;
+
+  /**
+   * How payments are grouped.
+   *
+   * @generated from field: till.v1.ReportGrouping by = 4;
+   */
+  by: ReportGrouping;
+};
+
+/**
+ * Request of GetReport.
+ *
+ * @generated from message till.v1.GetReportRequest
+ */
+export type GetReportRequestJson = {
+  /**
+   * The beginning of the period. Required.
+   *
+   * @generated from field: google.protobuf.Timestamp paid_from = 1;
+   */
+  paidFrom?: TimestampJson;
+
+  /**
+   * The end of the period, exclusive. Required. At most 10 years after its beginning.
+   *
+   * @generated from field: google.protobuf.Timestamp paid_to = 2;
+   */
+  paidTo?: TimestampJson;
+
+  /**
+   * Name of the time zone for days, such as "Europe/Rome" (IANA). Empty: UTC.
+   *
+   * @generated from field: string time_zone = 3;
+   */
+  timeZone?: string;
+
+  /**
+   * How payments are grouped.
+   *
+   * @generated from field: till.v1.ReportGrouping by = 4;
+   */
+  by?: ReportGroupingJson;
+};
+
+/**
+ * Describes the message till.v1.GetReportRequest.
+ * Use `create(GetReportRequestSchema)` to create a new message.
+ */
+export const GetReportRequestSchema: GenMessage<GetReportRequest, {jsonType: GetReportRequestJson}> = /*@__PURE__*/
+  messageDesc(file_till_v1_invoice_service, 20);
+
+/**
+ * Response of GetReport.
+ *
+ * @generated from message till.v1.GetReportResponse
+ */
+export type GetReportResponse = Message<"till.v1.GetReportResponse"> & {
+  /**
+   * Number of payments.
+   *
+   * @generated from field: uint64 count = 1;
+   */
+  count: bigint;
+
+  /**
+   * Sum of the amounts received, in millisatoshi.
+   *
+   * @generated from field: uint64 amount_received_msat = 2;
+   */
+  amountReceivedMsat: bigint;
+
+  /**
+   * Groups with payments, by name.
+   *
+   * @generated from field: repeated till.v1.ReportGroup groups = 3;
+   */
+  groups: ReportGroup[];
+};
+
+/**
+ * Response of GetReport.
+ *
+ * @generated from message till.v1.GetReportResponse
+ */
+export type GetReportResponseJson = {
+  /**
+   * Number of payments.
+   *
+   * @generated from field: uint64 count = 1;
+   */
+  count?: string;
+
+  /**
+   * Sum of the amounts received, in millisatoshi.
+   *
+   * @generated from field: uint64 amount_received_msat = 2;
+   */
+  amountReceivedMsat?: string;
+
+  /**
+   * Groups with payments, by name.
+   *
+   * @generated from field: repeated till.v1.ReportGroup groups = 3;
+   */
+  groups?: ReportGroupJson[];
+};
+
+/**
+ * Describes the message till.v1.GetReportResponse.
+ * Use `create(GetReportResponseSchema)` to create a new message.
+ */
+export const GetReportResponseSchema: GenMessage<GetReportResponse, {jsonType: GetReportResponseJson}> = /*@__PURE__*/
+  messageDesc(file_till_v1_invoice_service, 21);
+
+/**
+ * Payments of a group.
+ *
+ * @generated from message till.v1.ReportGroup
+ */
+export type ReportGroup = Message<"till.v1.ReportGroup"> & {
+  /**
+   * The type, the day such as "2026-11-26", or the key's id. Empty: invoices without a key.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Number of payments.
+   *
+   * @generated from field: uint64 count = 2;
+   */
+  count: bigint;
+
+  /**
+   * Sum of the amounts received, in millisatoshi.
+   *
+   * @generated from field: uint64 amount_received_msat = 3;
+   */
+  amountReceivedMsat: bigint;
+};
+
+/**
+ * Payments of a group.
+ *
+ * @generated from message till.v1.ReportGroup
+ */
+export type ReportGroupJson = {
+  /**
+   * The type, the day such as "2026-11-26", or the key's id. Empty: invoices without a key.
+   *
+   * @generated from field: string name = 1;
+   */
+  name?: string;
+
+  /**
+   * Number of payments.
+   *
+   * @generated from field: uint64 count = 2;
+   */
+  count?: string;
+
+  /**
+   * Sum of the amounts received, in millisatoshi.
+   *
+   * @generated from field: uint64 amount_received_msat = 3;
+   */
+  amountReceivedMsat?: string;
+};
+
+/**
+ * Describes the message till.v1.ReportGroup.
+ * Use `create(ReportGroupSchema)` to create a new message.
+ */
+export const ReportGroupSchema: GenMessage<ReportGroup, {jsonType: ReportGroupJson}> = /*@__PURE__*/
+  messageDesc(file_till_v1_invoice_service, 22);
 
 /**
  * Request of GetInfo.
@@ -575,7 +1470,7 @@ export type GetInfoRequestJson = {
  * Use `create(GetInfoRequestSchema)` to create a new message.
  */
 export const GetInfoRequestSchema: GenMessage<GetInfoRequest, {jsonType: GetInfoRequestJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 10);
+  messageDesc(file_till_v1_invoice_service, 23);
 
 /**
  * Response of GetInfo.
@@ -666,7 +1561,7 @@ export type GetInfoResponseJson = {
  * Use `create(GetInfoResponseSchema)` to create a new message.
  */
 export const GetInfoResponseSchema: GenMessage<GetInfoResponse, {jsonType: GetInfoResponseJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 11);
+  messageDesc(file_till_v1_invoice_service, 24);
 
 /**
  * The node, in the words of lightning-getinfo(7).
@@ -877,7 +1772,7 @@ export type NodeJson = {
  * Use `create(NodeSchema)` to create a new message.
  */
 export const NodeSchema: GenMessage<Node, {jsonType: NodeJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 12);
+  messageDesc(file_till_v1_invoice_service, 25);
 
 /**
  * A network address of the node.
@@ -940,10 +1835,175 @@ export type NodeAddressJson = {
  * Use `create(NodeAddressSchema)` to create a new message.
  */
 export const NodeAddressSchema: GenMessage<NodeAddress, {jsonType: NodeAddressJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 13);
+  messageDesc(file_till_v1_invoice_service, 26);
 
 /**
- * Creates invoices, reads them, and watches them until they are paid.
+ * Whether payers can reach the node with an invoice's amount.
+ *
+ * @generated from enum till.v1.PayabilityStatus
+ */
+export enum PayabilityStatus {
+  /**
+   * Unused.
+   *
+   * @generated from enum value: PAYABILITY_STATUS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The channels can receive the amount.
+   *
+   * @generated from enum value: PAYABILITY_STATUS_OK = 1;
+   */
+  OK = 1,
+
+  /**
+   * The channels cannot receive the amount, even in several parts.
+   *
+   * @generated from enum value: PAYABILITY_STATUS_INSUFFICIENT = 2;
+   */
+  INSUFFICIENT = 2,
+
+  /**
+   * The channels could receive the amount, but their peers are offline.
+   *
+   * @generated from enum value: PAYABILITY_STATUS_OFFLINE = 3;
+   */
+  OFFLINE = 3,
+
+  /**
+   * Only private channels can receive the amount, and the payment request does not name them.
+   *
+   * @generated from enum value: PAYABILITY_STATUS_PRIVATE_ONLY = 4;
+   */
+  PRIVATE_ONLY = 4,
+
+  /**
+   * The node gave no estimate: the invoice existed before this call, or the warning is new.
+   *
+   * @generated from enum value: PAYABILITY_STATUS_UNKNOWN = 5;
+   */
+  UNKNOWN = 5,
+}
+
+/**
+ * Whether payers can reach the node with an invoice's amount.
+ *
+ * @generated from enum till.v1.PayabilityStatus
+ */
+export type PayabilityStatusJson = "PAYABILITY_STATUS_UNSPECIFIED" | "PAYABILITY_STATUS_OK" | "PAYABILITY_STATUS_INSUFFICIENT" | "PAYABILITY_STATUS_OFFLINE" | "PAYABILITY_STATUS_PRIVATE_ONLY" | "PAYABILITY_STATUS_UNKNOWN";
+
+/**
+ * Describes the enum till.v1.PayabilityStatus.
+ */
+export const PayabilityStatusSchema: GenEnum<PayabilityStatus, PayabilityStatusJson> = /*@__PURE__*/
+  enumDesc(file_till_v1_invoice_service, 0);
+
+/**
+ * Order of a list of invoices.
+ *
+ * @generated from enum till.v1.InvoiceOrder
+ */
+export enum InvoiceOrder {
+  /**
+   * Newest first: by payment if the filter has a payment time, else by creation.
+   *
+   * @generated from enum value: INVOICE_ORDER_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * By creation, newest first.
+   *
+   * @generated from enum value: INVOICE_ORDER_CREATED_DESC = 1;
+   */
+  CREATED_DESC = 1,
+
+  /**
+   * By creation, oldest first.
+   *
+   * @generated from enum value: INVOICE_ORDER_CREATED_ASC = 2;
+   */
+  CREATED_ASC = 2,
+
+  /**
+   * By payment, newest first. Only paid invoices are listed.
+   *
+   * @generated from enum value: INVOICE_ORDER_PAID_DESC = 3;
+   */
+  PAID_DESC = 3,
+
+  /**
+   * By payment, oldest first. Only paid invoices are listed.
+   *
+   * @generated from enum value: INVOICE_ORDER_PAID_ASC = 4;
+   */
+  PAID_ASC = 4,
+}
+
+/**
+ * Order of a list of invoices.
+ *
+ * @generated from enum till.v1.InvoiceOrder
+ */
+export type InvoiceOrderJson = "INVOICE_ORDER_UNSPECIFIED" | "INVOICE_ORDER_CREATED_DESC" | "INVOICE_ORDER_CREATED_ASC" | "INVOICE_ORDER_PAID_DESC" | "INVOICE_ORDER_PAID_ASC";
+
+/**
+ * Describes the enum till.v1.InvoiceOrder.
+ */
+export const InvoiceOrderSchema: GenEnum<InvoiceOrder, InvoiceOrderJson> = /*@__PURE__*/
+  enumDesc(file_till_v1_invoice_service, 1);
+
+/**
+ * How a report is grouped.
+ *
+ * @generated from enum till.v1.ReportGrouping
+ */
+export enum ReportGrouping {
+  /**
+   * By type.
+   *
+   * @generated from enum value: REPORT_GROUPING_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * By the type in the metadata.
+   *
+   * @generated from enum value: REPORT_GROUPING_TYPE = 1;
+   */
+  TYPE = 1,
+
+  /**
+   * By the day of the payment, in the time zone.
+   *
+   * @generated from enum value: REPORT_GROUPING_DAY = 2;
+   */
+  DAY = 2,
+
+  /**
+   * By the key that created the invoice.
+   *
+   * @generated from enum value: REPORT_GROUPING_KEY = 3;
+   */
+  KEY = 3,
+}
+
+/**
+ * How a report is grouped.
+ *
+ * @generated from enum till.v1.ReportGrouping
+ */
+export type ReportGroupingJson = "REPORT_GROUPING_UNSPECIFIED" | "REPORT_GROUPING_TYPE" | "REPORT_GROUPING_DAY" | "REPORT_GROUPING_KEY";
+
+/**
+ * Describes the enum till.v1.ReportGrouping.
+ */
+export const ReportGroupingSchema: GenEnum<ReportGrouping, ReportGroupingJson> = /*@__PURE__*/
+  enumDesc(file_till_v1_invoice_service, 2);
+
+/**
+ * Creates invoices, reads them, cancels them, and watches them until they are paid.
  *
  * Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
  * under "code" the documented code, such as E2.
@@ -1005,7 +2065,7 @@ export const InvoiceService: GenService<{
     output: typeof LookupInvoiceResponseSchema;
   },
   /**
-   * Streams the current state of an invoice, then each change. Ends after PAID or EXPIRED. Scope: invoices:read.
+   * Streams the current state of an invoice, then each change. Ends after a final status. Scope: invoices:read.
    *
    * NOT_FOUND (E2): no such invoice, or the key may not see it. RESOURCE_EXHAUSTED (E7): too many watches of this
    * key. UNAVAILABLE (E8): Till stops; watch again.
@@ -1016,6 +2076,57 @@ export const InvoiceService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchInvoiceRequestSchema;
     output: typeof WatchInvoiceResponseSchema;
+  },
+  /**
+   * Returns a page of the caller's invoices (AIP-158). Scope: invoices:read.
+   *
+   * A key with a type lists that type only. INVALID_ARGUMENT (E1): a filter is invalid, or the page token belongs
+   * to another request.
+   *
+   * @generated from rpc till.v1.InvoiceService.ListInvoices
+   */
+  listInvoices: {
+    methodKind: "unary";
+    input: typeof ListInvoicesRequestSchema;
+    output: typeof ListInvoicesResponseSchema;
+  },
+  /**
+   * Streams the caller's invoices as CSV (RFC 4180). Scope: invoices:read.
+   *
+   * INVALID_ARGUMENT (E1): a filter or the time zone is invalid. RESOURCE_EXHAUSTED (E7): too many exports of this
+   * key.
+   *
+   * @generated from rpc till.v1.InvoiceService.ExportInvoices
+   */
+  exportInvoices: {
+    methodKind: "server_streaming";
+    input: typeof ExportInvoicesRequestSchema;
+    output: typeof ExportInvoicesResponseSchema;
+  },
+  /**
+   * Cancels an unpaid invoice: it can no longer be paid. Idempotent. Scope: invoices:cancel.
+   *
+   * NOT_FOUND (E2): no such invoice, or the key may not see it. ALREADY_EXISTS (E5): the invoice is paid or expired;
+   * the message names the status. UNAVAILABLE (E8): the node is offline; retry.
+   *
+   * @generated from rpc till.v1.InvoiceService.CancelInvoice
+   */
+  cancelInvoice: {
+    methodKind: "unary";
+    input: typeof CancelInvoiceRequestSchema;
+    output: typeof CancelInvoiceResponseSchema;
+  },
+  /**
+   * Returns the number and the sum of the payments received in a period, by group. Scope: info:read.
+   *
+   * A key with a type gets that type only. INVALID_ARGUMENT (E1): the period or the time zone is invalid.
+   *
+   * @generated from rpc till.v1.InvoiceService.GetReport
+   */
+  getReport: {
+    methodKind: "unary";
+    input: typeof GetReportRequestSchema;
+    output: typeof GetReportResponseSchema;
   },
   /**
    * Returns the caller's totals, and the node as lightning-getinfo(7) describes it. Scope: info:read.
