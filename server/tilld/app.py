@@ -22,6 +22,7 @@ from tilld.grpc_api.key_servicer import KeyServicer
 from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.lightningd import InvoiceNode
+from tilld.invoices.lists import InvoiceLists
 from tilld.invoices.repository import Store
 from tilld.invoices.service import Invoices
 from tilld.lightningd.simulated_node import SimulatedNodeProcess
@@ -106,6 +107,7 @@ class Till(Front):
         limits = Limits(allowance)
         attempts = AttemptStore(store)
         invoicing = Invoices(store, node, self.hub, limits, attempts.has_label, intervals=intervals)
+        lists = InvoiceLists(store, node)
         payout_limits = PayoutLimits(
             config.key_payout_msat, config.key_payouts_msat_per_day or None, config.allow_invreq_disable
         )
@@ -134,6 +136,7 @@ class Till(Front):
             metrics_address = serving.address
         grpc, health_servicer = await self._start_server(
             invoicing,
+            lists,
             payouts,
             collecting,
             Keyring(keys),
@@ -183,6 +186,7 @@ class Till(Front):
     async def _start_server(
         self,
         invoicing: Invoices,
+        lists: InvoiceLists,
         payouts: Payouts,
         collecting: SentInvoices,
         keyring: Keyring,
@@ -191,11 +195,11 @@ class Till(Front):
         node_is_online: Callable[[], bool],
     ) -> tuple[Address, health.HealthServicer]:
         health_servicer = health.HealthServicer()
-        rest = RestInvoiceServicer(invoicing, self._config.heartbeat_seconds)
+        rest = RestInvoiceServicer(invoicing, lists, self._config.heartbeat_seconds)
         keys = KeyServicer(keyring)
         addresses = preflight.free(self._config.grpc, "--grpc")
         grpc = server.create(
-            InvoiceServicer(invoicing),
+            InvoiceServicer(invoicing, lists),
             rest,
             keys,
             InvreqServicer(payouts, collecting),

@@ -44,7 +44,9 @@ async def test_a_bug_in_reading_a_reply_is_not_logged_as_lightningds(
     ask = till.node.ask
     monkeypatch.setattr(till.node, "ask", slip)
     registrar: Any = Registrar()
-    invoice_service.add_InvoiceServiceServicer_to_server(InvoiceServicer(till.invoicing), registrar)
+    invoice_service.add_InvoiceServiceServicer_to_server(
+        InvoiceServicer(till.invoicing, till.lists), registrar
+    )
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((Dispatcher(registrar.handlers, Access(KeyStore(till.store))),))
     address = f"unix:{tmp_path / 'grpc'}"

@@ -7,6 +7,7 @@ import pytest
 from tests.support.samples import an_invoice
 from tilld.errors import Unavailable
 from tilld.invoices.hub import Hub
+from tilld.invoices.invoice import Status
 
 
 async def test_every_watcher_of_an_invoice_gets_its_change() -> None:
@@ -33,7 +34,7 @@ async def test_a_change_before_the_watcher_waits_is_not_lost() -> None:
 async def test_a_slow_watcher_gets_only_the_newest_state() -> None:
     hub = Hub()
     invoice = an_invoice()
-    newest = invoice._replace(expired=True)
+    newest = invoice._replace(status=Status.EXPIRED)
     with hub.subscribe(invoice.invoice_id) as changes:
         hub.publish([invoice])
         hub.publish([newest])

@@ -54,8 +54,8 @@ async def test_an_invoice_comes_back_as_it_was(store: Store) -> None:
     full = an_invoice(label="order-1", amount_msat=MAX_AMOUNT_MSAT)._replace(
         description="é☕\n",
         metadata='{"type":"shop","n":123456789012345678901234567890}',
-        payment=Payment(7, 2**62, NOON),
-        expired=True,
+        payment=Payment(7, 2**62, NOON, "aa" * 32),
+        status=Status.PAID,
     )
 
     for invoice in (bare, full):

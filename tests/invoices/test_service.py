@@ -144,7 +144,7 @@ async def test_after_a_crash_between_node_and_store_a_retry_adopts(till: Parts, 
     assert (adopted.invoice_id, adopted.bolt11) == (invoice_id, issued.bolt11)
 
 
-async def test_an_invoice_deleted_at_the_node_is_returned_as_expired(till: Parts, tmp_path: Path) -> None:
+async def test_an_invoice_deleted_at_the_node_is_returned_as_canceled(till: Parts, tmp_path: Path) -> None:
     """It cannot be paid. Its label stays in use, and its watchers are notified."""
     order = an_order(label="order-1")
     async with simulated_node(tmp_path):
@@ -156,8 +156,8 @@ async def test_an_invoice_deleted_at_the_node_is_returned_as_expired(till: Parts
         await till.node.call("delinvoice", {"label": invoice.invoice_id, "status": "unpaid"})
         again = await till.invoicing.create(DAKK, order)
 
-        assert again == invoice._replace(expired=True) == await till.store.get(invoice.invoice_id)
-        assert (await anext(watch)).status is Status.EXPIRED
+        assert again == invoice._replace(status=Status.CANCELED) == await till.store.get(invoice.invoice_id)
+        assert (await anext(watch)).status is Status.CANCELED
         assert await till.invoicing.create(DAKK, order) == again
 
 

@@ -267,7 +267,7 @@ async def ended(*tasks: asyncio.Task[Any]) -> None:
 
 
 def as_issued(invoice: Invoice) -> Invoice:
-    return invoice._replace(payment=None, expired=False, overdue=False)
+    return invoice._replace(payment=None, status=Status.UNPAID, overdue=False)
 
 
 def conflicts(order: InvoiceTerms, other: InvoiceTerms) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.samples import an_invoice
 from tilld.errors import NotFound, Unavailable
-from tilld.invoices.invoice import Invoice
+from tilld.invoices.invoice import Invoice, Status
 from tilld.rest_api import invoice_json
 from tilld.rest_api.sse import events
 
@@ -18,7 +18,7 @@ from tilld.rest_api.sse import events
 async def test_a_state_after_a_long_silence_is_not_lost() -> None:
     """Heartbeats do not cancel the pending read of the next state."""
     invoice = an_invoice()
-    paid = invoice._replace(expired=True)
+    paid = invoice._replace(status=Status.EXPIRED)
     go_on = asyncio.Event()
 
     async def states() -> AsyncIterator[Invoice]:

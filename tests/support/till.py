@@ -15,6 +15,7 @@ from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import Invoice, Status
 from tilld.invoices.lightningd import InvoiceNode
+from tilld.invoices.lists import InvoiceLists
 from tilld.invoices.repository import Store
 from tilld.invoices.service import Invoices
 from tilld.sent_invoices.attempt import SendTerms, Sent
@@ -60,6 +61,7 @@ class Parts:
         self.invoicing = Invoices(
             self.store, self.node, self.hub, limits, self.attempts.has_label, self._now, intervals
         )
+        self.lists = InvoiceLists(self.store, self.node, self._now)
         self.collecting = SentInvoices(
             self.store, self.attempts, self.sent_node, self.hub, limits, self._now, intervals
         )

@@ -6,16 +6,18 @@ from till.v1 import invoice_service_pb2 as pb
 from till.v1 import invoice_service_pb2_grpc
 from tilld.auth.access import caller
 from tilld.errors import InvalidRequest
-from tilld.grpc_api import Context, messages
+from tilld.grpc_api import Context, list_messages, messages
 from tilld.invoices.invoice import Invoice
+from tilld.invoices.lists import InvoiceLists
 from tilld.invoices.service import Invoices
 
 
 class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
     """The typed API of invoices."""
 
-    def __init__(self, invoices: Invoices) -> None:
+    def __init__(self, invoices: Invoices, lists: InvoiceLists) -> None:
         self._invoices = invoices
+        self._lists = lists
         self._last: Invoice | None = None
         self._last_message = pb.WatchInvoiceResponse()
 
@@ -65,6 +67,19 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         async for invoice in states:
             yield self._message(invoice)
             del invoice
+
+    async def ListInvoices(
+        self, request: pb.ListInvoicesRequest, context: Context
+    ) -> pb.ListInvoicesResponse:
+        """Return a page of invoices."""
+        return list_messages.page(await self._lists.page(caller.get(), list_messages.list_terms(request)))
+
+    async def CancelInvoice(
+        self, request: pb.CancelInvoiceRequest, context: Context
+    ) -> pb.CancelInvoiceResponse:
+        """Cancel an invoice."""
+        invoice = await self._invoices.cancel(caller.get(), request.invoice_id)
+        return pb.CancelInvoiceResponse(invoice=messages.invoice(invoice))
 
     async def GetInfo(self, request: pb.GetInfoRequest, context: Context) -> pb.GetInfoResponse:
         """Read the totals and the node."""

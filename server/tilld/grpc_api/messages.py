@@ -22,6 +22,7 @@ _INVOICE_STATUS = {
     Status.UNPAID: invoice_pb2.INVOICE_STATUS_UNPAID,
     Status.PAID: invoice_pb2.INVOICE_STATUS_PAID,
     Status.EXPIRED: invoice_pb2.INVOICE_STATUS_EXPIRED,
+    Status.CANCELED: invoice_pb2.INVOICE_STATUS_CANCELED,
 }
 
 _INVREQ_STATUS = {
@@ -36,6 +37,7 @@ _INVREQ_STATUS = {
 _SCOPES = {
     Scope.CREATE: key_pb2.KEY_SCOPE_INVOICES_CREATE,
     Scope.READ: key_pb2.KEY_SCOPE_INVOICES_READ,
+    Scope.CANCEL: key_pb2.KEY_SCOPE_INVOICES_CANCEL,
     Scope.INFO: key_pb2.KEY_SCOPE_INFO_READ,
     Scope.PAYOUTS: key_pb2.KEY_SCOPE_PAYOUTS,
     Scope.ADMIN: key_pb2.KEY_SCOPE_ADMIN,
@@ -111,7 +113,18 @@ def invoice(invoice: Invoice) -> invoice_pb2.Invoice:
         message.payment.pay_index = invoice.payment.pay_index
         message.payment.amount_received_msat = invoice.payment.amount_received_msat
         message.payment.paid_at.seconds = unix_seconds(invoice.payment.paid_at)
+        if invoice.payment.payment_preimage:
+            message.payment.payment_preimage = invoice.payment.payment_preimage
     return message
+
+
+def invoice_status(status: invoice_pb2.InvoiceStatus) -> Status:
+    """Return the status of a request. Raises InvalidRequest."""
+    known = {number: status for status, number in _INVOICE_STATUS.items()}
+    if status not in known:
+        names = ", ".join(map(invoice_pb2.InvoiceStatus.Name, known))
+        raise InvalidRequest(f"statuses must be among {names}")
+    return known[status]
 
 
 def invreq(invreq: Invreq, status: InvreqStatus) -> invreq_pb2.Invreq:

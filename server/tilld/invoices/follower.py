@@ -8,6 +8,7 @@ import structlog
 
 from tilld.config import USUAL, Intervals
 from tilld.formats.times import Clock, utc_now
+from tilld.invoices.cancellation import Cancellations
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, InvoiceUpdate, Status
 from tilld.invoices.lightningd import InvoiceNode
@@ -44,6 +45,7 @@ class Follower:
         self._hub = hub
         self._clock = clock
         self._intervals = intervals
+        self._cancellations = Cancellations(store, node, hub, clock)
         find_cursor = partial(self._nodes.updated_index, subsystem="invoices")
         self.updates = IndexFollower(node, "invoices", find_cursor, node.updates, self._settle, intervals)
 
@@ -71,6 +73,7 @@ class Follower:
         await self.updates.follow(info.id, partial(self._begin, info))
 
     async def _begin(self, info: NodeInfo) -> None:
+        await self._cancellations.recover(info.id)
         await self._tell_what_is_over()
         log.info(
             "following the node",
@@ -84,6 +87,7 @@ class Follower:
         while True:
             await asyncio.sleep(self._intervals.sweep_seconds)
             node_id = await self._node.identity()
+            await self._cancellations.recover(node_id)
             overdue = await self._store.overdue(node_id, self._clock() - NODE_NEEDS_TO_EXPIRE)
             seen = [await self._look_up(invoice) for invoice in overdue]
             await self._node.check_is(node_id)
@@ -94,8 +98,11 @@ class Follower:
         found = await self._node.find_by_payment_hash(invoice.payment_hash)
         if found:
             return found.seen
-        log.warning("open invoice is missing at the node: marked as expired", invoice_id=invoice.invoice_id)
-        return InvoiceUpdate(invoice.payment_hash, Status.EXPIRED, None)
+        missing = invoice.missing(self._clock())
+        log.warning(
+            f"open invoice is missing at the node: marked as {missing.status}", invoice_id=invoice.invoice_id
+        )
+        return missing
 
     async def _settle(
         self, node_id: str, seen: Sequence[InvoiceUpdate], updated_index: int | None = None

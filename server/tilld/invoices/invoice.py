@@ -30,6 +30,7 @@ class Status(StrEnum):
     UNPAID = "unpaid"
     PAID = "paid"
     EXPIRED = "expired"
+    CANCELED = "canceled"
 
 
 class Payment(NamedTuple):
@@ -38,6 +39,8 @@ class Payment(NamedTuple):
     pay_index: int
     amount_received_msat: int
     paid_at: datetime
+    # Proof of payment. None: Till recorded the payment before it stored preimages.
+    payment_preimage: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +89,8 @@ class Invoice(NamedTuple):
 
     `bolt11` of a sent invoice is the BOLT 12 string ("lni1…").
 
-    `expired` comes from the node, and is final. `overdue` comes from the local clock while the node is
-    offline: it is never stored, and the node may still report a payment.
+    `status` comes from the node, except with `overdue`: the node is offline, and the invoice expired by the
+    local clock. That state is never stored, and the node may still report a payment.
     """
 
     id: str
@@ -98,13 +101,14 @@ class Invoice(NamedTuple):
     amount_msat: int | None
     description: str | None
     metadata: str
+    type: str
     node_id: str
     payment_hash: str
     bolt11: str
     created_at: datetime
     expires_at: datetime
+    status: Status = Status.UNPAID
     payment: Payment | None = None
-    expired: bool = False
     overdue: bool = False
 
     @classmethod
@@ -120,6 +124,7 @@ class Invoice(NamedTuple):
             amount_msat=order.amount_msat,
             description=order.description,
             metadata=order.metadata,
+            type=order.type,
             node_id=issued.node_id,
             payment_hash=issued.payment_hash,
             bolt11=issued.bolt11,
@@ -150,6 +155,7 @@ class Invoice(NamedTuple):
             amount_msat=amount_msat,
             description=description,
             metadata=metadata,
+            type=type_of(metadata),
             node_id=issued.node_id,
             payment_hash=issued.payment_hash,
             bolt11=issued.bolt11,
@@ -205,13 +211,6 @@ class Invoice(NamedTuple):
         return Creator(self.username, self.key_id)
 
     @property
-    def status(self) -> Status:
-        """The state, by payment first, then by the node's expiry, then by the clock."""
-        if self.payment:
-            return Status.PAID
-        return Status.EXPIRED if self.expired or self.overdue else Status.UNPAID
-
-    @property
     def expiry(self) -> int:
         """The validity in seconds, from creation to expiry."""
         return (self.expires_at - self.created_at) // SECOND
@@ -222,14 +221,9 @@ class Invoice(NamedTuple):
         return self.bolt11.startswith(BOLT12)
 
     @property
-    def type(self) -> str:
-        """The application of the invoice."""
-        return type_of(self.metadata)
-
-    @property
     def is_final(self) -> bool:
         """True if the node's state is final."""
-        return bool(self.payment or self.expired)
+        return self.status is not Status.UNPAID and not self.overdue
 
     def is_visible_to(self, caller: Caller) -> bool:
         """True if the caller owns the invoice, and their key permits its type and id."""
@@ -241,12 +235,25 @@ class Invoice(NamedTuple):
 
     def by_the_clock(self, now: datetime) -> Self:
         """Return the invoice as it reads while the node is offline."""
-        return self._replace(overdue=not self.is_final and now - NODE_NEEDS_TO_EXPIRE >= self.expires_at)
+        if self.is_final or now - NODE_NEEDS_TO_EXPIRE < self.expires_at:
+            return self
+        return self._replace(status=Status.EXPIRED, overdue=True)
 
     def updated(self, seen: InvoiceUpdate) -> Self:
-        """Return the invoice with the node's update applied. A recorded payment stays."""
-        expired = self.expired or seen.status is Status.EXPIRED
-        return self._replace(payment=self.payment or seen.payment, expired=expired)
+        """Return the invoice with the node's update applied. A final state stays, unless it was paid."""
+        if self.payment:
+            return self
+        if seen.payment:
+            return self._replace(status=Status.PAID, payment=seen.payment)
+        return self if self.is_final else self._replace(status=seen.status)
+
+    def missing(self, now: datetime) -> InvoiceUpdate:
+        """Return the update of an open invoice that the node no longer has.
+
+        lightningd never removes an unpaid invoice by itself. Its plugin autoclean removes expired ones.
+        """
+        is_over = now >= self.expires_at
+        return InvoiceUpdate(self.payment_hash, Status.EXPIRED if is_over else Status.CANCELED, None)
 
     def answering(self, order: InvoiceTerms) -> Self:
         """Return this invoice if it matches the order with its label.

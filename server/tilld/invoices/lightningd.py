@@ -4,11 +4,12 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 import structlog
+from pyln.client import RpcError
 
 from tilld.formats.times import utc
 from tilld.invoices.invoice import InvoiceUpdate, IssuedInvoice, NodeInvoice, Payment, Status
 from tilld.invoices.terms import MAX_BOLT11_DESCRIPTION_BYTES, InvoiceTerms
-from tilld.lightningd.errors import MayExist, errors_translated
+from tilld.lightningd.errors import MayExist, RpcCode, errors_translated
 from tilld.lightningd.node import Node
 from tilld.lightningd.replies import Msat, Reply, Seconds, Whole, fields, msat
 from tilld.lightningd.updates import Updates
@@ -24,6 +25,7 @@ class _SeenRow(Reply, frozen=True, kw_only=True):
     pay_index: Whole | None = None
     amount_received_msat: Msat | None = None
     paid_at: Seconds | None = None
+    payment_preimage: str | None = None
 
 
 class _UpdateRow(_SeenRow, frozen=True, kw_only=True):
@@ -104,6 +106,21 @@ class InvoiceNode(Node):
         """Return the invoice with a payment hash, or None."""
         return await self._find(payment_hash=payment_hash)
 
+    async def delete_unpaid(self, label: str) -> bool:
+        """Delete an unpaid invoice (lightning-delinvoice(7)). Return False if it has another status.
+
+        Raises MayExist if only a lookup can show the outcome.
+        """
+        with errors_translated(unknown_outcome=MayExist):
+            try:
+                await self.call("delinvoice", {"label": label, "status": Status.UNPAID.value})
+            except RpcError as refused:
+                code = refused.error.get("code")
+                if code not in (RpcCode.UNKNOWN_INVOICE, RpcCode.UNEXPECTED_STATUS):
+                    raise
+                return bool(code == RpcCode.UNKNOWN_INVOICE)
+        return True
+
     async def description(self, payment_hash: str) -> str | None:
         """Return the full description of an invoice; its payment request may have only the hash."""
         rows = await self._list(InvoiceRows[_DescriptionRow], {"payment_hash": payment_hash})
@@ -176,4 +193,4 @@ def _seen(row: _SeenRow) -> InvoiceUpdate:
 def _payment(row: _SeenRow) -> Payment:
     if row.pay_index is None or row.amount_received_msat is None or row.paid_at is None:
         raise msgspec.ValidationError("a paid invoice without pay_index, amount_received_msat or paid_at")
-    return Payment(row.pay_index, msat(row.amount_received_msat), utc(row.paid_at))
+    return Payment(row.pay_index, msat(row.amount_received_msat), utc(row.paid_at), row.payment_preimage)

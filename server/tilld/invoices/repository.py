@@ -15,6 +15,8 @@ from tilld.config import USUAL, Intervals
 from tilld.errors import Internal
 from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, InvoiceUpdate
+from tilld.invoices.list_sql import ListSQL, position_of
+from tilld.invoices.listing import ListTerms, Position
 from tilld.invoices.sql import INVOICES
 from tilld.invoices.totals import Totals
 from tilld.invoices.transactions import InvoiceTransactions
@@ -41,6 +43,7 @@ class Store(Executor):
         super().__init__(database, observer, intervals)
         self._do = InvoiceTransactions(database)
         self._sql = self._do.sql
+        self._lists = ListSQL(database)
         self._adding = GroupCommit(self._insert, intervals)
         self._totals = TTLCache[Totals](TOTALS_SECONDS)
 
@@ -92,6 +95,22 @@ class Store(Executor):
             yield invoices, len(rows) - len(invoices)
             after_id = rows[-1][0]
 
+    async def page(
+        self, username: str, terms: ListTerms, position: Position | None
+    ) -> tuple[list[Invoice], Position | None]:
+        """Return the next invoices of a user's list beyond a position, and the position of the next page.
+
+        The page has at most `terms.page_size` invoices, and may have none before the end of the list.
+        """
+        wanted = self._lists.page(username, terms, position, terms.scanned)
+        rows = await self.read(wanted) if wanted else []
+        found: list[Invoice] = []
+        for at, row in enumerate(rows):
+            if len(found) == terms.page_size or at == terms.scanned - 1:
+                return found, position_of(rows[at - 1], terms.order)
+            found += [each for each in INVOICES.all([row]) if terms.filter.matches(each)]
+        return found, None
+
     async def adopt(self, invoices: Sequence[Invoice]) -> list[Invoice]:
         """Add invoices in their present state, unless they exist. Return the added ones."""
         return await self.write(lambda _: self._do.adopt(invoices))
@@ -104,6 +123,20 @@ class Store(Executor):
         Unknown and already settled invoices stay unchanged. Returns the changed invoices.
         """
         return await self.write(lambda _: self._do.settle(node_id, seen, updated_index))
+
+    async def begin_cancel(self, invoice: Invoice) -> None:
+        """Mark an invoice as being canceled."""
+        begin = self._sql.begin_cancel(payment_hash=invoice.payment_hash, node_id=invoice.node_id)
+        await self.write(lambda do: do.execute(begin))
+
+    async def end_cancel(self, node_id: str, seen: InvoiceUpdate) -> list[Invoice]:
+        """Store the outcome of a cancellation, and remove its mark. Return the invoice if it changed."""
+        return await self.write(lambda _: self._do.end_cancel(node_id, seen))
+
+    async def cancellations(self, node_id: str) -> list[str]:
+        """Return the payment hashes of the node's invoices that are being canceled: at most 1000."""
+        marked = self._sql.cancellations(node_id=node_id, limit=self.page_size)
+        return [payment_hash for (payment_hash,) in await self.read(marked)]
 
     async def overdue(self, node_id: str, expired_before: datetime) -> list[Invoice]:
         """Return the node's open invoices that expired before then: at most 1000, the oldest first."""
@@ -127,7 +160,7 @@ class Store(Executor):
         return totals
 
     async def open_invoices(self, creator: Creator) -> int:
-        """Return how many invoices of a creator are neither paid nor expired."""
+        """Return how many invoices of a creator are unpaid."""
         rows = await self.read(self._sql.open_invoices(**creator._asdict()))
         return rows[0][0] if rows else 0
 

@@ -15,6 +15,7 @@ from tilld.formats import bolt11
 from tilld.formats.ids import is_id, is_invoice_id, is_payment_hash
 from tilld.formats.text import is_label
 from tilld.formats.times import Clock, utc_now
+from tilld.invoices.cancellation import Cancellations
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
 from tilld.invoices.lightningd import InvoiceNode
@@ -61,6 +62,7 @@ class Invoices:
         self._limits = limits
         self._is_sent = is_sent
         self._clock = clock
+        self._cancellations = Cancellations(store, node, hub, clock)
         self._info_seconds = intervals.info_patience_seconds
 
     async def create(self, caller: Caller, order: InvoiceTerms) -> Invoice:
@@ -156,6 +158,16 @@ class Invoices:
                 del invoice
                 invoice = await changes.next()
 
+    async def cancel(self, caller: Caller, invoice_id: str) -> Invoice:
+        """Cancel an unpaid invoice, and return it. A canceled invoice stays canceled.
+
+        Raises NotFound; Conflict if the invoice is paid or expired; NodeOffline.
+        """
+        invoice = await self._store.get(invoice_id) if is_invoice_id(invoice_id) else None
+        if invoice is None or not invoice.is_visible_to(caller):
+            raise NotFound
+        return await self._cancellations.cancel(invoice)
+
     def watch_token(self, caller: Caller, invoice: Invoice) -> str:
         """Return a token that permits watching one invoice of the caller.
 
@@ -181,8 +193,7 @@ class Invoices:
     async def _still_there(self, invoice: Invoice) -> Invoice:
         """Return an existing invoice, updated from the node if it is open and the node is online.
 
-        An open invoice that was deleted at the node cannot be paid, and is marked as expired. Its label never
-        gets a second invoice.
+        An open invoice that was deleted at the node is canceled. Its label never gets a second invoice.
         """
         if invoice.is_final or not self._node.is_there(invoice.node_id):
             return invoice
@@ -193,11 +204,7 @@ class Invoices:
                 await self._node.check_is(invoice.node_id)
         except (TillError, TimeoutError):
             return invoice
-        if found is None:
-            log.warning(
-                "open invoice is missing at the node: marked as expired", invoice_id=invoice.invoice_id
-            )
-        seen = found.seen if found else InvoiceUpdate(invoice.payment_hash, Status.EXPIRED, None)
+        seen = found.seen if found else invoice.missing(self._clock())
         if seen.status is Status.UNPAID:
             return invoice
         self._hub.publish(await self._store.settle(invoice.node_id, [seen]))

@@ -5,11 +5,19 @@ from typing import Any
 
 import peewee
 
-from tilld.invoices.invoice import Invoice, Payment
+from tilld.invoices.invoice import Invoice, Payment, Status
+from tilld.invoices.terms import type_of
 from tilld.invoices.totals import MAX_VOLUME_MSAT
 from tilld.storage.rows import Rows
 from tilld.storage.statements import Statement, compiled, param, param_list, params, whole_rows
-from tilld.storage.tables import InvoiceTable, PayoutTable, TotalsTable
+from tilld.storage.tables import (
+    CancellationTable,
+    InvoiceTable,
+    MemberTable,
+    PayoutTable,
+    RemovedTable,
+    TotalsTable,
+)
 
 
 class InvoiceSQL:
@@ -17,7 +25,7 @@ class InvoiceSQL:
 
     def __init__(self, database: peewee.Database) -> None:
         self._database = database
-        with database.bind_ctx([InvoiceTable, PayoutTable, TotalsTable]):
+        with database.bind_ctx([CancellationTable, InvoiceTable, PayoutTable, RemovedTable, TotalsTable]):
             invoices = InvoiceTable.select()
             self.by_invoice_id = compiled(invoices.where(InvoiceTable.invoice_id == param("invoice_id")))
             self.by_id = compiled(invoices.where(InvoiceTable.id == param("id")))
@@ -27,13 +35,20 @@ class InvoiceSQL:
             self.by_payment_hash = compiled(invoices.where(of_payment_hash))
             overdue = invoices.where(
                 InvoiceTable.node_id == param("node_id"),
-                InvoiceTable.paid_at.is_null(),
-                ~InvoiceTable.expired,
+                InvoiceTable.status == Status.UNPAID.value,
                 InvoiceTable.expires_at < param("before"),
             ).order_by(InvoiceTable.expires_at)
             self.overdue = compiled(overdue.limit(param("limit")))
             after_id = invoices.where(InvoiceTable.id > param("id")).order_by(InvoiceTable.id)
             self.after_id = compiled(after_id.limit(param("limit")))
+            cancellation = CancellationTable.insert(params(CancellationTable))
+            self.begin_cancel = compiled(cancellation.on_conflict_ignore())
+            self.end_cancel = compiled(
+                CancellationTable.delete().where(CancellationTable.payment_hash == param("payment_hash"))
+            )
+            of_node = CancellationTable.node_id == param("node_id")
+            marked = CancellationTable.select(CancellationTable.payment_hash).where(of_node)
+            self.cancellations = compiled(marked.limit(param("limit")))
             totals = (
                 TotalsTable.invoices,
                 TotalsTable.open_invoices,
@@ -51,8 +66,10 @@ class InvoiceSQL:
             self.forget_totals = compiled(TotalsTable.delete())
             self.recount = compiled(TotalsTable.insert_from(_counted(), TotalsTable._meta.sorted_fields))
         self.add_invoices = cache(self._add_invoices)
-        self.pay = cache(self._pay)
-        self.expire = cache(self._expire)
+        self.add_members = cache(self._add_members)
+        self.pay = cache(partial(self._pay, _IS_OPEN))
+        self.pay_late = cache(partial(self._pay, ~_IS_OPEN & InvoiceTable.paid_at.is_null()))
+        self.close = cache(self._close)
         self.by_invoice_ids = cache(partial(self._by_any, InvoiceTable.invoice_id))
         self.by_payment_hashes = cache(partial(self._by_any, InvoiceTable.payment_hash))
 
@@ -61,31 +78,38 @@ class InvoiceSQL:
             add = InvoiceTable.insert_many(whole_rows(InvoiceTable, count)).on_conflict_ignore()
             return compiled(add.returning(InvoiceTable.id))
 
+    def _add_members(self, count: int) -> Statement:
+        with self._database.bind_ctx([MemberTable]):
+            return compiled(MemberTable.insert_many(whole_rows(MemberTable, count)).on_conflict_ignore())
+
     def _by_any(self, column: peewee.Field, count: int) -> Statement:
         with self._database.bind_ctx([InvoiceTable]):
             return compiled(InvoiceTable.select().where(column.in_(param_list("values", count))))
 
-    def _pay(self, count: int) -> Statement:
+    def _pay(self, condition: peewee.Expression, count: int) -> Statement:
         seen = _seen(count, "payment_hash", *Payment._fields)
-        return self._settle(count, seen, {name: getattr(seen.c, name) for name in Payment._fields})
+        facts = {name: getattr(seen.c, name) for name in Payment._fields}
+        return self._settle(count, seen, {"status": Status.PAID.value, **facts}, condition)
 
-    def _expire(self, count: int) -> Statement:
-        seen = _seen(count, "payment_hash")
-        # COALESCE keeps PostgreSQL from scanning the whole index of open invoices.
-        still_open = peewee.fn.COALESCE(~InvoiceTable.expired, peewee.SQL("FALSE"))
-        return self._settle(count, seen, {"expired": True}, still_open)
+    def _close(self, count: int) -> Statement:
+        seen = _seen(count, "payment_hash", "status")
+        return self._settle(count, seen, {"status": seen.c.status}, _IS_OPEN)
 
-    def _settle(self, count: int, seen: Any, facts: dict[str, Any], *still: Any) -> Statement:
+    def _settle(
+        self, count: int, seen: Any, facts: dict[str, Any], condition: peewee.Expression
+    ) -> Statement:
         # The IN list repeats the join: without it PostgreSQL may scan the whole table.
         these = InvoiceTable.payment_hash.in_(param_list("payment_hash", count)) & (
             InvoiceTable.payment_hash == seen.c.payment_hash
         )
         with self._database.bind_ctx([InvoiceTable]):
             update = InvoiceTable.update(facts).from_(seen).with_cte(seen)
-            settled = update.where(
-                these, InvoiceTable.node_id == param("node_id"), InvoiceTable.paid_at.is_null(), *still
-            )
+            settled = update.where(these, InvoiceTable.node_id == param("node_id"), condition)
             return compiled(settled.returning(InvoiceTable))
+
+
+# COALESCE keeps PostgreSQL from scanning the whole index of open invoices.
+_IS_OPEN = peewee.fn.COALESCE(InvoiceTable.status, "") == Status.UNPAID.value
 
 
 def _seen(count: int, *columns: str) -> peewee.CTE:
@@ -114,8 +138,8 @@ def _add_to_totals(database: peewee.Database) -> peewee.Query:
 
 
 def _counted(*more: peewee.SQL) -> peewee.Query:
-    """Return a query that recounts the totals from all invoices and payouts."""
-    is_open = InvoiceTable.paid_at.is_null() & ~InvoiceTable.expired
+    """Return a query that recounts the totals from all invoices, removed ones too, and all payouts."""
+    is_open = InvoiceTable.status == Status.UNPAID.value
     nothing = peewee.SQL("0")
     of_invoices = InvoiceTable.select(
         InvoiceTable.username,
@@ -133,10 +157,13 @@ def _counted(*more: peewee.SQL) -> peewee.Query:
         nothing,
         peewee.fn.SUM(PayoutTable.amount_sent_msat),
     ).group_by(PayoutTable.username, PayoutTable.key_id)
-    both = of_invoices.union_all(of_payouts).alias("both_ways")
+    removed = RemovedTable.select(
+        RemovedTable.username, RemovedTable.key_id, RemovedTable.invoices, nothing, nothing, nothing
+    )
+    both = of_invoices.union_all(of_payouts).union_all(removed).alias("both_ways")
     totals = (getattr(both.c, field.name) for field in TotalsTable._meta.sorted_fields[2:])
     counted = peewee.Select([both], [both.c.username, both.c.key_id, *map(peewee.fn.SUM, totals), *more])
     return counted.group_by(both.c.username, both.c.key_id)
 
 
-INVOICES = Rows(InvoiceTable.invoice_id, Invoice, lambda invoice: invoice.type)
+INVOICES = Rows(InvoiceTable.invoice_id, Invoice, lambda invoice: type_of(invoice.metadata))

@@ -24,12 +24,13 @@ class Totals(NamedTuple):
 
     @classmethod
     def settled(cls, invoice: Invoice) -> Self:
-        """Return what a settled invoice adds.
+        """Return what an open invoice adds when it is settled."""
+        return cls(0, -1, _received_msat(invoice))
 
-        A payment after expiry does not change the number of open invoices.
-        """
-        was_open = not (invoice.payment and invoice.expired)
-        return cls(0, -was_open, _received_msat(invoice))
+    @classmethod
+    def paid_late(cls, invoice: Invoice) -> Self:
+        """Return what an expired or canceled invoice adds when a payment of it becomes known."""
+        return cls(0, 0, _received_msat(invoice))
 
     @classmethod
     def sum(cls, totals: "Iterable[Totals]") -> Self:

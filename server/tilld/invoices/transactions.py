@@ -8,6 +8,7 @@ from typing import Any
 import peewee
 
 from tilld.auth.caller import Creator
+from tilld.formats.members import digest, members
 from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
 from tilld.invoices.sql import INVOICES, InvoiceSQL
@@ -18,6 +19,10 @@ from tilld.storage.statements import Bound, Statement, Transactions, padded
 
 # In larger statements PostgreSQL spends its time comparing all pairs of updates and rows.
 SETTLED_AT_ONCE = 64
+
+
+# Rows of two columns: SQLite allows 32,766 values in a statement, and a batch of creates has few.
+ADDED_AT_ONCE = 1024
 
 
 class InvoiceTransactions(Transactions):
@@ -35,7 +40,9 @@ class InvoiceTransactions(Transactions):
             add = self.sql.add_invoices(len(invoices))
             added = {invoice_id for (invoice_id,) in self.rows(add(values=values))}
             are_new = [invoice.id in added for invoice in invoices]
-            self.add_to_totals(Totals.created, compress(invoices, are_new))
+            new = list(compress(invoices, are_new))
+            self._add_members(new)
+            self.add_to_totals(Totals.created, new)
         return are_new
 
     def adopt(self, invoices: Sequence[Invoice]) -> list[Invoice]:
@@ -43,8 +50,20 @@ class InvoiceTransactions(Transactions):
         with self._database.atomic():
             add = self.sql.add_invoices(1)
             added = [each for each in invoices if self.rows(add(values=INVOICES.row(each)))]
+            self._add_members(added)
             self.add_to_totals(Totals.created, added)
         return added
+
+    def _add_members(self, invoices: Iterable[Invoice]) -> None:
+        """Add the searchable members of new invoices to their index."""
+        found = [
+            (digest(invoice.username, each), invoice.id)
+            for invoice in invoices
+            for each in members(invoice.metadata)
+        ]
+        for start in range(0, len(found), ADDED_AT_ONCE):
+            batch = padded(found[start : start + ADDED_AT_ONCE])
+            self.execute(self.sql.add_members(len(batch))(values=tuple(chain.from_iterable(batch))))
 
     def recount(self) -> None:
         """Replace the totals by a recount."""
@@ -57,12 +76,15 @@ class InvoiceTransactions(Transactions):
 
     def settle(self, node_id: str, seen: Sequence[InvoiceUpdate], updated_index: int | None) -> list[Invoice]:
         """Store the node's updates, and the index followed so far; return the changed invoices."""
-        expired = [{"payment_hash": each.payment_hash} for each in seen if each.status is Status.EXPIRED]
+        closed = [
+            {"payment_hash": each.payment_hash, "status": each.status.value}
+            for each in seen
+            if each.status in (Status.EXPIRED, Status.CANCELED)
+        ]
         paid = [
             {
                 "payment_hash": each.payment_hash,
-                "pay_index": payment.pay_index,
-                "amount_received_msat": payment.amount_received_msat,
+                **payment._asdict(),
                 "paid_at": unix_seconds(payment.paid_at),
             }
             for each in seen
@@ -75,15 +97,26 @@ class InvoiceTransactions(Transactions):
                 self.follow(node_id, "invoices", updated_index)
             changed = [
                 *self._changed(self.sql.pay, node_id, paid),
-                *self._changed(self.sql.expire, node_id, expired),
+                *self._changed(self.sql.close, node_id, closed),
             ]
             self.add_to_totals(Totals.settled, changed)
+            known = {each.payment_hash for each in changed}
+            unpaid = [each for each in paid if each["payment_hash"] not in known]
+            late = list(self._changed(self.sql.pay_late, node_id, unpaid))
+            self.add_to_totals(Totals.paid_late, late)
+        return [*changed, *late]
+
+    def end_cancel(self, node_id: str, seen: InvoiceUpdate) -> list[Invoice]:
+        """Store the outcome of a cancellation, and remove its mark; return the changed invoice."""
+        with self._database.atomic():
+            changed = self.settle(node_id, [seen], None)
+            self.execute(self.sql.end_cancel(payment_hash=seen.payment_hash))
         return changed
 
     def _changed(
         self, statement: Callable[[int], Statement], node_id: str, facts: Sequence[Mapping[str, Any]]
     ) -> Iterator[Invoice]:
-        """Apply these updates to open invoices; yield the changed ones."""
+        """Apply these updates; yield the changed invoices."""
         for start in range(0, len(facts), SETTLED_AT_ONCE):
             batch = padded(facts[start : start + SETTLED_AT_ONCE])
             columns = {name: [each[name] for each in batch] for name in batch[0]}

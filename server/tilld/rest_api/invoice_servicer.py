@@ -8,6 +8,7 @@ from till_rest.v1 import invoice_service_pb2 as pb
 from till_rest.v1 import invoice_service_pb2_grpc
 from tilld.auth.access import caller
 from tilld.invoices.invoice import Invoice
+from tilld.invoices.lists import InvoiceLists
 from tilld.invoices.service import Invoices
 from tilld.rest_api import invoice_json
 from tilld.rest_api.http import Context, header, idempotency_key, json_body
@@ -17,8 +18,9 @@ from tilld.rest_api.sse import FINAL_ID, events
 class RestInvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
     """The documented REST API of invoices."""
 
-    def __init__(self, invoices: Invoices, heartbeat_seconds: float) -> None:
+    def __init__(self, invoices: Invoices, lists: InvoiceLists, heartbeat_seconds: float) -> None:
         self._invoices = invoices
+        self._lists = lists
         self._heartbeat_seconds = heartbeat_seconds
 
     async def CreateInvoice(self, request: pb.CreateInvoiceRequest, context: Context) -> HttpBody:
@@ -49,6 +51,10 @@ class RestInvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
             self._invoices.watch(caller.get(), request.invoice_id), self._heartbeat_seconds
         ):
             yield HttpBody(content_type="text/event-stream", data=event.encode())
+
+    async def CancelInvoice(self, request: pb.CancelInvoiceRequest, context: Context) -> HttpBody:
+        """Cancel an invoice."""
+        return self._invoice(await self._invoices.cancel(caller.get(), request.invoice_id), watch_token=False)
 
     async def GetInfo(self, request: pb.GetInfoRequest, context: Context) -> HttpBody:
         """Read the totals and the node."""

@@ -25,8 +25,9 @@ class Conversion(NamedTuple):
 class Mapper(Generic[Record]):
     """Maps records to complete rows, with the columns in the table's order.
 
-    A field without a column may be a named tuple with columns for its fields: all have values, or none. Other
-    fields without a column come last, and keep their defaults. `conversions` are for other types.
+    A field without a column may be a named tuple with columns for its fields: all have values, or none, but
+    for those that may be None. Other fields without a column come last, and keep their defaults.
+    `conversions` are for other types.
     """
 
     def __init__(self, table: type[Model], record: type[Record], **conversions: Conversion) -> None:
@@ -59,7 +60,10 @@ class Mapper(Generic[Record]):
         for part, hint in get_type_hints(kind).items():
             value = f"row[{self.at(part)}]"
             values.append(value)
-            read.append(self._column(part, hint, f"record.{name}.{part}", f"present({value})"))
+            is_needed = _kind(hint) is hint
+            read.append(
+                self._column(part, hint, f"record.{name}.{part}", f"present({value})" if is_needed else value)
+            )
             self._written[part] = f"record.{name} and {self._written[part]}"
         return f"None if {' is '.join(values)} is None else {kind.__name__}({', '.join(read)})"
 

@@ -1,10 +1,13 @@
 """The tables, as Peewee models. Only repositories use them."""
 
-from peewee import BigIntegerField, BooleanField, CharField, CompositeKey, IntegerField, Model, TextField
+from peewee import SQL, BigIntegerField, BooleanField, CharField, CompositeKey, IntegerField, Model, TextField
 
 
 class InvoiceTable(Model):
-    """An invoice. Times are seconds since 1970; only a paid invoice has the last three columns."""
+    """An invoice. Times are seconds since 1970; only a paid invoice has the last four columns.
+
+    An id begins with the creation time, so the order of ids is that of creation.
+    """
 
     id = CharField(24, primary_key=True)
     invoice_id = CharField(21, unique=True)
@@ -14,21 +17,69 @@ class InvoiceTable(Model):
     amount_msat = BigIntegerField(null=True)
     description = TextField(null=True)
     metadata = TextField()
+    type = TextField()
     node_id = CharField(66)
     payment_hash = CharField(64, unique=True)
     bolt11 = TextField()
     created_at = BigIntegerField()
     expires_at = BigIntegerField()
-    expired = BooleanField()
+    status = CharField(8)
     pay_index = BigIntegerField(null=True)
     amount_received_msat = BigIntegerField(null=True)
     paid_at = BigIntegerField(null=True)
+    payment_preimage = CharField(64, null=True)
 
     class Meta:
-        """Labels are unique for each user; rows without a label do not collide."""
+        """Labels are unique for each user; rows without a label do not collide.
+
+        The other indexes are for lists.
+        """
 
         table_name = "invoices"
-        indexes = ((("username", "label"), True),)
+        indexes = (
+            (("username", "label"), True),
+            (("username", "status", "id"), False),
+            (("username", "type", "status", "id"), False),
+        )
+
+
+class MemberTable(Model):
+    """A searchable member of an invoice's metadata, by the digest of its user, name and value."""
+
+    digest = BigIntegerField()
+    id = CharField(24)
+
+    class Meta:
+        """The order of ids is that of creation."""
+
+        table_name = "invoice_members"
+        primary_key = CompositeKey("digest", "id")
+
+
+class CancellationTable(Model):
+    """An open invoice that the node is being asked to delete."""
+
+    payment_hash = CharField(64, primary_key=True)
+    node_id = CharField(66)
+
+    class Meta:
+        """The name of the table."""
+
+        table_name = "cancellations"
+
+
+class RemovedTable(Model):
+    """The number of a creator's invoices that were removed (TILLD_KEEP_UNPAID_DAYS). Totals include them."""
+
+    username = CharField()
+    key_id = CharField(12)
+    invoices = BigIntegerField()
+
+    class Meta:
+        """`key_id` is empty without a key."""
+
+        table_name = "removed_invoices"
+        primary_key = CompositeKey("username", "key_id")
 
 
 class NodeTable(Model):
@@ -117,7 +168,16 @@ class TillTable(Model):
 
 
 # Open invoices are few.
-InvoiceTable.add_index(InvoiceTable.expires_at, where=InvoiceTable.paid_at.is_null() & ~InvoiceTable.expired)
+InvoiceTable.add_index(InvoiceTable.expires_at, where=SQL("status = 'unpaid'"))
+# Lists by payment.
+for owner in ((InvoiceTable.username, InvoiceTable.type), (InvoiceTable.username,)):
+    InvoiceTable.add_index(
+        *owner,
+        InvoiceTable.paid_at,
+        InvoiceTable.pay_index,
+        InvoiceTable.id,
+        where=InvoiceTable.paid_at.is_null(is_null=False),
+    )
 # Attempts without outcome are few.
 AttemptTable.add_index(AttemptTable.created_at, where=AttemptTable.state == "sending")
 

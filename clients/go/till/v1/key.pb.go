@@ -38,6 +38,8 @@ const (
 	KeyScope_KEY_SCOPE_PAYOUTS KeyScope = 4
 	// Create, list and revoke keys, and read the totals of all users.
 	KeyScope_KEY_SCOPE_ADMIN KeyScope = 5
+	// Cancel the user's unpaid invoices.
+	KeyScope_KEY_SCOPE_INVOICES_CANCEL KeyScope = 6
 )
 
 // Enum value maps for KeyScope.
@@ -49,6 +51,7 @@ var (
 		3: "KEY_SCOPE_INFO_READ",
 		4: "KEY_SCOPE_PAYOUTS",
 		5: "KEY_SCOPE_ADMIN",
+		6: "KEY_SCOPE_INVOICES_CANCEL",
 	}
 	KeyScope_value = map[string]int32{
 		"KEY_SCOPE_UNSPECIFIED":     0,
@@ -57,6 +60,7 @@ var (
 		"KEY_SCOPE_INFO_READ":       3,
 		"KEY_SCOPE_PAYOUTS":         4,
 		"KEY_SCOPE_ADMIN":           5,
+		"KEY_SCOPE_INVOICES_CANCEL": 6,
 	}
 )
 
@@ -205,14 +209,15 @@ const file_till_v1_key_proto_rawDesc = "" +
 	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x129\n" +
 	"\n" +
 	"revoked_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\trevokedAtB\a\n" +
-	"\x05_type*\xa6\x01\n" +
+	"\x05_type*\xc5\x01\n" +
 	"\bKeyScope\x12\x19\n" +
 	"\x15KEY_SCOPE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19KEY_SCOPE_INVOICES_CREATE\x10\x01\x12\x1b\n" +
 	"\x17KEY_SCOPE_INVOICES_READ\x10\x02\x12\x17\n" +
 	"\x13KEY_SCOPE_INFO_READ\x10\x03\x12\x15\n" +
 	"\x11KEY_SCOPE_PAYOUTS\x10\x04\x12\x13\n" +
-	"\x0fKEY_SCOPE_ADMIN\x10\x05BK\n" +
+	"\x0fKEY_SCOPE_ADMIN\x10\x05\x12\x1d\n" +
+	"\x19KEY_SCOPE_INVOICES_CANCEL\x10\x06BK\n" +
 	"\atill.v1P\x01Z4example.com/lightning-till/clients/go/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
 
 var (

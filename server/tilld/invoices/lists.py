@@ -1,0 +1,64 @@
+"""Use cases of lists: pages of the caller's invoices."""
+
+from typing import NamedTuple
+
+from tilld.auth.caller import Caller
+from tilld.errors import PermissionDenied
+from tilld.formats.times import Clock, utc_now
+from tilld.invoices.invoice import Invoice
+from tilld.invoices.lightningd import InvoiceNode
+from tilld.invoices.listing import ListTerms
+from tilld.invoices.page_token import page_token, position_in
+from tilld.invoices.repository import Store
+
+
+class Page(NamedTuple):
+    """A page of a list. The token is empty after the last page; the page may be empty before."""
+
+    invoices: list[Invoice]
+    next_page_token: str
+
+
+class InvoiceLists:
+    """Lists of callers' invoices."""
+
+    def __init__(self, store: Store, node: InvoiceNode, clock: Clock = utc_now) -> None:
+        self._store = store
+        self._node = node
+        self._clock = clock
+
+    async def page(self, caller: Caller, terms: ListTerms) -> Page:
+        """Return a page of the invoices that the caller may see.
+
+        Raises InvalidRequest if the page token is of another list; PermissionDenied for a watch token.
+        """
+        limited = _limited(caller, terms)
+        position = position_in(self._store.secret, caller, terms)
+        if limited is None:
+            return Page([], "")
+        if limited.filter.is_of_one:
+            return Page(await self._one(caller, limited), "")
+        found, position = await self._store.page(caller.username, limited, position)
+        token = page_token(self._store.secret, caller, terms, position) if position else ""
+        return Page([self._read(each) for each in found], token)
+
+    async def _one(self, caller: Caller, terms: ListTerms) -> list[Invoice]:
+        """Return the invoice with a label or a payment hash, if it matches the other fields too."""
+        wanted = terms.filter
+        if wanted.payment_hash is not None:
+            found = await self._store.get_by_payment_hash(wanted.payment_hash)
+        else:
+            found = await self._store.get_by_label(caller.username, wanted.label or "")
+        if found is None or not found.is_visible_to(caller) or not wanted.matches(found):
+            return []
+        return [self._read(found)]
+
+    def _read(self, invoice: Invoice) -> Invoice:
+        return invoice if self._node.is_there(invoice.node_id) else invoice.by_the_clock(self._clock())
+
+
+def _limited(caller: Caller, terms: ListTerms) -> ListTerms | None:
+    """Return the terms within what the caller may see, or None if that is nothing."""
+    if caller.invoice_id:
+        raise PermissionDenied("a watch token reads one invoice; use a key for lists")
+    return terms.limited_to(caller)
