@@ -14,7 +14,7 @@ export const TillCode = {
   Unauthenticated: "E3",
   /** The key has no scope for the call, or is for another type. */
   PermissionDenied: "E4",
-  /** The label is in use for another request; the message says what differs. */
+  /** The label is in use for another request, or the invoice cannot be canceled any more; the message says why. */
   Conflict: "E5",
   /** A value exceeds a limit in bytes. */
   TooLarge: "E6",

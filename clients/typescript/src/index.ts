@@ -1,6 +1,6 @@
 /** The client of Till for any transport of Connect. `lightning-till-client/node` and `/web` add `connect`. */
 export { create, fromJson, toJson } from "@bufbuild/protobuf";
-export { durationFromMs, timestampDate } from "@bufbuild/protobuf/wkt";
+export { durationFromMs, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 export { Code, ConnectError } from "@connectrpc/connect";
 export { TillCode, TillError } from "./errors.js";
 export * from "./gen/till/v1/invoice_pb.js";
@@ -10,5 +10,6 @@ export * from "./gen/till/v1/invreq_service_pb.js";
 export * from "./gen/till/v1/key_pb.js";
 export * from "./gen/till/v1/key_service_pb.js";
 export type { Key } from "./keys.js";
+export type { Loop } from "./loop.js";
 export { Till } from "./till.js";
 export type { ConnectionChange, Watch, WatchOptions } from "./watch.js";

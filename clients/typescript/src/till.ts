@@ -1,8 +1,11 @@
-import { createClient, type Client, type Transport } from "@connectrpc/connect";
-import { InvoiceService } from "./gen/till/v1/invoice_service_pb.js";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { createClient, type CallOptions, type Client, type Transport } from "@connectrpc/connect";
+import type { Invoice } from "./gen/till/v1/invoice_pb.js";
+import { InvoiceService, ListInvoicesRequestSchema, type ExportInvoicesRequestSchema } from "./gen/till/v1/invoice_service_pb.js";
 import { InvreqService } from "./gen/till/v1/invreq_service_pb.js";
 import { KeyService } from "./gen/till/v1/key_service_pb.js";
 import { authorization, type Key } from "./keys.js";
+import { loop, type Loop } from "./loop.js";
 import { orAborted, withErrors, withHeaders } from "./transport.js";
 import { watch, type Open, type Watch, type WatchOptions } from "./watch.js";
 
@@ -13,7 +16,7 @@ import { watch, type Open, type Watch, type WatchOptions } from "./watch.js";
  * `ConnectError`. They are never retried automatically.
  */
 export class Till {
-  /** Create, read and look up invoices. */
+  /** Create, read, look up and cancel invoices, list them by pages, and report payments. */
   readonly invoices: Client<typeof InvoiceService>;
   /** Offer payments by invoice requests (BOLT 12), and collect those of other nodes. */
   readonly invreqs: Client<typeof InvreqService>;
@@ -42,7 +45,8 @@ export class Till {
   }
 
   /**
-   * Watch an invoice: yields its current state, then each change, and ends after the final state (PAID or EXPIRED).
+   * Watch an invoice: yields its current state, then each change, and ends after the final state (PAID,
+   * EXPIRED or CANCELED).
    *
    * A lost connection is reopened, after 0.1 s, then after twice as long each time, up to 1.5 s, with jitter.
    * No state is yielded twice in a row. Leaving the loop ends the watch.
@@ -53,5 +57,38 @@ export class Till {
    */
   watch(invoice: { readonly invoiceId: string }, options?: WatchOptions): Watch {
     return watch(invoice.invoiceId, this.#open, options);
+  }
+
+  /**
+   * List all matching invoices. The loop fetches a page when it needs one; `timeoutMs` is the deadline of each.
+   *
+   * A list may begin at a `pageToken` of `till.invoices.listInvoices`, which returns a single page.
+   *
+   * @throws the error of a page, as a call does.
+   */
+  list(request: MessageInitShape<typeof ListInvoicesRequestSchema> = {}, options: CallOptions = {}): Loop<Invoice> {
+    const { invoices } = this;
+    return loop(async function* ({ signal }) {
+      const next = { ...create(ListInvoicesRequestSchema, request) };
+      do {
+        const page = await invoices.listInvoices(next, { ...options, signal });
+        yield* page.invoices;
+        next.pageToken = page.nextPageToken;
+      } while (next.pageToken);
+    }, options.signal);
+  }
+
+  /**
+   * Export all matching invoices as CSV: yields whole lines, the header first. Leaving the loop ends the export.
+   *
+   * The file is complete if the loop ends without an error.
+   *
+   * @throws the error of the export, as a call does, also after some lines.
+   */
+  exportCsv(request: MessageInitShape<typeof ExportInvoicesRequestSchema> = {}, options: CallOptions = {}): Loop<string> {
+    const { invoices } = this;
+    return loop(async function* ({ signal }) {
+      for await (const { csv } of invoices.exportInvoices(request, { ...options, signal })) yield csv;
+    }, options.signal);
   }
 }

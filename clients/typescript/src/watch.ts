@@ -3,10 +3,10 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { TillError } from "./errors.js";
 import { InvoiceSchema, InvoiceStatus, type Invoice } from "./gen/till/v1/invoice_pb.js";
 import type { WatchInvoiceResponse } from "./gen/till/v1/invoice_service_pb.js";
+import { loop, type Loop } from "./loop.js";
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 1500;
-const LEFT = Symbol("the caller has left the loop");
 
 /** A change of a watch's connection. */
 export type ConnectionChange =
@@ -38,47 +38,29 @@ export interface WatchOptions {
 }
 
 /** The states of an invoice, for one `for await` loop. `return` ends the watch immediately. */
-export interface Watch extends AsyncIterableIterator<Invoice> {
-  return(): Promise<IteratorResult<Invoice, undefined>>;
-}
+export type Watch = Loop<Invoice>;
 
 /** Opens the stream of one attempt. An error of the function itself ends the watch. */
 export type Open = (invoiceId: string, signal: AbortSignal) => Promise<AsyncIterable<WatchInvoiceResponse>>;
 
 /** Watch an invoice through lost connections: see `Till.watch`. */
-export function watch(invoiceId: string, open: Open, options: WatchOptions = {}): Watch {
-  const stop = new AbortController();
-  const states = run(invoiceId, open, stop, options);
-  return {
-    next: () => states.next(),
-    async return() {
-      // A generator returns only after its pending next(), so that one has to end first.
-      stop.abort(LEFT);
-      await states.return(undefined);
-      return { done: true, value: undefined };
-    },
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-  };
+export function watch(invoiceId: string, open: Open, { signal, ...options }: WatchOptions = {}): Watch {
+  return loop((stop) => states(invoiceId, open, stop, options), signal);
 }
 
-async function* run(
+async function* states(
   invoiceId: string,
   open: Open,
   stop: AbortController,
-  { timeoutMs, signal: callers, waitForReady = false, onConnection }: WatchOptions,
-): AsyncGenerator<Invoice, undefined, undefined> {
+  { timeoutMs, waitForReady = false, onConnection }: WatchOptions,
+): AsyncGenerator<Invoice> {
   const { signal } = stop;
-  const abort = () => stop.abort(callers?.reason);
   let reconnects = waitForReady;
   let seen: Invoice | undefined;
   let losses = 0;
   let lastLoss: ConnectError | undefined;
   let pauseMs = FIRST_PAUSE_MS;
   const timer = timeoutMs === undefined ? undefined : setTimeout(() => stop.abort(tooLate(lastLoss)), timeoutMs);
-  callers?.addEventListener("abort", abort);
-  if (callers?.aborted) abort();
   try {
     while (true) {
       const responses = await open(invoiceId, signal);
@@ -102,19 +84,13 @@ async function* run(
       await pause(pauseAfter(lastLoss, pauseMs), signal);
       pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
     }
-  } catch (error) {
-    if (signal.aborted && signal.reason === LEFT) return;
-    throw signal.aborted ? signal.reason : error;
   } finally {
     clearTimeout(timer);
-    callers?.removeEventListener("abort", abort);
-    // Leaving the loop does not end the call by itself.
-    stop.abort(LEFT);
   }
 }
 
 function isFinal({ status }: Invoice): boolean {
-  return status === InvoiceStatus.PAID || status === InvoiceStatus.EXPIRED;
+  return [InvoiceStatus.PAID, InvoiceStatus.EXPIRED, InvoiceStatus.CANCELED].includes(status);
 }
 
 /** Whether a retry may help. A proxy reports a lost connection as INTERNAL or UNKNOWN, too. */

@@ -1,6 +1,8 @@
 /** The client with Connect's transport in memory: what no case of the conformance suite shows. */
 import assert from "node:assert/strict";
 import { createServer, type AddressInfo } from "node:net";
+import { PassThrough } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import { createRouterTransport, type ServiceImpl } from "@connectrpc/connect";
@@ -10,6 +12,7 @@ import {
   ConnectError,
   create,
   fromJson,
+  InvoiceOrder,
   InvoiceSchema,
   InvoiceService,
   InvoiceStatus,
@@ -58,6 +61,75 @@ test("leaving the loop ends the call", { timeout: 5000 }, async () => {
   });
 
   for await (const _ of till.watch(unpaid)) break;
+
+  await ended;
+});
+
+test("a list fetches a page when the loop needs it, with the same filter", { timeout: 5000 }, async () => {
+  const asked: object[] = [];
+  const till = tillWith({
+    listInvoices({ pageToken, pageSize, order, filter }) {
+      asked.push({ pageToken, pageSize, order, type: filter?.type });
+      const invoices = pageToken === "b" ? [] : [{ invoiceId: `${pageToken}1` }, { invoiceId: `${pageToken}2` }];
+      return { invoices, nextPageToken: { a: "b", b: "c" }[pageToken] ?? "" };
+    },
+  });
+  const rest = { pageSize: 2, order: InvoiceOrder.CREATED_ASC, type: "shop" };
+  const list = till.list({ pageToken: "a", pageSize: 2, order: InvoiceOrder.CREATED_ASC, filter: { type: "shop" } });
+  const seen = [];
+
+  for (let count = 0; count < 2; count++) seen.push((await list.next()).value!.invoiceId);
+  assert.deepEqual(asked, [{ pageToken: "a", ...rest }]);
+  for await (const { invoiceId } of list) seen.push(invoiceId);
+
+  assert.deepEqual(seen, ["a1", "a2", "c1", "c2"]);
+  assert.deepEqual(asked, ["a", "b", "c"].map((pageToken) => ({ pageToken, ...rest })));
+});
+
+test("a list throws the error of a later page", async () => {
+  const till = tillWith({
+    listInvoices({ pageToken }) {
+      if (pageToken) throw notFound;
+      return { invoices: [unpaid], nextPageToken: "a" };
+    },
+  });
+  const list = till.list();
+  await list.next();
+
+  await assert.rejects(list.next(), { tillCode: TillCode.NotFound });
+  assert.deepEqual(await list.next(), { done: true, value: undefined });
+});
+
+test("an export writes a file, or fails", async () => {
+  let complete = true;
+  const till = tillWith({
+    async *exportInvoices() {
+      yield { csv: "id\r\n1\r\n", invoices: 1 };
+      if (!complete) throw new ConnectError("gone", Code.Unavailable);
+      yield { csv: "2\r\n", invoices: 1 };
+    },
+  });
+  const file = () => new PassThrough({ encoding: "utf8" });
+  const whole = file();
+
+  await pipeline(till.exportCsv(), whole);
+
+  assert.equal(whole.read(), "id\r\n1\r\n2\r\n");
+  complete = false;
+  await assert.rejects(pipeline(till.exportCsv(), file()), { code: Code.Unavailable, rawMessage: "gone" });
+});
+
+test("leaving the loop of an export ends the call", { timeout: 5000 }, async () => {
+  let ended: Promise<unknown> | undefined;
+  const till = tillWith({
+    async *exportInvoices(_, { signal }) {
+      ended = new Promise((resolve) => signal.addEventListener("abort", resolve));
+      yield { csv: "id\r\n", invoices: 0 };
+      await ended;
+    },
+  });
+
+  for await (const _ of till.exportCsv()) break;
 
   await ended;
 });

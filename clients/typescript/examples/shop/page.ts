@@ -14,6 +14,7 @@ const STATES: Partial<Record<InvoiceStatus, string>> = {
   [InvoiceStatus.UNPAID]: "Waiting for your payment.",
   [InvoiceStatus.PAID]: "Paid. Thank you!",
   [InvoiceStatus.EXPIRED]: "The invoice has expired.",
+  [InvoiceStatus.CANCELED]: "The invoice was canceled.",
 };
 let watch: Watch | undefined;
 
