@@ -101,6 +101,9 @@ async fn call(
         "GetInvoice" => call!(get_invoice),
         "GetInvoiceById" => call!(get_invoice_by_id),
         "LookupInvoice" => call!(lookup_invoice),
+        "ListInvoices" => call!(list_invoices),
+        "CancelInvoice" => call!(cancel_invoice),
+        "GetReport" => call!(get_report),
         "GetInfo" => call!(get_info),
         other => Err(format!("no such call: {other}").into()),
     }

@@ -4,13 +4,17 @@ use tonic::IntoRequest;
 
 use crate::connection::Connection;
 use crate::error::Error;
+use crate::items::Items;
+use crate::list::{export, list};
 use crate::options::{InvalidOptions, Options};
 use crate::v1::invoice_service_client::InvoiceServiceClient;
 use crate::v1::invreq_service_client::InvreqServiceClient;
 use crate::v1::key_service_client::KeyServiceClient;
 use crate::v1::{
-    CreateInvoiceRequest, CreateInvoiceResponse, GetInfoRequest, GetInfoResponse, GetInvoiceByIdRequest,
-    GetInvoiceByIdResponse, GetInvoiceRequest, GetInvoiceResponse, LookupInvoiceRequest, LookupInvoiceResponse,
+    CancelInvoiceRequest, CancelInvoiceResponse, CreateInvoiceRequest, CreateInvoiceResponse, ExportInvoicesRequest,
+    ExportInvoicesResponse, GetInfoRequest, GetInfoResponse, GetInvoiceByIdRequest, GetInvoiceByIdResponse,
+    GetInvoiceRequest, GetInvoiceResponse, GetReportRequest, GetReportResponse, Invoice, ListInvoicesRequest,
+    ListInvoicesResponse, LookupInvoiceRequest, LookupInvoiceResponse,
 };
 use crate::watch::{Watch, WatchOptions, watch};
 
@@ -86,6 +90,61 @@ impl Client {
         Ok(self.invoices().lookup_invoice(request).await?.into_inner())
     }
 
+    /// List all matching invoices. A page is fetched when [`next`](Items::next) needs it.
+    ///
+    /// The deadline of a [`tonic::Request`] is that of each page. A list may begin at a `page_token` of
+    /// [`list_invoices`](Self::list_invoices).
+    ///
+    /// Its last item is an error if a page fails, among others with
+    /// [`InvalidRequest`](crate::ErrorCode::InvalidRequest).
+    pub fn list(&self, request: impl IntoRequest<ListInvoicesRequest>) -> Items<Invoice> {
+        list(self.invoices(), request.into_request())
+    }
+
+    /// Return one page of the matching invoices, and the token of the next page.
+    ///
+    /// # Errors
+    ///
+    /// Among others, [`InvalidRequest`](crate::ErrorCode::InvalidRequest): a filter is invalid, or the page token
+    /// belongs to a different request.
+    pub async fn list_invoices(
+        &self,
+        request: impl IntoRequest<ListInvoicesRequest>,
+    ) -> Result<ListInvoicesResponse, Error> {
+        Ok(self.invoices().list_invoices(request).await?.into_inner())
+    }
+
+    /// Export all matching invoices as CSV. Each item has whole lines; the first begins with the header.
+    ///
+    /// The deadline of a [`tonic::Request`] is that of the whole export.
+    ///
+    /// Its last item is an error if the export fails, also after some lines. The file is complete only if there is
+    /// none.
+    pub fn export(&self, request: impl IntoRequest<ExportInvoicesRequest>) -> Items<ExportInvoicesResponse> {
+        export(self.invoices(), request.into_request())
+    }
+
+    /// Cancel an unpaid invoice: it can no longer be paid. A canceled invoice may be canceled again.
+    ///
+    /// # Errors
+    ///
+    /// Among others, [`Conflict`](crate::ErrorCode::Conflict): the invoice is paid or expired.
+    pub async fn cancel_invoice(
+        &self,
+        request: impl IntoRequest<CancelInvoiceRequest>,
+    ) -> Result<CancelInvoiceResponse, Error> {
+        Ok(self.invoices().cancel_invoice(request).await?.into_inner())
+    }
+
+    /// Return the number and the sum of the payments received in a period, by group.
+    ///
+    /// # Errors
+    ///
+    /// Among others, [`InvalidRequest`](crate::ErrorCode::InvalidRequest): the period or the time zone is invalid.
+    pub async fn get_report(&self, request: impl IntoRequest<GetReportRequest>) -> Result<GetReportResponse, Error> {
+        Ok(self.invoices().get_report(request).await?.into_inner())
+    }
+
     /// Return the state of Till and its node, and the totals of the key's user.
     ///
     /// # Errors
@@ -95,7 +154,8 @@ impl Client {
         Ok(self.invoices().get_info(request).await?.into_inner())
     }
 
-    /// Watch an invoice: its current state, then each change, up to `PAID` or `EXPIRED`.
+    /// Watch an invoice: its current state, then each change, up to `PAID`, `EXPIRED` or
+    /// `CANCELED`.
     ///
     /// The watch reconnects when its connection is lost, after 0.1 s, then twice as long each time, up to 1.5 s, each
     /// multiplied by a random 0.5 to 1. It yields no state twice in a row, and misses no payment. An error of Till with

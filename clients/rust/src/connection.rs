@@ -107,7 +107,7 @@ impl Opener {
 }
 
 /// Read the header that `Request::set_timeout` sets: at most 8 digits, and a unit.
-fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let count: u32 = digits.parse().ok()?;
@@ -123,7 +123,7 @@ fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
     Some(unit * count)
 }
 
-fn too_late() -> Status {
+pub(crate) fn too_late() -> Status {
     Status::deadline_exceeded("the deadline passed before Till answered")
 }
 

@@ -153,7 +153,7 @@ error_codes! {
     Unauthenticated = 3,
     /// E4: the key lacks the scope, or is for another type.
     PermissionDenied = 4,
-    /// E5: the label is in use for a different request; the message names the difference.
+    /// E5: the label is in use for a different request, or the invoice cannot be canceled any more; the message says why.
     Conflict = 5,
     /// E6: the request or a field exceeds a limit in bytes.
     TooLarge = 6,

@@ -2,8 +2,9 @@
 //! it is paid.
 //!
 //! [`Client::connect`] creates a [`Client`], which has the calls for invoices, and the generated stubs of [`v1`] for all
-//! else. [`Client::watch`] returns a [`Watch`], which reconnects when its connection is lost. Calls and watches fail
-//! with an [`Error`], which has Till's documented [`ErrorCode`].
+//! else. [`Client::watch`] returns a [`Watch`], which reconnects when its connection is lost. [`Client::list`] fetches
+//! page after page, [`Client::export`] streams CSV. All of them fail with an [`Error`], which has Till's documented
+//! [`ErrorCode`].
 //!
 //! ```no_run
 #![doc = include_str!("../examples/first_invoice.rs")]
@@ -23,13 +24,16 @@ mod client;
 mod connection;
 mod connector;
 mod error;
+mod items;
 mod key;
+mod list;
 mod options;
 mod watch;
 
 pub use client::Client;
 pub use connection::Connection;
 pub use error::{Error, ErrorCode, InvalidErrorCode};
+pub use items::Items;
 pub use options::{InvalidOptions, Options};
 pub use watch::{ConnectionChange, Watch, WatchOptions};
 pub use {prost_types, tonic};

@@ -1,69 +1,24 @@
 //! The watch, which reconnects.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_stream::try_stream;
-use futures_core::Stream;
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::{Status, Streaming};
 
 use crate::connection::Connection;
 use crate::error::Error;
+use crate::items::Items;
 use crate::v1::invoice_service_client::InvoiceServiceClient;
 use crate::v1::{Invoice, InvoiceStatus, WatchInvoiceRequest, WatchInvoiceResponse};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
 
-/// The states of an invoice, from the current one to `PAID` or `EXPIRED`.
-///
-/// A `Watch` is also a [`Stream`]. Nothing is sent before the first [`next`](Self::next). Dropping a watch cancels it,
-/// at Till too.
-#[must_use = "a watch does nothing until `next` is called"]
-pub struct Watch {
-    states: Pin<Box<dyn Stream<Item = Result<Invoice, Error>> + Send>>,
-}
-
-impl Watch {
-    /// Wait for the next state. None follows a final state or an error.
-    ///
-    /// Cancel safe: a state is not lost if the future is dropped, as in `tokio::select!`.
-    ///
-    /// # Errors
-    ///
-    /// The error is the last item: see [`Client::watch`](crate::Client::watch).
-    pub async fn next(&mut self) -> Option<Result<Invoice, Error>> {
-        poll_fn(|context| self.states.as_mut().poll_next(context)).await
-    }
-
-    /// Wait for the next state, as [`next`](Self::next), in the order that `?` needs.
-    ///
-    /// # Errors
-    ///
-    /// As for [`next`](Self::next).
-    pub async fn try_next(&mut self) -> Result<Option<Invoice>, Error> {
-        self.next().await.transpose()
-    }
-}
-
-impl Stream for Watch {
-    type Item = Result<Invoice, Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.states.as_mut().poll_next(context)
-    }
-}
-
-impl fmt::Debug for Watch {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Watch").finish_non_exhaustive()
-    }
-}
+/// The states of an invoice, from the current one to `PAID`, `EXPIRED` or `CANCELED`.
+pub type Watch = Items<Invoice>;
 
 /// Options of [`Client::watch_with`](crate::Client::watch_with).
 #[derive(Clone, Default)]
@@ -133,7 +88,7 @@ pub enum ConnectionChange {
 }
 
 pub(crate) fn watch(invoices: InvoiceServiceClient<Connection>, invoice_id: String, options: WatchOptions) -> Watch {
-    let states = try_stream! {
+    Items::new(try_stream! {
         let mut watching = Watching {
             deadline: options.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
             invoices,
@@ -147,10 +102,7 @@ pub(crate) fn watch(invoices: InvoiceServiceClient<Connection>, invoice_id: Stri
         while let Some(invoice) = watching.next().await? {
             yield invoice;
         }
-    };
-    Watch {
-        states: Box::pin(states),
-    }
+    })
 }
 
 struct Watching {
@@ -233,7 +185,10 @@ impl Watching {
 }
 
 fn is_final(invoice: &Invoice) -> bool {
-    matches!(invoice.status(), InvoiceStatus::Paid | InvoiceStatus::Expired)
+    matches!(
+        invoice.status(),
+        InvoiceStatus::Paid | InvoiceStatus::Expired | InvoiceStatus::Canceled
+    )
 }
 
 /// Return the pause after an error, or None if waiting does not help. Jitter keeps many watches apart.

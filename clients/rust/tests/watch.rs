@@ -2,15 +2,63 @@
 
 mod support;
 
+use std::collections::VecDeque;
 use std::error::Error as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use support::{Message, Till, state, till_error};
-use till_client::tonic::{Code, Status};
-use till_client::v1::InvoiceStatus::{Paid, Unpaid};
-use till_client::{Client, ConnectionChange, ErrorCode, Watch, WatchOptions};
+use hyper::body::Incoming;
+use support::{answered_by, till_error};
+use till_client::tonic::{Code, Request, Response, Status, body::Body, server};
+use till_client::v1::InvoiceStatus::{Canceled, Paid, Unpaid};
+use till_client::v1::{Invoice, InvoiceStatus, WatchInvoiceRequest, WatchInvoiceResponse};
+use till_client::{Client, ConnectionChange, ErrorCode, Options, Watch, WatchOptions};
 use tokio::time::{Instant, timeout};
+
+type Message = Result<WatchInvoiceResponse, Status>;
+
+/// The messages of each watch, and the keys that came with them.
+#[derive(Clone, Default)]
+struct Till {
+    watches: Arc<Mutex<VecDeque<Vec<Message>>>>,
+    keys: Arc<Mutex<Vec<String>>>,
+}
+
+impl Till {
+    /// A Till that answers the first watch with the first messages, and so on. Later ones get UNAVAILABLE.
+    fn new(watches: impl IntoIterator<Item = Vec<Message>>) -> Self {
+        Self {
+            watches: Arc::new(Mutex::new(watches.into_iter().collect())),
+            keys: Arc::default(),
+        }
+    }
+
+    fn options(&self) -> Options {
+        let till = self.clone();
+        answered_by(move |request| till.clone().answer(request))
+    }
+
+    async fn answer(self, request: hyper::Request<Incoming>) -> hyper::Response<Body> {
+        if let Some(key) = request.headers().get("authorization") {
+            self.keys.lock().unwrap().push(key.to_str().unwrap().to_owned());
+        }
+        let watch = tower::service_fn(|_: Request<WatchInvoiceRequest>| {
+            let messages = self.watches.lock().unwrap().pop_front();
+            async {
+                let messages = messages.ok_or_else(|| Status::unavailable("no more watches"))?;
+                Ok::<_, Status>(Response::new(tokio_stream::iter(messages)))
+            }
+        });
+        let codec = tonic_prost::ProstCodec::<WatchInvoiceResponse, WatchInvoiceRequest>::default();
+        server::Grpc::new(codec).server_streaming(watch, request).await
+    }
+}
+
+fn state(status: InvoiceStatus) -> Message {
+    let mut invoice = Invoice::default();
+    invoice.set_status(status);
+    Ok(WatchInvoiceResponse { invoice: Some(invoice) })
+}
 
 fn client(till: &Till) -> Client {
     Client::connect(till.options()).unwrap()
@@ -45,9 +93,15 @@ async fn wait_for_ready_reconnects_before_the_first_state() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn canceled_is_final() {
+    let till = Till::new([vec![state(Unpaid), state(Canceled), lost()]]);
+    assert_eq!(statuses(client(&till).watch("id")).await, [Unpaid, Canceled]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_error_with_a_time_to_wait_is_a_pause() {
     let busy = till_error(Code::ResourceExhausted, "E7", Some(Duration::from_secs(10)));
-    let till = Till::new([vec![state(Unpaid), busy], vec![state(Unpaid), state(Paid)]]);
+    let till = Till::new([vec![state(Unpaid), Err(busy)], vec![state(Unpaid), state(Paid)]]);
     let started = Instant::now();
     assert_eq!(statuses(client(&till).watch("id")).await, [Unpaid, Paid]);
     let pause = started.elapsed().as_secs_f64();
@@ -56,7 +110,8 @@ async fn an_error_with_a_time_to_wait_is_a_pause() {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_without_a_time_to_wait_ends_the_watch() {
-    let till = Till::new([vec![state(Unpaid), till_error(Code::ResourceExhausted, "E7", None)]]);
+    let busy = till_error(Code::ResourceExhausted, "E7", None);
+    let till = Till::new([vec![state(Unpaid), Err(busy)]]);
     let mut watch = client(&till).watch("id");
     watch.try_next().await.unwrap();
     let error = watch.try_next().await.unwrap_err();
