@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -75,13 +76,16 @@ func TestKeyFunctionIsAskedBeforeEachCall(t *testing.T) {
 }
 
 func TestKeyFunctionThatFails(t *testing.T) {
-	locked := errors.New("the vault is locked")
-	client := serve(t, &server{}, till.WithKeyFunc(func(context.Context) (string, error) { return "", locked }))
-	if _, err := client.Invoices.GetInvoice(context.Background(), &tillv1.GetInvoiceRequest{}); !errors.Is(err, locked) {
-		t.Errorf("the call failed with %v", err)
-	}
-	for _, err := range client.Watch(context.Background(), "id", till.WaitForReady()) {
-		if !errors.Is(err, locked) {
+	// A key function that reads an empty file may fail with io.EOF, which gRPC's streams use for their end.
+	for _, failure := range []error{errors.New("the vault is locked"), io.EOF} {
+		client := serve(t, &server{}, till.WithKeyFunc(func(context.Context) (string, error) { return "", failure }))
+		if _, err := client.Invoices.GetInvoice(context.Background(), &tillv1.GetInvoiceRequest{}); !errors.Is(err, failure) {
+			t.Errorf("the call failed with %v", err)
+		}
+		var err error
+		for _, err = range client.Watch(context.Background(), "id", till.WaitForReady()) {
+		}
+		if !errors.Is(err, failure) {
 			t.Errorf("the watch failed with %v", err)
 		}
 	}

@@ -122,10 +122,16 @@ func (w *watch) attempt(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := w.client.Invoices.WatchInvoice(ctx, w.request)
-	for err == nil {
-		var response *tillv1.WatchInvoiceResponse
-		if response, err = stream.Recv(); err != nil {
-			break
+	if err != nil {
+		return err
+	}
+	for {
+		response, err := stream.Recv()
+		// Not errors.Is: an error that wraps io.EOF is not the end of the stream.
+		if err == io.EOF {
+			return newError(status.New(codes.Unavailable, "the watch ended before the invoice was final"))
+		} else if err != nil {
+			return err
 		}
 		w.received()
 		state := response.GetInvoice()
@@ -134,10 +140,6 @@ func (w *watch) attempt(ctx context.Context) error {
 		}
 		w.last = state
 	}
-	if errors.Is(err, io.EOF) {
-		return newError(status.New(codes.Unavailable, "the watch ended before the invoice was final"))
-	}
-	return err
 }
 
 // received notes that the connection works.
