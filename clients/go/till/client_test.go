@@ -88,6 +88,12 @@ func TestKeyFunctionThatFails(t *testing.T) {
 		if !errors.Is(err, failure) {
 			t.Errorf("the watch failed with %v", err)
 		}
+		err = nil
+		for _, err = range client.Export(context.Background(), nil) {
+		}
+		if !errors.Is(err, failure) {
+			t.Errorf("the export failed with %v", err)
+		}
 	}
 }
 

@@ -28,7 +28,7 @@ const (
 	Unauthenticated Code = "E3"
 	// PermissionDenied: the key has no scope for the call, or is for another type.
 	PermissionDenied Code = "E4"
-	// Conflict: the label is in use for another request; the message says what differs.
+	// Conflict: the label is in use for another request, or the invoice can no longer be canceled; the message says why.
 	Conflict Code = "E5"
 	// TooLarge: a value exceeds a limit in bytes.
 	TooLarge Code = "E6"

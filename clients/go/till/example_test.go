@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"example.com/lightning-till/clients/go/till"
 	tillv1 "example.com/lightning-till/clients/go/till/v1"
@@ -102,5 +103,96 @@ func ExampleOnConnection() {
 			log.Fatal(err)
 		}
 		fmt.Println(invoice.Status)
+	}
+}
+
+func ExampleClient_List() {
+	var client *till.Client
+	var ctx context.Context
+	zone, err := time.LoadLocation("Europe/Rome")
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	november := &tillv1.InvoiceFilter{
+		Type:     proto.String("shop"),
+		PaidFrom: timestamppb.New(time.Date(2026, time.November, 1, 0, 0, 0, 0, zone)),
+		PaidTo:   timestamppb.New(time.Date(2026, time.December, 1, 0, 0, 0, 0, zone)),
+	}
+	for invoice, err := range client.List(ctx, &tillv1.ListInvoicesRequest{Filter: november}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(invoice.GetLabel(), invoice.Payment.AmountReceivedMsat, invoice.Payment.GetPaymentPreimage())
+	}
+}
+
+func ExampleClient_Export() {
+	var client *till.Client
+	var ctx context.Context
+	var november *tillv1.InvoiceFilter
+
+	file, err := os.Create("november.csv")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for part, err := range client.Export(ctx, &tillv1.ExportInvoicesRequest{Filter: november, TimeZone: "Europe/Rome"}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if _, err := file.WriteString(part.Csv); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if err := file.Close(); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func ExampleClient_report() {
+	var client *till.Client
+	var ctx context.Context
+	var november *tillv1.InvoiceFilter
+
+	report, err := client.Invoices.GetReport(ctx, &tillv1.GetReportRequest{
+		PaidFrom: november.PaidFrom,
+		PaidTo:   november.PaidTo,
+		TimeZone: "Europe/Rome",
+		By:       tillv1.ReportGrouping_REPORT_GROUPING_DAY,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, day := range report.Groups {
+		fmt.Println(day.Name, day.Count, day.AmountReceivedMsat)
+	}
+}
+
+func ExampleClient_cancel() {
+	var client *till.Client
+	var ctx context.Context
+
+	_, err := client.Invoices.CancelInvoice(ctx, &tillv1.CancelInvoiceRequest{InvoiceId: "INVOICE_ID"})
+	if errors.Is(err, till.Conflict) {
+		fmt.Println("too late:", err) // the message says whether the invoice is paid or expired
+	}
+}
+
+func ExampleClient_create() {
+	var client *till.Client
+	var ctx context.Context
+
+	created, err := client.Invoices.CreateInvoice(ctx, &tillv1.CreateInvoiceRequest{
+		AmountMsat:            proto.Uint64(5000),
+		Metadata:              `{"type": "shop"}`,
+		Description:           proto.String("a coffee"),
+		DescriptionHashOnly:   true,
+		ExposePrivateChannels: &tillv1.ExposePrivateChannels{ShortChannelIds: []string{"123456x7x0"}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if created.Payability.Status != tillv1.PayabilityStatus_PAYABILITY_STATUS_OK {
+		log.Print(created.Payability.Detail)
 	}
 }

@@ -70,7 +70,7 @@ func sends(status tillv1.InvoiceStatus) func(stream) error {
 }
 
 // listen serves in memory until the test ends, and returns an option that connects to it.
-func listen(t *testing.T, s *server) grpc.DialOption {
+func listen(t *testing.T, s tillv1.InvoiceServiceServer) grpc.DialOption {
 	t.Helper()
 	listener := bufconn.Listen(1 << 16)
 	running := grpc.NewServer()
@@ -81,7 +81,7 @@ func listen(t *testing.T, s *server) grpc.DialOption {
 }
 
 // connect serves in memory until the test ends, and returns a connection.
-func connect(t *testing.T, s *server) *grpc.ClientConn {
+func connect(t *testing.T, s tillv1.InvoiceServiceServer) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient("passthrough:///in-memory", listen(t, s), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -92,7 +92,7 @@ func connect(t *testing.T, s *server) *grpc.ClientConn {
 }
 
 // serve is connect, and returns a client.
-func serve(t *testing.T, s *server, options ...till.Option) *till.Client {
+func serve(t *testing.T, s tillv1.InvoiceServiceServer, options ...till.Option) *till.Client {
 	t.Helper()
 	client, err := till.NewClientFromConn(connect(t, s), options...)
 	if err != nil {

@@ -1,7 +1,8 @@
 // Package till is the Go client of Till, a cash register for Core Lightning.
 //
 // A [Client] has the generated clients of Till's gRPC services; their messages are in package tillv1. It adds
-// [Client.Watch], which reconnects, and [Error], which has Till's documented [Code].
+// [Client.Watch], which reconnects, [Client.List], which fetches all pages, [Client.Export], and [Error], which has
+// Till's documented [Code].
 //
 // Amounts are in millisatoshi.
 package till
@@ -23,7 +24,7 @@ const connectTimeout = 5 * time.Second
 // Client calls one Till. It connects with the first call, and reconnects when the connection is lost. Goroutines may
 // share a Client.
 type Client struct {
-	// Invoices takes payments.
+	// Invoices takes payments, and finds, cancels and reports them.
 	Invoices tillv1.InvoiceServiceClient
 	// Invreqs offers payments, for keys with the scope payouts.
 	Invreqs tillv1.InvreqServiceClient

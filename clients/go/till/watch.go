@@ -48,7 +48,7 @@ type Connection struct {
 	Err error
 }
 
-// Watch yields the state of an invoice, then each change, until the invoice is paid or expired.
+// Watch yields the state of an invoice, then each change, until the invoice is paid, expired or canceled.
 //
 //	for invoice, err := range client.Watch(ctx, id) {
 //		if err != nil {
@@ -198,7 +198,9 @@ func (e *Error) isTemporary() bool {
 
 func isFinal(invoice *tillv1.Invoice) bool {
 	switch invoice.GetStatus() {
-	case tillv1.InvoiceStatus_INVOICE_STATUS_PAID, tillv1.InvoiceStatus_INVOICE_STATUS_EXPIRED:
+	case tillv1.InvoiceStatus_INVOICE_STATUS_PAID,
+		tillv1.InvoiceStatus_INVOICE_STATUS_EXPIRED,
+		tillv1.InvoiceStatus_INVOICE_STATUS_CANCELED:
 		return true
 	}
 	return false
