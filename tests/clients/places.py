@@ -1,98 +1,11 @@
-"""Servers that are not Till: an impostor, a port that never answers, a relay that falls silent."""
+"""Servers that are not Till: a port that never answers, a relay that falls silent."""
 
 import asyncio
 import socket
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 
-import grpc.aio
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
-from google.rpc.status_pb2 import Status
-
 from tests.support.shop import ANY_PORT
-from till.v1.invoice_pb2 import INVOICE_STATUS_PAID, INVOICE_STATUS_UNPAID, Invoice, InvoiceStatus
-from till.v1.invoice_service_pb2 import WatchInvoiceRequest, WatchInvoiceResponse
-
-Context = grpc.aio.ServicerContext[WatchInvoiceRequest, WatchInvoiceResponse]
-# The pause that the impostor asks for with E7, and how many watches and attempts make up its herd.
-PAUSE_SECONDS = 2
-HERD = 8
-HERD_LOSSES = 4
-
-
-class _Impostor:
-    """Ends watches as their invoice IDs say.
-
-    STATUS, such as UNAVAILABLE: UNPAID, then this status; the next attempt gets PAID. OK: an early end.
-    E0, E7: the same, with this documented code; E7 asks for a pause.
-    ALWAYS_UNAVAILABLE: UNPAID, then UNAVAILABLE at each attempt.
-    HERD-N: UNPAID; all watches of the herd end together, and each gets PAID after some more losses.
-    """
-
-    def __init__(self) -> None:
-        # How often a watch was ended, by its caller's connection and its invoice ID.
-        self._endings: Counter[tuple[str, str]] = Counter()
-        self._herd = asyncio.Barrier(HERD)
-
-    async def watch(
-        self, request: WatchInvoiceRequest, context: Context
-    ) -> AsyncIterator[WatchInvoiceResponse]:
-        ending = request.invoice_id
-        before = self._endings[context.peer(), ending]
-        self._endings[context.peer(), ending] += 1
-        if not before:
-            yield _state(INVOICE_STATUS_UNPAID)
-        if ending == "ALWAYS_UNAVAILABLE":
-            await context.abort(grpc.StatusCode.UNAVAILABLE, ending)
-        elif ending.startswith("HERD-") and before < HERD_LOSSES:
-            if not before:
-                await self._herd.wait()
-            await context.abort(grpc.StatusCode.UNAVAILABLE, ending)
-        elif before:
-            yield _state(INVOICE_STATUS_PAID)
-        elif ending == "E0":
-            info = ErrorInfo(domain="till", reason="INTERNAL", metadata={"code": ending})
-            await _abort(context, grpc.StatusCode.INTERNAL, info)
-        elif ending == "E7":
-            info = ErrorInfo(domain="till", reason="TOO_MANY", metadata={"code": ending})
-            retry = RetryInfo(retry_delay=Duration(seconds=PAUSE_SECONDS))
-            await _abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, info, retry)
-        elif ending != "OK":
-            await context.abort(grpc.StatusCode[ending], ending)
-
-
-async def _abort(context: Context, status: grpc.StatusCode, *details: Message) -> None:
-    """End a call as Till does: with google.rpc.Status in its trailing metadata."""
-    packed = Status(code=status.value[0])
-    for each in details:
-        packed.details.add().Pack(each)
-    await context.abort(status, status.name, (("grpc-status-details-bin", packed.SerializeToString()),))
-
-
-def _state(status: InvoiceStatus) -> WatchInvoiceResponse:
-    return WatchInvoiceResponse(invoice=Invoice(status=status))
-
-
-@asynccontextmanager
-async def impostor() -> AsyncIterator[str]:
-    """Run a gRPC server that ends watches as it is asked to; yield its address."""
-    watch = grpc.unary_stream_rpc_method_handler(
-        _Impostor().watch,
-        request_deserializer=WatchInvoiceRequest.FromString,
-        response_serializer=WatchInvoiceResponse.SerializeToString,
-    )
-    server = grpc.aio.server()
-    service = grpc.method_handlers_generic_handler("till.v1.InvoiceService", {"WatchInvoice": watch})
-    server.add_generic_rpc_handlers((service,))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        await server.stop(None)
 
 
 @contextmanager

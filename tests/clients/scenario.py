@@ -1,6 +1,8 @@
 """Runs the steps of a case against an agent, and against the Till and the node that it talks to."""
 
 import asyncio
+import csv
+import io
 import time
 import uuid
 from collections.abc import Iterator
@@ -18,6 +20,8 @@ from tilld.errors import OperatorError
 PATIENCE_SECONDS = 20.0
 # The same for the steps of a slow case.
 SLOW_PATIENCE_SECONDS = 60.0
+# The steps whose request has many answers, and their methods.
+STREAMS = {"watch": "WatchInvoice", "list": "ListInvoices", "export": "ExportInvoices"}
 
 
 class Scenario:
@@ -52,15 +56,16 @@ class Scenario:
                 await self._expect(self._call(method, step), method, step)
             case {"start": method}:
                 self._open[step["as"]] = self._call(method, step), method
-            case {"watch": request}:
-                number = self._agent.send("watch", request=request, **_options(step))
-                self._open[step["as"]] = number, "WatchInvoice"
+            case {"watch": request} | {"list": request} | {"export": request}:
+                op = next(iter(step))
+                number = self._agent.send(op, request=request, **_options(step))
+                self._open[step["as"]] = number, STREAMS[op]
             case {"next": name}:
                 with self._takes(step):
                     await self._next(*self._open[name], step)
             case {"end": name}:
                 with self._takes(step):
-                    await self._expect(*self._open[name], step)
+                    await self._end(*self._open[name], step)
             case {"lost": name}:
                 await self._lost(self._open[name][0], step)
             case {"back": name}:
@@ -94,8 +99,25 @@ class Scenario:
 
     async def _next(self, number: int, method: str, step: dict[str, Any]) -> None:
         answer = await self._agent.answer(number)
-        assert "event" in answer, f"the watch must report a state, and not {answer}"
-        self._check(step.get("gives", {}), _canonical(method, answer["event"]), step)
+        assert "event" in answer, f"there must be a report, and not {answer}"
+        self._check(step.get("gives", {}), _event(method, answer["event"]), step)
+
+    async def _end(self, number: int, method: str, step: dict[str, Any]) -> None:
+        """Wait for the end. A list and an export may have reports before it, which `gives` describes."""
+        if method not in {"ListInvoices", "ExportInvoices"}:
+            await self._expect(number, method, step)
+            return
+        events = []
+        while "event" in (answer := await self._agent.answer(number)):
+            events.append(_event(method, answer["event"]))
+        how = "error" if "fails" in step else "ok"
+        assert how in answer, f"the end must be {how}, and is {answer}"
+        self._check(step.get("fails", {}), answer[how], {})
+        if method == "ListInvoices":
+            found: list[Any] = [each["invoice"] for each in events]
+        else:
+            found = list(csv.DictReader(io.StringIO("".join(each["csv"] for each in events), newline="")))
+        self._check(step.get("gives", found), found, step)
 
     async def _lost(self, number: int, step: dict[str, Any]) -> None:
         """Read losses up to an attempt. They are counted from 1, without a gap."""
@@ -148,7 +170,7 @@ class Scenario:
             self._check(step["fails"], answer["error"], step)
         else:
             assert "ok" in answer, f"the call must succeed, and returned {answer}"
-            # The end of a watch carries no message.
+            # The end of a watch has no message.
             is_message = method and method != "WatchInvoice"
             found = _canonical(method, answer["ok"]) if is_message else answer["ok"]
             self._check(step.get("gives", {}), found, step)
@@ -161,8 +183,13 @@ class Scenario:
 
 
 def _options(step: dict[str, Any]) -> dict[str, Any]:
-    names = ("timeout_seconds", "wait_for_ready", "connection")
+    names = ("timeout_seconds", "wait_for_ready", "connection", "limit")
     return {name: step[name] for name in names if name in step}
+
+
+def _event(method: str, event: Any) -> dict[str, Any]:
+    """Return a report in one form. An invoice of a list has the form of a watch's state."""
+    return _canonical("WatchInvoice" if method == "ListInvoices" else method, event)
 
 
 def _canonical(method: str, message: Any) -> dict[str, Any]:

@@ -20,6 +20,8 @@ STEPS = {
     "connect": {"fails"},
     "call": {"request", "timeout_seconds", "as", "gives", "fails"},
     "start": {"request", "timeout_seconds", "as"},
+    "list": {"timeout_seconds", "limit", "as"},
+    "export": {"timeout_seconds", "as"},
     "watch": {"timeout_seconds", "wait_for_ready", "connection", "as"},
     "next": {"gives", "takes", "as"},
     "end": {"gives", "fails", "takes", "as"},
@@ -88,18 +90,24 @@ def load() -> list[dict[str, Any]]:
 
 
 def filled(value: Any, names: dict[str, Any]) -> Any:
-    """Replace all references in a value, such as $created.invoice.bolt11."""
+    """Replace all references in a value: $created.invoice.bolt11, or ${unique} inside a text."""
     match value:
-        case str() if value.startswith("$"):
-            found: Any = names
-            for part in value.removeprefix("$").split("."):
-                found = found[part]
-            return found
+        case str() if re.fullmatch(r"\$[\w.]+", value):
+            return _named(value.removeprefix("$"), names)
+        case str():
+            return re.sub(r"\$\{([\w.]+)\}", lambda found: str(_named(found[1], names)), value)
         case dict():
             return {key: filled(each, names) for key, each in value.items()}
         case list():
             return [filled(each, names) for each in value]
     return value
+
+
+def _named(path: str, names: dict[str, Any]) -> Any:
+    found: Any = names
+    for part in path.split("."):
+        found = found[part]
+    return found
 
 
 def canonical(method: str, message: Any) -> dict[str, Any]:
@@ -114,5 +122,8 @@ def differences(expected: Any, actual: Any, path: str = "") -> Iterator[str]:
         for name, wanted in expected.items():
             where = f"{path}.{name}".removeprefix(".")
             yield from differences(wanted, actual.get(name), where)
+    elif isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+        for number, (wanted, found) in enumerate(zip(expected, actual, strict=True)):
+            yield from differences(wanted, found, f"{path}[{number}]")
     elif expected != actual:
         yield f"{path or 'it'} must be {expected!r}, and is {actual!r}"

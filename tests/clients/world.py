@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.clients import places
+from tests.clients.impostor import impostor
 from tests.clients.places import Relay
 from tests.support.authority import Authority
 from tests.support.nodes import SimulatedProcess
@@ -136,7 +137,7 @@ async def world(
         names |= {"till": till.address, "localhost": "localhost:{}".format(till.address.rpartition(":")[2])}
         if front:
             names["front"] = await stack.enter_async_context(_front(directory, till.address))
-        names["impostor"] = await stack.enter_async_context(places.impostor())
+        names["impostor"] = await stack.enter_async_context(impostor())
         names["silence"] = stack.enter_context(places.silence())
         names["mute"] = stack.enter_context(places.mute())
         names["relay"], relay = await stack.enter_async_context(places.relay(till.address))
