@@ -27,6 +27,7 @@ ANSWERS = [
     ("GET", "/lightning/info", 401),
     ("POST", "/lightning/invoice/create", 401),
     ("GET", "/lightning/invoice/abc/watch", 401),
+    ("GET", "/lightning/invoices?staus=paid", 400),
     ("GET", "/nothing", 404),
     ("DELETE", "/lightning/info", 405),
 ]
@@ -69,7 +70,7 @@ async def test_a_preflight_of_an_allowed_origin_needs_no_key(nobody: httpx.Async
     assert (reply.status_code, reply.content) == (200, b"")
     headers = reply.headers
     assert headers["access-control-allow-origin"] == origin
-    assert items(headers["access-control-allow-methods"]) == {"GET", "POST", "OPTIONS"}
+    assert items(headers["access-control-allow-methods"]) == {"GET", "POST", "DELETE", "OPTIONS"}
     assert items(headers["access-control-allow-headers"]) == {
         "authorization", "content-type", "idempotency-key", "last-event-id",
         "x-grpc-web", "x-user-agent", "grpc-timeout",

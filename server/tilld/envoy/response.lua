@@ -1,4 +1,4 @@
--- Envoy's filter for requests and responses: removes headers on which grpc core fails, and formats errors.
+-- Envoy's filter for responses: formats errors, and adds headers for security.
 
 -- LuaJIT cannot compile calls into Envoy, and this code consists of them. With the compiler on, it keeps trying.
 jit.off()
@@ -34,20 +34,6 @@ local BY_HTTP = {
 -- The error of a gRPC call, by gRPC status. Envoy answers a malformed request with INTERNAL (13).
 local BY_GRPC = {["12"] = "E10", ["13"] = "E1", ["14"] = "E8"}
 
--- Common headers on which grpc core cannot fail. All other names are checked.
-local HARMLESS = {}
-for name in ([[
-  :authority :method :path :scheme accept accept-encoding accept-language authorization cache-control connection
-  content-length content-type host origin referer sec-fetch-dest sec-fetch-mode sec-fetch-site te traceparent
-  user-agent x-envoy-external-address x-envoy-internal x-forwarded-for x-forwarded-proto x-request-id
-]]):gmatch("%S+") do HARMLESS[name] = true end
-
--- The encodings that grpc core supports.
-local ENCODINGS = {identity = true, gzip = true, deflate = true}
-
--- The valid last digits of base64 by its length modulo 4: no digit has bits left over.
-local LAST_DIGIT = {[0] = "$", [2] = "[AQgw]$", [3] = "[AEIMQUYcgkosw048]$"}
-
 -- Headers that gRPC adds to a response, and that REST responses do not have.
 local OF_GRPC = {"grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-encoding", "grpc-accept-encoding", "x-error-code"}
 
@@ -63,56 +49,6 @@ local function quote(text)
   return '"' .. text:gsub('[%c"\\]', function(char)
     return char:find("%c") and ("\\u%04x"):format(char:byte()) or "\\" .. char
   end) .. '"'
-end
-
--- The parameters of a query. Of a repeated parameter the first value counts.
-local function parameters(query)
-  local found = {}
-  for name, value in query:gmatch("([^&=]+)=?([^&]*)") do
-    name = decode(name)
-    found[name] = found[name] or decode(value)
-  end
-  return found
-end
-
--- A parameter for the transcoder. Valid values have only letters and digits; any other character becomes "-",
--- which keeps the value invalid.
-local function passed(parameters, name)
-  local value = parameters[name]
-  return value and ("?" .. name .. "=" .. value:gsub("%W", "-")) or ""
-end
-
--- Whether grpc core would reject the value of a header.
-local function malformed(name, value)
-  if name == "grpc-timeout" then return #value > 9 or not value:find("^%d+[HMSmun]$") end
-  if name == "grpc-encoding" then return not ENCODINGS[value] end
-  if name == "grpc-accept-encoding" then return false end
-  local digits = value:match("^([%w+/]*)=?=?$") -- core reads no lists
-  local last = digits and LAST_DIGIT[#digits % 4]
-  return not last or not digits:find(last)
-end
-
--- The headers on which grpc core fails, as names or nil, and the malformed header of a gRPC call or nil.
--- Such a failure also ends other calls, since all callers share Envoy's connection to tilld.
-local function misread(headers, is_grpc)
-  local names, bad
-  for name, value in pairs(headers) do
-    if not HARMLESS[name] then
-      local is_binary = name:find("%-bin$")
-      local is_known = name == "grpc-timeout" or is_grpc
-        and (is_binary or name == "grpc-encoding" or name == "grpc-accept-encoding")
-      local drop = name:find("[^:%w_.%-]") or name == "x-till-malformed"
-        or not is_known and (is_binary or name:find("^grpc%-"))
-      if not drop and is_known and malformed(name, value) then
-        drop, bad = true, name
-      end
-      if drop then
-        names = names or {}
-        names[#names + 1] = name
-      end
-    end
-  end
-  return names, bad
 end
 
 -- A field of a protobuf message: a text of at most 127 bytes.
@@ -143,76 +79,10 @@ local function secure(response, headers)
   end
 end
 
--- Whether a content type is gRPC's or gRPC-Web's.
-local function is_of_grpc(content_type)
-  local kind = content_type:match("^application/grpc(.*)$")
-  if not kind then return false end
-  kind = kind:gsub("^%-web", ""):gsub("^%-text", "")
-  return kind == "" or kind:find("^[+;]")
-end
-
--- Whether a request is a gRPC call, and whether it only has the content type of one: it is not a POST to a method.
-local function calls_grpc(content_type, method, path)
-  if not content_type then return false, false end
-  local is_kind = content_type == "application/grpc" or is_of_grpc(content_type)
-  local is_method = is_kind and method == "POST" and path:find("^/[^/?]+%.[^/?]+/[^/?]+")
-  return is_method, is_kind and not is_method
-end
-
--- The path for the transcoder, with documented parameters only: others could override fields of the path.
--- A watch token and the last event id become headers, since an EventSource cannot send these.
-local function route(headers, method, path)
-  local asked
-  if path:find("?", 1, true) then
-    local query
-    path, query = path:match("^([^?]*)%?(.*)$")
-    asked = parameters(query)
-    if path:find("^/lightning/invoice/") then
-      local token = (asked.token or ""):match("^watch_[%w_.-]+$")
-      if token and not headers:get("authorization") then headers:add("authorization", "Bearer " .. token) end
-      local last = (asked.lastEventId or ""):match("^%d+$")
-      if last and not headers:get("last-event-id") then headers:add("last-event-id", last) end
-    end
-  end
-  -- All paths are ASCII, and protobuf fails on invalid UTF-8.
-  if path:find("%%[89A-Fa-f]") or path:find("[\128-\255]") then return "/" end
-  if asked and method == "GET" then
-    if path:find("^/lightning/invoice/[^/]+$") then return path .. passed(asked, "watch_token") end
-    if path == "/lightning/invoicerequests" then return path .. passed(asked, "after") end
-  end
-  return path
-end
-
-function envoy_on_request(request)
-  local headers = request:headers()
-  local method, path = headers:get(":method"), headers:get(":path") or "" -- CONNECT has none
-  if method == "HEAD" then -- its response must not have a body
-    request:streamInfo():dynamicMetadata():set("till", "head", true)
-    -- HEAD of a watch is rejected, since a stream does not end.
-    local is_read = path:find("^/lightning/") and not path:find("/watch%f[?%z]")
-    if is_read or path:find("^/healthz%f[?%z]") or path:find("^/readyz%f[?%z]") then
-      method = "GET"
-      headers:replace(":method", method)
-    end
-  end
-  local is_grpc, is_mistaken = calls_grpc(headers:get("content-type"), method, path)
-  if is_mistaken then return request:respond({[":status"] = "400"}, "") end
-  local names, bad = misread(headers, is_grpc)
-  if names then
-    for _, name in ipairs(names) do headers:remove(name) end
-  end
-  if is_grpc then
-    headers:replace("te", "trailers") -- otherwise grpc core resets the stream without an error
-    if bad then headers:add("x-till-malformed", bad) end
-    return
-  end
-  local routed = route(headers, method, path)
-  if routed ~= path then headers:replace(":path", routed) end
-end
-
 function envoy_on_response(response)
   local headers = response:headers()
   local status = headers:get(":status")
+  local noted = response:streamInfo():dynamicMetadata():get("till") or {}
   if status == "200" then
     local content_type = headers:get("content-type")
     if content_type == "application/grpc" or content_type and content_type:find("^application/grpc") then
@@ -231,7 +101,7 @@ function envoy_on_response(response)
       headers:remove("content-type")
       headers:replace(":status", "204")
     end
-    if response:streamInfo():dynamicMetadata():get("till") then
+    if noted.head then
       local body = response:body(true) or response:body(true)
       if body then body:setBytes("") end
       response:headers():remove("content-length")
@@ -246,16 +116,18 @@ function envoy_on_response(response)
   local trailers = response:trailers()
   headers = response:headers() -- the earlier object is stale after waiting for the body
   local code = headers:get("x-error-code") or trailers and trailers:get("x-error-code")
-  local message = headers:get("grpc-message")
+  local message = decode(headers:get("grpc-message") or "")
   local retry_after = trailers and trailers:get("retry-after")
   if retry_after then headers:replace("retry-after", retry_after) end
-  if not ERRORS[code] then
+  if noted.wrong then
+    code, message = "E1", noted.wrong
+  elseif not ERRORS[code] then
     -- An error of Envoy or grpc core, whose text would expose internals.
     if headers:get("allow") then status = "405" end
     -- Envoy answers an unknown transfer encoding with 501, but it is a fault of the request.
     if status == "501" and not (headers:get("grpc-status") or trailers and trailers:get("grpc-status")) then status = "400" end
     code = BY_HTTP[status] or status < "500" and "E1" or "E0"
-    message = status == "413" and "the body must have at most 65536 bytes" or nil
+    message = status == "413" and "the body must have at most 65536 bytes" or ""
   end
   local http_status, _, _, default = unpack(ERRORS[code])
   headers:replace(":status", http_status)
@@ -263,8 +135,7 @@ function envoy_on_response(response)
   if code == "E3" then headers:replace("www-authenticate", "Bearer") end
   hide_grpc(headers)
   if trailers then hide_grpc(trailers) end
-  if not response:streamInfo():dynamicMetadata():get("till") then
-    local text = message and decode(message) or default
-    body:setBytes('{"error":"' .. code .. '","message":' .. quote(text) .. "}")
+  if not noted.head then
+    body:setBytes('{"error":"' .. code .. '","message":' .. quote(message == "" and default or message) .. "}")
   end
 end
