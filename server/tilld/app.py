@@ -103,11 +103,16 @@ class Till(Front):
         await _check_who_may_call(config, keys)
         node = InvoiceNode(rpc_file, observer=observer, intervals=intervals)
         self._parts.push_async_callback(node.close)
-        allowance = Allowance(config.key_creates_per_second, config.key_open_invoices, config.key_watches)
+        allowance = Allowance(
+            config.key_creates_per_second,
+            config.key_open_invoices,
+            config.key_watches,
+            config.key_exports,
+        )
         limits = Limits(allowance)
         attempts = AttemptStore(store)
         invoicing = Invoices(store, node, self.hub, limits, attempts.has_label, intervals=intervals)
-        lists = InvoiceLists(store, node)
+        lists = InvoiceLists(store, node, limits)
         payout_limits = PayoutLimits(
             config.key_payout_msat, config.key_payouts_msat_per_day or None, config.allow_invreq_disable
         )

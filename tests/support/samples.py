@@ -16,7 +16,9 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DAKK = Caller("dakk", frozenset(SHOP))
 ANOTHER = Caller("another", frozenset(SHOP))
 
-PLENTY = Allowance(creates_per_second=1_000_000, open_invoices=1_000_000, watches=1_000_000)
+PLENTY = Allowance(
+    creates_per_second=1_000_000, open_invoices=1_000_000, watches=1_000_000, exports=1_000_000
+)
 
 _numbers = itertools.count(1)
 

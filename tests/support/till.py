@@ -61,7 +61,7 @@ class Parts:
         self.invoicing = Invoices(
             self.store, self.node, self.hub, limits, self.attempts.has_label, self._now, intervals
         )
-        self.lists = InvoiceLists(self.store, self.node, self._now)
+        self.lists = InvoiceLists(self.store, self.node, limits, self._now)
         self.collecting = SentInvoices(
             self.store, self.attempts, self.sent_node, self.hub, limits, self._now, intervals
         )

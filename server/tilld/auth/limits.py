@@ -43,6 +43,7 @@ class Allowance:
     creates_per_second: float = 100
     open_invoices: int = 10_000
     watches: int = 10_000
+    exports: int = 4
 
 
 class Limits:
@@ -66,6 +67,7 @@ class Limits:
         self._creates: Counter[str] = Counter()
         # Watches by a token are also counted by the id of its invoice.
         self._watches: Counter[str] = Counter()
+        self._exports: Counter[str] = Counter()
 
     async def turn(self, caller: Caller) -> None:
         """Wait until the caller may create an invoice: a burst passes immediately, the rest at a steady rate.
@@ -112,10 +114,29 @@ class Limits:
         token = caller.invoice_id
         return _Counted(self._watches, caller.key_id, *((token,) if token else ()))
 
+    @asynccontextmanager
+    async def exporting(self, caller: Caller) -> AsyncIterator[None]:
+        """Count an export or a report while the context is open.
+
+        Raises TooMany.
+        """
+        key, most = caller.key_id, self._allowance.exports
+        if self._exports[key] >= most:
+            await self._refuse(
+                key, f"too many exports and reports ({most} per key); wait until one has ended"
+            )
+        with _Counted(self._exports, key):
+            yield
+
+    @property
+    def exports(self) -> int:
+        """The number of exports and reports in progress."""
+        return self._exports.total()
+
     @property
     def busy(self) -> set[str]:
-        """The keys that create or watch, and the invoices whose tokens watch."""
-        return {*self._creates, *self._watches}
+        """The keys that create, watch or export, and the invoices whose tokens watch."""
+        return {*self._creates, *self._watches, *self._exports}
 
     async def _open_invoices(self, key: str, count: Callable[[], Awaitable[int]]) -> int:
         """Return how many invoices of a key are open or in flight, including a new one."""

@@ -160,6 +160,7 @@ class Config(BaseSettings):
     )
     key_open_invoices: int = setting(10_000, RUN, "Most open invoices per key.", gt=0)
     key_watches: int = setting(10_000, RUN, "Most concurrent watches per key.", gt=0)
+    key_exports: int = setting(4, RUN, "Most concurrent exports and reports per key.", gt=0)
     key_payout_msat: int = setting(
         100_000_000,
         RUN,

@@ -9,6 +9,7 @@ Clock = Callable[[], datetime]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+DAY_SECONDS = 86_400
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 # One year before datetime.max, so that adding a time zone or an interval cannot overflow.
 EXPIRY_LIMIT = datetime(9999, 1, 1, tzinfo=UTC)

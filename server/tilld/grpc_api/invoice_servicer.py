@@ -1,6 +1,7 @@
 """Serves till.v1.InvoiceService."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from till.v1 import invoice_service_pb2 as pb
 from till.v1 import invoice_service_pb2_grpc
@@ -74,12 +75,26 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         """Return a page of invoices."""
         return list_messages.page(await self._lists.page(caller.get(), list_messages.list_terms(request)))
 
+    async def ExportInvoices(
+        self, request: pb.ExportInvoicesRequest, context: Context
+    ) -> AsyncIterator[pb.ExportInvoicesResponse]:
+        """Yield the lines of a CSV file of invoices."""
+        terms, zone = list_messages.export_terms(request)
+        async with aclosing(self._lists.export(caller.get(), terms, zone)) as parts:
+            async for part in parts:
+                yield pb.ExportInvoicesResponse(csv=part.text, invoices=part.invoices)
+
     async def CancelInvoice(
         self, request: pb.CancelInvoiceRequest, context: Context
     ) -> pb.CancelInvoiceResponse:
         """Cancel an invoice."""
         invoice = await self._invoices.cancel(caller.get(), request.invoice_id)
         return pb.CancelInvoiceResponse(invoice=messages.invoice(invoice))
+
+    async def GetReport(self, request: pb.GetReportRequest, context: Context) -> pb.GetReportResponse:
+        """Read the number and the sum of payments, by group."""
+        report = await self._lists.report(caller.get(), list_messages.report_terms(request))
+        return list_messages.report(report)
 
     async def GetInfo(self, request: pb.GetInfoRequest, context: Context) -> pb.GetInfoResponse:
         """Read the totals and the node."""

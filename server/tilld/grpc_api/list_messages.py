@@ -1,11 +1,15 @@
-"""Converts between lists of invoices and the messages of till.v1."""
+"""Converts between lists, exports and reports of invoices and the messages of till.v1."""
+
+from datetime import tzinfo
 
 from till.v1 import invoice_service_pb2 as pb
 from tilld.errors import InvalidRequest
 from tilld.formats.members import Member
+from tilld.formats.time_zones import time_zone
 from tilld.grpc_api import messages
 from tilld.invoices.listing import InvoiceFilter, ListTerms, Order, Period
 from tilld.invoices.lists import Page
+from tilld.invoices.report import Grouping, Report, ReportTerms
 
 _ORDERS = {
     pb.INVOICE_ORDER_UNSPECIFIED: None,
@@ -13,6 +17,13 @@ _ORDERS = {
     pb.INVOICE_ORDER_CREATED_ASC: Order.CREATED_ASC,
     pb.INVOICE_ORDER_PAID_DESC: Order.PAID_DESC,
     pb.INVOICE_ORDER_PAID_ASC: Order.PAID_ASC,
+}
+
+_GROUPINGS = {
+    pb.REPORT_GROUPING_UNSPECIFIED: Grouping.TYPE,
+    pb.REPORT_GROUPING_TYPE: Grouping.TYPE,
+    pb.REPORT_GROUPING_DAY: Grouping.DAY,
+    pb.REPORT_GROUPING_KEY: Grouping.KEY,
 }
 
 
@@ -23,6 +34,40 @@ def list_terms(request: pb.ListInvoicesRequest) -> ListTerms:
     """
     return ListTerms.checked(
         _filter(request.filter), _order(request.order), request.page_size, request.page_token
+    )
+
+
+def export_terms(request: pb.ExportInvoicesRequest) -> tuple[ListTerms, tzinfo]:
+    """Return the terms of an export, and the zone of its times.
+
+    Raises InvalidRequest or TooLarge, which name the field and the limit.
+    """
+    terms = ListTerms.checked(_filter(request.filter), _order(request.order))
+    return terms, time_zone(request.time_zone, "time_zone")
+
+
+def report_terms(request: pb.GetReportRequest) -> ReportTerms:
+    """Return the terms of a report. Raises InvalidRequest, which names the field and the limit."""
+    if request.by not in _GROUPINGS:
+        raise InvalidRequest(f"by must be among {', '.join(map(pb.ReportGrouping.Name, _GROUPINGS))}")
+    return ReportTerms.checked(
+        *_period(request, "paid_from", "paid_to"),
+        _GROUPINGS[request.by],
+        time_zone(request.time_zone, "time_zone"),
+    )
+
+
+def report(report: Report) -> pb.GetReportResponse:
+    """Return a report as a message."""
+    return pb.GetReportResponse(
+        count=report.count,
+        amount_received_msat=report.amount_received_msat,
+        groups=(
+            pb.ReportGroup(
+                name=group.name, count=group.count, amount_received_msat=group.amount_received_msat
+            )
+            for group in report.groups
+        ),
     )
 
 
@@ -47,7 +92,7 @@ def _filter(given: pb.InvoiceFilter) -> InvoiceFilter:
     )
 
 
-def _period(given: pb.InvoiceFilter, start: str, end: str) -> Period:
+def _period(given: pb.InvoiceFilter | pb.GetReportRequest, start: str, end: str) -> Period:
     return Period(
         *(
             messages.time(getattr(given, field), field) if given.HasField(field) else None

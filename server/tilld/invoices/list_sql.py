@@ -8,7 +8,7 @@ import peewee
 
 from tilld.formats.members import digest
 from tilld.formats.text import MAX_LABEL_BYTES
-from tilld.formats.times import SECOND, unix_seconds
+from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Status
 from tilld.invoices.listing import ListTerms, Order, Period, Position
 from tilld.invoices.sql import INVOICES
@@ -134,20 +134,20 @@ def _bounds(terms: ListTerms) -> tuple[Position, Position]:
         prefix = wanted.label_prefix or ""
         return (prefix,), (_after(prefix),)
     if terms.order.is_by_payment:
-        first, last = _seconds(wanted.paid)
+        first, last = seconds(wanted.paid)
         return (first, 0, ""), (last, 0, "")
-    first, last = _seconds(wanted.created)
+    first, last = seconds(wanted.created)
     return (_id_at(first),), (_id_at(last),)
 
 
-def _seconds(period: Period) -> tuple[int, int]:
+def seconds(period: Period) -> tuple[int, int]:
     """Return the first whole second within a period, and the first one after it."""
     start = 0 if period.start is None else _rounded_up(period.start)
     return start, _LAST_SECOND if period.end is None else _rounded_up(period.end)
 
 
 def _rounded_up(time: datetime) -> int:
-    return max(unix_seconds(time + SECOND - time.resolution), 0)
+    return max(unix_seconds(time) + bool(time.microsecond), 0)
 
 
 def _id_at(second: int) -> str:

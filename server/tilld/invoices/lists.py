@@ -1,15 +1,25 @@
-"""Use cases of lists: pages of the caller's invoices."""
+"""Use cases of lists: pages, exports and reports of the caller's invoices."""
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import tzinfo
 from typing import NamedTuple
 
 from tilld.auth.caller import Caller
+from tilld.auth.limits import Limits
 from tilld.errors import PermissionDenied
 from tilld.formats.times import Clock, utc_now
+from tilld.invoices.csv_lines import CsvPart, parts
 from tilld.invoices.invoice import Invoice
 from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.listing import ListTerms
 from tilld.invoices.page_token import page_token, position_in
+from tilld.invoices.report import Report, ReportTerms
 from tilld.invoices.repository import Store
+
+# Invoices that an export reads and formats in one turn of the event loop.
+EXPORTED = 100
 
 
 class Page(NamedTuple):
@@ -22,9 +32,10 @@ class Page(NamedTuple):
 class InvoiceLists:
     """Lists of callers' invoices."""
 
-    def __init__(self, store: Store, node: InvoiceNode, clock: Clock = utc_now) -> None:
+    def __init__(self, store: Store, node: InvoiceNode, limits: Limits, clock: Clock = utc_now) -> None:
         self._store = store
         self._node = node
+        self._limits = limits
         self._clock = clock
 
     async def page(self, caller: Caller, terms: ListTerms) -> Page:
@@ -41,6 +52,37 @@ class InvoiceLists:
         found, position = await self._store.page(caller.username, limited, position)
         token = page_token(self._store.secret, caller, terms, position) if position else ""
         return Page([self._read(each) for each in found], token)
+
+    async def export(self, caller: Caller, terms: ListTerms, zone: tzinfo) -> AsyncGenerator[CsvPart]:
+        """Yield the invoices that the caller may see as CSV, with times in a zone.
+
+        Raises PermissionDenied for a watch token, and TooMany; Unavailable or Internal if the file cannot be
+        completed.
+        """
+        limited = _limited(caller, terms)
+        async with self._limits.exporting(caller), aclosing(self._walk(caller, limited)) as pages:
+            header = True
+            async for page in pages:
+                for part in parts(map(self._read, page), zone, header=header):
+                    yield part
+                header = False
+                # The rows of a page may match no filter. Other calls have their turn nevertheless.
+                await asyncio.sleep(0)
+
+    async def report(self, caller: Caller, terms: ReportTerms) -> Report:
+        """Return the report of the payments that the caller may see. Raises TooMany."""
+        async with self._limits.exporting(caller):
+            return await self._store.report(caller.username, caller.type, terms)
+
+    async def _walk(self, caller: Caller, limited: ListTerms | None) -> AsyncGenerator[list[Invoice]]:
+        """Yield the pages of a list, at least one."""
+        if limited is None:
+            yield []
+        elif limited.filter.is_of_one:
+            yield await self._one(caller, limited)
+        else:
+            async for page in self._store.walk(caller.username, limited, EXPORTED):
+                yield page
 
     async def _one(self, caller: Caller, terms: ListTerms) -> list[Invoice]:
         """Return the invoice with a label or a payment hash, if it matches the other fields too."""

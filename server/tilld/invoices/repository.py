@@ -17,6 +17,8 @@ from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, InvoiceUpdate
 from tilld.invoices.list_sql import ListSQL, position_of
 from tilld.invoices.listing import ListTerms, Position
+from tilld.invoices.report import Report, ReportTerms
+from tilld.invoices.report_sql import ReportSQL, group_of
 from tilld.invoices.sql import INVOICES
 from tilld.invoices.totals import Totals
 from tilld.invoices.transactions import InvoiceTransactions
@@ -44,6 +46,7 @@ class Store(Executor):
         self._do = InvoiceTransactions(database)
         self._sql = self._do.sql
         self._lists = ListSQL(database)
+        self._reports = ReportSQL(database)
         self._adding = GroupCommit(self._insert, intervals)
         self._totals = TTLCache[Totals](TOTALS_SECONDS)
 
@@ -110,6 +113,28 @@ class Store(Executor):
                 return found, position_of(rows[at - 1], terms.order)
             found += [each for each in INVOICES.all([row]) if terms.filter.matches(each)]
         return found, None
+
+    async def walk(self, username: str, terms: ListTerms, rows: int) -> AsyncIterator[list[Invoice]]:
+        """Yield the invoices of a user's list, read `rows` at a time.
+
+        Raises Internal at an unreadable row.
+        """
+        position = None
+        while True:
+            wanted = self._lists.page(username, terms, position, rows)
+            found = await self.read(wanted) if wanted else []
+            invoices = INVOICES.all(found)
+            if len(invoices) < len(found):
+                raise Internal
+            yield [each for each in invoices if terms.filter.matches(each)]
+            if len(found) < rows:
+                return
+            position = position_of(found[-1], terms.order)
+
+    async def report(self, username: str, type: str | None, terms: ReportTerms) -> Report:  # noqa: A002
+        """Return the report of a user's payments, of one type or all."""
+        rows = await self.scan(self._reports.report(username, type, terms))
+        return Report.of(group_of(row, terms.by) for row in rows)
 
     async def adopt(self, invoices: Sequence[Invoice]) -> list[Invoice]:
         """Add invoices in their present state, unless they exist. Return the added ones."""

@@ -31,7 +31,7 @@ class Observer:
         return NOTHING
 
     def store_call(self, operation: str) -> Span:
-        """Return a context for an operation of the store: read, write, batch or add.
+        """Return a context for an operation of the store: read, scan, write, batch or add.
 
         An add is one invoice, until its batch is written.
         """

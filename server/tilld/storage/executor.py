@@ -27,8 +27,8 @@ class Executor:
     """One database. Writes are durable before they return.
 
     Writes run one at a time on their own thread. Reads of SQLite run on the calling thread, which is faster
-    than a hand-over. Reads of PostgreSQL run on threads, each with a connection. Raises Unavailable if the
-    database fails, and reconnects later.
+    than a hand-over. Reads of PostgreSQL run on threads, each with a connection. Scans run one at a time on
+    their own thread. Raises Unavailable if the database fails, and reconnects later.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Executor:
         self._observer = observer
         self._transactions = Transactions(database)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        self._scanner = ThreadPoolExecutor(1, thread_name_prefix="store-scanner")
         is_local = isinstance(database, peewee.SqliteDatabase)
         self._readers = None if is_local else ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._files = DatabaseFiles(Path(database.database) if is_local else None)
@@ -52,9 +53,10 @@ class Executor:
 
     async def close(self) -> None:
         """Finish pending writes, and close the database."""
-        with suppress(Unavailable):
-            await self._run(self._writer, self.database.close)
-        self._writer.shutdown()
+        for threads in (self._writer, self._scanner):
+            with suppress(Unavailable):
+                await self._run(threads, self.database.close)
+            threads.shutdown()
         if self._readers:
             self._readers.shutdown()
         close_database(self.database)
@@ -72,6 +74,11 @@ class Executor:
                 return self._transactions.rows(statement)
             except peewee.PeeweeException as reason:
                 raise logged(reason) from None
+
+    async def scan(self, statement: Bound) -> list[tuple[Any, ...]]:
+        """Run a read-only statement that may take seconds; return its rows."""
+        with self._observer.store_call("scan"):
+            return await self._run(self._scanner, lambda: self._transactions.rows(statement))
 
     async def write(self, work: Callable[[Transactions], Done], operation: str = "write") -> Done:
         """Run an idempotent write on the writing thread."""
