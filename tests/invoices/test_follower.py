@@ -201,22 +201,20 @@ async def test_an_expiry_that_came_before_its_invoice_is_swept_up(till: Parts, t
             assert (await changes.next()).status is Status.EXPIRED
 
 
-@with_intervals(sweep_seconds=0.05)
-async def test_an_open_invoice_that_the_node_has_lost_is_taken_as_expired(
-    till: Parts, tmp_path: Path
+@pytest.mark.parametrize(
+    ("late", "status"), [(timedelta(0), Status.CANCELED), (timedelta(hours=2), Status.EXPIRED)]
+)
+async def test_an_open_invoice_that_the_node_has_lost_is_closed(
+    till: Parts, tmp_path: Path, late: timedelta, status: Status
 ) -> None:
-    """Only after its expiry."""
+    """As canceled before its expiry, and as expired afterwards: lightningd deletes expired invoices."""
     async with simulated_node(tmp_path):
         invoice = await till.create()
         await till.node.rpc.delinvoice(invoice.invoice_id, "unpaid")
-        async with till.following():
-            with till.hub.subscribe(invoice.invoice_id) as changes:
-                with pytest.raises(TimeoutError):
-                    async with asyncio.timeout(0.2):
-                        await changes.next()
-                till.late = timedelta(hours=2)
-
-                assert (await changes.next()).status is Status.EXPIRED
+        till.late = late
+        with till.hub.subscribe(invoice.invoice_id) as changes:
+            async with till.following():
+                assert (await changes.next()).status is status
 
 
 async def test_a_failure_does_not_end_the_following(
@@ -290,3 +288,53 @@ async def test_looking_up_watched_invoices_does_not_block_the_event_loop(
     assert sum(sizes) == 1000
     assert max(sizes) <= 100
     assert len(set(at)) == len(at)
+
+
+async def test_an_invoice_deleted_at_the_node_is_canceled_at_once(till: Parts, tmp_path: Path) -> None:
+    """Its watchers are notified. Paid and expired invoices keep their state."""
+    async with simulated_node(tmp_path) as lightningd, till.following() as follower:
+        await eventually(lambda: follower.deletions.is_following)
+        kept, paid, short = await till.create(), await till.create(), await till.create(expiry=1)
+        for invoice in (paid, short):
+            with till.hub.subscribe(invoice.invoice_id) as changes:
+                if invoice is paid:
+                    await lightningd.pay(invoice.bolt11)
+                await changes.next()
+        gone = [await till.create() for _ in range(3)]
+        for invoice in (paid, short, *gone):
+            with till.hub.subscribe(invoice.invoice_id) as changes:
+                status = await till.status(invoice)
+                await till.node.call("delinvoice", {"label": invoice.invoice_id, "status": status})
+                if invoice in gone:
+                    assert (await changes.next()).status is Status.CANCELED
+
+        assert [await till.status(each) for each in (kept, paid, short)] == [
+            Status.UNPAID, Status.PAID, Status.EXPIRED
+        ]  # fmt: skip
+        assert (await till.store.totals()).open_invoices == 1
+
+
+async def test_many_deletions_are_found_by_looking_up_all_open_invoices(till: Parts, tmp_path: Path) -> None:
+    """Also those during a stop of Till, which lightningd does not describe."""
+    async with simulated_node(tmp_path):
+        early, kept = [await till.create() for _ in range(120)], await till.create()
+        for invoice in early[:60]:
+            await till.node.call("delinvoice", {"label": invoice.invoice_id, "status": "unpaid"})
+        async with till.following() as follower:
+            await eventually(lambda: follower.deletions.is_following and not follower.deletions.lag)
+            assert (await till.store.totals()).open_invoices == 61
+            with till.hub.subscribe(early[-1].invoice_id) as changes:
+                await asyncio.gather(
+                    *(
+                        till.node.call("delinvoice", {"label": invoice.invoice_id, "status": "unpaid"})
+                        for invoice in early[60:]
+                    )
+                )
+                assert (await changes.next()).status is Status.CANCELED
+            async with asyncio.timeout(5):
+                while (await till.store.totals()).open_invoices > 1:
+                    await asyncio.sleep(0.01)
+
+        assert await till.status(kept) is Status.UNPAID
+        cursor = await NodeStore(till.store).updated_index(kept.node_id, "deleted invoices")
+        assert cursor == 120 == await till.node.latest("deleted")

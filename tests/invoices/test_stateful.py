@@ -76,10 +76,10 @@ fates: st.SearchStrategy[dict[str, Any]] = st.one_of(
     ),
 )
 
-WAITING = re.compile(rb'"id":\s*"(till:wait#\d+)"[^{]+{[^}]+"nextvalue":\s*(\d+)}')
+WAITING = re.compile(rb'"id":\s*"(till:wait#\d+)"[^{]+{[^}]+"indexname":\s*"(\w+)"[^}]+"nextvalue":\s*(\d+)}')
 WAITED = re.compile(rb'"id":\s*"(till:wait#\d+)"')
 
-RANKS = [Status.UNPAID, Status.EXPIRED, Status.PAID]
+RANKS = [Status.UNPAID, Status.EXPIRED, Status.CANCELED, Status.PAID]
 
 
 class Death(BaseException):
@@ -139,8 +139,8 @@ class Wire:
         self._carrying: set[asyncio.Task[None]] = set()
         # The next messages to drop: the request for an invoice, or the reply to it.
         self.losing: list[str] = []
-        # The awaited updated indexes, by connection and request.
-        self._awaited: dict[tuple[object, bytes], int] = {}
+        # The awaited values of indexes, by connection and request.
+        self._awaited: dict[tuple[object, bytes], tuple[str, int]] = {}
         self._changed = asyncio.Event()
 
     async def up(self) -> None:
@@ -152,9 +152,9 @@ class Wire:
         await asyncio.sleep(0)
         await ended(*self._carrying)
 
-    async def until_awaited(self, updated_index: int) -> None:
-        """Wait until Till waits for this updated index, and has therefore settled all earlier updates."""
-        while updated_index not in self._awaited.values():
+    async def until_awaited(self, index: str, value: int) -> None:
+        """Wait until Till waits for this value of an index, and has therefore settled all earlier ones."""
+        while (index, value) not in self._awaited.values():
             self._changed.clear()
             await self._changed.wait()
 
@@ -187,8 +187,8 @@ class Wire:
                 return
             writer.write(data)
             if kind == "request":
-                for request_id, updated_index in WAITING.findall(data):
-                    self._awaited[connection, request_id] = int(updated_index)
+                for request_id, index, value in WAITING.findall(data):
+                    self._awaited[connection, request_id] = index.decode(), int(value)
             else:
                 for request_id in WAITED.findall(data):
                     self._awaited.pop((connection, request_id), None)
@@ -295,6 +295,8 @@ class Machine(RuleBasedStateMachine):
         self.unanswered: list[InvoiceTerms] = []
         # Amounts by payment hash, in millisatoshi.
         self.paid: dict[str, int] = {}
+        # The payment hashes of invoices that were deleted at the node while they were unpaid.
+        self.deleted: set[str] = set()
         self.last_seen: dict[str, Status] = {}
         self.killed: list[Till] = []
         self.lightningd: Simulator | None = None
@@ -376,8 +378,9 @@ class Machine(RuleBasedStateMachine):
     async def until_caught_up(self) -> None:
         """Wait until Till has followed all updates of the node, if both run."""
         if self._till and self.lightningd:
-            now = await self.ask_node("wait", subsystem="invoices", indexname="updated", nextvalue=0)
-            await self.till.do(self.wire.until_awaited(now["updated"] + 1))
+            for index in ("updated", "deleted"):
+                now = await self.ask_node("wait", subsystem="invoices", indexname=index, nextvalue=0)
+                await self.till.do(self.wire.until_awaited(index, now[index] + 1))
 
     async def catch_up_and_die(self, dies_after: int | None) -> None:
         """Catch up and kill Till during or after it; with None, Till stays alive."""
@@ -388,7 +391,7 @@ class Machine(RuleBasedStateMachine):
 
     async def pay_at_node(self, invoice: Invoice, amount_msat: int) -> None:
         """Pay; the node accepts one payment, before the expiry."""
-        payable = invoice.payment_hash not in self.paid and self.now() < invoice.expires_at
+        payable = self.is_open(invoice)
         if payable:
             self.paid[invoice.payment_hash] = invoice.amount_msat or amount_msat
         chosen = None if invoice.amount_msat else amount_msat
@@ -398,6 +401,11 @@ class Machine(RuleBasedStateMachine):
             assert not payable
         else:
             assert payable
+
+    def is_open(self, invoice: Invoice) -> bool:
+        """Return whether the node accepts a payment."""
+        ended = invoice.payment_hash in self.paid or invoice.payment_hash in self.deleted
+        return not ended and self.now() < invoice.expires_at
 
     def check_against_the_model(self, order: InvoiceTerms, outcome: Invoice | Conflict) -> None:
         first = next(
@@ -503,6 +511,79 @@ class Machine(RuleBasedStateMachine):
         await self.pay_at_node(invoice, amount_msat)
         await self.catch_up_and_die(dies_after)
 
+    @rule(invoice=told, dies_after=may_die)
+    @precondition(lambda self: self._till and self.told)
+    def cancel(self, invoice: Invoice, dies_after: int | None) -> None:
+        """Till may die before or after it asks the node."""
+        self.run(self._cancel(invoice, dies_after))
+
+    async def _cancel(self, invoice: Invoice, dies_after: int | None) -> None:
+        till, was_open = self.till, self.is_open(invoice)
+        till.store.statements_left = dies_after
+        try:
+            outcome = await till.do(till.invoicing.cancel(DAKK, invoice.invoice_id))
+        except Death:
+            await self.kill_till()
+            if was_open and self.lightningd and not await self.is_at_node(invoice):
+                self.deleted.add(invoice.payment_hash)
+        except Conflict as conflict:
+            assert not was_open
+            assert invoice.payment_hash not in self.deleted
+            state = Status.PAID if invoice.payment_hash in self.paid else Status.EXPIRED
+            assert conflict.message == f"the invoice is {state} and cannot be canceled"
+        except Unavailable:
+            assert not self.lightningd
+        else:
+            assert outcome.status is Status.CANCELED
+            assert was_open or invoice.payment_hash in self.deleted
+            self.deleted.add(invoice.payment_hash)
+        till.store.statements_left = None
+        await self.until_caught_up()
+
+    async def is_at_node(self, invoice: Invoice) -> bool:
+        rows = await self.ask_node("listinvoices", payment_hash=invoice.payment_hash)
+        return bool(rows["invoices"])
+
+    @rule(invoice=told, amount_msat=an_amount)
+    @precondition(lambda self: self._till and self.told and self.lightningd)
+    def cancel_while_it_is_paid(self, invoice: Invoice, amount_msat: int) -> None:
+        """The invoice is paid or canceled, never both."""
+        self.run(self._race(invoice, amount_msat))
+
+    async def _race(self, invoice: Invoice, amount_msat: int) -> None:
+        if not self.is_open(invoice):
+            return
+        chosen = None if invoice.amount_msat else amount_msat
+        paid, canceled = await asyncio.gather(
+            play_money.pay(self.path / "node", invoice.bolt11, chosen),
+            self.till.invoicing.cancel(DAKK, invoice.invoice_id),
+            return_exceptions=True,
+        )
+        if isinstance(canceled, Conflict):
+            assert not isinstance(paid, Exception)
+            self.paid[invoice.payment_hash] = invoice.amount_msat or amount_msat
+        else:
+            assert isinstance(paid, OperatorError)
+            assert isinstance(canceled, Invoice)
+            assert canceled.status is Status.CANCELED
+            self.deleted.add(invoice.payment_hash)
+        await self.until_caught_up()
+
+    @rule(invoice=told, dies_after=may_die)
+    @precondition(lambda self: self.told and self.lightningd)
+    def delete_at_the_node(self, invoice: Invoice, dies_after: int | None) -> None:
+        """Another application deletes an unpaid invoice, also while Till is stopped."""
+        self.run(self._delete(invoice, dies_after))
+
+    async def _delete(self, invoice: Invoice, dies_after: int | None) -> None:
+        if not self.is_open(invoice):
+            return
+        if self._till:
+            self.till.store.statements_left = dies_after
+        await self.ask_node("delinvoice", label=invoice.invoice_id, status="unpaid")
+        self.deleted.add(invoice.payment_hash)
+        await self.catch_up_and_die(dies_after)
+
     @rule(seconds=st.sampled_from([1, 1, SOON_OVER, LONG]), dies_after=may_die)
     def wait(self, seconds: int, dies_after: int | None) -> None:
         self.run(self._wait(seconds, dies_after))
@@ -602,9 +683,14 @@ class Machine(RuleBasedStateMachine):
                 assert invoice.payment == payment_in(row)
                 assert self.paid.get(invoice.payment_hash) == row.get("amount_received_msat")
         for invoice, _ in self.told.values():
-            stored = found[invoice.payment_hash]
+            stored = await self.till.store.get_by_payment_hash(invoice.payment_hash)
             assert stored
             assert as_issued(stored) == invoice
+            if invoice.payment_hash not in found:
+                assert invoice.payment_hash in self.deleted
+                assert stored.status in (Status.CANCELED, Status.EXPIRED)
+                assert self.now() >= stored.expires_at or stored.status is Status.CANCELED
+            found[invoice.payment_hash] = stored
         ours = [each for each in found.values() if each]
         received = [each.payment.amount_received_msat for each in ours if each.payment]
         still_open = sum(not each.is_final for each in ours)
@@ -628,7 +714,9 @@ def payment_in(row: dict[str, Any]) -> Payment | None:
     """Return the payment in a row of the node, or None."""
     if row["status"] != "paid":
         return None
-    return Payment(row["pay_index"], row["amount_received_msat"], utc(row["paid_at"]))
+    return Payment(
+        row["pay_index"], row["amount_received_msat"], utc(row["paid_at"]), row["payment_preimage"]
+    )
 
 
 def some(examples: int) -> settings:

@@ -10,8 +10,10 @@ from playhouse.migrations import Runner
 from tests.support.databases import new_database
 from tests.support.samples import NODE_ID, paid
 from tilld.errors import OperatorError
+from tilld.formats.members import Member
 from tilld.formats.times import utc
 from tilld.invoices.invoice import Payment, Status
+from tilld.invoices.listing import InvoiceFilter, ListTerms, Period
 from tilld.invoices.repository import Store
 from tilld.invoices.totals import Totals
 from tilld.storage.database import MIGRATIONS, _connect, close_database, open_database
@@ -47,8 +49,9 @@ async def test_every_row_is_kept(store: Store, request: pytest.FixtureRequest) -
     assert by_label == invoices[0]
     assert [each.status for each in invoices] == [Status.PAID, Status.PAID, Status.EXPIRED, Status.UNPAID]
     assert [each.amount_msat for each in invoices] == [5000, None, 2_100_000_000_000_000_000, 1]
+    preimage = "cd" * 32 if request.node.callspec.params["store"] >= "0007" else None
     assert [each.payment for each in invoices] == [
-        Payment(1, 5000, utc(1795262460)), Payment(2, 1234, OVER), None, None
+        Payment(1, 5000, utc(1795262460), preimage), Payment(2, 1234, OVER), None, None
     ]  # fmt: skip
     assert {(each.created_at, each.expires_at, each.node_id) for each in invoices} == {(MADE, OVER, NODE_ID)}
     assert (invoices[0].description, invoices[0].metadata) == (
@@ -63,6 +66,24 @@ async def test_every_row_is_kept(store: Store, request: pytest.FixtureRequest) -
     assert await NodeStore(store).updated_index(NODE_ID, "invoices") == 3
     assert await NodeStore(store).updated_index(NODE_ID, "sendpays") == followed_payments
     assert store.secret.hex() == "5ec4e7" * 10 + "5ec4"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ends"),
+    [
+        (InvoiceFilter(), "1234"),
+        (InvoiceFilter(type="shop"), "1234"),
+        (InvoiceFilter(statuses=frozenset({Status.PAID, Status.UNPAID})), "124"),
+        (InvoiceFilter(label_prefix="ord"), "1"),
+        (InvoiceFilter(paid=Period(start=MADE)), "12"),
+        (InvoiceFilter(member=Member("n", "12345678901234567890")), "1"),
+        (InvoiceFilter(type="till"), ""),
+    ],
+)
+async def test_migrated_invoices_are_listed(store: Store, wanted: InvoiceFilter, ends: str) -> None:
+    found, position = await store.page("anonymous", ListTerms.checked(wanted), None)
+
+    assert (sorted(each.invoice_id[-1] for each in found), position) == (list(ends), None)
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])

@@ -30,7 +30,7 @@ from tilld.storage.statements import Bound
 CASHIER = Creator("cashier", "kkkkkkkkkkkk")
 NO_LIMITS = PayoutLimits(10**15, None, may_disable=True)
 # SQLite stores values of another type, PostgreSQL rejects them.
-DAMAGED = ["paid_at = 1", "amount_msat = 'much'", "created_at = 'noon'"]
+DAMAGED = ["paid_at = 1, status = 'paid'", "amount_msat = 'much'", "created_at = 'noon'"]
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import structlog
 from tilld.config import USUAL, Intervals
 from tilld.formats.times import Clock, utc_now
 from tilld.invoices.cancellation import Cancellations
+from tilld.invoices.deletions import Deletions
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, InvoiceUpdate, Status
 from tilld.invoices.lightningd import InvoiceNode
@@ -16,9 +17,11 @@ from tilld.invoices.repository import Store
 from tilld.lightningd.info import NodeInfo
 from tilld.lightningd.updates import IndexFollower
 from tilld.runtime.retry import retry_forever
-from tilld.storage.nodes import NodeStore
+from tilld.storage.nodes import Followed, NodeStore
 
 log = structlog.get_logger()
+
+DELETED: Followed = "deleted invoices"
 
 # A lookup of this many invoices blocks the event loop for a few milliseconds.
 LOOKED_UP_AT_ONCE = 100
@@ -48,6 +51,17 @@ class Follower:
         self._cancellations = Cancellations(store, node, hub, clock)
         find_cursor = partial(self._nodes.updated_index, subsystem="invoices")
         self.updates = IndexFollower(node, "invoices", find_cursor, node.updates, self._settle, intervals)
+        deletions = Deletions(node, store, clock)
+        self.deletions = IndexFollower(
+            node,
+            "invoices",
+            partial(self._nodes.updated_index, subsystem=DELETED),
+            deletions.read,
+            partial(self._settle, cursor=DELETED),
+            intervals,
+            index="deleted",
+            wait=deletions.wait,
+        )
 
     @property
     def is_following(self) -> bool:
@@ -58,6 +72,9 @@ class Follower:
         """Follow and sweep until cancelled, with retries after failures."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(retry_forever("following", self._follow, self._intervals.retry))
+            tasks.create_task(
+                retry_forever("following the deletions of", self._follow_deletions, self._intervals.retry)
+            )
             tasks.create_task(retry_forever("sweeping", self._sweep, self._intervals.retry))
 
     async def _follow(self) -> None:
@@ -71,6 +88,9 @@ class Follower:
             )
         await self._nodes.remember(info, self._clock())
         await self.updates.follow(info.id, partial(self._begin, info))
+
+    async def _follow_deletions(self) -> None:
+        await self.deletions.follow(await self._node.identity())
 
     async def _begin(self, info: NodeInfo) -> None:
         await self._cancellations.recover(info.id)
@@ -105,9 +125,13 @@ class Follower:
         return missing
 
     async def _settle(
-        self, node_id: str, seen: Sequence[InvoiceUpdate], updated_index: int | None = None
+        self,
+        node_id: str,
+        seen: Sequence[InvoiceUpdate],
+        index: int | None = None,
+        cursor: Followed = "invoices",
     ) -> None:
-        changed = await self._store.settle(node_id, seen, updated_index)
+        changed = await self._store.settle(node_id, seen, index, cursor)
         self._hub.publish(changed)
         # Another process may have settled the invoice first, and notifies only its own watchers.
         by_others = {each.payment_hash for each in seen} - {each.payment_hash for each in changed}

@@ -63,6 +63,21 @@ class InvoiceRows(Reply, Generic[Row], frozen=True):
     invoices: list[Row]
 
 
+class Deletion(Reply, frozen=True):
+    """The description of a deleted invoice (lightning-wait(7))."""
+
+    status: Status
+    bolt11: str | None = None
+    bolt12: str | None = None
+
+
+class _Deleted(Reply, frozen=True):
+    deleted: Whole
+    # "details" is the name up to v24.11.
+    details: Deletion | None = None
+    invoices: Deletion | None = None
+
+
 class Listed(NamedTuple):
     """A page of the node's invoices, up to a created index.
 
@@ -149,6 +164,14 @@ class InvoiceNode(Node):
         with errors_translated():
             changed = [(_seen(row), row.updated_index) for row in rows]
         return Updates.page(changed, after, upto, self.page_size)
+
+    async def wait_for_deletion(self, node_id: str, after: int) -> tuple[int, Deletion | None]:
+        """Wait until this node's deleted index exceeds `after`; return the index, and the deletion.
+
+        An index that was already exceeded has no description. Raises NodeReplaced.
+        """
+        reply = await self.wait_for(_Deleted, node_id, "deleted", after, "invoices")
+        return reply.deleted, reply.invoices or reply.details
 
     async def _find(self, **key: str) -> NodeInvoice | None:
         node_id = await self.identity()

@@ -167,7 +167,7 @@ class ListTerms:
     page_size: int
     page_token: str
     # The caller's name of the page token.
-    token_name: str
+    page_name: str
 
     @classmethod
     def checked(
@@ -178,12 +178,12 @@ class ListTerms:
         page_token: str = "",
         *,
         size_name: str = "page_size",
-        token_name: str = "page_token",
+        page_name: str = "page_token",
     ) -> Self:
         """Return a request, checked against the limits.
 
-        `size_name` and `token_name` are the caller's names of page_size and page_token. Raises InvalidRequest,
-        which names the field.
+        `size_name` and `page_name` are the caller's names of two fields. Raises InvalidRequest, which names
+        the field.
         """
         if page_size is not None and page_size < 0:
             raise InvalidRequest(f"{size_name} must not be negative")
@@ -195,7 +195,7 @@ class ListTerms:
             order = Order.LABEL
         elif order is None:
             order = Order.PAID_DESC if filter.paid.is_limited else Order.CREATED_DESC
-        return cls(filter, order, min(page_size or PAGE_SIZE, MAX_PAGE_SIZE), page_token, token_name)
+        return cls(filter, order, min(page_size or PAGE_SIZE, MAX_PAGE_SIZE), page_token, page_name)
 
     def limited_to(self, caller: Caller) -> Self | None:
         """Return the request within what the caller may see, or None if that is nothing."""

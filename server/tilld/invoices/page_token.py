@@ -26,7 +26,7 @@ def position_in(secret: bytes, caller: Caller, terms: ListTerms) -> Position | N
         return tuple(_serializer(secret, caller, terms).loads(terms.page_token))
     except BadSignature:
         raise InvalidRequest(
-            f"{terms.token_name} is not of this list; repeat its filter and order, or omit {terms.token_name}"
+            f"{terms.page_name} is not of this list; repeat its filter and order, or omit {terms.page_name}"
         ) from None
 
 

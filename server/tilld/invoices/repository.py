@@ -26,6 +26,7 @@ from tilld.runtime.observer import NOBODY, Observer
 from tilld.runtime.ttl_cache import TTLCache
 from tilld.storage.executor import Executor
 from tilld.storage.group_commit import GroupCommit
+from tilld.storage.nodes import Followed
 from tilld.storage.statements import Bound, Statement, Transactions, padded
 
 log = structlog.get_logger()
@@ -141,13 +142,22 @@ class Store(Executor):
         return await self.write(lambda _: self._do.adopt(invoices))
 
     async def settle(
-        self, node_id: str, seen: Sequence[InvoiceUpdate], updated_index: int | None = None
+        self,
+        node_id: str,
+        seen: Sequence[InvoiceUpdate],
+        index: int | None = None,
+        cursor: Followed = "invoices",
     ) -> list[Invoice]:
         """Store the node's updates of invoices and, if given, the index up to which updates were followed.
 
         Unknown and already settled invoices stay unchanged. Returns the changed invoices.
         """
-        return await self.write(lambda _: self._do.settle(node_id, seen, updated_index))
+        return await self.write(lambda _: self._do.settle(node_id, seen, index, cursor))
+
+    async def open_payment_hashes(self, node_id: str) -> list[str]:
+        """Return the payment hashes of all open invoices of a node."""
+        rows = await self.read(self._sql.open_payment_hashes(node_id=node_id))
+        return [payment_hash for (payment_hash,) in rows]
 
     async def begin_cancel(self, invoice: Invoice) -> None:
         """Mark an invoice as being canceled."""

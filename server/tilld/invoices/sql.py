@@ -33,12 +33,12 @@ class InvoiceSQL:
             self.by_label = compiled(invoices.where(of_label))
             of_payment_hash = InvoiceTable.payment_hash == param("payment_hash")
             self.by_payment_hash = compiled(invoices.where(of_payment_hash))
-            overdue = invoices.where(
-                InvoiceTable.node_id == param("node_id"),
-                InvoiceTable.status == Status.UNPAID.value,
-                InvoiceTable.expires_at < param("before"),
-            ).order_by(InvoiceTable.expires_at)
-            self.overdue = compiled(overdue.limit(param("limit")))
+            is_open = (InvoiceTable.node_id == param("node_id")) & (
+                InvoiceTable.status == Status.UNPAID.value
+            )
+            overdue = invoices.where(is_open, InvoiceTable.expires_at < param("before"))
+            self.overdue = compiled(overdue.order_by(InvoiceTable.expires_at).limit(param("limit")))
+            self.open_payment_hashes = compiled(InvoiceTable.select(InvoiceTable.payment_hash).where(is_open))
             after_id = invoices.where(InvoiceTable.id > param("id")).order_by(InvoiceTable.id)
             self.after_id = compiled(after_id.limit(param("limit")))
             cancellation = CancellationTable.insert(params(CancellationTable))

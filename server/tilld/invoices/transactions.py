@@ -13,8 +13,7 @@ from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
 from tilld.invoices.sql import INVOICES, InvoiceSQL
 from tilld.invoices.totals import Totals
-from tilld.lightningd.node import Subsystem
-from tilld.storage.nodes import Cursors
+from tilld.storage.nodes import Cursors, Followed
 from tilld.storage.statements import Bound, Statement, Transactions, padded
 
 # In larger statements PostgreSQL spends its time comparing all pairs of updates and rows.
@@ -74,7 +73,13 @@ class InvoiceTransactions(Transactions):
             self.execute(self.sql.forget_totals())
             self.execute(self.sql.recount())
 
-    def settle(self, node_id: str, seen: Sequence[InvoiceUpdate], updated_index: int | None) -> list[Invoice]:
+    def settle(
+        self,
+        node_id: str,
+        seen: Sequence[InvoiceUpdate],
+        index: int | None = None,
+        cursor: Followed = "invoices",
+    ) -> list[Invoice]:
         """Store the node's updates, and the index followed so far; return the changed invoices."""
         closed = [
             {"payment_hash": each.payment_hash, "status": each.status.value}
@@ -91,10 +96,10 @@ class InvoiceTransactions(Transactions):
             if (payment := each.payment)
         ]
         with self._database.atomic():
-            if updated_index is not None:
+            if index is not None:
                 # The cursor goes first: concurrent followers of one node then wait here, before they lock
                 # invoices.
-                self.follow(node_id, "invoices", updated_index)
+                self.follow(node_id, cursor, index)
             changed = [
                 *self._changed(self.sql.pay, node_id, paid),
                 *self._changed(self.sql.close, node_id, closed),
@@ -109,7 +114,7 @@ class InvoiceTransactions(Transactions):
     def end_cancel(self, node_id: str, seen: InvoiceUpdate) -> list[Invoice]:
         """Store the outcome of a cancellation, and remove its mark; return the changed invoice."""
         with self._database.atomic():
-            changed = self.settle(node_id, [seen], None)
+            changed = self.settle(node_id, [seen])
             self.execute(self.sql.end_cancel(payment_hash=seen.payment_hash))
         return changed
 
@@ -122,9 +127,9 @@ class InvoiceTransactions(Transactions):
             columns = {name: [each[name] for each in batch] for name in batch[0]}
             yield from INVOICES.all(self.rows(statement(len(batch))(node_id=node_id, **columns)))
 
-    def follow(self, node_id: str, subsystem: Subsystem, updated_index: int) -> None:
+    def follow(self, node_id: str, cursor: Followed, index: int) -> None:
         """Store the index up to which a node was followed."""
-        follow = self._cursors.follow(node_id=node_id, subsystem=subsystem, updated_index=updated_index)
+        follow = self._cursors.follow(node_id=node_id, subsystem=cursor, updated_index=index)
         self.execute(follow)
 
     def add_to_totals(self, added: Callable[[Invoice], Totals], invoices: Iterable[Invoice]) -> None:

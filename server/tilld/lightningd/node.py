@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 import structlog
@@ -22,6 +22,7 @@ log = structlog.get_logger()
 
 # The subsystems of lightning-wait(7) that Till follows.
 Subsystem = Literal["invoices", "sendpays"]
+Index = Literal["created", "updated", "deleted"]
 
 AReply = TypeVar("AReply", bound=Reply)
 
@@ -32,6 +33,13 @@ class _Created(Reply, frozen=True):
 
 class _Updated(Reply, frozen=True):
     updated: Whole
+
+
+class _Deleted(Reply, frozen=True):
+    deleted: Whole
+
+
+_REPLIES: dict[Index, type[Reply]] = {"created": _Created, "updated": _Updated, "deleted": _Deleted}
 
 
 class NodeReplaced(NodeOffline):
@@ -127,22 +135,29 @@ class Node:
         self._abilities, self._abilities_are_of = abilities, self.rpc.connection
         return abilities
 
-    async def latest(self, index: Literal["created", "updated"], subsystem: Subsystem = "invoices") -> int:
+    async def latest(self, index: Index, subsystem: Subsystem = "invoices") -> int:
         """Return the current value of an index of the node's invoices or payments."""
         with errors_translated():
             async with asyncio.timeout(self.rpc.timeout):
-                params = _wait_for(subsystem, index, 0)
-                if index == "created":
-                    return (await self.ask(_Created, "wait", params)).created
-                return (await self.ask(_Updated, "wait", params)).updated
+                reply = await self.ask(_REPLIES[index], "wait", _wait_for(subsystem, index, 0))
+                return cast("int", getattr(reply, index))
 
     async def wait_for_update(self, node_id: str, after: int, subsystem: Subsystem = "invoices") -> int:
         """Wait until this node's updated index exceeds `after`; return the index (lightning-wait(7)).
 
         Raises NodeReplaced.
         """
-        params = _wait_for(subsystem, "updated", after + 1)
-        waiting = asyncio.create_task(self.ask(_Updated, "wait", params))
+        return (await self.wait_for(_Updated, node_id, "updated", after, subsystem)).updated
+
+    async def wait_for(
+        self, reply: type[AReply], node_id: str, index: Index, after: int, subsystem: Subsystem
+    ) -> AReply:
+        """Wait until an index of this node exceeds `after`; return lightningd's reply.
+
+        Raises NodeReplaced.
+        """
+        params = _wait_for(subsystem, index, after + 1)
+        waiting = asyncio.create_task(self.ask(reply, "wait", params))
         # Checked while the wait is in flight: if the connection changes, the wait has failed.
         patience, check = 0.0, self.check_is
         try:
@@ -150,7 +165,7 @@ class Node:
                 await check(node_id)
                 patience, check = self._intervals.liveness_seconds, self._check_liveness
             with errors_translated():
-                return (await waiting).updated
+                return await waiting
         finally:
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)

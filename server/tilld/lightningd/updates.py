@@ -1,12 +1,13 @@
 """Follows an index of the node from the stored value, and settles the updates."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Generic, NamedTuple, Self, TypeVar
 
 import structlog
 
 from tilld.config import USUAL, Intervals
-from tilld.lightningd.node import Node, Subsystem
+from tilld.lightningd.node import Index, Node, Subsystem
 from tilld.runtime.progress import Progress
 
 log = structlog.get_logger()
@@ -34,10 +35,11 @@ class Updates(NamedTuple, Generic[Item]):
 
 
 class IndexFollower(Generic[Item]):
-    """Follows the updates of one subsystem of the node.
+    """Follows an index of one subsystem of the node.
 
-    `find_cursor` returns the updated index up to which a node is settled. `read` returns a page of updates
-    beyond one index, up to the known latest. `settle` stores a page and its updated index in one transaction.
+    `find_cursor` returns the index up to which a node is settled. `read` returns a page of updates beyond one
+    index, up to the known latest. `settle` stores a page and its index in one transaction. `wait` waits until
+    the node's index exceeds one.
     """
 
     def __init__(
@@ -48,8 +50,13 @@ class IndexFollower(Generic[Item]):
         read: Callable[[int, int], Awaitable[Updates[Item]]],
         settle: Callable[[str, Sequence[Item], int], Awaitable[None]],
         intervals: Intervals = USUAL,
+        *,
+        index: Index = "updated",
+        wait: Callable[[str, int], Awaitable[int]] | None = None,
     ) -> None:
         self._node = node
+        self._index: Index = index
+        self._wait = wait or partial(node.wait_for_update, subsystem=subsystem)
         self._subsystem: Subsystem = subsystem
         self._find_cursor = find_cursor
         self._read = read
@@ -70,11 +77,12 @@ class IndexFollower(Generic[Item]):
         if node_id not in self._followed:
             self._followed[node_id] = await self._find_cursor(node_id)
         followed = self._followed[node_id]
-        latest = await self._node.latest("updated", self._subsystem)
+        latest = await self._node.latest(self._index, self._subsystem)
         if latest < followed:
             log.error(
-                "node's updated index went back; reading all updates again",
+                "node's index went back; reading all updates again",
                 subsystem=self._subsystem,
+                index=self._index,
                 followed=followed,
                 latest=latest,
             )
@@ -85,7 +93,7 @@ class IndexFollower(Generic[Item]):
         try:
             while True:
                 await self._catch_up(node_id, latest)
-                latest = await self._node.wait_for_update(node_id, self._followed[node_id], self._subsystem)
+                latest = await self._wait(node_id, self._followed[node_id])
         finally:
             self.is_following = False
 

@@ -1,18 +1,20 @@
 """The store of nodes: the last getinfo of each, and how far its updates were followed."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 import peewee
 
 from tilld.lightningd.info import NodeInfo
-from tilld.lightningd.node import Subsystem
 from tilld.storage.executor import Executor
 from tilld.storage.mapper import Conversion
 from tilld.storage.rows import Rows
 from tilld.storage.statements import compiled, param, params, whole_rows
 from tilld.storage.tables import CursorTable, NodeTable
+
+# The names of cursors: the updates of two subsystems, and the deletions of one.
+Followed = Literal["invoices", "sendpays", "deleted invoices"]
 
 
 class _SeenNode(NamedTuple):
@@ -48,7 +50,7 @@ class NodeStore:
         """Return the last seen state of the most recent node, or None without a readable one."""
         return next((node.info for node in NODES.all(await self._store.read(self._last()))), None)
 
-    async def updated_index(self, node_id: str, subsystem: Subsystem) -> int:
+    async def updated_index(self, node_id: str, subsystem: Followed) -> int:
         """Return the index up to which a node's updates were followed; 0 for an unknown node."""
         rows = await self._store.read(self._cursors.find(node_id=node_id, subsystem=subsystem))
         return rows[0][0] if rows else 0
