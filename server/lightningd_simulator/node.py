@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from lightningd_simulator import invoice_ledger, offers, payment_ledger
 from lightningd_simulator.bolts import bolt11
+from lightningd_simulator.channels import Channel
 from lightningd_simulator.invoice_ledger import Change, Ledger
 from lightningd_simulator.journal import Event, Journal
 from lightningd_simulator.offers import Offer, Offers
@@ -36,7 +37,9 @@ class Node:
         peers: Sequence[Path] = (),
         message_limit: MessageLimit | None = None,
         payment_seconds: float = 0,
+        channels: Sequence[Channel] = (),
     ) -> None:
+        self.channels = [*channels]
         self.payment_seconds = payment_seconds
         self.lightning_dir = rpc_file.absolute().parent
         self.clock = clock
@@ -97,6 +100,10 @@ class Node:
                 abort = NodeAborted(f"its state cannot be written ({error.strerror}); free disk space")
                 self.end(abort)
                 raise abort from None
+
+    def rotate(self, hints: Sequence[Channel]) -> None:
+        """Move channels to the end, so that the next invoice names others."""
+        self.channels = [each for each in self.channels if each not in hints] + [*hints]
 
     def expire_due(self) -> None:
         """Expire the invoices that are due."""

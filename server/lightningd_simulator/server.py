@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from lightningd_simulator import commands
+from lightningd_simulator.channels import USUAL, Channel
 from lightningd_simulator.commands import payer
 from lightningd_simulator.node import Node
 from lightningd_simulator.peers import MessageLimit
@@ -143,10 +144,12 @@ class Simulator:
         peers: Sequence[Path] = (),
         message_limit: MessageLimit | None = None,
         payment_seconds: float = 0,
+        channels: Sequence[Channel] = (),
     ) -> None:
         """Create the simulator. `peers` are sockets of other simulated nodes.
 
-        `message_limit` limits their messages. `payment_seconds` is the time from a payment's start until its
+        They need no `channels`, which decide on route hints and warnings only. `message_limit` limits
+        messages of peers. `payment_seconds` is the time from a payment's start until its
         arrival.
         """
         self.rpc_file = rpc_file
@@ -155,6 +158,7 @@ class Simulator:
         self._peers = peers
         self._message_limit = message_limit
         self._payment_seconds = payment_seconds
+        self._channels = channels
         self._connections: set[Connection] = set()
 
     async def __aenter__(self) -> Self:
@@ -168,6 +172,7 @@ class Simulator:
                 self._peers,
                 self._message_limit,
                 self._payment_seconds,
+                self._channels,
             )
             self._node = resources.enter_context(closing(node))
             options: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
@@ -228,7 +233,7 @@ async def serve(
     loop = asyncio.get_running_loop()
     limit = MessageLimit(time.time) if limits_messages else None
     async with Simulator(
-        rpc_file, state, peers=peers, message_limit=limit, payment_seconds=payment_seconds
+        rpc_file, state, peers=peers, message_limit=limit, payment_seconds=payment_seconds, channels=USUAL
     ) as simulator:
         running = asyncio.ensure_future(simulator.ended())
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,13 +1,15 @@
 """The simulated node replies like a real lightningd, exchange by exchange."""
 
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lightningd_simulator import Simulator
+from lightningd_simulator.channels import Channel
 from tests.support.clock import Clock
 from tests.support.replay import Exchange, Replay, Target, recorded
 from tests.support.rpc import Params, Reply, connected
@@ -139,6 +141,16 @@ GIVEN = {
     ("wait", "updated fires: description removed"): Given(
         meanwhile=(delete("w-3-0", "unpaid", desconly=True),)
     ),
+    ("wait_deleted", "unpaid"): Given(before=(create("d-1"),), meanwhile=(delete("d-1", "unpaid"),)),
+    ("wait_deleted", "two deletions, the first"): Given(before=(create("d-2"), create("d-3")), pending=True),
+    ("wait_deleted", "two deletions, the second"): Given(
+        meanwhile=(delete("d-2", "unpaid"), delete("d-3", "unpaid"))
+    ),
+    ("wait_deleted", "expired"): Given(
+        before=(create("d-4", expiry=1), pass_time(2)), meanwhile=(delete("d-4", "expired"),)
+    ),
+    ("wait_deleted", "only the description"): Given(before=(create("d-5"),)),
+    ("wait_deleted", "a new invoice with its label"): Given(before=(create("d-5"),)),
     ("waitinvoice", "unpaid, then paid"): Given(before=(create("wait-1"),), meanwhile=(pay("wait-1"),)),
     ("waitinvoice", "expires during the wait"): Given(
         before=(create("wait-2", expiry=1),), meanwhile=(pass_time(2),)
@@ -178,29 +190,47 @@ END_OF_INPUT = {"unfinished, then end of input"}
 
 FILES = (
     *("invoice", "labels", "description", "listinvoices", "delinvoice", "expiry"),
-    *("wait", "waitinvoice", "waitanyinvoice", "decode", "protocol", "payments", "own_payments"),
+    *(
+        "wait",
+        "wait_deleted",
+        "waitinvoice",
+        "waitanyinvoice",
+        "decode",
+        "protocol",
+        "payments",
+        "own_payments",
+    ),
     *("funds", "offers"),
 )
 
 
-@pytest.fixture
-def target(node: Simulator, clock: Clock) -> Target:
+# The real node of these recordings had a channel, with a peer whom no one else could reach.
+HAVE_A_CHANNEL = {"labels", "description", "expiry"}
+DEAD_END = Channel("103x1x0", "1x1x1", "02" + "ab" * 32, 10**11, is_dead_end=True)
+
+
+@asynccontextmanager
+async def target(rpc_file: Path, *channels: Channel) -> AsyncIterator[Target]:
+    clock = Clock()
+
     async def pay(method: str, params: Params) -> Reply:
-        async with connected(node.rpc_file) as rpc:
+        async with connected(rpc_file) as rpc:
             return await rpc.call(method, params)
 
     async def pass_time(seconds: float) -> None:
         clock.now += seconds
         node.expire_due()
 
-    return Target(node.rpc_file, pay, pass_time)
+    async with Simulator(rpc_file, clock=clock, channels=channels) as node:
+        yield Target(rpc_file, pay, pass_time)
 
 
 @pytest.mark.parametrize("file", FILES)
-async def test_exchanges(file: str, target: Target) -> None:
+async def test_exchanges(file: str, tmp_path: Path) -> None:
     """Each reply has the recorded structure, types, errors and deterministic values."""
-    async with AsyncExitStack() as connections:
-        replay = Replay(target, connections)
+    channels = [DEAD_END] if file in HAVE_A_CHANNEL else []
+    async with target(tmp_path / "rpc", *channels) as node, AsyncExitStack() as connections:
+        replay = Replay(node, connections)
         exchanges = [exchange for exchange in recorded(file) if (file, exchange.title) not in OMITTED]
         for act in START.get(file, ()):
             await act(replay, exchanges[0])
@@ -240,10 +270,10 @@ async def replayed(replay: Replay, file: str, exchanges: list[Exchange]) -> list
     return problems
 
 
-async def test_commands_and_parameters_are_those_of_a_real_node(target: Target) -> None:
+async def test_commands_and_parameters_are_those_of_a_real_node(tmp_path: Path) -> None:
     """Parameters have the same order, and the same ones are required."""
     [exchange] = recorded("help")
-    async with connected(target.rpc_file) as rpc:
+    async with target(tmp_path / "rpc") as node, connected(node.rpc_file) as rpc:
         here, there = (
             {words[0]: words[1:] for each in reply["help"] for words in [each["command"].split()]}
             for reply in (await rpc.result("help"), exchange.reply["result"])

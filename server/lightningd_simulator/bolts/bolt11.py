@@ -1,9 +1,11 @@
 """BOLT 11 invoices: signing with the node's key as in lightningd, and reading."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from struct import Struct
+from typing import Self
 
 from coincurve import PrivateKey, PublicKey
 from coincurve.ecdsa import cdata_to_der, deserialize_recoverable, recoverable_convert
@@ -20,9 +22,40 @@ _MSAT_PER_BTC = 10**11
 _PREFIX = re.compile(r"ln(bcrt|bc|tbs|tb)(?:(\d+)(\D*))?")
 # In tenths of a millisatoshi.
 _UNITS = {"": 10 * _MSAT_PER_BTC, "m": 10**9, "u": 10**6, "n": 10**3, "p": 1}
+_PUBKEY_BYTES = 33
+# A hop after the public key: short channel id, two fees, and the blocks of its time lock.
+_HOP = Struct(">QIIH")
 # In letters.
 _TIME, _SIGNATURE, _HASH = 7, 104, 52
 _SIZES = {"p": _HASH, "h": _HASH, "s": _HASH}
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A channel to the payee, which an invoice names as a route hint."""
+
+    pubkey: str
+    short_channel_id: str
+    fee_base_msat: int
+    fee_proportional_millionths: int
+    cltv_expiry_delta: int
+
+    def encoded(self) -> bytes:
+        """Return the hop as bytes."""
+        block, transaction, output = map(int, self.short_channel_id.split("x"))
+        return bytes.fromhex(self.pubkey) + _HOP.pack(
+            block << 40 | transaction << 16 | output,
+            self.fee_base_msat,
+            self.fee_proportional_millionths,
+            self.cltv_expiry_delta,
+        )
+
+    @classmethod
+    def decoded(cls, data: bytes) -> Self:
+        """Return the hop that bytes represent."""
+        channel, *fees = _HOP.unpack(data[_PUBKEY_BYTES:])
+        name = f"{channel >> 40}x{channel >> 16 & 0xFFFFFF}x{channel & 0xFFFF}"
+        return cls(data[:_PUBKEY_BYTES].hex(), name, *fees)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +72,7 @@ class Bolt11Invoice:
     min_final_cltv_expiry: int
     payment_secret: str
     features: str | None
+    routes: list[list[Hop]] | None
     payment_hash: str
     signature: str
 
@@ -69,30 +103,30 @@ def sign(
     hash_only: bool,
     expiry: int,
     cltv: int,
+    hints: Sequence[Hop] = (),
 ) -> str:
-    """Return a signed invoice.
+    """Return a signed invoice. Each of the `hints` is a route of its own.
 
     Raises NodeAborted for an expiry that aborts lightningd.
     """
     if expiry >= 2**60:
         raise NodeAborted("an expiry of 2**60 seconds or more")
-    fields = {
-        "s": bech32.letters_of(bytes.fromhex(payment_secret(payment_preimage))),
-        "p": bech32.letters_of(sha256(bytes.fromhex(payment_preimage)).digest()),
-    }
+    fields = [
+        ("s", bech32.letters_of(bytes.fromhex(payment_secret(payment_preimage)))),
+        ("p", bech32.letters_of(sha256(bytes.fromhex(payment_preimage)).digest())),
+    ]
     if hash_only:
-        fields["h"] = bech32.letters_of(sha256(description.encode()).digest())
+        fields.append(("h", bech32.letters_of(sha256(description.encode()).digest())))
     else:
-        fields["d"] = bech32.letters_of(description.encode())
+        fields.append(("d", bech32.letters_of(description.encode())))
     if expiry != _DEFAULT_EXPIRY:
-        fields["x"] = bech32.letters_of_number(expiry)
-    fields["c"] = bech32.letters_of_number(cltv % 2**16)
-    fields["9"] = bech32.letters_of_number(_FEATURES)
+        fields.append(("x", bech32.letters_of_number(expiry)))
+    fields.append(("c", bech32.letters_of_number(cltv % 2**16)))
+    fields += [("r", bech32.letters_of(hint.encoded())) for hint in hints]
+    fields.append(("9", bech32.letters_of_number(_FEATURES)))
     prefix = f"ln{CURRENCY}{_amount(amount_msat) if amount_msat else ''}"
     letters = bech32.letters_of_number(created_at, _TIME)
-    letters += "".join(
-        name + bech32.letters_of_number(len(value), 2) + value for name, value in fields.items()
-    )
+    letters += "".join(name + bech32.letters_of_number(len(value), 2) + value for name, value in fields)
     signature = PrivateKey.from_hex(private_key).sign_recoverable(_signed(prefix, letters))
     return bech32.with_checksum(prefix, letters + bech32.letters_of(signature))
 
@@ -107,7 +141,8 @@ def read(string: str) -> Bolt11Invoice:
     if len(letters) < _TIME + _SIGNATURE:
         raise ValueError("can't read signature: truncated")
     content, signature = letters[:-_SIGNATURE], bech32.bytes_of(letters[-_SIGNATURE:])
-    fields = dict(reversed(list(_fields(content[_TIME:]))))
+    found = list(_fields(content[_TIME:]))
+    fields = dict(reversed(found))
     for field, problem in (
         ("p", "No valid 'p' field found"),
         ("s", "Missing required payment secret (s field)"),
@@ -129,6 +164,7 @@ def read(string: str) -> Bolt11Invoice:
         min_final_cltv_expiry=_number(fields, "c", _DEFAULT_CLTV_EXPIRY),
         payment_secret=in_hex["s"],
         features=_bits(fields["9"]) if "9" in fields else None,
+        routes=[_route(value) for name, value in found if name == "r"] or None,
         payment_hash=in_hex["p"],
         signature=der,
     )
@@ -201,6 +237,13 @@ def _text(letters: str) -> str:
         return bech32.bytes_of(letters).decode()
     except UnicodeDecodeError:
         raise ValueError("d: invalid utf8") from None
+
+
+def _route(letters: str) -> list[Hop]:
+    data, size = bech32.bytes_of(letters), _PUBKEY_BYTES + _HOP.size
+    if len(data) % size:
+        raise ValueError("r: hop truncated")
+    return [Hop.decoded(data[start : start + size]) for start in range(0, len(data), size)]
 
 
 def _bits(letters: str) -> str:

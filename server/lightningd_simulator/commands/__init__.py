@@ -113,7 +113,7 @@ _COMMANDS = {
             Parameter("expiry", values.u64, _WEEK),
             Parameter("fallbacks", values.array, []),
             Parameter("preimage", values.preimage, None),
-            Parameter("exposeprivatechannels", values.channel_hints, False),
+            Parameter("exposeprivatechannels", values.channel_hints, None),
             Parameter("cltv", values.number, FINAL_CLTV_EXPIRY),
             Parameter("deschashonly", values.flag, False),
         ),

@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from lightningd_simulator.bolts import bolt11 as bolt11_invoices
 from lightningd_simulator.bolts.bolt12_messages import Bolt12Invoice
+from lightningd_simulator.channels import Exposed, choose
 from lightningd_simulator.indexes import IndexName
 from lightningd_simulator.invoice_ledger import (
     Change,
@@ -35,7 +36,7 @@ def invoice(
     expiry: int,
     fallbacks: list[Value],
     preimage: str | None,
-    exposeprivatechannels: bool,
+    exposeprivatechannels: Exposed,
     cltv: int,
     deschashonly: bool,
 ) -> Result:
@@ -50,8 +51,9 @@ def invoice(
         )
     if fallbacks:
         raise RpcError(Code.FAILED, "Fallback address not valid")
-    if exposeprivatechannels:
-        raise RpcError(Code.NO_SUITABLE_HINTS, "None of those hints were suitable local channels")
+    # lightningd needs room for 1 msat if the payer chooses the amount.
+    choice = choose(node.channels, amount_msat or 1, exposeprivatechannels)
+    node.rotate(choice.hints)
     payment_preimage = preimage or secrets.token_hex(32)
     payment_hash = sha256(bytes.fromhex(payment_preimage)).hexdigest()
     now = int(node.clock())
@@ -65,6 +67,7 @@ def invoice(
         hash_only=deschashonly,
         expiry=expiry,
         cltv=cltv,
+        hints=[channel.hop for channel in choice.hints],
     )
     if node.ledger.with_hash(payment_hash):
         raise RpcError(Code.DUPLICATE_PREIMAGE, "preimage already used")
@@ -80,8 +83,7 @@ def invoice(
         "bolt11": bolt11,
         "payment_secret": bolt11_invoices.payment_secret(payment_preimage),
         "created_index": change.number,
-        # The node has no channels.
-        "warning_capacity": "Insufficient incoming channel capacity to pay invoice",
+        **choice.warnings,
     }
 
 

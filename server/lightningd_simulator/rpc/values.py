@@ -10,7 +10,7 @@ from lightningd_simulator.rpc.requests import ESCAPE, Number, Value, as_written,
 
 _AMOUNT = re.compile(r"(\d{1,40})(?:\.(\d{0,11}))?(msat|sat|btc|\Z)", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,20}", re.ASCII)
-_CHANNEL = re.compile(r"\d+x\d+x\d+", re.ASCII)
+_CHANNEL = re.compile(r"\s*\+?(\d{1,20})x\+?(\d{1,20})x([+-]?\d{1,20})", re.ASCII)
 
 
 def text(value: Value) -> str:
@@ -81,17 +81,24 @@ def array(value: Value) -> list[Value]:
     raise ValueError("should be an array")
 
 
-def channel_hints(value: Value) -> bool:
-    """Return whether the value selects specific channels."""
+def channel_hints(value: Value) -> bool | frozenset[str]:
+    """Return whether to expose private channels, or the short channel ids to expose."""
     if isinstance(value, bool):
-        return False
+        return value
     if isinstance(value, list):
-        if not all(_CHANNEL.fullmatch(text(channel)) for channel in value):
-            raise ValueError("should be a short channel id")
-        return bool(value)
-    if not _CHANNEL.fullmatch(text(value)):
-        raise ValueError("should be a short_channel_id of form NxNxN")
-    return True
+        return frozenset(_channel(each, "should be a short channel id") for each in value)
+    return frozenset({_channel(value, "should be a short_channel_id of form NxNxN")})
+
+
+def _channel(value: Value, problem: str) -> str:
+    """Return a short channel id. Like lightningd's scanf, ignore what follows, and wrap the last number."""
+    found = _CHANNEL.match(text(value))
+    if not found:
+        raise ValueError(problem)
+    block, transaction, output = map(int, found.groups())
+    if block >= 2**24 or transaction >= 2**24:
+        raise ValueError(problem)
+    return f"{block}x{transaction}x{output % 2**16}"
 
 
 def sha256(value: Value) -> str:
