@@ -1,11 +1,12 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { createClient, type CallOptions, type Client, type Transport } from "@connectrpc/connect";
 import type { Invoice } from "./gen/till/v1/invoice_pb.js";
-import { InvoiceService, ListInvoicesRequestSchema, type ExportInvoicesRequestSchema } from "./gen/till/v1/invoice_service_pb.js";
+import { InvoiceService, type ExportInvoicesRequestSchema, type ListInvoicesRequestSchema } from "./gen/till/v1/invoice_service_pb.js";
 import { InvreqService } from "./gen/till/v1/invreq_service_pb.js";
 import { KeyService } from "./gen/till/v1/key_service_pb.js";
 import { authorization, type Key } from "./keys.js";
-import { loop, type Loop } from "./loop.js";
+import { exportCsv, list, type Prepare } from "./list.js";
+import type { Loop } from "./loop.js";
 import { orAborted, withErrors, withHeaders } from "./transport.js";
 import { watch, type Open, type Watch, type WatchOptions } from "./watch.js";
 
@@ -13,7 +14,7 @@ import { watch, type Open, type Watch, type WatchOptions } from "./watch.js";
  * A client of Till. It opens connections when they are needed and closes idle ones, so it need not be closed.
  *
  * Its calls throw a `TillError` if Till rejects them, the reason of the caller's signal if it is aborted, or else a
- * `ConnectError`. They are never retried automatically.
+ * `ConnectError`. They are never retried automatically, except the later pages of a list.
  */
 export class Till {
   /** Create, read, look up and cancel invoices, list them by pages, and report payments. */
@@ -23,6 +24,7 @@ export class Till {
   /** Create, list and revoke keys. */
   readonly keys: Client<typeof KeyService>;
   readonly #open: Open;
+  readonly #prepare: Prepare;
 
   /**
    * `connect` of `/node` and of `/web` creates the transport.
@@ -32,15 +34,19 @@ export class Till {
    */
   constructor(transport: Transport, { key }: { key?: Key | undefined } = {}) {
     const addKey = authorization(key);
-    const watching = createClient(InvoiceService, withErrors(transport));
+    const keyless = createClient(InvoiceService, withErrors(transport));
     const calling = withHeaders(withErrors(transport), addKey);
     this.invoices = createClient(InvoiceService, calling);
     this.invreqs = createClient(InvreqService, calling);
     this.keys = createClient(KeyService, calling);
-    // Apart from the call, so that an error of a key function is not taken for a lost connection.
+    // The key is read apart from the call, so that an error of a key function is not taken for a lost connection.
     this.#open = async (invoiceId, signal) => {
       const headers = await orAborted(addKey(), signal);
-      return watching.watchInvoice({ invoiceId }, { signal, headers });
+      return keyless.watchInvoice({ invoiceId }, { signal, headers });
+    };
+    this.#prepare = async (request, options) => {
+      const headers = await orAborted(addKey(options.headers), options.signal);
+      return () => keyless.listInvoices(request, { ...options, headers });
     };
   }
 
@@ -63,19 +69,12 @@ export class Till {
    * List all matching invoices. The loop fetches a page when it needs one; `timeoutMs` is the deadline of each.
    *
    * A list may begin at a `pageToken` of `till.invoices.listInvoices`, which returns a single page.
+   * A later page whose connection is lost is fetched again, with the pauses of a watch, until its deadline, or for 30 s.
    *
    * @throws the error of a page, as a call does.
    */
   list(request: MessageInitShape<typeof ListInvoicesRequestSchema> = {}, options: CallOptions = {}): Loop<Invoice> {
-    const { invoices } = this;
-    return loop(async function* ({ signal }) {
-      const next = { ...create(ListInvoicesRequestSchema, request) };
-      do {
-        const page = await invoices.listInvoices(next, { ...options, signal });
-        yield* page.invoices;
-        next.pageToken = page.nextPageToken;
-      } while (next.pageToken);
-    }, options.signal);
+    return list(this.#prepare, request, options);
   }
 
   /**
@@ -86,9 +85,6 @@ export class Till {
    * @throws the error of the export, as a call does, also after some lines.
    */
   exportCsv(request: MessageInitShape<typeof ExportInvoicesRequestSchema> = {}, options: CallOptions = {}): Loop<string> {
-    const { invoices } = this;
-    return loop(async function* ({ signal }) {
-      for await (const { csv } of invoices.exportInvoices(request, { ...options, signal })) yield csv;
-    }, options.signal);
+    return exportCsv(this.invoices, request, options);
   }
 }

@@ -1,12 +1,9 @@
 import { equals } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { TillError } from "./errors.js";
 import { InvoiceSchema, InvoiceStatus, type Invoice } from "./gen/till/v1/invoice_pb.js";
 import type { WatchInvoiceResponse } from "./gen/till/v1/invoice_service_pb.js";
 import { loop, type Loop } from "./loop.js";
-
-const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 1500;
+import { isLoss, pause, pauseAfter } from "./losses.js";
 
 /** A change of a watch's connection. */
 export type ConnectionChange =
@@ -59,7 +56,6 @@ async function* states(
   let seen: Invoice | undefined;
   let losses = 0;
   let lastLoss: ConnectError | undefined;
-  let pauseMs = FIRST_PAUSE_MS;
   const timer = timeoutMs === undefined ? undefined : setTimeout(() => stop.abort(tooLate(lastLoss)), timeoutMs);
   try {
     while (true) {
@@ -67,7 +63,6 @@ async function* states(
       try {
         for await (const { invoice } of responses) {
           reconnects = true;
-          pauseMs = FIRST_PAUSE_MS;
           if (losses) onConnection?.({ lost: false, attempt: losses });
           losses = 0;
           if (!invoice || (seen && equals(InvoiceSchema, seen, invoice))) continue;
@@ -81,8 +76,7 @@ async function* states(
       }
       if (!reconnects) throw lastLoss;
       onConnection?.({ lost: true, attempt: ++losses, error: lastLoss });
-      await pause(pauseAfter(lastLoss, pauseMs), signal);
-      pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+      await pause(pauseAfter(lastLoss, losses), signal);
     }
   } finally {
     clearTimeout(timer);
@@ -93,29 +87,7 @@ function isFinal({ status }: Invoice): boolean {
   return [InvoiceStatus.PAID, InvoiceStatus.EXPIRED, InvoiceStatus.CANCELED].includes(status);
 }
 
-/** Whether a retry may help. A proxy reports a lost connection as INTERNAL or UNKNOWN, too. */
-function isLoss(error: unknown): error is ConnectError {
-  if (error instanceof TillError) return error.code === Code.Unavailable || error.retryAfterMs !== undefined;
-  return error instanceof ConnectError && [Code.Unavailable, Code.Internal, Code.Unknown].includes(error.code);
-}
-
-/** Return the milliseconds before the next attempt, with jitter, so that watches do not come back together. */
-function pauseAfter(loss: ConnectError, pauseMs: number): number {
-  const asked = loss instanceof TillError ? loss.retryAfterMs : undefined;
-  return asked === undefined ? pauseMs * (0.5 + Math.random() / 2) : asked * (1 + Math.random() / 2);
-}
-
 function tooLate(lastLoss: ConnectError | undefined): ConnectError {
   const lost = lastLoss ? `; its connection was lost before: ${lastLoss.rawMessage}` : "";
   return new ConnectError(`the watch has reached its deadline${lost}`, Code.DeadlineExceeded, undefined, undefined, lastLoss);
-}
-
-/** Wait, or throw the reason of the signal when it is aborted. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const abort = () => (clearTimeout(timer), reject(signal.reason));
-    const timer = setTimeout(() => (signal.removeEventListener("abort", abort), resolve()), ms);
-    signal.addEventListener("abort", abort);
-    if (signal.aborted) abort();
-  });
 }

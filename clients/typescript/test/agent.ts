@@ -8,12 +8,17 @@ import {
   connect,
   ConnectError,
   create,
+  ExportInvoicesRequestSchema,
   fromJson,
+  InvoiceSchema,
   InvoiceService,
+  ListInvoicesRequestSchema,
   TillError,
   toJson,
   WatchInvoiceRequestSchema,
   WatchInvoiceResponseSchema,
+  type ExportInvoicesRequestJson,
+  type ListInvoicesRequestJson,
   type Till,
   type WatchInvoiceRequestJson,
 } from "lightning-till-client/node";
@@ -35,6 +40,7 @@ interface Request {
   timeout_seconds?: number;
   wait_for_ready?: boolean;
   connection?: boolean;
+  limit?: number;
   call: number;
 }
 
@@ -74,6 +80,22 @@ const operations: Record<string, (request: Request, signal: AbortSignal) => Prom
       const event = create(WatchInvoiceResponseSchema, { invoice });
       say({ id: told.id, event: toJson(WatchInvoiceResponseSchema, event) as JsonValue });
     }
+    return {};
+  },
+
+  async list(told, signal) {
+    const request = fromJson(ListInvoicesRequestSchema, told.request as ListInvoicesRequestJson);
+    let left = told.limit;
+    for await (const invoice of till.list(request, { ...deadline(told), signal })) {
+      say({ id: told.id, event: { invoice: toJson(InvoiceSchema, invoice) } as JsonValue });
+      if (left && !--left) break;
+    }
+    return {};
+  },
+
+  async export(told, signal) {
+    const request = fromJson(ExportInvoicesRequestSchema, told.request as ExportInvoicesRequestJson);
+    for await (const csv of till.exportCsv(request, { ...deadline(told), signal })) say({ id: told.id, event: { csv } });
     return {};
   },
 

@@ -16,6 +16,7 @@ import {
   InvoiceSchema,
   InvoiceService,
   InvoiceStatus,
+  ListInvoicesRequestSchema,
   Till,
   TillCode,
   TillError,
@@ -100,6 +101,41 @@ test("a list throws the error of a later page", async () => {
   assert.deepEqual(await list.next(), { done: true, value: undefined });
 });
 
+test("a page that was lost is fetched again until its deadline", { timeout: 5000 }, async () => {
+  let attempts = 0;
+  const till = tillWith({
+    listInvoices({ pageToken }) {
+      attempts++;
+      if (pageToken) throw new ConnectError("gone", Code.Unavailable);
+      return { invoices: [unpaid], nextPageToken: "a" };
+    },
+  });
+  const list = till.list({}, { timeoutMs: 200 });
+  await list.next();
+
+  // The last attempt may be in flight at the deadline.
+  const isLate = ({ code }: ConnectError) => code === Code.Unavailable || code === Code.DeadlineExceeded;
+  await assert.rejects(list.next(), isLate);
+
+  assert(attempts > 2, `${attempts} attempts`);
+});
+
+test("a change of the request does not reach the next page", async () => {
+  const asked: (string | undefined)[] = [];
+  const till = tillWith({
+    listInvoices({ pageToken, filter }) {
+      asked.push(filter?.type);
+      return { invoices: [unpaid], nextPageToken: pageToken ? "" : "a" };
+    },
+  });
+  const request = create(ListInvoicesRequestSchema, { filter: { type: "shop" } });
+
+  for await (const _ of till.list(request)) request.filter!.type = "tips";
+
+  assert.deepEqual(asked, ["shop", "shop"]);
+  assert.equal(request.pageToken, "");
+});
+
 test("an export writes a file, or fails", async () => {
   let complete = true;
   const till = tillWith({
@@ -151,12 +187,17 @@ test("an aborted signal's reason is thrown", { timeout: 5000 }, async () => {
   await assert.rejects(till.watch(unpaid, { signal: leaving.signal }).next(), isReason);
 });
 
-test("the error of a key function ends a call and a watch", async () => {
+test("the error of a key function ends a call, a watch and a list", async () => {
   const failed = new ConnectError("the vault is closed", Code.Unavailable);
   const till = tillWith(watching, () => Promise.reject(failed));
+  const keys = ["till_one"];
+  const listing = tillWith({ listInvoices: () => ({ invoices: [unpaid], nextPageToken: "a" }) }, () => keys.pop() ?? Promise.reject(failed));
+  const list = listing.list();
+  await list.next();
 
   await assert.rejects(till.invoices.getInfo({}), (error) => error === failed);
   await assert.rejects(till.watch(unpaid, { waitForReady: true }).next(), (error) => error === failed);
+  await assert.rejects(list.next(), (error) => error === failed);
 });
 
 test("a key function that hangs does not outlast the signal", { timeout: 5000 }, async () => {
