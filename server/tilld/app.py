@@ -131,6 +131,7 @@ class Till(Front):
             sources = Sources(
                 store,
                 self.hub,
+                limits,
                 follower.updates,
                 payment_follower.updates,
                 envoy_restarts=lambda: self.envoy_restarts,

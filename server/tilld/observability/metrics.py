@@ -27,6 +27,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from tilld.auth.limits import Limits
 from tilld.config import USUAL, Address, Intervals
 from tilld.errors import OperatorError, TillError
 from tilld.formats.times import unix_seconds
@@ -55,6 +56,7 @@ class Sources(NamedTuple):
 
     store: Store
     hub: Hub
+    limits: Limits
     invoices: IndexFollower[Any]
     payments: IndexFollower[Any]
     envoy_restarts: Callable[[], int]
@@ -197,9 +199,10 @@ class _Scraped(Collector):
             return []
 
     async def _ask(self) -> list[Metric]:
-        store, hub, invoices, payments, envoy_restarts, certificate_expires = self._sources
+        store, hub, limits, invoices, payments, envoy_restarts, certificate_expires = self._sources
         figures: list[Metric] = [
             GaugeMetricFamily("till_watchers", "Open watches", hub.watchers),
+            GaugeMetricFamily("till_exports", "Exports and reports in progress", limits.exports),
             GaugeMetricFamily("till_node_up", "1 while Till follows the node, else 0", invoices.is_following),
             GaugeMetricFamily(
                 "till_node_last_heard_timestamp_seconds",
