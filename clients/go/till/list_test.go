@@ -18,8 +18,8 @@ import (
 // ledger is a Till with three pages of invoices, of which the second is empty, and with an export.
 type ledger struct {
 	tillv1.UnimplementedInvoiceServiceServer
-	// failing is the token of the page that cannot be read.
-	failing string
+	// failure is the error of the last page.
+	failure error
 	export  func(grpc.ServerStreamingServer[tillv1.ExportInvoicesResponse]) error
 
 	requests []*tillv1.ListInvoicesRequest
@@ -27,8 +27,8 @@ type ledger struct {
 
 func (l *ledger) ListInvoices(_ context.Context, request *tillv1.ListInvoicesRequest) (*tillv1.ListInvoicesResponse, error) {
 	l.requests = append(l.requests, request)
-	if l.failing != "" && request.PageToken == l.failing {
-		return nil, status.Error(codes.Unavailable, "away")
+	if l.failure != nil && request.PageToken == "c" {
+		return nil, l.failure
 	}
 	return map[string]*tillv1.ListInvoicesResponse{
 		"":  {Invoices: []*tillv1.Invoice{{Id: "1"}, {Id: "2"}}, NextPageToken: "b"},
@@ -102,17 +102,17 @@ func TestListThatBeginsAtAPage(t *testing.T) {
 }
 
 func TestListFailsOnce(t *testing.T) {
-	l := &ledger{failing: "c"}
+	client := serve(t, &ledger{failure: status.Error(codes.PermissionDenied, "")})
 	var errs []error
 	invoices := 0
-	for _, err := range serve(t, l).List(context.Background(), nil) {
+	for _, err := range client.List(context.Background(), nil) {
 		if err != nil {
 			errs = append(errs, err)
 		} else {
 			invoices++
 		}
 	}
-	if invoices != 2 || len(errs) != 1 || status.Code(errs[0]) != codes.Unavailable {
+	if invoices != 2 || len(errs) != 1 || status.Code(errs[0]) != codes.PermissionDenied {
 		t.Errorf("the list yielded %d invoices and %v", invoices, errs)
 	}
 }

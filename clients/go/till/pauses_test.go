@@ -4,6 +4,7 @@ package till_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"example.com/lightning-till/clients/go/till"
 	tillv1 "example.com/lightning-till/clients/go/till/v1"
 )
 
@@ -41,6 +43,37 @@ func TestPauseIsAtLeastWhatTillAsksFor(t *testing.T) {
 		if pause < 10*time.Second || pause > 15*time.Second {
 			t.Errorf("the pause took %v, want 10s to 15s", pause)
 		}
+	}
+}
+
+func TestListRetriesAPageForAsLongAsItMay(t *testing.T) {
+	for _, test := range []struct {
+		longest time.Duration
+		code    codes.Code
+		options []till.ListOption
+	}{
+		{30 * time.Second, codes.Unavailable, nil},
+		{5 * time.Minute, codes.DeadlineExceeded, []till.ListOption{till.PageTimeout(5 * time.Minute)}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			client := serve(t, &ledger{failure: status.Error(codes.Unavailable, "away")})
+			var since time.Time
+			var last error
+			for _, err := range client.List(t.Context(), nil, test.options...) {
+				if last = err; err == nil {
+					// The caller's time does not count.
+					time.Sleep(time.Hour)
+					since = time.Now()
+				}
+			}
+			took := time.Since(since)
+			if status.Code(last) != test.code || !strings.Contains(last.Error(), "away") {
+				t.Errorf("the list failed with %v", last)
+			}
+			if took < test.longest-2*time.Second || took > test.longest {
+				t.Errorf("the page was retried for %v, want %v", took, test.longest)
+			}
+		})
 	}
 }
 

@@ -2,26 +2,15 @@ package till
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"iter"
-	"math/rand/v2"
-	"time"
 	"unicode/utf8"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	tillv1 "example.com/lightning-till/clients/go/till/v1"
-)
-
-// The pauses of a watch double from the first to the longest.
-const (
-	firstPause   = 100 * time.Millisecond
-	longestPause = 1500 * time.Millisecond
 )
 
 // WatchOption configures a [Client.Watch].
@@ -63,11 +52,9 @@ type Connection struct {
 func (c *Client) Watch(ctx context.Context, invoiceID string, opts ...WatchOption) iter.Seq2[*tillv1.Invoice, error] {
 	return func(yield func(*tillv1.Invoice, error) bool) {
 		w := &watch{
-			client:  c,
-			request: &tillv1.WatchInvoiceRequest{InvoiceId: invoiceID},
-			yield:   func(state *tillv1.Invoice) bool { return yield(state, nil) },
-			report:  func(Connection) {},
-			pause:   firstPause,
+			attempts: newAttempts(c, "watch"),
+			request:  &tillv1.WatchInvoiceRequest{InvoiceId: invoiceID},
+			yield:    func(state *tillv1.Invoice) bool { return yield(state, nil) },
 		}
 		for _, option := range opts {
 			option(w)
@@ -80,18 +67,10 @@ func (c *Client) Watch(ctx context.Context, invoiceID string, opts ...WatchOptio
 
 // watch is one watch, over all its attempts.
 type watch struct {
-	client  *Client
+	*attempts
 	request *tillv1.WatchInvoiceRequest
 	yield   func(*tillv1.Invoice) bool
-	report  func(Connection)
-
-	// reconnects is true after the first state, or from the start.
-	reconnects bool
-	last       *tillv1.Invoice
-	pause      time.Duration
-	// losses in a row, and the last of them.
-	losses   int
-	lastLoss *Error
+	last    *tillv1.Invoice
 }
 
 // run yields states until one is final, or the caller leaves the loop.
@@ -105,14 +84,8 @@ func (w *watch) run(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		pause, err := w.pauseAfter(ctx, err)
-		if err != nil {
+		if err := w.pauseAfter(ctx, err); err != nil {
 			return err
-		}
-		select {
-		case <-ctx.Done():
-			return w.ended(ctx.Err())
-		case <-time.After(pause):
 		}
 	}
 }
@@ -142,60 +115,6 @@ func (w *watch) attempt(ctx context.Context) error {
 	}
 }
 
-// received notes that the connection works.
-func (w *watch) received() {
-	w.reconnects, w.pause = true, firstPause
-	if w.losses > 0 {
-		w.report(Connection{Attempt: w.losses})
-		w.losses, w.lastLoss = 0, nil
-	}
-}
-
-// pauseAfter returns how long to wait before the next attempt, or the error that ends the watch.
-func (w *watch) pauseAfter(ctx context.Context, err error) (time.Duration, error) {
-	var loss *Error
-	switch {
-	case ctx.Err() != nil:
-		return 0, w.ended(ctx.Err())
-	case errors.Is(err, context.DeadlineExceeded):
-		return 0, w.ended(context.DeadlineExceeded)
-	case !errors.As(err, &loss) || !w.reconnects || !loss.isTemporary() || w.client.conn.GetState() == connectivity.Shutdown:
-		return 0, err
-	}
-	w.losses++
-	w.lastLoss = loss
-	w.report(Connection{Lost: true, Attempt: w.losses, Err: loss})
-	// Jitter keeps watches that were lost together from coming back together.
-	pause := jitter(w.pause, 0.5, 1)
-	w.pause = min(2*w.pause, longestPause)
-	if loss.RetryAfter > 0 {
-		pause = jitter(loss.RetryAfter, 1, 1.5)
-	}
-	return pause, nil
-}
-
-// ended returns the error of a watch whose context has ended.
-func (w *watch) ended(own error) error {
-	s := status.FromContextError(own)
-	if s.Code() != codes.DeadlineExceeded || w.lastLoss == nil {
-		return newError(s, own)
-	}
-	message := fmt.Sprintf("the watch has reached its deadline; its connection was lost before: %s", w.lastLoss.Message)
-	return newError(status.New(codes.DeadlineExceeded, message), own, w.lastLoss)
-}
-
-// isTemporary reports whether a watch that ended so may succeed later.
-func (e *Error) isTemporary() bool {
-	switch e.status.Code() {
-	case codes.Unavailable:
-		return true
-	case codes.Internal, codes.Unknown, codes.Canceled:
-		// Behind a proxy, a connection that was reset looks so. Till's own errors have a code.
-		return e.Code == ""
-	}
-	return e.Code != "" && e.RetryAfter > 0
-}
-
 func isFinal(invoice *tillv1.Invoice) bool {
 	switch invoice.GetStatus() {
 	case tillv1.InvoiceStatus_INVOICE_STATUS_PAID,
@@ -204,8 +123,4 @@ func isFinal(invoice *tillv1.Invoice) bool {
 		return true
 	}
 	return false
-}
-
-func jitter(pause time.Duration, low, high float64) time.Duration {
-	return time.Duration(float64(pause) * (low + (high-low)*rand.Float64()))
 }

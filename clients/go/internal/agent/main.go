@@ -35,9 +35,14 @@ type request struct {
 	Method            string          `json:"method"`
 	Request           json.RawMessage `json:"request"`
 	TimeoutSeconds    float64         `json:"timeout_seconds"`
+	Limit             int             `json:"limit"`
 	WaitForReady      bool            `json:"wait_for_ready"`
 	Connection        bool            `json:"connection"`
 	Call              int             `json:"call"`
+}
+
+func (r request) timeout() time.Duration {
+	return time.Duration(r.TimeoutSeconds * float64(time.Second))
 }
 
 // answer is an answer of the agent.
@@ -102,17 +107,22 @@ func (a *agent) do(r request) {
 		a.end(r, nothing, nil)
 	default:
 		ctx, cancel := context.WithCancel(context.Background())
-		if r.TimeoutSeconds > 0 {
-			ctx, cancel = context.WithTimeout(ctx, time.Duration(r.TimeoutSeconds*float64(time.Second)))
+		if r.TimeoutSeconds > 0 && r.Op != "list" {
+			ctx, cancel = context.WithTimeout(ctx, r.timeout())
 		}
 		a.cancels[r.ID] = cancel
 		client := a.client
 		a.running.Add(1)
 		go func() {
 			defer a.running.Done()
-			if r.Op == "watch" {
+			switch r.Op {
+			case "list":
+				a.end(r, nothing, a.list(ctx, client, r))
+			case "export":
+				a.end(r, nothing, a.export(ctx, client, r))
+			case "watch":
 				a.end(r, nothing, a.watch(ctx, client, r))
-			} else {
+			default:
 				response, err := call(ctx, client, r)
 				a.end(r, response, err)
 			}
@@ -164,6 +174,42 @@ func call(ctx context.Context, client *till.Client, r request) (json.RawMessage,
 	return protojson.Marshal(results[0].Interface().(proto.Message))
 }
 
+func (a *agent) list(ctx context.Context, client *till.Client, r request) error {
+	var message tillv1.ListInvoicesRequest
+	if err := protojson.Unmarshal(r.Request, &message); err != nil {
+		return err
+	}
+	taken := 0
+	for invoice, err := range client.List(ctx, &message, till.PageTimeout(r.timeout())) {
+		if err != nil {
+			return err
+		}
+		if err := a.event(r, &tillv1.WatchInvoiceResponse{Invoice: invoice}); err != nil {
+			return err
+		}
+		if taken++; taken == r.Limit {
+			break
+		}
+	}
+	return nil
+}
+
+func (a *agent) export(ctx context.Context, client *till.Client, r request) error {
+	var message tillv1.ExportInvoicesRequest
+	if err := protojson.Unmarshal(r.Request, &message); err != nil {
+		return err
+	}
+	for part, err := range client.Export(ctx, &message) {
+		if err != nil {
+			return err
+		}
+		if err := a.event(r, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (a *agent) watch(ctx context.Context, client *till.Client, r request) error {
 	var message tillv1.WatchInvoiceRequest
 	if err := protojson.Unmarshal(r.Request, &message); err != nil {
@@ -182,13 +228,19 @@ func (a *agent) watch(ctx context.Context, client *till.Client, r request) error
 		if err != nil {
 			return err
 		}
-		event, err := protojson.Marshal(&tillv1.WatchInvoiceResponse{Invoice: invoice})
-		if err != nil {
+		if err := a.event(r, &tillv1.WatchInvoiceResponse{Invoice: invoice}); err != nil {
 			return err
 		}
-		a.say(answer{ID: r.ID, Event: event})
 	}
 	return nil
+}
+
+func (a *agent) event(r request, message proto.Message) error {
+	event, err := protojson.Marshal(message)
+	if err == nil {
+		a.say(answer{ID: r.ID, Event: event})
+	}
+	return err
 }
 
 // end answers a request for the last time.
