@@ -3,13 +3,25 @@
 import asyncio
 import json
 import sys
+from contextlib import aclosing
+from datetime import UTC
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf import json_format
+from google.protobuf.timestamp_pb2 import Timestamp
 
 import till
+from till.results import STATUS
 from till.v1 import invoice_service_pb2 as pb
+
+ORDERS = {
+    pb.INVOICE_ORDER_UNSPECIFIED: None,
+    pb.INVOICE_ORDER_CREATED_DESC: till.Order.CREATED_DESC,
+    pb.INVOICE_ORDER_CREATED_ASC: till.Order.CREATED_ASC,
+    pb.INVOICE_ORDER_PAID_DESC: till.Order.PAID_DESC,
+    pb.INVOICE_ORDER_PAID_ASC: till.Order.PAID_ASC,
+}
 
 
 class Agent:
@@ -69,9 +81,54 @@ class Agent:
             say(told, event=json_format.MessageToDict(response))
         return {}
 
+    async def _list(self, told: dict[str, Any]) -> dict[str, Any]:
+        request = json_format.ParseDict(told["request"], pb.ListInvoicesRequest())
+        invoices = self._client.list_invoices(
+            order=ORDERS[request.order],
+            page_size=request.page_size,
+            page_token=request.page_token,
+            timeout=told.get("timeout_seconds"),
+            **wanted(request.filter),
+        )
+        taken = 0
+        async with aclosing(invoices):
+            async for invoice in invoices:
+                response = pb.WatchInvoiceResponse(invoice=invoice.message)
+                say(told, event=json_format.MessageToDict(response))
+                taken += 1
+                if taken == told.get("limit"):
+                    break
+        return {}
+
+    async def _export(self, told: dict[str, Any]) -> dict[str, Any]:
+        request = json_format.ParseDict(told["request"], pb.ExportInvoicesRequest())
+        lines = self._client.export_invoices(
+            order=ORDERS[request.order],
+            time_zone=request.time_zone,
+            timeout=told.get("timeout_seconds"),
+            **wanted(request.filter),
+        )
+        async with aclosing(lines):
+            async for csv in lines:
+                say(told, event={"csv": csv})
+        return {}
+
     async def _cancel(self, told: dict[str, Any]) -> dict[str, Any]:
         self._tasks[told["call"]].cancel()
         return {}
+
+
+def wanted(message: pb.InvoiceFilter) -> till.InvoiceFilter:
+    """Return a filter as the client takes it."""
+    fields: Any = {field.name: value for field, value in message.ListFields()}
+    for name, value in fields.items():
+        if isinstance(value, Timestamp):
+            fields[name] = value.ToDatetime(UTC)
+    if "statuses" in fields:
+        fields["statuses"] = [STATUS[each] for each in message.statuses]
+    if "metadata" in fields:
+        fields["metadata"] = (message.metadata.name, message.metadata.value)
+    return cast("till.InvoiceFilter", fields)
 
 
 def plain(error: till.Error) -> dict[str, Any]:

@@ -32,7 +32,18 @@ from till.errors import (
     Unavailable,
     Unreachable,
 )
-from till.results import Info, Invoice, Node, NodeAddress, Payment, Status
+from till.info import Info, Node, NodeAddress
+from till.requests import Grouping, InvoiceFilter, Order
+from till.results import (
+    Invoice,
+    Page,
+    Payability,
+    PayabilityStatus,
+    Payment,
+    Report,
+    ReportGroup,
+    Status,
+)
 from till.retries import Connection
 
 __all__ = [
@@ -44,19 +55,27 @@ __all__ = [
     "ConnectionLost",
     "Error",
     "Expired",
+    "Grouping",
     "Info",
     "Internal",
     "InvalidRequest",
     "Invoice",
+    "InvoiceFilter",
     "NoSuchMethod",
     "Node",
     "NodeAddress",
     "NotActive",
     "NotFound",
     "NotPaid",
+    "Order",
+    "Page",
+    "Payability",
+    "PayabilityStatus",
     "Payment",
     "PermissionDenied",
     "Refused",
+    "Report",
+    "ReportGroup",
     "Status",
     "TooLarge",
     "TooMany",

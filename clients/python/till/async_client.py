@@ -1,66 +1,34 @@
 """The client for asyncio."""
 
 import asyncio
-import inspect
-import os
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import suppress
-from datetime import timedelta
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Unpack
+from zoneinfo import ZoneInfo
 
 import grpc.aio
 
-from till import connection, keys, requests, results
-from till.connection import ADDRESS, TIMEOUT_SECONDS, File
-from till.errors import ConnectionLost, Error, error_of
-from till.keys import AsyncKey, Metadata
-from till.results import Info, Invoice
-from till.retries import Attempts, Connection, Watching
-from till.v1.invoice_service_pb2 import GetInfoRequest
-from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
-from till.v1.invreq_service_pb2_grpc import InvreqServiceStub
-from till.v1.key_service_pb2_grpc import KeyServiceStub
+from till import info, requests, results
+from till.async_calls import AsyncCalls
+from till.info import Info
+from till.requests import Grouping, InvoiceFilter, Order, Progress
+from till.results import Invoice, Page, Report
+from till.retries import Connection, Watching
+from till.v1.invoice_service_pb2 import (
+    CancelInvoiceRequest,
+    ExportInvoicesRequest,
+    GetInfoRequest,
+    ListInvoicesRequest,
+    WatchInvoiceRequest,
+)
 
-Request = TypeVar("Request")
-Response = TypeVar("Response")
 
-
-class AsyncClient:
+class AsyncClient(AsyncCalls):
     """A connection to Till for asyncio, with the parameters and methods of Client.
 
     It belongs to the event loop in which it was created. Without that loop it raises RuntimeError.
     key: as Client's; the function may be a coroutine function.
     """
-
-    def __init__(
-        self,
-        address: str = ADDRESS,
-        key: AsyncKey = None,
-        *,
-        tls: bool = False,
-        ca: File | None = None,
-        cert: tuple[File, File] | None = None,
-        timeout: float = TIMEOUT_SECONDS,
-        allow_plaintext_key: bool = False,
-    ) -> None:
-        self._loop = _running_loop()
-        credentials = connection.credentials(tls, ca, cert)
-        keys.check(key, address, tls=bool(credentials), allow_plaintext_key=allow_plaintext_key)
-        self._key = key
-        options = connection.options(address)
-        self._proxy = connection.proxy(address)
-        self._channel = (
-            grpc.aio.secure_channel(address, credentials, options)
-            if credentials
-            else grpc.aio.insecure_channel(address, options)
-        )
-        self._timeout = timeout
-        self._closed = asyncio.Event()
-        self._process = os.getpid()
-        self.invoices = InvoiceServiceStub(self._channel)
-        self.invreqs = InvreqServiceStub(self._channel)
-        self.keys = KeyServiceStub(self._channel)
 
     async def create_invoice(
         self,
@@ -71,12 +39,23 @@ class AsyncClient:
         label: str | None = None,
         expiry: timedelta | int | None = None,
         with_watch_token: bool = False,
+        expose_private_channels: bool | Iterable[str] | None = None,
+        description_hash_only: bool = False,
         timeout: float | None = None,
     ) -> Invoice:
         """Create an invoice: see Client.create_invoice."""
-        request = requests.create(amount_msat, metadata, description, label, expiry, with_watch_token)
+        request = requests.create(
+            amount_msat,
+            metadata,
+            description,
+            label,
+            expiry,
+            with_watch_token,
+            expose_private_channels,
+            description_hash_only,
+        )
         reply = await self.call(self.invoices.CreateInvoice, request, timeout=timeout, again=True)
-        return results.invoice(reply.invoice, reply.watch_token)
+        return results.created(reply)
 
     async def get_invoice(
         self,
@@ -109,11 +88,9 @@ class AsyncClient:
         To leave the loop early and cancel the call immediately, use contextlib.aclosing.
         """
         watching = Watching(timeout, wait_for_ready, on_connection)
-        request = requests.watch(invoice)
+        request = WatchInvoiceRequest(invoice_id=requests.invoice_id(invoice))
         while watching.is_open:
             metadata = await self._metadata()
-            if self._closed.is_set():
-                raise self._closed_error()
             responses = self.invoices.WatchInvoice(request, timeout=watching.seconds_left, metadata=metadata)
             try:
                 async for response in responses:
@@ -126,89 +103,99 @@ class AsyncClient:
                 responses.cancel()
             await self._wait(pause)
 
+    async def cancel_invoice(self, invoice: Invoice | str, *, timeout: float | None = None) -> Invoice:
+        """Cancel an unpaid invoice: see Client.cancel_invoice."""
+        request = CancelInvoiceRequest(invoice_id=requests.invoice_id(invoice))
+        reply = await self.call(self.invoices.CancelInvoice, request, timeout=timeout, again=True)
+        return results.invoice(reply.invoice)
+
+    def list_invoices(
+        self,
+        *,
+        order: Order | str | None = None,
+        page_size: int | None = None,
+        page_token: str | None = None,
+        timeout: float | None = None,
+        **wanted: Unpack[InvoiceFilter],
+    ) -> AsyncGenerator[Invoice, None]:
+        """Iterate over the invoices that match all filters: see Client.list_invoices."""
+        return self._invoices(requests.page(page_token, page_size, order, wanted), timeout)
+
+    async def _invoices(
+        self, request: ListInvoicesRequest, timeout: float | None
+    ) -> AsyncGenerator[Invoice, None]:
+        while True:
+            reply = await self.call(self.invoices.ListInvoices, request, timeout=timeout, again=True)
+            for each in reply.invoices:
+                yield results.invoice(each)
+            if not reply.next_page_token:
+                return
+            request.page_token = reply.next_page_token
+
+    async def invoice_page(
+        self,
+        page_token: str | None = None,
+        *,
+        order: Order | str | None = None,
+        page_size: int | None = None,
+        timeout: float | None = None,
+        **wanted: Unpack[InvoiceFilter],
+    ) -> Page:
+        """Return one page of list_invoices: see Client.invoice_page."""
+        request = requests.page(page_token, page_size, order, wanted)
+        reply = await self.call(self.invoices.ListInvoices, request, timeout=timeout, again=True)
+        return results.page(reply)
+
+    def export_invoices(
+        self,
+        *,
+        order: Order | str | None = None,
+        time_zone: ZoneInfo | str = "UTC",
+        timeout: float | None = None,
+        on_progress: Progress | None = None,
+        **wanted: Unpack[InvoiceFilter],
+    ) -> AsyncGenerator[str, None]:
+        """Iterate over the parts of a CSV file: see Client.export_invoices.
+
+        To leave the loop early and cancel the call immediately, use contextlib.aclosing.
+        """
+        return self._csv(requests.export(order, time_zone, wanted), timeout, on_progress)
+
+    async def _csv(
+        self,
+        request: ExportInvoicesRequest,
+        timeout: float | None,
+        on_progress: Progress | None,
+    ) -> AsyncGenerator[str, None]:
+        metadata = await self._metadata()
+        responses = self.invoices.ExportInvoices(request, timeout=timeout, metadata=metadata)
+        invoices = 0
+        try:
+            async for response in responses:
+                yield response.csv
+                invoices += response.invoices
+                if on_progress:
+                    on_progress(invoices)
+        except (grpc.aio.AioRpcError, asyncio.CancelledError) as failed:
+            raise self._error(failed) from None
+        finally:
+            responses.cancel()
+
+    async def report(
+        self,
+        paid_from: datetime,
+        paid_to: datetime,
+        *,
+        by: Grouping | str = Grouping.TYPE,
+        time_zone: ZoneInfo | str = "UTC",
+        timeout: float | None = None,
+    ) -> Report:
+        """Return the number and the sum of the payments in a period: see Client.report."""
+        request = requests.report(paid_from, paid_to, by, time_zone)
+        reply = await self.call(self.invoices.GetReport, request, timeout=timeout, again=True)
+        return results.report(reply)
+
     async def info(self, *, timeout: float | None = None) -> Info:
         """Return the state of Till and its node, and the totals of the key's user."""
         reply = await self.call(self.invoices.GetInfo, GetInfoRequest(), timeout=timeout, again=True)
-        return results.info(reply)
-
-    async def call(
-        self,
-        method: "grpc.aio.UnaryUnaryMultiCallable[Request, Response]",
-        request: Request,
-        *,
-        timeout: float | None = None,
-        again: bool = False,
-    ) -> Response:
-        """Call a method of `invoices`, `invreqs` or `keys` with its request message: see Client.call."""
-        attempts = Attempts(self._timeout if timeout is None else timeout)
-        while True:
-            metadata = await self._metadata()
-            if self._closed.is_set():
-                raise self._closed_error()
-            try:
-                return await method(request, timeout=attempts.seconds_left, metadata=metadata)
-            except (grpc.aio.AioRpcError, asyncio.CancelledError) as failed:
-                error = self._error(failed)
-            if not again:
-                raise error
-            await self._wait(attempts.pause_after(error))
-
-    async def close(self) -> None:
-        """Cancel all calls, and close the connection."""
-        self._check_loop()
-        self._closed.set()
-        await self._channel.close()
-
-    async def _metadata(self) -> Metadata:
-        self._check_loop()
-        if os.getpid() != self._process:
-            # A channel does not survive a fork: a call would hang.
-            raise RuntimeError("the AsyncClient was created before a fork; create one in each process")
-        key = self._key() if callable(self._key) else self._key
-        return keys.header(await key if inspect.isawaitable(key) else key)
-
-    async def _wait(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._closed.wait()
-
-    def _error(self, failed: grpc.aio.AioRpcError | asyncio.CancelledError) -> Error:
-        """Return the error of a failed call. Raise CancelledError itself if the task was cancelled."""
-        task = asyncio.current_task()
-        if task and task.cancelling():
-            raise failed
-        if self._closed.is_set():
-            return self._closed_error()
-        if isinstance(failed, asyncio.CancelledError):
-            # grpc raises this for a CANCELLED that the server sent.
-            return ConnectionLost("Till, or a proxy before it, cancelled the call", status="CANCELLED")
-        return error_of(failed, self._proxy)
-
-    @staticmethod
-    def _closed_error() -> Error:
-        return Error("the client was closed", status="CANCELLED")
-
-    def _check_loop(self) -> None:
-        # grpc's channel waits for its own loop, which does not run here: a call would hang.
-        if _running_loop() is not self._loop:
-            raise RuntimeError(
-                "the AsyncClient belongs to another event loop; create one in each loop, or use till.Client"
-            )
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
-
-
-def _running_loop() -> asyncio.AbstractEventLoop:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        # Without a running loop grpc creates one that never runs.
-        raise RuntimeError(
-            "an AsyncClient needs a running event loop; create it in a coroutine, or use till.Client"
-        ) from None
+        return info.info(reply)

@@ -1,30 +1,28 @@
 """The client for blocking code."""
 
-import os
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Unpack
+from zoneinfo import ZoneInfo
 
 import grpc
 
-from till import connection, keys, requests, results
-from till.connection import ADDRESS, TIMEOUT_SECONDS, File
-from till.errors import Error, error_of
-from till.keys import Key, Metadata
-from till.results import Info, Invoice
-from till.retries import Attempts, Connection, Watching
-from till.v1.invoice_service_pb2 import GetInfoRequest
-from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
-from till.v1.invreq_service_pb2_grpc import InvreqServiceStub
-from till.v1.key_service_pb2_grpc import KeyServiceStub
+from till import info, requests, results
+from till.calls import Calls
+from till.info import Info
+from till.requests import Grouping, InvoiceFilter, Order, Progress
+from till.results import Invoice, Page, Report
+from till.retries import Connection, Watching
+from till.v1.invoice_service_pb2 import (
+    CancelInvoiceRequest,
+    ExportInvoicesRequest,
+    GetInfoRequest,
+    ListInvoicesRequest,
+    WatchInvoiceRequest,
+)
 
-Request = TypeVar("Request")
-Response = TypeVar("Response")
 
-
-class Client:
+class Client(Calls):
     """A connection to Till for blocking code. Threads may share it. Close it, or use it as a context manager.
 
     address: HOST:PORT of Till's gRPC, or of the Envoy in front of it.
@@ -38,38 +36,10 @@ class Client:
         the network could read the key.
 
     Every method raises a till.Error. A lost call is retried until the timeout. Retries are safe, since a
-    create has a label by which Till recognizes it.
+    create has a label by which Till recognizes it, and all other calls are reads or may run twice.
 
     invoices, invreqs, keys: the generated gRPC stubs, for `call`.
     """
-
-    def __init__(
-        self,
-        address: str = ADDRESS,
-        key: Key = None,
-        *,
-        tls: bool = False,
-        ca: File | None = None,
-        cert: tuple[File, File] | None = None,
-        timeout: float = TIMEOUT_SECONDS,
-        allow_plaintext_key: bool = False,
-    ) -> None:
-        credentials = connection.credentials(tls, ca, cert)
-        keys.check(key, address, tls=bool(credentials), allow_plaintext_key=allow_plaintext_key)
-        self._key = key
-        options = connection.options(address)
-        self._proxy = connection.proxy(address)
-        self._channel = (
-            grpc.secure_channel(address, credentials, options)
-            if credentials
-            else grpc.insecure_channel(address, options)
-        )
-        self._timeout = timeout
-        self._closed = threading.Event()
-        self._process = os.getpid()
-        self.invoices = InvoiceServiceStub(self._channel)
-        self.invreqs = InvreqServiceStub(self._channel)
-        self.keys = KeyServiceStub(self._channel)
 
     def create_invoice(
         self,
@@ -80,6 +50,8 @@ class Client:
         label: str | None = None,
         expiry: timedelta | int | None = None,
         with_watch_token: bool = False,
+        expose_private_channels: bool | Iterable[str] | None = None,
+        description_hash_only: bool = False,
         timeout: float | None = None,
     ) -> Invoice:
         """Create an invoice.
@@ -91,12 +63,25 @@ class Client:
             create with a label can be retried even after TookTooLong or a crash. None: a new UUID.
         expiry: how long the invoice can be paid; an int is seconds. None: one hour.
         with_watch_token: whether to return a watch token for the payer's browser.
+        expose_private_channels: whether the payment request may name private channels as route hints, or the
+            short channel IDs of those that it may name. None: lightningd chooses.
+        description_hash_only: whether the payment request has only the SHA-256 of the description. LNURL-pay
+            requires it.
 
+        The result's `payability` says whether payers can reach the node, as the node estimates.
         Raises Conflict if the label is in use for another request.
         """
-        request = requests.create(amount_msat, metadata, description, label, expiry, with_watch_token)
-        reply = self.call(self.invoices.CreateInvoice, request, timeout=timeout, again=True)
-        return results.invoice(reply.invoice, reply.watch_token)
+        request = requests.create(
+            amount_msat,
+            metadata,
+            description,
+            label,
+            expiry,
+            with_watch_token,
+            expose_private_channels,
+            description_hash_only,
+        )
+        return results.created(self.call(self.invoices.CreateInvoice, request, timeout=timeout, again=True))
 
     def get_invoice(
         self,
@@ -137,11 +122,9 @@ class Client:
         on_connection: called with a till.Connection when the connection is lost and when it is back.
         """
         watching = Watching(timeout, wait_for_ready, on_connection)
-        request = requests.watch(invoice)
+        request = WatchInvoiceRequest(invoice_id=requests.invoice_id(invoice))
         while watching.is_open:
             metadata = self._metadata()
-            if self._closed.is_set():
-                raise self._closed_error()
             responses = self.invoices.WatchInvoice(request, timeout=watching.seconds_left, metadata=metadata)
             try:
                 for response in responses:
@@ -154,57 +137,121 @@ class Client:
                 responses.cancel()
             self._closed.wait(pause)
 
+    def cancel_invoice(self, invoice: Invoice | str, *, timeout: float | None = None) -> Invoice:
+        """Cancel an unpaid invoice, given as an Invoice or an invoice_id: it can no longer be paid.
+
+        A canceled invoice stays canceled. Raises Conflict if the invoice is paid or expired.
+        """
+        request = CancelInvoiceRequest(invoice_id=requests.invoice_id(invoice))
+        reply = self.call(self.invoices.CancelInvoice, request, timeout=timeout, again=True)
+        return results.invoice(reply.invoice)
+
+    def list_invoices(
+        self,
+        *,
+        order: Order | str | None = None,
+        page_size: int | None = None,
+        page_token: str | None = None,
+        timeout: float | None = None,
+        **wanted: Unpack[InvoiceFilter],
+    ) -> Iterator[Invoice]:
+        """Iterate over the invoices that match all filters, which are those of till.InvoiceFilter.
+
+            for invoice in client.list_invoices(statuses=["paid"], type="shop"):
+
+        It fetches a page when the loop needs it, and continues at a page that was lost. It repeats no
+        invoice, and misses none that existed at the start.
+
+        order: None: newest first, by payment if a filter has a payment time, else by creation.
+        page_size: invoices in a page, at most 1000. None: 100.
+        page_token: begin at this page of invoice_page, with the same filters and order.
+        timeout: seconds for each page with its retries.
+        """
+        return self._invoices(requests.page(page_token, page_size, order, wanted), timeout)
+
+    def _invoices(self, request: ListInvoicesRequest, timeout: float | None) -> Iterator[Invoice]:
+        while True:
+            reply = self.call(self.invoices.ListInvoices, request, timeout=timeout, again=True)
+            yield from map(results.invoice, reply.invoices)
+            if not reply.next_page_token:
+                return
+            request.page_token = reply.next_page_token
+
+    def invoice_page(
+        self,
+        page_token: str | None = None,
+        *,
+        order: Order | str | None = None,
+        page_size: int | None = None,
+        timeout: float | None = None,
+        **wanted: Unpack[InvoiceFilter],
+    ) -> Page:
+        """Return a page of list_invoices, with the token of the next page.
+
+        page_token: None: the first page.
+        """
+        request = requests.page(page_token, page_size, order, wanted)
+        return results.page(self.call(self.invoices.ListInvoices, request, timeout=timeout, again=True))
+
+    def export_invoices(
+        self,
+        *,
+        order: Order | str | None = None,
+        time_zone: ZoneInfo | str = "UTC",
+        timeout: float | None = None,
+        on_progress: Progress | None = None,
+        **wanted: Unpack[InvoiceFilter],
+    ) -> Iterator[str]:
+        """Iterate over the parts of a CSV file (RFC 4180) of the invoices that match all filters.
+
+        Each part has whole lines with CRLF; the first part begins with the header row. Write them to a file
+        that was opened with newline="". The file is complete if the loop ends without an error. An export is
+        not retried, since lines would repeat.
+
+        order, and the filters: as list_invoices.
+        time_zone: name of the zone of all times, such as "Europe/Rome".
+        timeout: seconds for the whole export. None: no deadline.
+        on_progress: called with the number of invoices so far, after each part.
+        """
+        return self._csv(requests.export(order, time_zone, wanted), timeout, on_progress)
+
+    def _csv(
+        self,
+        request: ExportInvoicesRequest,
+        timeout: float | None,
+        on_progress: Progress | None,
+    ) -> Iterator[str]:
+        responses = self.invoices.ExportInvoices(request, timeout=timeout, metadata=self._metadata())
+        invoices = 0
+        try:
+            for response in responses:
+                yield response.csv
+                invoices += response.invoices
+                if on_progress:
+                    on_progress(invoices)
+        except grpc.RpcError as failed:
+            raise self._error(failed) from None
+        finally:
+            responses.cancel()
+
+    def report(
+        self,
+        paid_from: datetime,
+        paid_to: datetime,
+        *,
+        by: Grouping | str = Grouping.TYPE,
+        time_zone: ZoneInfo | str = "UTC",
+        timeout: float | None = None,
+    ) -> Report:
+        """Return the number and the sum of the payments from paid_from to before paid_to, also by group.
+
+        paid_from, paid_to: aware datetimes, at most 10 years apart.
+        by: "type", "day" or "key".
+        time_zone: name of the zone of the days, such as "Europe/Rome".
+        """
+        request = requests.report(paid_from, paid_to, by, time_zone)
+        return results.report(self.call(self.invoices.GetReport, request, timeout=timeout, again=True))
+
     def info(self, *, timeout: float | None = None) -> Info:
         """Return the state of Till and its node, and the totals of the key's user."""
-        return results.info(self.call(self.invoices.GetInfo, GetInfoRequest(), timeout=timeout, again=True))
-
-    def call(
-        self,
-        method: "grpc.UnaryUnaryMultiCallable[Request, Response]",
-        request: Request,
-        *,
-        timeout: float | None = None,
-        again: bool = False,
-    ) -> Response:
-        """Call a method of `invoices`, `invreqs` or `keys` with its request message.
-
-        again: retry if the connection is lost. Only for calls that may run twice.
-        """
-        attempts = Attempts(self._timeout if timeout is None else timeout)
-        while True:
-            metadata = self._metadata()
-            if self._closed.is_set():
-                raise self._closed_error()
-            try:
-                return method(request, timeout=attempts.seconds_left, metadata=metadata)
-            except grpc.RpcError as failed:
-                error = self._error(failed)
-            if not again:
-                raise error
-            self._closed.wait(attempts.pause_after(error))
-
-    def close(self) -> None:
-        """Cancel all calls, and close the connection."""
-        self._closed.set()
-        self._channel.close()
-
-    def _metadata(self) -> Metadata:
-        if os.getpid() != self._process:
-            # A channel does not survive a fork: a call would hang.
-            raise RuntimeError("the Client was created before a fork; create one in each process")
-        return keys.header(self._key() if callable(self._key) else self._key)
-
-    def _error(self, failed: grpc.RpcError) -> Error:
-        return self._closed_error() if self._closed.is_set() else error_of(failed, self._proxy)
-
-    @staticmethod
-    def _closed_error() -> Error:
-        return Error("the client was closed", status="CANCELLED")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
+        return info.info(self.call(self.invoices.GetInfo, GetInfoRequest(), timeout=timeout, again=True))

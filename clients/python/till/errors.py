@@ -6,7 +6,7 @@ Error
 ├── NotFound             E2   the resource does not exist, or belongs to another user
 ├── Unauthenticated      E3   the call needs a key, or the key is unknown, expired or revoked
 ├── PermissionDenied     E4   the key has no scope for the call
-├── Conflict             E5   the label is in use for another request
+├── Conflict             E5   the label is in use for another request, or the invoice cannot be canceled
 ├── TooLarge             E6   a value exceeds a limit in bytes
 ├── TooMany              E7   the key exceeds a limit; `retry_after` says when to retry
 ├── Unavailable          E8   the node is offline, or Till cannot serve the call now
@@ -102,7 +102,7 @@ class PermissionDenied(Error):
 
 
 class Conflict(Error):
-    """The label is in use for another request; the message says what differs."""
+    """The label is in use for another request, or the invoice cannot be canceled; the message says why."""
 
 
 class TooLarge(Error):

@@ -1,7 +1,7 @@
 """Results as frozen dataclasses: money in int millisatoshi, times as aware UTC datetimes."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -16,20 +16,56 @@ class Status(StrEnum):
     PAID = "paid"
     # The invoice can no longer be paid.
     EXPIRED = "expired"
+    # The invoice was canceled before a payment.
+    CANCELED = "canceled"
     # A status that only a newer client knows.
     UNKNOWN = "unknown"
 
     @property
     def is_final(self) -> bool:
         """Whether no other status can follow."""
-        return self in (Status.PAID, Status.EXPIRED)
+        return self in (Status.PAID, Status.EXPIRED, Status.CANCELED)
 
 
 STATUS = {
     invoice_pb2.INVOICE_STATUS_UNPAID: Status.UNPAID,
     invoice_pb2.INVOICE_STATUS_PAID: Status.PAID,
     invoice_pb2.INVOICE_STATUS_EXPIRED: Status.EXPIRED,
+    invoice_pb2.INVOICE_STATUS_CANCELED: Status.CANCELED,
 }
+
+
+class PayabilityStatus(StrEnum):
+    """Whether payers can reach the node with an invoice's amount, as the node estimates."""
+
+    OK = "ok"
+    # The channels cannot receive the amount, even in several parts.
+    INSUFFICIENT = "insufficient"
+    # The channels could receive the amount, but their peers are offline.
+    OFFLINE = "offline"
+    # Only private channels can receive the amount, and the payment request does not name them.
+    PRIVATE_ONLY = "private_only"
+    # No estimate: the invoice existed before, or only a newer client knows the estimate.
+    UNKNOWN = "unknown"
+
+
+PAYABILITY = {
+    invoice_service_pb2.PAYABILITY_STATUS_OK: PayabilityStatus.OK,
+    invoice_service_pb2.PAYABILITY_STATUS_INSUFFICIENT: PayabilityStatus.INSUFFICIENT,
+    invoice_service_pb2.PAYABILITY_STATUS_OFFLINE: PayabilityStatus.OFFLINE,
+    invoice_service_pb2.PAYABILITY_STATUS_PRIVATE_ONLY: PayabilityStatus.PRIVATE_ONLY,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payability:
+    """The node's estimate of whether a new invoice can be paid.
+
+    detail: what is wrong and what helps, for the operator. Empty: nothing is wrong.
+    """
+
+    status: PayabilityStatus
+    detail: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +77,8 @@ class Payment:
     # A payer may send more than the invoice asks for.
     amount_received_msat: int
     paid_at: datetime
+    # Proof of payment: its SHA-256 is the payment hash. None: Till recorded the payment before 0.2.0.
+    payment_preimage: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +92,7 @@ class Invoice:
     bolt11: the payment request (BOLT 11) for the payer. Empty for an invoice that was sent (bolt12).
     payment: None until the invoice is paid.
     watch_token: lets a payer's browser watch this invoice. None: not requested.
+    payability: whether payers can reach the node. None: create_invoice alone returns it.
     message: the protobuf message of the invoice.
     """
 
@@ -71,6 +110,7 @@ class Invoice:
     expires_at: datetime
     payment: Payment | None
     watch_token: str | None = field(default=None, repr=False)
+    payability: Payability | None = field(default=None, compare=False)
     message: invoice_pb2.Invoice = field(repr=False, compare=False)
 
     @property
@@ -100,6 +140,7 @@ def invoice(message: invoice_pb2.Invoice, watch_token: str = "") -> Invoice:
             pay_index=payment.pay_index,
             amount_received_msat=payment.amount_received_msat,
             paid_at=payment.paid_at.ToDatetime(UTC),
+            payment_preimage=payment.payment_preimage if payment.HasField("payment_preimage") else None,
         )
         if message.HasField("payment")
         else None,
@@ -108,82 +149,64 @@ def invoice(message: invoice_pb2.Invoice, watch_token: str = "") -> Invoice:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class NodeAddress:
-    """A network address of the node; port: None for a local socket."""
-
-    type: str
-    address: str
-    port: int | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Node:
-    """The lightningd behind Till, with the field names of its getinfo command."""
-
-    id: str
-    alias: str
-    color: str
-    num_peers: int
-    num_pending_channels: int
-    num_active_channels: int
-    num_inactive_channels: int
-    address: tuple[NodeAddress, ...]
-    binding: tuple[NodeAddress, ...]
-    version: str
-    blockheight: int
-    network: str
-    fees_collected_msat: int
+def created(message: invoice_service_pb2.CreateInvoiceResponse) -> Invoice:
+    """Return the Invoice of the response to a create."""
+    payability = message.payability
+    status = PAYABILITY.get(payability.status, PayabilityStatus.UNKNOWN)
+    return replace(
+        invoice(message.invoice, message.watch_token),
+        payability=Payability(status=status, detail=payability.detail)
+        if message.HasField("payability")
+        else None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Info:
-    """The state of Till and its node.
+class Page:
+    """A page of a list. It may have fewer invoices than asked for, or none, before the end.
 
-    invoices: number of invoices that the key's user created.
-    volume_msat: sum of their payments, in millisatoshi.
-    volume_out_msat: sum of the payments for the user's invoice requests, in millisatoshi.
-    online: whether the node answers; while False, creates fail.
-    node: the node when it last answered. None: it never did.
+    next_page_token: the page_token of the next page. None: this is the last page.
     """
 
-    invoices: int
-    volume_msat: int
-    volume_out_msat: int
-    online: bool
-    node: Node | None
+    invoices: tuple[Invoice, ...]
+    next_page_token: str | None
 
 
-def info(message: invoice_service_pb2.GetInfoResponse) -> Info:
-    """Return the Info of a message."""
-    return Info(
-        invoices=message.invoices,
-        volume_msat=message.volume_msat,
-        volume_out_msat=message.volume_out_msat,
-        online=message.online,
-        node=_node(message.node) if message.HasField("node") else None,
+def page(message: invoice_service_pb2.ListInvoicesResponse) -> Page:
+    """Return the Page of a message."""
+    return Page(
+        invoices=tuple(map(invoice, message.invoices)), next_page_token=message.next_page_token or None
     )
 
 
-def _node(message: invoice_service_pb2.Node) -> Node:
-    return Node(
-        id=message.id,
-        alias=message.alias,
-        color=message.color,
-        num_peers=message.num_peers,
-        num_pending_channels=message.num_pending_channels,
-        num_active_channels=message.num_active_channels,
-        num_inactive_channels=message.num_inactive_channels,
-        address=tuple(map(_address, message.address)),
-        binding=tuple(map(_address, message.binding)),
-        version=message.version,
-        blockheight=message.blockheight,
-        network=message.network,
-        fees_collected_msat=message.fees_collected_msat,
-    )
+@dataclass(frozen=True, kw_only=True)
+class ReportGroup:
+    """Payments of a group.
+
+    name: the type, the day such as "2026-11-26", or the key's ID. Empty: invoices without a key.
+    """
+
+    name: str
+    count: int
+    amount_received_msat: int
 
 
-def _address(message: invoice_service_pb2.NodeAddress) -> NodeAddress:
-    return NodeAddress(
-        type=message.type, address=message.address, port=message.port if message.HasField("port") else None
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The payments received in a period: their number, their sum in millisatoshi, and the same by group."""
+
+    count: int
+    amount_received_msat: int
+    groups: tuple[ReportGroup, ...]
+
+
+def report(message: invoice_service_pb2.GetReportResponse) -> Report:
+    """Return the Report of a message."""
+    return Report(
+        count=message.count,
+        amount_received_msat=message.amount_received_msat,
+        groups=tuple(
+            ReportGroup(name=each.name, count=each.count, amount_received_msat=each.amount_received_msat)
+            for each in message.groups
+        ),
     )

@@ -104,9 +104,9 @@ def create(
     if any_amount == (amount_msat is not None):
         raise typer.BadParameter(f"pass either --any or an amount: {amount.FORMS}")
     client: Client = ctx.obj
-    request = requests.create(amount_msat, {}, description, label, expiry, with_watch_token=False)
+    request = requests.create(amount_msat, {}, description, label, expiry, False, None, False)
     request.metadata = _with_type(metadata or "{}", type_)
-    invoice = results.invoice(client.call(client.invoices.CreateInvoice, request, again=True).invoice)
+    invoice = results.created(client.call(client.invoices.CreateInvoice, request, again=True))
     if json_:
         display.print_json(invoice)
     else:

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from till.results import Info, Invoice
+from till.info import Info
+from till.results import Invoice
 
 # The margin of a QR code, in modules; scanners need it.
 QUIET_ZONE = 2
