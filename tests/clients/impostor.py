@@ -102,7 +102,7 @@ class _Impostor:
     ) -> AsyncIterator[ExportInvoicesResponse]:
         self._exports += 1
         try:
-            yield ExportInvoicesResponse(csv="invoiceid,status\r\n")
+            yield ExportInvoicesResponse(csv="invoice_id,status\r\n")
             yield ExportInvoicesResponse(csv="1,paid\r\n", invoices=1)
             await _end(context, request.filter.type)
         finally:
