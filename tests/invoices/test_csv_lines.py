@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.support.samples import an_invoice, paid
 from tilld.formats.times import LAST
-from tilld.invoices.csv_lines import COLUMNS, PART_CHARACTERS, parts
+from tilld.invoices.csv_lines import COLUMNS, PART_CHARACTERS, CsvLines
 from tilld.invoices.invoice import Invoice
 
 ROME = ZoneInfo("Europe/Rome")
@@ -25,7 +25,10 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
 def lines(*invoices: Invoice) -> str:
-    return "".join(part.text for part in parts(invoices, ROME, header=True))
+    written = CsvLines(ROME)
+    for invoice in invoices:
+        written.add(invoice)
+    return written.taken().text
 
 
 def read(text: str) -> list[dict[str, str]]:
@@ -100,26 +103,25 @@ def test_times_have_the_offset_of_their_zone() -> None:
         "2026-10-25T02:30:00+01:00",
         "9999-12-31T23:59:59+00:00",
     ]
-    west = timezone(-timedelta(hours=3, minutes=30))
-    [part] = parts([an_invoice()], west)
-    assert part.text.split(",")[2] == "2026-11-21T08:30:00-03:30"
+    west = CsvLines(timezone(-timedelta(hours=3, minutes=30)))
+    west.add(an_invoice())
+    assert west.taken().text.splitlines()[1].split(",")[2] == "2026-11-21T08:30:00-03:30"
 
 
-def test_parts_are_whole_lines_of_limited_size() -> None:
-    long = "x" * 10_000
-    invoices = [an_invoice()._replace(description=long) for _ in range(20)]
+def test_parts_are_whole_lines_with_their_number() -> None:
+    written = CsvLines(ROME)
+    assert written.taken() == (",".join(COLUMNS) + "\r\n", 0)
+    assert written.taken() == ("", 0)
 
-    found = list(parts(invoices, ROME, header=True))
+    count = 0
+    while not written.are_many:
+        written.add(an_invoice()._replace(description="x" * 10_000))
+        count += 1
 
-    assert len(found) > 2
-    assert all(len(part.text) < PART_CHARACTERS + 11_000 and part.text.endswith("\r\n") for part in found)
-    assert [part.text.count(long) for part in found] == [part.invoices for part in found]
-    assert sum(part.invoices for part in found) == len(invoices)
-
-
-def test_no_invoices_are_a_header() -> None:
-    assert list(parts([], ROME)) == []
-    assert lines() == ",".join(COLUMNS) + "\r\n"
+    part = written.taken()
+    assert PART_CHARACTERS <= len(part.text) < PART_CHARACTERS + 11_000
+    assert (part.invoices, part.text.count("\r\n"), part.text[-2:]) == (count, count, "\r\n")
+    assert not written.are_many
 
 
 @pytest.mark.skipif(not shutil.which("soffice"), reason="LibreOffice is not installed")

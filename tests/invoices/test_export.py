@@ -133,7 +133,7 @@ async def test_invoices_created_and_paid_meanwhile_break_no_file(store: Store, l
 
     async for part in lists.export(DAKK, terms(Order.CREATED_ASC), UTC):
         found.append(part)
-        for each in made[50], made[250]:
+        for each in made[10], made[-10]:
             invoice = await store.get(each)
             assert invoice
             await store.settle(invoice.node_id, [paid(invoice)])
@@ -165,7 +165,7 @@ async def test_an_unreadable_row_fails_the_file(store: Store, lists: InvoiceList
     await store.write(lambda do: do.execute(damage))
     exporting = lists.export(DAKK, terms(), UTC)
 
-    assert (await anext(exporting)).invoices == EXPORTED
+    assert (await anext(exporting)).text
     with pytest.raises(Internal):
         await anext(exporting)
     assert not limits.busy

@@ -3,14 +3,13 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
 from datetime import datetime, tzinfo
 from typing import NamedTuple
 
 from tilld.invoices.invoice import Invoice
 
-# A gRPC client accepts messages of 4 MiB, and Envoy buffers 1 MiB. One line may have 100 KiB.
-PART_CHARACTERS = 64 * 1024
+# Each part costs as much as 10 lines. A gRPC client accepts 4 MiB, and one line may have 100 KiB.
+PART_CHARACTERS = 32 * 1024
 
 # New columns are added at the end. A preimage proves a payment, and files are passed on, so none is in here.
 COLUMNS = (
@@ -52,27 +51,34 @@ class CsvPart(NamedTuple):
     invoices: int
 
 
-def parts(invoices: Iterable[Invoice], zone: tzinfo, *, header: bool = False) -> Iterator[CsvPart]:
-    """Yield the lines of invoices in parts of limited size, with times in a zone.
+class CsvLines:
+    """Lines of invoices, with times in a zone. The first is the header row."""
 
-    With `header`, the first part begins with the header row; there is one even without invoices.
-    """
-    lines = io.StringIO(newline="")
-    # RFC 4180: CRLF, and quotes only around cells that need them.
-    write = csv.writer(lines, lineterminator="\r\n").writerow
-    if header:
-        write(COLUMNS)
-    count = 0
-    for invoice in invoices:
-        write(_cells(invoice, zone))
-        count += 1
-        if lines.tell() >= PART_CHARACTERS:
-            yield CsvPart(lines.getvalue(), count)
-            count = 0
-            lines.seek(0)
-            lines.truncate()
-    if text := lines.getvalue():
-        yield CsvPart(text, count)
+    def __init__(self, zone: tzinfo) -> None:
+        self._zone = zone
+        self._lines = io.StringIO(newline="")
+        self._invoices = 0
+        # RFC 4180: CRLF, and quotes only around cells that need them.
+        self._write = csv.writer(self._lines, lineterminator="\r\n").writerow
+        self._write(COLUMNS)
+
+    def add(self, invoice: Invoice) -> None:
+        """Add an invoice's line."""
+        self._write(_cells(invoice, self._zone))
+        self._invoices += 1
+
+    @property
+    def are_many(self) -> bool:
+        """True if the lines suffice for a part."""
+        return self._lines.tell() >= PART_CHARACTERS
+
+    def taken(self) -> CsvPart:
+        """Remove the lines; return them as a part, which may be empty."""
+        part = CsvPart(self._lines.getvalue(), self._invoices)
+        self._lines.seek(0)
+        self._lines.truncate()
+        self._invoices = 0
+        return part
 
 
 def _cells(invoice: Invoice, zone: tzinfo) -> tuple[str | int | None, ...]:

@@ -10,7 +10,7 @@ from tilld.auth.caller import Caller
 from tilld.auth.limits import Limits
 from tilld.errors import PermissionDenied
 from tilld.formats.times import Clock, utc_now
-from tilld.invoices.csv_lines import CsvPart, parts
+from tilld.invoices.csv_lines import CsvLines, CsvPart
 from tilld.invoices.invoice import Invoice
 from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.listing import ListTerms
@@ -18,8 +18,10 @@ from tilld.invoices.page_token import page_token, position_in
 from tilld.invoices.report import Report, ReportTerms
 from tilld.invoices.repository import Store
 
-# Invoices that an export reads and formats in one turn of the event loop, for about a millisecond.
-EXPORTED = 50
+# Invoices that an export reads and formats in one turn of the event loop, which takes half a millisecond.
+EXPORTED = 25
+# Turns of the event loop for other calls in between: a read needs several.
+TURNS = 4
 
 
 class Page(NamedTuple):
@@ -61,13 +63,18 @@ class InvoiceLists:
         """
         limited = _limited(caller, terms)
         async with self._limits.exporting(caller), aclosing(self._walk(caller, limited)) as pages:
-            header = True
+            lines = CsvLines(zone)
+            # The header at once, since a filter may match few rows.
+            yield lines.taken()
             async for page in pages:
-                for part in parts(map(self._read, page), zone, header=header):
-                    yield part
-                header = False
-                # The rows of a page may match no filter. Other calls have their turn nevertheless.
-                await asyncio.sleep(0)
+                for invoice in page:
+                    lines.add(self._read(invoice))
+                    if lines.are_many:
+                        yield lines.taken()
+                for _ in range(TURNS):
+                    await asyncio.sleep(0)
+            if (part := lines.taken()).invoices:
+                yield part
 
     async def report(self, caller: Caller, terms: ReportTerms) -> Report:
         """Return the report of the payments that the caller may see. Raises TooMany."""
@@ -75,10 +82,10 @@ class InvoiceLists:
             return await self._store.report(caller.username, caller.type, terms)
 
     async def _walk(self, caller: Caller, limited: ListTerms | None) -> AsyncGenerator[list[Invoice]]:
-        """Yield the pages of a list, at least one."""
+        """Yield the pages of a list."""
         if limited is None:
-            yield []
-        elif limited.filter.is_of_one:
+            return
+        if limited.filter.is_of_one:
             yield await self._one(caller, limited)
         else:
             async for page in self._store.walk(caller.username, limited, EXPORTED):
