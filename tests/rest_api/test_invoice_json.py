@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.support.json_values import json_values
 from tests.support.samples import an_invoice
-from tilld.invoices.invoice import Payment
+from tilld.invoices.invoice import Payment, Status
 from tilld.rest_api import invoice_json
 
 amounts = st.integers(1, 2_100_000_000_000_000_000)
@@ -18,6 +18,8 @@ times = st.datetimes(datetime(2009, 1, 3), datetime(2100, 1, 1)).map(  # noqa: D
 )
 texts = st.none() | st.text(st.characters(codec="utf-8"), min_size=1)
 
+preimages = st.none() | st.binary(min_size=32, max_size=32).map(bytes.hex)
+
 
 @given(
     amount_msat=st.none() | amounts,
@@ -25,7 +27,7 @@ texts = st.none() | st.text(st.characters(codec="utf-8"), min_size=1)
     description=texts,
     label=texts,
     created_at=times,
-    payment=st.none() | st.builds(Payment, st.integers(1, 2**62), amounts, times),
+    payment=st.none() | st.builds(Payment, st.integers(1, 2**62), amounts, times, preimages),
 )
 def test_the_json_of_an_invoice_is_complete(
     amount_msat: int | None,
@@ -42,6 +44,7 @@ def test_the_json_of_an_invoice_is_complete(
         description=description,
         label=label,
         created_at=created_at,
+        status=Status.PAID if payment else Status.UNPAID,
         payment=payment,
     )
 
@@ -59,7 +62,7 @@ def test_the_json_of_an_invoice_is_complete(
     assert datetime.fromisoformat(told["created_at"]) == created_at
     assert told.get("description") == description
     assert told.get("label") == label
-    beyond = {"paid_at", "msatoshi_received", "pay_index"} & told.keys()
+    beyond = {"paid_at", "msatoshi_received", "pay_index", "preimage"} & told.keys()
     if payment:
         assert told["status"] == "paid"
         assert datetime.fromisoformat(told["paid_at"]) == payment.paid_at
@@ -67,5 +70,6 @@ def test_the_json_of_an_invoice_is_complete(
             payment.amount_received_msat,
             payment.pay_index,
         )
+        assert told.get("preimage") == payment.payment_preimage
     else:
         assert (told["status"], beyond) == ("unpaid", set())

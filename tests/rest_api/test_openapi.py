@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import reduce
 from importlib import metadata, resources
 from operator import getitem
@@ -23,16 +24,29 @@ from tests.support import golden
 from tests.support.samples import NOON, an_invoice
 from till_rest.v1 import health_service_pb2, invoice_service_pb2, invreq_service_pb2
 from tilld import errors
+from tilld.auth import limits
 from tilld.config import USUAL
-from tilld.formats import amounts, ids, strict_json, text, times
+from tilld.formats import amounts, ids, members, strict_json, text, times
 from tilld.grpc_api.dispatcher import STATUS
-from tilld.invoices import terms
+from tilld.invoices import csv_lines, listing, terms
 from tilld.invoices.invoice import Payment, Status
+from tilld.invoices.listing import Period
+from tilld.invoices.lists import Page
+from tilld.invoices.report import Grouping, Report, ReportGroup, ReportTerms
 from tilld.invoices.service import Info
 from tilld.invoices.totals import Totals
 from tilld.lightningd.info import NodeInfo
 from tilld.payouts import invreq
-from tilld.rest_api import body, invoice_json, invreq_json, sendinvoice_json
+from tilld.rest_api import (
+    body,
+    info_json,
+    invoice_json,
+    invreq_json,
+    list_json,
+    list_query,
+    sendinvoice_json,
+)
+from tilld.rest_api.invoice_servicer import ATTACHMENT
 from tilld.sent_invoices import attempt
 from tilld.sent_invoices.attempt import Sent
 
@@ -166,9 +180,33 @@ def test_other_limits_are_those_of_the_code() -> None:
     listed = DOCUMENT["paths"]["/lightning/invoicerequests"]["get"]["responses"]["200"]["content"]
     page = listed["application/json"]["schema"]["properties"]["invoicerequests"]
     assert page["maxItems"] == USUAL.invreq_page
+    assert SCHEMAS["InvoicePage"]["properties"]["invoices"]["maxItems"] == listing.MAX_PAGE_SIZE
+    asked = {
+        each["name"]: followed(each)
+        for path in ("/lightning/invoices", "/lightning/report")
+        for each in map(followed, DOCUMENT["paths"][path]["get"]["parameters"])
+    }
+    assert asked["status"]["schema"]["items"]["enum"] == list(Status)
+    assert asked["order"]["schema"]["enum"] == list(list_query.ORDERS)
+    assert asked["by"]["schema"]["enum"] == list(Grouping)
+    assert asked["limit"]["schema"]["default"] == listing.PAGE_SIZE
+    assert asked["type"]["schema"]["maxLength"] == terms.MAX_METADATA_BYTES
+    assert asked["metadata"]["schema"]["maxLength"] == members.MAX_NAME_BYTES + 1 + members.MAX_VALUE_BYTES
     described = DOCUMENT["paths"]["/lightning/invoice/create"]["post"]["description"]
     assert f"{body.MAX_BODY_BYTES // 1024} KiB and {strict_json.MAX_LEVELS} levels" in described
     assert f"{terms.MAX_METADATA_BYTES // 1024} KiB" in SCHEMAS["Metadata"]["description"]
+
+
+def test_a_csv_file_has_the_documented_columns() -> None:
+    export = DOCUMENT["paths"]["/lightning/invoices.csv"]["get"]["responses"]["200"]
+    [header] = csv_lines.parts([], UTC, header=True)
+
+    assert export["content"]["text/csv"]["example"] == header.text
+    assert f"may have {limits.Allowance().exports} exports" in export["description"]
+    assert (
+        export["headers"]["Content-Disposition"]["schema"]["example"]
+        == dict(ATTACHMENT)["content-disposition"]
+    )
 
 
 def test_the_document_has_every_error_with_its_status_and_text() -> None:
@@ -237,7 +275,15 @@ def test_its_example_of_a_watch_is_an_invoice() -> None:
     assert json.loads(data) == json.loads(golden.INVOICE)
 
 
-PAID = an_invoice()._replace(description="d", label="l", payment=Payment(1, 5000, NOON), amount_msat=5000)
+PAID = an_invoice()._replace(
+    description="d",
+    label="l",
+    status=Status.PAID,
+    payment=Payment(1, 5000, NOON, "ab" * 32),
+    amount_msat=5000,
+)
+NOVEMBER = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
+REPORT = Report.of([ReportGroup("2026-11-21", 1, 5000)])
 NODE = msgspec.convert(json.loads(golden.INFO)["nodeinfo"] | {"fees_collected_msat": 0}, NodeInfo)
 INVREQ = invreq.Invreq.reserved(
     PAID.creator,
@@ -252,7 +298,10 @@ INVREQ = invreq.Invreq.reserved(
     ("schema", "text"),
     [
         ("Invoice", invoice_json.invoice(PAID, "watch_x")),
-        ("Info", invoice_json.info(Info(Totals(), online=True, node=NODE))),
+        ("InvoicePage", list_json.page(Page([PAID], "next"))),
+        ("InvoicePage", list_json.page(Page([], ""))),
+        *(("Report", list_json.report(ReportTerms(NOVEMBER, by, UTC), REPORT)) for by in Grouping),
+        ("Info", info_json.info(Info(Totals(), online=True, node=NODE))),
         ("Invreq", invreq_json.invreq(replace(INVREQ, invreq_id="ab" * 32, bolt12="lnr1qq"))),
         ("SentInvoice", sendinvoice_json.sent_invoice(Sent(PAID, 1, 2, "ab" * 32))),
     ],
@@ -263,11 +312,14 @@ def test_a_response_has_exactly_the_documented_fields(schema: str, text: str) ->
 
     assert list(answer) == list(SCHEMAS[schema]["properties"])
     assert_valid(answer, "components", "schemas", schema)
+    if schema == "Report":
+        [group] = answer["groups"]
+        assert len(group.keys() & {"type", "day", "key"}) == 1
     if schema == "Info":
         assert list(answer["nodeinfo"]) == list(SCHEMAS["NodeInfo"]["properties"])
 
 
 def test_a_node_that_was_never_seen_is_null() -> None:
-    answer = json.loads(invoice_json.info(Info(Totals(), online=False, node=None)))
+    answer = json.loads(info_json.info(Info(Totals(), online=False, node=None)))
 
     assert_valid(answer, "components", "schemas", "Info")

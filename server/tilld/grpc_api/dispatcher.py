@@ -4,6 +4,7 @@ import asyncio
 import math
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from datetime import timedelta
 from functools import partial
 from typing import Any, NoReturn
@@ -131,13 +132,14 @@ def _guard(
             with observer.watch(name, context.invocation_metadata):
                 caller.set(await _admitted(access, method, context))
                 request = await _only_message(intervals.request_seconds, decoded, context)
-                async for response in handler.unary_stream(request, context):
-                    # The key may have been revoked in the meantime.
-                    await access.recheck(caller.get())
-                    await context.write(handler.response_serializer(response))
-                    is_begun = True
-                    # Free the message: a watch waits for hours, and there are thousands.
-                    del response
+                async with aclosing(handler.unary_stream(request, context)) as responses:
+                    async for response in responses:
+                        # The key may have been revoked in the meantime.
+                        await access.recheck(caller.get())
+                        await context.write(handler.response_serializer(response))
+                        is_begun = True
+                        # Free the message: a watch waits for hours, and there are thousands.
+                        del response
         except Exception as reason:
             if is_begun and method == FILE:
                 await context.write(UNREADABLE)

@@ -79,9 +79,11 @@ const render = (api) => {
 
   const curl = (path, method, it, body) => {
     const filled = path.replace(/\{(\w+)\}/g, (_, name) => parametersOf(it).find((each) => each.name === name).example);
+    const required = parametersOf(it).filter((each) => each.in === "query" && each.required);
+    const query = required.map(({name, example}, i) => `${i ? "&" : "?"}${name}=${encodeURIComponent(example)}`).join("");
     const stream = contents(it.responses["200"]).some(([media]) => media === "text/event-stream");
     return [
-      `curl ${stream ? "-N " : ""}${method === "post" && !body ? "-X POST " : ""}${quoted(location.origin + filled)}`,
+      `curl ${stream ? "-N " : ""}${method === "get" || body ? "" : `-X ${method.toUpperCase()} `}${quoted(location.origin + filled + query)}`,
       '-H "Authorization: Bearer $TILL_KEY"',
       ...(body ? [`-d ${quoted(JSON.stringify(body))}`] : []),
     ].join(" \\\n  ");

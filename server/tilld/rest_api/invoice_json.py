@@ -1,4 +1,4 @@
-"""Invoices and the node in the documented JSON: names, order, and formats of numbers and times."""
+"""Invoices in the documented JSON: names, order, and formats of numbers and times."""
 
 from datetime import datetime
 from typing import Annotated, NamedTuple
@@ -9,14 +9,12 @@ from tilld.errors import InvalidRequest
 from tilld.formats.amounts import MAX_AMOUNT_MSAT
 from tilld.formats.strict_json import write
 from tilld.invoices.invoice import Invoice, Status
-from tilld.invoices.service import Info
 from tilld.invoices.terms import (
     DEFAULT_EXPIRY_SECONDS,
     MAX_DESCRIPTION_BYTES,
     MAX_EXPIRY_SECONDS,
     InvoiceTerms,
 )
-from tilld.lightningd.info import NodeAddress, NodeInfo
 from tilld.rest_api import body
 from tilld.rest_api.fields import (
     HASH,
@@ -104,7 +102,7 @@ class InvoiceJson(Struct):
     status: Annotated[
         str,
         described(
-            "`unpaid`, `paid` or `expired`; the last two are final. Later versions may add others.",
+            "`unpaid`, or a final state: `paid`, `expired`, `canceled`. Later versions may add others.",
             **extensible(Status),
         ),
     ]
@@ -139,6 +137,9 @@ class InvoiceJson(Struct):
         Annotated[int, described("Position among all payments that the node received.", minimum=1)]
         | UnsetType
     ) = UNSET
+    preimage: (
+        Annotated[str, described("Proof of the payment, if the node reported it.", pattern=HASH)] | UnsetType
+    ) = UNSET
     watch_token: (
         Annotated[
             str,
@@ -153,105 +154,33 @@ class InvoiceJson(Struct):
 
 def invoice(invoice: Invoice, watch_token: str | None = None) -> bytes:
     """Return an invoice as documented JSON."""
+    return write(answer(invoice, watch_token))
+
+
+def answer(invoice: Invoice, watch_token: str | None = None) -> InvoiceJson:
+    """Return an invoice with the documented fields."""
     payment = invoice.payment
-    return write(
-        InvoiceJson(
-            status=invoice.status,
-            id=invoice.id,
-            metadata=Raw(invoice.metadata),
-            expires_at=_time(invoice.expires_at),
-            created_at=_time(invoice.created_at),
-            msatoshi=invoice.amount_msat,
-            invoiceid=invoice.invoice_id,
-            rhash=invoice.payment_hash,
-            payreq=invoice.bolt11,
-            username=invoice.username,
-            description=optional(invoice.description),
-            label=optional(invoice.label),
-            paid_at=_time(payment.paid_at) if payment else UNSET,
-            msatoshi_received=payment.amount_received_msat if payment else UNSET,
-            pay_index=payment.pay_index if payment else UNSET,
-            watch_token=optional(watch_token),
-        )
+    return InvoiceJson(
+        status=invoice.status,
+        id=invoice.id,
+        metadata=Raw(invoice.metadata),
+        expires_at=time(invoice.expires_at),
+        created_at=time(invoice.created_at),
+        msatoshi=invoice.amount_msat,
+        invoiceid=invoice.invoice_id,
+        rhash=invoice.payment_hash,
+        payreq=invoice.bolt11,
+        username=invoice.username,
+        description=optional(invoice.description),
+        label=optional(invoice.label),
+        paid_at=time(payment.paid_at) if payment else UNSET,
+        msatoshi_received=payment.amount_received_msat if payment else UNSET,
+        pay_index=payment.pay_index if payment else UNSET,
+        preimage=optional(payment and payment.payment_preimage),
+        watch_token=optional(watch_token),
     )
 
 
-class NodeAddressJson(Struct, omit_defaults=True):
-    """An address of a node."""
-
-    type: str
-    address: str | UnsetType = UNSET
-    port: int | UnsetType = UNSET
-
-
-class NodeInfoJson(Struct):
-    """The node, or null if Till never reached it."""
-
-    id: str
-    alias: str
-    color: str
-    num_peers: int
-    num_pending_channels: int
-    num_active_channels: int
-    num_inactive_channels: int
-    address: list[NodeAddressJson]
-    binding: list[NodeAddressJson]
-    version: str
-    blockheight: int
-    network: str
-    msatoshi_fees_collected: int
-    fees_collected_msat: Annotated[str, Meta(extra_json_schema={"pattern": "^[0-9]+msat$"})]
-
-
-class InfoJson(Struct):
-    """The totals and the node."""
-
-    invoices: Annotated[int, described("Number of your invoices.", minimum=0)]
-    volume: Annotated[int, described("Sum that your invoices received, in msat.", minimum=0)]
-    node: Annotated[str | None, described("Id of the node, or null if Till never reached it.")]
-    online: Annotated[bool, described("Whether the node responds. If not, nothing can be created.")]
-    nodeinfo: NodeInfoJson | None
-
-
-def info(info: Info) -> bytes:
-    """Return the totals and the node as documented JSON."""
-    return write(
-        InfoJson(
-            invoices=info.totals.invoices,
-            volume=info.totals.volume_msat,
-            node=info.node.id if info.node else None,
-            online=info.online,
-            nodeinfo=_node(info.node) if info.node else None,
-        )
-    )
-
-
-def _node(node: NodeInfo) -> NodeInfoJson:
-    return NodeInfoJson(
-        id=node.id,
-        alias=node.alias,
-        color=node.color,
-        num_peers=node.num_peers,
-        num_pending_channels=node.num_pending_channels,
-        num_active_channels=node.num_active_channels,
-        num_inactive_channels=node.num_inactive_channels,
-        address=[_address(each) for each in node.address],
-        binding=[_address(each) for each in node.binding],
-        version=node.version,
-        blockheight=node.blockheight,
-        network=node.network,
-        msatoshi_fees_collected=node.fees_collected_msat,
-        fees_collected_msat=f"{node.fees_collected_msat}msat",
-    )
-
-
-def _address(address: NodeAddress) -> NodeAddressJson:
-    return NodeAddressJson(
-        type=address.type,
-        address=optional(address.address),
-        port=optional(address.port),
-    )
-
-
-def _time(time: datetime) -> str:
-    return f"{time.isoformat()[:19]}.000Z"
+def time(time: datetime) -> str:
+    """Return a time in UTC with milliseconds."""
+    return f"{time.isoformat(timespec='milliseconds')[:23]}Z"

@@ -1,6 +1,7 @@
 """Serves till.rest.v1.InvoiceService."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from google.api.httpbody_pb2 import HttpBody
 
@@ -10,9 +11,11 @@ from tilld.auth.access import caller
 from tilld.invoices.invoice import Invoice
 from tilld.invoices.lists import InvoiceLists
 from tilld.invoices.service import Invoices
-from tilld.rest_api import invoice_json
+from tilld.rest_api import info_json, invoice_json, list_json, list_query
 from tilld.rest_api.http import Context, header, idempotency_key, json_body
 from tilld.rest_api.sse import FINAL_ID, events
+
+ATTACHMENT = (("content-disposition", 'attachment; filename="invoices.csv"'),)
 
 
 class RestInvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
@@ -52,13 +55,36 @@ class RestInvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         ):
             yield HttpBody(content_type="text/event-stream", data=event.encode())
 
+    async def ListInvoices(self, request: pb.ListInvoicesRequest, context: Context) -> HttpBody:
+        """Return a page of invoices."""
+        page = await self._lists.page(caller.get(), list_query.list_terms(request))
+        return json_body(list_json.page(page))
+
+    async def ExportInvoices(
+        self, request: pb.ExportInvoicesRequest, context: Context
+    ) -> AsyncIterator[HttpBody]:
+        """Yield the lines of a CSV file of invoices."""
+        terms, zone = list_query.export_terms(request)
+        is_begun = False
+        async with aclosing(self._lists.export(caller.get(), terms, zone)) as parts:
+            async for part in parts:
+                if not is_begun:  # an error has another type, and is no attachment
+                    await context.send_initial_metadata(ATTACHMENT)
+                    is_begun = True
+                yield HttpBody(content_type="text/csv; charset=utf-8", data=part.text.encode())
+
     async def CancelInvoice(self, request: pb.CancelInvoiceRequest, context: Context) -> HttpBody:
         """Cancel an invoice."""
         return self._invoice(await self._invoices.cancel(caller.get(), request.invoice_id), watch_token=False)
 
+    async def GetReport(self, request: pb.GetReportRequest, context: Context) -> HttpBody:
+        """Read the number and the sum of payments, by group."""
+        terms = list_query.report_terms(request)
+        return json_body(list_json.report(terms, await self._lists.report(caller.get(), terms)))
+
     async def GetInfo(self, request: pb.GetInfoRequest, context: Context) -> HttpBody:
         """Read the totals and the node."""
-        return json_body(invoice_json.info(await self._invoices.info(caller.get())))
+        return json_body(info_json.info(await self._invoices.info(caller.get())))
 
     def _invoice(self, invoice: Invoice, watch_token: bool) -> HttpBody:
         token = self._invoices.watch_token(caller.get(), invoice) if watch_token else None
