@@ -75,10 +75,12 @@ fn connect(command: &Value) -> Result<Client, Failure> {
 async fn operate(till: Option<Client>, pool: &DescriptorPool, command: &Value) -> Result<Value, Failure> {
     let till = till.ok_or("connect first")?;
     let timeout = command["timeout_seconds"].as_f64().map(Duration::from_secs_f64);
-    if text(command, "op")? == "call" {
-        return call(till, &method(pool, text(command, "method")?)?, command, timeout).await;
+    match text(command, "op")? {
+        "call" => call(till, &method(pool, text(command, "method")?)?, command, timeout).await,
+        "list" => list(till, pool, command, timeout).await,
+        "export" => export(till, &method(pool, "ExportInvoices")?, command, timeout).await,
+        _ => watch(till, &method(pool, "WatchInvoice")?, command, timeout).await,
     }
-    watch(till, &method(pool, "WatchInvoice")?, command, timeout).await
 }
 
 async fn call(
@@ -88,13 +90,9 @@ async fn call(
     timeout: Option<Duration>,
 ) -> Result<Value, Failure> {
     macro_rules! call {
-        ($name:ident) => {{
-            let mut request = Request::new(read(method, command)?);
-            if let Some(timeout) = timeout {
-                request.set_timeout(timeout);
-            }
-            write(method, &till.$name(request).await?)
-        }};
+        ($name:ident) => {
+            write(method, &till.$name(request(method, command, timeout)?).await?)
+        };
     }
     match method.name() {
         "CreateInvoice" => call!(create_invoice),
@@ -107,6 +105,38 @@ async fn call(
         "GetInfo" => call!(get_info),
         other => Err(format!("no such call: {other}").into()),
     }
+}
+
+async fn list(
+    till: Client,
+    pool: &DescriptorPool,
+    command: &Value,
+    timeout: Option<Duration>,
+) -> Result<Value, Failure> {
+    let event = method(pool, "WatchInvoice")?;
+    let mut list = till.list(request(&method(pool, "ListInvoices")?, command, timeout)?);
+    let mut left = command["limit"].as_u64().unwrap_or(u64::MAX);
+    while left > 0
+        && let Some(invoice) = list.try_next().await?
+    {
+        let state = WatchInvoiceResponse { invoice: Some(invoice) };
+        say(command, "event", write(&event, &state)?);
+        left -= 1;
+    }
+    Ok(json!({}))
+}
+
+async fn export(
+    till: Client,
+    method: &MethodDescriptor,
+    command: &Value,
+    timeout: Option<Duration>,
+) -> Result<Value, Failure> {
+    let mut export = till.export(request(method, command, timeout)?);
+    while let Some(part) = export.try_next().await? {
+        say(command, "event", write(method, &part)?);
+    }
+    Ok(json!({}))
 }
 
 async fn watch(
@@ -147,6 +177,18 @@ fn method(pool: &DescriptorPool, name: &str) -> Result<MethodDescriptor, Failure
     let service = pool.get_service_by_name("till.v1.InvoiceService").ok_or("no service")?;
     let method = service.methods().find(|method| method.name() == name);
     Ok(method.ok_or_else(|| format!("no method {name}"))?)
+}
+
+fn request<T: Message + Default>(
+    method: &MethodDescriptor,
+    command: &Value,
+    timeout: Option<Duration>,
+) -> Result<Request<T>, Failure> {
+    let mut request = Request::new(read(method, command)?);
+    if let Some(timeout) = timeout {
+        request.set_timeout(timeout);
+    }
+    Ok(request)
 }
 
 fn read<T: Message + Default>(method: &MethodDescriptor, command: &Value) -> Result<T, Failure> {

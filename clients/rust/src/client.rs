@@ -21,8 +21,8 @@ use crate::watch::{Watch, WatchOptions, watch};
 /// A client of Till. Clones share one connection.
 ///
 /// Calls take the message, or a [`tonic::Request`] with it, which may have a deadline
-/// ([`set_timeout`](tonic::Request::set_timeout)). They have no deadline by default, and are sent once. Dropping a
-/// future cancels its call.
+/// ([`set_timeout`](tonic::Request::set_timeout)). They have no deadline by default, and are sent once, except
+/// the later pages of a list. Dropping a future cancels its call.
 #[derive(Clone, Debug)]
 pub struct Client {
     connection: Connection,
@@ -94,6 +94,9 @@ impl Client {
     ///
     /// The deadline of a [`tonic::Request`] is that of each page. A list may begin at a `page_token` of
     /// [`list_invoices`](Self::list_invoices).
+    ///
+    /// The first page fails as a call does. A later page whose connection is lost is fetched again, with the pauses of a
+    /// [`watch`](Self::watch), until its deadline, or for 30 s.
     ///
     /// Its last item is an error if a page fails, among others with
     /// [`InvalidRequest`](crate::ErrorCode::InvalidRequest).

@@ -28,6 +28,7 @@ mod items;
 mod key;
 mod list;
 mod options;
+mod pause;
 mod watch;
 
 pub use client::Client;

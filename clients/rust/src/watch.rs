@@ -11,11 +11,9 @@ use tonic::{Status, Streaming};
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::items::Items;
+use crate::pause::pause;
 use crate::v1::invoice_service_client::InvoiceServiceClient;
 use crate::v1::{Invoice, InvoiceStatus, WatchInvoiceRequest, WatchInvoiceResponse};
-
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
 
 /// The states of an invoice, from the current one to `PAID`, `EXPIRED` or `CANCELED`.
 pub type Watch = Items<Invoice>;
@@ -189,16 +187,6 @@ fn is_final(invoice: &Invoice) -> bool {
         invoice.status(),
         InvoiceStatus::Paid | InvoiceStatus::Expired | InvoiceStatus::Canceled
     )
-}
-
-/// Return the pause after an error, or None if waiting does not help. Jitter keeps many watches apart.
-fn pause(error: &Error, failures: u32) -> Option<Duration> {
-    let jitter = fastrand::f64() / 2.0;
-    if let Some(delay) = error.retry_after() {
-        return Some(delay.mul_f64(1.0 + jitter));
-    }
-    let pause = LONGEST_PAUSE.min(FIRST_PAUSE * 2_u32.pow(failures.min(5)));
-    error.is_loss().then(|| pause.mul_f64(0.5 + jitter))
 }
 
 fn too_late(last_loss: Option<Error>) -> Error {

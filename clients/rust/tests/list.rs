@@ -21,6 +21,8 @@ type Part = Result<ExportInvoicesResponse, Status>;
 /// A Till with three pages of invoices, the second of them empty.
 #[derive(Clone, Default)]
 struct Till {
+    /// Errors of the second page, before it is returned.
+    errors: Arc<Mutex<Vec<Status>>>,
     asked: Arc<Mutex<Vec<ListInvoicesRequest>>>,
     timeouts: Arc<Mutex<Vec<String>>>,
 }
@@ -39,7 +41,7 @@ impl Till {
             let request = request.into_inner();
             let page = match request.page_token.as_str() {
                 "" => Ok(page(&["one", "two"], "second")),
-                "second" => Ok(page(&[], "third")),
+                "second" => self.errors.lock().unwrap().pop().map_or(Ok(page(&[], "third")), Err),
                 "third" => Ok(page(&["three"], "")),
                 _ => Err(till_error(Code::InvalidArgument, "E1", None)),
             };
@@ -119,7 +121,45 @@ async fn a_list_begins_at_a_page_token_and_fails_with_its_page() {
     assert!(list.next().await.is_none());
 }
 
-#[tokio::test]
+/// List all invoices of a Till whose second page has these errors first. Return the seconds, and the error.
+async fn failing(errors: Vec<Status>, timeout: Option<Duration>) -> (f64, Option<till_client::Error>) {
+    let till = Till::default();
+    *till.errors.lock().unwrap() = errors;
+    let mut request = Request::new(ListInvoicesRequest::default());
+    if let Some(timeout) = timeout {
+        request.set_timeout(timeout);
+    }
+    let started = Instant::now();
+    let items: Vec<_> = till.client().list(request).collect().await;
+    assert_eq!(items.len(), 3);
+    let error = items.into_iter().find_map(Result::err);
+    (started.elapsed().as_secs_f64(), error)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_was_lost_is_fetched_again_with_the_pauses_of_a_watch() {
+    let errors = [Code::Unavailable, Code::Internal, Code::Unknown, Code::Cancelled];
+    let errors = errors.map(|code| Status::new(code, "gone")).to_vec();
+    let (seconds, error) = failing(errors, None).await;
+    assert!(error.is_none() && (0.75..1.6).contains(&seconds), "{seconds} {error:?}");
+    let busy = till_error(Code::ResourceExhausted, "E7", Some(Duration::from_secs(10)));
+    let (seconds, error) = failing(vec![busy], None).await;
+    assert!(
+        error.is_none() && (10.0..15.1).contains(&seconds),
+        "{seconds} {error:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_is_fetched_again_until_its_deadline_or_for_30_s() {
+    for (timeout, limit) in [(Some(Duration::from_secs(5)), 5.0), (None, 30.0)] {
+        let (seconds, error) = failing(vec![Status::unavailable("gone"); 99], timeout).await;
+        assert_eq!(error.unwrap().message(), "gone");
+        assert!((limit - 1.6..limit).contains(&seconds), "{seconds}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_deadline_of_a_list_is_that_of_each_page() {
     let till = Till::default();
     let mut request = Request::new(ListInvoicesRequest::default());
