@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from tests.clients import places
-from tests.clients.impostor import impostor
 from tests.clients.places import Relay
 from tests.support.authority import Authority
+from tests.support.impostor import impostor
 from tests.support.nodes import SimulatedProcess
 from tests.support.processes import output, tilld
 from tests.support.replica import Replica

@@ -1,8 +1,8 @@
 """Fixtures: a Till to call, and both kinds of client behind one interface."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Self
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, Self, TypeVar
 
 import pytest
 import structlog
@@ -12,6 +12,13 @@ from tests.support.shop import config
 from tilld.app import Running, Till
 from tilld.lightningd import play_money
 from tilld.runtime import logs
+
+Item = TypeVar("Item")
+
+
+async def in_thread(items: Iterator[Item]) -> AsyncIterator[Item]:
+    while item := await asyncio.to_thread(next, items, None):
+        yield item
 
 
 class Threaded:
@@ -30,10 +37,14 @@ class Threaded:
 
         return method
 
-    async def watch(self, *arguments: Any, **named: Any) -> AsyncIterator[till.Invoice]:
-        states = self._client.watch(*arguments, **named)
-        while state := await asyncio.to_thread(next, states, None):
-            yield state
+    def watch(self, *arguments: Any, **named: Any) -> AsyncIterator[till.Invoice]:
+        return in_thread(self._client.watch(*arguments, **named))
+
+    def list_invoices(self, **named: Any) -> AsyncIterator[till.Invoice]:
+        return in_thread(self._client.list_invoices(**named))
+
+    def export_invoices(self, **named: Any) -> AsyncIterator[str]:
+        return in_thread(self._client.export_invoices(**named))
 
     async def __aenter__(self) -> Self:
         return self
