@@ -24,6 +24,7 @@ from tilld.invoices.hub import Hub
 from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.lists import InvoiceLists
 from tilld.invoices.repository import Store
+from tilld.invoices.retention import Retention
 from tilld.invoices.service import Invoices
 from tilld.lightningd.simulated_node import SimulatedNodeProcess
 from tilld.observability.metrics import Metrics, Sources
@@ -123,6 +124,7 @@ class Till(Front):
         self._parts.push_async_callback(collecting.stop)
         follower = Follower(node, store, self.hub, intervals=intervals)
         self._spawn("the invoice follower", follower.run())
+        self._remove_unpaid(store)
         payment_follower = PaymentFollower(node, payouts, intervals=intervals)
         self._spawn("the payout follower", payment_follower.run())
         self._spawn("the recovery of sent invoices", collecting.run())
@@ -133,6 +135,7 @@ class Till(Front):
                 self.hub,
                 limits,
                 follower.updates,
+                follower.deletions,
                 payment_follower.updates,
                 envoy_restarts=lambda: self.envoy_restarts,
                 certificate_expires=lambda: self._certificates.expires,
@@ -173,6 +176,11 @@ class Till(Front):
             health_servicer.enter_graceful_shutdown if rest else health_servicer.leave
         )
         self.running = Running(grpc, rest, rpc_file, metrics_address)
+
+    def _remove_unpaid(self, store: Store) -> None:
+        if days := self._config.keep_unpaid_days:
+            retention = Retention(store, days, intervals=self._intervals)
+            self._spawn("the removal of unpaid invoices", retention.run())
 
     def _observers(self, metrics: Metrics | None) -> Observer:
         observers: list[Observer] = [metrics] if metrics else []

@@ -71,6 +71,7 @@ def import_(
     from tilld.cli.resources import workbench
     from tilld.formats.ids import is_username
     from tilld.invoices.importer import Importing
+    from tilld.invoices.retention import Retention
     from tilld.runtime import logs
 
     if not is_username(username) or not kind:
@@ -81,7 +82,14 @@ def import_(
 
     async def bring_in() -> None:
         async with workbench(config, create=True) as (store, node):
-            importing = Importing(store, node, username, kind, lost_store=lost_store)
+            importing = Importing(
+                store,
+                node,
+                username,
+                kind,
+                lost_store=lost_store,
+                expired_since=Retention.beginning(config.keep_unpaid_days),
+            )
             try:
                 await importing.run()
             finally:

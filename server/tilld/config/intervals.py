@@ -49,6 +49,11 @@ class Intervals(NamedTuple):
     # Rows per page of a list from the store.
     store_page: int = 1000
 
+    # How often old unpaid invoices are removed, how many in one transaction, and the pause between two.
+    retention_seconds: float = 3600.0
+    removal_batch: int = 200
+    removal_pause_seconds: float = 0.05
+
     # `tilld doctor`: how long a running Till may take to settle a recent change.
     settling_seconds: float = 1.0
     # With more suspects than this, the doctor reads all invoices of the node again, page by page.

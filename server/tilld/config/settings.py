@@ -159,6 +159,15 @@ class Config(BaseSettings):
         100, RUN, "Most invoices that each key may create per second; a fraction is allowed.", gt=0
     )
     key_open_invoices: int = setting(10_000, RUN, "Most open invoices per key.", gt=0)
+    keep_unpaid_days: int | None = setting(
+        None,
+        (*RUN, "import"),
+        "Days after its expiry for which an expired or canceled invoice is kept. Paid invoices are never "
+        "removed.",
+        "DAYS",
+        shown="for ever",
+        gt=0,
+    )
     key_watches: int = setting(10_000, RUN, "Most concurrent watches per key.", gt=0)
     key_exports: int = setting(4, RUN, "Most concurrent exports and reports per key.", gt=0)
     key_payout_msat: int = setting(

@@ -2,11 +2,12 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
 from tilld.formats import bolt11
-from tilld.invoices.invoice import Invoice, NodeInvoice
+from tilld.invoices.invoice import Invoice, NodeInvoice, Status
 from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
 from tilld.invoices.terms import MAX_DESCRIPTION_BYTES
@@ -19,8 +20,8 @@ log = structlog.get_logger()
 class Imported:
     """The counts of an import, up to a created index of the node.
 
-    `passed_over` counts invoices of offers, invoices that a Till created, and invoices that the store cannot
-    hold. The log names the last kind.
+    `passed_over` counts invoices of offers, invoices that a Till created, old unpaid ones, and invoices that
+    the store cannot hold. The log names the last kind.
     """
 
     created_index: int = 0
@@ -37,16 +38,26 @@ class Importing:
 
     `lost_store` also imports invoices that a Till created, under their ids. Without it they stay for the
     retry of the Till that knows their owners.
+
+    Unpaid invoices that expired before `expired_since` are skipped: Till would remove them again.
     """
 
     def __init__(
-        self, store: Store, node: InvoiceNode, username: str, kind: str, *, lost_store: bool
+        self,
+        store: Store,
+        node: InvoiceNode,
+        username: str,
+        kind: str,
+        *,
+        lost_store: bool,
+        expired_since: datetime | None = None,
     ) -> None:
         self._store = store
         self._node = node
         self._username = username
         self._kind = kind
         self._lost_store = lost_store
+        self._expired_since = expired_since
         self.imported = Imported()
 
     async def run(self) -> None:
@@ -88,6 +99,9 @@ class Importing:
         self.imported.passed_over += len(page) - len(here)
 
     def _is_wanted(self, found: NodeInvoice) -> bool:
+        is_old = self._expired_since is not None and found.issued.expires_at < self._expired_since
+        if is_old and found.seen.status is not Status.PAID:
+            return False
         if found.is_labelled_by_till:
             return self._lost_store
         # Invoices of offers belong to other applications.

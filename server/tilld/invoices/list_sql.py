@@ -40,7 +40,8 @@ class ListSQL:
 
     def __init__(self, database: peewee.Database) -> None:
         self._database = database
-        collation = "BINARY" if isinstance(database, peewee.SqliteDatabase) else '"C"'
+        self._is_local = isinstance(database, peewee.SqliteDatabase)
+        collation = "BINARY" if self._is_local else '"C"'
         # Byte order, as in the index.
         self._label_column = peewee.NodeList((InvoiceTable.label, peewee.SQL(f"COLLATE {collation}")))
         self._creation = cache(self._by_creation)
@@ -82,10 +83,12 @@ class ListSQL:
                 _of_owner(typed).where(InvoiceTable.status == status.value, *_between(InvoiceTable.id))
                 for status in statuses
             ]
+            order = peewee.SQL("id DESC" if descending else "id")
+            if not self._is_local:
+                # PostgreSQL merges rows that are in order. SQLite rejects an order here, and needs none.
+                each = [query.order_by(order).limit(param("limit")) for query in each]
             merged = reduce(lambda one, other: one.union_all(other), each)
-            return compiled(
-                merged.order_by(peewee.SQL("id DESC" if descending else "id")).limit(param("limit"))
-            )
+            return compiled(merged.order_by(order).limit(param("limit")))
 
     def _by_payment(self, typed: bool, descending: bool) -> Statement:
         """Return the statement for paid invoices, by paid_at, pay_index and id."""

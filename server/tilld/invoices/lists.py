@@ -100,7 +100,7 @@ class InvoiceLists:
             found = await self._store.get_by_label(caller.username, wanted.label or "")
         if found is None or not found.is_visible_to(caller) or not wanted.matches(found):
             return []
-        return [self._read(found)]
+        return [] if terms.order.is_by_payment and not found.payment else [self._read(found)]
 
     def _read(self, invoice: Invoice) -> Invoice:
         return invoice if self._node.is_there(invoice.node_id) else invoice.by_the_clock(self._clock())

@@ -49,6 +49,7 @@ class Store(Executor):
         self._lists = ListSQL(database)
         self._reports = ReportSQL(database)
         self._adding = GroupCommit(self._insert, intervals)
+        self._removal_batch = intervals.removal_batch
         self._totals = TTLCache[Totals](TOTALS_SECONDS)
 
     def expecting(self) -> AbstractContextManager[None]:
@@ -136,6 +137,11 @@ class Store(Executor):
         """Return the report of a user's payments, of one type or all."""
         rows = await self.scan(self._reports.report(username, type, terms))
         return Report.of(group_of(row, terms.by) for row in rows)
+
+    async def remove_unpaid(self, expired_before: datetime) -> int:
+        """Remove some expired and canceled invoices that expired before then; return their number."""
+        before = unix_seconds(expired_before)
+        return await self.write(lambda _: self._do.remove_unpaid(before, self._removal_batch))
 
     async def adopt(self, invoices: Sequence[Invoice]) -> list[Invoice]:
         """Add invoices in their present state, unless they exist. Return the added ones."""

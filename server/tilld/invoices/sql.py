@@ -19,13 +19,20 @@ from tilld.storage.tables import (
     TotalsTable,
 )
 
+# Constants, as in the conditions of partial indexes: neither database uses such an index for a value that it
+# learns later.
+IS_UNPAID = peewee.SQL("status = 'unpaid'")
+HAS_ENDED = peewee.SQL("status IN ('expired', 'canceled')")
+
 
 class InvoiceSQL:
     """Statements in the dialect of a database."""
 
     def __init__(self, database: peewee.Database) -> None:
         self._database = database
-        with database.bind_ctx([CancellationTable, InvoiceTable, PayoutTable, RemovedTable, TotalsTable]):
+        with database.bind_ctx(
+            [CancellationTable, InvoiceTable, MemberTable, PayoutTable, RemovedTable, TotalsTable]
+        ):
             invoices = InvoiceTable.select()
             self.by_invoice_id = compiled(invoices.where(InvoiceTable.invoice_id == param("invoice_id")))
             self.by_id = compiled(invoices.where(InvoiceTable.id == param("id")))
@@ -33,14 +40,32 @@ class InvoiceSQL:
             self.by_label = compiled(invoices.where(of_label))
             of_payment_hash = InvoiceTable.payment_hash == param("payment_hash")
             self.by_payment_hash = compiled(invoices.where(of_payment_hash))
-            is_open = (InvoiceTable.node_id == param("node_id")) & (
-                InvoiceTable.status == Status.UNPAID.value
-            )
+            is_open = (InvoiceTable.node_id == param("node_id")) & IS_UNPAID
             overdue = invoices.where(is_open, InvoiceTable.expires_at < param("before"))
             self.overdue = compiled(overdue.order_by(InvoiceTable.expires_at).limit(param("limit")))
             self.open_payment_hashes = compiled(InvoiceTable.select(InvoiceTable.payment_hash).where(is_open))
             after_id = invoices.where(InvoiceTable.id > param("id")).order_by(InvoiceTable.id)
             self.after_id = compiled(after_id.limit(param("limit")))
+            due = InvoiceTable.select(InvoiceTable.id).where(
+                HAS_ENDED, InvoiceTable.expires_at < param("before")
+            )
+            oldest = due.order_by(InvoiceTable.expires_at).limit(param("limit"))
+            # Checked again, since a late payment may have come.
+            removed = InvoiceTable.delete().where(
+                InvoiceTable.id.in_(oldest), HAS_ENDED, InvoiceTable.paid_at.is_null()
+            )
+            self.remove_unpaid = compiled(
+                removed.returning(
+                    InvoiceTable.id, InvoiceTable.username, InvoiceTable.key_id, InvoiceTable.metadata
+                )
+            )
+            is_member = (MemberTable.digest == param("digest")) & (MemberTable.id == param("id"))
+            self.remove_member = compiled(MemberTable.delete().where(is_member))
+            add_removed = RemovedTable.insert(params(RemovedTable)).on_conflict(
+                conflict_target=[RemovedTable.username, RemovedTable.key_id],
+                update={RemovedTable.invoices: RemovedTable.invoices + peewee.EXCLUDED.invoices},
+            )
+            self.add_removed = compiled(add_removed)
             cancellation = CancellationTable.insert(params(CancellationTable))
             self.begin_cancel = compiled(cancellation.on_conflict_ignore())
             self.end_cancel = compiled(

@@ -1,6 +1,6 @@
 """Transactions on invoices, run on the calling thread."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, compress
 from typing import Any
@@ -52,6 +52,22 @@ class InvoiceTransactions(Transactions):
             self._add_members(added)
             self.add_to_totals(Totals.created, added)
         return added
+
+    def remove_unpaid(self, expired_before: int, limit: int) -> int:
+        """Remove expired and canceled invoices; return their number. The totals keep them."""
+        with self._database.atomic():
+            removed = self.rows(self.sql.remove_unpaid(before=expired_before, limit=limit))
+            keys = [
+                (digest(username, each), invoice)
+                for invoice, username, _, metadata in removed
+                for each in members(metadata)
+            ]
+            for key, invoice in keys:
+                self.execute(self.sql.remove_member(digest=key, id=invoice))
+            counts = Counter(Creator(username, key_id) for _, username, key_id, _ in removed)
+            for creator, invoices in sorted(counts.items()):
+                self.execute(self.sql.add_removed(**creator._asdict(), invoices=invoices))
+        return len(removed)
 
     def _add_members(self, invoices: Iterable[Invoice]) -> None:
         """Add the searchable members of new invoices to their index."""

@@ -58,6 +58,7 @@ class Sources(NamedTuple):
     hub: Hub
     limits: Limits
     invoices: IndexFollower[Any]
+    deletions: IndexFollower[Any]
     payments: IndexFollower[Any]
     envoy_restarts: Callable[[], int]
     certificate_expires: Callable[[], datetime | None]
@@ -199,7 +200,7 @@ class _Scraped(Collector):
             return []
 
     async def _ask(self) -> list[Metric]:
-        store, hub, limits, invoices, payments, envoy_restarts, certificate_expires = self._sources
+        store, hub, limits, invoices, deletions, payments, envoy_restarts, certificate_expires = self._sources
         figures: list[Metric] = [
             GaugeMetricFamily("till_watchers", "Open watches", hub.watchers),
             GaugeMetricFamily("till_exports", "Exports and reports in progress", limits.exports),
@@ -213,6 +214,11 @@ class _Scraped(Collector):
                 "till_follower_lag",
                 "Updates of the node's invoices that are known and not settled yet",
                 invoices.lag,
+            ),
+            GaugeMetricFamily(
+                "till_deletion_follower_lag",
+                "Deletions of the node's invoices that are known and not settled yet",
+                deletions.lag,
             ),
             GaugeMetricFamily(
                 "till_payment_follower_lag",
@@ -240,9 +246,7 @@ class _Scraped(Collector):
             return figures
         return [
             *figures,
-            GaugeMetricFamily(
-                "till_open_invoices", "Invoices neither paid nor expired", totals.open_invoices
-            ),
+            GaugeMetricFamily("till_open_invoices", "Unpaid invoices", totals.open_invoices),
             CounterMetricFamily("till_invoices", "Invoices created", totals.invoices),
             CounterMetricFamily("till_received_msat", "Millisatoshi received", totals.volume_msat),
         ]

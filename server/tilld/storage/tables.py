@@ -169,6 +169,12 @@ class TillTable(Model):
 
 # Open invoices are few.
 InvoiceTable.add_index(InvoiceTable.expires_at, where=SQL("status = 'unpaid'"))
+# Removal of old unpaid invoices.
+InvoiceTable.add_index(
+    InvoiceTable.expires_at,
+    name="invoices_ended_expires_at",
+    where=SQL("status IN ('expired', 'canceled')"),
+)
 # Lists by payment.
 for owner in ((InvoiceTable.username, InvoiceTable.type), (InvoiceTable.username,)):
     InvoiceTable.add_index(

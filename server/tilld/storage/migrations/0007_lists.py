@@ -101,6 +101,11 @@ def up(migrator, db):
     is_paid = Invoices.paid_at.is_null(is_null=False)
     for index in (
         Invoices.index(Invoices.expires_at, where=SQL("status = 'unpaid'")),
+        Invoices.index(
+            Invoices.expires_at,
+            name="invoices_ended_expires_at",
+            where=SQL("status IN ('expired', 'canceled')"),
+        ),
         Invoices.index(Invoices.username, Invoices.status, Invoices.id),
         Invoices.index(Invoices.username, Invoices.type, Invoices.status, Invoices.id),
         # SQLite prefers the older one of two indexes that seem equal.
