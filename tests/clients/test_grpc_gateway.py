@@ -89,6 +89,31 @@ async def test_a_call_has_the_documented_response(
     assert asked.json()["watch_token"].startswith("watch_")
 
 
+async def test_lists_have_the_documented_response(gateway: tuple[Shop, httpx.AsyncClient]) -> None:
+    shop, client = gateway
+    await shop.create(label="é+1")
+    canceled = await shop.create()
+    path = f"/lightning/invoice/{canceled['invoiceid']}"
+    paid = await shop.create()
+    await shop.pay(paid["payreq"])
+    await shop.outcome(paid)
+
+    deleted = await client.delete(path)
+    assert (deleted.status_code, deleted.json()) == (200, canceled | {"status": "canceled"})
+    for path in (
+        "/lightning/invoices",
+        "/lightning/invoices?status=paid&status=canceled&limit=1",
+        "/lightning/invoices?label=%C3%A9%2B1&created_from=2020-01-01T00:00:00%2B01:00",
+        "/lightning/invoices?label=",
+        "/lightning/invoices.csv?order=created&tz=Europe/Rome",
+        "/lightning/report?from=2026-01-01&to=2030-01-01&by=day",
+    ):
+        answer, documented = await client.get(path), await shop.rest.get(path)
+        assert (answer.status_code, answer.content) == (documented.status_code, documented.content), path
+        for header in ("content-type", "content-disposition"):
+            assert answer.headers.get(header) == documented.headers.get(header)
+
+
 async def test_a_watch_is_a_stream_of_events(gateway: tuple[Shop, httpx.AsyncClient]) -> None:
     shop, client = gateway
     invoice = await shop.create()
@@ -123,6 +148,14 @@ async def test_a_probe_has_the_documented_body(gateway: tuple[Shop, httpx.AsyncC
         ("GET", "/lightning/invoice/PDxIkt9La2h1iG~VTIEcz/watch", None),
         ("GET", "/lightning/invoicerequest/abc", None),
         ("GET", "/lightning/invoicerequests?after=abc", None),
+        ("GET", "/lightning/invoices?staus=paid", None),
+        ("GET", "/lightning/invoices?label=a&label=b", None),
+        ("GET", "/lightning/invoices?label=%FF", None),
+        ("GET", "/lightning/invoices?status=open", None),
+        ("GET", "/lightning/invoices.csv?page=x", None),
+        ("GET", "/lightning/invoices.csv?tz=Mars", None),
+        ("GET", "/lightning/report?from=2026-01-01", None),
+        ("DELETE", "/lightning/invoice/PDxIkt9La2h1iG~VTIEcz", None),
         ("POST", "/lightning/invoice/create", b'{"msat": 1}'),
         ("POST", "/lightning/invoice/create", b"[" * 70_000),
         ("POST", "/lightning/invoice/send", b'{"invreq": "lnr1qq", "label": "l"}'),

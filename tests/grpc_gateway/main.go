@@ -9,16 +9,22 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
 	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	till "lightning-till/tests/grpc_gateway/gen/till/rest/v1"
 )
@@ -31,7 +37,7 @@ var httpStatus = map[string]int{
 }
 
 // Codes for requests that the gateway itself rejects.
-var codes = map[int]string{
+var tillCodes = map[int]string{
 	http.StatusBadRequest: "E1", http.StatusNotFound: "E2", http.StatusRequestEntityTooLarge: "E6",
 	http.StatusServiceUnavailable: "E8", http.StatusGatewayTimeout: "E9",
 	http.StatusMethodNotAllowed: "E10", http.StatusNotImplemented: "E10",
@@ -40,7 +46,7 @@ var codes = map[int]string{
 // answer returns the documented status and body of an error.
 func answer(told *status.Status) (int, []byte) {
 	httpCode := runtime.HTTPStatusFromCode(told.Code())
-	code, known := codes[httpCode]
+	code, known := tillCodes[httpCode]
 	if !known {
 		code = "E0"
 	}
@@ -98,11 +104,50 @@ func (m rawBodies) Marshal(value any) ([]byte, error) {
 // Delimiter returns no separator between the messages of a stream: server-sent events contain their own.
 func (rawBodies) Delimiter() []byte { return nil }
 
+// listQuery rejects the unknown parameters of a list, which the gateway ignores: a typo must not list everything.
+type listQuery struct{ runtime.DefaultQueryParser }
+
+func (q *listQuery) Parse(target proto.Message, values url.Values, filter *utilities.DoubleArray) error {
+	switch target.(type) {
+	case *till.ListInvoicesRequest, *till.ExportInvoicesRequest, *till.GetReportRequest:
+		fields := target.ProtoReflect().Descriptor().Fields()
+		for name, given := range values {
+			field := fields.ByName(protoreflect.Name(name))
+			if field == nil {
+				known := make([]string, fields.Len())
+				for i := range known {
+					known[i] = string(fields.Get(i).Name())
+				}
+				return fmt.Errorf("unknown parameter '%s'; the parameters are %s", name, strings.Join(known, ", "))
+			}
+			if len(given) > 1 && !field.IsList() {
+				return fmt.Errorf("%s is repeated; send it once", name)
+			}
+			if !utf8.ValidString(strings.Join(given, "")) {
+				return fmt.Errorf("%s is not valid UTF-8", name)
+			}
+		}
+	}
+	return q.DefaultQueryParser.Parse(target, values, filter)
+}
+
+// breakOff ends the connection when tilld sends what is no message: a file failed midway, and must not look complete.
+func breakOff(_ context.Context, err error) *status.Status {
+	told := status.Convert(err)
+	if told.Code() == codes.Internal && len(told.Details()) == 0 {
+		panic(http.ErrAbortHandler)
+	}
+	return told
+}
+
 func main() {
 	ctx := context.Background()
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, rawBodies{&runtime.HTTPBodyMarshaler{Marshaler: &runtime.JSONPb{}}}),
 		runtime.WithErrorHandler(refuse),
+		runtime.SetQueryParameterParser(&listQuery{}),
+		runtime.WithStreamErrorHandler(breakOff),
+		runtime.WithOutgoingHeaderMatcher(func(name string) (string, bool) { return name, name == "content-disposition" }),
 		runtime.WithIncomingHeaderMatcher(func(name string) (string, bool) {
 			switch name {
 			case "Authorization", "Idempotency-Key", "Last-Event-Id":
