@@ -3,8 +3,11 @@
 import json
 import shlex
 from collections.abc import AsyncIterator
+from functools import reduce
 from importlib import resources
+from operator import getitem
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -116,6 +119,10 @@ async def test_it_has_landmarks_and_headings_in_order(page: Page) -> None:
     assert await page.run("document.querySelectorAll('main details').length") == len(OPERATIONS)
 
 
+def followed(it: dict[str, Any]) -> dict[str, Any]:
+    return reduce(getitem, it["$ref"].split("/")[1:], DOCUMENT) if "$ref" in it else it
+
+
 async def test_every_call_has_an_example_request_and_response(page: Page) -> None:
     """The request is a curl command with the method, path and body of the document."""
     examples = await page.run(EXAMPLES)
@@ -130,6 +137,11 @@ async def test_every_call_has_an_example_request_and_response(page: Page) -> Non
             url = httpx.URL(next(each for each in words if each.startswith("http")))
             assert path.split("{", maxsplit=1)[0] in url.path
             assert "{" not in url.path
-            assert ("-X" in words, "-d" in words) == (method == "post" and not body, body is not None)
+            assert ("-X" in words, "-d" in words) == (method != "get" and not body, body is not None)
+            assert "-X" not in words or words[words.index("-X") + 1] == method.upper()
+            asked = [each for each in map(followed, it.get("parameters", [])) if each["in"] == "query"]
+            assert dict(url.params) == {
+                each["name"]: each["example"] for each in asked if each.get("required")
+            }
             assert body is None or json.loads(words[words.index("-d") + 1]) == body
             assert ("-N" in words) == (name == "watchInvoice")

@@ -128,7 +128,7 @@ async def test_a_list_has_the_own_invoices_newest_first(market: Market) -> None:
         ({"paid_to": "2020-01-01T00:00:00Z"}, []),
         ({"created_from": "2020-01-01"}, ALL),
         ({"created_to": "2020-01-01", "tz": "Asia/Tokyo"}, []),
-        ({"limit": "9" * 5000, "page": "", "tz": ""}, ALL),
+        ({"limit": "2147483647", "page": "", "tz": ""}, ALL),
     ],
 )
 async def test_a_filter(market: Market, query: dict[str, Any], labels: list[str]) -> None:
@@ -256,8 +256,8 @@ BAD: list[tuple[dict[str, str], int, str]] = [
     ({"staus": "paid"}, 400, "unknown parameter 'staus'"),
 ]  # fmt: skip
 BAD_PAGES: list[tuple[dict[str, str], int, str]] = [
-    ({"limit": text}, 400, "limit must be a whole number, at least 1")
-    for text in ("", "0", "000", "-1", "+1", "1.0", "1e3", "ten", "٣", "0x10", " 1")
+    ({"limit": text}, 400, "limit must be a whole number, 1 to 2147483647")
+    for text in ("", "0", "000", "-1", "+1", "1.0", "1e3", "ten", "٣", "0x10", " 1", "2147483648", "9" * 5000)
 ]
 
 

@@ -190,6 +190,7 @@ def test_other_limits_are_those_of_the_code() -> None:
     assert asked["order"]["schema"]["enum"] == list(list_query.ORDERS)
     assert asked["by"]["schema"]["enum"] == list(Grouping)
     assert asked["limit"]["schema"]["default"] == listing.PAGE_SIZE
+    assert asked["limit"]["schema"]["maximum"] == list_query.MAX_LIMIT
     assert asked["type"]["schema"]["maxLength"] == terms.MAX_METADATA_BYTES
     assert asked["metadata"]["schema"]["maxLength"] == members.MAX_NAME_BYTES + 1 + members.MAX_VALUE_BYTES
     described = DOCUMENT["paths"]["/lightning/invoice/create"]["post"]["description"]
@@ -199,7 +200,7 @@ def test_other_limits_are_those_of_the_code() -> None:
 
 def test_a_csv_file_has_the_documented_columns() -> None:
     export = DOCUMENT["paths"]["/lightning/invoices.csv"]["get"]["responses"]["200"]
-    [header] = csv_lines.parts([], UTC, header=True)
+    header = csv_lines.CsvLines(UTC).taken()
 
     assert export["content"]["text/csv"]["example"] == header.text
     assert f"may have {limits.Allowance().exports} exports" in export["description"]

@@ -11,13 +11,15 @@ from tilld.errors import InvalidRequest
 from tilld.formats.members import Member
 from tilld.formats.time_zones import time_in, time_zone
 from tilld.invoices.invoice import Status
-from tilld.invoices.listing import MAX_PAGE_SIZE, InvoiceFilter, ListTerms, Order, Period
+from tilld.invoices.listing import InvoiceFilter, ListTerms, Order, Period
 from tilld.invoices.report import Grouping, ReportTerms
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
 ORDERS = (Order.CREATED_DESC, Order.CREATED_ASC, Order.PAID_DESC, Order.PAID_ASC)
-_whole_number = re.compile(r"0*([1-9][0-9]*)").fullmatch
+# As over gRPC, whose field is an int32.
+MAX_LIMIT = 2**31 - 1
+_whole_number = re.compile(r"0*([1-9][0-9]{0,9})").fullmatch
 
 
 def list_terms(query: pb.ListInvoicesRequest) -> ListTerms:
@@ -92,10 +94,10 @@ def _time(query: _Query, name: str, zone: tzinfo) -> datetime | None:
 
 def _limit(text: str) -> int:
     found = _whole_number(text)
-    if not found:
-        raise InvalidRequest("limit must be a whole number, at least 1")
-    # Python refuses to read thousands of digits, and a few suffice to exceed the largest page.
-    return min(int(found[1][:9]), MAX_PAGE_SIZE)
+    limit = int(found[1]) if found else 0
+    if not 1 <= limit <= MAX_LIMIT:
+        raise InvalidRequest(f"limit must be a whole number, 1 to {MAX_LIMIT}")
+    return limit
 
 
 def _member(text: str) -> Member:
