@@ -21,6 +21,7 @@ from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Payment, Status
 from tilld.invoices.list_sql import ListSQL
 from tilld.invoices.listing import InvoiceFilter, ListTerms, Order, Period
+from tilld.rest_api import invoice_json
 
 HOUR = timedelta(hours=1)
 OTHER = replace(DAKK, username="other")
@@ -138,7 +139,7 @@ async def test_a_list_has_all_matching_invoices_in_its_order(till: Parts) -> Non
 async def test_lists_look_up_one_invoice(till: Parts) -> None:
     """By its payment hash; another user's invoice is not found."""
     mine, theirs = await till.store.add(an_invoice()), await till.store.add(an_invoice("other"))
-    by_hash = {"payment_hash": mine.payment_hash.upper()}
+    by_hash: dict[str, Any] = {"payment_hash": mine.payment_hash.upper()}
 
     assert await listed(till, **by_hash) == [mine.invoice_id]
     assert await listed(till, **by_hash, statuses=[Status.PAID]) == []
@@ -279,3 +280,23 @@ async def test_a_walk_during_changes_misses_nothing_and_repeats_nothing(till: Pa
 
         assert len(found) == len(set(found))
         assert {each.invoice_id for each in before} <= set(found)
+
+
+async def test_a_page_has_at_most_a_megabyte(till: Parts) -> None:
+    """Fewer invoices than asked, before the end; a single one is always returned."""
+    metadata = '{"type":"shop","x":"' + "é" * 7000 + '"}'
+    for number in range(60):
+        await till.store.add(
+            an_invoice_at(NOON + number * HOUR, metadata=metadata)._replace(description="\n" * 8000)
+        )
+    sizes, token = [], ""
+    while True:
+        page = await till.lists.page(DAKK, ListTerms.checked(InvoiceFilter(), None, 1000, token))
+        sizes.append([len(invoice_json.invoice(each)) for each in page.invoices])
+        token = page.next_page_token
+        if not token:
+            break
+
+    assert sum(map(len, sizes)) == 60
+    assert len(sizes) == 2
+    assert all(500_000 < sum(each) < 2**20 for each in sizes[:-1])

@@ -28,6 +28,8 @@ class Intervals(NamedTuple):
     retry: Pauses = Pauses(0.1, 2.0)
     # How often the store is searched for invoices whose updates were missed.
     sweep_seconds: float = 10.0
+    # How long a burst of deletions at the node is gathered, before all open invoices are looked up.
+    deletions_seconds: float = 0.25
     # Work that is shorter shows no progress.
     quiet_seconds: float = 2.0
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from tilld.config import Intervals
 from tilld.formats import bolt11
 from tilld.formats.times import Clock
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
@@ -24,10 +25,11 @@ class Deletions:
     one needs a single lookup. After others, all open invoices are looked up.
     """
 
-    def __init__(self, node: InvoiceNode, store: Store, clock: Clock) -> None:
+    def __init__(self, node: InvoiceNode, store: Store, clock: Clock, intervals: Intervals) -> None:
         self._node = node
         self._store = store
         self._clock = clock
+        self._gather_seconds = intervals.deletions_seconds
         self._latest: tuple[int, Deletion | None] = (0, None)
 
     async def wait(self, node_id: str, after: int) -> int:
@@ -43,6 +45,7 @@ class Deletions:
         if deletion and index == upto == after + 1:
             gone = await self._described(deletion)
         else:
+            await asyncio.sleep(self._gather_seconds)
             gone = await self._missing()
         return Updates(gone, upto, more=False)
 

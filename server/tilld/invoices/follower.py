@@ -51,7 +51,7 @@ class Follower:
         self._cancellations = Cancellations(store, node, hub, clock)
         find_cursor = partial(self._nodes.updated_index, subsystem="invoices")
         self.updates = IndexFollower(node, "invoices", find_cursor, node.updates, self._settle, intervals)
-        deletions = Deletions(node, store, clock)
+        deletions = Deletions(node, store, clock, intervals)
         self.deletions = IndexFollower(
             node,
             "invoices",

@@ -31,6 +31,9 @@ from tilld.storage.statements import Bound, Statement, Transactions, padded
 
 log = structlog.get_logger()
 
+# Envoy limits a response to 1 MiB, and gRPC clients a message to 4 MiB.
+MAX_PAGE_BYTES = 1_000_000
+
 Done = TypeVar("Done")
 
 # Upper bound on the delay of other processes' writes. Reading totals is half the cost of GetInfo.
@@ -105,15 +108,20 @@ class Store(Executor):
     ) -> tuple[list[Invoice], Position | None]:
         """Return the next invoices of a user's list beyond a position, and the position of the next page.
 
-        The page has at most `terms.page_size` invoices, and may have none before the end of the list.
+        The page has at most `terms.page_size` invoices of about 1 MB, and may have none before the end of the
+        list.
         """
         wanted = self._lists.page(username, terms, position, terms.scanned)
         rows = await self.read(wanted) if wanted else []
         found: list[Invoice] = []
+        size = 0
         for at, row in enumerate(rows):
-            if len(found) == terms.page_size or at == terms.scanned - 1:
+            matching = [each for each in INVOICES.all([row]) if terms.filter.matches(each)]
+            size += sum(each.size for each in matching)
+            is_full = len(found) == terms.page_size or (found and size > MAX_PAGE_BYTES)
+            if is_full or at == terms.scanned - 1:
                 return found, position_of(rows[at - 1], terms.order)
-            found += [each for each in INVOICES.all([row]) if terms.filter.matches(each)]
+            found += matching
         return found, None
 
     async def walk(self, username: str, terms: ListTerms, rows: int) -> AsyncIterator[list[Invoice]]:
