@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 
 from tests.support.keys import make_key
 from tests.support.shop import Shop, config, open_shop
+from till.v1 import invoice_service_pb2 as pb
 
 ALL = ["order-1", "order-2", "order-é&x=1", "refund-1"]
 CAFE = {"type": "café", "n": 1.5, "ok": True}
@@ -434,3 +436,28 @@ async def test_what_cannot_be_canceled(market: Market) -> None:
     for unknown in ("~" * 21, "nope", "%FF", "create"):
         assert await cancel(unknown) == (404, "E2")
     assert await market.labels(status="unpaid") == ["refund-1"]
+
+
+async def test_a_preimage_is_for_keys_that_may_read(market: Market) -> None:
+    """The payer's page and a key that only creates see the payment without its proof."""
+    shop, owner = market.shop, market.keys["owner"]
+    order = {"label": "proof", "watch_token": True}
+    created = await create(shop, owner, **order)
+    path = f"/lightning/invoice/{created['invoiceid']}"
+    payer = {"authorization": f"Bearer {created['watch_token']}"}
+    async with shop.rest.stream("GET", f"{path}/watch", headers=payer) as watch:
+        await shop.pay(created["payreq"])
+        told = "".join([line async for line in watch.aiter_lines()])
+
+    seen = [
+        (await shop.rest.get(path, headers=payer)).json(),
+        (await shop.rest.get(f"/lightning/invoice/i/{created['_id']}", headers=payer)).json(),
+        await create(shop, market.keys["creator"], **order),
+        json.loads(told.rpartition("data: ")[2]),
+    ]
+    assert [(each["status"], "preimage" in each) for each in seen] == [("paid", False)] * 4
+    assert (await shop.rest.get(path, headers=owner)).json()["preimage"]
+    over_grpc = pb.GetInvoiceRequest(invoice_id=created["invoiceid"])
+    for header, is_seen in ((payer, False), (owner, True)):
+        read = await shop.invoices.GetInvoice(over_grpc, metadata=tuple(header.items()))
+        assert read.invoice.payment.HasField("payment_preimage") is is_seen

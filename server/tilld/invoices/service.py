@@ -78,7 +78,8 @@ class Invoices:
         if order.label is not None:
             earlier = await self._store.get_by_label(caller.username, order.label)
             if earlier:
-                return await self._still_there(_answering(caller, order, earlier))
+                found = await self._still_there(_answering(caller, order, earlier))
+                return _shown(caller, found)
             if await self._is_sent(caller.username, order.label):
                 raise Conflict("label is in use for an invoice sent to another node; use another label")
         await self._limits.turn(caller)
@@ -87,12 +88,12 @@ class Invoices:
                 issued, seen = await self._issue(caller.creator, order)
             invoice = await self._store.add(issued)
         if invoice is not issued:
-            return _answering(caller, order, invoice)
+            return _shown(caller, _answering(caller, order, invoice))
         if seen:
             # The follower ignores updates of invoices that the store lacks.
             await self._store.settle(invoice.node_id, [seen])
             invoice = invoice.updated(seen)
-        return invoice
+        return _shown(caller, invoice)
 
     async def get(self, caller: Caller, invoice_id: str) -> Invoice:
         """Return the invoice with a public id.
@@ -151,7 +152,7 @@ class Invoices:
                 raise NotFound
             # Only the node's state counts: a state derived from the clock may still change.
             while True:
-                yield invoice
+                yield _shown(caller, invoice)
                 if invoice.is_final:
                     return
                 # Free the invoice: the next change may be hours away.
@@ -216,7 +217,7 @@ class Invoices:
             raise NotFound
         # While the node is online its state counts, not the clock.
         is_there = self._node.is_there(invoice.node_id)
-        return invoice if is_there else invoice.by_the_clock(self._clock())
+        return _shown(caller, invoice if is_there else invoice.by_the_clock(self._clock()))
 
     async def _issue(self, creator: Creator, order: InvoiceTerms) -> tuple[Invoice, InvoiceUpdate | None]:
         """Create an invoice at the node, or adopt one of an earlier try with its present state."""
@@ -242,3 +243,10 @@ def _answering(caller: Caller, order: InvoiceTerms, invoice: Invoice) -> Invoice
     if not invoice.is_visible_to(caller):
         raise Conflict("label is in use; use another label")
     return invoice.answering(order)
+
+
+def _shown(caller: Caller, invoice: Invoice) -> Invoice:
+    """Return an invoice with the proof of payment only for a key that may read."""
+    if not invoice.payment or (Scope.READ in caller.scopes and not caller.invoice_id):
+        return invoice
+    return invoice._replace(payment=invoice.payment._replace(payment_preimage=None))

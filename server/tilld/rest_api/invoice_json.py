@@ -138,7 +138,10 @@ class InvoiceJson(Struct):
         | UnsetType
     ) = UNSET
     preimage: (
-        Annotated[str, described("Proof of the payment, if the node reported it.", pattern=HASH)] | UnsetType
+        Annotated[
+            str, described("Proof of the payment, for keys with the scope `invoices:read`.", pattern=HASH)
+        ]
+        | UnsetType
     ) = UNSET
     watch_token: (
         Annotated[
