@@ -94,18 +94,14 @@ class Backend(rest_grpc.InvoiceServiceServicer):
         self.left = asyncio.Event()
 
     async def CreateInvoice(self, request: rest.CreateInvoiceRequest, context: Context) -> HttpBody:
-        if request.raw.data == b"slow":
-            self.entered.set()
-            await self.go_on.wait()
+        await self._wait_if(request.raw.data == b"slow")
         return HttpBody(content_type="application/json", data=request.raw.data)
 
     async def GetInvoice(self, request: rest.GetInvoiceRequest, context: Context) -> HttpBody:
         self.metadata = dict(context.invocation_metadata() or ())
         if self.refusal:
             await self.refusal.send(context)
-        if request.invoice_id == "slow":
-            self.entered.set()
-            await self.go_on.wait()
+        await self._wait_if(request.invoice_id == "slow")
         return HttpBody(content_type="application/json", data=json.dumps(request.invoice_id).encode())
 
     async def GetInvoiceById(self, request: rest.GetInvoiceByIdRequest, context: Context) -> HttpBody:
@@ -128,17 +124,20 @@ class Backend(rest_grpc.InvoiceServiceServicer):
             self.left.set()
 
     async def ListInvoices(self, request: rest.ListInvoicesRequest, context: Context) -> HttpBody:
+        await self._wait_if(request.label == "slow")
         return _echo(request)
 
     async def ExportInvoices(
         self, request: rest.ExportInvoicesRequest, context: Context
     ) -> AsyncIterator[HttpBody]:
+        await self._wait_if(request.label == "slow")
         await context.send_initial_metadata((("content-disposition", "attachment"),))
         yield HttpBody(content_type="text/csv; charset=utf-8", data=f"{request.label}\r\n".encode())
         await self.go_on.wait()
         yield HttpBody(data=b"second\r\n")
 
     async def CancelInvoice(self, request: rest.CancelInvoiceRequest, context: Context) -> HttpBody:
+        await self._wait_if(request.invoice_id == "slow")
         return _echo(request)
 
     async def GetReport(self, request: rest.GetReportRequest, context: Context) -> HttpBody:
@@ -146,6 +145,11 @@ class Backend(rest_grpc.InvoiceServiceServicer):
 
     async def GetInfo(self, request: rest.GetInfoRequest, context: Context) -> HttpBody:
         return HttpBody(content_type="application/json", data=b'{"online":true}')
+
+    async def _wait_if(self, is_slow: bool) -> None:
+        if is_slow:
+            self.entered.set()
+            await self.go_on.wait()
 
 
 def _echo(request: Message) -> HttpBody:
@@ -806,8 +810,11 @@ async def wire(server: Address) -> AsyncIterator[tuple[Wire, Address]]:
     ("method", "path", "body", "headers", "is_sent_again"),
     [
         ("GET", "/lightning/invoice/slow", None, {}, True),
+        ("GET", "/lightning/invoices?label=slow", None, {}, True),
+        ("GET", "/lightning/invoices.csv?label=slow", None, {}, True),
         ("POST", "/lightning/invoice/create", b"slow", {"idempotency-key": "k"}, True),
         ("POST", "/lightning/invoice/create", b"slow", {}, False),
+        ("DELETE", "/lightning/invoice/slow", None, {}, False),
     ],
 )
 async def test_only_idempotent_requests_are_retried(
