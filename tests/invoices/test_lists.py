@@ -239,7 +239,7 @@ def statements(till: Parts) -> Iterator[tuple[str, Any]]:
 
 
 async def test_an_index_serves_each_list(till: Parts) -> None:
-    """In the order of the list: no database reads a whole table, or sorts."""
+    """In the order of the list: no database reads a whole table, or sorts more than a page."""
     database = till.store.database
     is_local = isinstance(database, peewee.SqliteDatabase)
     for hour in range(3000 if not is_local else 1):
@@ -253,6 +253,10 @@ async def test_an_index_serves_each_list(till: Parts) -> None:
     for name, statement in statements(till):
         rows = database.execute_sql(explain + statement.sql, statement.values).fetchall()
         steps = [str(row[-1]).strip().removeprefix("->").strip() for row in rows]
+        # PostgreSQL sorts a page of each state.
+        pages = [each.partition("  ")[0] for each in steps if not each.startswith("Sort Key")]
+        if pages[:4] == ["Limit", "Sort", "Append", "Limit"]:
+            steps = steps[3:]
         reads_all = [each for each in steps if each.startswith(READS_ALL)]
         assert not reads_all, (name, steps)
 

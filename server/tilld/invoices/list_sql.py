@@ -78,17 +78,31 @@ class ListSQL:
     def _by_creation(self, statuses: tuple[Status, ...], typed: bool, descending: bool) -> Statement:
         """Return the statement for invoices with one of these states, by id."""
         with self._database.bind_ctx([InvoiceTable]):
-            # One query for each status: an index has the order only within a status. Both databases merge.
-            each = [
-                _of_owner(typed).where(InvoiceTable.status == status.value, *_between(InvoiceTable.id))
-                for status in statuses
-            ]
-            order = peewee.SQL("id DESC" if descending else "id")
-            if not self._is_local:
-                # PostgreSQL merges rows that are in order. SQLite rejects an order here, and needs none.
-                each = [query.order_by(order).limit(param("limit")) for query in each]
+            # One query for each status: an index has the order only within a status.
+            each = [self._of_status(status, typed, descending) for status in statuses]
+            if len(each) == 1 and not self._is_local:
+                return compiled(each[0])
             merged = reduce(lambda one, other: one.union_all(other), each)
-            return compiled(merged.order_by(order).limit(param("limit")))
+            return compiled(
+                merged.order_by(peewee.SQL("id DESC" if descending else "id")).limit(param("limit"))
+            )
+
+    def _of_status(self, status: Status, typed: bool, descending: bool) -> Any:
+        """Return the query for invoices with a state, by id."""
+        if self._is_local:
+            return _of_owner(typed).where(InvoiceTable.status == status.value, *_between(InvoiceTable.id))
+        # PostgreSQL would read all invoices and sort, or read those of all users by their ids: only the limit
+        # in each query prevents the former, and only an order by all columns of the index the latter. In a
+        # prepared statement it does not know the user.
+        values: dict[peewee.Field, peewee.Value] = {InvoiceTable.username: param("username")}
+        if typed:
+            values[InvoiceTable.type] = param("type")
+        values[InvoiceTable.status] = peewee.Value(status.value)
+        columns = (*values, InvoiceTable.id)
+        start, end = (peewee.Tuple(*values.values(), param(name)) for name in ("start", "end"))
+        of_status = InvoiceTable.select().where(peewee.Tuple(*columns) >= start, peewee.Tuple(*columns) < end)
+        order = [column.desc() if descending else column.asc() for column in columns]
+        return of_status.order_by(*order).limit(param("limit"))
 
     def _by_payment(self, typed: bool, descending: bool) -> Statement:
         """Return the statement for paid invoices, by paid_at, pay_index and id."""
