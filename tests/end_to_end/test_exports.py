@@ -68,7 +68,7 @@ async def test_a_report_is_what_was_received(each_shop: Shop) -> None:
     kind = "report"
     await paid(each_shop, kind, 1000, 2001)
     now = datetime.now(UTC)
-    period = {"paid_from": now - timedelta(hours=1), "paid_to": now + timedelta(hours=1)}
+    period: dict[str, Any] = {"paid_from": now - timedelta(hours=1), "paid_to": now + timedelta(hours=1)}
 
     by_type = await each_shop.invoices.GetReport(pb.GetReportRequest(**period))
     by_day = await each_shop.invoices.GetReport(

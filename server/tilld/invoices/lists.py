@@ -64,7 +64,7 @@ class InvoiceLists:
         limited = _limited(caller, terms)
         async with self._limits.exporting(caller), aclosing(self._walk(caller, limited)) as pages:
             lines = CsvLines(zone)
-            # The header at once, since a filter may match few rows.
+            # The header first, since a filter may match few rows.
             yield lines.taken()
             async for page in pages:
                 for invoice in page:
