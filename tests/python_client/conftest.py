@@ -6,9 +6,11 @@ from typing import Any, Self, TypeVar
 
 import pytest
 import structlog
+from typer.testing import CliRunner, Result
 
 import till
 from tests.support.shop import config
+from till_cli.main import app
 from tilld.app import Running, Till
 from tilld.lightningd import play_money
 from tilld.runtime import logs
@@ -92,3 +94,14 @@ def pay(running: Running) -> Callable[..., Awaitable[None]]:
 async def client(connect: type[till.AsyncClient], address: str) -> AsyncIterator[till.AsyncClient]:
     async with connect(address) as client:
         yield client
+
+
+@pytest.fixture
+def run(address: str) -> Callable[..., Awaitable[Result]]:
+    """Return a function that runs the command and returns its result."""
+
+    async def run(*arguments: str, **environment: str) -> Result:
+        settings = {"TILL_ADDRESS": address} | environment
+        return await asyncio.to_thread(CliRunner().invoke, app, arguments, env=settings)
+
+    return run

@@ -6,79 +6,21 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import segno
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 import till
 from tests.support.keys import make_key
 from tests.support.shop import config
-from till_cli.main import app
+from tests.support.terminals import TILL, on_terminal, process
 from tilld.app import Till
 
-TILL = Path(sys.executable).with_name("till")
 EXAMPLE = Path(__file__).parents[2] / "clients/python/examples/first_invoice.py"
 BOLT11 = re.compile("lnbcrt[0-9a-z]+")
-
-
-@pytest.fixture
-def run(address: str) -> Callable[..., Awaitable[Result]]:
-    """Return a function that runs the command and returns its result."""
-
-    async def run(*arguments: str, **environment: str) -> Result:
-        settings = {"TILL_ADDRESS": address} | environment
-        return await asyncio.to_thread(CliRunner().invoke, app, arguments, env=settings)
-
-    return run
-
-
-@asynccontextmanager
-async def process(*command: str | Path, **settings: Any) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a program within this context."""
-    started = await asyncio.create_subprocess_exec(*command, **settings)
-    try:
-        yield started
-    finally:
-        if started.returncode is None:
-            started.kill()
-            await started.wait()
-
-
-class Terminal:
-    """A program on its own terminal."""
-
-    def __init__(self, file: int, program: asyncio.subprocess.Process) -> None:
-        self._file = file
-        self.program = program
-        self._read = b""
-
-    @property
-    def seen(self) -> str:
-        """Everything that the terminal has shown."""
-        return self._read.decode(errors="replace")
-
-    async def shows(self, pattern: str) -> str:
-        """Wait until the terminal shows a pattern; return the match."""
-        async with asyncio.timeout(20):
-            while not (match := re.search(pattern, self.seen)):
-                self._read += await asyncio.to_thread(os.read, self._file, 65536)
-        return match[0]
-
-
-@asynccontextmanager
-async def on_terminal(*arguments: str, address: str) -> AsyncIterator[Terminal]:
-    ours, theirs = os.openpty()
-    environment = os.environ | {"TILL_ADDRESS": address, "TERM": "xterm", "COLUMNS": "200"}
-    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
-    async with process(TILL, *arguments, env=environment, **streams) as program:
-        os.close(theirs)
-        yield Terminal(ours, program)
-    os.close(ours)
 
 
 async def test_create_prints_the_payment_request(run: Callable[..., Awaitable[Result]]) -> None:

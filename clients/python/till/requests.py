@@ -190,5 +190,8 @@ def _time(name: str, time: datetime) -> Timestamp:
     if time.tzinfo is None:
         raise ValueError(f"{name} needs a time zone, such as datetime(2026, 11, 1, tzinfo=UTC)")
     stamp = Timestamp()
-    stamp.FromDatetime(time)
+    try:
+        stamp.FromDatetime(time)
+    except OverflowError:
+        raise ValueError(f"{name} must be between the years 1 and 9999, in UTC") from None
     return stamp

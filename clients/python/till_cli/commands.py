@@ -13,7 +13,8 @@ from till_cli import amount, display
 
 # The key in the context for --json, which errors read too.
 JSON = "till.json"
-EXPIRED = 3
+# The exit code if the invoice can no longer be paid.
+NOT_PAID = 3
 
 
 def _remember(ctx: typer.Context, wanted: bool) -> bool:
@@ -57,6 +58,11 @@ def _amount(text: str) -> int:
         raise typer.BadParameter(str(wrong)) from None
 
 
+def _channels(text: str) -> bool | list[str]:
+    whole = {"all": True, "none": False}
+    return whole[text] if text in whole else text.split(",")
+
+
 Json = Annotated[
     bool, typer.Option("--json", callback=_remember, help="Print JSON, one object per line; errors too.")
 ]
@@ -92,8 +98,24 @@ def create(
         int | None,
         typer.Option(metavar="SECONDS", min=1, help="Seconds until the invoice expires. [default: 3600]"),
     ] = None,
+    private_channels: Annotated[
+        Any | None,
+        typer.Option(
+            metavar="WHICH",
+            parser=_channels,
+            help="Private channels to name as route hints: all, none, or short channel IDs such as "
+            "103x1x0,104x2x1. [default: lightningd chooses]",
+        ),
+    ] = None,
+    description_hash_only: Annotated[
+        bool,
+        typer.Option(
+            "--description-hash-only",
+            help="Put only the SHA-256 of the description into the payment request, as LNURL-pay requires.",
+        ),
+    ] = False,
     watch_it: Annotated[
-        bool, typer.Option("--watch", help="Watch until the invoice is paid or expired.")
+        bool, typer.Option("--watch", help="Watch until the invoice is paid, expired or canceled.")
     ] = False,
     qr: Annotated[
         bool | None, typer.Option(help="Draw a QR code. [default: on a terminal]", show_default=False)
@@ -104,15 +126,22 @@ def create(
     if any_amount == (amount_msat is not None):
         raise typer.BadParameter(f"pass either --any or an amount: {amount.FORMS}")
     client: Client = ctx.obj
-    request = requests.create(amount_msat, {}, description, label, expiry, False, None, False)
+    request = requests.create(
+        amount_msat, {}, description, label, expiry, False, private_channels, description_hash_only
+    )
     request.metadata = _with_type(metadata or "{}", type_)
     invoice = results.created(client.call(client.invoices.CreateInvoice, request, again=True))
     if json_:
         display.print_json(invoice)
+    elif invoice.status.is_final:
+        # Of an earlier create with this label: it can no longer be paid.
+        typer.echo(f"the invoice with this label is {invoice.status}: {invoice.invoice_id}", err=True)
     else:
         display.print_payment_request(invoice, sys.stdout.isatty() if qr is None else qr)
     if watch_it:
         _watch(client, invoice, json_, printed=invoice)
+    else:
+        _exit_by(invoice)
 
 
 def get(
@@ -132,8 +161,14 @@ def get(
     display.show(invoice, json_)
 
 
+def cancel(ctx: typer.Context, invoice_id: InvoiceId, json_: Json = False) -> None:
+    """Cancel an unpaid invoice: it can no longer be paid. A canceled invoice stays canceled."""
+    client: Client = ctx.obj
+    display.print_state(client.cancel_invoice(invoice_id), json_)
+
+
 def watch(ctx: typer.Context, invoice_id: InvoiceId, json_: Json = False) -> None:
-    """Watch an invoice until it is paid or expired. Reconnects when the connection is lost."""
+    """Watch an invoice until it is paid, expired or canceled. Reconnects when the connection is lost."""
     client: Client = ctx.obj
     _watch(client, client.get_invoice(invoice_id), json_)
 
@@ -149,5 +184,9 @@ def _watch(client: Client, invoice: Invoice, json_: bool, printed: Invoice | Non
         for state in client.watch(invoice):
             if state != printed:
                 show(state)
-    if state.status is Status.EXPIRED:
-        raise typer.Exit(EXPIRED)
+    _exit_by(state)
+
+
+def _exit_by(invoice: Invoice) -> None:
+    if invoice.status in {Status.EXPIRED, Status.CANCELED}:
+        raise typer.Exit(NOT_PAID)

@@ -4,10 +4,10 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import segno
@@ -17,7 +17,8 @@ from rich.live import Live
 from rich.text import Text
 
 from till.info import Info
-from till.results import Invoice
+from till.results import Invoice, PayabilityStatus, Report
+from till_cli.periods import Period
 
 # The margin of a QR code, in modules; scanners need it.
 QUIET_ZONE = 2
@@ -44,12 +45,66 @@ def print_json(result: Invoice | Info) -> None:
     typer.echo(text)
 
 
+def print_table(invoices: Iterable[Invoice], zone: tzinfo, by_payment: bool) -> int:
+    """Print invoices as a table, with times in a zone. Return their number."""
+    count = 0
+    for count, invoice in enumerate(invoices, 1):
+        if count == 1:
+            _row("PAID" if by_payment else "CREATED", "STATUS", "MSAT", "INVOICE ID", "LABEL", "DESCRIPTION")
+        payment = invoice.payment
+        time = payment.paid_at if by_payment and payment else invoice.created_at
+        amount = payment.amount_received_msat if payment else invoice.amount_msat
+        _row(
+            f"{time.astimezone(zone):%Y-%m-%d %H:%M:%S}",
+            invoice.status,
+            "any" if amount is None else f"{amount:,}",
+            invoice.invoice_id,
+            _printable(invoice.label or "-"),
+            _printable(invoice.description or ""),
+        )
+    return count
+
+
+def _row(time: str, status: str, amount: str, invoice_id: str, label: str, description: str) -> None:
+    line = f"{time:19}  {status:8}  {amount:>15}  {invoice_id:21}  {label:16}  {description}".rstrip()
+    if sys.stdout.isatty():
+        text = Text(line)
+        text.truncate(Console().width, overflow="ellipsis")
+        line = text.plain
+    typer.echo(line)
+
+
+def print_report(report: Report, period: Period, by: str, as_json: bool) -> None:
+    """Print a report, with the total last."""
+    if as_json:
+        limits = {"paid_from": period.start, "paid_to": period.end, "time_zone": period.zone_name, "by": by}
+        typer.echo(json.dumps({name: _plain(value) for name, value in limits.items()} | _plain(report)))
+        return
+    typer.echo(f"Payments from {period.start} to before {period.end} ({period.zone_name})", err=True)
+    rows = [(_printable(each.name or "-"), each.count, each.amount_received_msat) for each in report.groups]
+    width = max(len(name) for name, _, _ in [*rows, ("total", 0, 0)])
+    typer.echo(f"{by.upper():{width}}  {'PAYMENTS':>10}  {'MSAT':>20}")
+    for name, count, msat in [*rows, ("total", report.count, report.amount_received_msat)]:
+        typer.echo(f"{name:{width}}  {count:>10,}  {msat:>20,}")
+
+
 def print_payment_request(invoice: Invoice, with_qr: bool) -> None:
-    """Print a payment request, optionally with its QR code, and the next step on standard error."""
+    """Print a payment request, optionally with its QR code; and hints on standard error."""
     if with_qr:
         typer.echo(_qr_code(invoice.bolt11))
     typer.echo(invoice.bolt11)
+    payability = invoice.payability
+    if payability and payability.status is not PayabilityStatus.OK and payability.detail:
+        typer.echo(f"warning: payability {payability.status}: {payability.detail}", err=True)
     typer.echo(f"{_state(invoice)}; to watch it: till watch {invoice.invoice_id}", err=True)
+
+
+def print_state(invoice: Invoice, as_json: bool) -> None:
+    """Print the state of an invoice on a line."""
+    if as_json:
+        print_json(invoice)
+    else:
+        typer.echo(_state(invoice))
 
 
 @contextmanager
@@ -59,7 +114,7 @@ def live(invoice: Invoice, as_json: bool) -> Iterator[Callable[[Invoice], None]]
     On a terminal the last line also counts down to the expiry.
     """
     if as_json or not sys.stdout.isatty():
-        yield print_json if as_json else (lambda state: typer.echo(_state(state)))
+        yield lambda state: print_state(state, as_json)
         return
     newest = invoice
 
@@ -115,6 +170,9 @@ def _lines(plain: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
         if isinstance(value, dict):
             yield from _lines(value, f"{prefix}{name}.")
         elif value is not None:
-            # A line break in a description could imitate other fields.
-            is_plain = isinstance(value, str) and value.isprintable()
-            yield prefix + name, value if is_plain else json.dumps(value)
+            yield prefix + name, _printable(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _printable(text: str) -> str:
+    # A line break in a description could imitate other fields.
+    return text if text.isprintable() else json.dumps(text)

@@ -13,7 +13,7 @@ from typer.core import TyperOption
 from till import errors
 from till.client import Client
 from till.connection import ADDRESS, TIMEOUT_SECONDS
-from till_cli import commands
+from till_cli import commands, lists
 from till_cli.app import App, Group
 
 HINTS = {
@@ -67,11 +67,15 @@ app = App(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-invoice = App(help="Create and read invoices.")
+invoice = App(help="Create, find, cancel and export invoices.")
 invoice.command()(commands.create)
 invoice.command()(commands.get)
+invoice.command("list")(lists.list_)
+invoice.command()(commands.cancel)
+invoice.command()(lists.export)
 app.add_typer(invoice, name="invoice")
 app.command()(commands.watch)
+app.command()(lists.report)
 app.command()(commands.info)
 
 
@@ -130,7 +134,7 @@ def _till(
     users of this machine can read command lines. Options may also follow the command:
     `till info --address HOST:PORT`.
 
-    Exit codes: 0 success; 1 an error; 2 wrong usage; 3 the watched invoice expired; 130 Ctrl-C.
+    Exit codes: 0 success; 1 an error; 2 wrong usage; 3 the invoice expired or was canceled; 130 Ctrl-C.
     """
     if (cert is None) != (cert_key is None):
         raise typer.BadParameter("--cert and --cert-key belong together; pass both")
