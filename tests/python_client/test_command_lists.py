@@ -125,7 +125,8 @@ async def test_a_list_has_all_filters(
         (("list", "--metadata", "order"), "is not NAME=VALUE"),
         (("list", "--status", "open"), "'open' is not one of"),
         (("list", "--paid", "--status", "paid"), "pass either --paid or --status"),
-        (("export", "--label-prefix", "a", "--oldest-first"), "--label-prefix orders by label"),
+        (("export", "--label-prefix", "a", "--newest-first"), "--label-prefix orders by label"),
+        (("list", "--label-prefix", "a", "--oldest-first"), "--label-prefix orders by label"),
         (("export", "-o", "/"), "is a directory"),
     ],
 )
@@ -219,7 +220,7 @@ async def test_cancel_prints_the_state(run: Run, shop: till.AsyncClient, kind: s
     assert (canceled.exit_code, canceled.stdout) == (0, "canceled: 5,000 msat\n")
     assert json.loads(again.stdout)["status"] == "canceled"
     assert (watched.exit_code, watched.stdout) == (3, "canceled: 5,000 msat\n")
-    # A payment request that nobody can pay is not shown.
+    # The payment request can no longer be paid, so it is not shown.
     assert (created.exit_code, created.stdout) == (3, "")
     assert f"the invoice with this label is canceled: {invoice.invoice_id}" in created.stderr
 

@@ -205,8 +205,8 @@ class Client(Calls):
         """Iterate over the parts of a CSV file (RFC 4180) of the invoices that match all filters.
 
         Each part has whole lines with CRLF; the first part begins with the header row. Write them to a file
-        that was opened with newline="". The file is complete if the loop ends without an error. An export is
-        not retried, since lines would repeat.
+        that was opened with newline="" and encoding="utf-8". The file is complete if the loop ends without
+        an error. An export is not retried, since lines would repeat.
 
         order, and the filters: as list_invoices.
         time_zone: name of the zone of all times, such as "Europe/Rome".

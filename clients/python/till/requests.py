@@ -27,7 +27,7 @@ class Order(StrEnum):
 
 
 class Grouping(StrEnum):
-    """How a report groups payments: by type, by day, or by the key that created the invoice."""
+    """The groups of a report: by type, by day, or by the key that created the invoice."""
 
     TYPE = "type"
     DAY = "day"

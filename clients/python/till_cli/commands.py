@@ -134,7 +134,7 @@ def create(
     if json_:
         display.print_json(invoice)
     elif invoice.status.is_final:
-        # Of an earlier create with this label: it can no longer be paid.
+        # An earlier create had this label. The payment request can no longer be paid.
         typer.echo(f"the invoice with this label is {invoice.status}: {invoice.invoice_id}", err=True)
     else:
         display.print_payment_request(invoice, sys.stdout.isatty() if qr is None else qr)

@@ -122,10 +122,6 @@ Tz = Annotated[
         show_default=False,
     ),
 ]
-OldestFirst = Annotated[
-    bool | None,
-    typer.Option("--oldest-first/--newest-first", help="The order by time.", show_default=False),
-]
 
 
 def list_(
@@ -142,7 +138,7 @@ def list_(
     end: To = None,
     month: Month = None,
     tz: Tz = None,
-    oldest_first: OldestFirst = None,
+    oldest_first: Annotated[bool, typer.Option("--oldest-first", help="List the oldest first.")] = False,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -166,7 +162,7 @@ def list_(
         limit = 0 if json_ else ROWS
     client: Client = ctx.obj
     invoices = client.list_invoices(
-        order=_order(paid, label_prefix, oldest_first),
+        order=_order(paid, label_prefix, oldest_first, by_default=False),
         # One more shows whether there are more.
         page_size=min(limit + 1, 1000) if limit else 1000,
         **wanted,
@@ -205,7 +201,7 @@ def export(
     end: To = None,
     month: Month = None,
     tz: Tz = None,
-    oldest_first: OldestFirst = None,
+    newest_first: Annotated[bool, typer.Option("--newest-first", help="Export the newest first.")] = False,
 ) -> None:
     """Export invoices that match all options as CSV, the oldest first, with all times in --tz.
 
@@ -220,7 +216,7 @@ def export(
     client: Client = ctx.obj
     with output.progress(output_file) as show:
         parts = client.export_invoices(
-            order=_order(paid, label_prefix, oldest_first, by_default=True),
+            order=_order(paid, label_prefix, not newest_first, by_default=True),
             time_zone=period.zone_name,
             on_progress=show,
             **wanted,
@@ -233,7 +229,9 @@ def report(
     start: From = None,
     end: To = None,
     month: Month = None,
-    by: Annotated[Grouping, typer.Option(help="How payments are grouped.")] = Grouping.TYPE,
+    by: Annotated[
+        Grouping, typer.Option(metavar="GROUP", help="Group payments by type, day or key.")
+    ] = Grouping.TYPE,
     tz: Tz = None,
     json_: Json = False,
 ) -> None:
@@ -264,13 +262,11 @@ def _filter(period: Period, paid: bool, status: list[ListedStatus] | None, **oth
     return cast("InvoiceFilter", times | others)
 
 
-def _order(
-    paid: bool, label_prefix: str | None, oldest_first: bool | None, by_default: bool = False
-) -> Order | None:
+def _order(paid: bool, label_prefix: str | None, oldest_first: bool, by_default: bool) -> Order | None:
     if label_prefix:
-        if oldest_first is not None:
-            raise typer.BadParameter("--label-prefix orders by label; omit --oldest-first and --newest-first")
+        if oldest_first is not by_default:
+            raise typer.BadParameter("--label-prefix orders by label; omit the other order")
         return None
-    if by_default if oldest_first is None else oldest_first:
+    if oldest_first:
         return Order.PAID_ASC if paid else Order.CREATED_ASC
     return Order.PAID_DESC if paid else Order.CREATED_DESC

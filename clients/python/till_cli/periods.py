@@ -49,7 +49,7 @@ def month(text: str) -> datetime:
 
 
 def zone(name: str | None) -> tzinfo:
-    """Return the zone of a name, or this machine's. Raise ValueError if there is no such zone."""
+    """Return the zone of a name, or this machine's. Raise ValueError for an unknown name."""
     name = name or _local_name()
     if name in {"UTC", "Etc/UTC"}:
         # Also on a machine without time zones.
