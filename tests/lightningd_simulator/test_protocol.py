@@ -201,6 +201,28 @@ async def test_a_filter_selects_fields(wanted: Any, given: Any, rpc: Rpc) -> Non
     assert found == ([] if given is None else [whole if given == "all" else given])
 
 
+@pytest.mark.parametrize(
+    ("wanted", "given"),
+    [
+        # Seen with lightningd v26.06.6: true for an object selects only members that are objects or arrays.
+        ({"details": True}, {"details": {}}),
+        ({"details": {"status": True}}, {"details": {"status": "unpaid"}}),
+        ({"deleted": True}, {"deleted": 1}),
+    ],
+)
+async def test_true_selects_no_member_of_an_object(wanted: Any, given: Any, rpc: Rpc) -> None:
+    await rpc.result("invoice", amount_msat=1, label="x", description="")
+    params = {"subsystem": "invoices", "indexname": "deleted", "nextvalue": 1}
+    request = {"jsonrpc": "2.0", "id": "w", "method": "wait", "params": params, "filter": wanted}
+    rpc.write(json.dumps(request).encode())
+    rpc.write(
+        json.dumps({"jsonrpc": "2.0", "id": "d", "method": "delinvoice", "params": ["x", "unpaid"]}).encode()
+    )
+
+    replies = [await rpc.next_reply() for _ in range(2)]
+    assert next(each["result"] for each in replies if each["id"] == "w") == given
+
+
 async def test_the_result_of_a_wait_is_filtered(rpc: Rpc) -> None:
     request = {"jsonrpc": "2.0", "id": 0, "method": "waitanyinvoice", "params": {}}
     rpc.write(json.dumps(request | {"filter": {"status": True, "bolt11": False}}).encode())

@@ -39,8 +39,15 @@ def apply(template: Template, result: Any) -> Any:
     match result:
         case dict() if template is not True:
             members = template if isinstance(template, dict) else {}
-            return {name: apply(members[name], value) for name, value in result.items() if name in members}
+            return {name: _member(members[name], value) for name, value in result.items() if name in members}
         case list() if template is not True:
             return [apply(template[0], each) for each in result] if isinstance(template, list) else []
         case _:
             return result
+
+
+def _member(template: Template, value: Any) -> Any:
+    """Return the parts of a member. For an object, true selects only members that are objects or arrays."""
+    if template is True and isinstance(value, dict):
+        return {name: each for name, each in value.items() if isinstance(each, dict | list)}
+    return apply(template, value)
