@@ -20,7 +20,8 @@ from tilld.invoices.csv_lines import COLUMNS, CsvPart
 from tilld.invoices.invoice import Status
 from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.listing import InvoiceFilter, ListTerms, Order, Period
-from tilld.invoices.lists import EXPORTED, InvoiceLists
+from tilld.invoices.lists import InvoiceLists
+from tilld.invoices.repository import WALKED_ON_THREADS as WALKED
 from tilld.invoices.repository import Store
 from tilld.storage.database import open_database
 from tilld.storage.statements import Bound
@@ -51,8 +52,12 @@ def terms(order: Order | None = None, **fields: Any) -> ListTerms:
     return ListTerms.checked(InvoiceFilter.checked(**fields), order)
 
 
+async def rest(exporting: AsyncIterator[CsvPart]) -> list[CsvPart]:
+    return [part async for part in exporting]
+
+
 async def export(lists: InvoiceLists, wanted: ListTerms, caller: Caller = DAKK) -> list[CsvPart]:
-    return [part async for part in lists.export(caller, wanted, UTC)]
+    return await rest(lists.export(caller, wanted, UTC))
 
 
 def ids(parts: list[CsvPart]) -> list[str]:
@@ -74,7 +79,7 @@ async def add(store: Store, count: int = 1, **fields: Any) -> list[str]:
 
 
 async def test_a_file_has_all_pages(store: Store, lists: InvoiceLists) -> None:
-    made = await add(store, 3 * EXPORTED)
+    made = await add(store, 3 * WALKED)
     await store.adopt([an_invoice("another")])
 
     assert ids(await export(lists, terms())) == made[::-1]
@@ -94,7 +99,7 @@ async def test_without_invoices_the_file_is_a_header(
 
 
 async def test_a_filter_may_match_few_rows(store: Store, lists: InvoiceLists) -> None:
-    invoices = [an_invoice(label=f"order-{number:03}") for number in range(3 * EXPORTED)]
+    invoices = [an_invoice(label=f"order-{number:03}") for number in range(3 * WALKED)]
     wanted = [invoices[7].updated(paid(invoices[7])), invoices[-1].updated(paid(invoices[-1]))]
     await store.adopt([*invoices[:7], wanted[0], *invoices[8:-1], wanted[1]])
 
@@ -128,7 +133,7 @@ async def test_a_watch_token_exports_nothing(store: Store, lists: InvoiceLists) 
 
 async def test_invoices_created_and_paid_meanwhile_break_no_file(store: Store, lists: InvoiceLists) -> None:
     """Each invoice of the beginning is in the file once."""
-    made = await add(store, 3 * EXPORTED)
+    made = await add(store, 3 * WALKED)
     found: list[CsvPart] = []
 
     async for part in lists.export(DAKK, terms(Order.CREATED_ASC), UTC):
@@ -144,14 +149,14 @@ async def test_invoices_created_and_paid_meanwhile_break_no_file(store: Store, l
 
 async def test_exports_of_a_key_are_limited(store: Store, lists: InvoiceLists, limits: Limits) -> None:
     """An export is counted until it ends, fails or is closed; a report counts too."""
-    await add(store, 2 * EXPORTED)
+    await add(store, 2 * WALKED)
     async with aclosing(lists.export(GREEDY, terms(), UTC)) as first:
         await anext(first)
         second = lists.export(GREEDY, terms(), UTC)
         await anext(second)
         with pytest.raises(TooMany, match=r"too many exports and reports \(2 per key\)"):
             await export(lists, terms(), GREEDY)
-        assert len(ids(await export(lists, terms()))) == 2 * EXPORTED
+        assert len(ids(await export(lists, terms()))) == 2 * WALKED
         await second.aclose()
         assert limits.exports == 1
         await export(lists, terms(), GREEDY)
@@ -160,33 +165,33 @@ async def test_exports_of_a_key_are_limited(store: Store, lists: InvoiceLists, l
 
 async def test_an_unreadable_row_fails_the_file(store: Store, lists: InvoiceLists, limits: Limits) -> None:
     """A file without it would look complete."""
-    made = await add(store, 2 * EXPORTED)
+    made = await add(store, 2 * WALKED)
     damage = Bound(f"UPDATE invoices SET expires_at = -1, paid_at = 1 WHERE invoice_id = '{made[0]}'")
     await store.write(lambda do: do.execute(damage))
     exporting = lists.export(DAKK, terms(), UTC)
 
     assert (await anext(exporting)).text
     with pytest.raises(Internal):
-        await anext(exporting)
+        await rest(exporting)
     assert not limits.busy
 
 
 async def test_a_store_that_fails_in_the_middle_fails_the_file(
     store: Store, lists: InvoiceLists, limits: Limits
 ) -> None:
-    await add(store, 2 * EXPORTED)
+    await add(store, 2 * WALKED)
     exporting = lists.export(DAKK, terms(), UTC)
     await anext(exporting)
     await store.write(lambda do: do.execute(Bound("DROP TABLE invoices")))
 
     with pytest.raises(Unavailable):
-        await anext(exporting)
+        await rest(exporting)
     assert not limits.busy
 
 
 async def test_other_calls_have_their_turn(store: Store, lists: InvoiceLists) -> None:
     """Also during an export that finds nothing in many rows."""
-    await store.adopt([an_invoice(label=f"x{number}") for number in range(5 * EXPORTED)])
+    await store.adopt([an_invoice(label=f"x{number}") for number in range(5 * WALKED)])
     wanted = terms(label_prefix="x", statuses=[Status.EXPIRED])
     exporting = asyncio.create_task(export(lists, wanted))
     turns = 0

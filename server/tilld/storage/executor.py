@@ -40,7 +40,7 @@ class Executor:
         self._transactions = Transactions(database)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         self._scanner = ThreadPoolExecutor(1, thread_name_prefix="store-scanner")
-        is_local = isinstance(database, peewee.SqliteDatabase)
+        self.is_local = is_local = isinstance(database, peewee.SqliteDatabase)
         self._readers = None if is_local else ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._files = DatabaseFiles(Path(database.database) if is_local else None)
         with database.bind_ctx([TillTable]):
