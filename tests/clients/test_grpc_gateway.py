@@ -148,7 +148,7 @@ async def test_a_probe_has_the_documented_body(gateway: tuple[Shop, httpx.AsyncC
         ("GET", "/lightning/invoice/PDxIkt9La2h1iG~VTIEcz/watch", None),
         ("GET", "/lightning/invoicerequest/abc", None),
         ("GET", "/lightning/invoicerequests?after=abc", None),
-        ("GET", "/lightning/invoices?staus=paid", None),
+        ("GET", "/lightning/invoices?stat=paid", None),
         ("GET", "/lightning/invoices?label=a&label=b", None),
         ("GET", "/lightning/invoices?label=%FF", None),
         ("GET", "/lightning/invoices?status=open", None),

@@ -27,7 +27,7 @@ ANSWERS = [
     ("GET", "/lightning/info", 401),
     ("POST", "/lightning/invoice/create", 401),
     ("GET", "/lightning/invoice/abc/watch", 401),
-    ("GET", "/lightning/invoices?staus=paid", 400),
+    ("GET", "/lightning/invoices?stat=paid", 400),
     ("GET", "/nothing", 404),
     ("DELETE", "/lightning/info", 405),
 ]

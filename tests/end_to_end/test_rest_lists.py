@@ -255,7 +255,7 @@ BAD: list[tuple[dict[str, str], int, str]] = [
     ({"tz": "Europe/Atlantis"}, 400, "tz must be the name of a time zone (IANA)"),
     ({"tz": "../../etc/passwd"}, 400, "tz must be the name of a time zone (IANA)"),
     ({"tz": "x" * 4000}, 400, "tz must be the name of a time zone (IANA)"),
-    ({"staus": "paid"}, 400, "unknown parameter 'staus'"),
+    ({"stat": "paid"}, 400, "unknown parameter 'stat'"),
 ]  # fmt: skip
 BAD_PAGES: list[tuple[dict[str, str], int, str]] = [
     ({"limit": text}, 400, "limit must be a whole number, 1 to 2147483647")

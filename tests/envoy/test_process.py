@@ -478,7 +478,7 @@ async def test_a_documented_path_has_the_documented_method(
         ("invoice/abc", 200),
         ("invoices?status=paid", 200),
         ("report", 200),
-        ("invoices?staus=paid", 400),
+        ("invoices?stat=paid", 400),
         ("invoices.csv?label=x", 405),
         ("invoices.csv/", 405),
         ("invoice/abc/watch", 405),
@@ -531,7 +531,7 @@ INVALID_UTF8 = ["%FF", "a%C3", "%C3%28", "%ED%A0%80", "%C0%80", "%E0%80%80", "%F
 @pytest.mark.parametrize(
     ("query", "says"),
     [
-        ("staus=paid", "unknown parameter 'staus'; the parameters are status, type, label, "),
+        ("stat=paid", "unknown parameter 'stat'; the parameters are status, type, label, "),
         ("status=paid&Status=paid", "unknown parameter 'Status'; "),
         ("createdFrom=2026-11-26", "unknown parameter 'createdFrom'; "),
         ("status.x=paid", "unknown parameter 'status.x'; "),
@@ -557,9 +557,9 @@ async def test_a_bad_query_of_a_list_is_named(envoy: Envoy, path: str, query: st
 @pytest.mark.parametrize(
     "path",
     [
-        "/lightning/invoices/?staus=paid", "/lightning/invoice%73?staus=paid",
-        "/lightning/invoices:x?staus=paid", "/lightning/invoices;x?staus=paid",
-        "/lightning/./invoices?staus=paid", "//lightning//invoices?staus=paid",
+        "/lightning/invoices/?stat=paid", "/lightning/invoice%73?stat=paid",
+        "/lightning/invoices:x?stat=paid", "/lightning/invoices;x?stat=paid",
+        "/lightning/./invoices?stat=paid", "//lightning//invoices?stat=paid",
         "/lightning/report?limit=1", "/lightning/invoices.csv?page=x",
     ],
 )  # fmt: skip
