@@ -22,6 +22,7 @@ HINTS = {
     errors.Unauthenticated: "Set TILL_KEY, or pass --key-file. "
     "To create a key: tilld key create --username NAME",
     errors.TookTooLong: "Increase --timeout, or try again later.",
+    errors.NoSuchMethod: "This Till is older than the command; upgrade it.",
 }
 
 
