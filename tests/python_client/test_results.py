@@ -33,7 +33,7 @@ def test_each_estimate_has_a_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", STATUSES)
 def test_each_status_has_a_name(name: str) -> None:
-    found = results.invoice(invoice_pb2.Invoice(status=invoice_pb2.InvoiceStatus.Value(name))).status
+    found = results.invoice(invoice_pb2.Invoice(status=name)).status
 
     assert f"INVOICE_STATUS_{found.name}" == name
     assert found.is_final is (found is not till.Status.UNPAID)
