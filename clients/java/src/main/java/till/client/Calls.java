@@ -1,15 +1,19 @@
 package till.client;
 
+import static java.util.concurrent.TimeUnit.NANOSECONDS;
+
 import io.grpc.CallOptions;
 import io.grpc.Channel;
 import io.grpc.ClientCall;
 import io.grpc.Context;
+import io.grpc.Deadline;
 import io.grpc.MethodDescriptor;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.stub.AbstractStub;
 import io.grpc.stub.ClientCalls;
 import io.grpc.stub.StreamObserver;
+import java.time.Duration;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
@@ -56,7 +60,7 @@ abstract class Calls<S extends Calls<S>> extends AbstractStub<S> {
     }
 
     /** Returns the exception for a failed call, which its caller may have cancelled. */
-    private static RuntimeException failure(Throwable error, boolean isCancelled) {
+    static RuntimeException failure(Throwable error, boolean isCancelled) {
         var failure = TillException.of(error);
         if (isCancelled && failure.getStatus().getCode() == Status.Code.CANCELLED) {
             return cancellation("the call was cancelled", failure);
@@ -68,5 +72,13 @@ abstract class Calls<S extends Calls<S>> extends AbstractStub<S> {
         var cancellation = new CancellationException(message);
         cancellation.initCause(cause);
         return cancellation;
+    }
+
+    static @Nullable Deadline earlier(@Nullable Duration timeout, @Nullable Deadline other) {
+        return earlier(timeout == null ? null : Deadline.after(timeout.toNanos(), NANOSECONDS), other);
+    }
+
+    static @Nullable Deadline earlier(@Nullable Deadline one, @Nullable Deadline other) {
+        return one == null ? other : other == null ? one : one.minimum(other);
     }
 }

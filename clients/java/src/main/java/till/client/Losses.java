@@ -7,21 +7,30 @@ import java.util.concurrent.ThreadLocalRandom;
 import org.jspecify.annotations.Nullable;
 import till.client.TillException.Code;
 
-/** Decides which errors of a watch are losses of its connection, counts those in a row, and sets the pauses after them. */
+/**
+ * Decides which errors of a watch, or of a page of a list, are losses of its connection, counts those in a row, and sets the
+ * pauses after them.
+ */
 final class Losses {
     private static final long FIRST_PAUSE = MILLISECONDS.toNanos(100);
     private static final long LONGEST_PAUSE = MILLISECONDS.toNanos(1500);
 
+    private final String what;
     private boolean canComeBack;
     private int inARow;
     private long pauseNanos = FIRST_PAUSE;
     private @Nullable TillException last;
 
-    Losses(boolean waitForReady) {
-        canComeBack = waitForReady;
+    /**
+     * @param what can be lost, for errors
+     * @param canComeBack before the first message too
+     */
+    Losses(String what, boolean canComeBack) {
+        this.what = what;
+        this.canComeBack = canComeBack;
     }
 
-    /** Returns whether the watch comes back from an error. */
+    /** Returns whether an error is a loss that another attempt may cure. */
     boolean include(TillException error) {
         boolean isOfTill = error.getCode() != Code.NONE;
         return canComeBack
@@ -62,7 +71,7 @@ final class Losses {
 
     TillException deadlineExceeded() {
         String loss = last == null ? "" : "; its last loss: " + last.getMessage();
-        var status = Status.DEADLINE_EXCEEDED.withDescription("the deadline of the watch has passed" + loss);
+        var status = Status.DEADLINE_EXCEEDED.withDescription("the deadline of the " + what + " has passed" + loss);
         return TillException.of(status.withCause(last), null);
     }
 }

@@ -18,7 +18,7 @@ import till.v1.Invoice;
  * A connection to a Till. Thread-safe: make one, and share it.
  *
  * <p>The first call connects, and a call after a loss connects again. A call has no deadline unless you set one, by {@code
- * withDeadlineAfter}. No call is sent twice.
+ * withDeadlineAfter}. No call is sent twice, except the later pages of a list.
  */
 public final class TillClient implements AutoCloseable {
     private static final Duration CLOSE_TIMEOUT = Duration.ofSeconds(5);
@@ -67,7 +67,7 @@ public final class TillClient implements AutoCloseable {
     }
 
     /**
-     * Returns the calls that create and read invoices.
+     * Returns the calls that create, read, list, export, cancel and report invoices.
      *
      * @return the calls
      */
@@ -103,7 +103,7 @@ public final class TillClient implements AutoCloseable {
     }
 
     /**
-     * Watches an invoice until it is paid or expired.
+     * Watches an invoice until it is paid, expired or canceled.
      *
      * @param invoiceId its public id
      * @return its states; close the watch if you leave before the last one
@@ -124,7 +124,7 @@ public final class TillClient implements AutoCloseable {
     }
 
     /**
-     * Watches an invoice for each subscriber, from its subscription until the invoice is paid or expired.
+     * Watches an invoice for each subscriber, from its subscription until the invoice is paid, expired or canceled.
      *
      * <p>The states and errors are those of {@link Watch}. Changes of the connection are reported only
      * while a state is requested.
@@ -148,7 +148,7 @@ public final class TillClient implements AutoCloseable {
     }
 
     /**
-     * Watches an invoice until it is paid or expired, and returns that state only.
+     * Watches an invoice until it is paid, expired or canceled, and returns that state only.
      *
      * <p>The errors are those of {@link Watch}. Cancelling the future ends the watch.
      *

@@ -122,7 +122,7 @@ public final class TillException extends StatusRuntimeException {
         UNAUTHENTICATED("E3"),
         /** E4: the key lacks the scope, or is for another type. */
         PERMISSION_DENIED("E4"),
-        /** E5: the label is in use for a different request; the message names the difference. */
+        /** E5: the label is in use for a different request, or the invoice can no longer be canceled; the message says why. */
         CONFLICT("E5"),
         /** E6: a field or the request is too large. */
         TOO_LARGE("E6"),

@@ -11,8 +11,8 @@ import org.jspecify.annotations.Nullable;
 import till.v1.Invoice;
 
 /**
- * The states of an invoice, for a thread that waits: first the current state, then each change, PAID or EXPIRED last. No
- * state comes twice in a row.
+ * The states of an invoice, for a thread that waits: first the current state, then each change, PAID, EXPIRED or CANCELED
+ * last. No state comes twice in a row.
  *
  * <p>{@link #hasNext} waits for the next state. It throws
  *
@@ -89,6 +89,13 @@ public final class Watch implements Iterator<Invoice>, AutoCloseable {
         }
         next = null;
         return state;
+    }
+
+    static boolean isFinal(Invoice state) {
+        return switch (state.getStatus()) {
+            case INVOICE_STATUS_PAID, INVOICE_STATUS_EXPIRED, INVOICE_STATUS_CANCELED -> true;
+            default -> false;
+        };
     }
 
     /** Ends the watch, at Till too. Any thread may call it. */

@@ -1,7 +1,5 @@
 package till.client;
 
-import static java.util.concurrent.TimeUnit.NANOSECONDS;
-
 import io.grpc.Deadline;
 import java.time.Duration;
 import java.util.function.Consumer;
@@ -62,10 +60,6 @@ public final class WatchOptions {
 
     /** Returns the earlier deadline: that of the timeout, from now on, or the given one. */
     @Nullable Deadline deadline(@Nullable Deadline other) {
-        if (timeout == null) {
-            return other;
-        }
-        Deadline own = Deadline.after(timeout.toNanos(), NANOSECONDS);
-        return other == null ? own : own.minimum(other);
+        return Calls.earlier(timeout, other);
     }
 }

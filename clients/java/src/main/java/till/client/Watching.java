@@ -19,7 +19,6 @@ import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import till.v1.Invoice;
 import till.v1.InvoiceServiceGrpc;
-import till.v1.InvoiceStatus;
 import till.v1.WatchInvoiceRequest;
 import till.v1.WatchInvoiceResponse;
 
@@ -72,7 +71,7 @@ final class Watching {
         this.channel = channel;
         this.executor = executor;
         this.request = WatchInvoiceRequest.newBuilder().setInvoiceId(invoiceId).build();
-        this.losses = new Losses(options.waitForReady);
+        this.losses = new Losses("watch", options.waitForReady);
         this.receiver = receiver;
         this.onEnd = onEnd;
         this.callOptions = CallOptions.DEFAULT.withDeadline(options.deadline(context.getDeadline()));
@@ -221,8 +220,7 @@ final class Watching {
                 last = state;
                 reports.add(new Report(() -> receiver.state(state), true));
             }
-            if (state.getStatus() == InvoiceStatus.INVOICE_STATUS_PAID
-                    || state.getStatus() == InvoiceStatus.INVOICE_STATUS_EXPIRED) {
+            if (Watch.isFinal(state)) {
                 end = () -> receiver.end(null);
             }
         }

@@ -20,13 +20,18 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.function.BiConsumer;
 import till.v1.CreateInvoiceRequest;
 import till.v1.CreateInvoiceResponse;
+import till.v1.ExportInvoicesRequest;
+import till.v1.ExportInvoicesResponse;
 import till.v1.GetInfoRequest;
 import till.v1.GetInfoResponse;
 import till.v1.Invoice;
 import till.v1.InvoiceServiceGrpc;
 import till.v1.InvoiceStatus;
+import till.v1.ListInvoicesRequest;
+import till.v1.ListInvoicesResponse;
 import till.v1.WatchInvoiceRequest;
 import till.v1.WatchInvoiceResponse;
 
@@ -39,6 +44,10 @@ final class FakeTill extends InvoiceServiceGrpc.InvoiceServiceImplBase implement
     final BlockingQueue<StreamObserver<WatchInvoiceResponse>> watches = new LinkedBlockingQueue<>();
     /** The open creates; GetInfo is answered by itself. */
     final BlockingQueue<StreamObserver<CreateInvoiceResponse>> creates = new LinkedBlockingQueue<>();
+    /** Answers the pages of lists. */
+    volatile BiConsumer<ListInvoicesRequest, StreamObserver<ListInvoicesResponse>> onPage = (request, responses) -> {};
+    /** The open exports, in the order of their arrival. */
+    final BlockingQueue<StreamObserver<ExportInvoicesResponse>> exports = new LinkedBlockingQueue<>();
     /** The authorization header of each call; empty without one. */
     final BlockingQueue<String> keys = new LinkedBlockingQueue<>();
     /** Done once a call is cancelled. */
@@ -84,6 +93,18 @@ final class FakeTill extends InvoiceServiceGrpc.InvoiceServiceImplBase implement
     public void createInvoice(CreateInvoiceRequest request, StreamObserver<CreateInvoiceResponse> responses) {
         Context.current().addListener(ended -> cancelled.countDown(), Runnable::run);
         creates.add(responses);
+    }
+
+    @Override
+    public void listInvoices(ListInvoicesRequest request, StreamObserver<ListInvoicesResponse> responses) {
+        Context.current().addListener(ended -> cancelled.countDown(), Runnable::run);
+        onPage.accept(request, responses);
+    }
+
+    @Override
+    public void exportInvoices(ExportInvoicesRequest request, StreamObserver<ExportInvoicesResponse> responses) {
+        Context.current().addListener(ended -> cancelled.countDown(), Runnable::run);
+        exports.add(responses);
     }
 
     @Override

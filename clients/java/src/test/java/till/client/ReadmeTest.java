@@ -22,9 +22,11 @@ class ReadmeTest {
     private static final Pattern EXAMPLE = Pattern.compile("```java\n(.*?)```", Pattern.DOTALL);
     // The names that the examples take from their surroundings.
     private static final String SURROUNDINGS = """
+            import com.google.protobuf.Timestamp;
             import io.grpc.*;
             import io.grpc.inprocess.*;
             import java.io.*;
+            import java.nio.file.*;
             import java.time.*;
             import java.util.*;
             import java.util.concurrent.*;

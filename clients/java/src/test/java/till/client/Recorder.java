@@ -3,12 +3,22 @@ package till.client;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.Flow;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.function.Function;
 import till.v1.Invoice;
 
-/** Records the reports of a publisher: statuses, then "complete" or an error. Requests nothing by itself. */
-final class Recorder implements Flow.Subscriber<Invoice> {
+/** Records the reports of a publisher: what its items are about, then "complete" or an error. Requests nothing by itself. */
+final class Recorder<T> implements Flow.Subscriber<T> {
+    private final Function<T, Object> about;
     final BlockingQueue<Object> reports = new LinkedBlockingQueue<>();
     Flow.Subscription subscription;
+
+    Recorder(Function<T, Object> about) {
+        this.about = about;
+    }
+
+    static Recorder<Invoice> ofStatuses() {
+        return new Recorder<>(Invoice::getStatus);
+    }
 
     @Override
     public void onSubscribe(Flow.Subscription subscription) {
@@ -16,8 +26,8 @@ final class Recorder implements Flow.Subscriber<Invoice> {
     }
 
     @Override
-    public void onNext(Invoice state) {
-        reports.add(state.getStatus());
+    public void onNext(T item) {
+        reports.add(about.apply(item));
     }
 
     @Override

@@ -52,7 +52,7 @@ class WatchTest {
 
     @Test
     void aPublisherGivesNoMoreStatesThanRequested() throws Exception {
-        var recorder = new Recorder();
+        var recorder = Recorder.ofStatuses();
         till.watchPublisher("id").subscribe(recorder);
         var responses = next(fake.watches);
         responses.onNext(state(INVOICE_STATUS_UNPAID));
@@ -68,7 +68,7 @@ class WatchTest {
 
     @Test
     void aPublisherReportsAnEarlyErrorWithoutARequest() throws Exception {
-        var recorder = new Recorder();
+        var recorder = Recorder.ofStatuses();
         till.watchPublisher("id").subscribe(recorder);
         next(fake.watches).onError(Status.NOT_FOUND.asRuntimeException());
         var error = (TillException) next(recorder.reports);
@@ -77,7 +77,7 @@ class WatchTest {
 
     @Test
     void aRequestOfNoStatesIsAnError() throws Exception {
-        var recorder = new Recorder();
+        var recorder = Recorder.ofStatuses();
         till.watchPublisher("id").subscribe(recorder);
         recorder.subscription.request(0);
         assertEquals(IllegalArgumentException.class, next(recorder.reports).getClass());
@@ -85,7 +85,7 @@ class WatchTest {
 
     @Test
     void aCancelledSubscriptionEndsAtTillToo() throws Exception {
-        var recorder = new Recorder();
+        var recorder = Recorder.ofStatuses();
         till.watchPublisher("id").subscribe(recorder);
         next(fake.watches);
         recorder.subscription.cancel();
@@ -96,8 +96,8 @@ class WatchTest {
     @Test
     void eachSubscriberHasAWatch() throws Exception {
         var publisher = till.watchPublisher("id");
-        publisher.subscribe(new Recorder());
-        publisher.subscribe(new Recorder());
+        publisher.subscribe(Recorder.ofStatuses());
+        publisher.subscribe(Recorder.ofStatuses());
         next(fake.watches);
         next(fake.watches);
     }
@@ -179,7 +179,7 @@ class WatchTest {
         var options = WatchOptions.defaults().withWaitForReady().onConnection(change -> {
             throw fault;
         });
-        var recorder = new Recorder();
+        var recorder = Recorder.ofStatuses();
         till.watchPublisher("id", options).subscribe(recorder);
         recorder.subscription.request(1);
         next(fake.watches).onError(Status.UNAVAILABLE.asRuntimeException());

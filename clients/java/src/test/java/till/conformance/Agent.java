@@ -1,15 +1,16 @@
 package till.conformance;
 
+import static till.conformance.Json.event;
+import static till.conformance.Json.json;
+import static till.conformance.Json.message;
+import static till.conformance.Json.plain;
+
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
-import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.Message;
-import com.google.protobuf.MessageOrBuilder;
-import com.google.protobuf.util.JsonFormat;
 import io.grpc.Context;
 import io.grpc.Context.CancellableContext;
-import io.grpc.Status;
 import io.grpc.TlsChannelCredentials;
 import java.io.BufferedReader;
 import java.io.File;
@@ -25,27 +26,31 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Flow;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import java.util.function.Function;
-import till.client.Connection;
+import till.client.Export;
 import till.client.TillClient;
-import till.client.TillException;
 import till.client.Watch;
 import till.client.WatchOptions;
+import till.v1.CancelInvoiceRequest;
 import till.v1.CreateInvoiceRequest;
+import till.v1.ExportInvoicesRequest;
+import till.v1.ExportInvoicesResponse;
 import till.v1.GetInfoRequest;
 import till.v1.GetInvoiceByIdRequest;
 import till.v1.GetInvoiceRequest;
+import till.v1.GetReportRequest;
 import till.v1.Invoice;
+import till.v1.ListInvoicesRequest;
 import till.v1.LookupInvoiceRequest;
 import till.v1.WatchInvoiceRequest;
-import till.v1.WatchInvoiceResponse;
 
 /**
  * The agent of the Java client, as clients/conformance/README.md describes it.
@@ -84,7 +89,12 @@ final class Agent {
         TillClient connected = till;
         CancellableContext context = Context.current().withCancellation();
         open.put(id(request), context);
-        Operation operation = request.get("op").getAsString().equals("call") ? this::call : this::watch;
+        Operation operation = switch (request.get("op").getAsString()) {
+            case "list" -> this::list;
+            case "export" -> this::export;
+            case "watch" -> this::watch;
+            default -> this::call;
+        };
         threads.execute(context.wrap(() -> answer(request, each -> operation.run(connected, each))));
     }
 
@@ -127,6 +137,11 @@ final class Agent {
                     request, GetInvoiceByIdRequest.getDefaultInstance(), calls::getInvoiceById, calls::getInvoiceByIdAsync);
             case "LookupInvoice" -> call(
                     request, LookupInvoiceRequest.getDefaultInstance(), calls::lookupInvoice, calls::lookupInvoiceAsync);
+            case "ListInvoices" -> call(
+                    request, ListInvoicesRequest.getDefaultInstance(), calls::listInvoices, calls::listInvoicesAsync);
+            case "CancelInvoice" -> call(
+                    request, CancelInvoiceRequest.getDefaultInstance(), calls::cancelInvoice, calls::cancelInvoiceAsync);
+            case "GetReport" -> call(request, GetReportRequest.getDefaultInstance(), calls::getReport, calls::getReportAsync);
             case "GetInfo" -> call(request, GetInfoRequest.getDefaultInstance(), calls::getInfo, calls::getInfoAsync);
             default -> throw new IllegalArgumentException("no such method: " + method);
         });
@@ -148,16 +163,48 @@ final class Agent {
         if (isTrue(request, "connection")) {
             options = options.onConnection(change -> say(request, "connection", plain(change)));
         }
+        Consumer<Invoice> onState = state -> say(request, "event", event(state));
         if (isBlocking(request)) {
             try (Watch states = till.watch(invoiceId, options)) {
-                states.forEachRemaining(state -> say(request, "event", event(state)));
+                states.forEachRemaining(onState);
             }
         } else {
-            var end = new CompletableFuture<Void>();
-            till.watchPublisher(invoiceId, options).subscribe(new OneByOne(state -> say(request, "event", event(state)), end));
-            end.join();
+            take(till.watchPublisher(invoiceId, options), Long.MAX_VALUE, onState);
         }
         return new JsonObject();
+    }
+
+    private JsonElement list(TillClient till, JsonObject request) throws IOException {
+        var invoices = till.invoices().list(message(request, ListInvoicesRequest.getDefaultInstance()));
+        var list = timeout(request).map(invoices::withPageTimeout).orElse(invoices);
+        long limit = request.has("limit") ? request.get("limit").getAsLong() : Long.MAX_VALUE;
+        Consumer<Invoice> onInvoice = invoice -> say(request, "event", event(invoice));
+        if (isBlocking(request)) {
+            list.stream().limit(limit).forEach(onInvoice);
+        } else {
+            take(list.publisher(), limit, onInvoice);
+        }
+        return new JsonObject();
+    }
+
+    private JsonElement export(TillClient till, JsonObject request) throws IOException {
+        var invoices = timeout(request).map(till.invoices()::withDeadlineAfter).orElse(till.invoices());
+        var message = message(request, ExportInvoicesRequest.getDefaultInstance());
+        Consumer<ExportInvoicesResponse> onPart = part -> say(request, "event", json(part));
+        if (isBlocking(request)) {
+            try (Export parts = invoices.export(message)) {
+                parts.forEachRemaining(onPart);
+            }
+        } else {
+            take(invoices.exportPublisher(message), Long.MAX_VALUE, onPart);
+        }
+        return new JsonObject();
+    }
+
+    private static <T> void take(Flow.Publisher<T> items, long limit, Consumer<T> onItem) {
+        var end = new CompletableFuture<Void>();
+        items.subscribe(new OneByOne<>(onItem, limit, end));
+        end.join();
     }
 
     /** Handles a request, and answers it. */
@@ -174,29 +221,6 @@ final class Agent {
         answer.add("id", request.get("id"));
         answer.add(what, value);
         out.println(answer);
-    }
-
-    private static JsonObject plain(Connection change) {
-        var plain = new JsonObject();
-        plain.addProperty("lost", change.lost());
-        plain.addProperty("attempt", change.attempt());
-        plain.add("error", change.error() == null ? null : plain(change.error()));
-        return plain;
-    }
-
-    private static JsonObject plain(Throwable error) {
-        var plain = new JsonObject();
-        var status = error instanceof CancellationException ? Status.Code.CANCELLED : Status.Code.UNKNOWN;
-        plain.addProperty("status", status.name());
-        plain.addProperty("message", error.toString());
-        if (error instanceof TillException failure) {
-            plain.addProperty("status", failure.getStatus().getCode().name());
-            plain.addProperty("message", failure.getStatus().getDescription());
-            plain.addProperty("code", failure.getCode().id().isEmpty() ? null : failure.getCode().id());
-            plain.addProperty("reason", failure.getReason().isEmpty() ? null : failure.getReason());
-            plain.addProperty("retry_seconds", failure.getRetryAfter().map(after -> after.toMillis() / 1e3).orElse(null));
-        }
-        return plain;
     }
 
     private static long id(JsonObject request) {
@@ -222,25 +246,6 @@ final class Agent {
     private static Optional<Duration> timeout(JsonObject request) {
         return Optional.ofNullable(request.get("timeout_seconds"))
                 .map(seconds -> Duration.ofMillis(Math.round(seconds.getAsDouble() * 1e3)));
-    }
-
-    @SuppressWarnings("unchecked")
-    private static <M extends Message> M message(JsonObject request, M empty) throws InvalidProtocolBufferException {
-        var builder = empty.newBuilderForType();
-        JsonFormat.parser().merge(request.get("request").toString(), builder);
-        return (M) builder.build();
-    }
-
-    private static JsonElement event(Invoice state) {
-        try {
-            return json(WatchInvoiceResponse.newBuilder().setInvoice(state));
-        } catch (InvalidProtocolBufferException error) {
-            throw new UncheckedIOException(error);
-        }
-    }
-
-    private static JsonElement json(MessageOrBuilder message) throws InvalidProtocolBufferException {
-        return JsonParser.parseString(JsonFormat.printer().print(message));
     }
 
     private interface Step {

@@ -3,16 +3,17 @@ package till.conformance;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Flow;
 import java.util.function.Consumer;
-import till.v1.Invoice;
 
-/** Takes one state after the other; the future ends as the publisher does. */
-final class OneByOne implements Flow.Subscriber<Invoice> {
-    private final Consumer<Invoice> onState;
+/** Takes one item after the other, up to a limit; the future ends as the publisher does. */
+final class OneByOne<T> implements Flow.Subscriber<T> {
+    private final Consumer<T> onItem;
+    private long left;
     private final CompletableFuture<Void> end;
     private Flow.Subscription subscription;
 
-    OneByOne(Consumer<Invoice> onState, CompletableFuture<Void> end) {
-        this.onState = onState;
+    OneByOne(Consumer<T> onItem, long limit, CompletableFuture<Void> end) {
+        this.onItem = onItem;
+        this.left = limit;
         this.end = end;
     }
 
@@ -23,9 +24,15 @@ final class OneByOne implements Flow.Subscriber<Invoice> {
     }
 
     @Override
-    public void onNext(Invoice state) {
-        onState.accept(state);
-        subscription.request(1);
+    public void onNext(T item) {
+        onItem.accept(item);
+        left--;
+        if (left > 0) {
+            subscription.request(1);
+        } else {
+            subscription.cancel();
+            end.complete(null);
+        }
     }
 
     @Override

@@ -1,0 +1,63 @@
+package till.conformance;
+
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import com.google.protobuf.InvalidProtocolBufferException;
+import com.google.protobuf.Message;
+import com.google.protobuf.MessageOrBuilder;
+import com.google.protobuf.util.JsonFormat;
+import io.grpc.Status;
+import java.io.UncheckedIOException;
+import java.util.concurrent.CancellationException;
+import till.client.Connection;
+import till.client.TillException;
+import till.v1.Invoice;
+import till.v1.WatchInvoiceResponse;
+
+/** Requests and answers as the driver writes and reads them. */
+final class Json {
+    private Json() {}
+
+    @SuppressWarnings("unchecked")
+    static <M extends Message> M message(JsonObject request, M empty) throws InvalidProtocolBufferException {
+        var builder = empty.newBuilderForType();
+        JsonFormat.parser().merge(request.get("request").toString(), builder);
+        return (M) builder.build();
+    }
+
+    static JsonElement event(Invoice state) {
+        return json(WatchInvoiceResponse.newBuilder().setInvoice(state));
+    }
+
+    static JsonElement json(MessageOrBuilder message) {
+        try {
+            return JsonParser.parseString(JsonFormat.printer().print(message));
+        } catch (InvalidProtocolBufferException error) {
+            throw new UncheckedIOException(error);
+        }
+    }
+
+    static JsonObject plain(Connection change) {
+        var plain = new JsonObject();
+        plain.addProperty("lost", change.lost());
+        plain.addProperty("attempt", change.attempt());
+        plain.add("error", change.error() == null ? null : plain(change.error()));
+        return plain;
+    }
+
+    static JsonObject plain(Throwable error) {
+        var plain = new JsonObject();
+        var status = error instanceof CancellationException ? Status.Code.CANCELLED : Status.Code.UNKNOWN;
+        plain.addProperty("status", status.name());
+        plain.addProperty("message", error.toString());
+        if (error instanceof TillException failure) {
+            plain.addProperty("status", failure.getStatus().getCode().name());
+            plain.addProperty("message", failure.getStatus().getDescription());
+            plain.addProperty("code", failure.getCode().id().isEmpty() ? null : failure.getCode().id());
+            plain.addProperty("reason", failure.getReason().isEmpty() ? null : failure.getReason());
+            plain.addProperty("retry_seconds", failure.getRetryAfter().map(after -> after.toMillis() / 1e3).orElse(null));
+        }
+        return plain;
+    }
+}
