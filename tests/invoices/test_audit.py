@@ -1,6 +1,7 @@
 """The doctor finds differences between store and node, and settles what the node knows."""
 
 from collections.abc import AsyncIterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -246,3 +247,28 @@ async def test_many_differences_are_listed_in_pages_not_looked_up_singly(
     assert {each.invoice_id for each in report.settled} == (set(waiting) if repair else set())
     # Pages of at most three invoices, and an empty one at the end.
     assert pages == 4 * (1 + LOOKS)
+
+
+async def test_preimages_that_an_earlier_version_did_not_store_are_added(
+    till: Parts, lightningd: SimulatedNode
+) -> None:
+    """They are no difference: each payment is stored."""
+    invoices = [await till.create() for _ in range(5)]
+    async with till.following():
+        for invoice in invoices[:4]:
+            await lightningd.pay(invoice.bolt11)
+        await till.followed(invoices[0].node_id, 4)
+    settled = await till.store.get(invoices[0].invoice_id)
+    await damage(till, f"UPDATE invoices SET payment_preimage = NULL WHERE id != '{invoices[3].id}'")
+
+    before = await examine(till)
+    repaired = await examine(till, repair=True)
+
+    assert (before.is_clean, before.without_preimage) == (True, 3)
+    assert (repaired.is_clean, repaired.without_preimage) == (True, 3)
+    assert (await examine(till)).without_preimage == 0
+    assert await till.store.get(invoices[0].invoice_id) == settled
+    assert settled
+    assert settled.payment
+    preimage = settled.payment.payment_preimage or ""
+    assert sha256(bytes.fromhex(preimage)).hexdigest() == settled.payment_hash

@@ -142,6 +142,13 @@ def _told(report: "Report", *, repaired: bool) -> list[str]:
             f"not compared: {report.unpaid} unpaid at the node with a label of Till, and missing here: "
             "a crash can leave these, and no reply contained them"
         )
+    if report.without_preimage:
+        lines.append(
+            f"preimages added: {report.without_preimage}"
+            if repaired
+            else f"without preimage: {report.without_preimage} payments, stored before version 0.2.0; to add "
+            f"the preimages, run: {repair}"
+        )
     if report.settled:
         lines.append(f"settled now: {len(report.settled)}")
     counts = Counter(each.what for each in report.differences)

@@ -41,6 +41,8 @@ class Report:
 
     `missing` lists invoices paid at the node under a label of Till's format, but absent from the store.
 
+    `without_preimage` counts payments that were stored without their preimage; a repair adds it.
+
     `unpaid` counts such invoices without a payment; they are no difference. A crash between node and store
     leaves one that no caller saw, and a retry adopts it.
     """
@@ -56,6 +58,7 @@ class Report:
     deleted: int = 0
     unpaid: int = 0
     unreadable: int = 0
+    without_preimage: int = 0
     missing: list[NodeInvoice] = field(default_factory=list)
     settled: list[Invoice] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
@@ -84,7 +87,7 @@ class Doctor:
         report = Report(await self._node.identity())
         report.updated_index = await self._node.latest("updated")
         report.followed = await NodeStore(self._store).updated_index(report.node_id, "invoices")
-        suspects, met = await self._read_node(report)
+        suspects, met = await self._read_node(report, repair=repair)
         suspects |= await self._read_store(report, met)
         for _ in range(LOOKS):
             if suspects:
@@ -97,7 +100,7 @@ class Doctor:
             report.totals, report.counted = await self._store.audit()
         return report
 
-    async def _read_node(self, report: Report) -> tuple[set[str], set[bytes]]:
+    async def _read_node(self, report: Report, *, repair: bool) -> tuple[set[str], set[bytes]]:
         """Return the payment hashes of apparent differences, and of invoices that both sides have."""
         suspects, met = set(), set()
         with Progress("reading the node's invoices", await self._node.latest("created")) as progress:
@@ -116,10 +119,24 @@ class Doctor:
                             report.missing.append(found)
                         else:
                             report.unpaid += 1
+                await self._complete(report, page.invoices, stored, repair=repair)
                 met |= set(map(bytes.fromhex, stored))
                 report.created_index = page.created_index
                 progress.at(page.created_index)
         return suspects, met
+
+    async def _complete(
+        self, report: Report, page: list[NodeInvoice], stored: Mapping[str, Invoice], *, repair: bool
+    ) -> None:
+        """Count the payments of a page that lack their preimage; `repair` adds it."""
+        seen = [
+            found.seen
+            for found in page
+            if (here := stored.get(found.issued.payment_hash)) and lacks_preimage(here, found)
+        ]
+        report.without_preimage += len(seen)
+        if repair and seen:
+            await self._store.add_preimages(seen)
 
     async def _read_store(self, report: Report, met: set[bytes]) -> set[str]:
         """Return the payment hashes of the store's invoices that the node did not list."""
@@ -195,6 +212,12 @@ def difference(here: Invoice, there: NodeInvoice | None) -> Difference | None:
         what = "another payment request at the node"
     elif here.status != there.seen.status:
         what = f"{here.status} here, {there.seen.status} at the node"
-    elif here.payment != there.seen.payment:
+    elif here.payment != there.seen.payment and not lacks_preimage(here, there):
         what = "another payment at the node"
     return Difference(what, here.invoice_id, here.payment_hash) if what else None
+
+
+def lacks_preimage(here: Invoice, there: NodeInvoice) -> bool:
+    """Return whether only the preimage of the node's payment is missing in the store."""
+    payment = there.seen.payment
+    return payment is not None and here.payment == payment._replace(payment_preimage=None) != payment

@@ -152,6 +152,10 @@ class Store(Executor):
         rows = await self.scan(self._reports.report(username, type, terms))
         return Report.of(group_of(row, terms.by) for row in rows)
 
+    async def add_preimages(self, seen: Sequence[InvoiceUpdate]) -> None:
+        """Add the preimages of payments that were stored without them."""
+        await self.write(lambda _: self._do.add_preimages(seen))
+
     async def remove_unpaid(self, expired_before: datetime) -> int:
         """Remove some expired and canceled invoices that expired before then; return their number."""
         before = unix_seconds(expired_before)

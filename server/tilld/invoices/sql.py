@@ -46,6 +46,10 @@ class InvoiceSQL:
             self.open_payment_hashes = compiled(InvoiceTable.select(InvoiceTable.payment_hash).where(is_open))
             after_id = invoices.where(InvoiceTable.id > param("id")).order_by(InvoiceTable.id)
             self.after_id = compiled(after_id.limit(param("limit")))
+            add_preimage = InvoiceTable.update(payment_preimage=param("payment_preimage"))
+            self.add_preimage = compiled(
+                add_preimage.where(of_payment_hash, InvoiceTable.paid_at.is_null(is_null=False))
+            )
             due = InvoiceTable.select(InvoiceTable.id).where(
                 HAS_ENDED, InvoiceTable.expires_at < param("before")
             )

@@ -53,6 +53,16 @@ class InvoiceTransactions(Transactions):
             self.add_to_totals(Totals.created, added)
         return added
 
+    def add_preimages(self, seen: Sequence[InvoiceUpdate]) -> None:
+        """Add the preimages of stored payments."""
+        with self._database.atomic():
+            for each in seen:
+                if each.payment:
+                    preimage = each.payment.payment_preimage
+                    self.execute(
+                        self.sql.add_preimage(payment_hash=each.payment_hash, payment_preimage=preimage)
+                    )
+
     def remove_unpaid(self, expired_before: int, limit: int) -> int:
         """Remove expired and canceled invoices; return their number. The totals keep them."""
         with self._database.atomic():
