@@ -402,7 +402,7 @@ async def test_the_exit_code_of_the_doctor_shows_differences(tmp_path: Path) -> 
         assert (healthy, "nothing differs" in told, "invoices 1 to 1" in told) == (0, True, True), told
 
         with closing(sqlite3.connect(tmp_path / ".till" / "till.db")) as database, database:
-            database.execute("UPDATE invoices SET expired = 1")
+            database.execute("UPDATE invoices SET status = 'expired'")
         ill, told = await output("doctor", cwd=tmp_path)
         assert ill == 1
         assert f"expired here, unpaid at the node: {created['invoiceid']}" in told

@@ -28,4 +28,4 @@ def test_bash_completes_commands_and_flags() -> None:
     assert completed("tilld", "r") == ["run", "restore"]
     assert completed("tilld", "key", "") == ["create", "list", "revoke"]
     assert completed("tilld", "run", "--database-") == ["--database-file"]
-    assert completed("till", "invoice", "") == ["create", "get"]
+    assert completed("till", "invoice", "c") == ["create", "cancel"]

@@ -165,7 +165,7 @@ class Config(BaseSettings):
         "Days after its expiry for which an expired or canceled invoice is kept. Paid invoices are never "
         "removed.",
         "DAYS",
-        shown="for ever",
+        shown="no limit",
         gt=0,
     )
     key_watches: int = setting(10_000, RUN, "Most concurrent watches per key.", gt=0)
