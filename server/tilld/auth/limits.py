@@ -95,7 +95,8 @@ class Limits:
                 yield
                 return
         await self._refuse(
-            key, f"too many open invoices ({most} per key); wait until some are paid or expire, or cancel some"
+            key,
+            f"too many open invoices ({most} per key); wait until some are paid or expire, or cancel some",
         )
 
     async def may_watch(self, caller: Caller) -> None:

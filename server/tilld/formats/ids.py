@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import re
 import secrets
+import time
 from datetime import datetime
 
 from tilld.formats.times import unix_seconds
@@ -30,5 +31,10 @@ def _public_id(entropy: bytes) -> str:
 
 
 def internal_id(created_at: datetime) -> str:
-    """Return a new internal id, which starts with its creation time."""
-    return f"{unix_seconds(created_at):08x}{secrets.token_hex(8)}"
+    """Return a new internal id, which starts with its creation time: lists have the order of ids.
+
+    The node's times are whole seconds. Microseconds of the local clock order the ids of a second, unless the
+    clocks disagree; the rest is random.
+    """
+    microseconds = time.time_ns() // 1000 % 1_000_000
+    return f"{unix_seconds(created_at):08x}{microseconds:05x}{secrets.token_hex(6)[1:]}"
