@@ -1,4 +1,4 @@
-// Creates an invoice, prints its payment request, and watches it until it is paid or expired:
+// Creates an invoice, prints its payment request, and watches it until it is paid, expired or canceled:
 //
 //   first_invoice [HOST:PORT]
 //

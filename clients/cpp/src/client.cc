@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "items.h"
 #include "session.h"
 
 namespace till {
@@ -40,8 +41,31 @@ Result<v1::GetInfoResponse> Client::GetInfo(const v1::GetInfoRequest& request, g
   return session_->Call(*session_->invoices, &Invoices::GetInfo, request, context);
 }
 
+Result<v1::CancelInvoiceResponse> Client::CancelInvoice(const v1::CancelInvoiceRequest& request,
+                                                        grpc::ClientContext* context) const {
+  return session_->Call(*session_->invoices, &Invoices::CancelInvoice, request, context);
+}
+
+Result<v1::GetReportResponse> Client::GetReport(const v1::GetReportRequest& request,
+                                                grpc::ClientContext* context) const {
+  return session_->Call(*session_->invoices, &Invoices::GetReport, request, context);
+}
+
+Result<v1::ListInvoicesResponse> Client::ListInvoices(const v1::ListInvoicesRequest& request,
+                                                      grpc::ClientContext* context) const {
+  return session_->Call(*session_->invoices, &Invoices::ListInvoices, request, context);
+}
+
+InvoiceList Client::List(v1::ListInvoicesRequest request, ListOptions options) const {
+  return StartList(session_, std::move(request), options);
+}
+
+InvoiceExport Client::Export(v1::ExportInvoicesRequest request, ExportOptions options) const {
+  return StartExport(session_, std::move(request), options);
+}
+
 till::Watch Client::Watch(std::string invoice_id, WatchOptions options) const {
-  return till::Watch(session_, std::move(invoice_id), std::move(options));
+  return StartWatch(session_, std::move(invoice_id), std::move(options));
 }
 
 Result<v1::CreateInvreqResponse> Client::CreateInvreq(const v1::CreateInvreqRequest& request,

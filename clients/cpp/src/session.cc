@@ -99,17 +99,17 @@ const char* ProxyVariable() {
 }  // namespace
 
 Session::Session(const std::string& address, const Options& options)
-    : channel(Connect(address, options)),
+    : timeout(std::min(options.timeout, kLongestTimeout)),
+      channel(Connect(address, options)),
       key_(KeyOf(options)),
       key_function_(options.key_function),
-      timeout_(std::min(options.timeout, kLongestTimeout)),
       may_have_proxy_(!IsLoopback(address) && !IsUnixSocket(address)) {}
 
 Session::Session(std::shared_ptr<grpc::Channel> own, const Options& options)
-    : channel(std::move(own)),
+    : timeout(std::min(options.timeout, kLongestTimeout)),
+      channel(std::move(own)),
       key_(KeyOf(options)),
       key_function_(options.key_function),
-      timeout_(std::min(options.timeout, kLongestTimeout)),
       may_have_proxy_(false) {}
 
 Result<void> Session::Authorize(grpc::ClientContext* context) const {

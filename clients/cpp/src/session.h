@@ -27,7 +27,7 @@ class Session {
                         const Request& request, grpc::ClientContext* context) const {
     grpc::ClientContext own;
     if (!context) {
-      own.set_deadline(std::chrono::system_clock::now() + timeout_);
+      own.set_deadline(std::chrono::system_clock::now() + timeout);
       context = &own;
     }
     if (auto authorized = Authorize(context); !authorized) return authorized.error();
@@ -36,6 +36,8 @@ class Session {
     return response;
   }
 
+  /// The maximum duration of a call.
+  const std::chrono::milliseconds timeout;
   const std::shared_ptr<grpc::Channel> channel;
   const std::unique_ptr<v1::InvoiceService::StubInterface> invoices = v1::InvoiceService::NewStub(channel);
   const std::unique_ptr<v1::InvreqService::StubInterface> invreqs = v1::InvreqService::NewStub(channel);
@@ -44,7 +46,6 @@ class Session {
  private:
   const std::string key_;
   const std::function<std::string()> key_function_;
-  const std::chrono::milliseconds timeout_;
   const bool may_have_proxy_;
 };
 

@@ -118,7 +118,8 @@ Method Calling(till::Result<Response> (Client::*method)(const Request&, grpc::Cl
 const std::map<std::string, Method> kMethods = {
     {"CreateInvoice", Calling(&Client::CreateInvoice)},   {"GetInvoice", Calling(&Client::GetInvoice)},
     {"GetInvoiceById", Calling(&Client::GetInvoiceById)}, {"LookupInvoice", Calling(&Client::LookupInvoice)},
-    {"GetInfo", Calling(&Client::GetInfo)},
+    {"ListInvoices", Calling(&Client::ListInvoices)},     {"CancelInvoice", Calling(&Client::CancelInvoice)},
+    {"GetReport", Calling(&Client::GetReport)},           {"GetInfo", Calling(&Client::GetInfo)},
 };
 
 /// Carries out the driver's orders concurrently.
@@ -148,6 +149,14 @@ class Agent {
       Say(id, "ok", "{}");
     } else if (op == "watch") {
       Watch(id, order);
+    } else if (op == "list") {
+      till::ListOptions options;
+      options.page_timeout = order.Timeout();
+      Report(id, client_->List(order.As<till::v1::ListInvoicesRequest>(), options), order.Number("limit"));
+    } else if (op == "export") {
+      till::ExportOptions options;
+      options.timeout = order.Timeout();
+      Report(id, client_->Export(order.As<till::v1::ExportInvoicesRequest>(), options));
     } else {
       const auto context = std::make_shared<grpc::ClientContext>();
       if (const auto timeout = order.Timeout()) context->set_deadline(std::chrono::system_clock::now() + *timeout);
@@ -174,17 +183,29 @@ class Agent {
     if (order.Flag("connection")) {
       options.on_connection = [id](const till::Connection& change) { Say(id, "connection", Json(Fields(change))); };
     }
-    const auto watch = std::make_shared<till::Watch>(
-        client_->Watch(order.As<till::v1::WatchInvoiceRequest>().invoice_id(), options));
-    cancels_[id] = [watch] { watch->Cancel(); };
-    threads_.emplace_back([id, watch] {
+    Report(id, client_->Watch(order.As<till::v1::WatchInvoiceRequest>().invoice_id(), options));
+  }
+
+  static std::string Event(const till::v1::ExportInvoicesResponse& part) { return Json(part); }
+
+  static std::string Event(const till::v1::Invoice& invoice) {
+    till::v1::WatchInvoiceResponse state;
+    *state.mutable_invoice() = invoice;
+    return Json(state);
+  }
+
+  /// Reports items, up to a limit; 0: all.
+  template <class T>
+  void Report(int id, till::Items<T> items, int limit = 0) {
+    const auto shared = std::make_shared<till::Items<T>>(std::move(items));
+    cancels_[id] = [shared] { shared->Cancel(); };
+    threads_.emplace_back([id, shared, limit] {
       Guarded(id, [&] {
-        while (auto invoice = watch->Next()) {
-          till::v1::WatchInvoiceResponse state;
-          *state.mutable_invoice() = std::move(*invoice);
-          Say(id, "event", Json(state));
+        int taken = 0;
+        for (const auto& item : *shared) {
+          Say(id, "event", Event(item));
+          if (++taken == limit) break;
         }
-        watch->Finish().value();
         Say(id, "ok", "{}");
       });
     });

@@ -13,12 +13,15 @@
 #include <grpcpp/grpcpp.h>
 
 #include "till/errors.h"
+#include "till/list.h"
 #include "till/v1/invoice_service.grpc.pb.h"
 #include "till/v1/invreq_service.grpc.pb.h"
 #include "till/v1/key_service.grpc.pb.h"
 #include "till/watch.h"
 
 namespace till {
+
+class Session;
 
 /// Options of a client.
 struct Options {
@@ -41,7 +44,8 @@ struct Options {
 /// A client of one Till, over a connection that it opens when needed and reopens when lost.
 ///
 /// Threads may share a client; copies share its connection. Each call fails within 5 s if Till cannot be reached. It is
-/// sent once: retry a create with a label, which returns the same invoice.
+/// sent once, except the later pages of a list: retry reads, a cancel, or a create with a label, which returns the same
+/// invoice.
 ///
 /// A grpc::ClientContext of one's own gives a call another deadline, or metadata, or lets another thread cancel it. A
 /// call with a context that has no deadline waits as long as Till does.
@@ -71,7 +75,28 @@ class Client {
   Result<v1::GetInfoResponse> GetInfo(const v1::GetInfoRequest& request = {},
                                       grpc::ClientContext* context = nullptr) const;
 
-  /// Watches an invoice: its current state, then each change, until it is paid or expired.
+  /// Cancels an unpaid invoice: it can no longer be paid. Idempotent. kConflict (E5): the invoice is paid or expired.
+  Result<v1::CancelInvoiceResponse> CancelInvoice(const v1::CancelInvoiceRequest& request,
+                                                  grpc::ClientContext* context = nullptr) const;
+  /// The number and the sum of the payments received in a period, by group.
+  Result<v1::GetReportResponse> GetReport(const v1::GetReportRequest& request,
+                                          grpc::ClientContext* context = nullptr) const;
+  /// A single page of a list.
+  Result<v1::ListInvoicesResponse> ListInvoices(const v1::ListInvoicesRequest& request,
+                                                grpc::ClientContext* context = nullptr) const;
+
+  /// All invoices that match, over all pages: Next fetches a page when an invoice of it is needed. A list may begin at a
+  /// page token.
+  ///
+  /// A page after the first is fetched again if its connection is lost, with the pauses of a watch, until its deadline.
+  /// Any other error ends the list.
+  [[nodiscard]] InvoiceList List(v1::ListInvoicesRequest request = {}, ListOptions options = {}) const;
+
+  /// All invoices that match as parts of a CSV file: whole lines, the header first. The file is complete only if Finish
+  /// returns success, or a loop ends without an exception.
+  [[nodiscard]] InvoiceExport Export(v1::ExportInvoicesRequest request = {}, ExportOptions options = {}) const;
+
+  /// Watches an invoice: its current state, then each change, until it is paid, expired or canceled.
   ///
   /// After the first state the watch reconnects when its connection is lost. It returns no state twice in a row, and
   /// misses no payment. Any other error ends it, unless Till says when to try again (E7).

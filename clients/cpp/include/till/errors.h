@@ -25,7 +25,7 @@ enum class Code {
   kUnauthenticated = 3,
   /// E4: the key lacks the scope, or is for another type.
   kPermissionDenied = 4,
-  /// E5: the label is in use for a different request.
+  /// E5: the label is in use for a different request, or the invoice can no longer be canceled.
   kConflict = 5,
   /// E6: something exceeds a limit in bytes.
   kTooLarge = 6,
