@@ -22,11 +22,11 @@ from tilld.grpc_api.key_servicer import KeyServicer
 from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.lightningd import InvoiceNode
-from tilld.invoices.lists import InvoiceLists
 from tilld.invoices.repository import Store
 from tilld.invoices.retention import Retention
 from tilld.invoices.service import Invoices
 from tilld.lightningd.simulated_node import SimulatedNodeProcess
+from tilld.lists.service import InvoiceLists
 from tilld.observability.metrics import Metrics, Sources
 from tilld.payouts.follower import PaymentFollower
 from tilld.payouts.invreq import PayoutLimits

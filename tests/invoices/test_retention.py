@@ -13,9 +13,10 @@ from tilld.formats.members import Member
 from tilld.invoices.audit import Doctor
 from tilld.invoices.importer import Importing
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
-from tilld.invoices.listing import InvoiceFilter, ListTerms
 from tilld.invoices.retention import Retention
 from tilld.invoices.totals import Totals
+from tilld.lists.repository import ListStore
+from tilld.lists.terms import InvoiceFilter, ListTerms
 
 DAYS = 30
 METADATA = '{"type":"shop","order_id":"1234"}'
@@ -65,7 +66,7 @@ async def test_a_removed_invoice_is_in_no_index(till: Parts) -> None:
     await removal(till, timedelta(seconds=1)).remove()
 
     for wanted in (InvoiceFilter(), InvoiceFilter(member=Member("order_id", "1234"))):
-        found, _ = await till.store.page("dakk", ListTerms.checked(wanted), None)
+        found, _ = await ListStore(till.store).page("dakk", ListTerms.checked(wanted), None)
         assert {each.status for each in found} == {Status.PAID, Status.UNPAID}
     [(members,)] = till.store.database.execute_sql("SELECT COUNT(*) FROM invoice_members").fetchall()
     assert members == 2

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from till_rest.v1 import invoice_service_pb2 as pb
 from tilld.errors import InvalidRequest, TooLarge
-from tilld.invoices.listing import MAX_PAGE_SIZE
+from tilld.lists.terms import MAX_PAGE_SIZE
 from tilld.rest_api import list_query
 
 NAMES = [field.name for field in pb.ListInvoicesRequest.DESCRIPTOR.fields]

@@ -28,14 +28,16 @@ from tilld.auth import limits
 from tilld.config import USUAL
 from tilld.formats import amounts, ids, members, strict_json, text, times
 from tilld.grpc_api.dispatcher import STATUS
-from tilld.invoices import csv_lines, listing, terms
+from tilld.invoices import terms
 from tilld.invoices.invoice import Payment, Status
-from tilld.invoices.listing import Period
-from tilld.invoices.lists import Page
-from tilld.invoices.report import Grouping, Report, ReportGroup, ReportTerms
 from tilld.invoices.service import Info
 from tilld.invoices.totals import Totals
 from tilld.lightningd.info import NodeInfo
+from tilld.lists import csv_lines
+from tilld.lists import terms as list_terms
+from tilld.lists.report import Grouping, Report, ReportGroup, ReportTerms
+from tilld.lists.service import Page
+from tilld.lists.terms import Period
 from tilld.payouts import invreq
 from tilld.rest_api import (
     body,
@@ -180,7 +182,7 @@ def test_other_limits_are_those_of_the_code() -> None:
     listed = DOCUMENT["paths"]["/lightning/invoicerequests"]["get"]["responses"]["200"]["content"]
     page = listed["application/json"]["schema"]["properties"]["invoicerequests"]
     assert page["maxItems"] == USUAL.invreq_page
-    assert SCHEMAS["InvoicePage"]["properties"]["invoices"]["maxItems"] == listing.MAX_PAGE_SIZE
+    assert SCHEMAS["InvoicePage"]["properties"]["invoices"]["maxItems"] == list_terms.MAX_PAGE_SIZE
     asked = {
         each["name"]: followed(each)
         for path in ("/lightning/invoices", "/lightning/report")
@@ -189,7 +191,7 @@ def test_other_limits_are_those_of_the_code() -> None:
     assert asked["status"]["schema"]["items"]["enum"] == list(Status)
     assert asked["order"]["schema"]["enum"] == list(list_query.ORDERS)
     assert asked["by"]["schema"]["enum"] == list(Grouping)
-    assert asked["limit"]["schema"]["default"] == listing.PAGE_SIZE
+    assert asked["limit"]["schema"]["default"] == list_terms.PAGE_SIZE
     assert asked["limit"]["schema"]["maximum"] == list_query.MAX_LIMIT
     assert asked["type"]["schema"]["maxLength"] == terms.MAX_METADATA_BYTES
     assert asked["metadata"]["schema"]["maxLength"] == members.MAX_NAME_BYTES + 1 + members.MAX_VALUE_BYTES

@@ -13,9 +13,10 @@ from tilld.errors import OperatorError
 from tilld.formats.members import Member
 from tilld.formats.times import utc
 from tilld.invoices.invoice import Payment, Status
-from tilld.invoices.listing import InvoiceFilter, ListTerms, Period
 from tilld.invoices.repository import Store
 from tilld.invoices.totals import Totals
+from tilld.lists.repository import ListStore
+from tilld.lists.terms import InvoiceFilter, ListTerms, Period
 from tilld.storage.database import MIGRATIONS, _connect, close_database, open_database
 from tilld.storage.nodes import NodeStore
 
@@ -81,7 +82,7 @@ async def test_every_row_is_kept(store: Store, request: pytest.FixtureRequest) -
     ],
 )
 async def test_migrated_invoices_are_listed(store: Store, wanted: InvoiceFilter, ends: str) -> None:
-    found, position = await store.page("anonymous", ListTerms.checked(wanted), None)
+    found, position = await ListStore(store).page("anonymous", ListTerms.checked(wanted), None)
 
     assert (sorted(each.invoice_id[-1] for each in found), position) == (list(ends), None)
 

@@ -15,9 +15,9 @@ from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import Invoice, Status
 from tilld.invoices.lightningd import InvoiceNode
-from tilld.invoices.lists import InvoiceLists
 from tilld.invoices.repository import Store
 from tilld.invoices.service import Invoices
+from tilld.lists.service import InvoiceLists
 from tilld.sent_invoices.attempt import SendTerms, Sent
 from tilld.sent_invoices.lightningd import SentInvoiceNode
 from tilld.sent_invoices.repository import AttemptStore

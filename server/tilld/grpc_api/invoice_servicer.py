@@ -9,8 +9,8 @@ from tilld.auth.access import caller
 from tilld.errors import InvalidRequest
 from tilld.grpc_api import Context, list_messages, messages
 from tilld.invoices.invoice import Invoice
-from tilld.invoices.lists import InvoiceLists
 from tilld.invoices.service import Invoices
+from tilld.lists.service import InvoiceLists
 
 
 class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):

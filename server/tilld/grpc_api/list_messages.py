@@ -7,9 +7,9 @@ from tilld.errors import InvalidRequest
 from tilld.formats.members import Member
 from tilld.formats.time_zones import time_zone
 from tilld.grpc_api import messages
-from tilld.invoices.listing import InvoiceFilter, ListTerms, Order, Period
-from tilld.invoices.lists import Page
-from tilld.invoices.report import Grouping, Report, ReportTerms
+from tilld.lists.report import Grouping, Report, ReportTerms
+from tilld.lists.service import Page
+from tilld.lists.terms import InvoiceFilter, ListTerms, Order, Period
 
 _ORDERS = {
     pb.INVOICE_ORDER_UNSPECIFIED: None,

@@ -15,10 +15,6 @@ from tilld.config import USUAL, Intervals
 from tilld.errors import Internal
 from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, InvoiceUpdate
-from tilld.invoices.list_sql import ListSQL, position_of
-from tilld.invoices.listing import ListTerms, Position
-from tilld.invoices.report import Report, ReportTerms
-from tilld.invoices.report_sql import ReportSQL, group_of
 from tilld.invoices.sql import INVOICES
 from tilld.invoices.totals import Totals
 from tilld.invoices.transactions import InvoiceTransactions
@@ -31,18 +27,10 @@ from tilld.storage.statements import Bound, Statement, Transactions, padded
 
 log = structlog.get_logger()
 
-# Envoy limits a response to 1 MiB, and gRPC clients a message to 4 MiB.
-MAX_PAGE_BYTES = 1_000_000
-
 Done = TypeVar("Done")
 
 # Upper bound on the delay of other processes' writes. Reading totals is half the cost of GetInfo.
 TOTALS_SECONDS = 0.05
-
-# Rows of a page of a walk, half a millisecond: the event loop reads SQLite itself. PostgreSQL is read on
-# threads, where the hand-over costs more than these rows.
-WALKED = 25
-WALKED_ON_THREADS = 250
 
 
 class Store(Executor):
@@ -54,8 +42,6 @@ class Store(Executor):
         super().__init__(database, observer, intervals)
         self._do = InvoiceTransactions(database)
         self._sql = self._do.sql
-        self._lists = ListSQL(database)
-        self._reports = ReportSQL(database)
         self._adding = GroupCommit(self._insert, intervals)
         self._removal_batch = intervals.removal_batch
         self._totals = TTLCache[Totals](TOTALS_SECONDS)
@@ -107,50 +93,6 @@ class Store(Executor):
             invoices = INVOICES.all(rows)
             yield invoices, len(rows) - len(invoices)
             after_id = rows[-1][0]
-
-    async def page(
-        self, username: str, terms: ListTerms, position: Position | None
-    ) -> tuple[list[Invoice], Position | None]:
-        """Return the next invoices of a user's list beyond a position, and the position of the next page.
-
-        The page has at most `terms.page_size` invoices of about 1 MB, and may have none before the end of the
-        list.
-        """
-        wanted = self._lists.page(username, terms, position, terms.scanned)
-        rows = await self.read(wanted) if wanted else []
-        found: list[Invoice] = []
-        size = 0
-        for at, row in enumerate(rows):
-            matching = [each for each in INVOICES.all([row]) if terms.filter.matches(each)]
-            size += sum(each.size for each in matching)
-            is_full = len(found) == terms.page_size or (found and size > MAX_PAGE_BYTES)
-            if is_full or at == terms.scanned - 1:
-                return found, position_of(rows[at - 1], terms.order)
-            found += matching
-        return found, None
-
-    async def walk(self, username: str, terms: ListTerms) -> AsyncIterator[list[Invoice]]:
-        """Yield the invoices of a user's list in pages, without holding up other calls.
-
-        Raises Internal at an unreadable row.
-        """
-        rows = WALKED if self.is_local else WALKED_ON_THREADS
-        position = None
-        while True:
-            wanted = self._lists.page(username, terms, position, rows)
-            found = await self.read(wanted) if wanted else []
-            invoices = INVOICES.all(found)
-            if len(invoices) < len(found):
-                raise Internal
-            yield [each for each in invoices if terms.filter.matches(each)]
-            if len(found) < rows:
-                return
-            position = position_of(found[-1], terms.order)
-
-    async def report(self, username: str, type: str | None, terms: ReportTerms) -> Report:  # noqa: A002
-        """Return the report of a user's payments, of one type or all."""
-        rows = await self.scan(self._reports.report(username, type, terms))
-        return Report.of(group_of(row, terms.by) for row in rows)
 
     async def add_preimages(self, seen: Sequence[InvoiceUpdate]) -> None:
         """Add the preimages of payments that were stored without them."""

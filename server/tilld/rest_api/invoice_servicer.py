@@ -9,8 +9,8 @@ from till_rest.v1 import invoice_service_pb2 as pb
 from till_rest.v1 import invoice_service_pb2_grpc
 from tilld.auth.access import caller
 from tilld.invoices.invoice import Invoice
-from tilld.invoices.lists import InvoiceLists
 from tilld.invoices.service import Invoices
+from tilld.lists.service import InvoiceLists
 from tilld.rest_api import info_json, invoice_json, list_json, list_query
 from tilld.rest_api.http import Context, header, idempotency_key, json_body
 from tilld.rest_api.sse import FINAL_ID, events

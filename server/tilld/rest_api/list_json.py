@@ -5,9 +5,9 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from tilld.formats.strict_json import write
-from tilld.invoices.listing import MAX_PAGE_SIZE
-from tilld.invoices.lists import Page
-from tilld.invoices.report import Report, ReportTerms
+from tilld.lists.report import Report, ReportTerms
+from tilld.lists.service import Page
+from tilld.lists.terms import MAX_PAGE_SIZE
 from tilld.rest_api.fields import Time, described
 from tilld.rest_api.invoice_json import InvoiceJson, answer, time
 

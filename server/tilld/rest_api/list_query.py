@@ -11,8 +11,8 @@ from tilld.errors import InvalidRequest
 from tilld.formats.members import Member
 from tilld.formats.time_zones import time_in, time_zone
 from tilld.invoices.invoice import Status
-from tilld.invoices.listing import InvoiceFilter, ListTerms, Order, Period
-from tilld.invoices.report import Grouping, ReportTerms
+from tilld.lists.report import Grouping, ReportTerms
+from tilld.lists.terms import InvoiceFilter, ListTerms, Order, Period
 
 Choice = TypeVar("Choice", bound=StrEnum)
 

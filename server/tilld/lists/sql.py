@@ -10,8 +10,8 @@ from tilld.formats.members import digest
 from tilld.formats.text import MAX_LABEL_BYTES
 from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Status
-from tilld.invoices.listing import ListTerms, Order, Period, Position
 from tilld.invoices.sql import INVOICES
+from tilld.lists.terms import ListTerms, Order, Period, Position
 from tilld.storage.mapper import Row
 from tilld.storage.statements import Bound, Statement, compiled, param, param_list
 from tilld.storage.tables import InvoiceTable, MemberTable

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from tests.support.samples import an_invoice, paid
 from tilld.formats.times import LAST
-from tilld.invoices.csv_lines import COLUMNS, PART_CHARACTERS, CsvLines
 from tilld.invoices.invoice import Invoice
+from tilld.lists.csv_lines import COLUMNS, PART_CHARACTERS, CsvLines
 
 ROME = ZoneInfo("Europe/Rome")
 SIGNS = "=+-@"

@@ -8,8 +8,8 @@ import peewee
 
 from tilld.formats.time_zones import Span, spans
 from tilld.formats.times import DAY_SECONDS, EPOCH, LAST
-from tilld.invoices.list_sql import seconds
-from tilld.invoices.report import Grouping, ReportGroup, ReportTerms
+from tilld.lists.report import Grouping, ReportGroup, ReportTerms
+from tilld.lists.sql import seconds
 from tilld.storage.mapper import Row
 from tilld.storage.statements import Bound, Statement, compiled, param
 from tilld.storage.tables import InvoiceTable

@@ -16,13 +16,13 @@ from tests.support.samples import ANOTHER, DAKK, NOON, PLENTY, an_invoice, paid
 from tilld.auth.caller import Caller
 from tilld.auth.limits import Limits
 from tilld.errors import Internal, PermissionDenied, TooMany, Unavailable
-from tilld.invoices.csv_lines import COLUMNS, CsvPart
 from tilld.invoices.invoice import Status
 from tilld.invoices.lightningd import InvoiceNode
-from tilld.invoices.listing import InvoiceFilter, ListTerms, Order, Period
-from tilld.invoices.lists import InvoiceLists
-from tilld.invoices.repository import WALKED_ON_THREADS as WALKED
 from tilld.invoices.repository import Store
+from tilld.lists.csv_lines import COLUMNS, CsvPart
+from tilld.lists.repository import WALKED_ON_THREADS as WALKED
+from tilld.lists.service import InvoiceLists
+from tilld.lists.terms import InvoiceFilter, ListTerms, Order, Period
 from tilld.storage.database import open_database
 from tilld.storage.statements import Bound
 

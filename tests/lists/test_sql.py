@@ -10,9 +10,9 @@ import pytest
 
 from tests.support.samples import an_invoice
 from tilld.invoices.invoice import Status
-from tilld.invoices.list_sql import ListSQL
-from tilld.invoices.listing import InvoiceFilter, ListTerms, Order, Position
 from tilld.invoices.repository import Store
+from tilld.lists.sql import ListSQL
+from tilld.lists.terms import InvoiceFilter, ListTerms, Order, Position
 from tilld.storage.database import open_database
 from tilld.storage.statements import Bound, Transactions
 

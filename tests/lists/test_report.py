@@ -16,10 +16,11 @@ from tests.support.samples import NODE_ID, NOON, an_invoice
 from tilld.errors import InvalidRequest
 from tilld.formats.times import LAST
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Payment, Status
-from tilld.invoices.report import Grouping, Report, ReportGroup, ReportTerms
-from tilld.invoices.report_sql import ReportSQL
 from tilld.invoices.repository import Store
 from tilld.invoices.totals import MAX_VOLUME_MSAT
+from tilld.lists.report import Grouping, Report, ReportGroup, ReportTerms
+from tilld.lists.report_sql import ReportSQL
+from tilld.lists.repository import ListStore
 from tilld.storage.database import open_database
 from tilld.storage.statements import Bound
 
@@ -52,7 +53,7 @@ async def report(
     zone: str = "UTC",
     type: str | None = None,  # noqa: A002
 ) -> Report:
-    return await store.report("dakk", type, ReportTerms.checked(start, end, by, ZoneInfo(zone)))
+    return await ListStore(store).report("dakk", type, ReportTerms.checked(start, end, by, ZoneInfo(zone)))
 
 
 def names(found: Report) -> list[str]:

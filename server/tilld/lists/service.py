@@ -10,13 +10,14 @@ from tilld.auth.caller import Caller
 from tilld.auth.limits import Limits
 from tilld.errors import PermissionDenied
 from tilld.formats.times import Clock, utc_now
-from tilld.invoices.csv_lines import CsvLines, CsvPart
 from tilld.invoices.invoice import Invoice
 from tilld.invoices.lightningd import InvoiceNode
-from tilld.invoices.listing import ListTerms
-from tilld.invoices.page_token import page_token, position_in
-from tilld.invoices.report import Report, ReportTerms
 from tilld.invoices.repository import Store
+from tilld.lists.csv_lines import CsvLines, CsvPart
+from tilld.lists.page_token import page_token, position_in
+from tilld.lists.report import Report, ReportTerms
+from tilld.lists.repository import ListStore
+from tilld.lists.terms import ListTerms
 
 # Invoices that an export formats in one turn of the event loop, for half a millisecond.
 EXPORTED = 25
@@ -36,6 +37,7 @@ class InvoiceLists:
 
     def __init__(self, store: Store, node: InvoiceNode, limits: Limits, clock: Clock = utc_now) -> None:
         self._store = store
+        self._lists = ListStore(store)
         self._node = node
         self._limits = limits
         self._clock = clock
@@ -51,7 +53,7 @@ class InvoiceLists:
             return Page([], "")
         if limited.filter.is_of_one:
             return Page(await self._one(caller, limited), "")
-        found, position = await self._store.page(caller.username, limited, position)
+        found, position = await self._lists.page(caller.username, limited, position)
         token = page_token(self._store.secret, caller, terms, position) if position else ""
         return Page([self._read(each) for each in found], token)
 
@@ -80,7 +82,7 @@ class InvoiceLists:
     async def report(self, caller: Caller, terms: ReportTerms) -> Report:
         """Return the report of the payments that the caller may see. Raises TooMany."""
         async with self._limits.exporting(caller):
-            return await self._store.report(caller.username, caller.type, terms)
+            return await self._lists.report(caller.username, caller.type, terms)
 
     async def _walk(self, caller: Caller, limited: ListTerms | None) -> AsyncGenerator[list[Invoice]]:
         """Yield the pages of a list."""
@@ -89,7 +91,7 @@ class InvoiceLists:
         if limited.filter.is_of_one:
             yield await self._one(caller, limited)
         else:
-            async for page in self._store.walk(caller.username, limited):
+            async for page in self._lists.walk(caller.username, limited):
                 yield page
 
     async def _one(self, caller: Caller, terms: ListTerms) -> list[Invoice]:

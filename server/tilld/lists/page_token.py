@@ -7,7 +7,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 
 from tilld.auth.caller import Caller
 from tilld.errors import InvalidRequest
-from tilld.invoices.listing import ListTerms, Position
+from tilld.lists.terms import ListTerms, Position
 
 
 def page_token(secret: bytes, caller: Caller, terms: ListTerms, position: Position) -> str:

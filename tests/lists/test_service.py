@@ -19,8 +19,8 @@ from tilld.formats.ids import internal_id
 from tilld.formats.members import Member
 from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Payment, Status
-from tilld.invoices.list_sql import ListSQL
-from tilld.invoices.listing import InvoiceFilter, ListTerms, Order, Period
+from tilld.lists.sql import ListSQL
+from tilld.lists.terms import InvoiceFilter, ListTerms, Order, Period
 from tilld.rest_api import invoice_json
 
 HOUR = timedelta(hours=1)

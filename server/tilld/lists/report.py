@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Self
 
 from tilld.errors import InvalidRequest
-from tilld.invoices.listing import Period
 from tilld.invoices.totals import MAX_VOLUME_MSAT
+from tilld.lists.terms import Period
 
 # Ten years have at most 3653 days, and a zone may change its offset in the meantime.
 MAX_PERIOD = timedelta(days=3654)

@@ -1,0 +1,1 @@
+"""Lists of invoices: pages, exports and reports."""
