@@ -44,7 +44,7 @@ class _Impostor:
 
     Endings: STATUS, such as UNAVAILABLE. OK: a watch ends early, a list and an export end well. E0, E7: a
     documented code; E7 asks for a pause. HANGS: nothing more is sent.
-    Of watches only: ALWAYS_UNAVAILABLE, at each attempt. FUTURE: a status that no client knows, then PAID.
+    Of watches only: ALWAYS_UNAVAILABLE, at each attempt. FUTURE: an unknown status, and an early end.
     HERD-N: all watches of the herd end together, and each gets PAID after some more losses.
     Of lists only: EXPORTS_ENDED, which answers when no export is open.
     """
@@ -69,11 +69,11 @@ class _Impostor:
             if not before:
                 await self._herd.wait()
             await context.abort(grpc.StatusCode.UNAVAILABLE, ending)
-        elif ending == "FUTURE":
-            yield _state(FUTURE)
-            yield _state(INVOICE_STATUS_PAID)
         elif before:
             yield _state(INVOICE_STATUS_PAID)
+        elif ending == "FUTURE":
+            # An early end: a client that takes the status for a final one stays away.
+            yield _state(FUTURE)
         else:
             await _end(context, ending)
 
