@@ -73,9 +73,19 @@ def _rate(workload: str, name: str, words: str, limit: float, other: str) -> Goa
     return Goal(workload, name, words, limit, _times(workload, name, "rate", other, "rate"), at_least=True)
 
 
-def _as_small(workload: str, name: str, figure: str = "cpu_us_tilld") -> Goal:
+def _as_small(workload: str, name: str, figure: str = "cpu_us_tilld", words: str = "x 1,000 rows") -> Goal:
     small = _times(workload, name, figure, names.on_small(name), figure)
-    return Goal(workload, name, "x 1,000 rows", 1.1, small)
+    return Goal(workload, name, words, 1.1, small)
+
+
+def _page(workload: str, name: str) -> Goal:
+    return Goal(workload, name, "ms of CPU", 3, lambda row: row(workload, name, "cpu_us_tilld") / 1000)
+
+
+def _export(name: str) -> Goal:
+    return Goal(
+        "export", name, "rows per second", 20_000, lambda row: row("export", name, "rate"), at_least=True
+    )
 
 
 def _told(name: str, words: str, limit: float, figure: str, other: str, others: str) -> Goal:
@@ -83,7 +93,7 @@ def _told(name: str, words: str, limit: float, figure: str, other: str, others: 
 
 
 def _as_sqlite(name: str) -> Goal:
-    row = f"{name}, PostgreSQL"
+    row = names.on_postgresql(name)
     value = _times("postgresql", row, "cpu_us_tilld", f"{name}, SQLite", "cpu_us_tilld")
     return Goal("postgresql", row, "x SQLite's CPU", 2, value)
 
@@ -108,6 +118,22 @@ GOALS = (
     _cpu("create", names.CREATE, names.EMPTY_H2LOAD, 2.2),
     _as_small("create", names.CREATE),
     _rate("slow-disk", names.CREATE, "x the rate of one commit each", 10, names.BARE_COMMIT),
+    *(
+        goal
+        for name in (*names.PAGES, names.PAGE_REST)
+        for goal in (
+            _page("lists", name),
+            _as_small("lists", name),
+            _page("lists", names.on_small(name)),
+        )
+    ),
+    *(_as_small("lists", name) for name in names.LOOKUPS),
+    *(
+        goal
+        for name in (names.EXPORT, names.EXPORT_REST)
+        for goal in (_export(name), _as_small("export", name, "mib_peak_tilld", "memory x 1,000 rows"))
+    ),
+    _as_small("cancel", names.CANCEL),
     _as_small("start-up", names.START, "took_ms"),
     Goal("watch", names.ASLEEP, "refused", 0, _asleep("refused")),
     Goal("watch", names.ASLEEP, "KiB each in tilld", 25, _asleep("kib_each_tilld")),
@@ -117,6 +143,7 @@ GOALS = (
     _rate("lightningd", names.CREATE, "x the rate at its socket", 0.95, names.BARE_NODE_BUSY),
     _as_sqlite("read"),
     _as_sqlite("create"),
+    *(_page("postgresql", names.on_postgresql(name)) for name in names.PAGES),
     # Checks of the benchmark itself: neither the node nor the benchmark's client is the bottleneck.
     _rate("create", names.BARE_NODE_BUSY, "x the rate of creates", 2, names.CREATE),
     Goal(

@@ -156,7 +156,7 @@ def frame(message: bytes) -> bytes:
 class Calls:
     """The benchmark's own client on one target: concurrent calls, each with its own message.
 
-    `after_each` is called after each reply.
+    `after_each` is called after each reply. With `are_once` no call is repeated: the load ends with the last.
     """
 
     address: str
@@ -164,10 +164,11 @@ class Calls:
     calls: Sequence[Call]
     width: Width
     after_each: Callable[[], None] = lambda: None
+    are_once: bool = False
     _source: Iterator[Call] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._source = cycle(self.calls)
+        self._source = iter(self.calls) if self.are_once else cycle(self.calls)
 
     async def run(self, seconds: float) -> Load:
         """Run the calls. Raises OperatorError if one fails."""
@@ -176,9 +177,9 @@ class Calls:
         latencies = [each for caller in await asyncio.gather(*(c.run() for c in callers)) for each in caller]
         return Load(latencies, time.monotonic() - started, time.process_time() - used)
 
-    def next(self) -> Call:
-        """Return the next call; all calls are used once before the first repeats."""
-        return next(self._source)
+    def next(self) -> Call | None:
+        """Return the next call, if there is one; all calls are used once before the first repeats."""
+        return next(self._source, None)
 
 
 class _Caller:
@@ -197,13 +198,17 @@ class _Caller:
         for _ in range(self._calls.width.at_once):
             self._call()
         try:
-            await self._done
+            if self._begun:
+                await self._done
         finally:
             self._connection.close()
         return self._latencies
 
     def _call(self) -> None:
-        stream, frames = self._connection.call(*self._calls.next())
+        call = self._calls.next()
+        if call is None:
+            return
+        stream, frames = self._connection.call(*call)
         self._begun[stream] = time.monotonic()
         self._connection.write(frames)
 
@@ -213,10 +218,11 @@ class _Caller:
         if status != OK:
             if not self._done.done():
                 self._done.set_exception(OperatorError(f"{self._calls.address} refused a call: {status}"))
-        elif now < self._ending:
+            return
+        if now < self._ending:
             self._calls.after_each()
             self._call()
-        elif not self._begun and not self._done.done():
+        if not self._begun and not self._done.done():
             self._done.set_result(None)
 
 

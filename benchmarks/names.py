@@ -16,6 +16,32 @@ READ_REST = "read, REST"
 INFO = "info, gRPC"
 CREATE = "create, gRPC"
 CREATE_ALONE = "create alone, gRPC"
+PAGE = "page of 100, gRPC"
+PAGE_OF_STATUS = "page by status, gRPC"
+PAGE_OF_TYPE = "page by type and status, gRPC"
+PAGE_BY_PAYMENT = "page by payment, gRPC"
+PAGE_OF_PREFIX = "page by label prefix, gRPC"
+PAGE_OF_MEMBER = "page by member of metadata, gRPC"
+PAGE_IN_THE_MIDDLE = "page in the middle by token, gRPC"
+PAGE_REST = "page of 100, REST"
+PAGES = (
+    PAGE,
+    PAGE_OF_STATUS,
+    PAGE_OF_TYPE,
+    PAGE_BY_PAYMENT,
+    PAGE_OF_PREFIX,
+    PAGE_OF_MEMBER,
+    PAGE_IN_THE_MIDDLE,
+)
+BY_LABEL = "lookup by label, gRPC"
+BY_LABEL_REST = "lookup by label, REST"
+BY_HASH = "lookup by payment hash, gRPC"
+BY_HASH_REST = "lookup by payment hash, REST"
+LOOKUPS = (BY_LABEL, BY_LABEL_REST, BY_HASH, BY_HASH_REST)
+REPORT = "report of 30 days, gRPC"
+EXPORT = "CSV of all, gRPC"
+EXPORT_REST = "CSV of all, REST"
+CANCEL = "cancel, gRPC"
 START = "start"
 ASLEEP = "all idle, opened in a burst"
 ONE_TOLD = "one payment to one watcher"
@@ -25,3 +51,8 @@ THOUSAND_TOLD = "one payment to a thousand watchers"
 def on_small(name: str) -> str:
     """Return the name of the same row on a small store."""
     return f"{name}, 1,000 rows"
+
+
+def on_postgresql(name: str) -> str:
+    """Return the name of the same row on PostgreSQL."""
+    return f"{name}, PostgreSQL"

@@ -106,11 +106,26 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 def memory_kib(pids: Iterable[int]) -> float:
     """Return the resident memory of processes. Shared memory counts for each."""
+    return _status_kib(pids, "VmRSS:")
+
+
+def peak_kib(pids: Iterable[int]) -> float:
+    """Return the largest resident memory of processes since `forget_peak`."""
+    return _status_kib(pids, "VmHWM:")
+
+
+def forget_peak(pids: Iterable[int]) -> None:
+    """Let the peak of the resident memory of processes begin anew."""
+    for pid in pids:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def _status_kib(pids: Iterable[int], field: str) -> float:
     return sum(
         float(line.split()[1])
         for pid in pids
         for line in Path(f"/proc/{pid}/status").read_text().splitlines()
-        if line.startswith("VmRSS:")
+        if line.startswith(field)
     )
 
 

@@ -2,7 +2,7 @@
 
 As a program: `python -m benchmarks.stand_in SOCKET`. Besides the commands that Till calls, it has three of
 its own. `pay` pays the invoices in payment_hashes; `hold` delays the reports of payments until `release`. It
-stores payments only, no invoices.
+stores payments and deletions only: a lookup by payment hash finds an unpaid invoice unless it was deleted.
 """
 
 import asyncio
@@ -15,9 +15,12 @@ from typing import Any, cast
 
 import uvloop
 
+from tilld.formats.bech32 import LETTERS
+
 NODE_ID = "02" + "5a" * 32
 # The length is that of a real node's bolt11 for a small invoice.
 BOLT11 = "lnbcrt50n1" + "pj8ec6vpp5q0x4ayk2hkmqy7w3nsgfl6zv9u8c5dre" * 6
+HASH_AT = 20
 AMOUNT_MSAT = 5000
 
 INFO = {
@@ -35,13 +38,16 @@ class StandIn:
 
     def __init__(self) -> None:
         self._paid: list[dict[str, Any]] = []
-        self._waiting: list[tuple[int, Connection, str]] = []
-        self._told = 0
+        self._deleted: set[str] = set()
+        self._waiting: list[tuple[str, int, Connection, str]] = []
+        # The indexes of invoices.
+        self._told = {"updated": 0, "deleted": 0}
         self._is_held = False
         self.commands = {
             "getinfo": lambda _: INFO,
             "invoice": self._invoice,
             "listinvoices": self._listinvoices,
+            "delinvoice": self._delinvoice,
             "listsendpays": lambda _: {"payments": []},
             "listinvoicerequests": lambda _: {"invoicerequests": []},
             "pay": self._pay,
@@ -52,11 +58,11 @@ class StandIn:
     def wait(self, connection: "Connection", request_id: str, params: Params) -> None:
         """Reply when the index reaches its value (lightning-wait(7)); for 0, immediately."""
         subsystem, index, after = params["subsystem"], params["indexname"], params["nextvalue"]
-        now = self._told if subsystem == "invoices" else 0
+        now = self._told[index] if subsystem == "invoices" else 0
         if after <= now:
             connection.reply(request_id, {"subsystem": subsystem, index: now})
         elif subsystem == "invoices":
-            self._waiting.append((after, connection, request_id))
+            self._waiting.append((index, after, connection, request_id))
 
     def _invoice(self, params: Params) -> dict[str, Any]:
         return {
@@ -68,10 +74,20 @@ class StandIn:
         }
 
     def _listinvoices(self, params: Params) -> dict[str, Any]:
+        payment_hash = params.get("payment_hash")
+        if payment_hash:
+            return {"invoices": [] if payment_hash in self._deleted else [_unpaid(payment_hash)]}
         if params.get("index") != "updated":
             return {"invoices": []}
         start = params["start"] - 1
-        return {"invoices": self._paid[start : min(start + params["limit"], self._told)]}
+        return {"invoices": self._paid[start : min(start + params["limit"], self._told["updated"])]}
+
+    def _delinvoice(self, params: Params) -> dict[str, Any]:
+        # Labels are the payment hashes.
+        invoice = _unpaid(params["label"])
+        self._deleted.add(params["label"])
+        self._advance("deleted", len(self._deleted), {"invoices": invoice})
+        return invoice
 
     def _pay(self, params: Params) -> dict[str, Any]:
         for payment_hash in params["payment_hashes"]:
@@ -91,14 +107,21 @@ class StandIn:
         return self._tell()
 
     def _tell(self) -> dict[str, Any]:
-        """Reply to the waits; `replied_at` is the monotonic time."""
-        self._told = len(self._paid)
+        """Report the payments; `replied_at` is the monotonic time."""
         replied_at = time.monotonic()
-        told = [each for each in self._waiting if each[0] <= self._told]
-        self._waiting = [each for each in self._waiting if each[0] > self._told]
-        for _, connection, request_id in told:
-            connection.reply(request_id, {"subsystem": "invoices", "updated": self._told})
+        self._advance("updated", len(self._paid), {})
         return {"replied_at": replied_at}
+
+    def _advance(self, index: str, now: int, details: dict[str, Any]) -> None:
+        """Reply to the waits for an index."""
+        self._told[index] = now
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            waited, after, connection, request_id = each
+            if waited == index and after <= now:
+                connection.reply(request_id, {"subsystem": "invoices", index: now, **details})
+            else:
+                self._waiting.append(each)
 
 
 class Connection(asyncio.Protocol):
@@ -138,6 +161,17 @@ class Connection(asyncio.Protocol):
 
     def _send(self, reply: dict[str, Any]) -> None:
         self._transport.write(json.dumps({"jsonrpc": "2.0", **reply}).encode() + b"\n\n")
+
+
+def _unpaid(payment_hash: str) -> dict[str, Any]:
+    """Return an unpaid invoice, whose payment request has its payment hash."""
+    bits = int(payment_hash, 16) << 4
+    letters = "".join(LETTERS[bits >> shift & 31] for shift in range(255, -1, -5))
+    return {
+        "label": payment_hash, "payment_hash": payment_hash, "status": "unpaid", "amount_msat": AMOUNT_MSAT,
+        "expires_at": int(time.time()) + 604800, "created_index": 1, "description": "a coffee",
+        "bolt11": BOLT11[:HASH_AT] + letters + BOLT11[HASH_AT + len(letters) :],
+    }  # fmt: skip
 
 
 _decode = json.JSONDecoder().raw_decode

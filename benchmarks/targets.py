@@ -1,5 +1,6 @@
 """Targets: each is tried by a real client before any load."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 
@@ -23,12 +24,13 @@ EMPTY = Call(f"/{SERVICE}/Unary", b"")
 ONE_CONNECTION = Width(1, BUSY.connections * BUSY.at_once)
 
 
-def _call(method: str, message: Message, package: str = "till.v1") -> Call:
+def call(method: str, message: Message, package: str = "till.v1") -> Call:
+    """Return a call of the invoice service."""
     return Call(f"/{package}.InvoiceService/{method}", message.SerializeToString())
 
 
-INFO = _call("GetInfo", pb.GetInfoRequest())
-CREATE = _call(
+INFO = call("GetInfo", pb.GetInfoRequest())
+CREATE = call(
     "CreateInvoice",
     pb.CreateInvoiceRequest(
         amount_msat=AMOUNT_MSAT, metadata=stores.METADATA, description=stores.ORDER.description
@@ -41,13 +43,13 @@ REST_CREATE = json.dumps({
 
 def reads(rows: int) -> list[Call]:
     """Return reads by id, from all over a store of this size."""
-    return [_call("GetInvoice", pb.GetInvoiceRequest(invoice_id=_id(each))) for each in stores.many(rows)]
+    return [call("GetInvoice", pb.GetInvoiceRequest(invoice_id=_id(each))) for each in stores.many(rows)]
 
 
 def reads_of_rest(rows: int) -> list[Call]:
     """Return the same reads by the method that Envoy calls for REST."""
     return [
-        _call("GetInvoice", rest_pb.GetInvoiceRequest(invoice_id=_id(each)), "till.rest.v1")
+        call("GetInvoice", rest_pb.GetInvoiceRequest(invoice_id=_id(each)), "till.rest.v1")
         for each in stores.many(rows)
     ]
 
@@ -55,14 +57,14 @@ def reads_of_rest(rows: int) -> list[Call]:
 def lookups(rows: int) -> list[Call]:
     """Return lookups of the same invoices by payment hash."""
     return [
-        _call("LookupInvoice", pb.LookupInvoiceRequest(payment_hash=stores.payment_hash(each)))
+        call("LookupInvoice", pb.LookupInvoiceRequest(payment_hash=stores.payment_hash(each)))
         for each in stores.many(rows)
     ]
 
 
 def watches(numbers: Sequence[int]) -> list[Call]:
     """Return watches of invoices."""
-    return [_call("WatchInvoice", pb.WatchInvoiceRequest(invoice_id=_id(each))) for each in numbers]
+    return [call("WatchInvoice", pb.WatchInvoiceRequest(invoice_id=_id(each))) for each in numbers]
 
 
 def paths(rows: int) -> list[str]:
@@ -73,16 +75,15 @@ def paths(rows: int) -> list[str]:
 async def one_call(bench: Bench, target: Till | Floor, call: Call, width: Width = BUSY) -> H2load:
     """Return h2load with a single gRPC call."""
     address, key = _where(target)
-    reply = await _try(address, key, call)
+    [reply] = await answers(target, call)
     url, size = f"http://{address}{call.path}", len(frame(reply))
     return H2load(bench.directory, url, grpc_headers(key), size, width, frame(call.message))
 
 
 async def many_calls(target: Till | Floor, calls: Sequence[Call], width: Width = BUSY) -> Calls:
     """Return the benchmark's own client with these calls."""
-    address, key = _where(target)
-    await _try(address, key, calls[0])
-    return Calls(address, key, calls, width)
+    await answers(target, calls[0])
+    return Calls(*_where(target), calls, width)
 
 
 async def rest(bench: Bench, till: Till, targets: Sequence[str], body: bytes | None = None) -> H2load:
@@ -98,21 +99,27 @@ async def rest(bench: Bench, till: Till, targets: Sequence[str], body: bytes | N
     return H2load(bench.directory, url, sent, len(reply.content), width, body, many)
 
 
+async def answers(target: Till | Floor, *calls: Call) -> list[bytes]:
+    """Make calls concurrently; return the replies. Raises OperatorError if one fails."""
+    address, key = _where(target)
+    metadata = [("authorization", f"Bearer {key}")]
+
+    async def answer(channel: grpc.aio.Channel, call: Call) -> bytes:
+        invoke: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(call.path)
+        return await invoke(call.message, metadata=metadata)
+
+    try:
+        async with grpc.aio.insecure_channel(address) as channel:
+            return await asyncio.gather(*(answer(channel, each) for each in calls))
+    except grpc.aio.AioRpcError as refused:
+        raise OperatorError(f"{calls[0].path} returns {refused.code().name}: {refused.details()}") from None
+
+
 def _where(target: Till | Floor) -> tuple[str, str]:
     # A floor needs no key, but the header has a cost too.
     return (
         (target.grpc, target.shop.key) if isinstance(target, Till) else (target.address, "till_" + "0" * 56)
     )
-
-
-async def _try(address: str, key: str, call: Call) -> bytes:
-    """Make a call, and return the reply."""
-    try:
-        async with grpc.aio.insecure_channel(address) as channel:
-            invoke: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(call.path)
-            return await invoke(call.message, metadata=[("authorization", f"Bearer {key}")])
-    except grpc.aio.AioRpcError as refused:
-        raise OperatorError(f"{call.path} returns {refused.code().name}: {refused.details()}") from None
 
 
 def _id(number: int) -> str:

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from itertools import count, cycle
 
-from benchmarks import names, stores, targets
+from benchmarks import list_targets, names, stores, targets
 from benchmarks.bench import SMALL, Bench, Subject, loaded, still_open
 from benchmarks.load import ALONE
 from tilld.errors import OperatorError
@@ -36,7 +36,7 @@ async def reading(bench: Bench) -> AsyncIterator[list[Subject]]:
             ),
             loaded(names.READ_REST, await rest(large, targets.paths(rows)), large.processes, names.EMPTY),
             loaded(
-                "lookup by payment hash, gRPC",
+                names.BY_HASH,
                 await many(large, targets.lookups(rows)),
                 large.tilld,
                 names.EMPTY,
@@ -86,7 +86,7 @@ async def mixed(bench: Bench) -> AsyncIterator[list[Subject]]:
 
 @asynccontextmanager
 async def on_postgresql(bench: Bench) -> AsyncIterator[list[Subject]]:
-    """Measure reads and creates on PostgreSQL, beside SQLite with as many invoices."""
+    """Measure reads and creates on PostgreSQL, beside SQLite with as many invoices; and pages."""
     if bench.postgresql is None:
         raise OperatorError("needs --postgresql URL")
     rows = min(bench.rows, 100_000)
@@ -102,4 +102,10 @@ async def on_postgresql(bench: Bench) -> AsyncIterator[list[Subject]]:
                 loaded(f"read, {name}", read, till.tilld),
                 loaded(f"create, {name}", create, till.tilld),
             ]
+            if url:
+                pages = await list_targets.pages(till, rows)
+                subjects += [
+                    loaded(names.on_postgresql(page), await targets.many_calls(till, calls), till.tilld)
+                    for page, calls in pages.items()
+                ]
         yield subjects
