@@ -32,6 +32,8 @@ class TillError(Exception):
 
     code: ClassVar[str]
     default: ClassVar[str]
+    # lightningd's number for the same error, in lightning-sendinvoice(7).
+    lightningd_code: ClassVar[int | None] = None
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or self.default)
@@ -139,6 +141,7 @@ class NotActive(TillError):
     """The invoice request was disabled or collected."""
 
     code = "E11"
+    lightningd_code = 1001
     default = "the invoice request is not active"
 
 
@@ -146,6 +149,7 @@ class Expired(TillError):
     """The invoice request has expired."""
 
     code = "E12"
+    lightningd_code = 1002
     default = "the invoice request has expired; ask the payer for a new one"
 
 
@@ -153,6 +157,7 @@ class Unreachable(TillError):
     """The node that made the invoice request cannot be reached."""
 
     code = "E13"
+    lightningd_code = 1003
     default = "the node that made the invoice request cannot be reached; try again later"
 
 
@@ -160,6 +165,7 @@ class Refused(TillError):
     """The node that made the invoice request refuses to pay."""
 
     code = "E14"
+    lightningd_code = 1004
     default = "the node that made the invoice request refuses to pay"
 
 
@@ -167,6 +173,7 @@ class NotPaid(TillError):
     """The node that made the invoice request did not pay in time, and no longer can."""
 
     code = "E15"
+    lightningd_code = 1005
     default = "the node that made the invoice request did not pay in time; try again"
 
 

@@ -234,7 +234,10 @@ async def _refuse(method: str, reason: Exception, context: Context) -> NoReturn:
         reason = errors.Internal()
     log.debug("call rejected", method=method, code=reason.code, message=reason.message)
     status = STATUS[reason.code]
-    info = ErrorInfo(reason=reason_of(type(reason)), domain="till", metadata={"code": reason.code})
+    metadata = {"code": reason.code}
+    if reason.lightningd_code is not None:
+        metadata["lightningd_code"] = str(reason.lightningd_code)
+    info = ErrorInfo(reason=reason_of(type(reason)), domain="till", metadata=metadata)
     rich = Status(code=status.value[0], message=reason.message)
     rich.details.add().Pack(info)
     trailers: list[tuple[str, str | bytes]] = [("x-error-code", reason.code)]
