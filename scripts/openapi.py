@@ -12,9 +12,10 @@ import yaml
 
 from tilld.errors import TillError
 from tilld.rest_api import fields
+from tilld.rest_api.create_json import CreateInvoice
 from tilld.rest_api.health_servicer import HealthJson, ReadinessJson
 from tilld.rest_api.info_json import InfoJson
-from tilld.rest_api.invoice_json import CreateInvoice, InvoiceJson
+from tilld.rest_api.invoice_json import InvoiceJson
 from tilld.rest_api.invreq_json import CreateInvreq, InvreqJson
 from tilld.rest_api.list_json import InvoicePageJson, ReportJson
 from tilld.rest_api.sendinvoice_json import SendInvoice, SentInvoiceJson

@@ -7,8 +7,15 @@ import schemathesis
 
 @schemathesis.hook
 def filter_case(context: schemathesis.HookContext, case: schemathesis.Case[Any]) -> bool:
-    """Exclude null for an optional field, and a label that is also given as Idempotency-Key."""
+    """Exclude requests that a rule in prose forbids.
+
+    These are null for an optional field, a label that is also given as Idempotency-Key, channels that the
+    node does not have, and a hash without a description.
+    """
     if not isinstance(case.body, dict):
         return True
     is_labelled_twice = "label" in case.body and "Idempotency-Key" in (case.headers or {})
-    return not is_labelled_twice and None not in case.body.values()
+    has_channels = isinstance(case.body.get("expose_private_channels"), list)
+    is_empty_hash = case.body.get("description_hash_only") is True and not case.body.get("description")
+    is_forbidden = is_labelled_twice or has_channels or is_empty_hash
+    return not is_forbidden and None not in case.body.values()

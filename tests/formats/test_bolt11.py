@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from lightningd_simulator.bolts import bolt11
 from lightningd_simulator.bolts.bolt12_messages import Bolt12Invoice, InvoiceRequest
+from lightningd_simulator.channels import USUAL
 from tests.support.samples import a_bolt11, an_order
 from tilld.formats.bolt11 import PaymentRequest, pasted, read
 
@@ -108,3 +109,20 @@ def test_a_string_is_read_as_people_paste_it(text: str) -> None:
 )
 def test_text_without_a_payment_string_is_empty(text: str) -> None:
     assert pasted(text) == ""
+
+
+def test_a_payment_request_with_many_hints_is_readable() -> None:
+    """lightningd names as many channels as the amount needs, without a limit of its own."""
+    text = bolt11.sign(
+        KEY,
+        created_at=0,
+        payment_preimage="ab" * 32,
+        amount_msat=1,
+        description="x" * 639,
+        hash_only=False,
+        expiry=60,
+        cltv=10,
+        hints=[USUAL[1].hop] * 150,
+    )
+
+    assert read(text).description == "x" * 639

@@ -21,7 +21,7 @@ from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.terms import MAX_EXPIRY_SECONDS, InvoiceTerms
 from tilld.lightningd.errors import MayExist
 from tilld.lightningd.rpc import ConnectionLost
-from tilld.rest_api import invoice_json
+from tilld.rest_api import create_json, invoice_json
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -56,7 +56,7 @@ def body(raw: bytes) -> None:
     document, *key = raw.rsplit(b"\0", 1)
     idempotency_key = key[0].decode(errors="surrogateescape") if key else None
     try:
-        order = invoice_json.create_request(document, idempotency_key).terms
+        order = create_json.create_request(document, idempotency_key).terms
     except (InvalidRequest, TooLarge) as refused:
         assert len(refused.message.encode()) < 400
         return

@@ -121,7 +121,7 @@ async def test_an_invoice_left_by_a_crash_stays_for_the_retry(till: Parts, light
     issued = await till.node.invoice(order.invoice_id("dakk", till.store.secret), order)
 
     await imported(till)
-    invoice = await till.invoicing.create(DAKK, order)
+    invoice = (await till.invoicing.create(DAKK, order)).invoice
 
     assert (invoice.bolt11, invoice.label, invoice.username) == (issued.bolt11, "order-1", "dakk")
 

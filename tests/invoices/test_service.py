@@ -27,7 +27,7 @@ async def till(tmp_path: Path) -> AsyncIterator[Parts]:
 async def test_a_connected_node_decides_on_expiry(till: Parts, tmp_path: Path) -> None:
     """While the node is offline, a read derives expiry from the clock; a watch waits for the node."""
     async with simulated_node(tmp_path):
-        invoice = await till.invoicing.create(DAKK, an_order())
+        invoice = (await till.invoicing.create(DAKK, an_order())).invoice
         till.late = timedelta(hours=2)
         assert (await till.invoicing.get(DAKK, invoice.invoice_id)).status is Status.UNPAID
         await till.node.close()
@@ -45,7 +45,7 @@ async def test_a_connected_node_decides_on_expiry(till: Parts, tmp_path: Path) -
 async def test_another_node_does_not_decide_on_expiry(till: Parts, tmp_path: Path) -> None:
     """Another node does not have the invoice, so the read derives expiry from the clock."""
     async with simulated_node(tmp_path):
-        invoice = await till.invoicing.create(DAKK, an_order())
+        invoice = (await till.invoicing.create(DAKK, an_order())).invoice
         await till.node.close()
     (tmp_path / "node.jsonl").unlink()
     till.late = timedelta(hours=2)
@@ -60,7 +60,7 @@ async def test_a_payment_between_subscribing_and_reading_is_delivered(
 ) -> None:
     """The watch delivers the payment with its first state, or after it."""
     async with simulated_node(tmp_path):
-        invoice = await till.invoicing.create(DAKK, an_order())
+        invoice = (await till.invoicing.create(DAKK, an_order())).invoice
         read = till.store.get
 
         async def paid_meanwhile(invoice_id: str) -> Invoice | None:
@@ -108,7 +108,7 @@ async def test_after_a_lost_reply_the_node_is_asked_before_till_replies(
 
     lost: list[str] = []
     async with scripted_node(tmp_path / "rpc", answer):
-        invoice = await till.invoicing.create(DAKK, an_order())
+        invoice = (await till.invoicing.create(DAKK, an_order())).invoice
 
     assert invoice.bolt11 == bolt11
     assert await till.store.get(invoice.invoice_id) == invoice
@@ -139,7 +139,7 @@ async def test_after_a_crash_between_node_and_store_a_retry_adopts(till: Parts, 
 
         with pytest.raises(Conflict, match="another description$"):
             await till.invoicing.create(DAKK, an_order(label="order-1"))
-        adopted = await till.invoicing.create(DAKK, order)
+        adopted = (await till.invoicing.create(DAKK, order)).invoice
 
     assert (adopted.invoice_id, adopted.bolt11) == (invoice_id, issued.bolt11)
 
@@ -148,27 +148,27 @@ async def test_an_invoice_deleted_at_the_node_is_returned_as_canceled(till: Part
     """It cannot be paid. Its label stays in use, and its watchers are notified."""
     order = an_order(label="order-1")
     async with simulated_node(tmp_path):
-        invoice = await till.invoicing.create(DAKK, order)
+        invoice = (await till.invoicing.create(DAKK, order)).invoice
         watch = till.invoicing.watch(DAKK, invoice.invoice_id)
         assert (await anext(watch)).status is Status.UNPAID
-        assert await till.invoicing.create(DAKK, order) == invoice
+        assert (await till.invoicing.create(DAKK, order)).invoice == invoice
 
         await till.node.call("delinvoice", {"label": invoice.invoice_id, "status": "unpaid"})
-        again = await till.invoicing.create(DAKK, order)
+        again = (await till.invoicing.create(DAKK, order)).invoice
 
         assert again == invoice._replace(status=Status.CANCELED) == await till.store.get(invoice.invoice_id)
         assert (await anext(watch)).status is Status.CANCELED
-        assert await till.invoicing.create(DAKK, order) == again
+        assert (await till.invoicing.create(DAKK, order)).invoice == again
 
 
 async def test_a_retry_returns_a_payment_made_meanwhile(till: Parts, tmp_path: Path) -> None:
     """Also before the follower sees the payment."""
     order = an_order(label="order-1")
     async with simulated_node(tmp_path) as node:
-        invoice = await till.invoicing.create(DAKK, order)
+        invoice = (await till.invoicing.create(DAKK, order)).invoice
         await node.pay(invoice.bolt11)
 
-        again = await till.invoicing.create(DAKK, order)
+        again = (await till.invoicing.create(DAKK, order)).invoice
 
     assert again.status is Status.PAID
     assert (await till.store.totals()).volume_msat == 5000
@@ -181,19 +181,19 @@ async def test_without_an_answer_of_the_node_an_open_invoice_stays_open(
     """The node is offline, another one, or times out: the store decides alone."""
     order = an_order(label="order-1")
     async with simulated_node(tmp_path):
-        invoice = await till.invoicing.create(DAKK, order)
+        invoice = (await till.invoicing.create(DAKK, order)).invoice
         if other == "silent":
             monkeypatch.setattr(till.node, "find_by_payment_hash", lambda _: asyncio.Future())
-            assert await till.invoicing.create(DAKK, order) == invoice
+            assert (await till.invoicing.create(DAKK, order)).invoice == invoice
             return
         await till.node.close()
     if other == "none":
-        assert await till.invoicing.create(DAKK, order) == invoice
+        assert (await till.invoicing.create(DAKK, order)).invoice == invoice
         return
     (tmp_path / "node.jsonl").unlink()
     async with simulated_node(tmp_path):
         await till.node.info()
-        assert await till.invoicing.create(DAKK, order) == invoice
+        assert (await till.invoicing.create(DAKK, order)).invoice == invoice
 
 
 async def test_of_two_concurrent_orders_with_one_label_one_is_rejected(till: Parts, tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ async def test_of_two_concurrent_orders_with_one_label_one_is_rejected(till: Par
             *(till.invoicing.create(DAKK, order) for order in orders), return_exceptions=True
         )
 
-    assert sorted(type(each).__name__ for each in results) == ["Conflict", "Invoice"]
+    assert sorted(type(each).__name__ for each in results) == ["Conflict", "NewInvoice"]
     assert (await till.store.totals()).invoices == 1
 
 
@@ -214,7 +214,7 @@ async def test_an_adopted_invoice_is_settled_immediately(till: Parts, tmp_path: 
         issued = await till.node.invoice(order.invoice_id("dakk", till.store.secret), order)
         await lightningd.pay(issued.bolt11)
 
-        adopted = await till.invoicing.create(DAKK, order)
+        adopted = (await till.invoicing.create(DAKK, order)).invoice
 
     assert adopted.status is Status.PAID
     assert await till.store.get(adopted.invoice_id) == adopted

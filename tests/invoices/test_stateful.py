@@ -457,7 +457,7 @@ class Machine(RuleBasedStateMachine):
         till.store.statements_left = dies_after
         till.store.dies_unanswered = dies_unanswered
         try:
-            outcome = await till.do(till.invoicing.create(DAKK, order))
+            outcome = (await till.do(till.invoicing.create(DAKK, order))).invoice
         except Death:
             self.unanswered.append(order)
             await self.kill_till()
@@ -489,7 +489,7 @@ class Machine(RuleBasedStateMachine):
         self.turn_clock(order.expiry)
         await self.until_caught_up()
         store.may_add.set()
-        self.check_against_the_model(order, await creating)
+        self.check_against_the_model(order, (await creating).invoice)
         self.turn_clock(NODE_NEEDS_TO_EXPIRE.total_seconds() + 1)
         await self.till.sweep(self.node_id)
 

@@ -30,6 +30,7 @@ from tilld.formats import amounts, ids, members, strict_json, text, times
 from tilld.grpc_api.dispatcher import STATUS
 from tilld.invoices import terms
 from tilld.invoices.invoice import Payment, Status
+from tilld.invoices.payability import EXISTED
 from tilld.invoices.service import Info
 from tilld.invoices.totals import Totals
 from tilld.lightningd.info import NodeInfo
@@ -300,7 +301,7 @@ INVREQ = invreq.Invreq.reserved(
 @pytest.mark.parametrize(
     ("schema", "text"),
     [
-        ("Invoice", invoice_json.invoice(PAID, "watch_x")),
+        ("Invoice", invoice_json.invoice(PAID, "watch_x", EXISTED)),
         ("InvoicePage", list_json.page(Page([PAID], "next"))),
         ("InvoicePage", list_json.page(Page([], ""))),
         *(("Report", list_json.report(ReportTerms(NOVEMBER, by, UTC), REPORT)) for by in Grouping),

@@ -38,7 +38,7 @@ def an_order(**fields: Any) -> InvoiceTerms:
 def an_invoice(username: str = "dakk", node_id: str = NODE_ID, **fields: Any) -> Invoice:
     """Return a new open invoice that expires at noon; each is unique."""
     order = an_order(**{name: fields.pop(name) for name in ("label", "amount_msat") if name in fields})
-    issued = IssuedInvoice(node_id, f"{next(_numbers):064x}", "lnbcrt50n1", NOON)
+    issued = IssuedInvoice(node_id, f"{next(_numbers):064x}", A_BOLT11, NOON)
     invoice = Invoice.opened(order.invoice_id(username, b"secret"), Creator(username), order, issued)
     return invoice._replace(**fields)
 
@@ -52,10 +52,13 @@ def a_bolt11(order: InvoiceTerms, expires_at: datetime = NOON) -> str:
         payment_preimage="ab" * 32,
         amount_msat=order.amount_msat,
         description=description,
-        hash_only=len(description.encode()) > MAX_BOLT11_DESCRIPTION_BYTES,
+        hash_only=order.description_hash_only or len(description.encode()) > MAX_BOLT11_DESCRIPTION_BYTES,
         expiry=order.expiry,
         cltv=10,
     )
+
+
+A_BOLT11 = a_bolt11(an_order())
 
 
 def paid(invoice: Invoice, amount_msat: int = 5000, pay_index: int = 1) -> InvoiceUpdate:

@@ -71,7 +71,7 @@ class Parts:
 
     async def create(self, **fields: Any) -> Invoice:
         """Create an invoice."""
-        return await self.invoicing.create(DAKK, an_order(**fields))
+        return (await self.invoicing.create(DAKK, an_order(**fields))).invoice
 
     async def send(self, invreq: str, caller: Caller = DAKK, **fields: Any) -> Sent:
         """Send an invoice for an invoice request."""

@@ -26,9 +26,13 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         self, request: pb.CreateInvoiceRequest, context: Context
     ) -> pb.CreateInvoiceResponse:
         """Create an invoice."""
-        invoice = await self._invoices.create(caller.get(), messages.invoice_terms(request))
+        invoice, payability = await self._invoices.create(caller.get(), messages.invoice_terms(request))
         token = self._invoices.watch_token(caller.get(), invoice) if request.with_watch_token else None
-        return pb.CreateInvoiceResponse(invoice=messages.invoice(invoice), watch_token=token)
+        return pb.CreateInvoiceResponse(
+            invoice=messages.invoice(invoice),
+            watch_token=token,
+            payability=messages.payability(payability),
+        )
 
     async def GetInvoice(self, request: pb.GetInvoiceRequest, context: Context) -> pb.GetInvoiceResponse:
         """Read an invoice by its public id."""

@@ -12,6 +12,7 @@ from tilld.auth.key import Key
 from tilld.errors import InvalidRequest
 from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, Status
+from tilld.invoices.payability import Payability, PayabilityStatus
 from tilld.invoices.service import Info
 from tilld.invoices.terms import InvoiceTerms
 from tilld.lightningd.info import NodeAddress, NodeInfo
@@ -32,6 +33,14 @@ _INVREQ_STATUS = {
     InvreqStatus.FAILED: invreq_pb2.INVREQ_STATUS_FAILED,
     InvreqStatus.EXPIRED: invreq_pb2.INVREQ_STATUS_EXPIRED,
     InvreqStatus.DISABLED: invreq_pb2.INVREQ_STATUS_DISABLED,
+}
+
+_PAYABILITY = {
+    PayabilityStatus.OK: invoice_service_pb2.PAYABILITY_STATUS_OK,
+    PayabilityStatus.INSUFFICIENT: invoice_service_pb2.PAYABILITY_STATUS_INSUFFICIENT,
+    PayabilityStatus.OFFLINE: invoice_service_pb2.PAYABILITY_STATUS_OFFLINE,
+    PayabilityStatus.PRIVATE_ONLY: invoice_service_pb2.PAYABILITY_STATUS_PRIVATE_ONLY,
+    PayabilityStatus.UNKNOWN: invoice_service_pb2.PAYABILITY_STATUS_UNKNOWN,
 }
 
 _SCOPES = {
@@ -57,6 +66,10 @@ def invoice_terms(request: invoice_service_pb2.CreateInvoiceRequest) -> InvoiceT
         expiry=_seconds(request.expiry) if request.HasField("expiry") else None,
         metadata=request.metadata,
         label=request.label if request.HasField("label") else None,
+        expose_private_channels=_exposed(request.expose_private_channels)
+        if request.HasField("expose_private_channels")
+        else None,
+        description_hash_only=request.description_hash_only,
     )
 
 
@@ -125,6 +138,11 @@ def invoice_status(status: invoice_pb2.InvoiceStatus) -> Status:
         names = ", ".join(map(invoice_pb2.InvoiceStatus.Name, known))
         raise InvalidRequest(f"statuses must be among {names}")
     return known[status]
+
+
+def payability(estimate: Payability) -> invoice_service_pb2.Payability:
+    """Return an estimate as a message."""
+    return invoice_service_pb2.Payability(status=_PAYABILITY[estimate.status], detail=estimate.detail)
 
 
 def invreq(invreq: Invreq, status: InvreqStatus) -> invreq_pb2.Invreq:
@@ -201,6 +219,12 @@ def page_size(size: int) -> int:
     if size < 0:
         raise InvalidRequest("page_size must not be negative")
     return min(size or MAX_PAGE_SIZE, MAX_PAGE_SIZE)
+
+
+def _exposed(channels: invoice_service_pb2.ExposePrivateChannels) -> bool | list[str]:
+    if channels.all and channels.short_channel_ids:
+        raise InvalidRequest("expose_private_channels has both all and short_channel_ids; omit one")
+    return [*channels.short_channel_ids] or channels.all
 
 
 def _node(node: NodeInfo) -> invoice_service_pb2.Node:

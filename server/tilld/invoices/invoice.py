@@ -3,7 +3,7 @@
 Amounts are whole millisatoshi (msat), times are aware UTC.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Self
@@ -18,6 +18,7 @@ from tilld.formats.ids import derived_public_id, internal_id, is_invoice_id
 from tilld.formats.repeats import check_repeats
 from tilld.formats.text import is_label
 from tilld.formats.times import SECOND
+from tilld.invoices.payability import EXISTED, Payability
 from tilld.invoices.terms import InvoiceTerms, type_of
 
 # lightningd expires an invoice with a delay, and reports the change later still.
@@ -51,6 +52,7 @@ class IssuedInvoice:
     payment_hash: str
     bolt11: str
     expires_at: datetime
+    payability: Payability = field(default=EXISTED, compare=False)
 
     @property
     def is_bolt12(self) -> bool:
@@ -271,4 +273,7 @@ class Invoice(NamedTuple):
             raise Conflict("label is in use for an invoice sent to another node; use another label")
         fields = {"amount": "amount_msat"} | {name: name for name in ("description", "expiry", "metadata")}
         check_repeats(self, order, "an invoice", fields)
+        is_hash = payment_request.read(self.bolt11).description_hash is not None
+        if is_hash != order.description_hash_only:
+            raise Conflict("label is in use for an invoice with another description_hash_only")
         return self

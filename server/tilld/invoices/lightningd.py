@@ -8,7 +8,8 @@ from pyln.client import RpcError
 
 from tilld.formats.times import utc
 from tilld.invoices.invoice import InvoiceUpdate, IssuedInvoice, NodeInvoice, Payment, Status
-from tilld.invoices.terms import MAX_BOLT11_DESCRIPTION_BYTES, InvoiceTerms
+from tilld.invoices.payability import Payability
+from tilld.invoices.terms import InvoiceTerms
 from tilld.lightningd.errors import MayExist, RpcCode, errors_translated
 from tilld.lightningd.node import Node
 from tilld.lightningd.replies import Msat, Reply, Seconds, Whole, fields, msat
@@ -96,22 +97,27 @@ class InvoiceNode(Node):
     async def invoice(self, invoice_id: str, order: InvoiceTerms) -> IssuedInvoice:
         """Create an invoice with its invoice_id as label (lightning-invoice(7)).
 
-        Raises MayExist if only a lookup can show whether the node created the invoice.
+        Raises MayExist if only a lookup can show whether the node created the invoice. Raises InvalidRequest
+        if none of the order's short channel ids is usable; lightningd checks them before the label.
         """
         node_id = await self.identity()
-        description = order.description or ""
         params = {
             "amount_msat": "any" if order.amount_msat is None else order.amount_msat,
             "label": invoice_id,
-            "description": description,
+            "description": order.description or "",
             "expiry": order.expiry,
-            "deschashonly": len(description.encode()) > MAX_BOLT11_DESCRIPTION_BYTES or None,
+            "exposeprivatechannels": order.expose_private_channels,
+            "deschashonly": order.description_hash_only or None,
         }
         with errors_translated(unknown_outcome=MayExist):
-            made = await self.ask(_NewInvoice, "invoice", params)
+            # Unfiltered: later versions of lightningd may send new warnings.
+            reply = await self.rpc.call("invoice", params)
+            made = msgspec.convert(reply, _NewInvoice)
         if await self.identity() != node_id:
             raise MayExist
-        return IssuedInvoice(node_id, made.payment_hash, made.bolt11, utc(made.expires_at))
+        return IssuedInvoice(
+            node_id, made.payment_hash, made.bolt11, utc(made.expires_at), Payability.of(reply)
+        )
 
     async def find(self, label: str) -> NodeInvoice | None:
         """Return the invoice with a label, or None (lightning-listinvoices(7))."""

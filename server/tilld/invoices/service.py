@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 
@@ -10,7 +11,7 @@ from tilld.auth.caller import Caller, Creator, Scope
 from tilld.auth.limits import Limits
 from tilld.auth.watch_token import WatchToken
 from tilld.config import USUAL, Intervals
-from tilld.errors import Conflict, NodeOffline, NotFound, PermissionDenied, TillError
+from tilld.errors import Conflict, InvalidRequest, NodeOffline, NotFound, PermissionDenied, TillError
 from tilld.formats import bolt11
 from tilld.formats.ids import is_id, is_invoice_id, is_payment_hash
 from tilld.formats.text import is_label
@@ -19,6 +20,7 @@ from tilld.invoices.cancellation import Cancellations
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
 from tilld.invoices.lightningd import InvoiceNode
+from tilld.invoices.payability import EXISTED, Payability
 from tilld.invoices.repository import Store
 from tilld.invoices.terms import InvoiceTerms
 from tilld.invoices.totals import Totals
@@ -36,6 +38,13 @@ class Info:
     totals: Totals
     online: bool
     node: NodeInfo | None
+
+
+class NewInvoice(NamedTuple):
+    """The result of a create, with the node's estimate of whether the invoice can be paid."""
+
+    invoice: Invoice
+    payability: Payability
 
 
 # Reports whether a user's label is in use for an invoice sent to another node.
@@ -65,7 +74,7 @@ class Invoices:
         self._cancellations = Cancellations(store, node, hub, clock)
         self._info_seconds = intervals.info_patience_seconds
 
-    async def create(self, caller: Caller, order: InvoiceTerms) -> Invoice:
+    async def create(self, caller: Caller, order: InvoiceTerms) -> NewInvoice:
         """Create an invoice, or return the one that the same order with the same label created before.
 
         Raises Conflict if the label belongs to another order; PermissionDenied if the key does not permit the
@@ -79,21 +88,21 @@ class Invoices:
             earlier = await self._store.get_by_label(caller.username, order.label)
             if earlier:
                 found = await self._still_there(_answering(caller, order, earlier))
-                return _shown(caller, found)
+                return NewInvoice(_shown(caller, found), EXISTED)
             if await self._is_sent(caller.username, order.label):
                 raise Conflict("label is in use for an invoice sent to another node; use another label")
         await self._limits.turn(caller)
         async with self._limits.creating(caller, lambda: self._store.open_invoices(caller.creator)):
             with self._store.expecting():
-                issued, seen = await self._issue(caller.creator, order)
+                issued, seen, payability = await self._issue(caller.creator, order)
             invoice = await self._store.add(issued)
         if invoice is not issued:
-            return _shown(caller, _answering(caller, order, invoice))
+            return NewInvoice(_shown(caller, _answering(caller, order, invoice)), EXISTED)
         if seen:
             # The follower ignores updates of invoices that the store lacks.
             await self._store.settle(invoice.node_id, [seen])
             invoice = invoice.updated(seen)
-        return _shown(caller, invoice)
+        return NewInvoice(_shown(caller, invoice), payability)
 
     async def get(self, caller: Caller, invoice_id: str) -> Invoice:
         """Return the invoice with a public id.
@@ -219,18 +228,22 @@ class Invoices:
         is_there = self._node.is_there(invoice.node_id)
         return _shown(caller, invoice if is_there else invoice.by_the_clock(self._clock()))
 
-    async def _issue(self, creator: Creator, order: InvoiceTerms) -> tuple[Invoice, InvoiceUpdate | None]:
+    async def _issue(
+        self, creator: Creator, order: InvoiceTerms
+    ) -> tuple[Invoice, InvoiceUpdate | None, Payability]:
         """Create an invoice at the node, or adopt one of an earlier try with its present state."""
         invoice_id = order.invoice_id(creator.username, self._store.secret)
         # The second try covers a request that the node never received: labels are unique there.
         for _ in range(2):
             try:
                 issued = await self._node.invoice(invoice_id, order)
-                return Invoice.opened(invoice_id, creator, order, issued), None
-            except MayExist:
+                return Invoice.opened(invoice_id, creator, order, issued), None, issued.payability
+            except (MayExist, InvalidRequest) as failure:
                 found = await self._node.find(invoice_id)
                 if found:
-                    return Invoice.adopted(creator, order, found), found.seen
+                    return Invoice.adopted(creator, order, found), found.seen, EXISTED
+                if isinstance(failure, InvalidRequest):
+                    raise
         raise NodeOffline
 
 

@@ -1,6 +1,6 @@
 """Translates lightningd's errors to Till's."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 
@@ -8,7 +8,15 @@ import msgspec
 import structlog
 from pyln.client import RpcError
 
-from tilld.errors import Internal, NodeFailed, NodeOffline, NotActive, TillError, TookTooLong
+from tilld.errors import (
+    Internal,
+    InvalidRequest,
+    NodeFailed,
+    NodeOffline,
+    NotActive,
+    TillError,
+    TookTooLong,
+)
 from tilld.lightningd.rpc import ConnectionLost
 
 log = structlog.get_logger()
@@ -20,6 +28,7 @@ class RpcCode(IntEnum):
     INVALID_PARAMS = -32602
     FAILED = -1
     DUPLICATE_LABEL = 900
+    NO_USABLE_CHANNEL = 902
     UNKNOWN_INVOICE = 905
     UNEXPECTED_STATUS = 906
     INVREQ_NOT_ACTIVE = 1001
@@ -29,7 +38,18 @@ class RpcCode(IntEnum):
     PAYER_SILENT = 1005
 
 
-ERRORS: dict[object, type[TillError]] = {RpcCode.FAILED: NodeFailed, RpcCode.INVREQ_NOT_ACTIVE: NotActive}
+def _no_usable_channel() -> InvalidRequest:
+    return InvalidRequest(
+        "expose_private_channels names no channel of the node that is open and online; "
+        "lightning-listpeerchannels(7) lists the short channel ids"
+    )
+
+
+ERRORS: dict[object, Callable[[], TillError]] = {
+    RpcCode.FAILED: NodeFailed,
+    RpcCode.NO_USABLE_CHANNEL: _no_usable_channel,
+    RpcCode.INVREQ_NOT_ACTIVE: NotActive,
+}
 
 
 class MayExist(Exception):
@@ -64,8 +84,10 @@ def errors_translated(
         code, message = refused.error.get("code"), refused.error.get("message")
         if code == RpcCode.DUPLICATE_LABEL and unknown_outcome:
             raise unknown_outcome from None
-        log.error("lightningd rejected a call", method=refused.method, code=code, message=message)
-        raise ERRORS.get(code, Internal) from None
+        failure = ERRORS.get(code, Internal)()
+        if isinstance(failure, Internal):
+            log.error("lightningd rejected a call", method=refused.method, code=code, message=message)
+        raise failure from None
     except msgspec.ValidationError as reason:
         log.error("lightningd's reply is malformed", reason=str(reason))
         if unknown_outcome:

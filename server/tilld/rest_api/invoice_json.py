@@ -1,99 +1,40 @@
 """Invoices in the documented JSON: names, order, and formats of numbers and times."""
 
 from datetime import datetime
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
+from msgspec import UNSET, Raw, Struct, UnsetType, field
 
-from tilld.errors import InvalidRequest
-from tilld.formats.amounts import MAX_AMOUNT_MSAT
 from tilld.formats.strict_json import write
 from tilld.invoices.invoice import Invoice, Status
-from tilld.invoices.terms import (
-    DEFAULT_EXPIRY_SECONDS,
-    MAX_DESCRIPTION_BYTES,
-    MAX_EXPIRY_SECONDS,
-    InvoiceTerms,
-)
-from tilld.rest_api import body
+from tilld.invoices.payability import Payability, PayabilityStatus
 from tilld.rest_api.fields import (
     HASH,
     INVOICE_ID,
-    TEXT,
     Label,
     Metadata,
     Time,
     described,
     extensible,
-    given,
     optional,
 )
 
-ANY = "any"
-MSAT = f'a whole number of millisatoshi, or "{ANY}"'
 
+class PayabilityJson(Struct):
+    """The node's estimate of whether a new invoice can be paid."""
 
-class CreateInvoice(Struct, forbid_unknown_fields=True):
-    """An invoice to create."""
-
-    msat: Annotated[
-        Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": MAX_AMOUNT_MSAT})]
-        | Annotated[str, Meta(extra_json_schema={"enum": [ANY]})],
+    status: Annotated[
+        str,
         described(
-            f'Amount in millisatoshi, or `"any"`: the payer chooses. 1 to {MAX_AMOUNT_MSAT:,}.',
-            must_be=MSAT,
+            "`ok`; `insufficient`: the channels cannot receive the amount; `offline`: they could if their "
+            "peers were online; `private_only`: they could if the payment request named private channels; "
+            "`unknown`: no estimate. Later versions may add others.",
+            **extensible(PayabilityStatus),
         ),
     ]
-    metadata: Metadata
-    description: (
-        Annotated[
-            str,
-            described(
-                "Text for the payer: at most 8 KiB, without control characters other than tab and line "
-                "breaks. If it exceeds 639 bytes, the payment request contains only its hash.",
-                maxLength=MAX_DESCRIPTION_BYTES,
-                pattern=TEXT,
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
-    expiry: Annotated[
-        int,
-        described(
-            "Seconds until the invoice expires, at most 365 days.",
-            must_be="a whole number of seconds",
-            minimum=1,
-            maximum=MAX_EXPIRY_SECONDS,
-        ),
-    ] = DEFAULT_EXPIRY_SECONDS
-    label: Label | UnsetType = UNSET
-    watch_token: Annotated[bool, described("`true` adds a watch token for the payer's browser.")] = False
-
-
-class CreateRequest(NamedTuple):
-    """The terms of an invoice, and whether a watch token is requested."""
-
-    terms: InvoiceTerms
-    watch_token: bool
-
-
-def create_request(raw: bytes, idempotency_key: str | None = None) -> CreateRequest:
-    """Return the terms of an invoice. The header Idempotency-Key may give the label.
-
-    Raises InvalidRequest or TooLarge, which name the field and the limit.
-    """
-    asked = body.read(raw, CreateInvoice)
-    if isinstance(asked.msat, str) and asked.msat != ANY:
-        raise InvalidRequest(f"msat must be {MSAT}")
-    terms = InvoiceTerms.checked(
-        amount_msat=None if isinstance(asked.msat, str) else asked.msat,
-        description=given(asked.description),
-        expiry=asked.expiry,
-        metadata=bytes(asked.metadata).decode(),
-        label=body.label(asked.label, idempotency_key),
-        amount_field="msat",
-    )
-    return CreateRequest(terms, asked.watch_token)
+    detail: Annotated[
+        str, described("For the operator: what is wrong, and what helps; empty if nothing is wrong.")
+    ]
 
 
 class InvoiceJson(Struct):
@@ -143,6 +84,10 @@ class InvoiceJson(Struct):
         ]
         | UnsetType
     ) = UNSET
+    payability: (
+        Annotated[PayabilityJson, described("Whether it can be paid. Only in the response to a create.")]
+        | UnsetType
+    ) = UNSET
     watch_token: (
         Annotated[
             str,
@@ -155,12 +100,14 @@ class InvoiceJson(Struct):
     ) = UNSET
 
 
-def invoice(invoice: Invoice, watch_token: str | None = None) -> bytes:
+def invoice(invoice: Invoice, watch_token: str | None = None, payability: Payability | None = None) -> bytes:
     """Return an invoice as documented JSON."""
-    return write(answer(invoice, watch_token))
+    return write(answer(invoice, watch_token, payability))
 
 
-def answer(invoice: Invoice, watch_token: str | None = None) -> InvoiceJson:
+def answer(
+    invoice: Invoice, watch_token: str | None = None, payability: Payability | None = None
+) -> InvoiceJson:
     """Return an invoice with the documented fields."""
     payment = invoice.payment
     return InvoiceJson(
@@ -180,6 +127,7 @@ def answer(invoice: Invoice, watch_token: str | None = None) -> InvoiceJson:
         msatoshi_received=payment.amount_received_msat if payment else UNSET,
         pay_index=payment.pay_index if payment else UNSET,
         preimage=optional(payment and payment.payment_preimage),
+        payability=PayabilityJson(*payability) if payability else UNSET,
         watch_token=optional(watch_token),
     )
 
