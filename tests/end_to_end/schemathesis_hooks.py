@@ -9,8 +9,8 @@ import schemathesis
 def filter_case(context: schemathesis.HookContext, case: schemathesis.Case[Any]) -> bool:
     """Exclude requests that a rule in prose forbids.
 
-    Excluded are null for an optional field, and a label that is also given as Idempotency-Key. So are channels
-    that the node does not have, and a hash without a description.
+    Excluded are null for an optional field, and a label that is also given as Idempotency-Key.
+    Excluded too are channels that the node does not have, and a hash without a description.
     """
     if not isinstance(case.body, dict):
         return True
