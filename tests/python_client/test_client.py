@@ -41,6 +41,19 @@ async def test_an_invoice_has_the_requested_fields(client: till.AsyncClient) -> 
     assert invoice.expires_at - invoice.created_at == timedelta(minutes=5)
 
 
+async def test_a_new_invoice_says_whether_it_can_be_paid(client: till.AsyncClient) -> None:
+    usual = await client.create_invoice(
+        5000, SHOP, description="a coffee", expose_private_channels=False, description_hash_only=True
+    )
+    large = await client.create_invoice(10**17, SHOP)
+
+    assert usual.payability == till.Payability(status=till.PayabilityStatus.OK, detail="")
+    assert large.payability
+    assert large.payability.status is till.PayabilityStatus.INSUFFICIENT
+    assert "capacity" in large.payability.detail
+    assert (await client.get_invoice(large.invoice_id)).payability is None
+
+
 async def test_amounts_are_exact_and_may_be_absent(client: till.AsyncClient) -> None:
     largest = await client.create_invoice(2**64 // 10, SHOP)
     odd = await client.create_invoice(2**53 + 1, SHOP)

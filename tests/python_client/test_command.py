@@ -34,6 +34,21 @@ async def test_create_prints_the_payment_request(run: Callable[..., Awaitable[Re
     assert (found["description"], found["metadata"]) == ("a coffee", {"type": "shop"})
 
 
+async def test_create_warns_of_an_amount_that_the_node_cannot_receive(
+    run: Callable[..., Awaitable[Result]],
+) -> None:
+    options = ("--private-channels", "none", "--description", "a coffee", "--description-hash-only")
+    created = await run("invoice", "create", "10btc", *options)
+    as_json = await run("invoice", "create", "10btc", "--json")
+    wrong = await run("invoice", "create", "5000", "--private-channels", "1x")
+
+    assert created.exit_code == 0, created.stderr
+    assert BOLT11.fullmatch(created.stdout.strip())
+    assert created.stderr.startswith("warning: payability insufficient: ")
+    assert json.loads(as_json.stdout)["payability"]["status"] == "insufficient"
+    assert (wrong.exit_code, wrong.stderr[:10]) == (1, "till: E1: ")
+
+
 async def test_create_draws_a_qr_code(run: Callable[..., Awaitable[Result]]) -> None:
     """The payment request in upper case makes a smaller code, with a margin of 2."""
     created = await run("invoice", "create", "5000", "--qr")
@@ -51,6 +66,8 @@ async def test_create_applies_its_options(run: Callable[..., Awaitable[Result]])
 
     one, other = [json.loads((await run("invoice", "create", *options)).stdout) for _ in range(2)]
 
+    # lightningd estimates only when it creates an invoice.
+    assert (one.pop("payability")["status"], other.pop("payability")["status"]) == ("ok", "unknown")
     assert one == other
     assert (one["amount_msat"], one["label"], one["metadata"]) == (
         None,
