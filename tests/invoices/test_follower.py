@@ -314,6 +314,27 @@ async def test_an_invoice_deleted_at_the_node_is_canceled_at_once(till: Parts, t
         assert (await till.store.totals()).open_invoices == 1
 
 
+async def test_a_burst_of_deletions_is_described_by_the_node(till: Parts, tmp_path: Path) -> None:
+    """Cancellations that run concurrently must not look up all open invoices, again and again."""
+    async with simulated_node(tmp_path), till.following():
+        first, *others = [await till.create() for _ in range(41)]
+        with till.hub.subscribe(first.invoice_id) as changes:
+            await till.node.call("delinvoice", {"label": first.invoice_id, "status": "unpaid"})
+            # Now the waits for the next deletions are in flight.
+            assert (await changes.next()).status is Status.CANCELED
+        till.node.find_by_payment_hash = None  # type: ignore[assignment,method-assign]
+        with till.hub.subscribe(others[29].invoice_id) as changes:
+            await asyncio.gather(
+                *(
+                    till.node.call("delinvoice", {"label": invoice.invoice_id, "status": "unpaid"})
+                    for invoice in others[:30]
+                )
+            )
+            assert (await changes.next()).status is Status.CANCELED
+
+        assert (await till.store.totals()).open_invoices == 10
+
+
 async def test_many_deletions_are_found_by_looking_up_all_open_invoices(till: Parts, tmp_path: Path) -> None:
     """Also those during a stop of Till, which lightningd does not describe."""
     async with simulated_node(tmp_path):

@@ -51,7 +51,7 @@ class Follower:
         self._cancellations = Cancellations(store, node, hub, clock)
         find_cursor = partial(self._nodes.updated_index, subsystem="invoices")
         self.updates = IndexFollower(node, "invoices", find_cursor, node.updates, self._settle, intervals)
-        deletions = Deletions(node, store, clock, intervals)
+        self._deletions = deletions = Deletions(node, store, clock, intervals)
         self.deletions = IndexFollower(
             node,
             "invoices",
@@ -90,7 +90,10 @@ class Follower:
         await self.updates.follow(info.id, partial(self._begin, info))
 
     async def _follow_deletions(self) -> None:
-        await self.deletions.follow(await self._node.identity())
+        try:
+            await self.deletions.follow(await self._node.identity())
+        finally:
+            await self._deletions.stop()
 
     async def _begin(self, info: NodeInfo) -> None:
         await self._cancellations.recover(info.id)

@@ -1,5 +1,6 @@
 """lightningd's commands for invoices, with their replies as records."""
 
+import asyncio
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -72,11 +73,18 @@ class Deletion(Reply, frozen=True):
     bolt12: str | None = None
 
 
-class _Deleted(Reply, frozen=True):
+class Deleted(Reply, frozen=True):
+    """The reply to a wait for the deleted index; without a description if the index was exceeded already."""
+
     deleted: Whole
     # "details" is the name up to v24.11.
     details: Deletion | None = None
     invoices: Deletion | None = None
+
+    @property
+    def deletion(self) -> Deletion | None:
+        """The deletion that ended the wait."""
+        return self.invoices or self.details
 
 
 class Listed(NamedTuple):
@@ -171,13 +179,9 @@ class InvoiceNode(Node):
             changed = [(_seen(row), row.updated_index) for row in rows]
         return Updates.page(changed, after, upto, self.page_size)
 
-    async def wait_for_deletion(self, node_id: str, after: int) -> tuple[int, Deletion | None]:
-        """Wait until this node's deleted index exceeds `after`; return the index, and the deletion.
-
-        An index that was already exceeded has no description. Raises NodeReplaced.
-        """
-        reply = await self.wait_for(_Deleted, node_id, "deleted", after, "invoices")
-        return reply.deleted, reply.invoices or reply.details
+    def begin_wait_for_deletion(self, after: int) -> "asyncio.Task[Deleted]":
+        """Begin to wait until the deleted index exceeds `after`. The caller ends the wait."""
+        return self.begin_wait(Deleted, "deleted", after, "invoices")
 
     async def _find(self, **key: str) -> NodeInvoice | None:
         node_id = await self.identity()

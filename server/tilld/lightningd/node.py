@@ -156,19 +156,28 @@ class Node:
 
         Raises NodeReplaced.
         """
-        params = _wait_for(subsystem, index, after + 1)
-        waiting = asyncio.create_task(self.ask(reply, "wait", params))
-        # Checked while the wait is in flight: if the connection changes, the wait has failed.
-        patience, check = 0.0, self.check_is
+        waiting = self.begin_wait(reply, index, after, subsystem)
         try:
-            while not (await asyncio.wait([waiting], timeout=patience))[0]:
-                await check(node_id)
-                patience, check = self._intervals.liveness_seconds, self._check_liveness
-            with errors_translated():
-                return await waiting
+            return await self.reply_to(node_id, waiting)
         finally:
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
+
+    def begin_wait(
+        self, reply: type[AReply], index: Index, after: int, subsystem: Subsystem
+    ) -> "asyncio.Task[AReply]":
+        """Begin to wait until an index exceeds `after`. The caller ends the wait."""
+        return asyncio.create_task(self.ask(reply, "wait", _wait_for(subsystem, index, after + 1)))
+
+    async def reply_to(self, node_id: str, waiting: "asyncio.Task[AReply]") -> AReply:
+        """Return this node's reply to a wait that has begun. Raises NodeReplaced."""
+        # Checked while the wait is in flight: if the connection changes, the wait has failed.
+        patience, check = 0.0, self.check_is
+        while not (await asyncio.wait([waiting], timeout=patience))[0]:
+            await check(node_id)
+            patience, check = self._intervals.liveness_seconds, self._check_liveness
+        with errors_translated():
+            return await waiting
 
     async def call(self, method: str, params: dict[str, Any]) -> None:
         """Call any method and ignore its result. The caller translates errors."""
