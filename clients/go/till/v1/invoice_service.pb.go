@@ -31,7 +31,7 @@ const (
 	PayabilityStatus_PAYABILITY_STATUS_UNSPECIFIED PayabilityStatus = 0
 	// The channels can receive the amount.
 	PayabilityStatus_PAYABILITY_STATUS_OK PayabilityStatus = 1
-	// The channels cannot receive the amount, even in several parts.
+	// The channels that payers can reach cannot receive the amount, even in several parts.
 	PayabilityStatus_PAYABILITY_STATUS_INSUFFICIENT PayabilityStatus = 2
 	// The channels could receive the amount, but their peers are offline.
 	PayabilityStatus_PAYABILITY_STATUS_OFFLINE PayabilityStatus = 3
@@ -457,7 +457,7 @@ type Payability struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The estimate.
 	Status PayabilityStatus `protobuf:"varint,1,opt,name=status,proto3,enum=till.v1.PayabilityStatus" json:"status,omitempty"`
-	// What is wrong and what helps, for the operator. Empty: nothing is wrong.
+	// What is wrong and what helps, or that the payer must pay in several parts. Empty: nothing is wrong.
 	Detail        string `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

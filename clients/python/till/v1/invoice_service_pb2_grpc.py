@@ -29,7 +29,8 @@ class InvoiceServiceStub:
     """Creates invoices, reads them, cancels them, and watches them until they are paid.
 
     Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
-    under "code" the documented code, such as E2.
+    under "code" the documented code, such as E2. An error of lightningd with a number of its own has this number
+    under "lightningd_code".
 
     Errors of every call: UNAUTHENTICATED (E3) for a key that is missing, unknown, expired or revoked;
     PERMISSION_DENIED (E4) for a key without the scope; UNAVAILABLE (E8) if Till cannot serve; INTERNAL (E0).
@@ -97,7 +98,8 @@ class InvoiceServiceServicer:
     """Creates invoices, reads them, cancels them, and watches them until they are paid.
 
     Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
-    under "code" the documented code, such as E2.
+    under "code" the documented code, such as E2. An error of lightningd with a number of its own has this number
+    under "lightningd_code".
 
     Errors of every call: UNAUTHENTICATED (E3) for a key that is missing, unknown, expired or revoked;
     PERMISSION_DENIED (E4) for a key without the scope; UNAVAILABLE (E8) if Till cannot serve; INTERNAL (E0).
@@ -262,7 +264,8 @@ class InvoiceService:
     """Creates invoices, reads them, cancels them, and watches them until they are paid.
 
     Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
-    under "code" the documented code, such as E2.
+    under "code" the documented code, such as E2. An error of lightningd with a number of its own has this number
+    under "lightningd_code".
 
     Errors of every call: UNAUTHENTICATED (E3) for a key that is missing, unknown, expired or revoked;
     PERMISSION_DENIED (E4) for a key without the scope; UNAVAILABLE (E8) if Till cannot serve; INTERNAL (E0).

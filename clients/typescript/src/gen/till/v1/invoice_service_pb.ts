@@ -311,7 +311,7 @@ export type Payability = Message<"till.v1.Payability"> & {
   status: PayabilityStatus;
 
   /**
-   * What is wrong and what helps, for the operator. Empty: nothing is wrong.
+   * What is wrong and what helps, or that the payer must pay in several parts. Empty: nothing is wrong.
    *
    * @generated from field: string detail = 2;
    */
@@ -332,7 +332,7 @@ export type PayabilityJson = {
   status?: PayabilityStatusJson;
 
   /**
-   * What is wrong and what helps, for the operator. Empty: nothing is wrong.
+   * What is wrong and what helps, or that the payer must pay in several parts. Empty: nothing is wrong.
    *
    * @generated from field: string detail = 2;
    */
@@ -1858,7 +1858,7 @@ export enum PayabilityStatus {
   OK = 1,
 
   /**
-   * The channels cannot receive the amount, even in several parts.
+   * The channels that payers can reach cannot receive the amount, even in several parts.
    *
    * @generated from enum value: PAYABILITY_STATUS_INSUFFICIENT = 2;
    */
@@ -2006,7 +2006,8 @@ export const ReportGroupingSchema: GenEnum<ReportGrouping, ReportGroupingJson> =
  * Creates invoices, reads them, cancels them, and watches them until they are paid.
  *
  * Every error carries google.rpc.ErrorInfo: domain "till", a reason such as NOT_FOUND, and in its metadata
- * under "code" the documented code, such as E2.
+ * under "code" the documented code, such as E2. An error of lightningd with a number of its own has this number
+ * under "lightningd_code".
  *
  * Errors of every call: UNAUTHENTICATED (E3) for a key that is missing, unknown, expired or revoked;
  * PERMISSION_DENIED (E4) for a key without the scope; UNAVAILABLE (E8) if Till cannot serve; INTERNAL (E0).
