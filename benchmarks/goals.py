@@ -117,6 +117,7 @@ GOALS = (
     _as_small("calls", names.INFO),
     _cpu("create", names.CREATE, names.EMPTY_H2LOAD, 2.2),
     _as_small("create", names.CREATE),
+    _as_small("create", names.CREATE_ORDERS),
     _rate("slow-disk", names.CREATE, "x the rate of one commit each", 10, names.BARE_COMMIT),
     *(
         goal

@@ -62,6 +62,15 @@ def lookups(rows: int) -> list[Call]:
     ]
 
 
+def creates() -> list[Call]:
+    """Return creates whose metadata differs, all over the index of its members."""
+    orders = (json.dumps({"type": "shop", "order": stores.payment_hash(each)[:8]}) for each in range(50_000))
+    return [
+        call("CreateInvoice", pb.CreateInvoiceRequest(amount_msat=AMOUNT_MSAT, metadata=each))
+        for each in orders
+    ]
+
+
 def watches(numbers: Sequence[int]) -> list[Call]:
     """Return watches of invoices."""
     return [call("WatchInvoice", pb.WatchInvoiceRequest(invoice_id=_id(each))) for each in numbers]

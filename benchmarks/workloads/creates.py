@@ -44,6 +44,15 @@ async def creating(bench: Bench) -> AsyncIterator[list[Subject]]:
             loaded(
                 names.on_small(names.CREATE), await same(small, targets.CREATE), of_small, names.EMPTY_H2LOAD
             ),
+            *[
+                loaded(
+                    name,
+                    await targets.many_calls(till, targets.creates()),
+                    till.tilld | asking,
+                    names.EMPTY_H2LOAD,
+                )
+                for name, till in ((names.CREATE_ORDERS, large), (names.on_small(names.CREATE_ORDERS), small))
+            ],
             loaded("create, REST", rest, large.processes | asking, names.EMPTY_H2LOAD),
         ]
 
