@@ -91,7 +91,7 @@ def _schemas(more: dict[str, Any]) -> dict[str, Any]:
     found |= {name: _tidy(each, {}) for name, each in named.items()}
     for schema in found.values():
         for field in schema.get("properties", {}).values():
-            _make_nullable(field, found)
+            _list_types(field, found)
     return {name: found.get(name, {}) | more.get(name, {}) for name in sorted(found | more)}
 
 
@@ -116,9 +116,11 @@ def _tidy(schema: Any, named: dict[str, Any]) -> Any:
     return tidy
 
 
-def _make_nullable(field: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Express a nullable field as a list of types: few generators support anyOf with null."""
+def _list_types(field: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Express anyOf with null or an array as a list of types: few generators support it."""
     match field.get("anyOf"):
+        case [{"type": "boolean"} as one, {"type": "array"} as other]:
+            field |= field.pop("anyOf")[1] | {"type": [one["type"], other["type"]]}
         case [{"$ref": str(ref)}, {"type": "null"}] | [{"type": "null"}, {"$ref": str(ref)}]:
             del field["anyOf"]
             field["$ref"] = ref

@@ -75,7 +75,7 @@ async def test_a_call_has_the_documented_response(
     again = await client.post("/lightning/invoice/create", content=body, headers={"idempotency-key": "k"})
 
     assert (created.status_code, created.headers["content-type"]) == (200, "application/json")
-    assert again.content == created.content
+    assert {**again.json(), "payability": None} == {**created.json(), "payability": None}
     invoice = created.json()
     for path in (
         f"/lightning/invoice/{invoice['invoiceid']}",
