@@ -227,13 +227,6 @@ class Invoice(NamedTuple):
         return self.bolt11.startswith(BOLT12)
 
     @property
-    def size(self) -> int:
-        """The bytes of the invoice in JSON, or more: each character of a description may be escaped."""
-        description = self.description or ""
-        texts = (self.bolt11, self.metadata, description, description)
-        return 800 + sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
-
-    @property
     def is_final(self) -> bool:
         """True if the node's state is final."""
         return self.status is not Status.UNPAID and not self.overdue

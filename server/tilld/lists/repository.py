@@ -42,7 +42,7 @@ class ListStore:
         size = 0
         for at, row in enumerate(rows):
             matching = [each for each in INVOICES.all([row]) if terms.filter.matches(each)]
-            size += sum(each.size for each in matching)
+            size += sum(map(_size, matching))
             is_full = len(found) == terms.page_size or (found and size > MAX_PAGE_BYTES)
             if is_full or at == terms.scanned - 1:
                 return found, position_of(rows[at - 1], terms.order)
@@ -71,3 +71,10 @@ class ListStore:
         """Return the report of a user's payments, of one type or all."""
         rows = await self._store.scan(self._reports.report(username, type, terms))
         return Report.of(group_of(row, terms.by) for row in rows)
+
+
+def _size(invoice: Invoice) -> int:
+    """Return the bytes of an invoice in JSON, or more: each character of a description may be escaped."""
+    description = invoice.description or ""
+    texts = (invoice.bolt11, invoice.metadata, description, description)
+    return 800 + sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
