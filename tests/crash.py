@@ -25,7 +25,6 @@ from tests.support.processes import Process
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_pb2 import INVOICE_STATUS_PAID, Invoice
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
-from tilld.invoices.audit import Doctor
 from tilld.invoices.invoice import Status
 from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
@@ -33,6 +32,7 @@ from tilld.lightningd.rpc import ConnectionLost, Pipeline
 from tilld.runtime import logs
 from tilld.storage.database import open_database
 from tilld.storage.nodes import NodeStore
+from tilld.upkeep.audit import Doctor
 
 WORKERS = 8
 # The processes to kill at a random moment, and the points of tilld.

@@ -23,7 +23,6 @@ from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
-from tilld.invoices.retention import Retention
 from tilld.invoices.service import Invoices
 from tilld.lightningd.simulated_node import SimulatedNodeProcess
 from tilld.lists.service import InvoiceLists
@@ -41,6 +40,7 @@ from tilld.sent_invoices.lightningd import SentInvoiceNode
 from tilld.sent_invoices.repository import AttemptStore
 from tilld.sent_invoices.service import SentInvoices
 from tilld.storage.database import open_database
+from tilld.upkeep.retention import Retention
 
 if TYPE_CHECKING:
     from tilld.observability.tracing import Tracing

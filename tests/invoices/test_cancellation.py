@@ -15,10 +15,10 @@ from tests.support.till import CALM, Parts
 from tests.support.waiting import eventually
 from tilld.auth.caller import Caller
 from tilld.errors import Conflict, NodeOffline, NotFound, OperatorError
-from tilld.invoices.importer import Importing
 from tilld.invoices.invoice import Invoice, Status
 from tilld.invoices.totals import Totals
 from tilld.lightningd.rpc import Pipeline
+from tilld.upkeep.importer import Importing
 
 # The races of one test run. CANCEL_RACES=10000 takes minutes.
 RACES = int(os.environ.get("CANCEL_RACES", "100"))

@@ -34,11 +34,11 @@ from tilld.errors import (
     Unavailable,
     Unreachable,
 )
-from tilld.invoices.audit import Doctor
-from tilld.invoices.importer import Importing
 from tilld.invoices.invoice import Status
 from tilld.sent_invoices.attempt import State
 from tilld.storage.statements import Bound
+from tilld.upkeep.audit import Doctor
+from tilld.upkeep.importer import Importing
 
 
 @pytest.fixture

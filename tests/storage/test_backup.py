@@ -14,11 +14,11 @@ from playhouse.migrations import Runner
 from tests.support.nodes import simulated_node
 from tests.support.till import CALM, Parts
 from tilld.errors import OperatorError
-from tilld.invoices.audit import Doctor
-from tilld.invoices.importer import Importing
 from tilld.invoices.invoice import Status
 from tilld.storage.backup import STEP_PAGES, Contents, back_up, restore
 from tilld.storage.database import MIGRATIONS, _connect, close_database, open_database
+from tilld.upkeep.audit import Doctor
+from tilld.upkeep.importer import Importing
 
 SCHEMAS = sorted(path.stem for path in MIGRATIONS.glob("[0-9]*.py"))
 ROWS = Path(__file__).parent / "schemas"

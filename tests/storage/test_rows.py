@@ -17,7 +17,6 @@ from tilld.auth.key import Key
 from tilld.auth.repository import KeyStore
 from tilld.errors import Internal
 from tilld.formats.ids import new_public_id
-from tilld.invoices.audit import Doctor
 from tilld.invoices.invoice import Status
 from tilld.payouts.invreq import Invreq, InvreqTerms, NodeInvreq, PayoutLimits
 from tilld.payouts.repository import PayoutStore
@@ -26,6 +25,7 @@ from tilld.sent_invoices.repository import AttemptStore
 from tilld.storage.nodes import NodeStore
 from tilld.storage.rows import Rows
 from tilld.storage.statements import Bound
+from tilld.upkeep.audit import Doctor
 
 CASHIER = Creator("cashier", "kkkkkkkkkkkk")
 NO_LIMITS = PayoutLimits(10**15, None, may_disable=True)

@@ -11,7 +11,7 @@ from tilld.config.advice import shell_command
 from tilld.errors import OperatorError
 
 if TYPE_CHECKING:
-    from tilld.invoices.audit import Report
+    from tilld.upkeep.audit import Report
 
 
 def doctor(
@@ -30,8 +30,8 @@ def doctor(
     It changes nothing without --repair.
     """
     from tilld.cli.resources import workbench
-    from tilld.invoices.audit import Doctor
     from tilld.runtime import logs
+    from tilld.upkeep.audit import Doctor
 
     logs.configure(config.log_level, config.log_format, colors=config.colors)
 
@@ -70,9 +70,9 @@ def import_(
     """
     from tilld.cli.resources import workbench
     from tilld.formats.ids import is_username
-    from tilld.invoices.importer import Importing
-    from tilld.invoices.retention import Retention
     from tilld.runtime import logs
+    from tilld.upkeep.importer import Importing
+    from tilld.upkeep.retention import Retention
 
     if not is_username(username) or not kind:
         raise OperatorError(

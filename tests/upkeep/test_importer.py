@@ -11,10 +11,10 @@ from tests.support.samples import DAKK, an_order
 from tests.support.till import CALM, Parts
 from tilld.errors import NodeOffline
 from tilld.formats.ids import is_invoice_id
-from tilld.invoices.importer import Imported, Importing
 from tilld.invoices.invoice import Invoice, Status
 from tilld.invoices.totals import Totals
 from tilld.lightningd.rpc import Pipeline
+from tilld.upkeep.importer import Imported, Importing
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import pytest
 from tests.support.nodes import SimulatedNode, simulated_node
 from tests.support.samples import DAKK, an_invoice, an_order, expired, paid
 from tests.support.till import CALM, Parts
-from tilld.invoices.audit import LOOKS, Doctor, Report
 from tilld.invoices.invoice import Invoice, Status
 from tilld.invoices.lightningd import Listed
 from tilld.invoices.totals import Totals
 from tilld.lightningd.rpc import Pipeline
 from tilld.storage.statements import Bound
+from tilld.upkeep.audit import LOOKS, Doctor, Report
 
 PAGES = CALM._replace(settling_seconds=0, looked_up_at_once=2, node_page=3, store_page=2)
 

@@ -10,13 +10,13 @@ from tests.support.nodes import simulated_node
 from tests.support.samples import DAKK, NODE_ID, NOON, an_invoice, expired, paid
 from tests.support.till import CALM, Parts
 from tilld.formats.members import Member
-from tilld.invoices.audit import Doctor
-from tilld.invoices.importer import Importing
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
-from tilld.invoices.retention import Retention
 from tilld.invoices.totals import Totals
 from tilld.lists.repository import ListStore
 from tilld.lists.terms import InvoiceFilter, ListTerms
+from tilld.upkeep.audit import Doctor
+from tilld.upkeep.importer import Importing
+from tilld.upkeep.retention import Retention
 
 DAYS = 30
 METADATA = '{"type":"shop","order_id":"1234"}'
