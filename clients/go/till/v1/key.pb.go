@@ -40,6 +40,8 @@ const (
 	KeyScope_KEY_SCOPE_ADMIN KeyScope = 5
 	// Cancel the user's unpaid invoices.
 	KeyScope_KEY_SCOPE_INVOICES_CANCEL KeyScope = 6
+	// Read and watch events.
+	KeyScope_KEY_SCOPE_EVENTS_READ KeyScope = 7
 )
 
 // Enum value maps for KeyScope.
@@ -52,6 +54,7 @@ var (
 		4: "KEY_SCOPE_PAYOUTS",
 		5: "KEY_SCOPE_ADMIN",
 		6: "KEY_SCOPE_INVOICES_CANCEL",
+		7: "KEY_SCOPE_EVENTS_READ",
 	}
 	KeyScope_value = map[string]int32{
 		"KEY_SCOPE_UNSPECIFIED":     0,
@@ -61,6 +64,7 @@ var (
 		"KEY_SCOPE_PAYOUTS":         4,
 		"KEY_SCOPE_ADMIN":           5,
 		"KEY_SCOPE_INVOICES_CANCEL": 6,
+		"KEY_SCOPE_EVENTS_READ":     7,
 	}
 )
 
@@ -209,7 +213,7 @@ const file_till_v1_key_proto_rawDesc = "" +
 	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x129\n" +
 	"\n" +
 	"revoked_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\trevokedAtB\a\n" +
-	"\x05_type*\xc5\x01\n" +
+	"\x05_type*\xe0\x01\n" +
 	"\bKeyScope\x12\x19\n" +
 	"\x15KEY_SCOPE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19KEY_SCOPE_INVOICES_CREATE\x10\x01\x12\x1b\n" +
@@ -217,7 +221,8 @@ const file_till_v1_key_proto_rawDesc = "" +
 	"\x13KEY_SCOPE_INFO_READ\x10\x03\x12\x15\n" +
 	"\x11KEY_SCOPE_PAYOUTS\x10\x04\x12\x13\n" +
 	"\x0fKEY_SCOPE_ADMIN\x10\x05\x12\x1d\n" +
-	"\x19KEY_SCOPE_INVOICES_CANCEL\x10\x06BK\n" +
+	"\x19KEY_SCOPE_INVOICES_CANCEL\x10\x06\x12\x19\n" +
+	"\x15KEY_SCOPE_EVENTS_READ\x10\aBK\n" +
 	"\atill.v1P\x01Z4example.com/lightning-till/clients/go/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
 
 var (

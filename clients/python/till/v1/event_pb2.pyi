@@ -1,0 +1,39 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from till.v1 import invoice_pb2 as _invoice_pb2
+from till.v1 import invreq_pb2 as _invreq_pb2
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Event(_message.Message):
+    __slots__ = ("id", "sequence", "type", "timestamp", "username", "cursor", "invoice", "invreq", "invoice_import")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    USERNAME_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    INVOICE_FIELD_NUMBER: _ClassVar[int]
+    INVREQ_FIELD_NUMBER: _ClassVar[int]
+    INVOICE_IMPORT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    sequence: int
+    type: str
+    timestamp: _timestamp_pb2.Timestamp
+    username: str
+    cursor: str
+    invoice: _invoice_pb2.Invoice
+    invreq: _invreq_pb2.Invreq
+    invoice_import: InvoiceImport
+    def __init__(self, id: _Optional[str] = ..., sequence: _Optional[int] = ..., type: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., username: _Optional[str] = ..., cursor: _Optional[str] = ..., invoice: _Optional[_Union[_invoice_pb2.Invoice, _Mapping]] = ..., invreq: _Optional[_Union[_invreq_pb2.Invreq, _Mapping]] = ..., invoice_import: _Optional[_Union[InvoiceImport, _Mapping]] = ...) -> None: ...
+
+class InvoiceImport(_message.Message):
+    __slots__ = ("invoices",)
+    INVOICES_FIELD_NUMBER: _ClassVar[int]
+    invoices: int
+    def __init__(self, invoices: _Optional[int] = ...) -> None: ...
