@@ -35,7 +35,7 @@ def fill(url: str, creator: Creator, count: int, are_open: int) -> None:
     """
     database = open_database(url)
     try:
-        transactions = InvoiceTransactions(database)
+        transactions = InvoiceTransactions(database, b"")
         if transactions.rows(transactions.sql.after_id(id="", limit=1)):
             raise OperatorError("the database has invoices; the benchmark needs an empty one")
         if isinstance(database, peewee.SqliteDatabase):

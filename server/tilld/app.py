@@ -15,7 +15,13 @@ from tilld.config.advice import shell_command
 from tilld.envoy.front import Front
 from tilld.envoy.process import DIRECTORY, SOCKET, Envoy
 from tilld.errors import OperatorError
+from tilld.event_log.repository import EventLog
+from tilld.events.feed import Feed
+from tilld.events.follower import LogFollower
+from tilld.events.repository import EventStore
+from tilld.events.service import Events
 from tilld.grpc_api import health, server
+from tilld.grpc_api.event_servicer import EventServicer
 from tilld.grpc_api.invoice_servicer import InvoiceServicer
 from tilld.grpc_api.invreq_servicer import InvreqServicer
 from tilld.grpc_api.key_servicer import KeyServicer
@@ -29,7 +35,9 @@ from tilld.lists.service import InvoiceLists
 from tilld.observability.metrics import Metrics, Sources
 from tilld.payouts.follower import PaymentFollower
 from tilld.payouts.invreq import PayoutLimits
+from tilld.payouts.repository import PayoutStore
 from tilld.payouts.service import Payouts
+from tilld.rest_api.event_servicer import RestEventServicer
 from tilld.rest_api.health_servicer import RestHealthServicer
 from tilld.rest_api.invoice_servicer import RestInvoiceServicer
 from tilld.rest_api.invreq_servicer import RestInvreqServicer
@@ -75,6 +83,7 @@ class Till(Front):
     def __init__(self, config: Config, intervals: Intervals = USUAL, envoy: type[Envoy] = Envoy) -> None:
         super().__init__(config, intervals, envoy)
         self.hub = Hub()
+        self.feed = Feed()
 
     @property
     def status(self) -> str:
@@ -112,6 +121,7 @@ class Till(Front):
         )
         limits = Limits(allowance)
         attempts = AttemptStore(store)
+        events = await self._start_events(store, attempts, limits)
         invoicing = Invoices(store, node, self.hub, limits, attempts.has_label, intervals=intervals)
         lists = InvoiceLists(store, node, limits)
         payout_limits = PayoutLimits(
@@ -122,7 +132,7 @@ class Till(Front):
             store, attempts, SentInvoiceNode(node), self.hub, limits, intervals=intervals
         )
         self._parts.push_async_callback(collecting.stop)
-        follower = Follower(node, store, self.hub, intervals=intervals)
+        follower = Follower(node, store, intervals=intervals)
         self._spawn("the invoice follower", follower.run())
         self._remove_unpaid(store)
         payment_follower = PaymentFollower(node, payouts, intervals=intervals)
@@ -146,6 +156,7 @@ class Till(Front):
         grpc, health_servicer = await self._start_server(
             invoicing,
             lists,
+            events,
             payouts,
             collecting,
             Keyring(keys),
@@ -169,6 +180,7 @@ class Till(Front):
         else:
             rest = await self._start_envoy([Path(SOCKET)])
         self._parts.callback(self.hub.close)
+        self._parts.callback(self.feed.close)
         # Calls that wait for a payment would delay the stop.
         self._parts.push_async_callback(collecting.stop)
         # Do not wait until our own Envoy has noticed: it stops next, and has no other tilld to use.
@@ -176,6 +188,19 @@ class Till(Front):
             health_servicer.enter_graceful_shutdown if rest else health_servicer.leave
         )
         self.running = Running(grpc, rest, rpc_file, metrics_address)
+
+    async def _start_events(self, store: Store, attempts: AttemptStore, limits: Limits) -> Events:
+        event_log = EventLog(store)
+        follower = LogFollower(store, event_log, self.feed, self.hub, self._intervals)
+        await follower.start()
+        self._spawn("the reading of events", follower.run())
+        return Events(
+            EventStore(store, event_log, PayoutStore(store), attempts),
+            event_log,
+            self.feed,
+            limits,
+            store.secret,
+        )
 
     def _remove_unpaid(self, store: Store) -> None:
         if days := self._config.keep_unpaid_days:
@@ -201,6 +226,7 @@ class Till(Front):
         self,
         invoicing: Invoices,
         lists: InvoiceLists,
+        events: Events,
         payouts: Payouts,
         collecting: SentInvoices,
         keyring: Keyring,
@@ -209,22 +235,20 @@ class Till(Front):
         node_is_online: Callable[[], bool],
     ) -> tuple[Address, health.HealthServicer]:
         health_servicer = health.HealthServicer()
-        rest = RestInvoiceServicer(invoicing, lists, self._config.heartbeat_seconds)
-        keys = KeyServicer(keyring)
-        addresses = preflight.free(self._config.grpc, "--grpc")
-        grpc = server.create(
-            InvoiceServicer(invoicing, lists),
-            rest,
-            keys,
-            InvreqServicer(payouts, collecting),
-            RestInvreqServicer(payouts, collecting, self._intervals),
-            RestHealthServicer(lambda: health_servicer.is_ready, node_is_online),
-            health_servicer,
-            access,
-            observer,
-            len(addresses),
-            self._intervals,
+        heartbeat_seconds = self._config.heartbeat_seconds
+        servicers = server.Servicers(
+            invoices=InvoiceServicer(invoicing, lists),
+            events=EventServicer(events, heartbeat_seconds),
+            keys=KeyServicer(keyring),
+            invreqs=InvreqServicer(payouts, collecting),
+            rest_invoices=RestInvoiceServicer(invoicing, lists, heartbeat_seconds),
+            rest_events=RestEventServicer(events, heartbeat_seconds),
+            rest_invreqs=RestInvreqServicer(payouts, collecting, self._intervals),
+            rest_health=RestHealthServicer(lambda: health_servicer.is_ready, node_is_online),
+            health=health_servicer,
         )
+        addresses = preflight.free(self._config.grpc, "--grpc")
+        grpc = server.create(servicers, access, observer, len(addresses), self._intervals)
         server.listen(grpc, addresses, self._certificates)
         if not self._config.no_rest:
             server.listen_on_socket(grpc, self._socket_for_envoy())

@@ -18,12 +18,14 @@ TillError
 ├── Expired                E12  an expired invoice request
 ├── Unreachable            E13  no route to the other node
 ├── Refused                E14  the other node refuses; the message has its reason
-└── NotPaid                E15  the other node did not pay in time
+├── NotPaid                E15  the other node did not pay in time
+└── EventsGone             E16  events after the cursor were removed
 
 Messages are for callers: what is wrong, and what to do, without internals.
 Messages of OperatorError are for the operator.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -35,8 +37,10 @@ class TillError(Exception):
     # lightningd's number for the same error, in lightning-sendinvoice(7).
     lightningd_code: ClassVar[int | None] = None
 
-    def __init__(self, message: str = "") -> None:
+    def __init__(self, message: str = "", **facts: str) -> None:
         super().__init__(message or self.default)
+        # For programs, beside the message.
+        self.facts: Mapping[str, str] = facts
 
     @property
     def message(self) -> str:
@@ -175,6 +179,15 @@ class NotPaid(TillError):
     code = "E15"
     lightningd_code = 1005
     default = "the node that made the invoice request did not pay in time; try again"
+
+
+class EventsGone(TillError):
+    """Events after the caller's cursor were removed."""
+
+    code = "E16"
+    default = (
+        "events after this cursor were removed; continue from the beginning, and list what may have changed"
+    )
 
 
 class OperatorError(Exception):

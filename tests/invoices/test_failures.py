@@ -347,7 +347,7 @@ class Parts:
         self.invoicing = Invoices(
             self.store, self.node, self.hub, Limits(PLENTY), AttemptStore(self.store).has_label, self.now
         )
-        self.follower = Follower(self.node, self.store, self.hub, self.now, FAST)
+        self.follower = Follower(self.node, self.store, self.now, FAST)
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead

@@ -67,4 +67,4 @@ async def test_watchers_that_left_are_forgotten() -> None:
         assert hub.watchers == 3
 
     assert hub.watchers == 0
-    assert not hub.watched
+    assert hub.is_idle

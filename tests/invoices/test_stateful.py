@@ -33,6 +33,9 @@ from tilld.auth.limits import Limits
 from tilld.config import USUAL, Pauses
 from tilld.errors import Conflict, NotFound, OperatorError, Unavailable
 from tilld.formats.times import utc
+from tilld.event_log.repository import EventLog
+from tilld.events.feed import Feed
+from tilld.events.follower import LogFollower
 from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, Payment, Status
@@ -222,8 +225,9 @@ class Till:
         self.invoicing = Invoices(
             self.store, self.node, self.hub, Limits(PLENTY), AttemptStore(self.store).has_label, now
         )
-        self.follower = Follower(self.node, self.store, self.hub, now, NO_PAUSES)
-        self.following = asyncio.create_task(self.follower.run())
+        self.follower = Follower(self.node, self.store, now, NO_PAUSES)
+        log_follower = LogFollower(self.store, EventLog(self.store), Feed(), self.hub, NO_PAUSES)
+        self.following = asyncio.gather(self.follower.run(), log_follower.run())
         self.watches: list[Watch] = []
 
     async def do(self, work: Coroutine[Any, Any, Any]) -> Any:
@@ -239,7 +243,7 @@ class Till:
         """Sweep without pauses until no invoice is overdue."""
         node = InvoiceNode(self.rpc_file)
         restless = NO_PAUSES._replace(sweep_seconds=0)
-        sweeping = asyncio.create_task(Follower(node, self.store, self.hub, self.now, restless).run())
+        sweeping = asyncio.create_task(Follower(node, self.store, self.now, restless).run())
         while await self.store.overdue(node_id, self.now() - NODE_NEEDS_TO_EXPIRE):
             self.store.settled.clear()
             await self.store.settled.wait()

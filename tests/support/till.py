@@ -11,6 +11,11 @@ from tests.support.samples import DAKK, PLENTY, an_order
 from tilld.auth.caller import Caller
 from tilld.auth.limits import Allowance, Limits
 from tilld.config import USUAL, Intervals, Pauses
+from tilld.event_log.repository import EventLog
+from tilld.events.feed import Feed
+from tilld.events.follower import LogFollower
+from tilld.events.repository import EventStore
+from tilld.events.service import Events
 from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import Invoice, Status
@@ -18,6 +23,7 @@ from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
 from tilld.invoices.service import Invoices
 from tilld.lists.service import InvoiceLists
+from tilld.payouts.repository import PayoutStore
 from tilld.sent_invoices.attempt import SendTerms, Sent
 from tilld.sent_invoices.lightningd import SentInvoiceNode
 from tilld.sent_invoices.repository import AttemptStore
@@ -56,11 +62,16 @@ class Parts:
         self.sent_node = SentInvoiceNode(self.node)
         self.attempts = AttemptStore(self.store)
         self.hub = Hub()
+        self.feed = Feed()
+        self.log = EventLog(self.store)
+        self.log_follower = LogFollower(self.store, self.log, self.feed, self.hub, intervals)
         self.late = timedelta(0)
         limits = Limits(allowance)
         self.invoicing = Invoices(
             self.store, self.node, self.hub, limits, self.attempts.has_label, self._now, intervals
         )
+        event_store = EventStore(self.store, self.log, PayoutStore(self.store), self.attempts)
+        self.events = Events(event_store, self.log, self.feed, limits, self.store.secret)
         self.lists = InvoiceLists(self.store, self.node, limits, self._now)
         self.collecting = SentInvoices(
             self.store, self.attempts, self.sent_node, self.hub, limits, self._now, intervals
@@ -88,13 +99,14 @@ class Parts:
     @asynccontextmanager
     async def following(self) -> AsyncIterator[Follower]:
         """Run a follower until the context ends."""
-        follower = Follower(self.node, self.store, self.hub, self._now, self.intervals)
-        task = asyncio.create_task(follower.run())
+        follower = Follower(self.node, self.store, self._now, self.intervals)
+        tasks = [asyncio.create_task(each.run()) for each in (follower, self.log_follower)]
         try:
             yield follower
         finally:
-            task.cancel()
-            await asyncio.wait([task])
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
     async def followed(self, node_id: str, updated_index: int) -> None:
         """Wait until the store's cursor for a node has reached an index."""

@@ -18,8 +18,10 @@ from tilld.runtime.ttl_cache import TTLCache
 INVOICES = "/till.v1.InvoiceService/"
 INVREQS = "/till.v1.InvreqService/"
 KEYS = "/till.v1.KeyService/"
+EVENTS = "/till.v1.EventService/"
 REST = "/till.rest.v1.InvoiceService/"
 REST_INVREQS = "/till.rest.v1.InvreqService/"
+REST_EVENTS = "/till.rest.v1.EventService/"
 REST_HEALTH = "/till.rest.v1.HealthService/"
 
 # The scope that each method requires. PUBLIC, grpc.health.v1 and reflection need none.
@@ -42,6 +44,8 @@ SCOPES = {
     KEYS + "CreateKey": Scope.ADMIN,
     KEYS + "ListKeys": Scope.ADMIN,
     KEYS + "RevokeKey": Scope.ADMIN,
+    EVENTS + "ListEvents": Scope.EVENTS,
+    EVENTS + "WatchEvents": Scope.EVENTS,
     REST + "CreateInvoice": Scope.CREATE,
     REST + "GetInvoice": Scope.READ,
     REST + "GetInvoiceById": Scope.READ,
@@ -56,6 +60,8 @@ SCOPES = {
     REST_INVREQS + "ListInvreqs": Scope.PAYOUTS,
     REST_INVREQS + "DisableInvreq": Scope.PAYOUTS,
     REST_INVREQS + "SendInvoice": Scope.CREATE,
+    REST_EVENTS + "ListEvents": Scope.EVENTS,
+    REST_EVENTS + "WatchEvents": Scope.EVENTS,
 }
 
 # Methods for probes: no key, and an empty request.

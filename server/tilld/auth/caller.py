@@ -22,12 +22,13 @@ class Scope(StrEnum):
     READ = "invoices:read"
     CANCEL = "invoices:cancel"
     INFO = "info:read"
+    EVENTS = "events:read"
     # Every call that makes our node pay. No other scope implies this one.
     PAYOUTS = "payouts"
     ADMIN = "admin"
 
 
-SHOP = (Scope.CREATE, Scope.READ, Scope.CANCEL, Scope.INFO)
+SHOP = (Scope.CREATE, Scope.READ, Scope.CANCEL, Scope.INFO, Scope.EVENTS)
 # The scopes of a shop's terminal, which must not see the totals.
 TERMINAL = (Scope.CREATE, Scope.READ, Scope.CANCEL)
 

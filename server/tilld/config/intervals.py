@@ -33,6 +33,9 @@ class Intervals(NamedTuple):
     # Work that is shorter shows no progress.
     quiet_seconds: float = 2.0
 
+    # How often the event log is searched for events of other processes.
+    log_seconds: float = 0.5
+
     # Payouts: how often Till checks a node that cannot pay out, in case a different node answers.
     unable_seconds: float = 60.0
     # Back-off of a sweep's step after the node failed.

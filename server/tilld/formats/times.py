@@ -9,6 +9,7 @@ Clock = Callable[[], datetime]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+MILLISECOND = timedelta(milliseconds=1)
 DAY_SECONDS = 86_400
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 # One year before datetime.max, so that adding a time zone or an interval cannot overflow.
@@ -23,6 +24,16 @@ def utc_now() -> datetime:
 def unix_seconds(time: datetime) -> int:
     """Return the whole seconds since 1970, rounded down."""
     return (time - EPOCH) // SECOND
+
+
+def milliseconds(time: datetime) -> int:
+    """Return the whole milliseconds since 1970, rounded down."""
+    return (time - EPOCH) // MILLISECOND
+
+
+def utc_of_milliseconds(since_1970: int) -> datetime:
+    """Return the time at whole milliseconds since 1970. Raises OverflowError beyond the year 9999."""
+    return EPOCH + since_1970 * MILLISECOND
 
 
 def utc(seconds: int) -> datetime:

@@ -28,8 +28,8 @@ log = structlog.get_logger()
 
 # The REST body may have 64 KiB; its envelope needs some more.
 MAX_REQUEST_BYTES = 66 * 1024
-# SendInvoice has its own timeout.
-PATIENT = "/SendInvoice"
+# Calls with time-outs of their own.
+PATIENT = ("/SendInvoice", "/till.rest.v1.EventService/ListEvents")
 
 STATUS = {
     "E0": grpc.StatusCode.INTERNAL,
@@ -48,6 +48,7 @@ STATUS = {
     "E13": grpc.StatusCode.UNAVAILABLE,
     "E14": grpc.StatusCode.ABORTED,
     "E15": grpc.StatusCode.DEADLINE_EXCEEDED,
+    "E16": grpc.StatusCode.OUT_OF_RANGE,
 }
 
 REST = "/till.rest.v1."
@@ -234,7 +235,7 @@ async def _refuse(method: str, reason: Exception, context: Context) -> NoReturn:
         reason = errors.Internal()
     log.debug("call rejected", method=method, code=reason.code, message=reason.message)
     status = STATUS[reason.code]
-    metadata = {"code": reason.code}
+    metadata = {"code": reason.code, **reason.facts}
     if reason.lightningd_code is not None:
         metadata["lightningd_code"] = str(reason.lightningd_code)
     info = ErrorInfo(reason=reason_of(type(reason)), domain="till", metadata=metadata)

@@ -48,6 +48,7 @@ _SCOPES = {
     Scope.READ: key_pb2.KEY_SCOPE_INVOICES_READ,
     Scope.CANCEL: key_pb2.KEY_SCOPE_INVOICES_CANCEL,
     Scope.INFO: key_pb2.KEY_SCOPE_INFO_READ,
+    Scope.EVENTS: key_pb2.KEY_SCOPE_EVENTS_READ,
     Scope.PAYOUTS: key_pb2.KEY_SCOPE_PAYOUTS,
     Scope.ADMIN: key_pb2.KEY_SCOPE_ADMIN,
 }

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from till.v1 import (
+    event_service_pb2,
+    event_service_pb2_grpc,
     invoice_service_pb2,
     invoice_service_pb2_grpc,
     invreq_service_pb2,
@@ -15,6 +17,8 @@ from till.v1 import (
     key_service_pb2,
     key_service_pb2_grpc,
 )
+from till_rest.v1 import event_service_pb2 as rest_events_pb2
+from till_rest.v1 import event_service_pb2_grpc as rest_events
 from till_rest.v1 import health_service_pb2_grpc as rest_health_grpc
 from till_rest.v1 import invoice_service_pb2 as rest_invoices_pb2
 from till_rest.v1 import invoice_service_pb2_grpc as rest_invoices
@@ -33,12 +37,14 @@ from tilld.runtime.observer import NOBODY, Observer
 
 TYPED = [
     invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"].full_name,
+    event_service_pb2.DESCRIPTOR.services_by_name["EventService"].full_name,
     key_service_pb2.DESCRIPTOR.services_by_name["KeyService"].full_name,
     invreq_service_pb2.DESCRIPTOR.services_by_name["InvreqService"].full_name,
 ]
 SERVICES = [
     *TYPED,
     rest_invoices_pb2.DESCRIPTOR.services_by_name["InvoiceService"].full_name,
+    rest_events_pb2.DESCRIPTOR.services_by_name["EventService"].full_name,
     rest_invreqs_pb2.DESCRIPTOR.services_by_name["InvreqService"].full_name,
 ]
 
@@ -68,14 +74,22 @@ OPTIONS = (
 MAX_CALLS = 23_000
 
 
+class Servicers(NamedTuple):
+    """The services of a server, typed and REST."""
+
+    invoices: invoice_service_pb2_grpc.InvoiceServiceServicer
+    events: event_service_pb2_grpc.EventServiceServicer
+    keys: key_service_pb2_grpc.KeyServiceServicer
+    invreqs: invreq_service_pb2_grpc.InvreqServiceServicer
+    rest_invoices: rest_invoices.InvoiceServiceServicer
+    rest_events: rest_events.EventServiceServicer
+    rest_invreqs: rest_invreqs.InvreqServiceServicer
+    rest_health: rest_health_grpc.HealthServiceServicer
+    health: HealthServicer
+
+
 def create(
-    invoices: invoice_service_pb2_grpc.InvoiceServiceServicer,
-    rest: rest_invoices.InvoiceServiceServicer,
-    keys: key_service_pb2_grpc.KeyServiceServicer,
-    invreqs: invreq_service_pb2_grpc.InvreqServiceServicer,
-    rest_invreq: rest_invreqs.InvreqServiceServicer,
-    rest_health: rest_health_grpc.HealthServiceServicer,
-    health_servicer: HealthServicer,
+    servicers: Servicers,
     access: Access,
     observer: Observer = NOBODY,
     addresses: int = 1,
@@ -88,13 +102,15 @@ def create(
     server = grpc.aio.server(options=(*OPTIONS, connections, pings), maximum_concurrent_rpcs=MAX_CALLS)
     # grpc's stubs type only a server here, though the registrar has both methods.
     registrar: Any = Registrar()
-    invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(invoices, registrar)
-    rest_invoices.add_InvoiceServiceServicer_to_server(rest, registrar)
-    key_service_pb2_grpc.add_KeyServiceServicer_to_server(keys, registrar)
-    invreq_service_pb2_grpc.add_InvreqServiceServicer_to_server(invreqs, registrar)
-    rest_invreqs.add_InvreqServiceServicer_to_server(rest_invreq, registrar)
-    rest_health_grpc.add_HealthServiceServicer_to_server(rest_health, registrar)
-    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, registrar)
+    invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(servicers.invoices, registrar)
+    event_service_pb2_grpc.add_EventServiceServicer_to_server(servicers.events, registrar)
+    key_service_pb2_grpc.add_KeyServiceServicer_to_server(servicers.keys, registrar)
+    invreq_service_pb2_grpc.add_InvreqServiceServicer_to_server(servicers.invreqs, registrar)
+    rest_invoices.add_InvoiceServiceServicer_to_server(servicers.rest_invoices, registrar)
+    rest_events.add_EventServiceServicer_to_server(servicers.rest_events, registrar)
+    rest_invreqs.add_InvreqServiceServicer_to_server(servicers.rest_invreqs, registrar)
+    rest_health_grpc.add_HealthServiceServicer_to_server(servicers.rest_health, registrar)
+    health_pb2_grpc.add_HealthServicer_to_server(servicers.health, registrar)
     # Without the REST services, so that reflection lists each operation once.
     reflection.add_to(registrar, [*TYPED, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name])
     server.add_generic_rpc_handlers((Dispatcher(registrar.handlers, access, observer, intervals),))

@@ -4,7 +4,6 @@ import structlog
 
 from tilld.errors import Conflict, NodeOffline
 from tilld.formats.times import Clock
-from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
 from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
@@ -23,10 +22,9 @@ class Cancellations:
     was canceled.
     """
 
-    def __init__(self, store: Store, node: InvoiceNode, hub: Hub, clock: Clock) -> None:
+    def __init__(self, store: Store, node: InvoiceNode, clock: Clock) -> None:
         self._store = store
         self._node = node
-        self._hub = hub
         self._clock = clock
 
     async def cancel(self, invoice: Invoice) -> Invoice:
@@ -80,8 +78,6 @@ class Cancellations:
             raise NodeOffline("the lightning node that has the invoice is offline; try again later")
 
     async def _settle(self, invoice: Invoice, seen: InvoiceUpdate) -> None:
-        """Store the outcome of a cancellation, and notify watchers."""
-        changed = await self._store.end_cancel(invoice.node_id, seen)
-        self._hub.publish(changed)
-        for each in changed:
+        """Store the outcome of a cancellation."""
+        for each in await self._store.end_cancel(invoice.node_id, seen):
             log.info(f"invoice {each.status}", invoice_id=each.invoice_id, username=each.username)

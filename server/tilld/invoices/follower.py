@@ -1,7 +1,7 @@
-"""Follows the node's invoice updates: settles them in the store, and notifies watchers."""
+"""Follows the node's invoice updates, and settles them in the store."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import structlog
@@ -10,7 +10,6 @@ from tilld.config import USUAL, Intervals
 from tilld.formats.times import Clock, utc_now
 from tilld.invoices.cancellation import Cancellations
 from tilld.invoices.deletions import Deletions
-from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, InvoiceUpdate, Status
 from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
@@ -22,9 +21,6 @@ from tilld.storage.nodes import Followed, NodeStore
 log = structlog.get_logger()
 
 DELETED: Followed = "deleted invoices"
-
-# A lookup of this many invoices blocks the event loop for a few milliseconds.
-LOOKED_UP_AT_ONCE = 100
 
 
 class Follower:
@@ -38,17 +34,15 @@ class Follower:
         self,
         node: InvoiceNode,
         store: Store,
-        hub: Hub,
         clock: Clock = utc_now,
         intervals: Intervals = USUAL,
     ) -> None:
         self._node = node
         self._store = store
         self._nodes = NodeStore(store)
-        self._hub = hub
         self._clock = clock
         self._intervals = intervals
-        self._cancellations = Cancellations(store, node, hub, clock)
+        self._cancellations = Cancellations(store, node, clock)
         find_cursor = partial(self._nodes.updated_index, subsystem="invoices")
         self.updates = IndexFollower(node, "invoices", find_cursor, node.updates, self._settle, intervals)
         self._deletions = deletions = Deletions(node, store, clock, intervals)
@@ -97,7 +91,6 @@ class Follower:
 
     async def _begin(self, info: NodeInfo) -> None:
         await self._cancellations.recover(info.id)
-        await self._tell_what_is_over()
         log.info(
             "following the node",
             node_id=info.id,
@@ -115,7 +108,6 @@ class Follower:
             seen = [await self._look_up(invoice) for invoice in overdue]
             await self._node.check_is(node_id)
             await self._settle(node_id, [each for each in seen if each.status is not Status.UNPAID])
-            await self._tell_what_is_over()
 
     async def _look_up(self, invoice: Invoice) -> InvoiceUpdate:
         found = await self._node.find_by_payment_hash(invoice.payment_hash)
@@ -135,11 +127,6 @@ class Follower:
         cursor: Followed = "invoices",
     ) -> None:
         changed = await self._store.settle(node_id, seen, index, cursor)
-        self._hub.publish(changed)
-        # Another process may have settled the invoice first, and notifies only its own watchers.
-        by_others = {each.payment_hash for each in seen} - {each.payment_hash for each in changed}
-        if by_others and self._hub.watched:
-            self._tell_if_over(await self._store.get_by_payment_hashes(list(by_others)))
         for invoice in changed:
             log.info(
                 f"invoice {invoice.status}",
@@ -147,15 +134,3 @@ class Follower:
                 username=invoice.username,
                 amount_received_msat=invoice.payment and invoice.payment.amount_received_msat,
             )
-
-    async def _tell_what_is_over(self) -> None:
-        """Notify watchers of invoices that other processes settled, such as `tilld doctor`."""
-        watched = self._hub.watched
-        for start in range(0, len(watched), LOOKED_UP_AT_ONCE):
-            self._tell_if_over(await self._store.get_many(watched[start : start + LOOKED_UP_AT_ONCE]))
-            # SQLite reads do not yield to the event loop.
-            await asyncio.sleep(0)
-
-    def _tell_if_over(self, invoices: Iterable[Invoice]) -> None:
-        # The watch starts with the open state, so only final states are news.
-        self._hub.publish(invoice for invoice in invoices if invoice.is_final)

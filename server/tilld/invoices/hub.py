@@ -82,10 +82,14 @@ class Hub:
             for changes in self._watchers.get(invoice.invoice_id, ()):
                 changes.put(invoice)
 
+    def is_watched(self, invoice_id: str) -> bool:
+        """Return whether an invoice has watchers."""
+        return invoice_id in self._watchers
+
     @property
-    def watched(self) -> list[str]:
-        """The invoice_ids that have watchers."""
-        return list(self._watchers)
+    def is_idle(self) -> bool:
+        """True if no invoice has watchers."""
+        return not self._watchers
 
     @property
     def watchers(self) -> int:

@@ -40,10 +40,9 @@ class Store(Executor):
         self, database: peewee.Database, observer: Observer = NOBODY, intervals: Intervals = USUAL
     ) -> None:
         super().__init__(database, observer, intervals)
-        self._do = InvoiceTransactions(database)
+        self._do = InvoiceTransactions(database, self.secret)
         self._sql = self._do.sql
         self._adding = GroupCommit(self._insert, intervals)
-        self._removal_batch = intervals.removal_batch
         self._totals = TTLCache[Totals](TOTALS_SECONDS)
 
     def expecting(self) -> AbstractContextManager[None]:
@@ -101,11 +100,15 @@ class Store(Executor):
     async def remove_unpaid(self, expired_before: datetime) -> int:
         """Remove some expired and canceled invoices that expired before then; return their number."""
         before = unix_seconds(expired_before)
-        return await self.write(lambda _: self._do.remove_unpaid(before, self._removal_batch))
+        return await self.write(lambda _: self._do.remove_unpaid(before, self.removal_batch))
 
     async def adopt(self, invoices: Sequence[Invoice]) -> list[Invoice]:
         """Add invoices in their present state, unless they exist. Return the added ones."""
         return await self.write(lambda _: self._do.adopt(invoices))
+
+    async def end_import(self, username: str) -> None:
+        """Record that an import of invoices has ended."""
+        await self.write(lambda _: self._do.log.end_import(username))
 
     async def settle(
         self,

@@ -71,7 +71,7 @@ class Invoices:
         self._limits = limits
         self._is_sent = is_sent
         self._clock = clock
-        self._cancellations = Cancellations(store, node, hub, clock)
+        self._cancellations = Cancellations(store, node, clock)
         self._info_seconds = intervals.info_patience_seconds
 
     async def create(self, caller: Caller, order: InvoiceTerms) -> NewInvoice:
@@ -88,7 +88,7 @@ class Invoices:
             earlier = await self._store.get_by_label(caller.username, order.label)
             if earlier:
                 found = await self._still_there(_answering(caller, order, earlier))
-                return NewInvoice(_shown(caller, found), EXISTED)
+                return NewInvoice(shown(caller, found), EXISTED)
             if await self._is_sent(caller.username, order.label):
                 raise Conflict("label is in use for an invoice sent to another node; use another label")
         await self._limits.turn(caller)
@@ -97,12 +97,12 @@ class Invoices:
                 issued, seen, payability = await self._issue(caller.creator, order)
             invoice = await self._store.add(issued)
         if invoice is not issued:
-            return NewInvoice(_shown(caller, _answering(caller, order, invoice)), EXISTED)
+            return NewInvoice(shown(caller, _answering(caller, order, invoice)), EXISTED)
         if seen:
             # The follower ignores updates of invoices that the store lacks.
             await self._store.settle(invoice.node_id, [seen])
             invoice = invoice.updated(seen)
-        return NewInvoice(_shown(caller, invoice), payability)
+        return NewInvoice(shown(caller, invoice), payability)
 
     async def get(self, caller: Caller, invoice_id: str) -> Invoice:
         """Return the invoice with a public id.
@@ -161,7 +161,7 @@ class Invoices:
                 raise NotFound
             # Only the node's state counts: a state derived from the clock may still change.
             while True:
-                yield _shown(caller, invoice)
+                yield shown(caller, invoice)
                 if invoice.is_final:
                     return
                 # Free the invoice: the next change may be hours away.
@@ -217,7 +217,7 @@ class Invoices:
         seen = found.seen if found else invoice.missing(self._clock())
         if seen.status is Status.UNPAID:
             return invoice
-        self._hub.publish(await self._store.settle(invoice.node_id, [seen]))
+        await self._store.settle(invoice.node_id, [seen])
         return await self._store.get(invoice.invoice_id) or invoice
 
     def _read(self, caller: Caller, invoice: Invoice | None) -> Invoice:
@@ -226,7 +226,7 @@ class Invoices:
             raise NotFound
         # While the node is online its state counts, not the clock.
         is_there = self._node.is_there(invoice.node_id)
-        return _shown(caller, invoice if is_there else invoice.by_the_clock(self._clock()))
+        return shown(caller, invoice if is_there else invoice.by_the_clock(self._clock()))
 
     async def _issue(
         self, creator: Creator, order: InvoiceTerms
@@ -258,7 +258,7 @@ def _answering(caller: Caller, order: InvoiceTerms, invoice: Invoice) -> Invoice
     return invoice.answering(order)
 
 
-def _shown(caller: Caller, invoice: Invoice) -> Invoice:
+def shown(caller: Caller, invoice: Invoice) -> Invoice:
     """Return an invoice with the proof of payment only for a key that may read."""
     if not invoice.payment or (Scope.READ in caller.scopes and not caller.invoice_id):
         return invoice

@@ -12,6 +12,7 @@ from tilld.storage.rows import Rows
 from tilld.storage.statements import Statement, compiled, param, param_list, params, whole_rows
 from tilld.storage.tables import (
     CancellationTable,
+    EventTable,
     InvoiceTable,
     MemberTable,
     PayoutTable,
@@ -31,7 +32,15 @@ class InvoiceSQL:
     def __init__(self, database: peewee.Database) -> None:
         self._database = database
         with database.bind_ctx(
-            [CancellationTable, InvoiceTable, MemberTable, PayoutTable, RemovedTable, TotalsTable]
+            [
+                CancellationTable,
+                EventTable,
+                InvoiceTable,
+                MemberTable,
+                PayoutTable,
+                RemovedTable,
+                TotalsTable,
+            ]
         ):
             invoices = InvoiceTable.select()
             self.by_invoice_id = compiled(invoices.where(InvoiceTable.invoice_id == param("invoice_id")))
@@ -50,11 +59,15 @@ class InvoiceSQL:
             self.add_preimage = compiled(
                 add_preimage.where(of_payment_hash, InvoiceTable.paid_at.is_null(is_null=False))
             )
+            has_event = EventTable.select(EventTable.id).where(
+                EventTable.subject == InvoiceTable.invoice_id,
+                peewee.SQL("type IN ('invoice.expired', 'invoice.canceled')"),
+            )
             due = InvoiceTable.select(InvoiceTable.id).where(
-                HAS_ENDED, InvoiceTable.expires_at < param("before")
+                HAS_ENDED, InvoiceTable.expires_at < param("before"), ~peewee.fn.EXISTS(has_event)
             )
             oldest = due.order_by(InvoiceTable.expires_at).limit(param("limit"))
-            # Checked again, since a late payment may have come.
+            # Checked again, since a late payment may have come. Events refer to their invoice.
             removed = InvoiceTable.delete().where(
                 InvoiceTable.id.in_(oldest), HAS_ENDED, InvoiceTable.paid_at.is_null()
             )

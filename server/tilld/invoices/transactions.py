@@ -8,6 +8,8 @@ from typing import Any
 import peewee
 
 from tilld.auth.caller import Creator
+from tilld.event_log.entry import Change, EventType
+from tilld.event_log.transactions import LogTransactions
 from tilld.formats.members import digest, members
 from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
@@ -27,9 +29,10 @@ ADDED_AT_ONCE = 1024
 class InvoiceTransactions(Transactions):
     """Idempotent transactions on invoices."""
 
-    def __init__(self, database: peewee.Database) -> None:
+    def __init__(self, database: peewee.Database, secret: bytes) -> None:
         super().__init__(database)
         self.sql = InvoiceSQL(database)
+        self.log = LogTransactions(database, secret)
         self._cursors = Cursors(database)
 
     def add(self, invoices: list[Invoice]) -> list[bool]:
@@ -42,6 +45,7 @@ class InvoiceTransactions(Transactions):
             new = list(compress(invoices, are_new))
             self._add_members(new)
             self.add_to_totals(Totals.created, new)
+            self.log.add([Change(each.username, EventType.INVOICE_CREATED, each.invoice_id) for each in new])
         return are_new
 
     def adopt(self, invoices: Sequence[Invoice]) -> list[Invoice]:
@@ -51,6 +55,8 @@ class InvoiceTransactions(Transactions):
             added = [each for each in invoices if self.rows(add(values=INVOICES.row(each)))]
             self._add_members(added)
             self.add_to_totals(Totals.created, added)
+            for username, count in sorted(Counter(each.username for each in added).items()):
+                self.log.count_imported(username, count)
         return added
 
     def add_preimages(self, seen: Sequence[InvoiceUpdate]) -> None:
@@ -135,6 +141,7 @@ class InvoiceTransactions(Transactions):
             unpaid = [each for each in paid if each["payment_hash"] not in known]
             late = list(self._changed(self.sql.pay_late, node_id, unpaid))
             self.add_to_totals(Totals.paid_late, late)
+            self.log.add([_ended(each) for each in (*changed, *late)])
         return [*changed, *late]
 
     def end_cancel(self, node_id: str, seen: InvoiceUpdate) -> list[Invoice]:
@@ -166,3 +173,15 @@ class InvoiceTransactions(Transactions):
         # A fixed order of locks prevents deadlocks between transactions.
         for creator, totals in sorted(of_creators.items()):
             self.execute(self.sql.add_to_totals(**creator._asdict(), **Totals.sum(totals)._asdict()))
+
+
+_ENDED = {
+    Status.PAID: EventType.INVOICE_PAID,
+    Status.EXPIRED: EventType.INVOICE_EXPIRED,
+    Status.CANCELED: EventType.INVOICE_CANCELED,
+}
+
+
+def _ended(invoice: Invoice) -> Change:
+    """Return the change of an invoice to its final state."""
+    return Change(invoice.username, _ENDED[invoice.status], invoice.invoice_id)

@@ -4,15 +4,13 @@ from collections.abc import AsyncIterator
 
 from tilld.errors import Internal
 from tilld.invoices.invoice import Invoice
+from tilld.invoices.page_size import MAX_PAGE_BYTES, max_json_bytes
 from tilld.invoices.sql import INVOICES
 from tilld.lists.report import Report, ReportTerms
 from tilld.lists.report_sql import ReportSQL, group_of
 from tilld.lists.sql import ListSQL, position_of
 from tilld.lists.terms import ListTerms, Position
 from tilld.storage.executor import Executor
-
-# Envoy limits a response to 1 MiB, and gRPC clients a message to 4 MiB.
-MAX_PAGE_BYTES = 1_000_000
 
 # Rows of a page of a walk, half a millisecond: the event loop reads SQLite itself. PostgreSQL is read on
 # threads, where the hand-over costs more than these rows.
@@ -42,7 +40,7 @@ class ListStore:
         size = 0
         for at, row in enumerate(rows):
             matching = [each for each in INVOICES.all([row]) if terms.filter.matches(each)]
-            size += sum(map(_size, matching))
+            size += sum(map(max_json_bytes, matching))
             is_full = len(found) == terms.page_size or (found and size > MAX_PAGE_BYTES)
             if is_full or at == terms.scanned - 1:
                 return found, position_of(rows[at - 1], terms.order)
@@ -71,10 +69,3 @@ class ListStore:
         """Return the report of a user's payments, of one type or all."""
         rows = await self._store.scan(self._reports.report(username, type, terms))
         return Report.of(group_of(row, terms.by) for row in rows)
-
-
-def _size(invoice: Invoice) -> int:
-    """Return the bytes of an invoice in JSON, or more: each character of a description may be escaped."""
-    description = invoice.description or ""
-    texts = (invoice.bolt11, invoice.metadata, description, description)
-    return 800 + sum(len(text) if text.isascii() else len(text.encode()) for text in texts)

@@ -1,13 +1,16 @@
 """The store of invoice requests and payouts. Its interface uses domain types."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import peewee
 
 from tilld.auth.caller import Creator
 from tilld.errors import TooMany
-from tilld.formats.times import unix_seconds
+from tilld.event_log.entry import Change, EventType
+from tilld.formats.times import unix_seconds, utc_now
 from tilld.invoices.totals import MAX_VOLUME_MSAT, Totals
 from tilld.invoices.transactions import InvoiceTransactions
 from tilld.payouts.invreq import Invreq, NodeInvreq, PaymentPart, PayoutLimits, seconds_to_midnight
@@ -23,7 +26,7 @@ class PayoutStore:
     def __init__(self, store: Executor) -> None:
         self._store = store
         self._nodes = NodeStore(store)
-        self._do = PayoutTransactions(store.database)
+        self._do = PayoutTransactions(store.database, store.secret)
         self._sql = self._do.payout_sql
 
     async def get(self, invreq_id: str) -> Invreq | None:
@@ -117,8 +120,8 @@ class PayoutStore:
 class PayoutTransactions(InvoiceTransactions):
     """Idempotent transactions on invoice requests and payouts."""
 
-    def __init__(self, database: peewee.Database) -> None:
-        super().__init__(database)
+    def __init__(self, database: peewee.Database, secret: bytes) -> None:
+        super().__init__(database, secret)
         self.payout_sql = PayoutSQL(database)
 
     def reserve(self, invreq: Invreq, limits: PayoutLimits) -> Invreq:
@@ -150,9 +153,12 @@ class PayoutTransactions(InvoiceTransactions):
             used=made.used,
         )
         with self._database.atomic():
-            self.execute(complete)
+            is_news = self.rows(complete)
             rows = self.rows(self.payout_sql.by_id(id=internal_id))
-        return INVREQS.first(rows)
+            invreq = INVREQS.first(rows)
+            if is_news and invreq:
+                self.log.add([_change(EventType.INVREQ_CREATED, invreq)])
+        return invreq
 
     def forget(self, invreq: Invreq) -> bool:
         """Delete a pending request and free its share of the daily limit."""
@@ -168,6 +174,7 @@ class PayoutTransactions(InvoiceTransactions):
             ended = self.rows(self.payout_sql.end(id=invreq.id, used=used))
             if ended and is_unpaid and not self.rows(self.payout_sql.paid_for(id=invreq.id)):
                 self._give_back(invreq)
+            self.log.add([_change(EventType.INVREQ_DISABLED, each) for each in INVREQS.all(ended)])
         return INVREQS.first(ended)
 
     def settle_parts(
@@ -188,7 +195,17 @@ class PayoutTransactions(InvoiceTransactions):
             for creator, msat in sorted(out.items()):
                 totals = Totals(volume_out_msat=min(msat, MAX_VOLUME_MSAT))
                 self.execute(self.sql.add_to_totals(**creator._asdict(), **totals._asdict()))
+            self.log.add(self._collected(payouts))
         return payouts
+
+    def _collected(self, payouts: Sequence[tuple[Invreq, PaymentPart]]) -> list[Change]:
+        """Return a change for each payment that has its first parts among new payouts."""
+        parts = Counter((invreq, part.payment_hash) for invreq, part in payouts)
+        return [
+            _change(EventType.INVREQ_COLLECTED, replace(invreq, used=True), payment_hash)
+            for (invreq, payment_hash), count in parts.items()
+            if self.rows(self.payout_sql.parts(payment_hash=payment_hash)) == [(count,)]
+        ]
 
     def _settle(self, invreq: Invreq, part: PaymentPart) -> bool:
         """Store a part of a payment; return whether it is a new payout."""
@@ -211,6 +228,12 @@ class PayoutTransactions(InvoiceTransactions):
 
     def _give_back(self, invreq: Invreq) -> None:
         self.execute(self.payout_sql.give_back(**_offer(invreq)))
+
+
+def _change(kind: EventType, invreq: Invreq, payment_hash: str = "") -> Change:
+    """Return the change of an invoice request to its present status, for a collected one with its payment."""
+    status = invreq.status_at(utc_now(), in_flight=False)
+    return Change(invreq.username, kind, invreq.invreq_id, f"{status} {payment_hash}".strip())
 
 
 def _offer(invreq: Invreq) -> dict[str, str | int]:

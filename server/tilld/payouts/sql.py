@@ -48,7 +48,7 @@ class PayoutSQL:
         made = InvreqTable.update(
             {name: param(name) for name in ("invreq_id", "node_id", "bolt12", "active", "used")}
         )
-        self.complete = compiled(made.where(is_pending))
+        self.complete = compiled(made.where(is_pending).returning(InvreqTable.id))
         self.forget = compiled(InvreqTable.delete().where(is_pending).returning(InvreqTable))
         ended = InvreqTable.update(active=False, used=param("used")).where(has_id, InvreqTable.active)
         self.end = compiled(ended.returning(InvreqTable))
@@ -60,6 +60,10 @@ class PayoutSQL:
         self.fail = compiled(InvreqTable.update(failed_at=param("failed_at")).where(has_id, earlier))
         payout = PayoutTable.insert(params(PayoutTable))
         self.add_payout = compiled(payout.on_conflict_ignore().returning(PayoutTable.payment_hash))
+        of_payment = PayoutTable.payment_hash == param("payment_hash")
+        self.parts = compiled(
+            PayoutTable.select(peewee.fn.COUNT(PayoutTable.created_index)).where(of_payment)
+        )
         self.paid_for = compiled(
             PayoutTable.select(PayoutTable.payment_hash).where(PayoutTable.invreq == param("id")).limit(1)
         )

@@ -1,4 +1,4 @@
-"""Determines the outcome of sent invoices from the node, stores it, and notifies watchers."""
+"""Determines the outcome of sent invoices from the node, and stores it."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +10,6 @@ import structlog
 from tilld.config import USUAL, Intervals
 from tilld.errors import NodeOffline, NotPaid, TillError, TookTooLong, Unavailable
 from tilld.formats.times import Clock, utc_now
-from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
 from tilld.invoices.repository import Store
 from tilld.runtime.retry import retry_forever
@@ -29,14 +28,12 @@ class Recovery:
         store: Store,
         attempts: AttemptStore,
         node: SentInvoiceNode,
-        hub: Hub,
         clock: Clock = utc_now,
         intervals: Intervals = USUAL,
     ) -> None:
         self._store = store
         self._attempts = attempts
         self._node = node
-        self._hub = hub
         self._clock = clock
         self._intervals = intervals
 
@@ -136,9 +133,7 @@ class Recovery:
         )
 
     async def _settle(self, sending: SendAttempt, seen: InvoiceUpdate) -> None:
-        changed = await self._store.settle(sending.node_id, [seen])
-        self._hub.publish(changed)
-        for invoice in changed:
+        for invoice in await self._store.settle(sending.node_id, [seen]):
             log.info(
                 f"invoice {invoice.status}",
                 invoice_id=invoice.invoice_id,

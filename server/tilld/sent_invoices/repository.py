@@ -1,7 +1,11 @@
 """The store of attempts to send invoices. An attempt is stored before the node is called."""
 
+from collections.abc import Sequence
+from functools import cache
+
 import peewee
 
+from tilld.event_log.entry import Change, EventType
 from tilld.invoices.invoice import Invoice
 from tilld.invoices.sql import INVOICES
 from tilld.invoices.totals import Totals
@@ -9,7 +13,7 @@ from tilld.invoices.transactions import InvoiceTransactions
 from tilld.sent_invoices.attempt import SendAttempt
 from tilld.storage.executor import Executor
 from tilld.storage.rows import Rows
-from tilld.storage.statements import Statement, compiled, param, whole_rows
+from tilld.storage.statements import Statement, compiled, padded, param, param_list, whole_rows
 from tilld.storage.tables import AttemptTable, InvoiceTable
 
 
@@ -18,7 +22,8 @@ class AttemptStore:
 
     def __init__(self, store: Executor) -> None:
         self._store = store
-        self._do = AttemptTransactions(store.database)
+        self._labels = cache(self._labels_of)
+        self._do = AttemptTransactions(store.database, store.secret)
         with store.database.bind_ctx([InvoiceTable, AttemptTable]):
             attempts = AttemptTable.select()
             of_label = attempts.where(
@@ -58,6 +63,13 @@ class AttemptStore:
         pending = self._pending(node_id=node_id, limit=self._store.page_size)
         return ATTEMPTS.all(await self._store.read(pending))
 
+    async def labels(self, invoice_ids: Sequence[str]) -> dict[str, str]:
+        """Return the labels under which invoices were sent, by invoice_id; at most 1000."""
+        if not invoice_ids:
+            return {}
+        values = padded(invoice_ids)
+        return dict(await self._store.read(self._labels(len(values))(values=values)))
+
     async def reserve(self, sending: SendAttempt) -> bool:
         """Store an attempt that is about to be made; return whether this process may make it.
 
@@ -83,6 +95,11 @@ class AttemptStore:
         """
         await self._store.write(lambda _: self._do.add_sent(invoice, self._hold, self._free_label))
 
+    def _labels_of(self, count: int) -> Statement:
+        labels = AttemptTable.select(AttemptTable.node_label, AttemptTable.label)
+        with self._store.database.bind_ctx([AttemptTable]):
+            return compiled(labels.where(AttemptTable.node_label.in_(param_list("values", count))))
+
 
 class AttemptTransactions(InvoiceTransactions):
     """Idempotent transactions on invoices that are being sent."""
@@ -96,6 +113,7 @@ class AttemptTransactions(InvoiceTransactions):
             self.execute(free)
             if self.rows(self.sql.add_invoices(1)(values=INVOICES.row(invoice))):
                 self.add_to_totals(Totals.created, [invoice])
+                self.log.add([Change(invoice.username, EventType.INVOICE_CREATED, invoice.invoice_id)])
 
 
 ATTEMPTS = Rows(AttemptTable.node_label, SendAttempt, lambda attempt: attempt.type)

@@ -73,7 +73,7 @@ class SentInvoices:
         self._store = store
         self._attempts = attempts
         self._node = node
-        self._outcomes = Recovery(store, attempts, node, hub, clock, intervals)
+        self._outcomes = Recovery(store, attempts, node, clock, intervals)
         self._hub = hub
         self._limits = limits
         self._first_attempt_seconds = intervals.first_attempt_seconds

@@ -36,6 +36,9 @@ class Executor:
     ) -> None:
         self.database = database
         self.page_size = intervals.store_page
+        self.removal_batch = intervals.removal_batch
+        # Set after each write of this process. A failed one may have been committed.
+        self.written = asyncio.Event()
         self._observer = observer
         self._transactions = Transactions(database)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
@@ -83,7 +86,10 @@ class Executor:
     async def write(self, work: Callable[[Transactions], Done], operation: str = "write") -> Done:
         """Run an idempotent write on the writing thread."""
         with self._observer.store_call(operation):
-            return await self._run(self._writer, lambda: self._kept(work))
+            try:
+                return await self._run(self._writer, lambda: self._kept(work))
+            finally:
+                self.written.set()
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], Done]) -> Done:
         loop = asyncio.get_running_loop()

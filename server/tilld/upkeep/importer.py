@@ -74,6 +74,7 @@ class Importing:
                 told.passed_over += page.passed_over
                 told.created_index = page.created_index
                 progress.at(page.created_index)
+        await self._store.end_import(self._username)
 
     async def _import(self, node_id: str, page: list[NodeInvoice]) -> None:
         hashes = [found.issued.payment_hash for found in page]

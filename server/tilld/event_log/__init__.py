@@ -1,0 +1,1 @@
+"""The log of events: written in the transactions that change something, read from any place."""

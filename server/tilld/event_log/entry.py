@@ -1,0 +1,71 @@
+"""An entry of the event log. Pure."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple, Self
+
+from tilld.formats.ids import derived_public_id
+
+# The log of all users.
+ALL_USERS = ""
+
+
+class EventType(StrEnum):
+    """The types of events (Standard Webhooks: parts of a-z, 0-9 and "_" joined by full stops)."""
+
+    INVOICE_CREATED = "invoice.created"
+    INVOICE_PAID = "invoice.paid"
+    INVOICE_EXPIRED = "invoice.expired"
+    INVOICE_CANCELED = "invoice.canceled"
+    INVOICES_IMPORTED = "invoices.imported"
+    INVREQ_CREATED = "invoice_request.created"
+    INVREQ_COLLECTED = "invoice_request.collected"
+    INVREQ_DISABLED = "invoice_request.disabled"
+
+
+class Change(NamedTuple):
+    """A change that becomes an event.
+
+    `subject` is the public id of what changed. `detail` has what the subject itself does not tell later, by
+    event type: the status of an invoice request, and the payment hash of its payment; the number of imported
+    invoices.
+    """
+
+    username: str
+    type: EventType
+    subject: str
+    detail: str = ""
+
+    def event_id(self, secret: bytes) -> str:
+        """Return the id of the event: the same if a restored backup records the change again."""
+        return f"evt_{derived_public_id(secret, self.type, self.subject, self.detail)}"
+
+
+class Entry(NamedTuple):
+    """An event in the log.
+
+    `position` counts the events of all users, `sequence` those of the user: 1, 2, 3 and so on without gaps.
+    """
+
+    position: int
+    username: str
+    sequence: int
+    id: str
+    type: EventType
+    subject: str
+    detail: str
+    # Whole milliseconds.
+    recorded_at: datetime
+
+    @classmethod
+    def of(cls, change: Change, position: int, sequence: int, secret: bytes, now: datetime) -> Self:
+        """Return the entry of a change."""
+        username, kind, subject, detail = change
+        return cls(position, username, sequence, change.event_id(secret), kind, subject, detail, now)
+
+
+class Bounds(NamedTuple):
+    """The events that a log has: those beyond `removed`, up to `newest`."""
+
+    newest: int = 0
+    removed: int = 0

@@ -1,0 +1,65 @@
+"""SQL statements of the event log."""
+
+from functools import cache
+
+import peewee
+
+from tilld.event_log.entry import Entry, EventType
+from tilld.formats.times import milliseconds, utc_of_milliseconds
+from tilld.storage.mapper import Conversion
+from tilld.storage.rows import Rows
+from tilld.storage.statements import Statement, compiled, param, whole_rows
+from tilld.storage.tables import EventLogTable, EventTable, TillTable
+
+
+class EventSQL:
+    """Statements in the dialect of a database."""
+
+    def __init__(self, database: peewee.Database) -> None:
+        self._database = database
+        with database.bind_ctx([EventLogTable, EventTable, TillTable]):
+            of_user = EventLogTable.username == param("username")
+            bounds = EventLogTable.select(EventLogTable.sequence, EventLogTable.removed)
+            self.bounds = compiled(bounds.where(of_user))
+            events = EventTable.select()
+            beyond = events.where(EventTable.position > param("after")).order_by(EventTable.position)
+            self.after_position = compiled(beyond.limit(param("limit")))
+            of_owner = (EventTable.username == param("username")) & (EventTable.sequence > param("after"))
+            self.after_sequence = compiled(
+                events.where(of_owner).order_by(EventTable.sequence).limit(param("limit"))
+            )
+            self.remove = compiled(EventTable.delete().where(EventTable.position <= param("position")))
+            # The newest of a batch counts; replicas may remove the same events.
+            is_news = of_user & (EventLogTable.removed < param("removed"))
+            self.set_removed = compiled(EventLogTable.update(removed=param("removed")).where(is_news))
+            imported = EventLogTable.select(EventLogTable.imported).where(of_user)
+            self.imported = compiled(imported)
+            more = EventLogTable.update(imported=EventLogTable.imported + param("count"))
+            self.add_imported = compiled(more.where(of_user))
+            self.began_at = compiled(TillTable.select(TillTable.log_began_at))
+        self.advance = cache(self._advance)
+        self.add = cache(self._add)
+
+    def _advance(self, logs: int) -> Statement:
+        """Return a statement that reserves the next sequences of logs, and returns their last ones.
+
+        Its row locks are held until the commit, so that the order of commits is that of sequences.
+        """
+        with self._database.bind_ctx([EventLogTable]):
+            advance = EventLogTable.insert_many(whole_rows(EventLogTable, logs)).on_conflict(
+                conflict_target=[EventLogTable.username],
+                update={EventLogTable.sequence: EventLogTable.sequence + peewee.EXCLUDED.sequence},
+            )
+            return compiled(advance.returning(EventLogTable.username, EventLogTable.sequence))
+
+    def _add(self, count: int) -> Statement:
+        with self._database.bind_ctx([EventTable]):
+            return compiled(EventTable.insert_many(whole_rows(EventTable, count)))
+
+
+ENTRIES = Rows(
+    EventTable.id,
+    Entry,
+    recorded_at=Conversion(milliseconds, utc_of_milliseconds),
+    type=Conversion(str, EventType),
+)

@@ -1,0 +1,1 @@
+"""Events for applications: lists and streams of the event log."""

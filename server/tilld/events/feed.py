@@ -1,0 +1,80 @@
+"""Wakes the readers of event logs. It carries no data: a reader reads the log again."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Self
+
+from tilld.errors import Unavailable
+from tilld.event_log.entry import ALL_USERS, Entry
+
+
+class Listener:
+    """A context manager that wakes one reader of a log."""
+
+    __slots__ = ("_feed", "_waiting", "username")
+
+    def __init__(self, feed: "Feed", username: str) -> None:
+        self._feed = feed
+        self.username = username
+        self._waiting: asyncio.Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        self._feed.listeners[self.username].add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        others = self._feed.listeners[self.username]
+        others.discard(self)
+        if not others:
+            del self._feed.listeners[self.username]
+            self._feed.newest.pop(self.username, None)
+
+    async def beyond(self, sequence: int) -> None:
+        """Wait until the log has events beyond a sequence. Raises Unavailable when Till stops."""
+        while self._feed.newest.get(self.username, 0) <= sequence:
+            if self._feed.is_closed:
+                raise Unavailable("Till is stopping; watch again")
+            self._waiting = asyncio.get_running_loop().create_future()
+            await self._waiting
+
+    def wake(self) -> None:
+        """Let the reader look again."""
+        if self._waiting and not self._waiting.done():
+            self._waiting.set_result(None)
+
+
+class Feed:
+    """The readers of all logs, and the newest sequence known of each log that is read."""
+
+    def __init__(self) -> None:
+        self.listeners: defaultdict[str, set[Listener]] = defaultdict(set)
+        self.newest: dict[str, int] = {}
+        self.is_closed = False
+
+    def listen(self, username: str) -> Listener:
+        """Return a listener to a log; it is active while its context is open."""
+        return Listener(self, username)
+
+    def publish(self, entries: Iterable[Entry]) -> None:
+        """Wake the readers of the logs that have these new entries."""
+        news: dict[str, int] = {}
+        for entry in entries:
+            news[ALL_USERS] = entry.position
+            news[entry.username] = entry.sequence
+        for username in news.keys() & self.listeners.keys():
+            self.newest[username] = news[username]
+            for listener in self.listeners[username]:
+                listener.wake()
+
+    @property
+    def streams(self) -> int:
+        """The number of readers."""
+        return sum(map(len, self.listeners.values()))
+
+    def close(self) -> None:
+        """End all waits."""
+        self.is_closed = True
+        for listeners in self.listeners.values():
+            for listener in listeners:
+                listener.wake()
