@@ -143,6 +143,7 @@ class Till(Front):
             sources = Sources(
                 store,
                 self.hub,
+                self.feed,
                 limits,
                 follower.updates,
                 follower.deletions,

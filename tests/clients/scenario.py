@@ -21,7 +21,12 @@ PATIENCE_SECONDS = 20.0
 # The same for the steps of a slow case.
 SLOW_PATIENCE_SECONDS = 60.0
 # The steps whose request has many answers, and their methods.
-STREAMS = {"watch": "WatchInvoice", "list": "ListInvoices", "export": "ExportInvoices"}
+STREAMS = {
+    "watch": "WatchInvoice",
+    "list": "ListInvoices",
+    "export": "ExportInvoices",
+    "events": "WatchEvents",
+}
 
 
 class Scenario:
@@ -56,7 +61,7 @@ class Scenario:
                 await self._expect(self._call(method, step), method, step)
             case {"start": method}:
                 self._open[step["as"]] = self._call(method, step), method
-            case {"watch": request} | {"list": request} | {"export": request}:
+            case {"watch": request} | {"list": request} | {"export": request} | {"events": request}:
                 op = next(iter(step))
                 number = self._agent.send(op, request=request, **_options(step))
                 self._open[step["as"]] = number, STREAMS[op]
@@ -67,7 +72,8 @@ class Scenario:
                 with self._takes(step):
                     await self._end(*self._open[name], step)
             case {"lost": name}:
-                await self._lost(self._open[name][0], step)
+                with self._takes(step):
+                    await self._lost(self._open[name][0], step)
             case {"back": name}:
                 with self._takes(step):
                     await self._back(self._open[name][0])
@@ -91,8 +97,16 @@ class Scenario:
                 self._world.mute()
             case {"key_file": key}:
                 self._world.write_key(key)
+            case {"create_key": options}:
+                self._names[step["as"]] = await self._world.create_key(options)
+            case {"revoke_key": key_id}:
+                await self._world.revoke_key(key_id)
+            case {"prune": _}:
+                await self._world.prune()
             case {"watchers": wanted}:
                 await self._world.watchers(wanted)
+            case {"streams": wanted}:
+                await self._world.streams(wanted)
 
     def _call(self, method: str, step: dict[str, Any]) -> int:
         return self._agent.send("call", method=method, request=step.get("request", {}), **_options(step))
@@ -139,7 +153,7 @@ class Scenario:
 
     async def _connection(self, number: int) -> dict[str, Any]:
         answer = await self._agent.answer(number)
-        assert "connection" in answer, f"the watch must report its connection, and not {answer}"
+        assert "connection" in answer, f"it must report its connection, and not {answer}"
         change: dict[str, Any] = answer["connection"]
         return change
 
@@ -165,13 +179,15 @@ class Scenario:
 
     async def _expect(self, number: int, method: str, step: dict[str, Any]) -> None:
         answer = await self._agent.answer(number)
+        while step.get("skips") in answer:
+            answer = await self._agent.answer(number)
         if "fails" in step:
             assert "error" in answer, f"the call must fail, and returned {answer}"
             self._check(step["fails"], answer["error"], step)
         else:
             assert "ok" in answer, f"the call must succeed, and returned {answer}"
-            # The end of a watch has no message.
-            is_message = method and method != "WatchInvoice"
+            # The end of a watch or an event stream has no message.
+            is_message = method and method not in {"WatchInvoice", "WatchEvents"}
             found = _canonical(method, answer["ok"]) if is_message else answer["ok"]
             self._check(step.get("gives", {}), found, step)
 

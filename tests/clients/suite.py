@@ -10,10 +10,20 @@ import yaml
 from google.protobuf import json_format
 from google.protobuf.message_factory import GetMessageClass
 
-from till.v1 import invoice_service_pb2
+from till.v1 import event_service_pb2, invoice_service_pb2
+from till.v1.event_pb2 import Event
 
 FILE = Path(__file__).parent.parent.parent / "clients" / "conformance" / "suite.yaml"
-METHODS = invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"].methods_by_name
+SERVICES = (
+    invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"],
+    event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
+)
+# The message of each method's answer. An agent reports the events of a stream one by one.
+ANSWERS = {
+    name: GetMessageClass(method.output_type)
+    for service in SERVICES
+    for name, method in service.methods_by_name.items()
+} | {"WatchEvents": Event}
 
 # The verb of a step, and its optional fields.
 STEPS = {
@@ -23,9 +33,10 @@ STEPS = {
     "list": {"timeout_seconds", "limit", "as"},
     "export": {"timeout_seconds", "as"},
     "watch": {"timeout_seconds", "wait_for_ready", "connection", "as"},
+    "events": {"timeout_seconds", "wait_for_ready", "connection", "limit", "as"},
     "next": {"gives", "takes", "as"},
-    "end": {"gives", "fails", "takes", "as"},
-    "lost": {"attempts", "fails"},
+    "end": {"gives", "fails", "takes", "skips", "as"},
+    "lost": {"attempts", "fails", "takes"},
     "back": {"takes"},
     "apart": {"seconds"},
     "cancel": set(),
@@ -34,7 +45,11 @@ STEPS = {
     "node": set(),
     "relay": set(),
     "key_file": set(),
+    "create_key": {"as"},
+    "revoke_key": set(),
+    "prune": set(),
     "watchers": set(),
+    "streams": set(),
 }
 
 
@@ -112,7 +127,7 @@ def _named(path: str, names: dict[str, Any]) -> Any:
 
 def canonical(method: str, message: Any) -> dict[str, Any]:
     """Return a response in one form, for any valid form of proto3 JSON. Raise ParseError if it has none."""
-    parsed = json_format.ParseDict(message, GetMessageClass(METHODS[method].output_type)())
+    parsed = json_format.ParseDict(message, ANSWERS[method]())
     return json_format.MessageToDict(parsed, always_print_fields_with_no_presence=True)
 
 

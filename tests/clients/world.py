@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ from tests.support.replica import Replica
 from tests.support.shop import ANY_PORT
 from till.v1.invoice_service_pb2 import GetInfoRequest
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
+from tilld.event_log.repository import EventLog
+from tilld.invoices.repository import Store
 from tilld.lightningd import play_money
+from tilld.storage.database import open_database
 
 ENDS = {"kill": signal.SIGKILL, "stop": signal.SIGTERM}
 # The variables that libraries read a proxy from, in lower and in upper case.
@@ -32,7 +36,10 @@ PROXY_VARIABLES = ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy")
 class World:
     """The Till and the node of a case, and the names that its steps may refer to."""
 
-    def __init__(self, till: Replica, node: SimulatedProcess, relay: Relay, names: dict[str, Any]) -> None:
+    def __init__(
+        self, directory: Path, till: Replica, node: SimulatedProcess, relay: Relay, names: dict[str, Any]
+    ) -> None:
+        self._directory = directory
         self._till = till
         self._relay = relay
         self._node = node
@@ -71,11 +78,38 @@ class World:
         """Pay an invoice. Return when the node has the payment, which may be before Till knows."""
         await play_money.pay(self._node.payer, bolt11, amount_msat)
 
+    async def create_key(self, options: list[str]) -> dict[str, str]:
+        """Create a key with the options of `tilld key create`; return the key and its id."""
+        key = await _create_key(self._directory, options)
+        return {"key": key, "id": key.split("_")[1]}
+
+    async def revoke_key(self, key_id: str) -> None:
+        """Revoke a key."""
+        code, told = await output("key", "revoke", "--data-dir=till", key_id, cwd=self._directory)
+        assert code == 0, told
+
+    async def prune(self) -> None:
+        """Remove all events so far, as Till does when they are old."""
+        store = Store(open_database(f"sqlite:///{self._directory / 'till' / 'till.db'}"))
+        try:
+            while await EventLog(store).remove(datetime.now(UTC) + timedelta(days=1)):
+                pass
+        finally:
+            await store.close()
+
     async def watchers(self, wanted: int) -> None:
-        """Wait until this many watches are open at Till, by polling its metrics."""
+        """Wait until this many watches are open at Till."""
+        await self._measures("till_watchers", wanted)
+
+    async def streams(self, wanted: int) -> None:
+        """Wait until this many event streams are open at Till."""
+        await self._measures("till_event_streams", wanted)
+
+    async def _measures(self, metric: str, wanted: int) -> None:
+        """Wait until a metric of Till has a value, by polling."""
         url = await self._till.says(r"(http://\S+/metrics)\n")
         async with httpx.AsyncClient() as client:
-            while f"\ntill_watchers {float(wanted)}\n" not in (await client.get(url)).text:
+            while f"\n{metric} {float(wanted)}\n" not in (await client.get(url)).text:
                 await asyncio.sleep(0.02)
 
     async def settle(self) -> None:
@@ -85,6 +119,7 @@ class World:
         if not self._till.is_running:
             await self._till.start()
         await self.watchers(0)
+        await self.streams(0)
 
 
 @asynccontextmanager
@@ -126,9 +161,7 @@ async def world(
         await node.start()
         stack.push_async_callback(node.stop)
         for name, options in (keys or {}).items():
-            code, told = await output("key", "create", "--data-dir=till", *options, cwd=directory)
-            assert code == 0, told
-            names["keys"][name] = told.split()[-1]
+            names["keys"][name] = await _create_key(directory, options)
             # As in a file that was edited by hand.
             names["spaced_key"] = f" {names['keys'][name]}\r\n"
         till = Replica(directory, *arguments, **settings or {})
@@ -141,7 +174,13 @@ async def world(
         names["silence"] = stack.enter_context(places.silence())
         names["mute"] = stack.enter_context(places.mute())
         names["relay"], relay = await stack.enter_async_context(places.relay(till.address))
-        yield World(till, node, relay, names)
+        yield World(directory, till, node, relay, names)
+
+
+async def _create_key(directory: Path, options: list[str]) -> str:
+    code, told = await output("key", "create", "--data-dir=till", *options, cwd=directory)
+    assert code == 0, told
+    return told.split()[-1]
 
 
 def _proxy(host: str, port: int) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A gRPC server that ends watches, lists and exports as its callers ask it to."""
+"""A gRPC server that ends watches, lists, exports and event streams as its callers ask it to."""
 
 import asyncio
 from collections import Counter
@@ -12,6 +12,8 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
+from tests.support.impostor_events import ImpostorEvents
+from till.v1.event_service_pb2 import WatchEventsRequest, WatchEventsResponse
 from till.v1.invoice_pb2 import INVOICE_STATUS_PAID, INVOICE_STATUS_UNPAID, Invoice, InvoiceStatus
 from till.v1.invoice_service_pb2 import (
     INVOICE_ORDER_CREATED_ASC,
@@ -30,6 +32,16 @@ HERD = 8
 HERD_LOSSES = 4
 # Endings that a second attempt does not get.
 PASSING = {"UNAVAILABLE", "INTERNAL", "UNKNOWN", "CANCELLED"}
+# The endings with a code, besides E7.
+ENDINGS = {
+    "E0": (grpc.StatusCode.INTERNAL, "INTERNAL"),
+    "E3": (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
+    "E4": (grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED"),
+    "E8": (grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE"),
+    "E16": (grpc.StatusCode.OUT_OF_RANGE, "EVENTS_GONE"),
+}
+# Beyond 2^53, which a floating-point number cannot have exactly.
+OLDEST_SEQUENCE = {"oldest_sequence": "9007199254740993"}
 # A status that no client knows.
 FUTURE = cast("InvoiceStatus", 99)
 
@@ -42,8 +54,10 @@ class _Impostor:
     second attempt at it gets the invoice if the ending is one of PASSING. The pages have one size and order.
     An export gets a header and a row, and the ending.
 
-    Endings: STATUS, such as UNAVAILABLE. OK: a watch ends early, a list and an export end well. E0, E7: a
-    documented code; E7 asks for a pause. HANGS: nothing more is sent.
+    Event streams: see ImpostorEvents.
+
+    Endings: STATUS, such as UNAVAILABLE. OK: a watch ends early, a list and an export end well. E0, E3 and so
+    on: a documented code; E7 asks for a pause. HANGS: nothing more is sent.
     Of watches only: ALWAYS_UNAVAILABLE, at each attempt. FUTURE: an unknown status, and an early end.
     HERD-N: all watches of the herd end together, and each gets PAID after some more losses.
     Of lists only: EXPORTS_ENDED, which answers when no export is open.
@@ -120,14 +134,16 @@ async def _end(context: Context, ending: str) -> None:
     """End a call as its caller asks."""
     if ending == "HANGS":
         await asyncio.Event().wait()
-    elif ending == "E0":
-        info = ErrorInfo(domain="till", reason="INTERNAL", metadata={"code": ending})
-        await _abort(context, grpc.StatusCode.INTERNAL, info)
+    elif ending in ENDINGS:
+        status, reason = ENDINGS[ending]
+        facts = OLDEST_SEQUENCE if ending == "E16" else {}
+        info = ErrorInfo(domain="till", reason=reason, metadata={"code": ending} | facts)
+        await _abort(context, status, info)
     elif ending == "E7":
         info = ErrorInfo(domain="till", reason="TOO_MANY", metadata={"code": ending})
         retry = RetryInfo(retry_delay=Duration(seconds=PAUSE_SECONDS))
         await _abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, info, retry)
-    elif ending != "OK":
+    elif ending not in {"OK", "FUTURE"}:
         await context.abort(grpc.StatusCode[ending], ending)
 
 
@@ -165,8 +181,18 @@ async def impostor() -> AsyncIterator[str]:
         ),
     }
     server = grpc.aio.server()
+    streams: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        "WatchEvents": grpc.unary_stream_rpc_method_handler(
+            ImpostorEvents(_end).watch,
+            request_deserializer=WatchEventsRequest.FromString,
+            response_serializer=WatchEventsResponse.SerializeToString,
+        ),
+    }
     server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler("till.v1.InvoiceService", handlers),)
+        (
+            grpc.method_handlers_generic_handler("till.v1.InvoiceService", handlers),
+            grpc.method_handlers_generic_handler("till.v1.EventService", streams),
+        )
     )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -30,6 +30,7 @@ from prometheus_client.registry import Collector
 from tilld.auth.limits import Limits
 from tilld.config import USUAL, Address, Intervals
 from tilld.errors import OperatorError, TillError
+from tilld.events.feed import Feed
 from tilld.formats.times import unix_seconds
 from tilld.invoices.hub import Hub
 from tilld.invoices.repository import Store
@@ -56,6 +57,7 @@ class Sources(NamedTuple):
 
     store: Store
     hub: Hub
+    feed: Feed
     limits: Limits
     invoices: IndexFollower[Any]
     deletions: IndexFollower[Any]
@@ -200,9 +202,12 @@ class _Scraped(Collector):
             return []
 
     async def _ask(self) -> list[Metric]:
-        store, hub, limits, invoices, deletions, payments, envoy_restarts, certificate_expires = self._sources
+        store, hub, feed, limits, invoices, deletions, payments, envoy_restarts, certificate_expires = (
+            self._sources
+        )
         figures: list[Metric] = [
             GaugeMetricFamily("till_watchers", "Open watches", hub.watchers),
+            GaugeMetricFamily("till_event_streams", "Open event streams and long polls", feed.streams),
             GaugeMetricFamily("till_exports", "Exports and reports in progress", limits.exports),
             GaugeMetricFamily("till_node_up", "1 while Till follows the node, else 0", invoices.is_following),
             GaugeMetricFamily(
