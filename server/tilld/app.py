@@ -113,13 +113,14 @@ class Till(Front):
         await _check_who_may_call(config, keys)
         node = InvoiceNode(rpc_file, observer=observer, intervals=intervals)
         self._parts.push_async_callback(node.close)
-        allowance = Allowance(
-            config.key_creates_per_second,
-            config.key_open_invoices,
-            config.key_watches,
-            config.key_exports,
+        limits = Limits(
+            Allowance(
+                config.key_creates_per_second,
+                config.key_open_invoices,
+                config.key_watches,
+                config.key_exports,
+            )
         )
-        limits = Limits(allowance)
         attempts = AttemptStore(store)
         events = await self._start_events(store, attempts, limits)
         invoicing = Invoices(store, node, self.hub, limits, attempts.has_label, intervals=intervals)

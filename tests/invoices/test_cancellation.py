@@ -60,11 +60,12 @@ async def test_a_canceled_invoice_is_gone_at_the_node_and_stays_in_the_store(
     watch = till.invoicing.watch(DAKK, invoice.invoice_id)
     await anext(watch)
 
-    canceled = await till.invoicing.cancel(DAKK, invoice.invoice_id)
+    async with till.reading_events():
+        canceled = await till.invoicing.cancel(DAKK, invoice.invoice_id)
 
-    assert canceled == invoice._replace(status=Status.CANCELED) == await anext(watch)
-    with pytest.raises(StopAsyncIteration):
-        await anext(watch)
+        assert canceled == invoice._replace(status=Status.CANCELED) == await anext(watch)
+        with pytest.raises(StopAsyncIteration):
+            await anext(watch)
     assert await rows(rpc, invoice) == []
     assert await till.invoicing.cancel(DAKK, invoice.invoice_id) == canceled
     assert (await till.invoicing.create(DAKK, order)).invoice == canceled

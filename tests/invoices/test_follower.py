@@ -1,8 +1,7 @@
 """The follower misses no update of the node about Till's invoices."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -125,7 +124,7 @@ async def test_another_node_has_a_cursor_of_its_own(
 
 
 async def test_watchers_are_notified_of_what_another_till_settled(till: Parts, tmp_path: Path) -> None:
-    """The update that settled the invoice is before the cursor, so watchers are notified at the start."""
+    """The update that settled the invoice is before the cursor of the node."""
     async with simulated_node(tmp_path) as lightningd:
         invoice = await till.create()
         await lightningd.pay(invoice.bolt11)
@@ -256,38 +255,6 @@ async def test_a_long_catch_up_logs_its_progress(
     assert "done=2" in told[0]
     assert "of=5" in told[0]
     assert "per_second=" in told[0]
-
-
-async def test_looking_up_watched_invoices_does_not_block_the_event_loop(
-    till: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Looking up 10,000 watched invoices in one turn blocked the event loop for 0.17 s, every ten seconds."""
-    turns, looked_up = 0, []
-    get_many = till.store.get_many
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    async def recorded(invoice_ids: Sequence[str]) -> list[Invoice]:
-        looked_up.append((len(invoice_ids), turns))
-        return await get_many(invoice_ids)
-
-    monkeypatch.setattr(till.store, "get_many", recorded)
-    task = asyncio.create_task(others())
-    with ExitStack() as watching:
-        for number in range(1000):
-            watching.enter_context(till.hub.subscribe(f"{number:021}"))
-        async with simulated_node(tmp_path), till.following() as follower:
-            await eventually(lambda: follower.is_following)
-    task.cancel()
-
-    sizes, at = zip(*looked_up, strict=True)
-    assert sum(sizes) == 1000
-    assert max(sizes) <= 100
-    assert len(set(at)) == len(at)
 
 
 async def test_an_invoice_deleted_at_the_node_is_canceled_at_once(till: Parts, tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ async def test_after_a_crash_between_node_and_store_a_retry_adopts(till: Parts, 
 async def test_an_invoice_deleted_at_the_node_is_returned_as_canceled(till: Parts, tmp_path: Path) -> None:
     """It cannot be paid. Its label stays in use, and its watchers are notified."""
     order = an_order(label="order-1")
-    async with simulated_node(tmp_path):
+    async with simulated_node(tmp_path), till.reading_events():
         invoice = (await till.invoicing.create(DAKK, order)).invoice
         watch = till.invoicing.watch(DAKK, invoice.invoice_id)
         assert (await anext(watch)).status is Status.UNPAID

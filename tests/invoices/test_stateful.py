@@ -32,10 +32,10 @@ from tests.support.waiting import eventually
 from tilld.auth.limits import Limits
 from tilld.config import USUAL, Pauses
 from tilld.errors import Conflict, NotFound, OperatorError, Unavailable
-from tilld.formats.times import utc
 from tilld.event_log.repository import EventLog
 from tilld.events.feed import Feed
 from tilld.events.follower import LogFollower
+from tilld.formats.times import utc
 from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.invoice import NODE_NEEDS_TO_EXPIRE, Invoice, Payment, Status

@@ -1,7 +1,7 @@
 """The parts of a Till without its servers: store, node, hub and services."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -98,15 +98,16 @@ class Parts:
 
     @asynccontextmanager
     async def following(self) -> AsyncIterator[Follower]:
-        """Run a follower until the context ends."""
+        """Run a follower of the node, and that of the event log, until the context ends."""
         follower = Follower(self.node, self.store, self._now, self.intervals)
-        tasks = [asyncio.create_task(each.run()) for each in (follower, self.log_follower)]
-        try:
+        async with self.reading_events(), running(follower.run()):
             yield follower
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+
+    @asynccontextmanager
+    async def reading_events(self) -> AsyncIterator[None]:
+        """Run the follower of the event log, which notifies watchers, until the context ends."""
+        async with running(self.log_follower.run()):
+            yield
 
     async def followed(self, node_id: str, updated_index: int) -> None:
         """Wait until the store's cursor for a node has reached an index."""
@@ -119,3 +120,14 @@ class Parts:
         await self.collecting.stop()
         await self.node.close()
         await self.store.close()
+
+
+@asynccontextmanager
+async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run background work until the context ends."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

@@ -26,7 +26,6 @@ class EventLog:
         self._store = store
         self._sql = EventSQL(store.database)
         self._do = LogTransactions(store.database, store.secret)
-        self._removal_batch = store.removal_batch
 
     async def bounds(self, username: str) -> Bounds:
         """Return which events a log has."""
@@ -53,4 +52,4 @@ class EventLog:
 
     async def remove(self, before: datetime) -> int:
         """Remove some of the oldest events, if they were recorded before then; return their number."""
-        return await self._store.write(lambda _: self._do.remove(milliseconds(before), self._removal_batch))
+        return await self._store.write(lambda _: self._do.remove(milliseconds(before), self._store.removal_batch))

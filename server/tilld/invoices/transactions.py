@@ -141,8 +141,11 @@ class InvoiceTransactions(Transactions):
             unpaid = [each for each in paid if each["payment_hash"] not in known]
             late = list(self._changed(self.sql.pay_late, node_id, unpaid))
             self.add_to_totals(Totals.paid_late, late)
-            self.log.add([_ended(each) for each in (*changed, *late)])
-        return [*changed, *late]
+            # In the node's order, which the database does not keep.
+            order = {each.payment_hash: at for at, each in enumerate(seen)}
+            settled = sorted((*changed, *late), key=lambda each: order[each.payment_hash])
+            self.log.add([_ended(each) for each in settled])
+        return settled
 
     def end_cancel(self, node_id: str, seen: InvoiceUpdate) -> list[Invoice]:
         """Store the outcome of a cancellation, and remove its mark; return the changed invoice."""
