@@ -5,7 +5,7 @@ from importlib import resources
 
 from google.api import annotations_pb2
 
-from till_rest.v1 import invoice_service_pb2
+from till_rest.v1 import event_service_pb2, invoice_service_pb2
 from tilld import errors
 from tilld.grpc_api.dispatcher import STATUS, reason_of
 
@@ -34,14 +34,20 @@ def test_the_parameters_of_a_list_are_those_of_its_proto() -> None:
     """A field that the filter does not know could not be sent; an unknown one could not be read."""
     lua = resources.files("tilld.envoy").joinpath("request.lua").read_text()
     [(_, _, shared), *rows] = PARAMETERS.findall(lua)
-    service = invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"]
+    services = [
+        invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"],
+        event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
+    ]
 
     known = {path: ", ".join(filter(None, (base and shared, more))).split(", ") for path, base, more in rows}
+    # It becomes the header Last-Event-ID.
+    known["/lightning/events/stream"].remove("lastEventId")
 
     assert known == {
         method.GetOptions().Extensions[annotations_pb2.http].get: [
             field.name for field in method.input_type.fields
         ]
+        for service in services
         for method in service.methods
-        if method.name in ("ListInvoices", "ExportInvoices", "GetReport")
+        if method.name in ("ListInvoices", "ExportInvoices", "GetReport", "ListEvents", "WatchEvents")
     }

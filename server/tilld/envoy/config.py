@@ -10,7 +10,7 @@ import yaml
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from till_rest.v1 import health_service_pb2, invoice_service_pb2, invreq_service_pb2
+from till_rest.v1 import event_service_pb2, health_service_pb2, invoice_service_pb2, invreq_service_pb2
 from tilld.config import Address
 from tilld.envoy import tls
 from tilld.runtime import open_files
@@ -89,6 +89,7 @@ def _descriptors() -> FileDescriptorSet:
                 add(dependency)
             file.CopyToProto(descriptors.file.add())
 
+    add(event_service_pb2.DESCRIPTOR)
     add(health_service_pb2.DESCRIPTOR)
     add(invoice_service_pb2.DESCRIPTOR)
     add(invreq_service_pb2.DESCRIPTOR)

@@ -27,6 +27,8 @@ local LISTS = {
   ["/lightning/invoices"] = FILTER .. ", limit, page",
   ["/lightning/invoices.csv"] = FILTER,
   ["/lightning/report"] = "from, to, tz, by",
+  ["/lightning/events"] = "after, types, metadata_type, limit, wait, all_users",
+  ["/lightning/events/stream"] = "after, types, metadata_type, all_users, lastEventId",
 }
 
 -- The characters of UTF-8 beyond ASCII.
@@ -45,19 +47,30 @@ local function encode(text)
   return (text:gsub("%W", function(char) return ("%%%02X"):format(char:byte()) end))
 end
 
+-- An EventSource itself can send the id of the last event as a header only when it reconnects.
+local function set_last_event_id(headers, value)
+  if value ~= "" and not headers:get("last-event-id") then headers:add("last-event-id", value) end
+end
+
 -- The query of a list for the transcoder, or nil and what is wrong with it.
-local function list_query(query, names)
+local function list_query(headers, query, names)
   local passed, seen = {}, {}
   for name, value in query:gmatch("([^&=]*)=?([^&]*)") do
     name, value = decode(name), decode((value:gsub("+", " ")))
     if name ~= "" or value ~= "" then
-      if not name:find("^[%l_]+$") or not names:find("%f[%w_]" .. name .. "%f[^%w_]") then
+      if not name:find("^[%a_]+$") or not names:find("%f[%w_]" .. name .. "%f[^%w_]") then
         return nil, ("unknown parameter '%s'; the parameters are %s"):format(name:gsub("[^%w_.-]", "?"):sub(1, 40), names)
       end
       if seen[name] and name ~= "status" then return nil, name .. " is repeated; send it once" end
       if not is_utf8(value) then return nil, name .. " is not valid UTF-8" end
       seen[name] = true
-      passed[#passed + 1] = name .. "=" .. encode(value)
+      if name ~= "lastEventId" then
+        passed[#passed + 1] = name .. "=" .. encode(value)
+      elseif value:find("^[%w_.-]*$") then
+        set_last_event_id(headers, value)
+      else
+        return nil, "lastEventId must be the id of an event of this stream"
+      end
     end
   end
   return "?" .. table.concat(passed, "&")
@@ -134,15 +147,14 @@ end
 -- Or nil, and what is wrong with the query.
 local function route(headers, method, path, query)
   if method == "GET" and query and LISTS[path] then
-    local passed, wrong = list_query(query, LISTS[path])
+    local passed, wrong = list_query(headers, query, LISTS[path])
     return passed and path .. passed, wrong
   end
   local asked = query and parameters(query)
   if asked and path:find("^/lightning/invoice/") then
     local token = (asked.token or ""):match("^watch_[%w_.-]+$")
     if token and not headers:get("authorization") then headers:add("authorization", "Bearer " .. token) end
-    local last = (asked.lastEventId or ""):match("^%d+$")
-    if last and not headers:get("last-event-id") then headers:add("last-event-id", last) end
+    set_last_event_id(headers, (asked.lastEventId or ""):match("^%d*$") or "")
   end
   -- All paths are ASCII, and protobuf fails on invalid UTF-8.
   if path:find("%%[89A-Fa-f]") or path:find("[\128-\255]") then return "/" end
@@ -161,7 +173,7 @@ function envoy_on_request(request)
   if method == "HEAD" then -- its response must not have a body
     request:streamInfo():dynamicMetadata():set("till", "head", true)
     -- HEAD of a watch is rejected, since it does not end, and of CSV, since it may be long.
-    local is_read = path:find("^/lightning/") and not path:find("/watch$") and not path:find("%.csv$")
+    local is_read = path:find("^/lightning/") and not path:find("/watch$") and not path:find("/stream$") and not path:find("%.csv$")
     if is_read or path == "/healthz" or path == "/readyz" then
       method = "GET"
       headers:replace(":method", method)

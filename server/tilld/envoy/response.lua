@@ -21,6 +21,7 @@ local ERRORS = {
   E13 = {"502", 14, "UNREACHABLE", "the node that made the invoice request cannot be reached; try again later"},
   E14 = {"422", 10, "REFUSED", "the node that made the invoice request refuses to pay"},
   E15 = {"504", 4, "NOT_PAID", "the node that made the invoice request did not pay in time; try again"},
+  E16 = {"410", 11, "EVENTS_GONE", "events after this cursor were removed; continue from the beginning, and list what may have changed"},
 }
 
 -- The error of a response by Envoy or grpc core, by HTTP status. Other statuses are E1 below 500, else E0.

@@ -87,6 +87,18 @@ class Events:
         """Return the cursor of the log of all users behind an event, or "" for the log of a user."""
         return cursor_at(self._secret, event.entry.position) if terms.all_users else ""
 
+    def place(self, terms: EventTerms, sequence: int) -> int | str:
+        """Return a sequence of the log as callers know it: a cursor for the log of all users."""
+        return cursor_at(self._secret, sequence) if terms.all_users else sequence
+
+    def sequence(self, terms: EventTerms, event: Event) -> int:
+        """Return the sequence of an event in the log that is read."""
+        return event.entry.position if terms.all_users else event.entry.sequence
+
+    async def oldest(self, caller: Caller, terms: EventTerms) -> int:
+        """Return the sequence in the log of the oldest event left, or of the next one."""
+        return (await self.log.bounds(terms.view(caller).username)).removed + 1
+
     async def _begin(self, view: View, terms: EventTerms) -> int:
         """Return the sequence of the log to begin after."""
         newest, removed = await self.log.bounds(view.username)

@@ -15,7 +15,7 @@ from tilld.lists.service import InvoiceLists
 from tilld.rest_api import info_json, invoice_json, list_json, list_query
 from tilld.rest_api.create_json import create_request
 from tilld.rest_api.http import Context, header, idempotency_key, json_body
-from tilld.rest_api.sse import FINAL_ID, events
+from tilld.rest_api.sse import CONTENT_TYPE, FINAL_ID, events
 
 ATTACHMENT = (("content-disposition", 'attachment; filename="invoices.csv"'),)
 
@@ -56,7 +56,7 @@ class RestInvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         async for event in events(
             self._invoices.watch(caller.get(), request.invoice_id), self._heartbeat_seconds
         ):
-            yield HttpBody(content_type="text/event-stream", data=event.encode())
+            yield HttpBody(content_type=CONTENT_TYPE, data=event.encode())
 
     async def ListInvoices(self, request: pb.ListInvoicesRequest, context: Context) -> HttpBody:
         """Return a page of invoices."""

@@ -94,15 +94,16 @@ class InvreqJson(Struct):
 
 def invreq(invreq: Invreq) -> bytes:
     """Return an invoice request as JSON, with the caller's label."""
-    return write(_answer(invreq))
+    return write(answer(invreq))
 
 
 def invreqs(invreqs: Iterable[Invreq]) -> bytes:
     """Return a list of invoice requests as JSON."""
-    return write({"invoicerequests": [_answer(each) for each in invreqs]})
+    return write({"invoicerequests": [answer(each) for each in invreqs]})
 
 
-def _answer(invreq: Invreq) -> InvreqJson:
+def answer(invreq: Invreq) -> InvreqJson:
+    """Return an invoice request with the documented fields."""
     return InvreqJson(
         invreq_id=invreq.invreq_id,
         active=invreq.active,

@@ -30,7 +30,7 @@ def list_terms(query: pb.ListInvoicesRequest) -> ListTerms:
     return ListTerms.checked(
         _filter(query, _zone(query)),
         _order(query),
-        _limit(query.limit) if query.HasField("limit") else None,
+        limit(query.limit) if query.HasField("limit") else None,
         query.page,
         size_name="limit",
         page_name="page",
@@ -57,6 +57,15 @@ def report_terms(query: pb.GetReportRequest) -> ReportTerms:
         start_name="from",
         end_name="to",
     )
+
+
+def limit(text: str) -> int:
+    """Return the largest number of rows that a page shall have. Raises InvalidRequest."""
+    found = _whole_number(text)
+    limit = int(found[1]) if found else 0
+    if not 1 <= limit <= MAX_LIMIT:
+        raise InvalidRequest(f"limit must be a whole number, 1 to {MAX_LIMIT}")
+    return limit
 
 
 _Listed = pb.ListInvoicesRequest | pb.ExportInvoicesRequest
@@ -90,14 +99,6 @@ def _zone(query: _Query) -> tzinfo:
 def _time(query: _Query, name: str, zone: tzinfo) -> datetime | None:
     given: dict[str, str] = {field.name: value for field, value in query.ListFields()}
     return time_in(zone, given[name], name) if name in given else None
-
-
-def _limit(text: str) -> int:
-    found = _whole_number(text)
-    limit = int(found[1]) if found else 0
-    if not 1 <= limit <= MAX_LIMIT:
-        raise InvalidRequest(f"limit must be a whole number, 1 to {MAX_LIMIT}")
-    return limit
 
 
 def _member(text: str) -> Member:

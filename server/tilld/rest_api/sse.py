@@ -1,4 +1,4 @@
-"""The states of an invoice as server-sent events (WHATWG HTML, section 9.2)."""
+"""Server-sent events (WHATWG HTML, section 9.2), and the states of an invoice as such."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -7,7 +7,9 @@ from tilld.errors import Unavailable
 from tilld.invoices.invoice import Invoice
 from tilld.rest_api import invoice_json
 
+CONTENT_TYPE = "text/event-stream"
 RECONNECT_MS = 2000
+RETRY = f"retry: {RECONNECT_MS}\n\n"
 HEARTBEAT = ": heartbeat\n\n"
 
 # An invoice has at most two states: open and final.
@@ -22,7 +24,7 @@ async def events(states: AsyncIterator[Invoice], heartbeat_seconds: float) -> As
     """Yield an event for each state, and a heartbeat after each silent interval."""
     # Errors up to here become an HTTP status. Later only a stop of Till ends the stream, and an EventSource
     # reconnects.
-    yield f"retry: {RECONNECT_MS}\n\n{_event(await anext(states))}"
+    yield RETRY + _event(await anext(states))
     state: asyncio.Future[Invoice]
     try:
         while True:
@@ -39,6 +41,16 @@ async def events(states: AsyncIterator[Invoice], heartbeat_seconds: float) -> As
         del state
 
 
+def message(event_id: str, data: bytes, event: str | None = None) -> str:
+    """Return a message with JSON as its data."""
+    name = f"event: {event}\n" if event else ""
+    return f"{name}id: {event_id}\ndata: {data.decode().translate(_LINE_ENDS)}\n\n"
+
+
+def heartbeat(event_id: str) -> str:
+    """Return a heartbeat that sets the id of the last event, and that an EventSource does not dispatch."""
+    return f": heartbeat\nid: {event_id}\n\n"
+
+
 def _event(invoice: Invoice) -> str:
-    event_id = FINAL_ID if invoice.is_final else OPEN_ID
-    return f"id: {event_id}\ndata: {invoice_json.invoice(invoice).decode().translate(_LINE_ENDS)}\n\n"
+    return message(FINAL_ID if invoice.is_final else OPEN_ID, invoice_json.invoice(invoice))
