@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from contextlib import aclosing
 from datetime import UTC
 from pathlib import Path
@@ -14,6 +15,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 import till
 from till.results import STATUS
 from till.v1 import invoice_service_pb2 as pb
+from till.v1.event_service_pb2 import (
+    LOG_POSITION_BEGINNING,
+    LOG_POSITION_NOW,
+    ListEventsRequest,
+    ListEventsResponse,
+    WatchEventsRequest,
+)
 
 ORDERS = {
     pb.INVOICE_ORDER_UNSPECIFIED: None,
@@ -22,6 +30,9 @@ ORDERS = {
     pb.INVOICE_ORDER_PAID_DESC: till.Order.PAID_DESC,
     pb.INVOICE_ORDER_PAID_ASC: till.Order.PAID_ASC,
 }
+
+
+PLACES = {LOG_POSITION_BEGINNING: "beginning", LOG_POSITION_NOW: "now"}
 
 
 class Agent:
@@ -61,21 +72,49 @@ class Agent:
         return {}
 
     async def _call(self, told: dict[str, Any]) -> dict[str, Any]:
+        if told["method"] == "ListEvents":
+            return await self._list_events(told)
         request = json_format.ParseDict(told["request"], getattr(pb, f"{told['method']}Request")())
         method = getattr(self._client.invoices, told["method"])
         reply: Any = await self._client.call(method, request, timeout=told.get("timeout_seconds"))
         return json_format.MessageToDict(reply)
 
-    async def _watch(self, told: dict[str, Any]) -> dict[str, Any]:
-        def report(change: till.Connection) -> None:
-            error = plain(change.error) if change.error else None
-            say(told, connection={"lost": change.lost, "attempt": change.attempt, "error": error})
+    async def _list_events(self, told: dict[str, Any]) -> dict[str, Any]:
+        request = json_format.ParseDict(told["request"], ListEventsRequest())
+        page = await self._client.list_events(
+            **begin(request), page_size=request.page_size, timeout=told.get("timeout_seconds")
+        )
+        response = ListEventsResponse(
+            events=[event.message for event in page.events],
+            next_after=page.next_after,
+            next_cursor=page.next_cursor,
+            has_more=page.has_more,
+            log_began_at=page.log_began_at,
+        )
+        return json_format.MessageToDict(response)
 
+    async def _events(self, told: dict[str, Any]) -> dict[str, Any]:
+        events = self._client.events(
+            **begin(json_format.ParseDict(told["request"], WatchEventsRequest())),
+            timeout=told.get("timeout_seconds"),
+            wait_for_ready=told.get("wait_for_ready", False),
+            on_connection=reporter(told),
+        )
+        taken = 0
+        async with aclosing(events):
+            async for event in events:
+                say(told, event=json_format.MessageToDict(event.message))
+                taken += 1
+                if taken == told.get("limit"):
+                    break
+        return {}
+
+    async def _watch(self, told: dict[str, Any]) -> dict[str, Any]:
         async for state in self._client.watch(
             told["request"]["invoiceId"],
             timeout=told.get("timeout_seconds"),
             wait_for_ready=told.get("wait_for_ready", False),
-            on_connection=report if told.get("connection") else None,
+            on_connection=reporter(told),
         ):
             response = pb.WatchInvoiceResponse(invoice=state.message)
             say(told, event=json_format.MessageToDict(response))
@@ -118,6 +157,34 @@ class Agent:
         return {}
 
 
+def reporter(told: dict[str, Any]) -> Callable[[till.Connection], None] | None:
+    """Return a function that reports changes of the connection, if the request asks for them."""
+
+    def report(change: till.Connection) -> None:
+        error = plain(change.error) if change.error else None
+        say(told, connection={"lost": change.lost, "attempt": change.attempt, "error": error})
+
+    return report if told.get("connection") else None
+
+
+def begin(message: ListEventsRequest | WatchEventsRequest) -> dict[str, Any]:
+    """Return the start and the filter of a request as the client takes them."""
+    filters = message.filter
+    given: dict[str, Any] = {
+        "types": list(filters.types),
+        "metadata_type": filters.metadata_type if filters.HasField("metadata_type") else None,
+        "all_users": message.all_users,
+    }
+    match message.WhichOneof("start"):
+        case "after":
+            given["after"] = message.after
+        case "cursor":
+            given["cursor"] = message.cursor
+        case "from":
+            given["after"] = PLACES[getattr(message, "from")]
+    return given
+
+
 def wanted(message: pb.InvoiceFilter) -> till.InvoiceFilter:
     """Return a filter as the client takes it."""
     fields: Any = {field.name: value for field, value in message.ListFields()}
@@ -139,6 +206,7 @@ def plain(error: till.Error) -> dict[str, Any]:
         "reason": error.reason,
         "message": error.message,
         "retry_seconds": error.retry_after,
+        "oldest_sequence": error.oldest_sequence if isinstance(error, till.EventsGone) else None,
     }
 
 

@@ -183,7 +183,10 @@ class Scenario:
             answer = await self._agent.answer(number)
         if "fails" in step:
             assert "error" in answer, f"the call must fail, and returned {answer}"
-            self._check(step["fails"], answer["error"], step)
+            error = answer["error"]
+            if error.get("oldest_sequence") is not None:
+                error["oldest_sequence"] = str(error["oldest_sequence"])
+            self._check(step["fails"], error, step)
         else:
             assert "ok" in answer, f"the call must succeed, and returned {answer}"
             # The end of a watch or an event stream has no message.

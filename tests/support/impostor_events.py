@@ -80,7 +80,7 @@ def _continue_all() -> WatchEventsResponse:
 
 
 def _event(sequence: int, **fields: Any) -> Event:
-    return Event(**{"id": f"evt_{sequence}", "sequence": sequence, "type": TYPES[0]} | fields)
+    return Event(id=f"evt_{sequence}", sequence=sequence, **{"type": TYPES[0]} | fields)
 
 
 def _response(*events: Event, next_after: int | None = None) -> WatchEventsResponse:

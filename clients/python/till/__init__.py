@@ -16,6 +16,7 @@ from till.errors import (
     Conflict,
     ConnectionLost,
     Error,
+    EventsGone,
     Expired,
     Internal,
     InvalidRequest,
@@ -32,6 +33,7 @@ from till.errors import (
     Unavailable,
     Unreachable,
 )
+from till.events import Event, EventPage
 from till.info import Info, Node, NodeAddress
 from till.requests import Grouping, InvoiceFilter, Order
 from till.results import (
@@ -54,6 +56,9 @@ __all__ = [
     "Connection",
     "ConnectionLost",
     "Error",
+    "Event",
+    "EventPage",
+    "EventsGone",
     "Expired",
     "Grouping",
     "Info",

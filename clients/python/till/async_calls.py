@@ -14,6 +14,7 @@ from till.connection import ADDRESS, TIMEOUT_SECONDS, File
 from till.errors import ConnectionLost, Error, error_of
 from till.keys import AsyncKey, Metadata
 from till.retries import Attempts
+from till.v1.event_service_pb2_grpc import EventServiceStub
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from till.v1.invreq_service_pb2_grpc import InvreqServiceStub
 from till.v1.key_service_pb2_grpc import KeyServiceStub
@@ -53,6 +54,7 @@ class AsyncCalls:
         self.invoices = InvoiceServiceStub(self._channel)
         self.invreqs = InvreqServiceStub(self._channel)
         self.keys = KeyServiceStub(self._channel)
+        self.event_log = EventServiceStub(self._channel)
 
     async def call(
         self,
@@ -62,7 +64,7 @@ class AsyncCalls:
         timeout: float | None = None,
         again: bool = False,
     ) -> Response:
-        """Call a method of `invoices`, `invreqs` or `keys` with its request message: see Client.call."""
+        """Call a method of one of the stubs with its request message: see Client.call."""
         attempts = Attempts(self._timeout if timeout is None else timeout)
         while True:
             metadata = await self._metadata()

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import grpc.aio
 
 from till import info, requests, results
-from till.async_calls import AsyncCalls
+from till.async_event_calls import AsyncEventCalls
 from till.info import Info
 from till.requests import Grouping, InvoiceFilter, Order, Progress
 from till.results import Invoice, Page, Report
@@ -23,7 +23,7 @@ from till.v1.invoice_service_pb2 import (
 )
 
 
-class AsyncClient(AsyncCalls):
+class AsyncClient(AsyncEventCalls):
     """A connection to Till for asyncio, with the parameters and methods of Client.
 
     It belongs to the event loop in which it was created. Without that loop it raises RuntimeError.

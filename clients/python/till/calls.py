@@ -12,6 +12,7 @@ from till.connection import ADDRESS, TIMEOUT_SECONDS, File
 from till.errors import Error, error_of
 from till.keys import Key, Metadata
 from till.retries import Attempts
+from till.v1.event_service_pb2_grpc import EventServiceStub
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from till.v1.invreq_service_pb2_grpc import InvreqServiceStub
 from till.v1.key_service_pb2_grpc import KeyServiceStub
@@ -50,6 +51,7 @@ class Calls:
         self.invoices = InvoiceServiceStub(self._channel)
         self.invreqs = InvreqServiceStub(self._channel)
         self.keys = KeyServiceStub(self._channel)
+        self.event_log = EventServiceStub(self._channel)
 
     def call(
         self,
@@ -59,7 +61,7 @@ class Calls:
         timeout: float | None = None,
         again: bool = False,
     ) -> Response:
-        """Call a method of `invoices`, `invreqs` or `keys` with its request message.
+        """Call a method of one of the stubs, such as `invoices`, with its request message.
 
         again: retry if the connection is lost. Only for calls that may run twice.
         """

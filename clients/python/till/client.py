@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import grpc
 
 from till import info, requests, results
-from till.calls import Calls
+from till.event_calls import EventCalls
 from till.info import Info
 from till.requests import Grouping, InvoiceFilter, Order, Progress
 from till.results import Invoice, Page, Report
@@ -22,7 +22,7 @@ from till.v1.invoice_service_pb2 import (
 )
 
 
-class Client(Calls):
+class Client(EventCalls):
     """A connection to Till for blocking code. Threads may share it. Close it, or use it as a context manager.
 
     address: HOST:PORT of Till's gRPC, or of the Envoy in front of it.
@@ -38,7 +38,7 @@ class Client(Calls):
     Every method raises a till.Error. A lost call is retried until the timeout. Retries are safe, since a
     create has a label by which Till recognizes it, and all other calls are reads or may run twice.
 
-    invoices, invreqs, keys: the generated gRPC stubs, for `call`.
+    invoices, invreqs, keys, event_log: the generated gRPC stubs, for `call`.
     """
 
     def create_invoice(

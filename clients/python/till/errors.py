@@ -17,7 +17,8 @@ Error
 ├── Expired              E12  the invoice request has expired
 ├── Unreachable          E13  no route to the node that made the invoice request
 ├── Refused              E14  the node that made the invoice request refuses to pay
-└── NotPaid              E15  the node that made the invoice request did not pay in time
+├── NotPaid              E15  the node that made the invoice request did not pay in time
+└── EventsGone           E16  events after the start were removed; `oldest_sequence` is the oldest one left
 """
 
 from enum import StrEnum
@@ -47,6 +48,7 @@ class Code(StrEnum):
     UNREACHABLE = "E13"
     REFUSED = "E14"
     NOT_PAID = "E15"
+    EVENTS_GONE = "E16"
 
 
 class Error(Exception):
@@ -149,6 +151,15 @@ class NotPaid(Error):
     """The node that made the invoice request did not pay in time; this invoice can no longer be paid."""
 
 
+class EventsGone(Error):
+    """Events after the start were removed. List what may have changed, then begin at the oldest one left.
+
+    oldest_sequence: the sequence of the oldest event left. None: unknown, as with all_users.
+    """
+
+    oldest_sequence: int | None = None
+
+
 BY_CODE: dict[str, type[Error]] = {
     Code.INTERNAL: Internal,
     Code.INVALID_REQUEST: InvalidRequest,
@@ -166,6 +177,7 @@ BY_CODE: dict[str, type[Error]] = {
     Code.UNREACHABLE: Unreachable,
     Code.REFUSED: Refused,
     Code.NOT_PAID: NotPaid,
+    Code.EVENTS_GONE: EventsGone,
 }
 
 # Statuses that gRPC or a proxy creates. A stream that is reset, such as by an Envoy whose Till was killed,
@@ -198,10 +210,13 @@ def error_of(failed: Any, proxy: str | None = None) -> Error:
         said = f"the connection to Till failed or was lost: {said}"
         if proxy:
             said += f" (through the proxy {proxy}; to bypass it, add Till's host to no_proxy)"
-    return kind(
+    error = kind(
         said,
         status=status.name,
         code=Code(code) if code and code in BY_CODE else code,
         reason=info.reason if code else None,
         retry_after=delay.total_seconds() if retry.HasField("retry_delay") else None,
     )
+    if isinstance(error, EventsGone) and info.metadata["oldest_sequence"].isdecimal():
+        error.oldest_sequence = int(info.metadata["oldest_sequence"])
+    return error

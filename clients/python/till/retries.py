@@ -51,9 +51,9 @@ class Attempts:
 
 @dataclass(frozen=True, kw_only=True)
 class Connection:
-    """A change of a watch's connection.
+    """A change of the connection of a watch or an event stream.
 
-    lost: the connection was lost, or an attempt to reconnect failed. False: the watch receives states again.
+    lost: the connection was lost, or an attempt to reconnect failed. False: the watch receives again.
     attempt: the number of losses in a row, from 1.
     error: the reason of the loss; None if the connection is back.
     """
@@ -63,12 +63,15 @@ class Connection:
     error: Error | None
 
 
-class Watching:
-    """The state of a watch over all its attempts.
+class Reconnecting:
+    """The connection of a watch or an event stream over all its attempts.
 
-    wait_for_ready: whether to reconnect before the first state too.
+    what: its name in errors.
+    wait_for_ready: whether to reconnect before the first message too.
     on_connection: called with each change of the connection.
     """
+
+    what = "the watch"
 
     def __init__(
         self,
@@ -79,7 +82,6 @@ class Watching:
         self._attempts = Attempts(timeout)
         self._reconnects = wait_for_ready
         self._on_connection = on_connection or (lambda _: None)
-        self._seen: Invoice | None = None
         self._losses = 0
         self._last_loss: Error | None = None
 
@@ -88,28 +90,18 @@ class Watching:
         """Seconds until the deadline, or None."""
         return self._attempts.seconds_left
 
-    @property
-    def is_open(self) -> bool:
-        """Whether more states may follow."""
-        return self._seen is None or not self._seen.status.is_final
-
-    def news(self, message: invoice_pb2.Invoice) -> Invoice | None:
-        """Return the state of a message; None if the last message had the same state."""
+    def received(self) -> None:
+        """Note that the server has sent a message."""
         self._attempts.reset()
         self._reconnects = True
         if self._losses:
             self._on_connection(Connection(lost=False, attempt=self._losses, error=None))
             self._losses = 0
-        state = invoice(message)
-        if state == self._seen:
-            return None
-        self._seen = state
-        return state
 
     def pause_after(self, error: Error) -> float:
-        """Return the seconds to wait before the next attempt. Raise the error if it ends the watch."""
+        """Return the seconds to wait before the next attempt. Raise the error if it is final."""
         if isinstance(error, TookTooLong) and self._last_loss:
-            late = f"the watch has reached its deadline; its connection was lost before: {self._last_loss}"
+            late = f"{self.what} has reached its deadline; its connection was lost before: {self._last_loss}"
             raise TookTooLong(late, status=error.status) from self._last_loss
         if not self._reconnects or not (isinstance(error, Unavailable) or error.retry_after is not None):
             raise error from None
@@ -122,6 +114,26 @@ class Watching:
             pause = error.retry_after * _jitter(1, 1.5)
         left = self.seconds_left
         return pause if left is None else min(pause, max(left, 0.0))
+
+
+class Watching(Reconnecting):
+    """The state of a watch over all its attempts."""
+
+    _seen: Invoice | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more states may follow."""
+        return self._seen is None or not self._seen.status.is_final
+
+    def news(self, message: invoice_pb2.Invoice) -> Invoice | None:
+        """Return the state of a message; None if the last message had the same state."""
+        self.received()
+        state = invoice(message)
+        if state == self._seen:
+            return None
+        self._seen = state
+        return state
 
     def pause_after_end(self) -> float:
         """Return the seconds to wait after the stream ended: 0 if the invoice is final."""
