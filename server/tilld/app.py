@@ -135,7 +135,7 @@ class Till(Front):
         self._parts.push_async_callback(collecting.stop)
         follower = Follower(node, store, intervals=intervals)
         self._spawn("the invoice follower", follower.run())
-        self._remove_unpaid(store)
+        self._remove_old(store)
         payment_follower = PaymentFollower(node, payouts, intervals=intervals)
         self._spawn("the payout follower", payment_follower.run())
         self._spawn("the recovery of sent invoices", collecting.run())
@@ -204,10 +204,13 @@ class Till(Front):
             store.secret,
         )
 
-    def _remove_unpaid(self, store: Store) -> None:
-        if days := self._config.keep_unpaid_days:
-            retention = Retention(store, days, intervals=self._intervals)
-            self._spawn("the removal of unpaid invoices", retention.run())
+    def _remove_old(self, store: Store) -> None:
+        config, intervals = self._config, self._intervals
+        events = Retention("events", EventLog(store).remove, config.keep_events_days, intervals=intervals)
+        self._spawn("the removal of events", events.run())
+        if days := config.keep_unpaid_days:
+            unpaid = Retention("unpaid invoices", store.remove_unpaid, days, intervals=intervals)
+            self._spawn("the removal of unpaid invoices", unpaid.run())
 
     def _observers(self, metrics: Metrics | None) -> Observer:
         observers: list[Observer] = [metrics] if metrics else []

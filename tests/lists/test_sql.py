@@ -2,19 +2,19 @@
 
 import re
 from collections.abc import AsyncIterator
-from itertools import count, product
+from itertools import product
 from typing import Any
 
-import peewee
 import pytest
 
+from tests.support.plans import plan
 from tests.support.samples import an_invoice
 from tilld.invoices.invoice import Status
 from tilld.invoices.repository import Store
 from tilld.lists.sql import ListSQL
 from tilld.lists.terms import InvoiceFilter, ListTerms, Order, Position
 from tilld.storage.database import open_database
-from tilld.storage.statements import Bound, Transactions
+from tilld.storage.statements import Bound
 
 # Many invoices of another user, in the order of their ids, as in life: to read them by ids seems cheap.
 COLUMNS = """id, invoice_id, username, key_id, metadata, type, node_id, payment_hash, bolt11,
@@ -40,25 +40,11 @@ async def store(database_url: str) -> AsyncIterator[Store]:
     await store.close()
 
 
-async def plan(store: Store, order: Order, position: Position | None, **fields: Any) -> str:
+async def plan_of(store: Store, order: Order, position: Position | None, **fields: Any) -> str:
     terms = ListTerms.checked(InvoiceFilter.checked(**fields), order, 25)
     statement = ListSQL(store.database).page("dakk", terms, position, terms.scanned)
     assert statement
-    sql, values = statement
-    if isinstance(store.database, peewee.SqliteDatabase):
-        rows = await store.scan(Bound(f"EXPLAIN QUERY PLAN {sql}", values))
-        return "\n".join(row[-1] for row in rows)
-
-    def explained(do: Transactions) -> list[tuple[Any, ...]]:
-        """Return the plan of the prepared statement, which psycopg uses after some calls."""
-        numbers = count(1)
-        do.execute(Bound("SET plan_cache_mode = force_generic_plan"))
-        do.execute(Bound(f"PREPARE page AS {re.sub('%s', lambda _: f'${next(numbers)}', sql)}"))
-        rows = do.rows(Bound(f"EXPLAIN EXECUTE page({', '.join(map(repr, values))})"))
-        do.execute(Bound("DEALLOCATE page"))
-        return rows
-
-    return "\n".join(row[0] for row in await store.write(explained))
+    return await plan(store, statement)
 
 
 async def test_an_index_has_the_order_of_creation(store: Store) -> None:
@@ -67,7 +53,7 @@ async def test_an_index_has_the_order_of_creation(store: Store) -> None:
     of_statuses: tuple[list[Status], ...] = ([], [Status.PAID], [Status.UNPAID, Status.EXPIRED])
     positions = (None, ("6" * 24,))
     for order, kind, statuses, position in product(orders, (None, "shop"), of_statuses, positions):
-        found = await plan(store, order, position, type=kind, statuses=statuses)
+        found = await plan_of(store, order, position, type=kind, statuses=statuses)
 
         index = f"invoices_username_{'type_' if kind else ''}status_id"
         read = re.findall(r"(?:SCAN|SEARCH|Scan).*? (?:INDEX|using|on) (\w+)", found)

@@ -167,6 +167,16 @@ class Config(BaseSettings):
         "DAYS",
         shown="no limit",
         gt=0,
+        le=36_500,
+    )
+    keep_events_days: int = setting(
+        30,
+        RUN,
+        "Days for which an event is kept. An expired or canceled invoice is kept at least as long as its "
+        "events.",
+        "DAYS",
+        ge=1,
+        le=36_500,
     )
     key_watches: int = setting(10_000, RUN, "Most concurrent watches per key.", gt=0)
     key_exports: int = setting(4, RUN, "Most concurrent exports and reports per key.", gt=0)

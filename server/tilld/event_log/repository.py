@@ -52,4 +52,6 @@ class EventLog:
 
     async def remove(self, before: datetime) -> int:
         """Remove some of the oldest events, if they were recorded before then; return their number."""
-        return await self._store.write(lambda _: self._do.remove(milliseconds(before), self._store.removal_batch))
+        return await self._store.write(
+            lambda _: self._do.remove(milliseconds(before), self._store.removal_batch)
+        )

@@ -28,6 +28,8 @@ class EventSQL:
             self.after_sequence = compiled(
                 events.where(of_owner).order_by(EventTable.sequence).limit(param("limit"))
             )
+            oldest = EventTable.select(EventTable.recorded_at).order_by(EventTable.position).limit(1)
+            self.oldest_recorded_at = compiled(oldest)
             self.remove = compiled(EventTable.delete().where(EventTable.position <= param("position")))
             # The newest of a batch counts; replicas may remove the same events.
             is_news = of_user & (EventLogTable.removed < param("removed"))

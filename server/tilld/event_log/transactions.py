@@ -83,6 +83,11 @@ class LogTransactions(Transactions):
                 self.execute(self.sql.remove(position=position))
         return len(due)
 
+    def oldest_recorded_at(self) -> int | None:
+        """Return when the oldest event that is left was recorded (milliseconds), or None without events."""
+        rows = self.rows(self.sql.oldest_recorded_at())
+        return rows[0][0] if rows else None
+
     def _lock(self, *usernames: str) -> None:
         """Lock the log of all users, then those of some users, until the commit."""
         self._advance(dict.fromkeys((ALL_USERS, *usernames), 0))

@@ -59,23 +59,7 @@ class InvoiceSQL:
             self.add_preimage = compiled(
                 add_preimage.where(of_payment_hash, InvoiceTable.paid_at.is_null(is_null=False))
             )
-            has_event = EventTable.select(EventTable.id).where(
-                EventTable.subject == InvoiceTable.invoice_id,
-                peewee.SQL("type IN ('invoice.expired', 'invoice.canceled')"),
-            )
-            due = InvoiceTable.select(InvoiceTable.id).where(
-                HAS_ENDED, InvoiceTable.expires_at < param("before"), ~peewee.fn.EXISTS(has_event)
-            )
-            oldest = due.order_by(InvoiceTable.expires_at).limit(param("limit"))
-            # Checked again, since a late payment may have come. Events refer to their invoice.
-            removed = InvoiceTable.delete().where(
-                InvoiceTable.id.in_(oldest), HAS_ENDED, InvoiceTable.paid_at.is_null()
-            )
-            self.remove_unpaid = compiled(
-                removed.returning(
-                    InvoiceTable.id, InvoiceTable.username, InvoiceTable.key_id, InvoiceTable.metadata
-                )
-            )
+            self.remove_unpaid = compiled(_remove_unpaid())
             is_member = (MemberTable.digest == param("digest")) & (MemberTable.id == param("id"))
             self.remove_member = compiled(MemberTable.delete().where(is_member))
             add_removed = RemovedTable.insert(params(RemovedTable)).on_conflict(
@@ -158,6 +142,26 @@ def _seen(count: int, *columns: str) -> peewee.CTE:
     """Return the node's updates as a table."""
     rows = [[param(column, at) for column in columns] for at in range(count)]
     return peewee.CTE("seen", peewee.ValuesList(rows), columns=columns)
+
+
+def _remove_unpaid() -> peewee.Query:
+    # A scalar with a limit, since PostgreSQL would join all events for NOT EXISTS.
+    end = EventTable.select(peewee.SQL("1")).where(
+        EventTable.subject == InvoiceTable.invoice_id,
+        peewee.SQL("type IN ('invoice.expired', 'invoice.canceled')"),
+    )
+    has_no_event = peewee.fn.COALESCE(end.limit(1), nothing := peewee.SQL("0")) == nothing
+    due = InvoiceTable.select(InvoiceTable.id).where(
+        HAS_ENDED, InvoiceTable.expires_at < param("before"), has_no_event
+    )
+    oldest = due.order_by(InvoiceTable.expires_at).limit(param("limit"))
+    # Checked again, since a late payment may have come. Events refer to their invoice.
+    removed = InvoiceTable.delete().where(
+        InvoiceTable.id.in_(oldest), HAS_ENDED, InvoiceTable.paid_at.is_null()
+    )
+    return removed.returning(
+        InvoiceTable.id, InvoiceTable.username, InvoiceTable.key_id, InvoiceTable.metadata
+    )
 
 
 def _add_to_totals(database: peewee.Database) -> peewee.Query:

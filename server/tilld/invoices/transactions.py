@@ -70,8 +70,15 @@ class InvoiceTransactions(Transactions):
                     )
 
     def remove_unpaid(self, expired_before: int, limit: int) -> int:
-        """Remove expired and canceled invoices; return their number. The totals keep them."""
+        """Remove expired and canceled invoices; return their number. The totals keep them.
+
+        Invoices whose end is in the event log stay. Those that expired since its oldest event are not even
+        looked at, since nearly all of them have such an event.
+        """
         with self._database.atomic():
+            oldest = self.log.oldest_recorded_at()
+            if oldest is not None:
+                expired_before = min(expired_before, oldest // 1000)
             removed = self.rows(self.sql.remove_unpaid(before=expired_before, limit=limit))
             keys = [
                 (digest(username, each), invoice)
