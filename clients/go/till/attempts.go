@@ -18,7 +18,7 @@ const (
 	longestPause = 1500 * time.Millisecond
 )
 
-// attempts are those of a watch, or of a page of a list.
+// attempts are those of a watch, of events, or of a page of a list.
 type attempts struct {
 	client *Client
 	// what is attempted, for errors.

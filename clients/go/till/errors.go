@@ -3,6 +3,7 @@ package till
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -50,6 +51,8 @@ const (
 	Refused Code = "E14"
 	// NotPaid: the node that made the invoice request did not pay in time; this invoice can no longer be paid.
 	NotPaid Code = "E15"
+	// EventsGone: Till has removed events after the start; OldestSequence is the first one left.
+	EventsGone Code = "E16"
 )
 
 // Error returns the code, such as "E2".
@@ -65,7 +68,7 @@ func CodeOf(err error) Code {
 	return ""
 }
 
-// Error is the error of a call or a watch. It matches a [Code] with [errors.Is]. If the context of the call has ended,
+// Error is the error of a call, a watch or events. It matches a [Code] with [errors.Is]. If the context of the call has ended,
 // it also matches [context.Canceled] or [context.DeadlineExceeded]. [status.Code] returns its gRPC status.
 type Error struct {
 	// Code is the documented code, such as NotFound. "" if the error is not Till's.
@@ -76,6 +79,8 @@ type Error struct {
 	Message string
 	// RetryAfter is how long to wait before a retry. 0: unknown.
 	RetryAfter time.Duration
+	// OldestSequence is the sequence of the oldest event left, for EventsGone. 0: unknown, as for events of all users.
+	OldestSequence uint64
 
 	status *status.Status
 	causes []error
@@ -88,6 +93,8 @@ func newError(s *status.Status, causes ...error) *Error {
 		case *errdetails.ErrorInfo:
 			if detail.Domain == "till" {
 				e.Code, e.Reason = Code(detail.Metadata["code"]), detail.Reason
+				// 0 if it is absent.
+				e.OldestSequence, _ = strconv.ParseUint(detail.Metadata["oldest_sequence"], 10, 64)
 			}
 		case *errdetails.RetryInfo:
 			e.RetryAfter = detail.RetryDelay.AsDuration()

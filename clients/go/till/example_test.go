@@ -106,6 +106,29 @@ func ExampleOnConnection() {
 	}
 }
 
+func ExampleClient_Events() {
+	var client *till.Client
+	var ctx context.Context
+	var load func() (last uint64, found bool)
+	var handle func(invoice *tillv1.Invoice, sequence uint64) error
+
+	var failure *till.Error
+	start := till.FromBeginning()
+	if last, found := load(); found {
+		start = till.After(last)
+	}
+	for event, err := range client.Events(ctx, start, till.EventTypes("invoice.paid", "invoice.expired")) {
+		if errors.As(err, &failure) && failure.Code == till.EventsGone {
+			log.Fatalf("list your invoices, then continue after event %d", failure.OldestSequence-1)
+		} else if err != nil {
+			log.Fatal(err)
+		}
+		if err := handle(event.GetInvoice(), event.Sequence); err != nil { // stores both in one transaction
+			log.Fatal(err)
+		}
+	}
+}
+
 func ExampleClient_List() {
 	var client *till.Client
 	var ctx context.Context

@@ -52,8 +52,9 @@ func WithKey(key string) Option {
 	}
 }
 
-// WithKeyFunc asks for the key before each call, and before each attempt of a watch, for a key that rotates. If the
-// function fails, or its key is malformed, so does the call or the watch. Goroutines call the function concurrently.
+// WithKeyFunc asks for the key before each call, and before each attempt of a watch or of events, for a key that rotates.
+// If the function fails, or its key is malformed, so does the call, the watch or the loop over events. Goroutines call the
+// function concurrently.
 func WithKeyFunc(key KeyFunc) Option {
 	return func(o *options) { o.key, o.keyErr = key, nil }
 }

@@ -69,19 +69,26 @@ func sends(status tillv1.InvoiceStatus) func(stream) error {
 	}
 }
 
-// listen serves in memory until the test ends, and returns an option that connects to it.
-func listen(t *testing.T, s tillv1.InvoiceServiceServer) grpc.DialOption {
+// listen serves one of Till's services in memory until the test ends, and returns an option that connects to it.
+func listen(t *testing.T, s any) grpc.DialOption {
 	t.Helper()
 	listener := bufconn.Listen(1 << 16)
 	running := grpc.NewServer()
-	tillv1.RegisterInvoiceServiceServer(running, s)
+	switch s := s.(type) {
+	case tillv1.InvoiceServiceServer:
+		tillv1.RegisterInvoiceServiceServer(running, s)
+	case tillv1.EventServiceServer:
+		tillv1.RegisterEventServiceServer(running, s)
+	default:
+		t.Fatalf("%T serves none of Till's services", s)
+	}
 	go running.Serve(listener)
 	t.Cleanup(running.Stop)
 	return grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) })
 }
 
 // connect serves in memory until the test ends, and returns a connection.
-func connect(t *testing.T, s tillv1.InvoiceServiceServer) *grpc.ClientConn {
+func connect(t *testing.T, s any) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient("passthrough:///in-memory", listen(t, s), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -92,7 +99,7 @@ func connect(t *testing.T, s tillv1.InvoiceServiceServer) *grpc.ClientConn {
 }
 
 // serve is connect, and returns a client.
-func serve(t *testing.T, s tillv1.InvoiceServiceServer, options ...till.Option) *till.Client {
+func serve(t *testing.T, s any, options ...till.Option) *till.Client {
 	t.Helper()
 	client, err := till.NewClientFromConn(connect(t, s), options...)
 	if err != nil {

@@ -1,8 +1,8 @@
 // Package till is the Go client of Till, a cash register for Core Lightning.
 //
 // A [Client] has the generated clients of Till's gRPC services; their messages are in package tillv1. It adds
-// [Client.Watch], which reconnects, [Client.List], which fetches all pages, [Client.Export], and [Error], which has
-// Till's documented [Code].
+// [Client.Watch] and [Client.Events], which reconnect, [Client.List], which fetches all pages, [Client.Export], and
+// [Error], which has Till's documented [Code].
 //
 // Amounts are in millisatoshi.
 package till
@@ -30,6 +30,8 @@ type Client struct {
 	Invreqs tillv1.InvreqServiceClient
 	// Keys creates, lists and revokes keys, for keys with the scope admin.
 	Keys tillv1.KeyServiceClient
+	// EventLog lists events by page, for keys with the scope events:read. Events streams them.
+	EventLog tillv1.EventServiceClient
 
 	conn     *conn
 	ownsConn bool
@@ -93,6 +95,7 @@ func newClient(c *conn) *Client {
 		Invoices: tillv1.NewInvoiceServiceClient(c),
 		Invreqs:  tillv1.NewInvreqServiceClient(c),
 		Keys:     tillv1.NewKeyServiceClient(c),
+		EventLog: tillv1.NewEventServiceClient(c),
 		conn:     c,
 	}
 }

@@ -13,21 +13,21 @@ import (
 	tillv1 "example.com/lightning-till/clients/go/till/v1"
 )
 
-// WatchOption configures a [Client.Watch].
-type WatchOption func(*watch)
+// WatchOption configures a [Client.Watch], or a [Client.Events].
+type WatchOption func(*attempts)
 
-// WaitForReady reconnects before the first state too.
+// WaitForReady reconnects before the first state too, or before the first response of Till to events.
 func WaitForReady() WatchOption {
-	return func(w *watch) { w.reconnects = true }
+	return func(a *attempts) { a.reconnects = true }
 }
 
-// OnConnection calls a function when the connection of a watch is lost, after each attempt that fails, and when the
-// connection is back. The function runs in the goroutine of the watch.
+// OnConnection calls a function when the connection of a watch or of events is lost, after each attempt that fails, and
+// when the connection is back. The function runs in the goroutine of the loop.
 func OnConnection(report func(Connection)) WatchOption {
-	return func(w *watch) { w.report = report }
+	return func(a *attempts) { a.report = report }
 }
 
-// Connection is a change of a watch's connection.
+// Connection is a change of the connection of a watch or of events.
 type Connection struct {
 	// Lost reports that the connection was lost, or that an attempt to reconnect failed. False: the connection is back.
 	Lost bool
@@ -57,7 +57,7 @@ func (c *Client) Watch(ctx context.Context, invoiceID string, opts ...WatchOptio
 			yield:    func(state *tillv1.Invoice) bool { return yield(state, nil) },
 		}
 		for _, option := range opts {
-			option(w)
+			option(w.attempts)
 		}
 		if err := w.run(ctx); err != nil {
 			yield(nil, err)

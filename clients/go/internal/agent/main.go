@@ -61,11 +61,12 @@ type connection struct {
 }
 
 type failure struct {
-	Status       string   `json:"status"`
-	Message      string   `json:"message"`
-	Code         string   `json:"code,omitempty"`
-	Reason       string   `json:"reason,omitempty"`
-	RetrySeconds *float64 `json:"retry_seconds,omitempty"`
+	Status         string   `json:"status"`
+	Message        string   `json:"message"`
+	Code           string   `json:"code,omitempty"`
+	Reason         string   `json:"reason,omitempty"`
+	RetrySeconds   *float64 `json:"retry_seconds,omitempty"`
+	OldestSequence uint64   `json:"oldest_sequence,omitempty,string"`
 }
 
 var nothing = json.RawMessage("{}")
@@ -122,6 +123,8 @@ func (a *agent) do(r request) {
 				a.end(r, nothing, a.export(ctx, client, r))
 			case "watch":
 				a.end(r, nothing, a.watch(ctx, client, r))
+			case "events":
+				a.end(r, nothing, a.events(ctx, client, r))
 			default:
 				response, err := call(ctx, client, r)
 				a.end(r, response, err)
@@ -160,6 +163,9 @@ func (a *agent) connect(r request) error {
 
 func call(ctx context.Context, client *till.Client, r request) (json.RawMessage, error) {
 	method := reflect.ValueOf(client.Invoices).MethodByName(r.Method)
+	if !method.IsValid() {
+		method = reflect.ValueOf(client.EventLog).MethodByName(r.Method)
+	}
 	if !method.IsValid() {
 		return nil, fmt.Errorf("no method %s", r.Method)
 	}
@@ -215,16 +221,7 @@ func (a *agent) watch(ctx context.Context, client *till.Client, r request) error
 	if err := protojson.Unmarshal(r.Request, &message); err != nil {
 		return err
 	}
-	var options []till.WatchOption
-	if r.WaitForReady {
-		options = append(options, till.WaitForReady())
-	}
-	if r.Connection {
-		options = append(options, till.OnConnection(func(c till.Connection) {
-			a.say(answer{ID: r.ID, Connection: &connection{c.Lost, c.Attempt, plain(c.Err)}})
-		}))
-	}
-	for invoice, err := range client.Watch(ctx, message.InvoiceId, options...) {
+	for invoice, err := range client.Watch(ctx, message.InvoiceId, a.watchOptions(r)...) {
 		if err != nil {
 			return err
 		}
@@ -268,7 +265,7 @@ func plain(err error) *failure {
 	f := &failure{Status: code.Code_UNKNOWN.String(), Message: err.Error()}
 	var e *till.Error
 	if errors.As(err, &e) {
-		*f = failure{code.Code(status.Code(e)).String(), e.Message, string(e.Code), e.Reason, nil}
+		*f = failure{code.Code(status.Code(e)).String(), e.Message, string(e.Code), e.Reason, nil, e.OldestSequence}
 		if e.RetryAfter > 0 {
 			seconds := e.RetryAfter.Seconds()
 			f.RetrySeconds = &seconds
