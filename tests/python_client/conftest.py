@@ -48,6 +48,9 @@ class Threaded:
     def export_invoices(self, **named: Any) -> AsyncIterator[str]:
         return in_thread(self._client.export_invoices(**named))
 
+    def events(self, *arguments: Any, **named: Any) -> AsyncIterator[till.Event]:
+        return in_thread(self._client.events(*arguments, **named))
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -194,8 +194,9 @@ class Silence:
     cancel: called from another thread.
     """
 
-    def __init__(self, cancel: Callable[[], object]) -> None:
+    def __init__(self, cancel: Callable[[], object], seconds: float = SILENCE_SECONDS) -> None:
         self._cancel = cancel
+        self._seconds = seconds
         self._since: float | None = None
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="till-silence", daemon=True)
@@ -212,10 +213,10 @@ class Silence:
             yield response
 
     def _run(self) -> None:
-        left = SILENCE_SECONDS
+        left = self._seconds
         while not self._is_over.wait(left):
             since = self._since
-            left = SILENCE_SECONDS - (time.monotonic() - since if since else 0)
+            left = self._seconds - (time.monotonic() - since if since else 0)
             if left <= 0:
                 self.was_too_long = True
                 self._cancel()

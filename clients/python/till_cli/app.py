@@ -29,7 +29,7 @@ class App(typer.Typer):
     """A program, or a group of its commands."""
 
     def __init__(self, cls: type[Group] = Group, **settings: Any) -> None:
-        super().__init__(cls=cls, no_args_is_help=True, **settings)
+        super().__init__(cls=cls, **{"no_args_is_help": True} | settings)
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Function], Function]:
         """Register a command: see typer.Typer.command."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any
+from typing import Any, NamedTuple
 
 import segno
 import typer
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from till.events import Event
 from till.info import Info
 from till.results import Invoice, PayabilityStatus, Report
 from till_cli.periods import Period
@@ -66,7 +67,58 @@ def print_table(invoices: Iterable[Invoice], zone: tzinfo, by_payment: bool) -> 
 
 
 def _row(time: str, status: str, amount: str, invoice_id: str, label: str, description: str) -> None:
-    line = f"{time:19}  {status:8}  {amount:>15}  {invoice_id:21}  {label:16}  {description}".rstrip()
+    _line(f"{time:19}  {status:8}  {amount:>15}  {invoice_id:21}  {label:16}  {description}".rstrip())
+
+
+def print_events(events: Iterable[Event], zone: tzinfo, with_users: bool) -> int:
+    """Print events as a table, with times in a zone. Return their number."""
+    count = 0
+    for count, event in enumerate(events, 1):
+        if count == 1:
+            _event_row("TIME", "SEQUENCE", "TYPE", "MSAT", "LABEL", "ID", "USERNAME" if with_users else None)
+        subject = _subject(event)
+        _event_row(
+            f"{event.timestamp.astimezone(zone):%Y-%m-%d %H:%M:%S}",
+            str(event.sequence),
+            _printable(event.type),
+            subject.amount,
+            _printable(subject.label or "-"),
+            subject.id,
+            _printable(event.username) if with_users else None,
+        )
+    return count
+
+
+def _event_row(
+    time: str, sequence: str, type_: str, amount: str, label: str, id_: str, username: str | None
+) -> None:
+    user = "" if username is None else f"{username:12}  "
+    _line(f"{time:19}  {user}{sequence:>8}  {type_:25}  {amount:>15}  {label:16}  {id_}".rstrip())
+
+
+class _Subject(NamedTuple):
+    """What an event is about, in the columns of a table."""
+
+    amount: str
+    label: str
+    id: str
+
+
+def _subject(event: Event) -> _Subject:
+    message = event.message
+    if event.invoice:
+        invoice = event.invoice
+        msat = invoice.payment.amount_received_msat if invoice.payment else invoice.amount_msat
+        return _Subject("any" if msat is None else f"{msat:,}", invoice.label or "", invoice.invoice_id)
+    if message.HasField("invreq"):
+        return _Subject(f"{message.invreq.amount_msat:,}", message.invreq.label, message.invreq.invreq_id)
+    if message.HasField("invoice_import"):
+        return _Subject("", f"{message.invoice_import.invoices:,} invoices", "")
+    return _Subject("", "", "")
+
+
+def _line(line: str) -> None:
+    """Print a line, on a terminal no longer than a line of the terminal."""
     if sys.stdout.isatty():
         text = Text(line)
         text.truncate(Console().width, overflow="ellipsis")

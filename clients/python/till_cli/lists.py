@@ -44,7 +44,7 @@ def _parser(parse: Callable[[str], Value]) -> Callable[[str], Value]:
 
 
 @contextmanager
-def _usage() -> Iterator[None]:
+def usage() -> Iterator[None]:
     """Report a ValueError as wrong usage."""
     try:
         yield
@@ -154,7 +154,7 @@ def list_(
 
     Example: `till invoice list --paid --month 2026-11 --limit 0`
     """
-    with _usage():
+    with usage():
         period = periods.period(start, end, month, tz)
     wanted = _filter(period, paid, status, type=type_, label_prefix=label_prefix, metadata=metadata)
     wanted |= {"label": label, "payment_hash": payment_hash, "bolt11": bolt11}
@@ -210,7 +210,7 @@ def export(
 
     Example: `till invoice export --paid --month 2026-11 --tz Europe/Rome -o november.csv`
     """
-    with _usage():
+    with usage():
         period = periods.period(start, end, month, tz)
     wanted = _filter(period, paid, status, type=type_, label_prefix=label_prefix, metadata=metadata)
     client: Client = ctx.obj
@@ -241,7 +241,7 @@ def report(
 
     Example: `till report --month 2026-11 --by day --tz Europe/Rome`
     """
-    with _usage():
+    with usage():
         period = periods.period(start, end, month, tz) if start or end or month else periods.this_month(tz)
     if not period.start:
         raise typer.BadParameter("--to needs --from")

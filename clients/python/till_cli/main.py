@@ -14,6 +14,7 @@ from till import errors
 from till.client import Client
 from till.connection import ADDRESS, TIMEOUT_SECONDS
 from till_cli import commands, lists
+from till_cli import events as event_commands
 from till_cli.app import App, Group
 
 HINTS = {
@@ -75,6 +76,10 @@ invoice.command("list")(lists.list_)
 invoice.command()(commands.cancel)
 invoice.command()(lists.export)
 app.add_typer(invoice, name="invoice")
+events = App(no_args_is_help=False)
+events.callback(invoke_without_command=True)(event_commands.events)
+events.command("forward")(event_commands.forward_)
+app.add_typer(events, name="events")
 app.command()(commands.watch)
 app.command()(lists.report)
 app.command()(commands.info)
