@@ -17,17 +17,17 @@ from tests.support.shop import config
 from tests.support.waiting import eventually
 from till.events import Silence, Start
 from till.v1.event_service_pb2 import WatchEventsResponse
-from tilld.app import Till
+from tilld.app import Running, Till
 from tilld.event_log.repository import EventLog
 
 SHOP = {"type": "shop"}
 
 
 @pytest.fixture
-async def guarded(tmp_path: Path) -> AsyncIterator[Till]:
-    """A Till of its own, so that its logs begin with the test."""
-    async with Till(config(tmp_path / "till", no_rest=True)) as running:
-        yield running
+async def guarded(tmp_path: Path, running: Running) -> AsyncIterator[Till]:
+    """A Till of its own, so that its logs begin with the test. The shared one configures logging."""
+    async with Till(config(tmp_path / "till", no_rest=True)) as own:
+        yield own
 
 
 async def test_events_begin_where_the_caller_says(connect: type[till.AsyncClient], guarded: Till) -> None:

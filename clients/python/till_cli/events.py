@@ -122,7 +122,8 @@ def forward_(
     client: Client = ctx.obj
     receiver = forward.Receiver(url, secret or forward.announced_secret())
     found = client.events(**where, **_filter(types, metadata_type), on_connection=_note)
-    forward.forward(found, receiver, where.get("after"), json_)
+    begin = where.get("after")
+    forward.Forwarding(receiver, begin if isinstance(begin, int) else None, json_).run(found)
 
 
 def _refuse_options(ctx: typer.Context) -> None:

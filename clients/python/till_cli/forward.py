@@ -4,7 +4,7 @@ import http.client
 import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -111,39 +111,47 @@ class Receiver:
         return kind(self._parts.hostname or "", self._parts.port, timeout=TIMEOUT_SECONDS)
 
 
-def forward(events: Iterator[Event], receiver: Receiver, after: object, as_json: bool) -> None:
-    """Deliver events in order, until Ctrl-C or a 410. Then print how to continue.
+class Forwarding:
+    """Delivers events in order to a receiver.
 
-    after: the sequence after which the events begin, if known.
+    after: the sequence of the last event that was delivered, or before which the events begin. None: unknown.
     """
-    last = after if isinstance(after, int) else None
-    typer.echo(f"forwarding events to {receiver.url}; Ctrl-C ends", err=True)
-    try:
-        for event in events:
-            last = event.sequence - 1
-            _deliver(event, receiver, as_json)
-            last = event.sequence
-    except KeyboardInterrupt:
-        if last is not None:
-            typer.echo(f"\nto continue: till events forward {receiver.url} --after {last}", err=True)
-        raise typer.Exit(CTRL_C) from None
 
+    def __init__(self, receiver: Receiver, after: int | None, as_json: bool) -> None:
+        self._receiver = receiver
+        self._as_json = as_json
+        self.after = after
 
-def _deliver(event: Event, receiver: Receiver, as_json: bool) -> None:
-    """Post an event until the receiver takes it."""
-    body = envelope(event).encode()
-    pause = FIRST_PAUSE_SECONDS
-    for number in itertools.count(1):
-        attempt = receiver.post(event.id, body)
-        wait = None if attempt.is_success else max(pause, attempt.retry_after or 0)
-        _show(event, attempt, number, wait, as_json)
-        if wait is None:
-            return
-        if attempt.status == GONE:
-            typer.echo("till: the receiver wants no more events: it answered 410 Gone", err=True)
-            raise typer.Exit(1)
-        time.sleep(wait)
-        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+    def run(self, events: Iterable[Event]) -> None:
+        """Deliver events until Ctrl-C, which prints how to continue."""
+        typer.echo(f"forwarding events to {self._receiver.url}; Ctrl-C ends", err=True)
+        try:
+            for event in events:
+                self.after = event.sequence - 1
+                self._deliver(event)
+        except KeyboardInterrupt:
+            if self.after is not None:
+                typer.echo(f"\nto continue with the next event: --after {self.after}", err=True)
+            raise typer.Exit(CTRL_C) from None
+
+    def _deliver(self, event: Event) -> None:
+        """Post an event until the receiver takes it."""
+        body = envelope(event).encode()
+        pause = FIRST_PAUSE_SECONDS
+        for number in itertools.count(1):
+            attempt = self._receiver.post(event.id, body)
+            if attempt.is_success:
+                self.after = event.sequence
+                _show(event, attempt, number, None, self._as_json)
+                return
+            if attempt.status == GONE:
+                _show(event, attempt, number, None, self._as_json)
+                typer.echo("till: the receiver wants no more events: it answered 410 Gone", err=True)
+                raise typer.Exit(1)
+            wait = max(pause, attempt.retry_after or 0)
+            _show(event, attempt, number, wait, self._as_json)
+            time.sleep(wait)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
 def _show(event: Event, attempt: Attempt, number: int, wait: float | None, as_json: bool) -> None:
@@ -163,10 +171,9 @@ def _show(event: Event, attempt: Attempt, number: int, wait: float | None, as_js
     now = datetime.now().astimezone()
     took = f"{attempt.seconds * 1000:,.0f} ms"
     line = f"{now:%H:%M:%S}  {event.sequence:>8}  {event.type:25}  {attempt.said}, {took}"
-    if wait is not None and attempt.status != GONE:
+    if wait is not None:
         line += f"; again in {wait:.0f} s"
-    color = "red" if wait is not None else "green"
-    typer.echo(typer.style(line, fg=color))
+    typer.echo(typer.style(line, fg="green" if attempt.is_success else "red"))
 
 
 def _seconds(text: str | None) -> float | None:
