@@ -47,6 +47,9 @@ START = "start"
 ASLEEP = "all idle, opened in a burst"
 ONE_TOLD = "one payment to one watcher"
 THOUSAND_TOLD = "one payment to a thousand watchers"
+STREAMS = "all idle event streams, opened in a burst"
+EVENT_TOLD = "one event to a thousand streams"
+CAUGHT_UP = "100,000 events from the beginning"
 
 
 def on_small(name: str) -> str:

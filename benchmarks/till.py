@@ -11,7 +11,7 @@ from tilld.auth.caller import Creator
 from tilld.auth.key import key_id
 
 USERNAME = "shop"
-SCOPES = ("invoices:create", "invoices:read", "invoices:cancel", "info:read")
+SCOPES = ("invoices:create", "invoices:read", "invoices:cancel", "info:read", "events:read")
 
 # The whole load comes from one key, which the limits per key would stop.
 LIMITS = {

@@ -42,7 +42,7 @@ async def over_grpc(bench: Bench) -> AsyncIterator[list[Subject]]:
         processes = till.tilld
 
         async def sleeping(count: int) -> Figures:
-            return await _cost_of_idle(idle, targets.watches(numbers.take(count)), processes)
+            return await cost_of_idle(idle, targets.watches(numbers.take(count)), processes)
 
         async def one_told(_: float) -> Figures:
             watched = numbers.take(ONE_BY_ONE)
@@ -57,7 +57,7 @@ async def over_grpc(bench: Bench) -> AsyncIterator[list[Subject]]:
             used, paid_at = cpu_seconds(processes["tilld"]), await node.pay([stores.payment_hash(number)])
             times = await watchers.told(THOUSAND)
             watchers.close()
-            return _of_all(times, paid_at) | {
+            return of_all(times, paid_at) | {
                 "cpu_us_tilld": (cpu_seconds(processes["tilld"]) - used) / THOUSAND * 1e6
             }
 
@@ -68,14 +68,14 @@ async def over_grpc(bench: Bench) -> AsyncIterator[list[Subject]]:
             return await _told_in_a_second(node, watchers, watched, processes)
 
         reads = await targets.many_calls(till, targets.reads(SMALL), ALONE)
-        await _empty_stream(floor)  # by then, tilld is warm too
+        await empty_stream(floor)  # by then, tilld is warm too
         try:
             yield [
                 loaded(names.READ_ALONE, reads, processes),
                 Subject(f"{THOUSAND:,} idle", lambda _: sleeping(THOUSAND)),
                 Subject(names.ASLEEP, lambda _: sleeping(bench.watchers)),
                 Subject(names.ONE_TOLD, one_told),
-                Subject(names.EMPTY_STREAM, lambda _: _empty_stream(floor)),
+                Subject(names.EMPTY_STREAM, lambda _: empty_stream(floor)),
                 Subject(names.THOUSAND_TOLD, thousand_told, names.EMPTY_STREAM),
                 Subject("a thousand payments in a second", in_a_second),
             ]
@@ -93,7 +93,7 @@ async def over_rest(bench: Bench) -> AsyncIterator[list[Subject]]:
         idle = Browsers(till.rest, shop.key)
 
         async def sleeping(count: int) -> Figures:
-            return await _cost_of_idle(idle, _paths(numbers.take(count)), till.processes)
+            return await cost_of_idle(idle, _paths(numbers.take(count)), till.processes)
 
         async def one_told(_: float) -> Figures:
             watched = numbers.take(ONE_BY_ONE)
@@ -111,11 +111,12 @@ async def over_rest(bench: Bench) -> AsyncIterator[list[Subject]]:
             idle.close()
 
 
-async def _cost_of_idle(
+async def cost_of_idle(
     watchers: Watchers | Browsers,
     wanted: Sequence[Call] | Sequence[str],
     processes: Mapping[str, Sequence[int]],
 ) -> Figures:
+    """Open watches, and return what each of them takes."""
     before = {name: memory_kib(pids) for name, pids in processes.items()}
     opened, refused, started = watchers.opened, watchers.refused, time.monotonic()
     await watchers.open(wanted)  # type: ignore[arg-type]
@@ -157,7 +158,8 @@ async def _told_in_a_second(
     return _percentiles(took) | {"cpu_us_tilld": used / len(watched) * 1e6}
 
 
-async def _empty_stream(floor: Floor) -> Figures:
+async def empty_stream(floor: Floor) -> Figures:
+    """Send a message to a thousand streams of a server that does nothing else."""
     message = b"\0" * 500
     watchers = Watchers(floor.address, "till_" + "0" * 56)
     await watchers.open([Call(f"/{SERVICE}/Stream", message)] * THOUSAND)
@@ -168,10 +170,11 @@ async def _empty_stream(floor: Floor) -> Figures:
         told_at = float(await tell(b""))
     times = await watchers.told(THOUSAND)
     watchers.close()
-    return _of_all(times, told_at) | {"cpu_us_floor": (cpu_seconds(pids) - used) / THOUSAND * 1e6}
+    return of_all(times, told_at) | {"cpu_us_floor": (cpu_seconds(pids) - used) / THOUSAND * 1e6}
 
 
-def _of_all(times: Sequence[float], since: float) -> Figures:
+def of_all(times: Sequence[float], since: float) -> Figures:
+    """Return the delays of notifications, and the last one."""
     return _percentiles([each - since for each in times]) | {"last_ms": (max(times) - since) * 1000}
 
 
