@@ -1,6 +1,8 @@
 """Kills tilld and its node repeatedly under load, and then compares the store with the node.
 
-python -m tests.crash --kills 300 [--seed N] [--database URL] [--real]
+Each interface of events is read all the time, and must have each event of its user once, in order.
+
+python -m tests.crash --kills 300 [--replicas N] [--seed N] [--database URL] [--real]
 """
 
 import argparse
@@ -12,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,9 @@ from typing import Any
 import grpc.aio
 from pyln.client import RpcError
 
+from tests.support.event_log import check_event_log
+from tests.support.event_readers import READERS, Reader, Received
+from tests.support.keys import make_key
 from tests.support.killed import POINTS
 from tests.support.nodes import KillableNode, RealPair, SimulatedProcess
 from tests.support.processes import Process
@@ -35,6 +41,8 @@ from tilld.storage.nodes import NodeStore
 from tilld.upkeep.audit import Doctor
 
 WORKERS = 8
+USERS = ("dakk", "another")
+Key = tuple[tuple[str, str], ...]
 # The processes to kill at a random moment, and the points of tilld.
 KILLS = ("tilld", "node", "tilld and node", *POINTS)
 PATIENCE_SECONDS = 30.0
@@ -43,8 +51,11 @@ PATIENCE_SECONDS = 30.0
 class Crash:
     """A Till and a node as processes, callers who load them, and the replies to these callers."""
 
-    def __init__(self, directory: Path, node: KillableNode, seed: int, database: str | None = None) -> None:
+    def __init__(
+        self, directory: Path, node: KillableNode, seed: int, database: str | None = None, replicas: int = 1
+    ) -> None:
         self.directory = directory
+        self.replicas = replicas
         self.database = database or f"sqlite:///{directory / 'till.db'}"
         self.node = node
         self.random = random.Random(seed)
@@ -52,7 +63,10 @@ class Crash:
         self.by_label: dict[str, str] = {}
         self.seen: defaultdict[str, list[int]] = defaultdict(list)
         self.kills: Counter[str] = Counter()
-        self.grpc = ""
+        # The address of each tilld.
+        self.grpc: dict[int, str] = {}
+        self.keys: list[dict[str, str]] = []
+        self.readers: list[Reader] = []
 
     async def run(self, kills: int) -> str:
         """Kill that often, then check everything; return a summary in one line.
@@ -60,49 +74,57 @@ class Crash:
         Raise AssertionError if an invoice or a payment was lost or invented.
         """
         await self.node.start()
-        till = await self._start_till()
+        for username in USERS:
+            key = ("--username", username, "--scope", "invoices:create", "--scope", "invoices:read")
+            database = ("--database", self.database, "--scope", "events:read")
+            self.keys.append(await make_key(self.directory, *key, *database))
+        tills = [await self._start_till(number) for number in range(self.replicas)]
+        self.readers = [kind(self._address, key) for key in self.keys for kind in READERS]
+        reading = [asyncio.create_task(reader.run()) for reader in self.readers]
         callers = [asyncio.create_task(self._call(number)) for number in range(WORKERS)]
         while self.kills.total() < kills:
-            till = await self._kill(till)
-        for caller in callers:
-            caller.cancel()
-        await asyncio.gather(*callers, return_exceptions=True)
+            number = self.random.randrange(self.replicas)
+            tills[number] = await self._kill(number, tills[number])
+        await _ended(callers)
         await self.node.calm()
         seconds = await self._caught_up()
-        assert await till.end() == 0, till.out
-        checked = await self._check()
+        checked = await self._check_events()
+        await _ended(reading)
+        for till in tills:
+            assert await till.end() == 0, till.out
+        checked = f"{await self._check()}, {checked}"
         await self.node.stop()
         killed = ", ".join(f"{count} {what}" for what, count in self.kills.items())
         return f"{self.kills.total()} kills ({killed}), {checked}, caught up in {seconds:.2f} s"
 
-    async def _kill(self, till: Process) -> Process:
+    async def _kill(self, number: int, till: Process) -> Process:
         """Kill the least often killed kind, and restart it; return the tilld process."""
         fewest = min(self.kills[kind] for kind in KILLS)
         kind = self.random.choice([kind for kind in KILLS if self.kills[kind] == fewest])
         self.kills[kind] += 1
         if kind in POINTS:
             await till.end()
-            till = await self._start_till(kind)
+            till = await self._start_till(number, kind)
             async with asyncio.timeout(PATIENCE_SECONDS):
                 assert await till.process.wait() == -signal.SIGKILL, till.out
-            return await self._start_till()
+            return await self._start_till(number)
         await asyncio.sleep(self.random.uniform(0.02, 0.6))
         if kind != "tilld":
             await self.node.kill()
         if kind != "node":
             await till.end(signal.SIGKILL)
-            till = await self._start_till()
+            till = await self._start_till(number)
         if kind != "tilld":
             await self.node.start()
         return till
 
-    async def _start_till(self, point: str | None = None) -> Process:
+    async def _start_till(self, number: int, point: str | None = None) -> Process:
         passes = str(self.random.randint(1, 12))
         program = ("tests.support.killed", point, passes) if point else ("tilld.cli",)
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", *program, "run", "--no-rest", "--grpc=127.0.0.1:0",
             f"--lightning-rpc={self.node.rpc_file}", f"--database={self.database}",
-            f"--data-dir={self.directory}",
+            f"--data-dir={self.directory / str(number)}",
             start_new_session=True,
             # Nothing reads the log, so it must not fill the pipe.
             env=os.environ | {"TILLD_LOG_LEVEL": "error"},
@@ -112,44 +134,49 @@ class Crash:
         till = Process(process)
         # tilld may be killed before its first output.
         with suppress(AssertionError) if point else nullcontext():
-            self.grpc = await till.says(r"gRPC +(127\.0\.0\.1:\d+)\n")
+            self.grpc[number] = await till.says(r"gRPC +(127\.0\.0\.1:\d+)\n")
         return till
+
+    def _address(self) -> str:
+        """Return the address of any tilld, which may not run."""
+        return self.random.choice(list(self.grpc.values()))
 
     async def _call(self, number: int) -> None:
         """Create, watch and pay in a loop, despite failures; failed orders are sent again."""
         payer = Pipeline(str(self.node.payer), 2)
         for order in range(sys.maxsize):
             label = f"order-{number}-{order}"
-            invoice = await self._create(label)
+            key = tuple(self.keys[number % len(self.keys)].items())
+            invoice = await self._create(label, key)
             if self.random.random() < 0.3:
-                await self._create(label)
+                await self._create(label, key)
             if self.random.random() < 0.7:
-                watching = asyncio.create_task(self._watch(invoice.invoice_id))
+                watching = asyncio.create_task(self._watch(invoice.invoice_id, key))
                 with suppress(ConnectionLost, RpcError, TimeoutError):
                     await payer.call("xpay", {"invstring": invoice.bolt11})
                 await asyncio.sleep(self.random.uniform(0, 0.05))
-                watching.cancel()
-                await asyncio.gather(watching, return_exceptions=True)
+                await _ended([watching])
 
-    async def _create(self, label: str) -> Invoice:
+    async def _create(self, label: str, key: Key) -> Invoice:
         """Send an order until it succeeds; one label must always yield the same invoice."""
         request = pb.CreateInvoiceRequest(amount_msat=5000, metadata='{"type":"crash"}', label=label)
         while True:
             with suppress(grpc.aio.AioRpcError, TimeoutError):
-                async with asyncio.timeout(3), grpc.aio.insecure_channel(self.grpc) as channel:
+                async with asyncio.timeout(3), grpc.aio.insecure_channel(self._address()) as channel:
                     stub: Any = InvoiceServiceStub(channel)
-                    invoice: Invoice = (await stub.CreateInvoice(request)).invoice
+                    invoice: Invoice = (await stub.CreateInvoice(request, metadata=key)).invoice
                     break
             await asyncio.sleep(0.02)
         assert self.by_label.setdefault(label, invoice.invoice_id) == invoice.invoice_id, "label used twice"
         self.told[invoice.invoice_id] = invoice
         return invoice
 
-    async def _watch(self, invoice_id: str) -> None:
+    async def _watch(self, invoice_id: str, key: Key) -> None:
+        request = pb.WatchInvoiceRequest(invoice_id=invoice_id)
         with suppress(grpc.aio.AioRpcError):
-            async with grpc.aio.insecure_channel(self.grpc) as channel:
+            async with grpc.aio.insecure_channel(self._address()) as channel:
                 stub: Any = InvoiceServiceStub(channel)
-                async for state in stub.WatchInvoice(pb.WatchInvoiceRequest(invoice_id=invoice_id)):
+                async for state in stub.WatchInvoice(request, metadata=key):
                     self.seen[invoice_id].append(state.invoice.status)
 
     async def _caught_up(self) -> float:
@@ -163,6 +190,24 @@ class Crash:
         await node.close()
         await store.close()
         return time.monotonic() - started
+
+    async def _check_events(self) -> str:
+        """Wait until each reader has all events of its user; check that it has each once, in order."""
+        store = Store(open_database(self.database))
+        entries = await check_event_log(store)
+        await store.close()
+        for at, reader in enumerate(self.readers):
+            username = USERS[at // len(READERS)]
+            log = [
+                Received(each.id, each.sequence, each.type, each.subject)
+                for each in entries
+                if each.username == username
+            ]
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while len(reader.received) < len(log):
+                    await asyncio.sleep(0.02)
+            assert reader.received == log, type(reader).__name__
+        return f"{len(entries)} events, read by {len(self.readers)} readers"
 
     async def _check(self) -> str:
         node, store = InvoiceNode(self.node.rpc_file), Store(open_database(self.database))
@@ -185,6 +230,12 @@ class Crash:
         return f"{len(self.told)} invoices returned to callers, {paid} of them paid"
 
 
+async def _ended(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def main() -> None:
     """Run the program from the command line."""
     parser = argparse.ArgumentParser(
@@ -193,13 +244,14 @@ async def main() -> None:
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=time.time_ns())
     parser.add_argument("--database")
+    parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--real", action="store_true", help="kill the lightningd that LIGHTNINGD names")
     arguments = parser.parse_args()
     logs.configure("error", "text")
     print(f"seed {arguments.seed}", flush=True)  # noqa: T201
     with tempfile.TemporaryDirectory() as directory:
         node = (RealPair if arguments.real else SimulatedProcess)(Path(directory))
-        crash = Crash(Path(directory), node, arguments.seed, arguments.database)
+        crash = Crash(Path(directory), node, arguments.seed, arguments.database, replicas=arguments.replicas)
         print(await crash.run(arguments.kills))  # noqa: T201
 
 

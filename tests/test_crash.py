@@ -12,11 +12,11 @@ from tests.support.nodes import LIGHTNINGD, RealPair, SimulatedProcess
 async def test_killed_under_load_nothing_is_lost_and_nothing_invented(
     tmp_path: Path, database_url: str
 ) -> None:
-    """One kill of each kind.
+    """One kill of each kind, with two replicas.
 
-    Tilld, the node, both, and tilld at each point; then the node's list is compared.
+    Tilld, the node, both, and tilld at each point; then the node's list and the received events are compared.
     """
-    crash = Crash(tmp_path, SimulatedProcess(tmp_path), seed=1, database=database_url)
+    crash = Crash(tmp_path, SimulatedProcess(tmp_path), seed=1, database=database_url, replicas=2)
 
     done = await crash.run(len(KILLS))
 

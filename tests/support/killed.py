@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from tilld.cli import main
+from tilld.event_log.transactions import LogTransactions
 from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
 from tilld.invoices.transactions import InvoiceTransactions
@@ -24,6 +25,7 @@ POINTS = {
     "between node and store": (InvoiceNode, "invoice", False),
     "between store and reply": (Store, "add", False),
     "within a batch": (InvoiceTransactions, "add_to_totals", True),
+    "between a change and its events": (LogTransactions, "add", True),
     "between settling and telling": (Store, "settle", False),
 }
 # The same for sent invoices.
