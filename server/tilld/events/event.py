@@ -74,4 +74,7 @@ def invoice_after(entry: Entry, invoice: Invoice, *, with_preimage: bool) -> Inv
         payment = None
     elif payment and not with_preimage:
         payment = payment._replace(payment_preimage=None)
+    # Most invoices are as the event left them.
+    if invoice.status is status and payment is invoice.payment:
+        return invoice
     return invoice._replace(status=status, payment=payment)

@@ -81,10 +81,10 @@ class EventStore:
         # The next attempt under a label took it from the failed one.
         nameless = [each.invoice_id for each in invoices if each.is_bolt12 and each.label is None]
         labels = await self._attempts.labels(nameless)
-        return {
-            each.invoice_id: each._replace(label=labels.get(each.invoice_id, each.label))
-            for each in invoices
-        }  # fmt: skip
+        found = {each.invoice_id: each for each in invoices}
+        for invoice_id, label in labels.items():
+            found[invoice_id] = found[invoice_id]._replace(label=label)
+        return found
 
     async def _invreqs(self, invreq_ids: Sequence[str]) -> dict[str, Invreq]:
         found = [await self._payouts.get(each) for each in dict.fromkeys(invreq_ids)]

@@ -1,8 +1,7 @@
 """Use cases of events: lists, long polls and streams of a log."""
 
-import asyncio
+import time
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 
 from tilld.auth.caller import Caller
 from tilld.auth.limits import Limits
@@ -42,13 +41,12 @@ class Events:
         await self._limits.may_watch(caller)
         # Listen before reading, so that no event between the two is missed.
         with self._limits.watching(caller), self._feed.listen(view.username) as listener:
-            page = EventPage([], await self._begin(view, terms), is_end=False)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait_seconds):
-                    while not page.events:
-                        page = await self._store.page(view, page.next, terms.page_size)
-                        if page.is_end and not page.events:
-                            await listener.beyond(page.next)
+            end = time.monotonic() + wait_seconds
+            page = await self._store.page(view, await self._begin(view, terms), terms.page_size)
+            while not page.events and (
+                not page.is_end or await listener.beyond(page.next, end - time.monotonic())
+            ):
+                page = await self._store.page(view, page.next, terms.page_size)
             return page
 
     async def watch(
@@ -71,13 +69,8 @@ class Events:
                     yield page
                 # Free the events: the next one may be hours away.
                 del page
-                while is_end:
-                    try:
-                        async with asyncio.timeout(heartbeat_seconds):
-                            await listener.beyond(after)
-                            break
-                    except TimeoutError:
-                        yield EventPage([], after, is_end)
+                while is_end and not await listener.beyond(after, heartbeat_seconds):
+                    yield EventPage([], after, is_end)
 
     def cursor(self, terms: EventTerms, page: EventPage) -> str:
         """Return the cursor of the log of all users behind a page, or "" for the log of a user."""

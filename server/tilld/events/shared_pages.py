@@ -35,7 +35,7 @@ class SharedPages:
             task = asyncio.create_task(self._read(view, after, self._limit), context=Context())
             self._keep(key, task)
         # A caller that disconnects must not cancel the read of others.
-        return await asyncio.shield(task)
+        return task.result() if task.done() else await asyncio.shield(task)
 
     def _keep(self, key: Key, task: "asyncio.Task[EventPage]") -> None:
         self._pages[key] = task

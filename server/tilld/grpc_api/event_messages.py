@@ -17,7 +17,8 @@ _PLACES = {pb.LOG_POSITION_BEGINNING: Place.BEGINNING, pb.LOG_POSITION_NOW: Plac
 
 def list_terms(request: pb.ListEventsRequest) -> EventTerms:
     """Return the terms of a page. Raises InvalidRequest or TooLarge, which name the field and the limit."""
-    return _terms(request, _start(request) or Place.BEGINNING, request.page_size)
+    start = _start(request)
+    return _terms(request, Place.BEGINNING if start is None else start, request.page_size)
 
 
 def watch_terms(request: pb.WatchEventsRequest) -> EventTerms:
