@@ -97,8 +97,8 @@ class Scenario:
                 self._world.mute()
             case {"key_file": key}:
                 self._world.write_key(key)
-            case {"create_key": options}:
-                self._names[step["as"]] = await self._world.create_key(options)
+            case {"create_key": fields}:
+                self._names[step["as"]] = await self._world.create_key(**fields)
             case {"revoke_key": key_id}:
                 await self._world.revoke_key(key_id)
             case {"prune": _}:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +23,9 @@ from tests.support.replica import Replica
 from tests.support.shop import ANY_PORT
 from till.v1.invoice_service_pb2 import GetInfoRequest
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
+from tilld.auth.caller import OPERATOR, Scope
+from tilld.auth.repository import KeyStore
+from tilld.auth.service import Keyring
 from tilld.event_log.repository import EventLog
 from tilld.invoices.repository import Store
 from tilld.lightningd import play_money
@@ -78,22 +81,37 @@ class World:
         """Pay an invoice. Return when the node has the payment, which may be before Till knows."""
         await play_money.pay(self._node.payer, bolt11, amount_msat)
 
-    async def create_key(self, options: list[str]) -> dict[str, str]:
-        """Create a key with the options of `tilld key create`; return the key and its id."""
-        key = await _create_key(self._directory, options)
-        return {"key": key, "id": key.split("_")[1]}
+    async def create_key(
+        self,
+        username: str,
+        scopes: Collection[str] = (),
+        type: str | None = None,  # noqa: A002
+    ) -> dict[str, str]:
+        """Create a key, in this process, which takes milliseconds; return the key and its id."""
+        async with self._store() as store:
+            wanted = frozenset(map(Scope, scopes))
+            key, token = await Keyring(KeyStore(store)).create(
+                OPERATOR, username=username, scopes=wanted, type=type, expires_at=None
+            )
+        return {"key": token, "id": key.id}
 
     async def revoke_key(self, key_id: str) -> None:
         """Revoke a key."""
-        code, told = await output("key", "revoke", "--data-dir=till", key_id, cwd=self._directory)
-        assert code == 0, told
+        async with self._store() as store:
+            await Keyring(KeyStore(store)).revoke(OPERATOR, key_id)
 
     async def prune(self) -> None:
         """Remove all events so far, as Till does when they are old."""
-        store = Store(open_database(f"sqlite:///{self._directory / 'till' / 'till.db'}"))
-        try:
+        async with self._store() as store:
             while await EventLog(store).remove(datetime.now(UTC) + timedelta(days=1)):
                 pass
+
+    @asynccontextmanager
+    async def _store(self) -> AsyncIterator[Store]:
+        """Open Till's store beside it, as the commands for operators do."""
+        store = Store(open_database(f"sqlite:///{self._directory / 'till' / 'till.db'}"))
+        try:
+            yield store
         finally:
             await store.close()
 
@@ -161,7 +179,9 @@ async def world(
         await node.start()
         stack.push_async_callback(node.stop)
         for name, options in (keys or {}).items():
-            names["keys"][name] = await _create_key(directory, options)
+            code, told = await output("key", "create", "--data-dir=till", *options, cwd=directory)
+            assert code == 0, told
+            names["keys"][name] = told.split()[-1]
             # As in a file that was edited by hand.
             names["spaced_key"] = f" {names['keys'][name]}\r\n"
         till = Replica(directory, *arguments, **settings or {})
@@ -175,12 +195,6 @@ async def world(
         names["mute"] = stack.enter_context(places.mute())
         names["relay"], relay = await stack.enter_async_context(places.relay(till.address))
         yield World(directory, till, node, relay, names)
-
-
-async def _create_key(directory: Path, options: list[str]) -> str:
-    code, told = await output("key", "create", "--data-dir=till", *options, cwd=directory)
-    assert code == 0, told
-    return told.split()[-1]
 
 
 def _proxy(host: str, port: int) -> dict[str, str]:

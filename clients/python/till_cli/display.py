@@ -97,7 +97,7 @@ def _event_row(
 
 
 class _Subject(NamedTuple):
-    """What an event is about, in the columns of a table."""
+    """The subject of an event, as columns of a table."""
 
     amount: str
     label: str
