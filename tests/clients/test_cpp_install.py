@@ -43,7 +43,11 @@ def program(address: str) -> str:
         f"void Snippet{number}{signature} {{ {uses} {{\n{snippet}}} }}\n"
         for number, snippet in enumerate(SNIPPETS)
     ]
-    text: str = PROGRAM.replace("127.0.0.1:50051", address) + "#include <thread>\n" + "".join(functions)
+    text: str = (
+        PROGRAM.replace("127.0.0.1:50051", address)
+        + "#include <fstream>\n#include <thread>\n"
+        + "".join(functions)
+    )
     return text
 
 
@@ -88,4 +92,5 @@ async def test_a_shared_library_is_found_by_pkg_config(shared: Path, tmp_path: P
 
 
 def test_what_only_a_program_sees(tmp_path: Path) -> None:
-    succeed(CPP / "build/till-client-test", cwd=tmp_path)
+    for name in ("till-client-test", "till-events-test"):
+        succeed(CPP / "build" / name, cwd=tmp_path)

@@ -1,4 +1,4 @@
-// The attempts at a watch, or at a page of a list: their connections, the pauses between them, and their end.
+// The attempts at a watch, at a stream of events, or at a page of a list: their connections, the pauses between them, and their end.
 #ifndef TILL_SRC_ATTEMPTS_H_
 #define TILL_SRC_ATTEMPTS_H_
 

@@ -7,6 +7,7 @@
 
 namespace till {
 
+using EventLog = v1::EventService::StubInterface;
 using Invoices = v1::InvoiceService::StubInterface;
 using Invreqs = v1::InvreqService::StubInterface;
 using Keys = v1::KeyService::StubInterface;
@@ -66,6 +67,13 @@ InvoiceExport Client::Export(v1::ExportInvoicesRequest request, ExportOptions op
 
 till::Watch Client::Watch(std::string invoice_id, WatchOptions options) const {
   return StartWatch(session_, std::move(invoice_id), std::move(options));
+}
+
+EventStream Client::Events(EventOptions options) const { return StartEvents(session_, std::move(options)); }
+
+Result<v1::ListEventsResponse> Client::ListEvents(const v1::ListEventsRequest& request,
+                                                  grpc::ClientContext* context) const {
+  return session_->Call(*session_->events, &EventLog::ListEvents, request, context);
 }
 
 Result<v1::CreateInvreqResponse> Client::CreateInvreq(const v1::CreateInvreqRequest& request,

@@ -1,4 +1,4 @@
-// The channel of a client, its key, and how its errors read. Shared by a client, its copies and its watches.
+// The channel of a client, its key, and how its errors read. Shared by a client, its copies and its items.
 #ifndef TILL_SRC_SESSION_H_
 #define TILL_SRC_SESSION_H_
 
@@ -39,6 +39,7 @@ class Session {
   /// The maximum duration of a call.
   const std::chrono::milliseconds timeout;
   const std::shared_ptr<grpc::Channel> channel;
+  const std::unique_ptr<v1::EventService::StubInterface> events = v1::EventService::NewStub(channel);
   const std::unique_ptr<v1::InvoiceService::StubInterface> invoices = v1::InvoiceService::NewStub(channel);
   const std::unique_ptr<v1::InvreqService::StubInterface> invreqs = v1::InvreqService::NewStub(channel);
   const std::unique_ptr<v1::KeyService::StubInterface> keys = v1::KeyService::NewStub(channel);

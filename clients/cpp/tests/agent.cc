@@ -81,6 +81,8 @@ Struct Fields(const Error& error) {
   fields["message"].set_string_value(error.message());
   if (error.code()) fields["code"].set_string_value(till::ToString(*error.code()));
   if (!error.reason().empty()) fields["reason"].set_string_value(error.reason());
+  // As text: numbers of Struct have 53 bits.
+  if (const auto oldest = error.oldest_sequence()) fields["oldest_sequence"].set_string_value(std::to_string(*oldest));
   if (const auto wait = error.retry_after()) {
     fields["retry_seconds"].set_number_value(std::chrono::duration<double>(*wait).count());
   }
@@ -120,6 +122,7 @@ const std::map<std::string, Method> kMethods = {
     {"GetInvoiceById", Calling(&Client::GetInvoiceById)}, {"LookupInvoice", Calling(&Client::LookupInvoice)},
     {"ListInvoices", Calling(&Client::ListInvoices)},     {"CancelInvoice", Calling(&Client::CancelInvoice)},
     {"GetReport", Calling(&Client::GetReport)},           {"GetInfo", Calling(&Client::GetInfo)},
+    {"ListEvents", Calling(&Client::ListEvents)},
 };
 
 /// Carries out the driver's orders concurrently.
@@ -148,7 +151,13 @@ class Agent {
       cancels_.at(order.Number("call"))();
       Say(id, "ok", "{}");
     } else if (op == "watch") {
-      Watch(id, order);
+      till::WatchOptions options;
+      SetConnection(options, order);
+      Report(id, client_->Watch(order.As<till::v1::WatchInvoiceRequest>().invoice_id(), options));
+    } else if (op == "events") {
+      auto options = EventOptions(order.As<till::v1::WatchEventsRequest>());
+      SetConnection(options, order);
+      Report(id, client_->Events(options), order.Number("limit"));
     } else if (op == "list") {
       till::ListOptions options;
       options.page_timeout = order.Timeout();
@@ -176,17 +185,32 @@ class Agent {
     client_ = std::make_shared<Client>(order.Text("address"), options);
   }
 
-  void Watch(int id, const Order& order) {
-    till::WatchOptions options;
+  /// Sets the options that watches and events have in common.
+  template <class Options>
+  static void SetConnection(Options& options, const Order& order) {
     options.timeout = order.Timeout();
     options.wait_for_ready = order.Flag("wait_for_ready");
-    if (order.Flag("connection")) {
-      options.on_connection = [id](const till::Connection& change) { Say(id, "connection", Json(Fields(change))); };
-    }
-    Report(id, client_->Watch(order.As<till::v1::WatchInvoiceRequest>().invoice_id(), options));
+    if (!order.Flag("connection")) return;
+    options.on_connection = [id = order.Number("id")](const till::Connection& change) {
+      Say(id, "connection", Json(Fields(change)));
+    };
+  }
+
+  /// The options that make the client send a request.
+  static till::EventOptions EventOptions(const till::v1::WatchEventsRequest& request) {
+    till::EventOptions options;
+    if (request.has_after()) options.start = till::After{request.after()};
+    if (request.has_cursor()) options.start = till::AfterCursor{request.cursor()};
+    if (request.from() == till::v1::LOG_POSITION_BEGINNING) options.start = till::FromBeginning();
+    options.types = {request.filter().types().begin(), request.filter().types().end()};
+    if (request.filter().has_metadata_type()) options.metadata_type = request.filter().metadata_type();
+    options.all_users = request.all_users();
+    return options;
   }
 
   static std::string Event(const till::v1::ExportInvoicesResponse& part) { return Json(part); }
+
+  static std::string Event(const till::v1::Event& event) { return Json(event); }
 
   static std::string Event(const till::v1::Invoice& invoice) {
     till::v1::WatchInvoiceResponse state;
@@ -197,9 +221,12 @@ class Agent {
   /// Reports items, up to a limit; 0: all.
   template <class T>
   void Report(int id, till::Items<T> items, int limit = 0) {
-    const auto shared = std::make_shared<till::Items<T>>(std::move(items));
-    cancels_[id] = [shared] { shared->Cancel(); };
-    threads_.emplace_back([id, shared, limit] {
+    auto shared = std::make_shared<till::Items<T>>(std::move(items));
+    // Weak: leaving the items early destroys them, as in a caller's program.
+    cancels_[id] = [weak = std::weak_ptr(shared)] {
+      if (const auto items = weak.lock()) items->Cancel();
+    };
+    threads_.emplace_back([id, shared = std::move(shared), limit] {
       Guarded(id, [&] {
         int taken = 0;
         for (const auto& item : *shared) {

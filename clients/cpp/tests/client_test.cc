@@ -1,23 +1,16 @@
 // Tests of what only a C++ program sees, on a server in the same process. The conformance suite tests the rest.
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
-#include <iostream>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
 
+#include "expect.h"
 #include "till/client.h"
 
 namespace {
-
-void Expect(bool is_true, const std::string& what) {
-  if (is_true) return;
-  std::cerr << "FAILED: " << what << std::endl;
-  std::exit(1);
-}
 
 bool IsRejected(const std::string& address, const till::Options& options) {
   try {

@@ -13,7 +13,9 @@
 #include <grpcpp/grpcpp.h>
 
 #include "till/errors.h"
+#include "till/events.h"
 #include "till/list.h"
+#include "till/v1/event_service.grpc.pb.h"
 #include "till/v1/invoice_service.grpc.pb.h"
 #include "till/v1/invreq_service.grpc.pb.h"
 #include "till/v1/key_service.grpc.pb.h"
@@ -27,7 +29,7 @@ class Session;
 struct Options {
   /// An API key or a watch token, sent with each call. White space around it is stripped. Empty: none is sent.
   std::string key;
-  /// Returns the key; called before each call and before each attempt of a watch, so that a key can rotate. Threads may
+  /// Returns the key; called before each call and before each attempt of a watch or of events, so that a key can rotate. Threads may
   /// call it concurrently. If it throws, the call or watch fails with UNAUTHENTICATED.
   std::function<std::string()> key_function;
   /// Maximum duration of a call without a grpc::ClientContext of its own.
@@ -101,6 +103,18 @@ class Client {
   /// After the first state the watch reconnects when its connection is lost. It returns no state twice in a row, and
   /// misses no payment. Any other error ends it, unless Till says when to try again (E7).
   [[nodiscard]] till::Watch Watch(std::string invoice_id, WatchOptions options = {}) const;
+
+  // The log of events, for keys with the scope events:read: till/v1/event_service.proto.
+
+  /// Events of the user's log, each once and in order: first those in the log, then new ones. It does not end by itself.
+  ///
+  /// After Till's first response the stream reconnects when its connection is lost, or is silent for 45 s, and continues
+  /// behind the last event. Any other error ends it, unless Till says when to try again (E7). kEventsGone (E16): Till has
+  /// removed events that the stream has not returned.
+  [[nodiscard]] EventStream Events(EventOptions options = {}) const;
+  /// A single page of events.
+  Result<v1::ListEventsResponse> ListEvents(const v1::ListEventsRequest& request = {},
+                                            grpc::ClientContext* context = nullptr) const;
 
   // Payments to offer, for keys with the scope payouts: till/v1/invreq_service.proto.
 

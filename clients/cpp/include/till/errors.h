@@ -3,6 +3,7 @@
 #define TILL_ERRORS_H_
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -13,7 +14,7 @@
 
 namespace till {
 
-/// The documented codes, E0 to E15: docs/reference/errors.md. A later Till may send others.
+/// The documented codes, E0 to E16: docs/reference/errors.md. A later Till may send others.
 enum class Code {
   /// E0: a fault of Till or its node. Its log has the details.
   kInternal = 0,
@@ -47,6 +48,8 @@ enum class Code {
   kRefused = 14,
   /// E15: that node did not pay in time.
   kNotPaid = 15,
+  /// E16: events after the start were removed. Error::oldest_sequence has the first one left.
+  kEventsGone = 16,
 };
 
 /// The code as documented, such as "E2".
@@ -73,6 +76,9 @@ class Error : public std::runtime_error {
   /// How long to wait before the same call may succeed. None: Till did not say.
   [[nodiscard]] std::optional<std::chrono::nanoseconds> retry_after() const noexcept { return retry_after_; }
 
+  /// The sequence of the oldest event left, of kEventsGone. None: unknown, as for events of all users.
+  [[nodiscard]] std::optional<std::uint64_t> oldest_sequence() const noexcept { return oldest_sequence_; }
+
  private:
   struct Details;
   Error(const grpc::Status& status, Details details);
@@ -82,6 +88,7 @@ class Error : public std::runtime_error {
   std::optional<Code> code_;
   std::string reason_;
   std::optional<std::chrono::nanoseconds> retry_after_;
+  std::optional<std::uint64_t> oldest_sequence_;
 };
 
 /// A value, or the Error why there is none. Used like std::expected of C++23, except that value() throws the Error.
