@@ -13,6 +13,7 @@ import yaml
 from tilld.errors import TillError
 from tilld.rest_api import fields
 from tilld.rest_api.create_json import CreateInvoice
+from tilld.rest_api.event_json import EventJson, EventPageJson, GapJson, InvoiceImportJson
 from tilld.rest_api.health_servicer import HealthJson, ReadinessJson
 from tilld.rest_api.info_json import InfoJson
 from tilld.rest_api.invoice_json import InvoiceJson
@@ -24,6 +25,10 @@ PROSE = Path(__file__).with_name("openapi.yaml")
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 TYPES = (
     CreateInvoice,
+    EventJson,
+    EventPageJson,
+    GapJson,
+    InvoiceImportJson,
     InvoiceJson,
     InvoicePageJson,
     ReportJson,

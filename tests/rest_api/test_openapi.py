@@ -22,7 +22,7 @@ from referencing.jsonschema import DRAFT202012
 from scripts import openapi
 from tests.support import golden
 from tests.support.samples import NOON, an_invoice
-from till_rest.v1 import health_service_pb2, invoice_service_pb2, invreq_service_pb2
+from till_rest.v1 import event_service_pb2, health_service_pb2, invoice_service_pb2, invreq_service_pb2
 from tilld import errors
 from tilld.auth import limits
 from tilld.config import USUAL
@@ -106,6 +106,7 @@ def test_the_document_is_up_to_date() -> None:
 def test_the_document_has_exactly_the_routes() -> None:
     """Parameters have the names of the documented API, not those of the protos."""
     services = [
+        event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
         invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"],
         invreq_service_pb2.DESCRIPTOR.services_by_name["InvreqService"],
         health_service_pb2.DESCRIPTOR.services_by_name["HealthService"],

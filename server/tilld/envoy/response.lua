@@ -36,7 +36,7 @@ local BY_HTTP = {
 local BY_GRPC = {["12"] = "E10", ["13"] = "E1", ["14"] = "E8"}
 
 -- Headers that gRPC adds to a response, and that REST responses do not have.
-local OF_GRPC = {"grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-encoding", "grpc-accept-encoding", "x-error-code"}
+local OF_GRPC = {"grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-encoding", "grpc-accept-encoding", "x-error-code", "x-error-oldest-sequence"}
 
 local function hide_grpc(headers)
   for i = 1, #OF_GRPC do headers:remove(OF_GRPC[i]) end
@@ -118,6 +118,7 @@ function envoy_on_response(response)
   headers = response:headers() -- the earlier object is stale after waiting for the body
   local code = headers:get("x-error-code") or trailers and trailers:get("x-error-code")
   local message = decode(headers:get("grpc-message") or "")
+  local oldest = headers:get("x-error-oldest-sequence") or trailers and trailers:get("x-error-oldest-sequence")
   local retry_after = trailers and trailers:get("retry-after")
   if retry_after then headers:replace("retry-after", retry_after) end
   if noted.wrong then
@@ -137,6 +138,7 @@ function envoy_on_response(response)
   hide_grpc(headers)
   if trailers then hide_grpc(trailers) end
   if not noted.head then
-    body:setBytes('{"error":"' .. code .. '","message":' .. quote(message == "" and default or message) .. "}")
+    local more = oldest and ',"oldest_sequence":' .. oldest or ""
+    body:setBytes('{"error":"' .. code .. '","message":' .. quote(message == "" and default or message) .. more .. "}")
   end
 end

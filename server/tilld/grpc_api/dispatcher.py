@@ -242,6 +242,8 @@ async def _refuse(method: str, reason: Exception, context: Context) -> NoReturn:
     rich = Status(code=status.value[0], message=reason.message)
     rich.details.add().Pack(info)
     trailers: list[tuple[str, str | bytes]] = [("x-error-code", reason.code)]
+    # Envoy's filter cannot read the details.
+    trailers += [(f"x-error-{name.replace('_', '-')}", value) for name, value in reason.facts.items()]
     if isinstance(reason, errors.TooMany):
         rich.details.add().Pack(RetryInfo(retry_delay=_duration(reason.retry_seconds)))
         # RFC 9110 has whole seconds only.

@@ -1,0 +1,144 @@
+"""Events in the documented JSON agree with the OpenAPI document."""
+
+import json
+import re
+from dataclasses import replace
+from datetime import timedelta
+from importlib import resources
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+
+from tests.support import golden
+from tests.support.samples import NOON, an_invoice
+from tilld.config import Config
+from tilld.event_log.entry import Change, Entry, EventType
+from tilld.events import terms
+from tilld.events.event import OF_INVOICES, OF_INVREQS, ChangedInvreq, Event, InvoiceImport, invoice_after
+from tilld.formats.strict_json import write
+from tilld.invoices.invoice import Payment, Status
+from tilld.payouts.invreq import Invreq, InvreqStatus, InvreqTerms
+from tilld.rest_api import event_json, event_query, invoice_json, invreq_json
+
+DOCUMENT: Any = json.loads(resources.files("tilld.rest_api").joinpath("openapi.json").read_text())
+SCHEMAS = DOCUMENT["components"]["schemas"]
+URN = "urn:till"
+REGISTRY: Registry[Any] = Registry().with_resource(URN, DRAFT202012.create_resource(DOCUMENT))
+PAID = an_invoice()._replace(status=Status.PAID, payment=Payment(1, 5000, NOON, "ab" * 32))
+INVREQ = replace(
+    Invreq.reserved(PAID.creator, InvreqTerms(1000, "d", label="l"), PAID.node_id, b"", now=NOON),
+    invreq_id="ab" * 32,
+    bolt12="lnr1qq",
+)
+
+
+def assert_valid(value: Any, schema: str) -> None:
+    """Validate a value against a schema of the document."""
+    Draft202012Validator({"$ref": f"{URN}#/components/schemas/{schema}"}, registry=REGISTRY).validate(value)
+
+
+def an_event(kind: EventType, data: Any, sequence: int = 4711) -> Event:
+    change = Change("dakk", kind, "a" * 21)
+    recorded_at = NOON + timedelta(milliseconds=7)
+    return Event(Entry.of(change, 10 * sequence, sequence, b"secret", recorded_at), data)
+
+
+def an_event_of(kind: EventType) -> Event:
+    if kind in OF_INVOICES:
+        event = an_event(kind, PAID)
+        return event._replace(data=invoice_after(event.entry, PAID, with_preimage=True))
+    if kind in OF_INVREQS:
+        return an_event(kind, ChangedInvreq(replace(INVREQ, active=False), InvreqStatus.USED))
+    return an_event(kind, InvoiceImport(3))
+
+
+@pytest.mark.parametrize("kind", EventType)
+def test_each_event_is_as_documented(kind: EventType) -> None:
+    """The envelope is the same for all; the data is the invoice or invoice request as reads have it."""
+    event = an_event_of(kind)
+    of: Any = event.data
+
+    envelope = json.loads(write(event_json.event(event, "")))
+    of_all = json.loads(write(event_json.event(event, "MQ.x")))
+
+    assert_valid(envelope, "Event")
+    data = envelope.pop("data")
+    assert envelope == {
+        "id": event.id,
+        "sequence": 4711,
+        "type": kind.value,
+        "timestamp": "2026-11-21T12:00:00.007Z",
+    }
+    assert list(of_all) == list(SCHEMAS["Event"]["properties"])
+    assert (of_all["username"], of_all["cursor"]) == ("dakk", "MQ.x")
+    if kind in OF_INVOICES:
+        assert_valid(data, "Invoice")
+        assert data == json.loads(invoice_json.invoice(of))
+    elif kind in OF_INVREQS:
+        assert_valid(data, "Invreq")
+        assert data == json.loads(invreq_json.invreq(of.invreq))
+    else:
+        assert_valid(data, "InvoiceImport")
+        assert data == {"invoices": 3}
+
+
+@pytest.mark.parametrize("after", [4711, "MQ.x"])
+def test_a_page_is_as_documented(after: int | str) -> None:
+    event = event_json.event(an_event_of(EventType.INVOICE_PAID), "")
+
+    page = json.loads(event_json.page([event], after, NOON, has_more=True))
+
+    assert_valid(page, "EventPage")
+    assert list(page) == list(SCHEMAS["EventPage"]["properties"])
+    assert (page["next"], page["has_more"]) == (after, True)
+    assert page["log_began_at"] == "2026-11-21T12:00:00.000Z"
+
+
+def test_a_gap_is_as_documented() -> None:
+    for data in (event_json.gap(12, 4711), event_json.gap("MQ.x", None)):
+        assert_valid(json.loads(data), "Gap")
+    assert event_json.gap(12, 4711) == b'{"after":12,"oldest":4711}'
+    assert event_json.gap("MQ.x", None) == b'{"after":"MQ.x"}'
+
+
+def test_the_documented_parameters_have_the_limits_of_the_code() -> None:
+    listed, streamed = (
+        {
+            each["name"]: each
+            for it in DOCUMENT["paths"][path]["get"]["parameters"]
+            for each in [
+                DOCUMENT["components"]["parameters"][it["$ref"].split("/")[-1]] if "$ref" in it else it
+            ]
+        }
+        for path in ("/lightning/events", "/lightning/events/stream")
+    )
+
+    assert listed["wait"]["schema"]["maximum"] == event_query.MAX_WAIT_SECONDS
+    assert listed["limit"]["schema"]["default"] == terms.PAGE_SIZE
+    assert SCHEMAS["EventPage"]["properties"]["events"]["maxItems"] == terms.MAX_PAGE_SIZE
+    assert listed["after"]["schema"]["default"] == terms.Place.BEGINNING
+    assert streamed["after"]["schema"]["default"] == terms.Place.NOW
+    assert SCHEMAS["Event"]["properties"]["type"]["x-extensible-enum"] == list(EventType)
+    for parameters in (listed, streamed):
+        given = re.compile(parameters["types"]["schema"]["pattern"]).fullmatch
+        assert given(",".join(EventType))
+        assert all(map(given, EventType))
+        assert not given("invoice.x")
+        assert set(re.findall(r"`([\w.]+)`", parameters["types"]["description"])) == set(EventType)
+    described = DOCUMENT["paths"]["/lightning/events/stream"]["get"]["description"]
+    assert f"heartbeat every {Config().heartbeat_seconds:.0f} s" in described
+
+
+def test_the_examples_are_those_of_the_documents() -> None:
+    """The list and the stream have the same event, whose invoice is the documented one, paid."""
+    page = DOCUMENT["components"]["examples"]["EventPage"]["value"]
+    stream = DOCUMENT["paths"]["/lightning/events/stream"]["get"]["responses"]["200"]["content"]
+    gap, event = re.findall(r"^data: (.*)$", stream["text/event-stream"]["example"], re.MULTILINE)
+
+    assert_valid(page, "EventPage")
+    assert page["events"] == [json.loads(event)]
+    assert page["events"][0]["data"].items() >= (json.loads(golden.INVOICE) | {"status": "paid"}).items()
+    assert_valid(json.loads(gap), "Gap")
