@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from tilld.auth.access import Access
+from tilld.auth.exposure import check_who_may_call
 from tilld.auth.limits import Allowance, Limits
 from tilld.auth.repository import KeyStore
 from tilld.auth.service import Keyring
 from tilld.config import USUAL, Address, Config, Intervals
-from tilld.config.advice import shell_command
 from tilld.envoy.front import Front
 from tilld.envoy.process import DIRECTORY, SOCKET, Envoy
 from tilld.errors import OperatorError
 from tilld.event_log.repository import EventLog
 from tilld.events.feed import Feed
 from tilld.events.follower import LogFollower
-from tilld.events.repository import EventStore
 from tilld.events.service import Events
 from tilld.grpc_api import health, server
 from tilld.grpc_api.event_servicer import EventServicer
@@ -35,7 +34,6 @@ from tilld.lists.service import InvoiceLists
 from tilld.observability.metrics import Metrics, Sources
 from tilld.payouts.follower import PaymentFollower
 from tilld.payouts.invreq import PayoutLimits
-from tilld.payouts.repository import PayoutStore
 from tilld.payouts.service import Payouts
 from tilld.rest_api.event_servicer import RestEventServicer
 from tilld.rest_api.health_servicer import RestHealthServicer
@@ -110,7 +108,7 @@ class Till(Front):
         store = self.store = Store(open_database(config.database_url, check=True), observer, intervals)
         self._parts.push_async_callback(store.close)
         keys = KeyStore(store)
-        await _check_who_may_call(config, keys)
+        await check_who_may_call(config, keys)
         node = InvoiceNode(rpc_file, observer=observer, intervals=intervals)
         self._parts.push_async_callback(node.close)
         limits = Limits(
@@ -122,7 +120,7 @@ class Till(Front):
             )
         )
         attempts = AttemptStore(store)
-        events = await self._start_events(store, attempts, limits)
+        events = await self._start_events(store, limits)
         invoicing = Invoices(store, node, self.hub, limits, attempts.has_label, intervals=intervals)
         lists = InvoiceLists(store, node, limits)
         payout_limits = PayoutLimits(
@@ -191,18 +189,11 @@ class Till(Front):
         )
         self.running = Running(grpc, rest, rpc_file, metrics_address)
 
-    async def _start_events(self, store: Store, attempts: AttemptStore, limits: Limits) -> Events:
-        event_log = EventLog(store)
-        follower = LogFollower(store, event_log, self.feed, self.hub, self._intervals)
+    async def _start_events(self, store: Store, limits: Limits) -> Events:
+        follower = LogFollower(store, self.feed, self.hub, self._intervals)
         await follower.start()
         self._spawn("the reading of events", follower.run())
-        return Events(
-            EventStore(store, event_log, PayoutStore(store), attempts),
-            event_log,
-            self.feed,
-            limits,
-            store.secret,
-        )
+        return Events(store, self.feed, limits)
 
     def _remove_old(self, store: Store) -> None:
         config, intervals = self._config, self._intervals
@@ -268,25 +259,6 @@ class Till(Front):
         # gRPC unlinks the socket by this path when it stops, so the path must stay valid.
         short = self._parts.enter_context(unix_socket.short(directory))
         return f"{short}/{SOCKET}"
-
-
-async def _check_who_may_call(config: Config, keys: KeyStore) -> None:
-    addresses = [config.grpc] if config.no_rest else [config.grpc, config.rest]
-    public = [address for address in addresses if not address.is_loopback]
-    if not public:
-        return
-    if not await keys.is_empty():
-        if not config.tls_cert:
-            log.warning(
-                "keys travel in the clear: use --tls-cert and --tls-key, or a proxy that terminates TLS",
-                address=str(public[0]),
-            )
-    elif not config.allow_anonymous:
-        make = shell_command("key", "create", "--username", "NAME")
-        raise OperatorError(
-            f"{public[0]} is not on loopback, and without keys anyone could call; allow that "
-            f"with --allow-anonymous, or create a key: {make}"
-        )
 
 
 def _tracing(endpoint: str, intervals: Intervals) -> "Tracing":

@@ -56,7 +56,8 @@ def watching(till: Parts, start: Any, caller: Caller = DAKK, heartbeat: float = 
 
 async def next_events(pages: Any) -> list[Event]:
     async with asyncio.timeout(10):
-        return (await anext(pages)).events
+        page: EventPage = await anext(pages)
+    return page.events
 
 
 async def test_each_change_is_an_event_with_the_state_after_it(till: Parts) -> None:
@@ -319,7 +320,7 @@ async def test_a_thousand_streams_of_a_shop_read_the_log_once(
     streams = [till.events.watch(DAKK, terms(Place.NOW), HOUR) for _ in range(1000)]
     await asyncio.gather(*map(anext, streams))
     monkeypatch.setattr(till.log, "page", recorded)
-    waiting = [asyncio.create_task(anext(each)) for each in streams]  # type: ignore[arg-type]
+    waiting = [asyncio.create_task(anext(each)) for each in streams]
     await asyncio.sleep(0)
     await add(till)
 

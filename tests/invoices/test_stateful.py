@@ -33,11 +33,9 @@ from tests.support.waiting import eventually
 from tilld.auth.limits import Limits
 from tilld.config import USUAL, Pauses
 from tilld.errors import Conflict, NotFound, OperatorError, Unavailable
-from tilld.event_log.repository import EventLog
 from tilld.events.event import Event
 from tilld.events.feed import Feed
 from tilld.events.follower import LogFollower
-from tilld.events.repository import EventStore
 from tilld.events.service import Events
 from tilld.events.terms import EventTerms
 from tilld.formats.times import utc
@@ -51,7 +49,6 @@ from tilld.invoices.terms import InvoiceTerms
 from tilld.invoices.totals import Totals
 from tilld.lightningd import play_money
 from tilld.lightningd.rpc import Pipeline
-from tilld.payouts.repository import PayoutStore
 from tilld.sent_invoices.repository import AttemptStore
 from tilld.storage.database import open_database
 
@@ -232,12 +229,11 @@ class Till:
             self.store, self.node, self.hub, Limits(PLENTY), AttemptStore(self.store).has_label, now
         )
         self.follower = Follower(self.node, self.store, now, NO_PAUSES)
-        feed, log = Feed(), EventLog(self.store)
+        feed = Feed()
         self.following = asyncio.gather(
-            self.follower.run(), LogFollower(self.store, log, feed, self.hub, NO_PAUSES).run()
+            self.follower.run(), LogFollower(self.store, feed, self.hub, NO_PAUSES).run()
         )
-        events = EventStore(self.store, log, PayoutStore(self.store), AttemptStore(self.store))
-        self.events = Events(events, log, feed, Limits(PLENTY), self.store.secret)
+        self.events = Events(self.store, feed, Limits(PLENTY))
         self.watches: list[Watch] = []
         self.application = asyncio.create_task(self._tell(received))
 

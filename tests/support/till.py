@@ -11,10 +11,8 @@ from tests.support.samples import DAKK, PLENTY, an_order
 from tilld.auth.caller import Caller
 from tilld.auth.limits import Allowance, Limits
 from tilld.config import USUAL, Intervals, Pauses
-from tilld.event_log.repository import EventLog
 from tilld.events.feed import Feed
 from tilld.events.follower import LogFollower
-from tilld.events.repository import EventStore
 from tilld.events.service import Events
 from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
@@ -23,7 +21,6 @@ from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
 from tilld.invoices.service import Invoices
 from tilld.lists.service import InvoiceLists
-from tilld.payouts.repository import PayoutStore
 from tilld.sent_invoices.attempt import SendTerms, Sent
 from tilld.sent_invoices.lightningd import SentInvoiceNode
 from tilld.sent_invoices.repository import AttemptStore
@@ -63,15 +60,14 @@ class Parts:
         self.attempts = AttemptStore(self.store)
         self.hub = Hub()
         self.feed = Feed()
-        self.log = EventLog(self.store)
-        self.log_follower = LogFollower(self.store, self.log, self.feed, self.hub, intervals)
+        self.log_follower = LogFollower(self.store, self.feed, self.hub, intervals)
         self.late = timedelta(0)
         limits = Limits(allowance)
         self.invoicing = Invoices(
             self.store, self.node, self.hub, limits, self.attempts.has_label, self._now, intervals
         )
-        event_store = EventStore(self.store, self.log, PayoutStore(self.store), self.attempts)
-        self.events = Events(event_store, self.log, self.feed, limits, self.store.secret)
+        self.events = Events(self.store, self.feed, limits)
+        self.log = self.events.log
         self.lists = InvoiceLists(self.store, self.node, limits, self._now)
         self.collecting = SentInvoices(
             self.store, self.attempts, self.sent_node, self.hub, limits, self._now, intervals

@@ -6,10 +6,11 @@ import peewee
 
 from tilld.event_log.entry import Entry, EventType
 from tilld.formats.times import milliseconds, utc_of_milliseconds
+from tilld.storage.event_tables import EventLogTable, EventTable
 from tilld.storage.mapper import Conversion
 from tilld.storage.rows import Rows
 from tilld.storage.statements import Statement, compiled, param, whole_rows
-from tilld.storage.tables import EventLogTable, EventTable, TillTable
+from tilld.storage.tables import TillTable
 
 
 class EventSQL:

@@ -24,11 +24,9 @@ class LogFollower:
     This process's own writes wake it at once. The events of other processes are found by asking regularly.
     """
 
-    def __init__(
-        self, store: Store, log: EventLog, feed: Feed, hub: Hub, intervals: Intervals = USUAL
-    ) -> None:
+    def __init__(self, store: Store, feed: Feed, hub: Hub, intervals: Intervals = USUAL) -> None:
         self._store = store
-        self._log = log
+        self._log = EventLog(store)
         self._feed = feed
         self._hub = hub
         self._intervals = intervals

@@ -29,11 +29,11 @@ READ_AT_ONCE = 100
 class EventStore:
     """The events in the database of a store. Raises the store's errors."""
 
-    def __init__(self, store: Store, log: EventLog, payouts: PayoutStore, attempts: AttemptStore) -> None:
+    def __init__(self, store: Store, log: EventLog) -> None:
         self._store = store
         self._log = log
-        self._payouts = payouts
-        self._attempts = attempts
+        self._payouts = PayoutStore(store)
+        self._attempts = AttemptStore(store)
 
     async def page(self, view: View, after: int, limit: int) -> EventPage:
         """Return the events that a view has among the next `limit` events of its log, of about 1 MB at most.

@@ -13,6 +13,7 @@ from tilld.events.feed import Feed
 from tilld.events.repository import EventStore, gone
 from tilld.events.shared_pages import SharedPages
 from tilld.events.terms import Cursor, EventTerms, Place, View
+from tilld.invoices.repository import Store
 
 # Events of a batch of a stream: a message of gRPC costs as much as several events.
 BATCH = 200
@@ -21,13 +22,13 @@ BATCH = 200
 class Events:
     """Reads of the event log by callers."""
 
-    def __init__(self, store: EventStore, log: EventLog, feed: Feed, limits: Limits, secret: bytes) -> None:
-        self.log = log
-        self._store = store
-        self._shared = SharedPages(store.page, BATCH)
+    def __init__(self, store: Store, feed: Feed, limits: Limits) -> None:
+        self.log = EventLog(store)
+        self._store = EventStore(store, self.log)
+        self._shared = SharedPages(self._store.page, BATCH)
         self._feed = feed
         self._limits = limits
-        self._secret = secret
+        self._secret = store.secret
 
     async def page(self, caller: Caller, terms: EventTerms, wait_seconds: float = 0) -> EventPage:
         """Return the next events that the caller may see; if there are none, wait for the first one.

@@ -8,11 +8,11 @@ import peewee
 from tilld.invoices.invoice import Invoice, Payment, Status
 from tilld.invoices.terms import type_of
 from tilld.invoices.totals import MAX_VOLUME_MSAT
+from tilld.storage.event_tables import EventTable
 from tilld.storage.rows import Rows
 from tilld.storage.statements import Statement, compiled, param, param_list, params, whole_rows
 from tilld.storage.tables import (
     CancellationTable,
-    EventTable,
     InvoiceTable,
     MemberTable,
     PayoutTable,

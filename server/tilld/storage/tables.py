@@ -156,46 +156,6 @@ class AttemptTable(Model):
         primary_key = CompositeKey("username", "label", "attempt")
 
 
-class EventLogTable(Model):
-    """The log of a user's events, or with an empty name that of all users.
-
-    `sequence` is that of the newest event, `removed` that of the last one that was removed. `imported` counts
-    invoices of imports that have no event yet.
-    """
-
-    username = CharField(primary_key=True)
-    sequence = BigIntegerField()
-    removed = BigIntegerField()
-    imported = BigIntegerField()
-
-    class Meta:
-        """The name of the table."""
-
-        table_name = "event_logs"
-
-
-class EventTable(Model):
-    """An event: a reference to what changed, and what that does not tell later.
-
-    `position` is the sequence in the log of all users. `recorded_at` is in milliseconds since 1970.
-    """
-
-    position = BigIntegerField(primary_key=True)
-    username = CharField()
-    sequence = BigIntegerField()
-    id = CharField(25)
-    type = CharField(32)
-    subject = CharField(64)
-    detail = TextField()
-    recorded_at = BigIntegerField()
-
-    class Meta:
-        """Sequences are unique for each user."""
-
-        table_name = "events"
-        indexes = ((("username", "sequence"), True),)
-
-
 class TillTable(Model):
     """A single row with the secret behind derived ids, and when the event log began (milliseconds)."""
 
@@ -225,12 +185,6 @@ for owner in ((InvoiceTable.username, InvoiceTable.type), (InvoiceTable.username
         InvoiceTable.id,
         where=InvoiceTable.paid_at.is_null(is_null=False),
     )
-# The end of an invoice, which stays in the store as long as the event.
-EventTable.add_index(
-    EventTable.subject,
-    name="events_ended_subject",
-    where=SQL("type IN ('invoice.expired', 'invoice.canceled')"),
-)
 # Attempts without outcome are few.
 AttemptTable.add_index(AttemptTable.created_at, where=AttemptTable.state == "sending")
 
