@@ -66,7 +66,7 @@ async def test_a_payment_settled_by_two_replicas_is_one_event(tills: list[Parts]
 
 
 async def test_readers_at_the_other_replicas_are_told_within_a_second(tills: list[Parts]) -> None:
-    """Of a create, which the node tells nobody, and watchers of an invoice of its end."""
+    """Readers of events of a create, which the node reports to nobody; watchers of the invoice's end."""
     writer, reader = tills[:2]
     invoice = await writer.store.add(an_invoice())
     watch = reader.invoicing.watch(DAKK, invoice.invoice_id)

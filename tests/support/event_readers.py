@@ -19,7 +19,7 @@ PATIENCE_SECONDS = 3
 
 
 class Received(NamedTuple):
-    """What an interface tells of an event."""
+    """An event as an interface returned it."""
 
     id: str
     sequence: int

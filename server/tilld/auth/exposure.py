@@ -1,4 +1,4 @@
-"""Who may call a Till on a public address."""
+"""Checks that not anyone may call a Till on a public address."""
 
 import structlog
 

@@ -55,7 +55,7 @@ class Events:
     ) -> AsyncGenerator[EventPage]:
         """Yield events in batches, first those in the log, then new ones; an empty batch is a heartbeat.
 
-        The first batch comes at once. Raises as `page` does, and Unavailable when Till stops.
+        The first batch comes immediately. Raises as `page` does, and Unavailable when Till stops.
         """
         view = terms.view(caller)
         await self._limits.may_watch(caller)

@@ -35,7 +35,7 @@ Start = int | Place | Cursor
 
 
 class View(NamedTuple):
-    """What a reader sees of a log; without `types`, nothing. Readers of one view get the same events."""
+    """The part of a log that a reader sees: nothing without `types`."""
 
     username: str
     types: frozenset[EventType]
@@ -106,7 +106,7 @@ class EventTerms:
             )
         types = self.types or frozenset(EventType)
         if Scope.PAYOUTS not in caller.scopes:
-            # Whoever has the string of an invoice request can collect it.
+            # Anyone who has the string of an invoice request can collect it.
             types -= OF_INVREQS
         metadata_type = self.metadata_type
         if caller.type is not None:

@@ -42,7 +42,7 @@ type EventServiceClient interface {
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
 	// Streams events, first those in the log, then new ones as they happen. Scope: events:read.
 	//
-	// The first response comes at once, and one without events every 15 seconds. Errors are those of ListEvents;
+	// The first response comes immediately, and one without events every 15 seconds. Errors are those of ListEvents;
 	// RESOURCE_EXHAUSTED (E7): too many watches of this key. UNAVAILABLE (E8): Till stops; watch again.
 	WatchEvents(ctx context.Context, in *WatchEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEventsResponse], error)
 }
@@ -103,7 +103,7 @@ type EventServiceServer interface {
 	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
 	// Streams events, first those in the log, then new ones as they happen. Scope: events:read.
 	//
-	// The first response comes at once, and one without events every 15 seconds. Errors are those of ListEvents;
+	// The first response comes immediately, and one without events every 15 seconds. Errors are those of ListEvents;
 	// RESOURCE_EXHAUSTED (E7): too many watches of this key. UNAVAILABLE (E8): Till stops; watch again.
 	WatchEvents(*WatchEventsRequest, grpc.ServerStreamingServer[WatchEventsResponse]) error
 	mustEmbedUnimplementedEventServiceServer()

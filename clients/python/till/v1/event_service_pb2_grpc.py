@@ -75,7 +75,7 @@ class EventServiceServicer:
     def WatchEvents(self, request, context):
         """Streams events, first those in the log, then new ones as they happen. Scope: events:read.
 
-        The first response comes at once, and one without events every 15 seconds. Errors are those of ListEvents;
+        The first response comes immediately, and one without events every 15 seconds. Errors are those of ListEvents;
         RESOURCE_EXHAUSTED (E7): too many watches of this key. UNAVAILABLE (E8): Till stops; watch again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -49,7 +49,7 @@ class EventServiceStub:
     WatchEvents: _grpc.UnaryStreamMultiCallable[_event_service_pb2.WatchEventsRequest, _event_service_pb2.WatchEventsResponse]
     """Streams events, first those in the log, then new ones as they happen. Scope: events:read.
 
-    The first response comes at once, and one without events every 15 seconds. Errors are those of ListEvents;
+    The first response comes immediately, and one without events every 15 seconds. Errors are those of ListEvents;
     RESOURCE_EXHAUSTED (E7): too many watches of this key. UNAVAILABLE (E8): Till stops; watch again.
     """
 
@@ -74,7 +74,7 @@ class EventServiceAsyncStub(EventServiceStub):
     WatchEvents: _aio.UnaryStreamMultiCallable[_event_service_pb2.WatchEventsRequest, _event_service_pb2.WatchEventsResponse]  # type: ignore[assignment]
     """Streams events, first those in the log, then new ones as they happen. Scope: events:read.
 
-    The first response comes at once, and one without events every 15 seconds. Errors are those of ListEvents;
+    The first response comes immediately, and one without events every 15 seconds. Errors are those of ListEvents;
     RESOURCE_EXHAUSTED (E7): too many watches of this key. UNAVAILABLE (E8): Till stops; watch again.
     """
 
@@ -108,7 +108,7 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_event_service_pb2.WatchEventsResponse], _abc.AsyncIterator[_event_service_pb2.WatchEventsResponse]]:
         """Streams events, first those in the log, then new ones as they happen. Scope: events:read.
 
-        The first response comes at once, and one without events every 15 seconds. Errors are those of ListEvents;
+        The first response comes immediately, and one without events every 15 seconds. Errors are those of ListEvents;
         RESOURCE_EXHAUSTED (E7): too many watches of this key. UNAVAILABLE (E8): Till stops; watch again.
         """
 

@@ -504,7 +504,7 @@ export const EventService: GenService<{
   /**
    * Streams events, first those in the log, then new ones as they happen. Scope: events:read.
    *
-   * The first response comes at once, and one without events every 15 seconds. Errors are those of ListEvents;
+   * The first response comes immediately, and one without events every 15 seconds. Errors are those of ListEvents;
    * RESOURCE_EXHAUSTED (E7): too many watches of this key. UNAVAILABLE (E8): Till stops; watch again.
    *
    * @generated from rpc till.v1.EventService.WatchEvents
