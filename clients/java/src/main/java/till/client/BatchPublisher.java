@@ -25,11 +25,11 @@ final class BatchPublisher<T> implements Flow.Publisher<T> {
         private final Flow.Subscriber<? super T> subscriber;
         private final Batches<T> batches;
         private final Context context = Context.current();
+        private final Steps steps = new Steps(this, this::nextStep, this::cancel);
 
         private Batch<T> batch = Batch.none();
         private long requested;
         private boolean isFetching;
-        private boolean isDelivering;
         private @Nullable Runnable end;
         private boolean hasEnded;
 
@@ -47,7 +47,7 @@ final class BatchPublisher<T> implements Flow.Publisher<T> {
             synchronized (this) {
                 requested = requested + items < 0 ? Long.MAX_VALUE : requested + items;
             }
-            deliver();
+            steps.run();
         }
 
         @Override
@@ -59,36 +59,7 @@ final class BatchPublisher<T> implements Flow.Publisher<T> {
             synchronized (this) {
                 end = lastReport;
             }
-            deliver();
-        }
-
-        /** Does all that can be done now. One thread at a time; the others leave their work to it. */
-        private void deliver() {
-            synchronized (this) {
-                if (isDelivering) {
-                    return;
-                }
-                isDelivering = true;
-            }
-            while (true) {
-                Runnable step;
-                synchronized (this) {
-                    step = nextStep();
-                    if (step == null) {
-                        isDelivering = false;
-                        return;
-                    }
-                }
-                try {
-                    step.run();
-                } catch (RuntimeException | Error fault) {
-                    synchronized (this) {
-                        isDelivering = false;
-                    }
-                    cancel();
-                    throw fault;
-                }
-            }
+            steps.run();
         }
 
         private @Nullable Runnable nextStep() {
@@ -135,7 +106,7 @@ final class BatchPublisher<T> implements Flow.Publisher<T> {
                         end = () -> subscriber.onError(cause);
                     }
                 }
-                deliver();
+                steps.run();
             });
         }
     }

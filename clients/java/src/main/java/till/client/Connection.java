@@ -3,7 +3,7 @@ package till.client;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A change of a watch's connection: lost, before each pause, or back, before the next state.
+ * A change of the connection of a watch or an event stream: lost, before each pause, or back, before the next item.
  *
  * @param lost whether it was lost
  * @param attempt if lost, the number of losses in a row, from 1; if back, how many there were

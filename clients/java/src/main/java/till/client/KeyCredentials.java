@@ -41,8 +41,8 @@ public final class KeyCredentials extends CallCredentials {
     /**
      * Returns credentials with a key that may change.
      *
-     * @param source called for each call, and for each attempt of a watch, on the executor of the call. An exception fails
-     *     the call or the watch with UNAUTHENTICATED, and is the cause.
+     * @param source called for each call, and for each attempt of a watch or an event stream, on the executor of the
+     *     call. An exception fails them with UNAUTHENTICATED, and is the cause.
      * @return the credentials
      */
     public static KeyCredentials from(Supplier<? extends @Nullable String> source) {

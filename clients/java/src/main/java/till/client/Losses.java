@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
 import till.client.TillException.Code;
 
 /**
- * Decides which errors of a watch, or of a page of a list, are losses of its connection, counts those in a row, and sets the
+ * Decides which errors of a watch, an event stream, or a page of a list, are losses of its connection, counts those in a row, and sets the
  * pauses after them.
  */
 final class Losses {

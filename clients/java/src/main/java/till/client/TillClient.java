@@ -5,13 +5,12 @@ import io.grpc.Channel;
 import io.grpc.ManagedChannel;
 import java.time.Duration;
 import java.util.Set;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
 import java.util.concurrent.Flow;
-import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
+import till.v1.Event;
 import till.v1.Invoice;
 
 /**
@@ -22,12 +21,13 @@ import till.v1.Invoice;
  */
 public final class TillClient implements AutoCloseable {
     private static final Duration CLOSE_TIMEOUT = Duration.ofSeconds(5);
+    private static final String CLOSED = "the client was closed";
 
     private final Channel channel;
     private final @Nullable ManagedChannel owned;
     private final OpenCalls openCalls;
     private final Executor executor;
-    private final Set<Watching> watches = ConcurrentHashMap.newKeySet();
+    private final Set<Watching<?, ?, ?>> watches = ConcurrentHashMap.newKeySet();
     private volatile boolean isClosed;
 
     /**
@@ -94,6 +94,15 @@ public final class TillClient implements AutoCloseable {
     }
 
     /**
+     * Returns the calls that read events by page.
+     *
+     * @return the calls
+     */
+    public Events events() {
+        return new Events(channel, CallOptions.DEFAULT);
+    }
+
+    /**
      * Returns the channel for generated stubs, such as {@code InvoiceServiceGrpc.newFutureStub(till.channel())}.
      *
      * @return a channel that sends the key with each call
@@ -120,7 +129,7 @@ public final class TillClient implements AutoCloseable {
      * @return its states; close the watch if you leave before the last one
      */
     public Watch watch(String invoiceId, WatchOptions options) {
-        return new Watch(watching(invoiceId, options), options);
+        return new Watch(starter(invoiceId, options), options);
     }
 
     /**
@@ -144,7 +153,7 @@ public final class TillClient implements AutoCloseable {
      * @return a publisher of its states
      */
     public Flow.Publisher<Invoice> watchPublisher(String invoiceId, WatchOptions options) {
-        return new WatchPublisher(watching(invoiceId, options), options);
+        return new WatchPublisher<>(starter(invoiceId, options), options.onConnection);
     }
 
     /**
@@ -168,19 +177,47 @@ public final class TillClient implements AutoCloseable {
      */
     public CompletableFuture<Invoice> finalState(String invoiceId, WatchOptions options) {
         var future = new CompletableFuture<Invoice>();
-        watchPublisher(invoiceId, options).subscribe(new Last(future));
+        watchPublisher(invoiceId, options).subscribe(new Last<>(future));
         return future;
     }
 
     /**
-     * Ends all watches, lets open calls end for up to 5 s, then cancels them.
+     * Streams the events of the user's log, for a key with the scope events:read.
+     *
+     * @param options where the stream begins, and which events it has
+     * @return the events; close the stream when you leave it
+     */
+    public EventStream watchEvents(EventOptions options) {
+        return new EventStream(starter(options, Silence.LONGEST), options);
+    }
+
+    /**
+     * Streams the events of the user's log for each subscriber, from its subscription on.
+     *
+     * <p>The events and errors are those of {@link EventStream}. Changes of the connection are reported only while an event is
+     * requested.
+     *
+     * @param options where each stream begins, and which events it has
+     * @return a publisher of the events
+     */
+    public Flow.Publisher<Event> watchEventsPublisher(EventOptions options) {
+        return watchEventsPublisher(options, Silence.LONGEST);
+    }
+
+    /** For tests, which do not wait as long. */
+    Flow.Publisher<Event> watchEventsPublisher(EventOptions options, Duration longestSilence) {
+        return new WatchPublisher<>(starter(options, longestSilence), options.watch.onConnection);
+    }
+
+    /**
+     * Ends all watches and event streams, lets open calls end for up to 5 s, then cancels them.
      *
      * <p>A channel of your own stays open, with its calls.
      */
     @Override
     public void close() {
         isClosed = true;
-        watches.forEach(TillClient::end);
+        watches.forEach(watching -> watching.fail(CLOSED));
         if (owned == null) {
             return;
         }
@@ -193,49 +230,24 @@ public final class TillClient implements AutoCloseable {
         owned.shutdownNow();
     }
 
-    private static void end(Watching watching) {
-        watching.fail(new CancellationException("the client was closed"));
+    private <Q, R, T> Watching<Q, R, T> watching(
+            Subject<Q, R, T> subject,
+            WatchOptions options,
+            @Nullable Duration longestSilence,
+            Watching.Receiver<? super T> receiver) {
+        var watching = new Watching<>(channel, executor, subject, options, longestSilence, receiver, watches::remove);
+        watches.add(watching);
+        if (isClosed) {
+            watching.fail(CLOSED);
+        }
+        return watching;
     }
 
-    private Function<Watching.Receiver, Watching> watching(String invoiceId, WatchOptions options) {
-        return receiver -> {
-            var watching = new Watching(channel, executor, invoiceId, options, receiver, watches::remove);
-            watches.add(watching);
-            if (isClosed) {
-                end(watching);
-            }
-            return watching;
-        };
+    private WatchStarter<Invoice> starter(String invoiceId, WatchOptions options) {
+        return receiver -> watching(new InvoiceSubject(invoiceId), options, null, receiver);
     }
 
-    /** Completes a future with the last state of a watch. */
-    private static final class Last implements Flow.Subscriber<Invoice> {
-        private final CompletableFuture<Invoice> future;
-        private @Nullable Invoice last;
-
-        Last(CompletableFuture<Invoice> future) {
-            this.future = future;
-        }
-
-        @Override
-        public void onSubscribe(Flow.Subscription subscription) {
-            future.whenComplete((state, error) -> subscription.cancel());
-            subscription.request(Long.MAX_VALUE);
-        }
-
-        @Override
-        public void onNext(Invoice state) {
-            last = state;
-        }
-
-        @Override
-        public void onError(Throwable error) {
-            future.completeExceptionally(error);
-        }
-
-        @Override
-        public void onComplete() {
-            future.complete(last);
-        }
+    private WatchStarter<Event> starter(EventOptions options, Duration longestSilence) {
+        return receiver -> watching(new EventSubject(options.request), options.watch, longestSilence, receiver);
     }
 }

@@ -11,10 +11,11 @@ import io.grpc.protobuf.StatusProto;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Optional;
+import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A call or a watch that failed.
+ * A call, a watch or an event stream that failed.
  *
  * <p>{@link #getCode} is the code that Till documents, {@link #getStatus} the gRPC status. Also thrown for a deadline:
  * its status is DEADLINE_EXCEEDED, without a code. The caller's own cancel is a {@link
@@ -27,6 +28,7 @@ public final class TillException extends StatusRuntimeException {
     private final String id;
     private final String reason;
     private final @Nullable Duration retryAfter;
+    private final String oldestSequence;
 
     private TillException(Status status, @Nullable Metadata trailers, ErrorInfo info, @Nullable Duration retryAfter) {
         super(status, trailers);
@@ -34,6 +36,7 @@ public final class TillException extends StatusRuntimeException {
         code = Code.of(id);
         reason = info.getReason();
         this.retryAfter = retryAfter;
+        oldestSequence = info.getMetadataOrDefault("oldest_sequence", "");
     }
 
     /**
@@ -104,6 +107,15 @@ public final class TillException extends StatusRuntimeException {
         return Optional.ofNullable(retryAfter);
     }
 
+    /**
+     * Returns the sequence of the oldest event left, after EVENTS_GONE.
+     *
+     * @return the sequence; empty if it is unknown, as for events of all users
+     */
+    public OptionalLong getOldestSequence() {
+        return oldestSequence.isEmpty() ? OptionalLong.empty() : OptionalLong.of(Long.parseUnsignedLong(oldestSequence));
+    }
+
     /** Returns the code or the gRPC status, then the message of Till: {@code "E2: resource not found"}. */
     @Override
     public String getMessage() {
@@ -144,6 +156,8 @@ public final class TillException extends StatusRuntimeException {
         REFUSED("E14"),
         /** E15: that node did not pay in time, and no longer can; try again. */
         NOT_PAID("E15"),
+        /** E16: events after the start were removed; {@link #getOldestSequence} has the first one left. */
+        EVENTS_GONE("E16"),
         /** The error is not Till's: a lost connection, a deadline, a proxy. The gRPC status says more. */
         NONE(""),
         /** A code of a newer Till, which this client does not know. */

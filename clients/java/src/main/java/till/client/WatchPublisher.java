@@ -1,42 +1,41 @@
 package till.client;
 
 import java.util.concurrent.Flow;
-import java.util.function.Function;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
-import till.v1.Invoice;
 
 /** Starts a watch for each subscriber. */
-final class WatchPublisher implements Flow.Publisher<Invoice> {
-    private final Function<Watching.Receiver, Watching> newWatching;
-    private final WatchOptions options;
+final class WatchPublisher<T> implements Flow.Publisher<T> {
+    private final WatchStarter<T> starter;
+    private final Consumer<? super Connection> onConnection;
 
-    WatchPublisher(Function<Watching.Receiver, Watching> newWatching, WatchOptions options) {
-        this.newWatching = newWatching;
-        this.options = options;
+    WatchPublisher(WatchStarter<T> starter, Consumer<? super Connection> onConnection) {
+        this.starter = starter;
+        this.onConnection = onConnection;
     }
 
     @Override
-    public void subscribe(Flow.Subscriber<? super Invoice> subscriber) {
+    public void subscribe(Flow.Subscriber<? super T> subscriber) {
         var subscription = new Subscription(subscriber);
         subscriber.onSubscribe(subscription);
         subscription.watching.start();
     }
 
-    private final class Subscription implements Flow.Subscription, Watching.Receiver {
-        private final Flow.Subscriber<? super Invoice> subscriber;
-        private final Watching watching;
+    private final class Subscription implements Flow.Subscription, Watching.Receiver<T> {
+        private final Flow.Subscriber<? super T> subscriber;
+        private final Watching<?, ?, T> watching;
 
-        Subscription(Flow.Subscriber<? super Invoice> subscriber) {
+        Subscription(Flow.Subscriber<? super T> subscriber) {
             this.subscriber = subscriber;
-            watching = newWatching.apply(this);
+            watching = starter.prepare(this);
         }
 
         @Override
-        public void request(long states) {
-            if (states < 1) {
-                watching.fail(new IllegalArgumentException("request 1 state or more, not " + states));
+        public void request(long items) {
+            if (items < 1) {
+                watching.fail(new IllegalArgumentException("request 1 item or more, not " + items));
             } else {
-                watching.request(states);
+                watching.request(items);
             }
         }
 
@@ -46,14 +45,14 @@ final class WatchPublisher implements Flow.Publisher<Invoice> {
         }
 
         @Override
-        public void state(Invoice state) {
-            subscriber.onNext(state);
+        public void item(T item) {
+            subscriber.onNext(item);
         }
 
         @Override
         public void connection(Connection change) {
             try {
-                options.onConnection.accept(change);
+                onConnection.accept(change);
             } catch (RuntimeException fault) {
                 watching.fail(fault);
             }

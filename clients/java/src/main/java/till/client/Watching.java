@@ -10,71 +10,78 @@ import io.grpc.Context.CancellationListener;
 import io.grpc.Deadline;
 import io.grpc.Metadata;
 import io.grpc.Status;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Queue;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
-import till.v1.Invoice;
-import till.v1.InvoiceServiceGrpc;
-import till.v1.WatchInvoiceRequest;
-import till.v1.WatchInvoiceResponse;
 
 /**
- * One watch: its attempts, the pauses between them, and the last state. Thread-safe.
+ * One watch of an invoice or of events: its attempts, and the pauses between them. Thread-safe.
  *
- * <p>The receiver gets one report at a time, in order. States and changes of the connection wait until a state is requested.
+ * <p>The receiver gets one report at a time, in order. Items and changes of the connection wait until an item is requested.
  * While a report waits, no message is read and no attempt starts, so a slow receiver needs no memory.
  */
-final class Watching {
+final class Watching<Q, R, T> {
     private final Channel channel;
     private final Executor executor;
     private final CallOptions callOptions;
-    private final WatchInvoiceRequest request;
+    private final Subject<Q, R, T> subject;
+    private final @Nullable Duration longestSilence;
     private final Losses losses;
-    private final Receiver receiver;
-    private final Consumer<? super Watching> onEnd;
+    private final Receiver<? super T> receiver;
+    private final Consumer<? super Watching<Q, R, T>> onEnd;
     private final Context context = Context.current();
+    private final Steps steps = new Steps(this, this::nextStep, this::cancel);
     private final CancellationListener onContextEnd = ended -> fail(contextFailure());
 
     private final Queue<Report> reports = new ArrayDeque<>();
     private long requested;
-    private boolean isDelivering;
     private boolean isAttemptDue;
     private boolean isMessageDue;
-    private @Nullable ClientCall<WatchInvoiceRequest, WatchInvoiceResponse> call;
+    private @Nullable Silence silence;
+    private @Nullable ClientCall<Q, R> call;
     private @Nullable Runnable end;
     private boolean hasEnded;
 
-    private @Nullable Invoice last;
-
-    interface Receiver {
-        void state(Invoice state);
+    interface Receiver<T> {
+        void item(T item);
 
         void connection(Connection change);
 
-        /** The last report; error is null after the final state. */
+        /** The last report; error is null if the watch is complete. */
         void end(@Nullable RuntimeException error);
     }
 
-    private record Report(Runnable delivery, boolean isState) {}
+    private record Report(Runnable delivery, boolean isItem) {}
 
+    /**
+     * @param longestSilence after which an attempt without a message is lost; null if the subject may be silent
+     */
     Watching(
             Channel channel,
             Executor executor,
-            String invoiceId,
+            Subject<Q, R, T> subject,
             WatchOptions options,
-            Receiver receiver,
-            Consumer<? super Watching> onEnd) {
+            @Nullable Duration longestSilence,
+            Receiver<? super T> receiver,
+            Consumer<? super Watching<Q, R, T>> onEnd) {
         this.channel = channel;
         this.executor = executor;
-        this.request = WatchInvoiceRequest.newBuilder().setInvoiceId(invoiceId).build();
-        this.losses = new Losses("watch", options.waitForReady);
+        this.subject = subject;
+        this.longestSilence = longestSilence;
+        this.losses = new Losses(subject.name(), options.waitForReady);
         this.receiver = receiver;
         this.onEnd = onEnd;
         this.callOptions = CallOptions.DEFAULT.withDeadline(options.deadline(context.getDeadline()));
+    }
+
+    String name() {
+        return subject.name();
     }
 
     void start() {
@@ -82,16 +89,21 @@ final class Watching {
         attemptNow();
     }
 
-    void request(long states) {
+    void request(long items) {
         synchronized (this) {
-            requested = requested + states < 0 ? Long.MAX_VALUE : requested + states;
+            requested = requested + items < 0 ? Long.MAX_VALUE : requested + items;
         }
-        deliver();
+        steps.run();
     }
 
     /** Ends the watch without a report. */
     void cancel() {
         endBy(() -> {});
+    }
+
+    /** Ends the watch because something that it needs was closed. */
+    void fail(String reason) {
+        fail(new CancellationException(reason));
     }
 
     /** Ends the watch with an error, which overtakes other reports. */
@@ -104,36 +116,7 @@ final class Watching {
             reports.clear();
             end = lastReport;
         }
-        deliver();
-    }
-
-    /** Does all that can be done now. One thread at a time; the others leave their work to it. */
-    private void deliver() {
-        synchronized (this) {
-            if (isDelivering) {
-                return;
-            }
-            isDelivering = true;
-        }
-        while (true) {
-            Runnable step;
-            synchronized (this) {
-                step = nextStep();
-                if (step == null) {
-                    isDelivering = false;
-                    return;
-                }
-            }
-            try {
-                step.run();
-            } catch (RuntimeException | Error fault) {
-                synchronized (this) {
-                    isDelivering = false;
-                }
-                cancel();
-                throw fault;
-            }
-        }
+        steps.run();
     }
 
     private @Nullable Runnable nextStep() {
@@ -145,7 +128,7 @@ final class Watching {
                 return null;
             }
             Report report = reports.remove();
-            requested -= report.isState && requested < Long.MAX_VALUE ? 1 : 0;
+            requested -= report.isItem && requested < Long.MAX_VALUE ? 1 : 0;
             return report.delivery;
         } else if (end != null) {
             hasEnded = true;
@@ -156,10 +139,14 @@ final class Watching {
             return () -> context.run(this::tryToAttempt);
         } else if (isMessageDue && running != null) {
             isMessageDue = false;
+            if (silence != null) {
+                silence.begin();
+            }
             return () -> running.request(1);
         }
         return null;
     }
+
 
     private void finish(@Nullable ClientCall<?, ?> running, Runnable lastReport) {
         if (running != null) {
@@ -174,7 +161,7 @@ final class Watching {
         synchronized (this) {
             isAttemptDue = true;
         }
-        deliver();
+        steps.run();
     }
 
     private void tryToAttempt() {
@@ -186,15 +173,18 @@ final class Watching {
     }
 
     private void attempt() {
-        var attempt = channel.newCall(InvoiceServiceGrpc.getWatchInvoiceMethod(), callOptions);
+        var attempt = channel.newCall(subject.method(), callOptions);
+        Q request;
         synchronized (this) {
             call = attempt;
+            silence = longestSilence == null ? null : new Silence(attempt, longestSilence, executor);
             isMessageDue = true;
+            request = subject.request();
         }
         attempt.start(new ClientCall.Listener<>() {
             @Override
-            public void onMessage(WatchInvoiceResponse response) {
-                received(response.getInvoice());
+            public void onMessage(R message) {
+                received(message);
             }
 
             @Override
@@ -206,8 +196,11 @@ final class Watching {
         attempt.halfClose();
     }
 
-    private void received(Invoice state) {
+    private void received(R message) {
         synchronized (this) {
+            if (silence != null) {
+                silence.end();
+            }
             if (end != null) {
                 return;
             }
@@ -216,28 +209,26 @@ final class Watching {
                 report(back);
             }
             isMessageDue = true;
-            if (!state.equals(last)) {
-                last = state;
-                reports.add(new Report(() -> receiver.state(state), true));
+            for (T item : subject.news(message)) {
+                reports.add(new Report(() -> receiver.item(item), true));
             }
-            if (Watch.isFinal(state)) {
+            if (subject.isComplete()) {
                 end = () -> receiver.end(null);
             }
         }
-        deliver();
+        steps.run();
     }
 
     private void closed(Status status, Metadata trailers) {
         synchronized (this) {
+            if (silence != null) {
+                silence.end();
+            }
             if (end != null) {
                 return;
             }
             call = null;
-            var error = TillException.of(
-                    status.isOk()
-                            ? Status.UNAVAILABLE.withDescription("the watch ended before the invoice was final")
-                            : status,
-                    trailers);
+            var error = TillException.of(reason(status), trailers);
             if (context.isCancelled() || isDeadline(error)) {
                 RuntimeException failure = contextFailure();
                 end = () -> receiver.end(failure);
@@ -248,7 +239,14 @@ final class Watching {
                 end = () -> receiver.end(error);
             }
         }
-        deliver();
+        steps.run();
+    }
+
+    private Status reason(Status status) {
+        if (silence != null && silence.isTooLong()) {
+            return Status.UNAVAILABLE.withDescription("no response for " + silence.longestSeconds() + " s");
+        }
+        return status.isOk() ? Status.UNAVAILABLE.withDescription(subject.earlyEnd()) : status;
     }
 
     private void report(Connection change) {
@@ -272,7 +270,7 @@ final class Watching {
     private synchronized RuntimeException contextFailure() {
         Throwable cause = context.cancellationCause();
         return context.isCancelled() && !(cause instanceof TimeoutException)
-                ? Calls.cancellation("the watch was cancelled", cause)
+                ? Calls.cancellation("the " + subject.name() + " was cancelled", cause)
                 : losses.deadlineExceeded();
     }
 }

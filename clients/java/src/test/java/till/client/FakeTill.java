@@ -23,6 +23,7 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.function.BiConsumer;
 import till.v1.CreateInvoiceRequest;
 import till.v1.CreateInvoiceResponse;
+import till.v1.EventServiceGrpc;
 import till.v1.ExportInvoicesRequest;
 import till.v1.ExportInvoicesResponse;
 import till.v1.GetInfoRequest;
@@ -32,6 +33,8 @@ import till.v1.InvoiceServiceGrpc;
 import till.v1.InvoiceStatus;
 import till.v1.ListInvoicesRequest;
 import till.v1.ListInvoicesResponse;
+import till.v1.WatchEventsRequest;
+import till.v1.WatchEventsResponse;
 import till.v1.WatchInvoiceRequest;
 import till.v1.WatchInvoiceResponse;
 
@@ -48,6 +51,10 @@ final class FakeTill extends InvoiceServiceGrpc.InvoiceServiceImplBase implement
     volatile BiConsumer<ListInvoicesRequest, StreamObserver<ListInvoicesResponse>> onPage = (request, responses) -> {};
     /** The open exports, in the order of their arrival. */
     final BlockingQueue<StreamObserver<ExportInvoicesResponse>> exports = new LinkedBlockingQueue<>();
+    /** The open attempts of event streams, in the order of their arrival. */
+    final BlockingQueue<StreamObserver<WatchEventsResponse>> eventStreams = new LinkedBlockingQueue<>();
+    /** Their requests. */
+    final BlockingQueue<WatchEventsRequest> eventRequests = new LinkedBlockingQueue<>();
     /** The authorization header of each call; empty without one. */
     final BlockingQueue<String> keys = new LinkedBlockingQueue<>();
     /** Done once a call is cancelled. */
@@ -64,7 +71,7 @@ final class FakeTill extends InvoiceServiceGrpc.InvoiceServiceImplBase implement
     }
 
     private Server serve(ServerBuilder<?> builder) throws IOException {
-        return builder.addService(this).intercept(new ServerInterceptor() {
+        return builder.addService(this).addService(new EventLog()).intercept(new ServerInterceptor() {
             @Override
             public <Q, R> ServerCall.Listener<Q> interceptCall(
                     ServerCall<Q, R> call, Metadata headers, ServerCallHandler<Q, R> next) {
@@ -111,6 +118,15 @@ final class FakeTill extends InvoiceServiceGrpc.InvoiceServiceImplBase implement
     public void getInfo(GetInfoRequest request, StreamObserver<GetInfoResponse> responses) {
         responses.onNext(GetInfoResponse.getDefaultInstance());
         responses.onCompleted();
+    }
+
+    private final class EventLog extends EventServiceGrpc.EventServiceImplBase {
+        @Override
+        public void watchEvents(WatchEventsRequest request, StreamObserver<WatchEventsResponse> responses) {
+            Context.current().addListener(ended -> cancelled.countDown(), Runnable::run);
+            eventRequests.add(request);
+            eventStreams.add(responses);
+        }
     }
 
     static WatchInvoiceResponse state(InvoiceStatus status) {

@@ -43,6 +43,8 @@ class ReadmeTest {
                 abstract void tryAgainAfter(Duration delay);
                 abstract void log(String text);
                 abstract void deliver(Invoice invoice);
+                abstract OptionalLong load();
+                abstract void handle(Invoice invoice, long sequence);
             """;
 
     @TempDir

@@ -1,9 +1,15 @@
 package till.conformance;
 
 import static till.conformance.Json.event;
+import static till.conformance.Json.id;
+import static till.conformance.Json.isBlocking;
+import static till.conformance.Json.isTrue;
 import static till.conformance.Json.json;
+import static till.conformance.Json.limit;
 import static till.conformance.Json.message;
+import static till.conformance.Json.options;
 import static till.conformance.Json.plain;
+import static till.conformance.Json.timeout;
 
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
@@ -23,9 +29,7 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
@@ -35,12 +39,14 @@ import java.util.concurrent.Flow;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.function.Function;
+import till.client.EventStream;
 import till.client.Export;
 import till.client.TillClient;
 import till.client.Watch;
 import till.client.WatchOptions;
 import till.v1.CancelInvoiceRequest;
 import till.v1.CreateInvoiceRequest;
+import till.v1.Event;
 import till.v1.ExportInvoicesRequest;
 import till.v1.ExportInvoicesResponse;
 import till.v1.GetInfoRequest;
@@ -48,8 +54,10 @@ import till.v1.GetInvoiceByIdRequest;
 import till.v1.GetInvoiceRequest;
 import till.v1.GetReportRequest;
 import till.v1.Invoice;
+import till.v1.ListEventsRequest;
 import till.v1.ListInvoicesRequest;
 import till.v1.LookupInvoiceRequest;
+import till.v1.WatchEventsRequest;
 import till.v1.WatchInvoiceRequest;
 
 /**
@@ -93,6 +101,7 @@ final class Agent {
             case "list" -> this::list;
             case "export" -> this::export;
             case "watch" -> this::watch;
+            case "events" -> this::events;
             default -> this::call;
         };
         threads.execute(context.wrap(() -> answer(request, each -> operation.run(connected, each))));
@@ -143,6 +152,11 @@ final class Agent {
                     request, CancelInvoiceRequest.getDefaultInstance(), calls::cancelInvoice, calls::cancelInvoiceAsync);
             case "GetReport" -> call(request, GetReportRequest.getDefaultInstance(), calls::getReport, calls::getReportAsync);
             case "GetInfo" -> call(request, GetInfoRequest.getDefaultInstance(), calls::getInfo, calls::getInfoAsync);
+            case "ListEvents" -> {
+                var events = timeout(request).map(till.events()::withDeadlineAfter).orElse(till.events());
+                yield call(
+                        request, ListEventsRequest.getDefaultInstance(), events::listEvents, events::listEventsAsync);
+            }
             default -> throw new IllegalArgumentException("no such method: " + method);
         });
     }
@@ -174,15 +188,34 @@ final class Agent {
         return new JsonObject();
     }
 
+    private JsonElement events(TillClient till, JsonObject request) throws IOException {
+        var options = options(message(request, WatchEventsRequest.getDefaultInstance()));
+        options = timeout(request).map(options::withTimeout).orElse(options);
+        options = isTrue(request, "wait_for_ready") ? options.withWaitForReady() : options;
+        if (isTrue(request, "connection")) {
+            options = options.onConnection(change -> say(request, "connection", plain(change)));
+        }
+        Consumer<Event> onEvent = event -> say(request, "event", json(event));
+        if (isBlocking(request)) {
+            try (EventStream events = till.watchEvents(options)) {
+                for (long taken = 0; taken < limit(request); taken++) {
+                    onEvent.accept(events.next());
+                }
+            }
+        } else {
+            take(till.watchEventsPublisher(options), limit(request), onEvent);
+        }
+        return new JsonObject();
+    }
+
     private JsonElement list(TillClient till, JsonObject request) throws IOException {
         var invoices = till.invoices().list(message(request, ListInvoicesRequest.getDefaultInstance()));
         var list = timeout(request).map(invoices::withPageTimeout).orElse(invoices);
-        long limit = request.has("limit") ? request.get("limit").getAsLong() : Long.MAX_VALUE;
         Consumer<Invoice> onInvoice = invoice -> say(request, "event", event(invoice));
         if (isBlocking(request)) {
-            list.stream().limit(limit).forEach(onInvoice);
+            list.stream().limit(limit(request)).forEach(onInvoice);
         } else {
-            take(list.publisher(), limit, onInvoice);
+            take(list.publisher(), limit(request), onInvoice);
         }
         return new JsonObject();
     }
@@ -223,29 +256,12 @@ final class Agent {
         out.println(answer);
     }
 
-    private static long id(JsonObject request) {
-        return request.get("id").getAsLong();
-    }
-
-    private static boolean isBlocking(JsonObject request) {
-        return id(request) % 2 == 0;
-    }
-
-    private static boolean isTrue(JsonObject request, String field) {
-        return request.has(field) && request.get(field).getAsBoolean();
-    }
-
     private static String content(Path file) {
         try {
             return Files.readString(file);
         } catch (IOException error) {
             throw new UncheckedIOException(error);
         }
-    }
-
-    private static Optional<Duration> timeout(JsonObject request) {
-        return Optional.ofNullable(request.get("timeout_seconds"))
-                .map(seconds -> Duration.ofMillis(Math.round(seconds.getAsDouble() * 1e3)));
     }
 
     private interface Step {
