@@ -21,7 +21,7 @@ _ENDS = frozenset({EventType.INVOICE_PAID, EventType.INVOICE_EXPIRED, EventType.
 class LogFollower:
     """Reads new events of all users from the log.
 
-    This process's own writes wake it immediately. The events of other processes are found by asking regularly.
+    This process's writes wake it immediately. The events of others are found by asking regularly.
     """
 
     def __init__(self, store: Store, feed: Feed, hub: Hub, intervals: Intervals = USUAL) -> None:

@@ -22,7 +22,7 @@ from tilld.payouts.invreq import Invreq
 from tilld.payouts.repository import PayoutStore
 from tilld.sent_invoices.repository import AttemptStore
 
-# Events whose subjects are read together: an invoice may have 24 KiB, and reads of SQLite hold the event loop.
+# Events whose subjects are read together: an invoice may have 24 KiB, and SQLite is read on the event loop.
 READ_AT_ONCE = 100
 
 
