@@ -36,6 +36,8 @@ export const TillCode = {
   Refused: "E14",
   /** The node that made the invoice request did not pay in time; the invoice can no longer be paid. */
   NotPaid: "E15",
+  /** Events after the start were removed; `oldestSequence` has the oldest one that is left. */
+  EventsGone: "E16",
 } as const;
 
 /** A documented code, such as `TillCode.NotFound`, which equals `"E2"`. */
@@ -52,6 +54,8 @@ export class TillError extends ConnectError {
   readonly reason: string;
   /** Milliseconds to wait before a retry; undefined: unknown. */
   readonly retryAfterMs: number | undefined;
+  /** With `TillCode.EventsGone`: the sequence of the oldest event left. Undefined with `allUsers`. */
+  readonly oldestSequence: bigint | undefined;
 
   /** For tests of your own: the client creates one from each answer of Till that is an error. */
   constructor(
@@ -59,12 +63,13 @@ export class TillError extends ConnectError {
     code: Code,
     tillCode: TillCode | (string & {}),
     reason: string,
-    options: { retryAfterMs?: number | undefined; metadata?: HeadersInit; cause?: unknown } = {},
+    options: { retryAfterMs?: number | undefined; oldestSequence?: bigint | undefined; metadata?: HeadersInit; cause?: unknown } = {},
   ) {
     super(message, code, options.metadata, undefined, options.cause);
     this.tillCode = tillCode;
     this.reason = reason;
     this.retryAfterMs = options.retryAfterMs;
+    this.oldestSequence = options.oldestSequence;
   }
 
   /** ConnectError's own is true for each ConnectError. */
@@ -90,8 +95,10 @@ export function errorOf(failed: unknown, signal: AbortSignal | undefined): unkno
 
 function tillError(error: ConnectError, info: ErrorInfo, code: string): TillError {
   const delay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
+  const oldest = info.metadata["oldest_sequence"];
   const told = new TillError(error.rawMessage, error.code, code, info.reason, {
     retryAfterMs: delay && durationMs(delay),
+    oldestSequence: oldest && /^\d+$/.test(oldest) ? BigInt(oldest) : undefined,
     metadata: error.metadata,
   });
   told.details = error.details;

@@ -1,7 +1,7 @@
 /**
  * An API key or a watch token.
- * A function is called before each call and before each attempt of a watch, for a key that rotates.
- * Its error ends the call or the watch. White space around a key is stripped; an empty key is none.
+ * A function is called before each call and before each attempt of a watch or an event stream, for a key that rotates.
+ * Its error ends the call or the loop. White space around a key is stripped; an empty key is none.
  */
 export type Key = string | (() => string | Promise<string>);
 

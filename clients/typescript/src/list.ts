@@ -15,14 +15,14 @@ import { isLoss, pause, pauseAfter } from "./losses.js";
 const RETRIES_MS = 30_000;
 
 /** Gets the key, and returns the call. An error of the key function ends the list. */
-export type Prepare = (
+export type PreparePage = (
   request: ListInvoicesRequest,
   options: CallOptions & { signal: AbortSignal },
 ) => Promise<() => Promise<ListInvoicesResponse>>;
 
 /** List invoices through lost connections: see `Till.list`. */
 export function list(
-  prepare: Prepare,
+  prepare: PreparePage,
   request: MessageInitShape<typeof ListInvoicesRequestSchema>,
   options: CallOptions,
 ): Loop<Invoice> {
@@ -41,7 +41,7 @@ export function list(
 
 /** Return a page. It is retried until its connection is not lost, or there is no time for another attempt. */
 async function retried(
-  prepare: Prepare,
+  prepare: PreparePage,
   request: ListInvoicesRequest,
   options: CallOptions & { signal: AbortSignal },
   reconnects: boolean,

@@ -1,14 +1,17 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { createClient, type CallOptions, type Client, type Transport } from "@connectrpc/connect";
+import { events, type Events, type EventsOptions, type PrepareEvents } from "./events.js";
+import { EventService } from "./gen/till/v1/event_service_pb.js";
 import type { Invoice } from "./gen/till/v1/invoice_pb.js";
 import { InvoiceService, type ExportInvoicesRequestSchema, type ListInvoicesRequestSchema } from "./gen/till/v1/invoice_service_pb.js";
 import { InvreqService } from "./gen/till/v1/invreq_service_pb.js";
 import { KeyService } from "./gen/till/v1/key_service_pb.js";
 import { authorization, type Key } from "./keys.js";
-import { exportCsv, list, type Prepare } from "./list.js";
+import { exportCsv, list, type PreparePage } from "./list.js";
 import type { Loop } from "./loop.js";
+import type { WatchOptions } from "./reconnect.js";
 import { orAborted, withErrors, withHeaders } from "./transport.js";
-import { watch, type Open, type Watch, type WatchOptions } from "./watch.js";
+import { watch, type Watch } from "./watch.js";
 
 /**
  * A client of Till. It opens connections when they are needed and closes idle ones, so it need not be closed.
@@ -23,8 +26,10 @@ export class Till {
   readonly invreqs: Client<typeof InvreqService>;
   /** Create, list and revoke keys. */
   readonly keys: Client<typeof KeyService>;
-  readonly #open: Open;
-  readonly #prepare: Prepare;
+  /** Read pages of the log of events; `Till.events` follows the log. */
+  readonly eventLog: Client<typeof EventService>;
+  readonly #keyless: { invoices: Client<typeof InvoiceService>; eventLog: Client<typeof EventService> };
+  readonly #addKey: (header?: HeadersInit) => Promise<Headers>;
 
   /**
    * `connect` of `/node` and of `/web` creates the transport.
@@ -33,21 +38,15 @@ export class Till {
    * @throws TypeError for a malformed key.
    */
   constructor(transport: Transport, { key }: { key?: Key | undefined } = {}) {
-    const addKey = authorization(key);
-    const keyless = createClient(InvoiceService, withErrors(transport));
-    const calling = withHeaders(withErrors(transport), addKey);
+    const plain = withErrors(transport);
+    this.#addKey = authorization(key);
+    // The key is read apart from these calls, so that an error of a key function is not taken for a lost connection.
+    this.#keyless = { invoices: createClient(InvoiceService, plain), eventLog: createClient(EventService, plain) };
+    const calling = withHeaders(plain, this.#addKey);
     this.invoices = createClient(InvoiceService, calling);
     this.invreqs = createClient(InvreqService, calling);
     this.keys = createClient(KeyService, calling);
-    // The key is read apart from the call, so that an error of a key function is not taken for a lost connection.
-    this.#open = async (invoiceId, signal) => {
-      const headers = await orAborted(addKey(), signal);
-      return keyless.watchInvoice({ invoiceId }, { signal, headers });
-    };
-    this.#prepare = async (request, options) => {
-      const headers = await orAborted(addKey(options.headers), options.signal);
-      return () => keyless.listInvoices(request, { ...options, headers });
-    };
+    this.eventLog = createClient(EventService, calling);
   }
 
   /**
@@ -61,8 +60,33 @@ export class Till {
    * first state, unless `waitForReady` is set, and with `Code.DeadlineExceeded` after `timeoutMs`; the reason of
    * `signal` when it is aborted.
    */
-  watch(invoice: { readonly invoiceId: string }, options?: WatchOptions): Watch {
-    return watch(invoice.invoiceId, this.#open, options);
+  watch({ invoiceId }: { readonly invoiceId: string }, options?: WatchOptions): Watch {
+    const prepare = async (signal: AbortSignal) => {
+      const headers = await orAborted(this.#addKey(), signal);
+      return (attempt: AbortSignal) => this.#keyless.invoices.watchInvoice({ invoiceId }, { signal: attempt, headers });
+    };
+    return watch(prepare, options);
+  }
+
+  /**
+   * Read the events of the key's user, each once and in order: those after `after` or `from: "beginning"`, then new
+   * ones as they happen. Without a start: from now on. The key needs the scope events:read.
+   *
+   * Store the `sequence` of each event that you have handled, and continue after it: `events({ after: 4711n })`.
+   * With `allUsers` it is the `cursor` of the event.
+   *
+   * A lost connection is reopened, also if it is silent for 45 s, with the pauses of a watch. The stream then continues
+   * behind its last event. It never ends by itself; leaving the loop ends it.
+   *
+   * @throws TillError for an error that waiting does not cure, such as `TillCode.EventsGone` with `oldestSequence` if
+   * events after the start were removed; otherwise as a watch, also before its first message.
+   */
+  events(options?: EventsOptions): Events {
+    const prepare: PrepareEvents = async (request, signal) => {
+      const headers = await orAborted(this.#addKey(), signal);
+      return (attempt) => this.#keyless.eventLog.watchEvents(request, { signal: attempt, headers });
+    };
+    return events(prepare, options);
   }
 
   /**
@@ -74,7 +98,11 @@ export class Till {
    * @throws the error of a page, as a call does.
    */
   list(request: MessageInitShape<typeof ListInvoicesRequestSchema> = {}, options: CallOptions = {}): Loop<Invoice> {
-    return list(this.#prepare, request, options);
+    const prepare: PreparePage = async (request, options) => {
+      const headers = await orAborted(this.#addKey(options.headers), options.signal);
+      return () => this.#keyless.invoices.listInvoices(request, { ...options, headers });
+    };
+    return list(prepare, request, options);
   }
 
   /**

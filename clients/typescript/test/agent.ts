@@ -8,18 +8,26 @@ import {
   connect,
   ConnectError,
   create,
+  EventSchema,
+  EventService,
   ExportInvoicesRequestSchema,
   fromJson,
   InvoiceSchema,
   InvoiceService,
   ListInvoicesRequestSchema,
+  LogPosition,
   TillError,
   toJson,
+  WatchEventsRequestSchema,
   WatchInvoiceRequestSchema,
   WatchInvoiceResponseSchema,
+  type ConnectionChange,
+  type EventsStart,
   type ExportInvoicesRequestJson,
   type ListInvoicesRequestJson,
   type Till,
+  type WatchEventsRequest,
+  type WatchEventsRequestJson,
   type WatchInvoiceRequestJson,
 } from "lightning-till-client/node";
 
@@ -59,26 +67,33 @@ const operations: Record<string, (request: Request, signal: AbortSignal) => Prom
   },
 
   async call(told, signal) {
-    const method = InvoiceService.methods.find(({ name }) => name === told.method);
+    const [calls, { methods }] = told.method === "ListEvents" ? [till.eventLog, EventService] : [till.invoices, InvoiceService];
+    const method = methods.find(({ name }) => name === told.method);
     if (!method) throw new Error(`no such method: ${told.method}`);
-    const call = (till.invoices as unknown as Record<string, Call>)[method.localName]!;
+    const call = (calls as unknown as Record<string, Call>)[method.localName]!;
     const response = await call(fromJson(method.input as DescMessage, told.request), { signal, ...deadline(told) });
     return toJson(method.output as DescMessage, response);
   },
 
   async watch(told, signal) {
     const watch = till.watch(fromJson(WatchInvoiceRequestSchema, told.request as WatchInvoiceRequestJson), {
-      ...deadline(told),
+      ...reconnection(told),
       signal,
-      waitForReady: told.wait_for_ready,
-      onConnection: (change) => {
-        const { lost, attempt } = change;
-        if (told.connection) say({ id: told.id, connection: { lost, attempt, error: lost ? plain(change.error) : null } });
-      },
     });
     for await (const invoice of watch) {
       const event = create(WatchInvoiceResponseSchema, { invoice });
       say({ id: told.id, event: toJson(WatchInvoiceResponseSchema, event) as JsonValue });
+    }
+    return {};
+  },
+
+  async events(told, signal) {
+    const { start, filter, allUsers } = fromJson(WatchEventsRequestSchema, told.request as WatchEventsRequestJson);
+    const options = { ...reconnection(told), types: filter?.types, metadataType: filter?.metadataType, signal };
+    let left = told.limit;
+    for await (const event of till.events({ ...begin(start, allUsers), ...options })) {
+      say({ id: told.id, event: toJson(EventSchema, event) as JsonValue });
+      if (left && !--left) break;
     }
     return {};
   },
@@ -109,6 +124,22 @@ function deadline({ timeout_seconds }: Request): { timeoutMs?: number } {
   return timeout_seconds === undefined ? {} : { timeoutMs: timeout_seconds * 1000 };
 }
 
+function reconnection(told: Request) {
+  const onConnection = (change: ConnectionChange) => {
+    const { lost, attempt } = change;
+    if (told.connection) say({ id: told.id, connection: { lost, attempt, error: lost ? plain(change.error) : null } });
+  };
+  return { ...deadline(told), waitForReady: told.wait_for_ready, onConnection };
+}
+
+/** The start of a request as the client takes it. */
+function begin(start: WatchEventsRequest["start"], allUsers: boolean): EventsStart {
+  if (start.case === "after") return { after: start.value };
+  if (start.case === "cursor") return { cursor: start.value, allUsers: true };
+  if (start.case === undefined) return { allUsers };
+  return { from: start.value === LogPosition.BEGINNING ? "beginning" : "now", allUsers };
+}
+
 async function answer({ op, ...told }: Request & { op: string }): Promise<void> {
   const controller = new AbortController();
   open.set(told.id, controller);
@@ -127,8 +158,9 @@ function plain(error: unknown): JsonValue {
   const status = Code[error.code]!.replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
   const message = error.rawMessage;
   if (!(error instanceof TillError)) return { status, message };
-  const { tillCode: code, reason, retryAfterMs } = error;
-  return { status, code, reason, message, retry_seconds: retryAfterMs === undefined ? null : retryAfterMs / 1000 };
+  const { tillCode: code, reason, retryAfterMs, oldestSequence } = error;
+  const retry_seconds = retryAfterMs === undefined ? null : retryAfterMs / 1000;
+  return { status, code, reason, message, retry_seconds, oldest_sequence: oldestSequence?.toString() ?? null };
 }
 
 function say(what: JsonValue): void {
