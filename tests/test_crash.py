@@ -8,7 +8,7 @@ from tests.crash import KILLS, Crash
 from tests.support.nodes import LIGHTNINGD, RealPair, SimulatedProcess
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_killed_under_load_nothing_is_lost_and_nothing_invented(
     tmp_path: Path, database_url: str
 ) -> None:
