@@ -416,13 +416,14 @@ def test_an_event_that_is_recorded_again_has_its_id() -> None:
     """After a restored backup, maybe with another sequence: receivers deduplicate by id."""
     change = Change("dakk", EventType.INVOICE_PAID, "a" * 21)
     ids = {Entry.of(change, number, number, b"secret", NOON).id for number in (1, 2)}
+    ids.add(change._replace(detail="another state").event_id(b"secret"))
     others = {
         each.event_id(secret)
         for each, secret in (
             (change, b"another"),
             (change._replace(subject="b" * 21), b"secret"),
             (change._replace(type=EventType.INVOICE_EXPIRED), b"secret"),
-            (change._replace(detail="3"), b"secret"),
+            (change._replace(occasion="c" * 64), b"secret"),
         )
     }
 

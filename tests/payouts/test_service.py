@@ -1,9 +1,6 @@
 """Payouts on a store and nodes: a request is offered once, and spending stays within the limits."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,15 +8,13 @@ from typing import Any, Never
 
 import pytest
 
-from tests.support.clock import Clock
-from tests.support.node_pair import Pair, pair_of_nodes
-from tests.support.rpc import Rpc, connected
-from tests.support.samples import NOON, PLENTY
+from tests.support.node_pair import Pair
+from tests.support.payouts import ANY_SUM, CASHIER, PayingTill, an_offer
+from tests.support.rpc import Rpc
+from tests.support.samples import NOON
 from tests.support.scripted_node import GETINFO, Request, error, result, scripted_node
-from tests.support.till import FAST, Parts
 from tests.support.waiting import eventually
-from tilld.auth.caller import Caller, Creator, Scope
-from tilld.auth.limits import Limits
+from tilld.auth.caller import Creator
 from tilld.errors import (
     Conflict,
     InvalidRequest,
@@ -32,95 +27,8 @@ from tilld.errors import (
 )
 from tilld.invoices.totals import Totals
 from tilld.lightningd.errors import MayExist
-from tilld.payouts.follower import PaymentFollower
-from tilld.payouts.invreq import Invreq, InvreqStatus, InvreqTerms, NodeInvreq, PaymentPart, PayoutLimits
-from tilld.payouts.service import OnItsWay, Payouts
-
-CASHIER = Caller("cashier", frozenset({Scope.PAYOUTS}), key_id="kkkkkkkkkkkk")
-ANY_SUM = PayoutLimits(10**15, None, may_disable=True)
-
-
-class Till(Parts):
-    """A Till with payouts."""
-
-    def __init__(
-        self,
-        directory: Path,
-        database: str,
-        limits: PayoutLimits = PayoutLimits(5000, 10_000, may_disable=True),  # noqa: B008
-    ) -> None:
-        super().__init__(directory, database, intervals=FAST)
-        self.payouts = Payouts(self.store, self.node, Limits(PLENTY), limits, self._now)
-
-    async def offer(self, **fields: Any) -> Invreq:
-        """Create an invoice request."""
-        return await self.payouts.create(CASHIER, an_offer(**fields))
-
-    async def read(self, invreq: Invreq) -> Invreq:
-        return await self.payouts.get(CASHIER, invreq.invreq_id)
-
-    async def offered(self) -> int:
-        """Return the sum that the key has offered today."""
-        today = int(self._now().timestamp()) // 86400
-        return await self.payouts.store.offered_msat(CASHIER.key_id, today)
-
-    @asynccontextmanager
-    async def spending(self) -> AsyncIterator[PaymentFollower]:
-        follower = PaymentFollower(self.node, self.payouts, self._now, self.intervals)
-        task = asyncio.create_task(follower.run())
-        try:
-            yield follower
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
-
-    async def statuses(self, *invreqs: Invreq) -> list[InvreqStatus]:
-        """Return the current statuses."""
-        return await self.payouts.statuses([await self.read(each) for each in invreqs])
-
-    async def until(self, invreq: Invreq, **facts: Any) -> None:
-        """Wait until a request has these values."""
-        async with asyncio.timeout(10):
-            while (now := await self.read(invreq)) != replace(now, **facts):
-                await asyncio.sleep(0.01)
-
-
-def an_offer(**fields: Any) -> InvreqTerms:
-    """Return terms of 1000 msat, with these changes."""
-    good: dict[str, Any] = {
-        "amount_msat": 1000, "description": "d", "issuer": None, "label": None, "absolute_expiry": None,
-        "single_use": None,
-    }  # fmt: skip
-    return InvreqTerms.checked(**(good | fields))
-
-
-@pytest.fixture
-async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
-    """Yield two nodes: Till's own, and one that collects."""
-    clock = Clock()
-    clock.now = time.time()
-    async with pair_of_nodes(tmp_path, clock) as both:
-        (tmp_path / "rpc").symlink_to(both.rpc_file("a"))
-        yield both
-
-
-@pytest.fixture
-async def ours(pair: Pair) -> AsyncIterator[Rpc]:
-    async with connected(pair.rpc_file("a")) as rpc:
-        yield rpc
-
-
-@pytest.fixture
-async def theirs(pair: Pair) -> AsyncIterator[Rpc]:
-    async with connected(pair.rpc_file("b")) as rpc:
-        yield rpc
-
-
-@pytest.fixture
-async def till(tmp_path: Path, database_url: str, pair: Pair) -> AsyncIterator[Till]:
-    till = Till(tmp_path, database_url)
-    yield till
-    await till.close()
+from tilld.payouts.invreq import Invreq, NodeInvreq, PaymentPart, PayoutLimits
+from tilld.payouts.service import OnItsWay
 
 
 async def at_node(rpc: Rpc) -> dict[str, Any]:
@@ -133,7 +41,7 @@ class Crash(BaseException):
     """Ends the process."""
 
 
-async def crashed(till: Till, monkeypatch: pytest.MonkeyPatch, seam: str, label: str | None) -> None:
+async def crashed(till: PayingTill, monkeypatch: pytest.MonkeyPatch, seam: str, label: str | None) -> None:
     """Create a request, and crash before the node is called, or after that but before the store commits."""
 
     async def crash(*_: object) -> Never:
@@ -149,7 +57,7 @@ async def crashed(till: Till, monkeypatch: pytest.MonkeyPatch, seam: str, label:
 
 @pytest.mark.parametrize("seam", ["before the node", "after the node"])
 async def test_after_a_crash_the_same_label_gives_one_request(
-    till: Till, ours: Rpc, monkeypatch: pytest.MonkeyPatch, seam: str
+    till: PayingTill, ours: Rpc, monkeypatch: pytest.MonkeyPatch, seam: str
 ) -> None:
     """It counts once towards the daily limit."""
     await crashed(till, monkeypatch, seam, "prize")
@@ -170,7 +78,7 @@ async def test_after_a_crash_the_same_label_gives_one_request(
 @pytest.mark.parametrize("label", ["prize", None])
 @pytest.mark.parametrize("seam", ["before the node", "after the node"])
 async def test_a_request_begun_before_a_crash_is_swept_up(
-    till: Till, ours: Rpc, monkeypatch: pytest.MonkeyPatch, seam: str, label: str | None
+    till: PayingTill, ours: Rpc, monkeypatch: pytest.MonkeyPatch, seam: str, label: str | None
 ) -> None:
     """It no longer counts: its string was never returned, so it cannot be collected."""
     await crashed(till, monkeypatch, seam, label)
@@ -190,7 +98,7 @@ async def test_a_request_begun_before_a_crash_is_swept_up(
 
 @pytest.mark.parametrize("received", [True, False])
 async def test_after_a_lost_reply_the_same_label_gives_one_request(
-    till: Till, monkeypatch: pytest.MonkeyPatch, received: bool
+    till: PayingTill, monkeypatch: pytest.MonkeyPatch, received: bool
 ) -> None:
     """The node may have created one, whose string was never returned. The label counts once."""
     create = till.payouts.node.create
@@ -211,7 +119,7 @@ async def test_after_a_lost_reply_the_same_label_gives_one_request(
     assert await till.offered() == 1000
 
 
-async def test_only_requests_of_till_are_listed(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_requests_of_till_are_listed(till: PayingTill, monkeypatch: pytest.MonkeyPatch) -> None:
     """lightningd keeps all requests and lists them without pages: listing thousands would block the node."""
     listed, call = [], till.node.rpc.call
 
@@ -237,7 +145,7 @@ async def test_only_requests_of_till_are_listed(till: Till, monkeypatch: pytest.
 
 
 async def test_a_hanging_step_of_the_sweep_does_not_block_the_others(
-    till: Till, monkeypatch: pytest.MonkeyPatch
+    till: PayingTill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The node does not answer for a failed request; the expired request is still disabled."""
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
@@ -256,7 +164,7 @@ async def test_a_hanging_step_of_the_sweep_does_not_block_the_others(
 
 async def test_disabling_needs_a_setting(tmp_path: Path, database_url: str, pair: Pair, ours: Rpc) -> None:
     """A payment that begins during a disable crashes lightningd permanently; errors name the setting."""
-    till = Till(tmp_path, database_url, PayoutLimits(5000, 10_000))
+    till = PayingTill(tmp_path, database_url, PayoutLimits(5000, 10_000))
     offer = await till.offer()
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
 
@@ -270,12 +178,12 @@ async def test_disabling_needs_a_setting(tmp_path: Path, database_url: str, pair
 
 
 async def test_without_the_setting_expired_requests_stay_active(
-    till: Till, tmp_path: Path, database_url: str, ours: Rpc, capsys: pytest.CaptureFixture[str]
+    till: PayingTill, tmp_path: Path, database_url: str, ours: Rpc, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The request was created while disabling was allowed; one warning says it can still be collected."""
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     over = await till.offer(absolute_expiry=expiry)
-    strict = Till(tmp_path, database_url, PayoutLimits(5000, 10_000))
+    strict = PayingTill(tmp_path, database_url, PayoutLimits(5000, 10_000))
     strict.late = timedelta(hours=2)
 
     async with strict.spending(), asyncio.timeout(10):
@@ -295,7 +203,7 @@ async def test_a_request_that_the_node_rejects_does_not_count(tmp_path: Path, da
             return result(request, GETINFO)
         return error(request, -1, "no more")
 
-    till = Till(tmp_path, database_url)
+    till = PayingTill(tmp_path, database_url)
     async with scripted_node(tmp_path / "rpc", answer):
         with pytest.raises(NodeFailed, match="could not do this"):
             await till.offer(label="prize")
@@ -306,10 +214,10 @@ async def test_a_request_that_the_node_rejects_does_not_count(tmp_path: Path, da
 
 
 async def test_concurrent_requests_never_exceed_the_daily_limit(
-    till: Till, tmp_path: Path, database_url: str, ours: Rpc
+    till: PayingTill, tmp_path: Path, database_url: str, ours: Rpc
 ) -> None:
     """Across several Tills; each key has its own limit."""
-    others = [Till(tmp_path, database_url) for _ in range(2)]
+    others = [PayingTill(tmp_path, database_url) for _ in range(2)]
     offers = [each.offer() for each in (till, *others) for _ in range(10)]
 
     results = await asyncio.gather(*offers, return_exceptions=True)
@@ -326,10 +234,10 @@ async def test_concurrent_requests_never_exceed_the_daily_limit(
 
 
 async def test_concurrent_requests_with_one_label_get_one_request(
-    till: Till, tmp_path: Path, database_url: str, ours: Rpc
+    till: PayingTill, tmp_path: Path, database_url: str, ours: Rpc
 ) -> None:
     """Across several Tills; surplus requests at the node are disabled."""
-    another = Till(tmp_path, database_url)
+    another = PayingTill(tmp_path, database_url)
     offers = [each.offer(label="prize") for each in (till, another) for _ in range(5)]
 
     made = await asyncio.gather(*offers)
@@ -341,7 +249,7 @@ async def test_concurrent_requests_with_one_label_get_one_request(
     await another.close()
 
 
-async def test_a_collected_request_is_settled_with_its_volume(till: Till, theirs: Rpc) -> None:
+async def test_a_collected_request_is_settled_with_its_volume(till: PayingTill, theirs: Rpc) -> None:
     """Payments are settled once, both while following and when catching up."""
     early = await till.offer(amount_msat=3000)
     await theirs.result("sendinvoice", invreq=early.bolt12, label="early")
@@ -365,7 +273,7 @@ async def test_a_collected_request_is_settled_with_its_volume(till: Till, theirs
 
 
 async def test_failed_settlements_are_the_lag_of_the_follower(
-    till: Till, theirs: Rpc, monkeypatch: pytest.MonkeyPatch
+    till: PayingTill, theirs: Rpc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lag is 0 once the payment is settled."""
 
@@ -387,7 +295,7 @@ async def test_failed_settlements_are_the_lag_of_the_follower(
 async def test_a_request_for_many_is_paid_many_times(
     tmp_path: Path, database_url: str, pair: Pair, theirs: Rpc
 ) -> None:
-    till = Till(tmp_path, database_url, ANY_SUM)
+    till = PayingTill(tmp_path, database_url, ANY_SUM)
     async with till.spending():
         offer = await till.offer(single_use=False)
         for number in range(3):
@@ -405,7 +313,7 @@ async def test_a_request_for_many_is_paid_many_times(
     await till.close()
 
 
-async def test_other_payments_of_the_node_are_left_alone(till: Till, ours: Rpc, theirs: Rpc) -> None:
+async def test_other_payments_of_the_node_are_left_alone(till: PayingTill, ours: Rpc, theirs: Rpc) -> None:
     made = await ours.result("invoicerequest", amount=1000, description="another's", label="x")
     async with till.spending():
         await theirs.result("sendinvoice", invreq=made["bolt12"], label="another's")
@@ -425,7 +333,7 @@ async def start_and_hold(pair: Pair, theirs: Rpc, invreq: Invreq, label: str, se
 
 
 async def test_a_request_is_not_disabled_while_a_payment_is_in_flight(
-    till: Till, pair: Pair, ours: Rpc, theirs: Rpc
+    till: PayingTill, pair: Pair, ours: Rpc, theirs: Rpc
 ) -> None:
     """Disabling then would crash the node permanently. Owner and expiry both wait for the payment."""
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
@@ -451,7 +359,9 @@ async def test_a_request_is_not_disabled_while_a_payment_is_in_flight(
         await till.payouts.disable(CASHIER, offer.invreq_id)
 
 
-async def test_a_payment_not_yet_settled_counts_as_in_flight(till: Till, pair: Pair, theirs: Rpc) -> None:
+async def test_a_payment_not_yet_settled_counts_as_in_flight(
+    till: PayingTill, pair: Pair, theirs: Rpc
+) -> None:
     """A payment that is not settled yet may have failed, and may be retried."""
     offer = await till.offer()
     await theirs.result("sendinvoice", invreq=offer.bolt12, label="x")
@@ -464,7 +374,7 @@ async def test_a_payment_not_yet_settled_counts_as_in_flight(till: Till, pair: P
 
 
 async def test_after_a_failed_payment_a_single_use_request_is_disabled(
-    till: Till, pair: Pair, ours: Rpc, theirs: Rpc
+    till: PayingTill, pair: Pair, ours: Rpc, theirs: Rpc
 ) -> None:
     """The node could pay it twice from then on. Disabled when retries have ended; it no longer counts."""
     offer = await till.offer()
@@ -489,7 +399,7 @@ async def test_after_a_failed_payment_a_single_use_request_is_disabled(
     assert await till.offered() == 0
 
 
-async def test_expired_requests_are_disabled_at_the_next_start(till: Till, ours: Rpc) -> None:
+async def test_expired_requests_are_disabled_at_the_next_start(till: PayingTill, ours: Rpc) -> None:
     """Unpaid requests no longer count."""
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     over, still = await till.offer(absolute_expiry=expiry), await till.offer()
@@ -504,7 +414,7 @@ async def test_expired_requests_are_disabled_at_the_next_start(till: Till, ours:
     assert await till.payouts.store.offered_msat(CASHIER.key_id, day) == 1000
 
 
-async def test_a_request_disabled_at_the_node_is_not_active(till: Till, ours: Rpc) -> None:
+async def test_a_request_disabled_at_the_node_is_not_active(till: PayingTill, ours: Rpc) -> None:
     offer = await till.offer()
     await ours.result("disableinvoicerequest", invreq_id=offer.invreq_id)
 
@@ -515,7 +425,9 @@ async def test_a_request_disabled_at_the_node_is_not_active(till: Till, ours: Rp
     assert await till.offered() == 0
 
 
-async def test_a_request_of_another_node_is_not_disabled(till: Till, pair: Pair, tmp_path: Path) -> None:
+async def test_a_request_of_another_node_is_not_disabled(
+    till: PayingTill, pair: Pair, tmp_path: Path
+) -> None:
     offer = await till.offer()
     await till.node.close()
     (tmp_path / "rpc").unlink()
@@ -527,7 +439,9 @@ async def test_a_request_of_another_node_is_not_disabled(till: Till, pair: Pair,
     assert (await till.read(offer)).active
 
 
-async def test_a_node_that_has_forgotten_payments_is_read_from_the_start(till: Till, theirs: Rpc) -> None:
+async def test_a_node_that_has_forgotten_payments_is_read_from_the_start(
+    till: PayingTill, theirs: Rpc
+) -> None:
     """A node restored from an old backup reuses payment numbers that were already followed."""
     offer = await till.offer()
     await till.payouts.store.settle(offer.node_id, [], 100)
@@ -546,7 +460,9 @@ def test_the_amount_of_one_request_has_a_limit() -> None:
     an_offer(amount_msat=5000).check_against(PayoutLimits(5000, None), NOON)
 
 
-async def test_a_payment_during_a_disable_still_counts(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_payment_during_a_disable_still_counts(
+    till: PayingTill, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The payment begins just before the disable, and completes while Till checks the outcome."""
     offered, node, is_on_its_way = await till.offer(), till.payouts.node, True
     find, disable = node.find, node.disable

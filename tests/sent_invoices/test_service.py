@@ -34,7 +34,8 @@ from tilld.errors import (
     Unavailable,
     Unreachable,
 )
-from tilld.invoices.invoice import Status
+from tilld.events.terms import EventTerms, Place
+from tilld.invoices.invoice import Invoice, Status
 from tilld.sent_invoices.attempt import State
 from tilld.storage.statements import Bound
 from tilld.upkeep.audit import Doctor
@@ -122,6 +123,19 @@ async def state(till: Parts, label: str = "x") -> tuple[int, State]:
     return latest.attempt, latest.state
 
 
+async def events(till: Parts) -> list[tuple[str, str | None]]:
+    """Return the type of each event, and the label that it shows; of failed attempts, too."""
+    page = await till.events.page(DAKK, EventTerms.checked(Place.BEGINNING))
+    statuses = {each.value: each for each in Status} | {"created": Status.UNPAID}
+    found = []
+    for event in page.events:
+        assert isinstance(event.data, Invoice)
+        kind = event.entry.type.value.removeprefix("invoice.")
+        assert event.data.status is statuses[kind]
+        found.append((kind, event.data.label))
+    return found
+
+
 async def test_a_sent_invoice_is_an_ordinary_invoice(till: Parts, pair: Pair) -> None:
     """Reads, watches and totals include it; the payment preimage is returned, but not stored."""
     sent = await till.send(await requested(pair), label="refund-1", metadata='{"type": "shop"}')
@@ -137,6 +151,7 @@ async def test_a_sent_invoice_is_an_ordinary_invoice(till: Parts, pair: Pair) ->
     assert [each async for each in till.invoicing.watch(DAKK, invoice.invoice_id)] == [invoice]
     assert (await till.invoicing.info(DAKK)).totals.volume_msat == 1000
     assert sent.payment_preimage not in repr(sent)
+    assert await events(till) == [("created", "refund-1"), ("paid", "refund-1")]
     await check(till, pair)
 
 
@@ -249,6 +264,8 @@ async def test_an_unreachable_node_can_be_tried_again(till: Parts, pair: Pair) -
     await pair.start("a")
     assert (await till.send(invreq)).invoice.status is Status.PAID
     assert await state(till) == (2, State.PAID)
+    # The store had no invoice of the first attempt.
+    assert await events(till) == [("created", "x"), ("paid", "x")]
     await check(till, pair)
 
 
@@ -289,6 +306,8 @@ async def test_a_dropped_message_is_sent_again(tmp_path: Path, database_url: str
             assert (await till.store.totals()).volume_msat == 1000
             watched = await till.invoicing.get_by_label(DAKK, "x")
             assert watched == sent.invoice
+            # The second invoice has taken the label; events of the first still show it.
+            assert await events(till) == [(each, "x") for each in ("created", "expired", "created", "paid")]
 
 
 async def test_a_payment_after_the_timeout_is_rejected(till: Parts, pair: Pair) -> None:
@@ -334,6 +353,10 @@ async def test_a_lost_reply_leaves_no_open_invoice(
     sent = await till.send(invreq)
 
     assert await till.store.get_by_label("dakk", "x") == sent.invoice
+    kinds = [kind for kind, label in await events(till) if label == "x"]
+    # The follower may see the deletion at the node first.
+    assert kinds.pop(1) in ("expired", "canceled")
+    assert kinds == ["created", "created", "paid"]
     await check(till, pair)
 
 

@@ -27,18 +27,19 @@ class Change(NamedTuple):
     """A change that becomes an event.
 
     `subject` is the public id of what changed. `detail` has what the subject itself does not tell later, by
-    event type: the status of an invoice request, and the payment hash of its payment; the number of imported
-    invoices.
+    event type: the state of an invoice request; the number of imported invoices. `occasion` distinguishes
+    changes of one type, as the payment hash does for payments of one invoice request.
     """
 
     username: str
     type: EventType
     subject: str
     detail: str = ""
+    occasion: str = ""
 
     def event_id(self, secret: bytes) -> str:
         """Return the id of the event: the same if a restored backup records the change again."""
-        return f"evt_{derived_public_id(secret, self.type, self.subject, self.detail)}"
+        return f"evt_{derived_public_id(secret, self.type, self.subject, self.occasion)}"
 
 
 class Entry(NamedTuple):
@@ -60,7 +61,7 @@ class Entry(NamedTuple):
     @classmethod
     def of(cls, change: Change, position: int, sequence: int, secret: bytes, now: datetime) -> Self:
         """Return the entry of a change."""
-        username, kind, subject, detail = change
+        username, kind, subject, detail, _ = change
         return cls(position, username, sequence, change.event_id(secret), kind, subject, detail, now)
 
 
@@ -69,3 +70,25 @@ class Bounds(NamedTuple):
 
     newest: int = 0
     removed: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.removed + 1} to {self.newest}" if self.newest > self.removed else "none"
+
+
+class LogAudit(NamedTuple):
+    """The events that a log should have, beside the range and the number of those that it has."""
+
+    username: str
+    expected: Bounds
+    found: Bounds
+    events: int
+
+    @property
+    def is_complete(self) -> bool:
+        """True if no event is missing, and none is there that should not be."""
+        newest, removed = self.expected
+        return self.events == newest - removed and (not self.events or self.found == self.expected)
+
+    def __str__(self) -> str:
+        log = f"the event log of {self.username}" if self.username else "the event log of all users"
+        return f"{log} should have the events {self.expected}, and has {self.events}: {self.found}"

@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 
 from tilld.event_log.entry import Entry, EventType
 from tilld.invoices.invoice import Invoice, Status
-from tilld.payouts.invreq import Invreq, InvreqStatus
+from tilld.payouts.invreq import Invreq, InvreqState, InvreqStatus
 
 _STATUS = {
     EventType.INVOICE_CREATED: Status.UNPAID,
@@ -27,9 +27,8 @@ class ChangedInvreq(NamedTuple):
     @classmethod
     def by(cls, entry: Entry, invreq: Invreq) -> Self:
         """Return the invoice request as the event left it."""
-        status = InvreqStatus(entry.detail.partition(" ")[0])
-        is_used = entry.type is EventType.INVREQ_COLLECTED or status is InvreqStatus.USED
-        return cls(replace(invreq, active=status is InvreqStatus.ACTIVE, used=is_used), status)
+        state = InvreqState.read(entry.detail)
+        return cls(replace(invreq, active=state.active, used=state.used), state.status)
 
 
 class InvoiceImport(NamedTuple):

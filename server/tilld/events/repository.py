@@ -87,8 +87,8 @@ class EventStore:
         return found
 
     async def _invreqs(self, invreq_ids: Sequence[str]) -> dict[str, Invreq]:
-        found = [await self._payouts.get(each) for each in dict.fromkeys(invreq_ids)]
-        return {each.invreq_id: each for each in found if each}
+        found = await self._payouts.get_many(list(dict.fromkeys(invreq_ids)))
+        return {each.invreq_id: each for each in found}
 
 
 def gone(username: str, oldest: int) -> EventsGone:

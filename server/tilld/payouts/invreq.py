@@ -4,10 +4,10 @@ Amounts are whole millisatoshi (msat), times are aware UTC.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Self
+from typing import NamedTuple, Self
 
 from tilld.auth.caller import Creator
 from tilld.errors import InvalidRequest
@@ -116,6 +116,23 @@ class InvreqStatus(StrEnum):
     DISABLED = "disabled"
 
 
+class InvreqState(NamedTuple):
+    """What changes of an invoice request: its status, and the stored facts that callers see."""
+
+    status: InvreqStatus
+    active: bool
+    used: bool
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.active:d} {self.used:d}"
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Return the state of a text. Raises ValueError."""
+        status, active, used = text.split()
+        return cls(InvreqStatus(status), active == "1", used == "1")
+
+
 @dataclass(frozen=True, slots=True)
 class NodeInvreq:
     """An invoice request as the node has it."""
@@ -220,6 +237,10 @@ class Invreq:
         if self.absolute_expiry and self.absolute_expiry <= now:
             return InvreqStatus.EXPIRED
         return InvreqStatus.ACTIVE if self.active else InvreqStatus.DISABLED
+
+    def collected(self) -> Self:
+        """Return this request after a payment."""
+        return replace(self, used=True, active=self.active and not self.single_use)
 
     def answering(self, order: InvreqTerms) -> Self:
         """Return this request if it matches the order with its label.

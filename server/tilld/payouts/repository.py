@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 import peewee
@@ -13,11 +12,18 @@ from tilld.event_log.entry import Change, EventType
 from tilld.formats.times import unix_seconds, utc_now
 from tilld.invoices.totals import MAX_VOLUME_MSAT, Totals
 from tilld.invoices.transactions import InvoiceTransactions
-from tilld.payouts.invreq import Invreq, NodeInvreq, PaymentPart, PayoutLimits, seconds_to_midnight
+from tilld.payouts.invreq import (
+    Invreq,
+    InvreqState,
+    NodeInvreq,
+    PaymentPart,
+    PayoutLimits,
+    seconds_to_midnight,
+)
 from tilld.payouts.sql import INVREQS, PayoutSQL, place_of
 from tilld.storage.executor import Executor
 from tilld.storage.nodes import NodeStore
-from tilld.storage.statements import Bound
+from tilld.storage.statements import Bound, padded
 
 
 class PayoutStore:
@@ -32,6 +38,13 @@ class PayoutStore:
     async def get(self, invreq_id: str) -> Invreq | None:
         """Return the request with the node's id, or None."""
         return await self._find(self._sql.by_invreq_id(invreq_id=invreq_id))
+
+    async def get_many(self, invreq_ids: Sequence[str]) -> list[Invreq]:
+        """Return the existing requests among at most 1000 of the node's ids, in any order."""
+        if not invreq_ids:
+            return []
+        values = padded(invreq_ids)
+        return await self._list(self._sql.by_invreq_ids(len(values))(values=values))
 
     async def get_by_id(self, internal_id: str) -> Invreq | None:
         """Return the request with our id, which is its label at the node, or None."""
@@ -174,7 +187,9 @@ class PayoutTransactions(InvoiceTransactions):
             ended = self.rows(self.payout_sql.end(id=invreq.id, used=used))
             if ended and is_unpaid and not self.rows(self.payout_sql.paid_for(id=invreq.id)):
                 self._give_back(invreq)
-            self.log.add([_change(EventType.INVREQ_DISABLED, each) for each in INVREQS.all(ended)])
+            # A used one has been collected: the event of its payment says so.
+            disabled = [each for each in INVREQS.all(ended) if not (each.used and each.single_use)]
+            self.log.add([_change(EventType.INVREQ_DISABLED, each) for each in disabled])
         return INVREQS.first(ended)
 
     def settle_parts(
@@ -200,10 +215,11 @@ class PayoutTransactions(InvoiceTransactions):
 
     def _collected(self, payouts: Sequence[tuple[Invreq, PaymentPart]]) -> list[Change]:
         """Return a change for each payment that has its first parts among new payouts."""
-        parts = Counter((invreq, part.payment_hash) for invreq, part in payouts)
+        parts = Counter(part.payment_hash for _, part in payouts)
+        paid = {part.payment_hash: invreq for invreq, part in reversed(payouts)}
         return [
-            _change(EventType.INVREQ_COLLECTED, replace(invreq, used=True), payment_hash)
-            for (invreq, payment_hash), count in parts.items()
+            _change(EventType.INVREQ_COLLECTED, paid[payment_hash].collected(), payment_hash)
+            for payment_hash, count in parts.items()
             if self.rows(self.payout_sql.parts(payment_hash=payment_hash)) == [(count,)]
         ]
 
@@ -231,9 +247,9 @@ class PayoutTransactions(InvoiceTransactions):
 
 
 def _change(kind: EventType, invreq: Invreq, payment_hash: str = "") -> Change:
-    """Return the change of an invoice request to its present status, for a collected one with its payment."""
-    status = invreq.status_at(utc_now(), in_flight=False)
-    return Change(invreq.username, kind, invreq.invreq_id, f"{status} {payment_hash}".strip())
+    """Return the change of an invoice request to its present state, for a collected one with its payment."""
+    state = InvreqState(invreq.status_at(utc_now(), in_flight=False), invreq.active, invreq.used)
+    return Change(invreq.username, kind, invreq.invreq_id, str(state), payment_hash)
 
 
 def _offer(invreq: Invreq) -> dict[str, str | int]:

@@ -1,5 +1,6 @@
 """SQL statements of invoice requests, payouts and daily limits."""
 
+from functools import cache
 from typing import Any
 
 import peewee
@@ -7,7 +8,7 @@ import peewee
 from tilld.payouts.invreq import Invreq
 from tilld.storage.mapper import Row
 from tilld.storage.rows import Rows
-from tilld.storage.statements import compiled, param, params, whole_rows
+from tilld.storage.statements import Statement, compiled, param, param_list, params, whole_rows
 from tilld.storage.tables import BudgetTable, InvreqTable, PayoutTable
 
 
@@ -15,8 +16,16 @@ class PayoutSQL:
     """Statements in the dialect of a database."""
 
     def __init__(self, database: peewee.Database) -> None:
+        self._database = database
         with database.bind_ctx([InvreqTable, PayoutTable, BudgetTable]):
             self._compile()
+        self.by_invreq_ids = cache(self._by_invreq_ids)
+
+    def _by_invreq_ids(self, count: int) -> Statement:
+        with self._database.bind_ctx([InvreqTable]):
+            return compiled(
+                InvreqTable.select().where(InvreqTable.invreq_id.in_(param_list("values", count)))
+            )
 
     def _compile(self) -> None:
         rows = InvreqTable.select()

@@ -96,8 +96,8 @@ class AttemptStore:
         await self._store.write(lambda _: self._do.add_sent(invoice, self._hold, self._free_label))
 
     def _labels_of(self, count: int) -> Statement:
-        labels = AttemptTable.select(AttemptTable.node_label, AttemptTable.label)
         with self._store.database.bind_ctx([AttemptTable]):
+            labels = AttemptTable.select(AttemptTable.node_label, AttemptTable.label)
             return compiled(labels.where(AttemptTable.node_label.in_(param_list("values", count))))
 
 
