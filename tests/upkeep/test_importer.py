@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Never
+from typing import Any, Never
 
 import pytest
 
@@ -10,6 +10,7 @@ from tests.support.nodes import SimulatedNode, simulated_node
 from tests.support.samples import DAKK, an_order
 from tests.support.till import CALM, Parts
 from tilld.errors import NodeOffline
+from tilld.event_log.entry import Bounds
 from tilld.formats.ids import is_invoice_id
 from tilld.invoices.invoice import Invoice, Status
 from tilld.invoices.totals import Totals
@@ -113,6 +114,61 @@ async def test_an_interrupted_import_is_resumed(
     assert work.imported == Imported(created_index=3, added=3)
 
     assert await imported(till) == Imported(created_index=8, added=5, there_before=3)
+
+
+async def test_an_import_is_one_event(till: Parts, lightningd: SimulatedNode, rpc: Pipeline) -> None:
+    """It has the number of imported invoices; what happens to these later has events as usual."""
+    first = await rpc.invoice(1000, "foreign-0", "")
+    for number in range(1, 8):
+        await lightningd.pay((await rpc.invoice(1000, f"foreign-{number}", ""))["bolt11"])
+
+    await imported(till)
+    await imported(till)
+
+    assert await events(till) == [("invoices.imported", "8")]
+    async with till.following():
+        await lightningd.pay(first["bolt11"])
+        await till.followed(await till.node.identity(), 8)
+    assert await events(till) == [("invoices.imported", "8"), ("invoice.paid", "")]
+
+
+@pytest.mark.parametrize("seam", ["adopt", "settle", "end_import"])
+async def test_an_interrupted_import_is_one_event_with_the_next_run(
+    till: Parts, lightningd: SimulatedNode, rpc: Pipeline, monkeypatch: pytest.MonkeyPatch, seam: str
+) -> None:
+    """It counts the invoices of both runs: readers list them once."""
+    for number in range(8):
+        await rpc.invoice(1000, f"foreign-{number}", "")
+    proceed, calls = getattr(till.store, seam), 0
+
+    async def failing(*given: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 2 or seam == "end_import":
+            raise NodeOffline
+        return await proceed(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(till.store, seam, failing)
+        with pytest.raises(NodeOffline):
+            await imported(till)
+    assert await events(till) == []
+
+    await imported(till)
+
+    assert await events(till) == [("invoices.imported", "8")]
+
+
+async def test_an_import_of_nothing_is_no_event(till: Parts, lightningd: SimulatedNode) -> None:
+    await imported(till)
+
+    assert await events(till) == []
+    assert await till.log.bounds("dakk") == Bounds()
+
+
+async def events(till: Parts) -> list[tuple[str, str]]:
+    """Return the types and the details of the user's events."""
+    return [(each.type.value, each.detail) for each in (await till.log.page("dakk", 0, 100)).entries]
 
 
 async def test_an_invoice_left_by_a_crash_stays_for_the_retry(till: Parts, lightningd: SimulatedNode) -> None:

@@ -119,6 +119,7 @@ def _told(report: "Report", *, repaired: bool) -> list[str]:
         f"PAID AT THE NODE, MISSING HERE: {each.label} (payment_hash {each.issued.payment_hash})"
         for each in report.missing
     ]
+    lines += [f"{each}" for each in report.incomplete_logs]
     for creator in sorted({*report.totals, *report.counted}):
         kept, counted = (totals.get(creator, Totals()) for totals in (report.totals, report.counted))
         if kept != counted:
@@ -133,6 +134,7 @@ def _told(report: "Report", *, repaired: bool) -> list[str]:
         ),
         f"with: {report.invoices} invoices of the store{created}",
     ]
+    lines += _told_of_events(report)
     if report.deleted:
         lines.append(f"not compared: {report.deleted} settled here and deleted at the node")
     if report.of_other_nodes:
@@ -168,4 +170,15 @@ def _told(report: "Report", *, repaired: bool) -> list[str]:
         lines.append("nothing differs")
     elif not repaired and (report.differences or report.totals != report.counted):
         lines.append(f"to settle these by the node's state and recount the totals, run: {repair}")
+    return lines
+
+
+def _told_of_events(report: "Report") -> list[str]:
+    users = [each for each in report.logs if each.username]
+    lines = [f"events: {sum(each.events for each in users)}, of {len(users)} users"] if users else []
+    if report.incomplete_logs:
+        lines.append(
+            "events are missing, and no repair brings them back; the applications of these users must list "
+            "what may have changed"
+        )
     return lines

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from tilld.event_log.entry import ALL_USERS, Bounds, Entry
+from tilld.event_log.entry import ALL_USERS, Bounds, Entry, LogAudit
 from tilld.event_log.sql import ENTRIES, EventSQL
 from tilld.event_log.transactions import LogTransactions
 from tilld.formats.times import milliseconds, utc_of_milliseconds
@@ -44,6 +44,19 @@ class EventLog:
         at = ENTRIES.at("position" if is_all else "sequence")
         first, last = (rows[0][at], rows[-1][at]) if rows else (None, None)
         return LogPage(ENTRIES.all(rows), first, last, is_end=len(rows) < limit)
+
+    async def audit(self) -> list[LogAudit]:
+        """Return for each log which events it should have, and which it has."""
+        expected, found = dict[str, Bounds](), dict[str, tuple[Bounds, int]]()
+        for username, newest, removed, events in await self._store.scan(self._sql.audit()):
+            if events < 0:
+                expected[username] = Bounds(newest, removed)
+            elif events:
+                found[username] = Bounds(newest, removed), events
+        return [
+            LogAudit(username, expected.get(username, Bounds()), *found.get(username, (Bounds(), 0)))
+            for username in sorted({*expected, *found})
+        ]
 
     async def began_at(self) -> datetime:
         """Return the time from which on changes are in the log."""

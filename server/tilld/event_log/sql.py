@@ -39,6 +39,7 @@ class EventSQL:
             self.imported = compiled(imported)
             more = EventLogTable.update(imported=EventLogTable.imported + param("count"))
             self.add_imported = compiled(more.where(of_user))
+            self.audit = compiled(_audit())
             self.began_at = compiled(TillTable.select(TillTable.log_began_at))
         self.advance = cache(self._advance)
         self.add = cache(self._add)
@@ -58,6 +59,25 @@ class EventSQL:
     def _add(self, count: int) -> Statement:
         with self._database.bind_ctx([EventTable]):
             return compiled(EventTable.insert_many(whole_rows(EventTable, count)))
+
+
+def _audit() -> peewee.Query:
+    """Return a query of the bounds of each log, then the bounds and the number of the events there.
+
+    A single statement, since the logs grow meanwhile.
+    """
+    newest, oldest, count = peewee.fn.MAX, peewee.fn.MIN, peewee.fn.COUNT
+    expected = EventLogTable.select(
+        EventLogTable.username, EventLogTable.sequence, EventLogTable.removed, peewee.SQL("-1")
+    )
+    sequence, position = EventTable.sequence, EventTable.position
+    of_users = EventTable.select(
+        EventTable.username, newest(sequence), oldest(sequence) - peewee.SQL("1"), count(sequence)
+    ).group_by(EventTable.username)
+    of_all = EventTable.select(
+        peewee.SQL("''"), newest(position), oldest(position) - peewee.SQL("1"), count(position)
+    )
+    return expected.union_all(of_users).union_all(of_all)
 
 
 ENTRIES = Rows(

@@ -8,6 +8,8 @@ from itertools import islice
 
 from tilld.auth.caller import Creator
 from tilld.config import USUAL, Intervals
+from tilld.event_log.entry import LogAudit
+from tilld.event_log.repository import EventLog
 from tilld.invoices.invoice import Invoice, NodeInvoice
 from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
@@ -62,13 +64,20 @@ class Report:
     missing: list[NodeInvoice] = field(default_factory=list)
     settled: list[Invoice] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
+    logs: list[LogAudit] = field(default_factory=list)
     totals: Mapping[Creator, Totals] = field(default_factory=dict)
     counted: Mapping[Creator, Totals] = field(default_factory=dict)
 
     @property
     def is_clean(self) -> bool:
-        """True if all rows were readable, no paid invoice is missing, and nothing differs."""
-        return not (self.differences or self.missing or self.unreadable) and self.totals == self.counted
+        """True if all rows were readable, no paid invoice and no event is missing, and nothing differs."""
+        differs = self.differences or self.missing or self.unreadable or self.incomplete_logs
+        return not differs and self.totals == self.counted
+
+    @property
+    def incomplete_logs(self) -> list[LogAudit]:
+        """The event logs in which an event is missing. A repair does not invent events."""
+        return [each for each in self.logs if not each.is_complete]
 
 
 class Doctor:
@@ -94,6 +103,7 @@ class Doctor:
                 await asyncio.sleep(self._intervals.settling_seconds)
                 report.differences = await self._look(report, suspects, repair=repair)
                 suspects = {each.payment_hash for each in report.differences}
+        report.logs = await EventLog(self._store).audit()
         report.totals, report.counted = await self._store.audit()
         if repair and report.totals != report.counted:
             await self._store.recount()
