@@ -120,7 +120,8 @@ class Till(Front):
             )
         )
         attempts = AttemptStore(store)
-        events = await self._start_events(store, limits)
+        log_follower = await self._follow_events(store)
+        events = Events(store, self.feed, limits)
         invoicing = Invoices(store, node, self.hub, limits, attempts.has_label, intervals=intervals)
         lists = InvoiceLists(store, node, limits)
         payout_limits = PayoutLimits(
@@ -133,7 +134,7 @@ class Till(Front):
         self._parts.push_async_callback(collecting.stop)
         follower = Follower(node, store, intervals=intervals)
         self._spawn("the invoice follower", follower.run())
-        self._remove_old(store)
+        self._remove_old(store, events.log)
         payment_follower = PaymentFollower(node, payouts, intervals=intervals)
         self._spawn("the payout follower", payment_follower.run())
         self._spawn("the recovery of sent invoices", collecting.run())
@@ -142,17 +143,17 @@ class Till(Front):
             sources = Sources(
                 store,
                 self.hub,
-                self.feed,
+                events.log,
                 limits,
                 follower.updates,
                 follower.deletions,
                 payment_follower.updates,
+                event_streams=lambda: self.feed.streams,
+                events_read=lambda: log_follower.position,
                 envoy_restarts=lambda: self.envoy_restarts,
                 certificate_expires=lambda: self._certificates.expires,
             )
-            serving = metrics.serve(config.metrics, sources)
-            self._parts.push_async_callback(serving.stop)
-            metrics_address = serving.address
+            metrics_address = self._serve(metrics, config.metrics, sources)
         grpc, health_servicer = await self._start_server(
             invoicing,
             lists,
@@ -189,15 +190,20 @@ class Till(Front):
         )
         self.running = Running(grpc, rest, rpc_file, metrics_address)
 
-    async def _start_events(self, store: Store, limits: Limits) -> Events:
+    def _serve(self, metrics: Metrics, address: Address, sources: Sources) -> Address:
+        serving = metrics.serve(address, sources)
+        self._parts.push_async_callback(serving.stop)
+        return serving.address
+
+    async def _follow_events(self, store: Store) -> LogFollower:
         follower = LogFollower(store, self.feed, self.hub, self._intervals)
         await follower.start()
         self._spawn("the reading of events", follower.run())
-        return Events(store, self.feed, limits)
+        return follower
 
-    def _remove_old(self, store: Store) -> None:
+    def _remove_old(self, store: Store, event_log: EventLog) -> None:
         config, intervals = self._config, self._intervals
-        events = Retention("events", EventLog(store).remove, config.keep_events_days, intervals=intervals)
+        events = Retention("events", event_log.remove, config.keep_events_days, intervals=intervals)
         self._spawn("the removal of events", events.run())
         if days := config.keep_unpaid_days:
             unpaid = Retention("unpaid invoices", store.remove_unpaid, days, intervals=intervals)

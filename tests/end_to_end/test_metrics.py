@@ -22,7 +22,7 @@ from till.v1 import invoice_service_pb2 as pb
 from tilld.app import Till
 from tilld.config import USUAL
 from tilld.lightningd.rpc import Pipeline
-from tilld.observability.metrics import MOST_CONNECTIONS
+from tilld.observability.metrics_server import MOST_CONNECTIONS
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 INVOICES = "till.v1.InvoiceService"
@@ -100,6 +100,9 @@ async def test_events_are_counted_and_no_secret_is_exposed(tmp_path: Path) -> No
             ("till_node_up",): 1,
             ("till_follower_lag",): 0,
             ("till_payment_follower_lag",): 0,
+            ("till_events_total",): 2,
+            ("till_event_follower_lag",): 0,
+            ("till_event_streams",): 0,
         }.items()
     )
     assert paid["till_node_last_heard_timestamp_seconds",] == pytest.approx(time.time(), abs=60)

@@ -19,7 +19,7 @@ _ENDS = frozenset({EventType.INVOICE_PAID, EventType.INVOICE_EXPIRED, EventType.
 
 
 class LogFollower:
-    """Reads new events of all users from the log.
+    """Reads new events of all users from the log; `position` is that of the last one.
 
     This process's writes wake it immediately. The events of others are found by asking regularly.
     """
@@ -30,11 +30,11 @@ class LogFollower:
         self._feed = feed
         self._hub = hub
         self._intervals = intervals
-        self._position = 0
+        self.position = 0
 
     async def start(self) -> None:
         """Begin at the newest event. Readers that come later miss nothing. Raises Unavailable."""
-        self._position = (await self._log.bounds(ALL_USERS)).newest
+        self.position = (await self._log.bounds(ALL_USERS)).newest
 
     async def run(self) -> None:
         """Follow the log until cancelled, with retries after failures."""
@@ -54,12 +54,12 @@ class LogFollower:
             newest = (await self._log.bounds(ALL_USERS)).newest
             # A reader that came meanwhile may have read the log before the newest event.
             if not self._has_readers:
-                self._position = newest
+                self.position = newest
         while True:
-            page = await self._log.page(ALL_USERS, self._position, self._intervals.store_page)
+            page = await self._log.page(ALL_USERS, self.position, self._intervals.store_page)
             self._feed.publish(page.entries)
             await self._notify(page.entries)
-            self._position = self._position if page.last is None else page.last
+            self.position = self.position if page.last is None else page.last
             if page.is_end:
                 return
 

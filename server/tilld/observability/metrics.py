@@ -1,17 +1,13 @@
 """Metrics for Prometheus, on a separate address. docs/guides/metrics.md explains each."""
 
 import asyncio
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import cache
 from importlib.metadata import version
-from socketserver import ThreadingMixIn
 from types import TracebackType
 from typing import Any, NamedTuple
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import (
     CollectorRegistry,
@@ -29,22 +25,21 @@ from prometheus_client.registry import Collector
 
 from tilld.auth.limits import Limits
 from tilld.config import USUAL, Address, Intervals
-from tilld.errors import OperatorError, TillError
-from tilld.events.feed import Feed
+from tilld.errors import TillError
+from tilld.event_log.entry import ALL_USERS
+from tilld.event_log.repository import EventLog
 from tilld.formats.times import unix_seconds
 from tilld.invoices.hub import Hub
 from tilld.invoices.repository import Store
 from tilld.lightningd.rpc import RpcRefused
 from tilld.lightningd.updates import IndexFollower
-from tilld.runtime import output, preflight
+from tilld.observability.metrics_server import Serving
+from tilld.runtime import output
 from tilld.runtime.observer import Headers, Observer, Span, code_of
 from tilld.storage.rows import Rows
 
 # From a read of SQLite to the longest time-outs of callers.
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-
-# Each connection needs a thread, and a file of those reserved for uses other than clients.
-MOST_CONNECTIONS = 20
 
 # The creation time of each series would double the number of series.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -57,11 +52,13 @@ class Sources(NamedTuple):
 
     store: Store
     hub: Hub
-    feed: Feed
+    event_log: EventLog
     limits: Limits
     invoices: IndexFollower[Any]
     deletions: IndexFollower[Any]
     payments: IndexFollower[Any]
+    event_streams: Callable[[], int]
+    events_read: Callable[[], int]
     envoy_restarts: Callable[[], int]
     certificate_expires: Callable[[], datetime | None]
 
@@ -113,7 +110,7 @@ class Metrics(Observer):
         Raises OperatorError if the address is not available.
         """
         self._registry.register(_Scraped(self, sources, asyncio.get_running_loop()))
-        return Serving(self._registry, address, self.scrape_seconds)
+        return Serving(make_wsgi_app(self._registry), address, self.scrape_seconds)
 
     def _timing(self, name: str, what: str, label: str) -> Series:
         histogram = Histogram(
@@ -121,67 +118,6 @@ class Metrics(Observer):
         )
         # Cached: looking up the series would take longer than the rest of a measurement.
         return cache(histogram.labels)
-
-
-class Serving:
-    """HTTP servers of metrics: one for each address of the host, each on its own thread."""
-
-    def __init__(self, registry: CollectorRegistry, address: Address, patience: float) -> None:
-        self._servers: list[_Server] = []
-        app = make_wsgi_app(registry)
-        # The handler closes silent connections.
-        handler = type("_ImpatientHandler", (_Handler,), {"timeout": patience})
-        for host, port in preflight.free(address, "--metrics"):
-            try:
-                server = make_server(host, port, app, _Server6 if ":" in host else _Server, handler)
-            except OSError:
-                raise OperatorError(
-                    f"cannot listen on {address}; stop the program that uses it, "
-                    "or give another with --metrics HOST:PORT"
-                ) from None
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            self._servers.append(server)
-            self.address = address._replace(port=port)
-
-    async def stop(self) -> None:
-        """Stop serving."""
-        for server in self._servers:
-            # On a thread: shutdown waits for the server, whose scrapes may wait for this event loop.
-            await asyncio.to_thread(server.shutdown)
-            server.server_close()
-
-
-class _Handler(WSGIRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Log nothing, since each scrape would be a line."""
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    """A server with a thread for each connection. It closes connections beyond 20."""
-
-    daemon_threads = True
-
-    def __init__(self, *arguments: Any) -> None:
-        self._places = threading.Semaphore(MOST_CONNECTIONS)
-        super().__init__(*arguments)
-
-    def verify_request(self, *_: object) -> bool:
-        """Return whether another connection is allowed."""
-        return self._places.acquire(blocking=False)
-
-    def process_request_thread(self, *arguments: Any) -> None:
-        """Serve a connection on its thread."""
-        try:
-            super().process_request_thread(*arguments)
-        finally:
-            self._places.release()
-
-    def handle_error(self, *_: object) -> None:
-        """Log nothing: the client disconnected, or was too slow."""
-
-
-class _Server6(_Server):
-    address_family = socket.AF_INET6
 
 
 class _Scraped(Collector):
@@ -202,13 +138,14 @@ class _Scraped(Collector):
             return []
 
     async def _ask(self) -> list[Metric]:
-        store, hub, feed, limits, invoices, deletions, payments, envoy_restarts, certificate_expires = (
-            self._sources
-        )
+        sources = self._sources
+        invoices = sources.invoices
         figures: list[Metric] = [
-            GaugeMetricFamily("till_watchers", "Open watches", hub.watchers),
-            GaugeMetricFamily("till_event_streams", "Open event streams and long polls", feed.streams),
-            GaugeMetricFamily("till_exports", "Exports and reports in progress", limits.exports),
+            GaugeMetricFamily("till_watchers", "Open watches", sources.hub.watchers),
+            GaugeMetricFamily(
+                "till_event_streams", "Open event streams and long polls", sources.event_streams()
+            ),
+            GaugeMetricFamily("till_exports", "Exports and reports in progress", sources.limits.exports),
             GaugeMetricFamily("till_node_up", "1 while Till follows the node, else 0", invoices.is_following),
             GaugeMetricFamily(
                 "till_node_last_heard_timestamp_seconds",
@@ -223,14 +160,16 @@ class _Scraped(Collector):
             GaugeMetricFamily(
                 "till_deletion_follower_lag",
                 "Deletions of the node's invoices that are known and not settled yet",
-                deletions.lag,
+                sources.deletions.lag,
             ),
             GaugeMetricFamily(
                 "till_payment_follower_lag",
                 "Updates of the node's payments that are known and not settled yet",
-                payments.lag,
+                sources.payments.lag,
             ),
-            CounterMetricFamily("till_envoy_restarts", "Restarts of Envoy after it died", envoy_restarts()),
+            CounterMetricFamily(
+                "till_envoy_restarts", "Restarts of Envoy after it died", sources.envoy_restarts()
+            ),
             CounterMetricFamily(
                 "till_log_lines_lost", "Log lines that could not be written", output.stderr().lost
             ),
@@ -242,15 +181,24 @@ class _Scraped(Collector):
         certificate = GaugeMetricFamily(
             "till_certificate_expiry_timestamp_seconds", "Expiry time of the TLS certificate"
         )
-        if expires := certificate_expires():
+        if expires := sources.certificate_expires():
             certificate.add_metric((), unix_seconds(expires))
         figures.append(certificate)
+        # Read first: the log may grow until its newest event is known.
+        read = sources.events_read()
         try:
-            totals = await store.totals()
+            totals = await sources.store.totals()
+            events = (await sources.event_log.bounds(ALL_USERS)).newest
         except TillError:
             return figures
         return [
             *figures,
+            CounterMetricFamily("till_events", "Events recorded", events),
+            GaugeMetricFamily(
+                "till_event_follower_lag",
+                "Recorded events of which readers and watchers are not notified yet",
+                max(events - read, 0),
+            ),
             GaugeMetricFamily("till_open_invoices", "Unpaid invoices", totals.open_invoices),
             CounterMetricFamily("till_invoices", "Invoices created", totals.invoices),
             CounterMetricFamily("till_received_msat", "Millisatoshi received", totals.volume_msat),
