@@ -182,7 +182,7 @@ async def test_a_request_that_is_paid_while_it_is_disabled_is_collected_only(til
 
 
 async def test_only_keys_with_the_scope_payouts_see_them(till: PayingTill) -> None:
-    """Whoever has the string of a request can collect it. A key with a type sees invoices of that type."""
+    """Anyone with the string of a request can collect it. A key with a type sees invoices of that type."""
     offer = await till.offer()
     await till.store.add(an_invoice("cashier"))
     both = [CREATED, "invoice.created"]

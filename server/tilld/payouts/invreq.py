@@ -117,7 +117,7 @@ class InvreqStatus(StrEnum):
 
 
 class InvreqState(NamedTuple):
-    """What changes of an invoice request: its status, and the stored facts that callers see."""
+    """The changing part of an invoice request: its status, and the stored facts that callers see."""
 
     status: InvreqStatus
     active: bool
