@@ -19,6 +19,7 @@ from till_cli.main import _till as command
 from tilld.auth import limits
 from tilld.config import USUAL
 from tilld.envoy.process import Envoy
+from tilld.rest_api import event_query
 from tilld.sent_invoices import attempt, service
 
 ENVOY = Path(__file__).parent.parent / "envoy.yaml"
@@ -44,7 +45,8 @@ def test_every_time_out_is_longer_than_the_one_behind_it() -> None:
     manager, all_routes = routes(yaml.safe_load(ENVOY.read_text()))
     unary = {match: route for match, route in all_routes if seconds(route["timeout"])}
     sends = {match: route for match, route in unary.items() if "SendInvoice" in match}
-    others = {match: route for match, route in unary.items() if match not in sends}
+    polls = {match: route for match, route in unary.items() if "EventService/ListEvents" in match}
+    others = {match: route for match, route in unary.items() if match not in sends | polls}
     clients = [
         inspect.signature(each).parameters["timeout"].default for each in (Client, AsyncClient, command)
     ]
@@ -54,7 +56,7 @@ def test_every_time_out_is_longer_than_the_one_behind_it() -> None:
     assert USUAL.call_seconds > USUAL.request_seconds
     # A create waits its turn, calls the node, and may look up the result.
     assert USUAL.call_seconds > limits.PATIENCE_SECONDS + 2 * USUAL.node_call_seconds
-    assert (len(sends), len(others)) == (1, 3)
+    assert (len(sends), len(polls), len(others)) == (1, 1, 3)
     for route in others.values():
         assert min(clients) > seconds(route["timeout"]) > USUAL.call_seconds
         assert seconds(route["retry_policy"].get("per_try_timeout", "25s")) > USUAL.call_seconds
@@ -64,11 +66,19 @@ def test_every_time_out_is_longer_than_the_one_behind_it() -> None:
             manager["common_http_protocol_options"]["max_stream_duration"],
         ):
             assert seconds(limit) > seconds(route["timeout"])
-    [send] = sends.values()
     longest = attempt.MAX_TIMEOUT_SECONDS + service.GRACE_SECONDS
-    for limit in (send["timeout"], send["idle_timeout"], send["max_stream_duration"]["max_stream_duration"]):
-        assert seconds(limit) > longest
-    [watch] = [route for match, route in all_routes if "rest.v1.InvoiceService/Watch" in match]
+    for [call], seconds_needed in (
+        (sends.values(), longest),
+        (polls.values(), event_query.MAX_WAIT_SECONDS + USUAL.call_seconds),
+    ):
+        for limit in (
+            call["timeout"],
+            call["idle_timeout"],
+            call["max_stream_duration"]["max_stream_duration"],
+        ):
+            assert seconds(limit) > seconds_needed
+    # The first route of all watches is that of REST.
+    watch = next(route for match, route in all_routes if "/Watch" in match)
     assert seconds(watch["idle_timeout"]) > 2 * config(Path(), heartbeat_seconds=15).heartbeat_seconds
 
 
