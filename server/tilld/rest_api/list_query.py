@@ -60,7 +60,7 @@ def report_terms(query: pb.GetReportRequest) -> ReportTerms:
 
 
 def limit(text: str) -> int:
-    """Return the largest number of rows that a page shall have. Raises InvalidRequest."""
+    """Return the largest number of rows of a page. Raises InvalidRequest."""
     found = _whole_number(text)
     limit = int(found[1]) if found else 0
     if not 1 <= limit <= MAX_LIMIT:
