@@ -13,8 +13,8 @@ def filter_case(context: schemathesis.HookContext, case: schemathesis.Case[Any])
     """Exclude requests that a rule in prose forbids.
 
     Excluded are null for an optional field, and a label that is also given as Idempotency-Key.
-    Excluded too are channels that the node does not have, a hash without a description, long waits, and URLs
-    whose rejection breaks the connection of a client that has not sent all.
+    Excluded too are channels that the node does not have, a hash without a description, and long waits.
+    Rejecting a long URL breaks the connection of a client that has not sent all.
     """
     query = case.query or {}
     if str(query.get("wait")) in LONG_WAITS or len(str(query.get("metadata_type"))) > MAX_QUERY_CHARACTERS:
