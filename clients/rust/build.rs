@@ -1,6 +1,7 @@
 //! Generates the messages and stubs from the protos, without `protoc`.
 
-const PROTOS: [&str; 3] = [
+const PROTOS: [&str; 4] = [
+    "till/v1/event_service.proto",
     "till/v1/invoice_service.proto",
     "till/v1/invreq_service.proto",
     "till/v1/key_service.proto",

@@ -1,16 +1,22 @@
 //! The agent of the Rust client: see clients/conformance/README.md.
 
+mod answers;
+
 use std::collections::HashMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use answers::{answer, connection, say};
 use prost_reflect::prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
 use serde_json::{Value, json};
-use till_client::tonic::{Code, Request, Status};
-use till_client::v1::{WatchInvoiceRequest, WatchInvoiceResponse};
-use till_client::{Client, ConnectionChange, Error as TillError, Options, WatchOptions};
+use till_client::tonic::{Request, Status};
+use till_client::v1::watch_events_request::Start;
+use till_client::v1::{
+    LogPosition, WatchEventsRequest, WatchEventsResponse, WatchInvoiceRequest, WatchInvoiceResponse,
+};
+use till_client::{Client, ConnectionChange, EventOptions, EventStart, Options, WatchOptions};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -20,7 +26,8 @@ type Failure = Box<dyn Error + Send + Sync>;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
     let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
-    let files = protox::compile(["till/v1/invoice_service.proto"], [protos])?;
+    let services = ["till/v1/invoice_service.proto", "till/v1/event_service.proto"];
+    let files = protox::compile(services, [protos])?;
     let pool = DescriptorPool::from_file_descriptor_set(files)?;
     let mut till = None;
     let mut running = JoinSet::new();
@@ -41,10 +48,14 @@ async fn main() -> Result<(), Failure> {
             _ => {
                 let (cancel, cancelled) = oneshot::channel::<()>();
                 cancels.insert(command["id"].to_string(), cancel);
-                let (till, pool) = (till.clone(), pool.clone());
+                let operation = till.clone().map(|till| Operation {
+                    till,
+                    pool: pool.clone(),
+                    command: command.clone(),
+                });
                 running.spawn(async move {
                     let done = tokio::select! {
-                        done = operate(till, &pool, &command) => done,
+                        done = async { operation.ok_or("connect first")?.run().await } => done,
                         _ = cancelled => Err(Status::cancelled("").into()),
                     };
                     answer(&command, done);
@@ -72,123 +83,152 @@ fn connect(command: &Value) -> Result<Client, Failure> {
     Ok(Client::connect(options)?)
 }
 
-async fn operate(till: Option<Client>, pool: &DescriptorPool, command: &Value) -> Result<Value, Failure> {
-    let till = till.ok_or("connect first")?;
-    let timeout = command["timeout_seconds"].as_f64().map(Duration::from_secs_f64);
-    match text(command, "op")? {
-        "call" => call(till, &method(pool, text(command, "method")?)?, command, timeout).await,
-        "list" => list(till, pool, command, timeout).await,
-        "export" => export(till, &method(pool, "ExportInvoices")?, command, timeout).await,
-        _ => watch(till, &method(pool, "WatchInvoice")?, command, timeout).await,
-    }
-}
-
-async fn call(
+/// A request that the client carries out.
+struct Operation {
     till: Client,
-    method: &MethodDescriptor,
-    command: &Value,
-    timeout: Option<Duration>,
-) -> Result<Value, Failure> {
-    macro_rules! call {
-        ($name:ident) => {
-            write(method, &till.$name(request(method, command, timeout)?).await?)
-        };
-    }
-    match method.name() {
-        "CreateInvoice" => call!(create_invoice),
-        "GetInvoice" => call!(get_invoice),
-        "GetInvoiceById" => call!(get_invoice_by_id),
-        "LookupInvoice" => call!(lookup_invoice),
-        "ListInvoices" => call!(list_invoices),
-        "CancelInvoice" => call!(cancel_invoice),
-        "GetReport" => call!(get_report),
-        "GetInfo" => call!(get_info),
-        other => Err(format!("no such call: {other}").into()),
-    }
+    pool: DescriptorPool,
+    command: Value,
 }
 
-async fn list(
-    till: Client,
-    pool: &DescriptorPool,
-    command: &Value,
-    timeout: Option<Duration>,
-) -> Result<Value, Failure> {
-    let event = method(pool, "WatchInvoice")?;
-    let mut list = till.list(request(&method(pool, "ListInvoices")?, command, timeout)?);
-    let mut left = command["limit"].as_u64().unwrap_or(u64::MAX);
-    while left > 0
-        && let Some(invoice) = list.try_next().await?
-    {
-        let state = WatchInvoiceResponse { invoice: Some(invoice) };
-        say(command, "event", write(&event, &state)?);
-        left -= 1;
-    }
-    Ok(json!({}))
-}
-
-async fn export(
-    till: Client,
-    method: &MethodDescriptor,
-    command: &Value,
-    timeout: Option<Duration>,
-) -> Result<Value, Failure> {
-    let mut export = till.export(request(method, command, timeout)?);
-    while let Some(part) = export.try_next().await? {
-        say(command, "event", write(method, &part)?);
-    }
-    Ok(json!({}))
-}
-
-async fn watch(
-    till: Client,
-    method: &MethodDescriptor,
-    command: &Value,
-    timeout: Option<Duration>,
-) -> Result<Value, Failure> {
-    let request: WatchInvoiceRequest = read(method, command)?;
-    let mut options = WatchOptions::new().wait_for_ready(flag(command, "wait_for_ready"));
-    if let Some(timeout) = timeout {
-        options = options.timeout(timeout);
-    }
-    if flag(command, "connection") {
-        let command = command.clone();
-        options = options.on_connection(move |change| say(&command, "connection", connection(change)));
-    }
-    let mut watch = till.watch_with(request.invoice_id, options);
-    while let Some(invoice) = watch.try_next().await? {
-        let state = WatchInvoiceResponse { invoice: Some(invoice) };
-        say(command, "event", write(method, &state)?);
-    }
-    Ok(json!({}))
-}
-
-/// A change as the agent reports it.
-fn connection(change: ConnectionChange) -> Value {
-    match change {
-        ConnectionChange::Lost { attempt, error, .. } => {
-            json!({"lost": true, "attempt": attempt, "error": error_json(&error)})
+impl Operation {
+    async fn run(self) -> Result<Value, Failure> {
+        match text(&self.command, "op")? {
+            "call" => self.call().await,
+            "list" => self.list().await,
+            "export" => self.export().await,
+            "events" => self.events().await,
+            _ => self.watch().await,
         }
-        ConnectionChange::Restored { attempt, .. } => json!({"lost": false, "attempt": attempt, "error": null}),
-        _ => json!("unknown"),
     }
-}
 
-fn method(pool: &DescriptorPool, name: &str) -> Result<MethodDescriptor, Failure> {
-    let service = pool.get_service_by_name("till.v1.InvoiceService").ok_or("no service")?;
-    let method = service.methods().find(|method| method.name() == name);
-    Ok(method.ok_or_else(|| format!("no method {name}"))?)
-}
-
-fn request<T: Message + Default>(
-    method: &MethodDescriptor,
-    command: &Value,
-    timeout: Option<Duration>,
-) -> Result<Request<T>, Failure> {
-    let mut request = Request::new(read(method, command)?);
-    if let Some(timeout) = timeout {
-        request.set_timeout(timeout);
+    async fn call(self) -> Result<Value, Failure> {
+        let method = self.method(text(&self.command, "method")?)?;
+        macro_rules! call {
+            ($name:ident) => {
+                write(&method, &self.till.$name(self.request(&method)?).await?)
+            };
+        }
+        match method.name() {
+            "CreateInvoice" => call!(create_invoice),
+            "GetInvoice" => call!(get_invoice),
+            "GetInvoiceById" => call!(get_invoice_by_id),
+            "LookupInvoice" => call!(lookup_invoice),
+            "ListInvoices" => call!(list_invoices),
+            "CancelInvoice" => call!(cancel_invoice),
+            "GetReport" => call!(get_report),
+            "GetInfo" => call!(get_info),
+            "ListEvents" => call!(list_events),
+            other => Err(format!("no such call: {other}").into()),
+        }
     }
-    Ok(request)
+
+    async fn list(self) -> Result<Value, Failure> {
+        let event = self.method("WatchInvoice")?;
+        let mut list = self.till.list(self.request(&self.method("ListInvoices")?)?);
+        let mut left = self.limit();
+        while left > 0
+            && let Some(invoice) = list.try_next().await?
+        {
+            let state = WatchInvoiceResponse { invoice: Some(invoice) };
+            say(&self.command, "event", write(&event, &state)?);
+            left -= 1;
+        }
+        Ok(json!({}))
+    }
+
+    async fn export(self) -> Result<Value, Failure> {
+        let method = self.method("ExportInvoices")?;
+        let mut export = self.till.export(self.request(&method)?);
+        while let Some(part) = export.try_next().await? {
+            say(&self.command, "event", write(&method, &part)?);
+        }
+        Ok(json!({}))
+    }
+
+    async fn watch(self) -> Result<Value, Failure> {
+        let method = self.method("WatchInvoice")?;
+        let request: WatchInvoiceRequest = read(&method, &self.command)?;
+        let mut options = WatchOptions::new().wait_for_ready(flag(&self.command, "wait_for_ready"));
+        if let Some(timeout) = self.timeout() {
+            options = options.timeout(timeout);
+        }
+        if flag(&self.command, "connection") {
+            options = options.on_connection(self.reporter());
+        }
+        let mut watch = self.till.watch_with(request.invoice_id, options);
+        while let Some(invoice) = watch.try_next().await? {
+            let state = WatchInvoiceResponse { invoice: Some(invoice) };
+            say(&self.command, "event", write(&method, &state)?);
+        }
+        Ok(json!({}))
+    }
+
+    async fn events(self) -> Result<Value, Failure> {
+        let method = self.method("WatchEvents")?;
+        let request: WatchEventsRequest = read(&method, &self.command)?;
+        let filter = request.filter.unwrap_or_default();
+        let start = match request.start.ok_or("no start")? {
+            Start::After(sequence) => EventStart::After(sequence),
+            Start::Cursor(cursor) => EventStart::Cursor(cursor),
+            Start::From(place) if place == LogPosition::Beginning as i32 => EventStart::Beginning,
+            Start::From(_) => EventStart::Now,
+        };
+        let mut options = EventOptions::new(start)
+            .types(filter.types)
+            .all_users(request.all_users)
+            .wait_for_ready(flag(&self.command, "wait_for_ready"));
+        if let Some(metadata_type) = filter.metadata_type {
+            options = options.metadata_type(metadata_type);
+        }
+        if let Some(timeout) = self.timeout() {
+            options = options.timeout(timeout);
+        }
+        if flag(&self.command, "connection") {
+            options = options.on_connection(self.reporter());
+        }
+        let mut events = self.till.events(options);
+        let mut left = self.limit();
+        while left > 0
+            && let Some(event) = events.try_next().await?
+        {
+            let response = WatchEventsResponse {
+                events: vec![event],
+                ..Default::default()
+            };
+            say(&self.command, "event", write(&method, &response)?["events"][0].take());
+            left -= 1;
+        }
+        Ok(json!({}))
+    }
+
+    fn method(&self, name: &str) -> Result<MethodDescriptor, Failure> {
+        let services: Vec<_> = self.pool.services().collect();
+        let method = services
+            .iter()
+            .find_map(|service| service.methods().find(|method| method.name() == name));
+        Ok(method.ok_or_else(|| format!("no method {name}"))?)
+    }
+
+    fn request<T: Message + Default>(&self, method: &MethodDescriptor) -> Result<Request<T>, Failure> {
+        let mut request = Request::new(read(method, &self.command)?);
+        if let Some(timeout) = self.timeout() {
+            request.set_timeout(timeout);
+        }
+        Ok(request)
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        self.command["timeout_seconds"].as_f64().map(Duration::from_secs_f64)
+    }
+
+    fn limit(&self) -> u64 {
+        self.command["limit"].as_u64().unwrap_or(u64::MAX)
+    }
+
+    fn reporter(&self) -> impl Fn(ConnectionChange) + use<> {
+        let command = self.command.clone();
+        move |change| say(&command, "connection", connection(change))
+    }
 }
 
 fn read<T: Message + Default>(method: &MethodDescriptor, command: &Value) -> Result<T, Failure> {
@@ -207,48 +247,4 @@ fn text<'a>(command: &'a Value, field: &str) -> Result<&'a str, Failure> {
 
 fn flag(command: &Value, field: &str) -> bool {
     command[field] == Value::Bool(true)
-}
-
-fn answer(command: &Value, done: Result<Value, Failure>) {
-    match done {
-        Ok(value) => say(command, "ok", value),
-        Err(failure) => say(command, "error", failure_json(&failure)),
-    }
-}
-
-/// A failure as the agent reports it.
-fn failure_json(failure: &Failure) -> Value {
-    if let Some(error) = failure.downcast_ref::<TillError>() {
-        return error_json(error);
-    }
-    match failure.downcast_ref::<Status>() {
-        Some(status) => error_json(&status.clone().into()),
-        None => json!({"status": "UNKNOWN", "message": failure.to_string()}),
-    }
-}
-
-fn error_json(error: &TillError) -> Value {
-    json!({
-        "status": name(error.status().code()),
-        "message": error.message(),
-        "code": error.code().map(|code| code.to_string()),
-        "reason": error.reason(),
-        "retry_seconds": error.retry_after().map(|pause| pause.as_secs_f64()),
-    })
-}
-
-/// gRPC's name of a code: `NOT_FOUND` of `NotFound`.
-fn name(code: Code) -> String {
-    let mut name = String::new();
-    for (at, letter) in format!("{code:?}").char_indices() {
-        if at > 0 && letter.is_uppercase() {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_uppercase());
-    }
-    name
-}
-
-fn say(command: &Value, what: &str, value: Value) {
-    println!("{}", json!({"id": command["id"], what: value}));
 }

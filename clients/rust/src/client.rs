@@ -4,19 +4,22 @@ use tonic::IntoRequest;
 
 use crate::connection::Connection;
 use crate::error::Error;
+use crate::events::{EventOptions, Events, events};
 use crate::items::Items;
 use crate::list::{export, list};
 use crate::options::{InvalidOptions, Options};
+use crate::reconnect::WatchOptions;
+use crate::v1::event_service_client::EventServiceClient;
 use crate::v1::invoice_service_client::InvoiceServiceClient;
 use crate::v1::invreq_service_client::InvreqServiceClient;
 use crate::v1::key_service_client::KeyServiceClient;
 use crate::v1::{
     CancelInvoiceRequest, CancelInvoiceResponse, CreateInvoiceRequest, CreateInvoiceResponse, ExportInvoicesRequest,
     ExportInvoicesResponse, GetInfoRequest, GetInfoResponse, GetInvoiceByIdRequest, GetInvoiceByIdResponse,
-    GetInvoiceRequest, GetInvoiceResponse, GetReportRequest, GetReportResponse, Invoice, ListInvoicesRequest,
-    ListInvoicesResponse, LookupInvoiceRequest, LookupInvoiceResponse,
+    GetInvoiceRequest, GetInvoiceResponse, GetReportRequest, GetReportResponse, Invoice, ListEventsRequest,
+    ListEventsResponse, ListInvoicesRequest, ListInvoicesResponse, LookupInvoiceRequest, LookupInvoiceResponse,
 };
-use crate::watch::{Watch, WatchOptions, watch};
+use crate::watch::{Watch, watch};
 
 /// A client of Till. Clones share one connection.
 ///
@@ -175,6 +178,44 @@ impl Client {
         watch(self.invoices(), invoice_id.into(), options)
     }
 
+    /// Read the events of the key's user, each once and in order: those behind the start, then new ones as they happen.
+    /// The key needs the scope events:read.
+    ///
+    /// Store the `sequence` of each event that you have handled, and continue after it with [`EventStart::After`]. With
+    /// [`EventOptions::all_users`] it is the `cursor` of the event.
+    ///
+    /// ```no_run
+    /// # use till_client::{Client, Error, EventOptions, EventStart};
+    /// # async fn read(till: &Client) -> Result<(), Error> {
+    /// let mut events = till.events(EventOptions::new(EventStart::After(4711)).types(["invoice.paid"]));
+    /// while let Some(event) = events.try_next().await? {
+    ///     println!("{} {}", event.sequence, event.r#type);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The stream reconnects when its connection is lost, or silent for 45 s, with the pauses of a
+    /// [`watch`](Self::watch). It then continues behind its last event. It never ends by itself.
+    ///
+    /// Its last item is an error if waiting does not help, such as [`EventsGone`](crate::ErrorCode::EventsGone) with
+    /// [`oldest_sequence`](Error::oldest_sequence) if events behind the start were removed. Before the first message,
+    /// which comes immediately, it fails as a call does, unless it waits for ready.
+    ///
+    /// [`EventStart::After`]: crate::EventStart::After
+    pub fn events(&self, options: impl Into<EventOptions>) -> Events {
+        events(self.event_log(), options.into())
+    }
+
+    /// Return one page of the log of events, and the sequence to continue after. The key needs the scope events:read.
+    ///
+    /// # Errors
+    ///
+    /// Among others, [`EventsGone`](crate::ErrorCode::EventsGone): events after the start were removed.
+    pub async fn list_events(&self, request: impl IntoRequest<ListEventsRequest>) -> Result<ListEventsResponse, Error> {
+        Ok(self.event_log().list_events(request).await?.into_inner())
+    }
+
     /// The generated stub for invoices.
     #[must_use]
     pub fn invoices(&self) -> InvoiceServiceClient<Connection> {
@@ -185,6 +226,12 @@ impl Client {
     #[must_use]
     pub fn invreqs(&self) -> InvreqServiceClient<Connection> {
         InvreqServiceClient::new(self.connection.clone())
+    }
+
+    /// The generated stub for events.
+    #[must_use]
+    pub fn event_log(&self) -> EventServiceClient<Connection> {
+        EventServiceClient::new(self.connection.clone())
     }
 
     /// The generated stub for keys.

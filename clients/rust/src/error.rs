@@ -1,4 +1,4 @@
-//! Errors of calls and watches.
+//! Errors of calls and streams.
 
 use std::fmt;
 use std::str::FromStr;
@@ -26,6 +26,7 @@ struct Details {
     code: ErrorCode,
     reason: String,
     retry_after: Option<Duration>,
+    oldest_sequence: Option<u64>,
 }
 
 impl Error {
@@ -51,6 +52,12 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.details.as_ref()?.retry_after
+    }
+
+    /// The sequence of the oldest event left, with [`EventsGone`](ErrorCode::EventsGone). None with `all_users`.
+    #[must_use]
+    pub fn oldest_sequence(&self) -> Option<u64> {
+        self.details.as_ref()?.oldest_sequence
     }
 
     /// The status of gRPC.
@@ -106,6 +113,7 @@ fn details(status: &Status) -> Option<Details> {
     }
     Some(Details {
         code: info.metadata.get("code")?.parse().ok()?,
+        oldest_sequence: info.metadata.get("oldest_sequence").and_then(|text| text.parse().ok()),
         reason: info.reason,
         retry_after: status.get_details_retry_info().and_then(|info| info.retry_delay),
     })
@@ -175,6 +183,8 @@ error_codes! {
     Refused = 14,
     /// E15: that node did not pay in time, and no longer can; try again.
     NotPaid = 15,
+    /// E16: events after the start were removed; [`Error::oldest_sequence`] has the oldest one that is left.
+    EventsGone = 16,
 }
 
 impl fmt::Display for ErrorCode {

@@ -9,7 +9,7 @@ use futures_core::Stream;
 
 use crate::error::Error;
 
-/// The items of a watch, a list or an export.
+/// The items of a watch, an event stream, a list or an export.
 ///
 /// `Items` are also a [`Stream`]. Nothing is sent before the first [`next`](Self::next). Dropping them cancels the
 /// call, at Till too.

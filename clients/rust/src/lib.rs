@@ -2,9 +2,9 @@
 //! it is paid.
 //!
 //! [`Client::connect`] creates a [`Client`], which has the calls for invoices, and the generated stubs of [`v1`] for all
-//! else. [`Client::watch`] returns a [`Watch`], which reconnects when its connection is lost. [`Client::list`] fetches
-//! page after page, [`Client::export`] streams CSV. All of them fail with an [`Error`], which has Till's documented
-//! [`ErrorCode`].
+//! else. [`Client::watch`] returns a [`Watch`], which reconnects when its connection is lost; so do the
+//! [`Events`] of [`Client::events`], the log of all changes. [`Client::list`] fetches page after page,
+//! [`Client::export`] streams CSV. All of them fail with an [`Error`], which has Till's documented [`ErrorCode`].
 //!
 //! ```no_run
 #![doc = include_str!("../examples/first_invoice.rs")]
@@ -24,19 +24,23 @@ mod client;
 mod connection;
 mod connector;
 mod error;
+mod events;
 mod items;
 mod key;
 mod list;
 mod options;
 mod pause;
+mod reconnect;
 mod watch;
 
 pub use client::Client;
 pub use connection::Connection;
 pub use error::{Error, ErrorCode, InvalidErrorCode};
+pub use events::{EventOptions, EventStart, Events};
 pub use items::Items;
 pub use options::{InvalidOptions, Options};
-pub use watch::{ConnectionChange, Watch, WatchOptions};
+pub use reconnect::{ConnectionChange, WatchOptions};
+pub use watch::Watch;
 pub use {prost_types, tonic};
 
 /// Messages and stubs, as they are generated from `proto/till/v1`.

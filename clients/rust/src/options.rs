@@ -55,7 +55,8 @@ impl Options {
         self
     }
 
-    /// Ask a function for the key before each call, and before each attempt of a watch, so that a key can rotate.
+    /// Ask a function for the key before each call, and before each attempt of a watch or an event stream, so that a key can
+    /// rotate.
     ///
     /// An error of the function fails the call or the watch with UNAUTHENTICATED, and is its
     /// [`source`](std::error::Error::source). So does a malformed key.
