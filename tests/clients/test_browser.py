@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,22 +16,28 @@ import pytest
 from tests.clients import agent
 from tests.clients.choice import built, chosen, left_out
 from tests.support.chromium import CHROMIUM, Page, open_page
-from tests.support.nodes import simulated_node
+from tests.support.nodes import SimulatedNode, simulated_node
 from tests.support.shop import ANY_PORT, config, open_shop
-from tilld.config import Address
+from tilld.config import Address, Config
 
 TYPESCRIPT = agent.CLIENTS / "typescript"
-WATCH = """
+# What a page iterates over, and how it reports an item.
+WATCH = "client.connect(url).watch({ invoiceId }, options)", "client.InvoiceStatus[item.status]"
+EVENTS = (
+    "client.connect(url).events({ from: 'beginning', ...options })",
+    "`${item.sequence} ${item.type} ${item.data.value.invoiceId}`",
+)
+REPORT = """
     window.reports = [];
     window.waiting = [];
     const report = (what) => { reports.push(what); waiting.splice(0).forEach((wake) => wake()); };
     (async () => {
-      const watch = client.connect(url).watch({ invoiceId }, {
+      const options = {
         timeoutMs: 60_000,
         onConnection: ({ lost, error }) => report(lost ? "lost: " + client.Code[error.code] : "back"),
-      });
+      };
       try {
-        for await (const { status } of watch) report(client.InvoiceStatus[status]);
+        for await (const item of ITEMS) report(TEXT);
         report("end");
       } catch (error) {
         report(client.Code[error.code] + ": " + error.rawMessage);
@@ -72,7 +79,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 class Watcher:
-    """A page that watches an invoice."""
+    """A page that watches an invoice, or reads events."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -80,11 +87,18 @@ class Watcher:
 
     async def watch(self, rest: Address | None, invoice_id: str) -> None:
         """Watch an invoice at a Till."""
-        names = f"var url = 'http://{rest}', invoiceId = {json.dumps(invoice_id)};"
-        await self._page.run(names + WATCH)
+        await self._report(rest, f"var invoiceId = {json.dumps(invoice_id)};", *WATCH)
+
+    async def read_events(self, rest: Address | None) -> None:
+        """Read all events of a Till."""
+        await self._report(rest, "", *EVENTS)
+
+    async def _report(self, rest: Address | None, names: str, items: str, text: str) -> None:
+        script = REPORT.replace("ITEMS", items).replace("TEXT", text)
+        await self._page.run(f"var url = 'http://{rest}'; {names} {script}")
 
     async def sees(self) -> Any:
-        """Wait for the next report: a state, a loss or a return of the connection, an error or the end."""
+        """Wait for the next report: an item, a loss or a return of the connection, an error or the end."""
         here = self._seen
         self._seen += 1
         wait = f"while (reports.length <= {here}) await new Promise((wake) => waiting.push(wake));"
@@ -98,6 +112,18 @@ async def watcher(site: str, tmp_path: Path) -> AsyncIterator[Watcher]:
         loaded = "document.readyState === 'complete' || new Promise((done) => addEventListener('load', done))"
         await page.run(loaded)
         yield Watcher(page)
+
+
+@asynccontextmanager
+async def lasting_till(directory: Path, site: str) -> AsyncIterator[tuple[Config, SimulatedNode]]:
+    """Yield the settings of a Till that may start more than once at the same address, and its node."""
+    with socket.socket() as reserved:
+        # Bound, but not listening: no other process than Envoy can take the port.
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(ANY_PORT)
+        address = Address(*reserved.getsockname())
+        async with simulated_node(directory) as node:
+            yield config(directory, cors_origin=(site,), rest=address, lightning_rpc=node.rpc_file), node
 
 
 async def test_a_page_of_another_origin_sees_the_payment(site: str, watcher: Watcher, tmp_path: Path) -> None:
@@ -136,25 +162,39 @@ async def test_an_error_of_till_keeps_its_status(site: str, watcher: Watcher, tm
 async def test_a_page_shows_a_lost_connection_and_the_payment_of_that_time(
     site: str, watcher: Watcher, tmp_path: Path
 ) -> None:
-    with socket.socket() as reserved:
-        # Bound, but not listening: no other process than Envoy can take the port.
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.bind(ANY_PORT)
-        address = Address(*reserved.getsockname())
-        directory = tmp_path / "till"
-        directory.mkdir()
-        async with simulated_node(directory) as node:
-            settings = config(directory, cors_origin=(site,), rest=address, lightning_rpc=node.rpc_file)
-            async with open_shop(settings) as shop:
-                invoice = await shop.create()
-                await watcher.watch(address, invoice["invoiceid"])
-                assert await watcher.sees() == "UNPAID"
+    async with lasting_till(tmp_path, site) as (settings, node):
+        async with open_shop(settings) as shop:
+            invoice = await shop.create()
+            await watcher.watch(settings.rest, invoice["invoiceid"])
+            assert await watcher.sees() == "UNPAID"
 
-            assert (await watcher.sees()).startswith("lost: ")
-            await node.pay(invoice["payreq"])
+        assert (await watcher.sees()).startswith("lost: ")
+        await node.pay(invoice["payreq"])
 
-            async with open_shop(settings):
-                while (report := await watcher.sees()) != "back":
-                    assert report.startswith("lost: ")
-                assert await watcher.sees() == "PAID"
-                assert await watcher.sees() == "end"
+        async with open_shop(settings):
+            while (report := await watcher.sees()) != "back":
+                assert report.startswith("lost: ")
+            assert await watcher.sees() == "PAID"
+            assert await watcher.sees() == "end"
+
+
+async def test_a_page_reads_each_event_once_through_a_lost_connection(
+    site: str, watcher: Watcher, tmp_path: Path
+) -> None:
+    async with lasting_till(tmp_path, site) as (settings, node):
+        async with open_shop(settings) as shop:
+            first = await shop.create()
+            await watcher.read_events(settings.rest)
+            assert await watcher.sees() == f"1 invoice.created {first['invoiceid']}"
+            second = await shop.create()
+            assert await watcher.sees() == f"2 invoice.created {second['invoiceid']}"
+
+        assert (await watcher.sees()).startswith("lost: ")
+        await node.pay(first["payreq"])
+
+        async with open_shop(settings) as shop:
+            while (report := await watcher.sees()) != "back":
+                assert report.startswith("lost: ")
+            assert await watcher.sees() == f"3 invoice.paid {first['invoiceid']}"
+            await shop.pay(second["payreq"])
+            assert await watcher.sees() == f"4 invoice.paid {second['invoiceid']}"
