@@ -14,7 +14,7 @@ from tests.support.shop import Shop, config, open_shop
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "tests" / "grpc_gateway"
-PROTOS = [f"till/rest/v1/{each}_service.proto" for each in ("health", "invoice", "invreq")]
+PROTOS = [f"till/rest/v1/{each}_service.proto" for each in ("event", "health", "invoice", "invreq")]
 MODULE = "lightning-till/tests/grpc_gateway"
 GO = shutil.which("go")
 
@@ -132,6 +132,27 @@ async def test_a_watch_is_a_stream_of_events(gateway: tuple[Shop, httpx.AsyncCli
     assert '"status":"paid"' in rest[1]
 
 
+async def test_events_have_the_documented_response(gateway: tuple[Shop, httpx.AsyncClient]) -> None:
+    shop, client = gateway
+    await shop.create()
+    for path in (
+        "/lightning/events",
+        "/lightning/events?after=beginning&types=invoice.created,invoice.paid&limit=1",
+        "/lightning/events?after=now&wait=1",
+    ):
+        answer, documented = await client.get(path), await shop.rest.get(path)
+        assert (answer.status_code, answer.content) == (200, documented.content), path
+    newest = answer.json()["next"]
+
+    headers = {"last-event-id": str(newest - 1)}
+    async with client.stream("GET", "/lightning/events/stream?after=now", headers=headers) as stream:
+        lines = stream.aiter_lines()
+        first = [await anext(lines) for _ in range(4)]
+
+    assert stream.headers["content-type"] == "text/event-stream"
+    assert first[:3] == ["retry: 2000", "", f"id: {newest}"]
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 async def test_a_probe_has_the_documented_body(gateway: tuple[Shop, httpx.AsyncClient], path: str) -> None:
     shop, client = gateway
@@ -155,6 +176,11 @@ async def test_a_probe_has_the_documented_body(gateway: tuple[Shop, httpx.AsyncC
         ("GET", "/lightning/invoices.csv?page=x", None),
         ("GET", "/lightning/invoices.csv?tz=Mars", None),
         ("GET", "/lightning/report?from=2026-01-01", None),
+        ("GET", "/lightning/events?after=-1", None),
+        ("GET", "/lightning/events?after=999999", None),
+        ("GET", "/lightning/events?after=1&after=2", None),
+        ("GET", "/lightning/events?wait=61", None),
+        ("GET", "/lightning/events/stream?after=999999", None),
         ("DELETE", "/lightning/invoice/PDxIkt9La2h1iG~VTIEcz", None),
         ("POST", "/lightning/invoice/create", b'{"msat": 1}'),
         ("POST", "/lightning/invoice/create", b"[" * 70_000),

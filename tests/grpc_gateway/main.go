@@ -34,6 +34,7 @@ var httpStatus = map[string]int{
 	"E5": http.StatusConflict, "E6": http.StatusRequestEntityTooLarge, "E10": http.StatusMethodNotAllowed,
 	"E11": http.StatusConflict, "E12": http.StatusGone, "E13": http.StatusBadGateway,
 	"E14": http.StatusUnprocessableEntity, "E15": http.StatusGatewayTimeout,
+	"E16": http.StatusGone,
 }
 
 // Codes for requests that the gateway itself rejects.
@@ -50,18 +51,20 @@ func answer(told *status.Status) (int, []byte) {
 	if !known {
 		code = "E0"
 	}
+	var oldest json.RawMessage
 	for _, detail := range told.Details() {
 		if info, is := detail.(*errdetails.ErrorInfo); is && info.Domain == "till" {
-			code = info.Metadata["code"]
+			code, oldest = info.Metadata["code"], json.RawMessage(info.Metadata["oldest_sequence"])
 		}
 	}
 	if other, differs := httpStatus[code]; differs {
 		httpCode = other
 	}
 	body, _ := json.Marshal(struct {
-		Error   string `json:"error"`
-		Message string `json:"message"`
-	}{code, told.Message()})
+		Error   string          `json:"error"`
+		Message string          `json:"message"`
+		Oldest  json.RawMessage `json:"oldest_sequence,omitempty"`
+	}{code, told.Message(), oldest})
 	return httpCode, body
 }
 
@@ -109,7 +112,8 @@ type listQuery struct{ runtime.DefaultQueryParser }
 
 func (q *listQuery) Parse(target proto.Message, values url.Values, filter *utilities.DoubleArray) error {
 	switch target.(type) {
-	case *till.ListInvoicesRequest, *till.ExportInvoicesRequest, *till.GetReportRequest:
+	case *till.ListInvoicesRequest, *till.ExportInvoicesRequest, *till.GetReportRequest,
+		*till.ListEventsRequest, *till.WatchEventsRequest:
 		fields := target.ProtoReflect().Descriptor().Fields()
 		for name, given := range values {
 			field := fields.ByName(protoreflect.Name(name))
@@ -159,7 +163,7 @@ func main() {
 	options := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
 	for _, register := range []func(context.Context, *runtime.ServeMux, string, []grpc.DialOption) error{
 		till.RegisterInvoiceServiceHandlerFromEndpoint, till.RegisterInvreqServiceHandlerFromEndpoint,
-		till.RegisterHealthServiceHandlerFromEndpoint,
+		till.RegisterHealthServiceHandlerFromEndpoint, till.RegisterEventServiceHandlerFromEndpoint,
 	} {
 		if err := register(ctx, mux, os.Args[1], options); err != nil {
 			log.Fatal(err)
