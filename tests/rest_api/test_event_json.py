@@ -17,7 +17,9 @@ from tests.support.samples import NOON, an_invoice
 from tilld.config import Config
 from tilld.event_log.entry import Change, Entry, EventType
 from tilld.events import terms
+from tilld.events.cursor import cursor_at
 from tilld.events.event import OF_INVOICES, OF_INVREQS, ChangedInvreq, Event, InvoiceImport, invoice_after
+from tilld.events.repository import max_json_bytes_of
 from tilld.formats.strict_json import write
 from tilld.invoices.invoice import Payment, Status
 from tilld.payouts.invreq import Invreq, InvreqStatus, InvreqTerms
@@ -83,6 +85,20 @@ def test_each_event_is_as_documented(kind: EventType) -> None:
     else:
         assert_valid(data, "InvoiceImport")
         assert data == {"invoices": 3}
+
+
+def test_the_largest_event_is_not_larger_than_a_page_counts_it() -> None:
+    """Envoy rejects a response of more than 1 MiB."""
+    invoice = PAID._replace(
+        username="u" * 64, label='"' * 128, payment=Payment(2**63 - 1, 2**63 - 1, NOON, "ab" * 32)
+    )
+    largest = an_event(EventType.INVOICES_IMPORTED, invoice, 2**59)
+    entry = largest.entry._replace(username="u" * 64)
+
+    for kind in EventType:
+        event = largest._replace(entry=entry._replace(type=kind))
+        cursor = cursor_at(b"secret", 2**63 - 1)
+        assert len(write(event_json.event(event, cursor))) <= max_json_bytes_of(event)
 
 
 @pytest.mark.parametrize("after", [4711, "MQ.x"])

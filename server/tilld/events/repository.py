@@ -48,7 +48,7 @@ class EventStore:
         for start in range(0, len(page.entries), READ_AT_ONCE):
             entries = page.entries[start : start + READ_AT_ONCE]
             for event in await self._events(view, entries):
-                size += _size(event)
+                size += max_json_bytes_of(event)
                 if found and size > MAX_PAGE_BYTES:
                     return EventPage(found, _sequence(view, event.entry) - 1, is_end=False)
                 found.append(event)
@@ -106,6 +106,6 @@ def _sequence(view: View, entry: Entry) -> int:
     return entry.position if view.is_of_all else entry.sequence
 
 
-def _size(event: Event) -> int:
+def max_json_bytes_of(event: Event) -> int:
     """Return the bytes of an event in JSON, or more."""
-    return 200 + (max_json_bytes(event.data) if isinstance(event.data, Invoice) else 2000)
+    return 400 + (max_json_bytes(event.data) if isinstance(event.data, Invoice) else 2000)
