@@ -20,7 +20,9 @@ from tests.support.processes import tilld
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parent.parent
-GUIDES = [ROOT / "docs" / "guides" / name for name in ("doctor-and-import.md", "events.md", "keys.md", "payouts.md")]
+GUIDES = [
+    ROOT / "docs" / "guides" / name for name in ("doctor-and-import.md", "events.md", "keys.md", "payouts.md")
+]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "start").glob("*.md")), *GUIDES]
 BLOCK = re.compile(
     r"^(?:<!-- (not run|goes on): [^\n]+ -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
