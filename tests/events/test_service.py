@@ -161,8 +161,8 @@ async def test_a_start_beyond_the_end_is_invalid(till: Parts, start: Any, messag
 
 
 async def test_a_type_that_does_not_exist_is_named() -> None:
-    with pytest.raises(InvalidRequest, match=r"types has 'invoice\.payed'; the types are invoice\.created, "):
-        terms(0, "invoice.payed")
+    with pytest.raises(InvalidRequest, match=r"types has 'invoice\.sold'; the types are invoice\.created, "):
+        terms(0, "invoice.sold")
 
 
 async def test_types_are_filtered_and_the_cursor_moves_on(till: Parts) -> None:

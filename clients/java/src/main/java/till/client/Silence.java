@@ -36,7 +36,7 @@ final class Silence {
         isAwaiting = true;
         if (!isCheckDue) {
             isCheckDue = true;
-            checkIn(longestNanos);
+            checkAfter(longestNanos);
         }
     }
 
@@ -54,7 +54,7 @@ final class Silence {
         return isTooLong;
     }
 
-    private void checkIn(long nanos) {
+    private void checkAfter(long nanos) {
         CompletableFuture.delayedExecutor(nanos, NANOSECONDS, executor).execute(this::check);
     }
 
@@ -62,7 +62,7 @@ final class Silence {
         synchronized (this) {
             long left = longestNanos - (System.nanoTime() - since);
             if (isAwaiting && left > 0) {
-                checkIn(left);
+                checkAfter(left);
                 return;
             }
             isCheckDue = false;
