@@ -413,7 +413,7 @@ async def test_the_exit_code_of_the_doctor_shows_differences(tmp_path: Path) -> 
         repaired, told = await output("doctor", "--repair", cwd=tmp_path)
         assert (repaired, "nothing differs" in told) == (0, True), told
         assert httpx.get(f"{rest}/lightning/info").json()["volume"] == 5000
-        assert "events: 2, of 1 users" in told
+        assert "events: 2, users: 1" in told
 
         with closing(sqlite3.connect(tmp_path / ".till" / "till.db")) as database, database:
             database.execute("DELETE FROM events WHERE sequence = 1")

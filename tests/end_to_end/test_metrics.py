@@ -16,13 +16,18 @@ from tests.support.databases import locked
 from tests.support.keys import make_key
 from tests.support.metrics import Sample, answered, families, figures, scrape, url
 from tests.support.nodes import simulated_node
+from tests.support.samples import an_invoice
 from tests.support.shop import ANY_PORT, Shop, config, open_shop
 from tests.support.waiting import eventually
+from till.v1 import event_service_pb2 as events_pb
 from till.v1 import invoice_service_pb2 as pb
+from till.v1.event_service_pb2_grpc import EventServiceStub
 from tilld.app import Till
 from tilld.config import USUAL
+from tilld.invoices.repository import Store
 from tilld.lightningd.rpc import Pipeline
 from tilld.observability.metrics_server import MOST_CONNECTIONS
+from tilld.storage.database import open_database
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 INVOICES = "till.v1.InvoiceService"
@@ -140,6 +145,32 @@ async def test_updates_that_the_store_cannot_settle_are_the_followers_lag(tmp_pa
 
         await becomes(shop, {("till_follower_lag",): 0, ("till_open_invoices",): 0})
     assert locked_out["till_open_invoices",] == 1
+
+
+async def test_events_of_another_process_are_the_lag_until_they_are_read(tmp_path: Path) -> None:
+    """A stream counts while it is open."""
+    seldom = USUAL._replace(log_seconds=3600)
+    other = Store(open_database(f"sqlite:///{tmp_path / 'till.db'}"))
+    async with open_shop(config(tmp_path, metrics=ANY_PORT, no_rest=True), seldom) as shop:
+        from_now: Any = {"from": events_pb.LOG_POSITION_NOW}
+        request = events_pb.WatchEventsRequest(**from_now)
+        stream: Any = EventServiceStub(shop.channel).WatchEvents(request)
+        await stream.read()
+        await becomes(shop, {("till_event_streams",): 1, ("till_event_follower_lag",): 0})
+
+        await other.add(an_invoice("anonymous"))
+        await becomes(shop, {("till_events_total",): 1, ("till_event_follower_lag",): 1})
+
+        # A write of this process lets it read the log.
+        await shop.till.store.add(an_invoice())
+        await becomes(shop, {("till_events_total",): 2, ("till_event_follower_lag",): 0})
+        # Responses without events are heartbeats.
+        while not (events := (await stream.read()).events):
+            pass
+        assert [each.sequence for each in events] == [1]
+        stream.cancel()
+        await becomes(shop, {("till_event_streams",): 0})
+    await other.close()
 
 
 async def test_a_blocked_event_loop_still_serves_counters(tmp_path: Path) -> None:

@@ -12,8 +12,10 @@ import pytest
 from playhouse.migrations import Runner
 
 from tests.support.nodes import simulated_node
+from tests.support.samples import DAKK, NODE_ID, an_invoice, paid
 from tests.support.till import CALM, Parts
-from tilld.errors import OperatorError
+from tilld.errors import InvalidRequest, OperatorError
+from tilld.events.terms import EventTerms
 from tilld.invoices.invoice import Status
 from tilld.storage.backup import STEP_PAGES, Contents, back_up, restore
 from tilld.storage.database import MIGRATIONS, _connect, close_database, open_database
@@ -110,6 +112,30 @@ async def test_a_backup_older_than_the_node_is_completed_from_the_node(tmp_path:
     assert importing.imported.added == 1
     assert after.is_clean
     assert [each and each.status for each in found] == [Status.PAID, Status.PAID]
+
+
+async def test_a_restored_log_records_changes_again_under_their_ids(tmp_path: Path, url: str) -> None:
+    """A cursor beyond the newest event is an error: its event is gone, and its number will be used again."""
+    till = Parts(tmp_path, url)
+    invoices = [await till.store.add(an_invoice()) for _ in range(2)]
+    back_up(url, tmp_path / "backup.db")
+    await till.store.add(an_invoice())
+    await till.store.settle(NODE_ID, [paid(each, pay_index=number) for number, each in enumerate(invoices)])
+    before = {each.subject: each for each in (await till.log.page("dakk", 3, 10)).entries}
+    await till.close()
+    restore(tmp_path / "backup.db", url, replace=True)
+
+    again = Parts(tmp_path, url)
+    with pytest.raises(InvalidRequest, match=r"after is beyond the newest event, whose sequence is 2\."):
+        await again.events.page(DAKK, EventTerms.checked(5))
+    for invoice in reversed(invoices):
+        await again.store.settle(NODE_ID, [paid(invoice)])
+    after = {each.subject: each for each in (await again.log.page("dakk", 2, 10)).entries}
+    await again.close()
+
+    assert [before[each.invoice_id].sequence for each in invoices] == [4, 5]
+    assert [after[each.invoice_id].sequence for each in invoices] == [4, 3]
+    assert {each.id for each in before.values()} == {each.id for each in after.values()}
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)

@@ -56,7 +56,9 @@ def restore(
         "1. Start Till: it settles invoices of the backup that were paid or have expired since.\n"
         f"2. Bring back invoices that were created since: {shell_command('import', '--lost-store')}\n"
         f"3. Check: {shell_command('doctor')}\n"
-        f"4. Keys that were revoked since are valid again: check {shell_command('key', 'list')}"
+        f"4. Keys that were revoked since are valid again: check {shell_command('key', 'list')}\n"
+        "5. Sequences of events since the backup are used again: restart applications that read events, and "
+        "have them list what may have changed"
     )
 
 

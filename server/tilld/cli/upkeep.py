@@ -175,7 +175,7 @@ def _told(report: "Report", *, repaired: bool) -> list[str]:
 
 def _told_of_events(report: "Report") -> list[str]:
     users = [each for each in report.logs if each.username]
-    lines = [f"events: {sum(each.events for each in users)}, of {len(users)} users"] if users else []
+    lines = [f"events: {sum(each.events for each in users)}, users: {len(users)}"] if users else []
     if report.incomplete_logs:
         lines.append(
             "events are missing, and no repair brings them back; the applications of these users must list "
