@@ -21,6 +21,7 @@ WRONG = {
     "otlp_endpoint": "collector:4317",
     "log_level": "loud",
     "key_creates_per_second": "0",
+    "keep_events_days": "0",
     "key_watches": "1.5",
     "key_payouts_msat_per_day": "-1",
     "grace_seconds": "a while",

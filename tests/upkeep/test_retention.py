@@ -173,6 +173,25 @@ async def test_old_events_are_removed_from_the_front(till: Parts) -> None:
     assert [(page.first, page.last, len(page.entries)) for page in pages] == [(4, 5, 2), (3, 3, 1), (2, 2, 1)]
 
 
+async def test_replicas_remove_each_event_once(till: Parts, tmp_path: Path, database_url: str) -> None:
+    """While others are recorded."""
+    another = Parts(tmp_path, database_url, intervals=till.intervals)
+    for _ in range(9):
+        await till.store.add(an_invoice())
+    await record(till, *[NOON] * 9)
+    now = NOON + timedelta(days=DAYS, seconds=1)
+
+    adding = asyncio.gather(*(each.store.add(an_invoice()) for each in (till, another) * 5))
+
+    removed = await asyncio.gather(*(removal_of_events(each, now).remove() for each in (till, another)))
+
+    await adding
+    assert sum(removed) == 9
+    assert await till.log.bounds("dakk") == Bounds(19, 9)
+    assert all(each.is_complete for each in await till.log.audit())
+    await another.close()
+
+
 async def test_all_events_may_go_and_sequences_go_on(till: Parts) -> None:
     await till.store.add(an_invoice())
     await forget(till)
