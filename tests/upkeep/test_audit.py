@@ -96,7 +96,7 @@ async def test_payments_that_the_node_knows_are_settled_with_repair(
         Status.PAID, Status.PAID, Status.UNPAID
     ]  # fmt: skip
     assert await till.store.totals() == Totals(3, 1, 10_000)
-    # Readers are told of what a repair has changed.
+    # A repair is an event, too.
     entries = (await till.log.page("dakk", 3, 10)).entries
     assert [(each.type, each.subject) for each in entries[:1]] == [("invoice.expired", over_here.invoice_id)]
     assert sorted((each.type.value, each.subject) for each in entries[1:]) == sorted(
