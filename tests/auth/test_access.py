@@ -9,10 +9,12 @@ import pytest
 
 from tests.support.samples import NOON, an_invoice
 from till.v1 import (
+    event_service_pb2,
     invoice_service_pb2,
     invreq_service_pb2,
     key_service_pb2,
 )
+from till_rest.v1 import event_service_pb2 as rest_events
 from till_rest.v1 import health_service_pb2 as rest_health
 from till_rest.v1 import invoice_service_pb2 as rest_invoices
 from till_rest.v1 import invreq_service_pb2 as rest_invreqs
@@ -72,9 +74,11 @@ def test_every_method_has_a_scope() -> None:
     methods = {
         f"/{service.full_name}/{method.name}"
         for file in (
+            event_service_pb2,
             invoice_service_pb2,
             invreq_service_pb2,
             key_service_pb2,
+            rest_events,
             rest_invoices,
             rest_invreqs,
             rest_health,
