@@ -754,7 +754,7 @@ async def test_the_list_of_keys_is_a_table_with_a_note_if_empty(tmp_path: Path) 
     async with tilld("key", "list", cwd=tmp_path, errors=asyncio.subprocess.PIPE) as listed:
         out, _ = await listed.process.communicate()
     header, *rows = out.decode().splitlines()
-    assert {line.index(word) for line, word in zip(rows, ("info:read", "admin"), strict=True)} == {
+    assert {line.index(word) for line, word in zip(rows, ("events:read", "admin"), strict=True)} == {
         header.index("SCOPES")
     }
     async with tilld(

@@ -17,7 +17,7 @@ from tilld.events.event import ChangedInvreq, Event, InvoiceImport
 from tilld.formats.strict_json import write
 from tilld.grpc_api import event_messages
 from tilld.invoices.invoice import Invoice, Payment, Status
-from tilld.payouts.invreq import Invreq, InvreqStatus
+from tilld.payouts.invreq import Invreq, InvreqState, InvreqStatus
 from tilld.rest_api import event_json
 
 RECORDED_AT = datetime(2026, 11, 25, 22, 20, 49, 7000, tzinfo=UTC)
@@ -70,14 +70,23 @@ def test_an_invoice_is_that_of_rest(
     check(an_event(EventType.INVOICE_PAID if payment else EventType.INVOICE_CREATED, invoice))
 
 
-@pytest.mark.parametrize("status", InvreqStatus)
-@pytest.mark.parametrize("type_", [EventType.INVREQ_CREATED, EventType.INVREQ_COLLECTED])
-@pytest.mark.parametrize("single_use", [True, False])
-def test_an_invoice_request_is_that_of_rest(type_: EventType, status: InvreqStatus, single_use: bool) -> None:
+@pytest.mark.parametrize(
+    ("type_", "single_use", "state"),
+    [
+        (EventType.INVREQ_CREATED, True, InvreqState(InvreqStatus.ACTIVE, active=True, used=False)),
+        (EventType.INVREQ_COLLECTED, True, InvreqState(InvreqStatus.USED, active=False, used=True)),
+        (EventType.INVREQ_COLLECTED, False, InvreqState(InvreqStatus.ACTIVE, active=True, used=True)),
+        (EventType.INVREQ_COLLECTED, False, InvreqState(InvreqStatus.BEING_PAID, active=True, used=True)),
+        (EventType.INVREQ_DISABLED, True, InvreqState(InvreqStatus.DISABLED, active=False, used=False)),
+        (EventType.INVREQ_DISABLED, True, InvreqState(InvreqStatus.EXPIRED, active=False, used=False)),
+        (EventType.INVREQ_DISABLED, True, InvreqState(InvreqStatus.FAILED, active=False, used=False)),
+    ],
+)
+def test_an_invoice_request_is_that_of_rest(type_: EventType, single_use: bool, state: InvreqState) -> None:
     invreq = Invreq(
         "id", "ab" * 32, "dakk", "key", "täble", 5000, "a", None, single_use, None, NODE_ID, "lnr1qq", NOON
     )  # fmt: skip
-    entry = an_event(type_, InvoiceImport(1)).entry._replace(detail=status)
+    entry = an_event(type_, InvoiceImport(1)).entry._replace(detail=str(state))
 
     check(Event(entry, ChangedInvreq.by(entry, invreq)))
 

@@ -9,7 +9,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from till.events import Event
 from till.results import STATUS
 from till.v1.invoice_pb2 import Invoice
-from till.v1.invreq_pb2 import INVREQ_STATUS_ACTIVE, INVREQ_STATUS_USED, Invreq
+from till.v1.invreq_pb2 import (
+    INVREQ_STATUS_ACTIVE,
+    INVREQ_STATUS_BEING_PAID,
+    INVREQ_STATUS_USED,
+    Invreq,
+)
 
 COLLECTED = "invoice_request.collected"
 
@@ -80,7 +85,7 @@ def _invoice(invoice: Invoice) -> str:
 def _invreq(invreq: Invreq, *, is_collected: bool) -> str:
     members = {
         "invreq_id": _json(invreq.invreq_id),
-        "active": _json(invreq.status == INVREQ_STATUS_ACTIVE),
+        "active": _json(invreq.status in (INVREQ_STATUS_ACTIVE, INVREQ_STATUS_BEING_PAID)),
         "single_use": _json(invreq.single_use),
         "bolt12": _json(invreq.bolt12),
         "used": _json(is_collected or invreq.status == INVREQ_STATUS_USED),
