@@ -21,11 +21,13 @@ from tests.support.nodes import SimulatedNode, simulated_node
 from tests.support.samples import DAKK, PLENTY, an_order
 from tests.support.scripted_node import LastWords, Request, ask, scripted_node
 from tests.support.shop import Shop, config, open_shop
-from tests.support.till import FAST
+from tests.support.till import FAST, running
 from tests.support.waiting import eventually
 from tilld.auth.limits import Limits
 from tilld.config import USUAL
 from tilld.errors import Conflict
+from tilld.events.feed import Feed
+from tilld.events.follower import LogFollower
 from tilld.grpc_api import health
 from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
@@ -348,6 +350,7 @@ class Parts:
             self.store, self.node, self.hub, Limits(PLENTY), AttemptStore(self.store).has_label, self.now
         )
         self.follower = Follower(self.node, self.store, self.now, FAST)
+        self.log_follower = LogFollower(self.store, Feed(), self.hub, FAST)
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead
@@ -381,10 +384,8 @@ class Parts:
 @pytest.fixture
 async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
     parts = Parts(tmp_path)
-    following = asyncio.create_task(parts.follower.run())
-    yield parts
-    following.cancel()
-    await asyncio.wait([following])
+    async with running(parts.follower.run()), running(parts.log_follower.run()):
+        yield parts
     await parts.node.close()
     await parts.store.close()
 
