@@ -84,5 +84,6 @@ ENTRIES = Rows(
     EventTable.id,
     Entry,
     recorded_at=Conversion(milliseconds, utc_of_milliseconds),
-    type=Conversion(str, EventType),
+    # A look-up takes a tenth of the time of calling the enumeration.
+    type=Conversion(str, {each.value: each for each in EventType}.__getitem__),
 )

@@ -12,12 +12,15 @@ from tilld.event_log.entry import ALL_USERS, Entry
 class Listener:
     """A context manager that wakes one reader of a log."""
 
-    __slots__ = ("_feed", "_waiting", "username")
+    __slots__ = ("_due", "_feed", "_timer", "_waiting", "username")
 
     def __init__(self, feed: "Feed", username: str) -> None:
         self._feed = feed
         self.username = username
         self._waiting: asyncio.Future[None] | None = None
+        # Kept while events come: a new timer for each would cost a tenth of waking a reader.
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
 
     def __enter__(self) -> Self:
         self._feed.listeners[self.username].add(self)
@@ -26,6 +29,8 @@ class Listener:
     def __exit__(self, *_: object) -> None:
         others = self._feed.listeners[self.username]
         others.discard(self)
+        if self._timer:
+            self._timer.cancel()
         if not others:
             del self._feed.listeners[self.username]
             self._feed.newest.pop(self.username, None)
@@ -41,15 +46,22 @@ class Listener:
         while self._feed.newest.get(self.username, 0) <= sequence:
             if self._feed.is_closed:
                 raise Unavailable("Till is stopping; watch again")
-            if (left := end - loop.time()) <= 0:
+            if end <= loop.time():
                 return False
+            if self._timer is None or self._due > end:
+                self._arm(loop, end)
             self._waiting = loop.create_future()
-            timer = loop.call_later(left, self.wake)
-            try:
-                await self._waiting
-            finally:
-                timer.cancel()
+            await self._waiting
         return True
+
+    def _arm(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._due, self._timer = due, loop.call_at(due, self._time_out)
+
+    def _time_out(self) -> None:
+        self._timer = None
+        self.wake()
 
     def wake(self) -> None:
         """Let the reader look again."""

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextvars import Context
 from typing import Any
 
 from tilld.events.event import EventPage
@@ -21,7 +20,8 @@ class SharedPages:
     def __init__(self, read: Read, limit: int) -> None:
         self._read = read
         self._limit = limit
-        self._pages: dict[Key, asyncio.Task[EventPage]] = {}
+        # None as a result: the read failed, or its stream has ended.
+        self._pages: dict[Key, asyncio.Future[EventPage | None]] = {}
 
     async def page(self, view: View, after: int, newest: int) -> EventPage:
         """Return the page beyond a sequence; `newest` is the newest sequence known, or less if unknown."""
@@ -29,21 +29,24 @@ class SharedPages:
             # Another page would look the same later, when the log has more.
             return await self._read(view, after, self._limit)
         key = (view, after, newest)
-        task = self._pages.get(key)
-        if task is None:
-            # An empty context, since a page serves many callers.
-            task = asyncio.create_task(self._read(view, after, self._limit), context=Context())
-            self._keep(key, task)
-        # A caller that disconnects must not cancel the read of others.
-        return task.result() if task.done() else await asyncio.shield(task)
+        while reading := self._pages.get(key):
+            # A caller that disconnects must not cancel the read of others.
+            page = reading.result() if reading.done() else await asyncio.shield(reading)
+            if page:
+                return page
+        return await self._first(key)
 
-    def _keep(self, key: Key, task: "asyncio.Task[EventPage]") -> None:
-        self._pages[key] = task
+    async def _first(self, key: Key) -> EventPage:
+        """Read a page for all. Not in a task of its own: reads of SQLite are done before others ask."""
+        view, after, _ = key
+        reading = self._pages[key] = asyncio.get_running_loop().create_future()
         if len(self._pages) > REMEMBERED:
             del self._pages[next(iter(self._pages))]
-
-        def forget_failure(task: "asyncio.Task[EventPage]") -> None:
-            if (task.cancelled() or task.exception()) and self._pages.get(key) is task:
+        page = None
+        try:
+            page = await self._read(view, after, self._limit)
+            return page
+        finally:
+            if page is None and self._pages.get(key) is reading:
                 del self._pages[key]
-
-        task.add_done_callback(forget_failure)
+            reading.set_result(page)

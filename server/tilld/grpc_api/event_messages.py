@@ -36,10 +36,10 @@ def event(event: Event, cursor: str) -> event_pb2.Event:
         id=entry.id,
         sequence=entry.sequence,
         type=entry.type,
-        timestamp=timestamp(entry.recorded_at),
         username=entry.username,
         cursor=cursor,
     )
+    _set_time(message.timestamp, entry.recorded_at)
     if isinstance(data, ChangedInvreq):
         message.invreq.CopyFrom(messages.invreq(data.invreq, data.status))
     elif isinstance(data, InvoiceImport):
@@ -51,8 +51,14 @@ def event(event: Event, cursor: str) -> event_pb2.Event:
 
 def timestamp(time: datetime) -> Timestamp:
     """Return a time as a message, to the millisecond."""
-    seconds, thousandths = divmod(milliseconds(time), 1000)
-    return Timestamp(seconds=seconds, nanos=thousandths * 1_000_000)
+    message = Timestamp()
+    _set_time(message, time)
+    return message
+
+
+def _set_time(message: Timestamp, time: datetime) -> None:
+    message.seconds, thousandths = divmod(milliseconds(time), 1000)
+    message.nanos = thousandths * 1_000_000
 
 
 def _terms(

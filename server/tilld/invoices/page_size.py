@@ -8,6 +8,7 @@ MAX_PAGE_BYTES = 1_000_000
 
 def max_json_bytes(invoice: Invoice) -> int:
     """Return the bytes of an invoice in JSON, or more: each character of a description may be escaped."""
-    description = invoice.description or ""
-    texts = (invoice.bolt11, invoice.metadata, description, description)
-    return 800 + sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+    metadata, description = invoice.metadata, invoice.description
+    size = 800 + len(invoice.bolt11)
+    size += len(metadata) if metadata.isascii() else len(metadata.encode())
+    return size + 2 * len(description.encode()) if description else size

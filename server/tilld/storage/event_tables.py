@@ -1,6 +1,6 @@
 """The tables of the event log, as Peewee models. Only repositories use them."""
 
-from peewee import SQL, BigIntegerField, CharField, Model, TextField
+from peewee import SQL, BigIntegerField, CharField, CompositeKey, Model, TextField
 
 
 class EventLogTable(Model):
@@ -27,7 +27,7 @@ class EventTable(Model):
     `position` is the sequence in the log of all users. `recorded_at` is in milliseconds since 1970.
     """
 
-    position = BigIntegerField(primary_key=True)
+    position = BigIntegerField(unique=True)
     username = CharField()
     sequence = BigIntegerField()
     id = CharField(25)
@@ -37,10 +37,10 @@ class EventTable(Model):
     recorded_at = BigIntegerField()
 
     class Meta:
-        """Sequences are unique for each user."""
+        """Sequences are unique for each user. SQLite stores a user's events in their order."""
 
         table_name = "events"
-        indexes = ((("username", "sequence"), True),)
+        primary_key = CompositeKey("username", "sequence")
 
 
 # The end of an invoice, which stays in the store as long as the event.

@@ -2,7 +2,7 @@
 
 import time
 
-from peewee import SQL, BigIntegerField, CharField, Model, SqliteDatabase, TextField
+from peewee import SQL, BigIntegerField, CharField, CompositeKey, Model, SqliteDatabase, TextField
 from playhouse.migrate import migrate
 
 
@@ -19,7 +19,7 @@ def up(migrator, db):
             without_rowid = isinstance(db, SqliteDatabase)
 
     class Events(Model):
-        position = BigIntegerField(primary_key=True)
+        position = BigIntegerField(unique=True)
         username = CharField()
         sequence = BigIntegerField()
         id = CharField(25)
@@ -30,8 +30,8 @@ def up(migrator, db):
 
         class Meta:
             database = db
+            primary_key = CompositeKey("username", "sequence")
             table_name = "events"
-            indexes = ((("username", "sequence"), True),)
             without_rowid = isinstance(db, SqliteDatabase)
 
     class Till(Model):
