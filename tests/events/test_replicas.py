@@ -65,8 +65,12 @@ async def test_a_payment_settled_by_two_replicas_is_one_event(tills: list[Parts]
     assert types == ["invoice.created"] * 20 + ["invoice.paid"] * 20
 
 
-async def test_readers_at_the_other_replicas_are_told_within_a_second(tills: list[Parts]) -> None:
-    """Readers of events of a create, which the node reports to nobody; watchers of the invoice's end."""
+async def test_readers_at_the_other_replicas_are_told(tills: list[Parts]) -> None:
+    """Readers of events of a create, which the node reports to nobody; watchers of the invoice's end.
+
+    They ask twice a second; the time-outs leave room for a busy machine.
+    """
+    assert tills[1].intervals.log_seconds <= 0.5
     writer, reader = tills[:2]
     invoice = await writer.store.add(an_invoice())
     watch = reader.invoicing.watch(DAKK, invoice.invoice_id)
@@ -74,10 +78,10 @@ async def test_readers_at_the_other_replicas_are_told_within_a_second(tills: lis
     async with reader.reading_events(), aclosing(reader.events.watch(DAKK, terms, 3600)) as pages:
         await anext(pages)
         await anext(watch)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             created = await writer.store.add(an_invoice())
             [event] = (await anext(pages)).events
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             await writer.store.settle(NODE_ID, [paid(invoice)])
             ended = await anext(watch)
 
