@@ -50,7 +50,7 @@ class View(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EventTerms:
-    """A validated request for events. `types` is empty for every type; `start_name` is the caller's name."""
+    """A validated request for events. Empty `types`: every type. `start_name` is the caller's field."""
 
     start: Start
     types: frozenset[EventType]
