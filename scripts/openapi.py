@@ -11,15 +11,15 @@ import msgspec
 import yaml
 
 from tilld.errors import TillError
-from tilld.rest_api import fields
-from tilld.rest_api.create_json import CreateInvoice
-from tilld.rest_api.event_json import EventJson, EventPageJson, GapJson, InvoiceImportJson
 from tilld.rest_api.health_servicer import HealthJson, ReadinessJson
-from tilld.rest_api.info_json import InfoJson
-from tilld.rest_api.invoice_json import InvoiceJson
-from tilld.rest_api.invreq_json import CreateInvreq, InvreqJson
-from tilld.rest_api.list_json import InvoicePageJson, ReportJson
-from tilld.rest_api.sendinvoice_json import SendInvoice, SentInvoiceJson
+from tilld.rest_api.schemas import fields
+from tilld.rest_api.schemas.create_json import CreateInvoice
+from tilld.rest_api.schemas.event_json import EventJson, EventPageJson, GapJson, InvoiceImportJson
+from tilld.rest_api.schemas.info_json import InfoJson
+from tilld.rest_api.schemas.invoice_json import InvoiceJson
+from tilld.rest_api.schemas.invreq_json import CreateInvreq, InvreqJson
+from tilld.rest_api.schemas.list_json import InvoicePageJson, ReportJson
+from tilld.rest_api.schemas.sendinvoice_json import SendInvoice, SentInvoiceJson
 
 PROSE = Path(__file__).with_name("openapi.yaml")
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"

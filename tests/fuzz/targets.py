@@ -21,7 +21,7 @@ from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.terms import MAX_EXPIRY_SECONDS, InvoiceTerms
 from tilld.lightningd.errors import MayExist
 from tilld.lightningd.rpc import ConnectionLost
-from tilld.rest_api import create_json, invoice_json
+from tilld.rest_api.schemas import create_json, invoice_json
 
 CORPUS = Path(__file__).parent / "corpus"
 

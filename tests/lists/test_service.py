@@ -21,7 +21,7 @@ from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Payment, Status
 from tilld.lists.sql import ListSQL
 from tilld.lists.terms import InvoiceFilter, ListTerms, Order, Period
-from tilld.rest_api import invoice_json
+from tilld.rest_api.schemas import invoice_json
 
 HOUR = timedelta(hours=1)
 OTHER = replace(DAKK, username="other")

@@ -18,7 +18,7 @@ from tilld.formats.strict_json import write
 from tilld.grpc_api import event_messages
 from tilld.invoices.invoice import Invoice, Payment, Status
 from tilld.payouts.invreq import Invreq, InvreqState, InvreqStatus
-from tilld.rest_api import event_json
+from tilld.rest_api.schemas import event_json
 
 RECORDED_AT = datetime(2026, 11, 25, 22, 20, 49, 7000, tzinfo=UTC)
 texts = st.none() | st.text(st.characters(codec="utf-8"), min_size=1)

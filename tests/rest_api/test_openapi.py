@@ -40,16 +40,9 @@ from tilld.lists.report import Grouping, Report, ReportGroup, ReportTerms
 from tilld.lists.service import Page
 from tilld.lists.terms import Period
 from tilld.payouts import invreq
-from tilld.rest_api import (
-    body,
-    info_json,
-    invoice_json,
-    invreq_json,
-    list_json,
-    list_query,
-    sendinvoice_json,
-)
+from tilld.rest_api import list_query
 from tilld.rest_api.invoice_servicer import ATTACHMENT
+from tilld.rest_api.schemas import body, info_json, invoice_json, invreq_json, list_json, sendinvoice_json
 from tilld.sent_invoices import attempt
 from tilld.sent_invoices.attempt import Sent
 

@@ -11,7 +11,7 @@ import pytest
 from tests.support.samples import an_invoice
 from tilld.errors import NotFound, Unavailable
 from tilld.invoices.invoice import Invoice, Status
-from tilld.rest_api import invoice_json
+from tilld.rest_api.schemas import invoice_json
 from tilld.rest_api.sse import events
 
 

@@ -14,8 +14,9 @@ from tilld.events.event import EventPage
 from tilld.events.service import Events
 from tilld.events.terms import Cursor, EventTerms, Place, Start
 from tilld.formats.strict_json import write
-from tilld.rest_api import event_json, event_query, sse
+from tilld.rest_api import event_query, sse
 from tilld.rest_api.http import Context, header, json_body
+from tilld.rest_api.schemas import event_json
 
 
 class RestEventServicer(event_service_pb2_grpc.EventServiceServicer):

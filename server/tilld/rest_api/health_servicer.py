@@ -10,8 +10,8 @@ from till_rest.v1 import health_service_pb2 as pb
 from till_rest.v1 import health_service_pb2_grpc
 from tilld.errors import Unavailable
 from tilld.formats.strict_json import write
-from tilld.rest_api.fields import described, extensible
 from tilld.rest_api.http import Context, json_body
+from tilld.rest_api.schemas.fields import described, extensible
 
 
 class HealthJson(Struct):

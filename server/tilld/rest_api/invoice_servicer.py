@@ -12,9 +12,10 @@ from tilld.invoices.invoice import Invoice
 from tilld.invoices.payability import Payability
 from tilld.invoices.service import Invoices
 from tilld.lists.service import InvoiceLists
-from tilld.rest_api import info_json, invoice_json, list_json, list_query
-from tilld.rest_api.create_json import create_request
+from tilld.rest_api import list_query
 from tilld.rest_api.http import Context, header, idempotency_key, json_body
+from tilld.rest_api.schemas import info_json, invoice_json, list_json
+from tilld.rest_api.schemas.create_json import create_request
 from tilld.rest_api.sse import CONTENT_TYPE, FINAL_ID, events
 
 ATTACHMENT = (("content-disposition", 'attachment; filename="invoices.csv"'),)

@@ -7,8 +7,8 @@ from till_rest.v1 import invreq_service_pb2_grpc
 from tilld.auth.access import caller
 from tilld.config import USUAL, Intervals
 from tilld.payouts.service import Payouts
-from tilld.rest_api import invreq_json, sendinvoice_json
 from tilld.rest_api.http import Context, idempotency_key, json_body
+from tilld.rest_api.schemas import invreq_json, sendinvoice_json
 from tilld.sent_invoices.service import SentInvoices
 
 

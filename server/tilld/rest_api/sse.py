@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from tilld.errors import Unavailable
 from tilld.invoices.invoice import Invoice
-from tilld.rest_api import invoice_json
+from tilld.rest_api.schemas import invoice_json
 
 CONTENT_TYPE = "text/event-stream"
 RECONNECT_MS = 2000

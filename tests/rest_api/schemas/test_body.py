@@ -11,7 +11,7 @@ from tilld.errors import InvalidRequest, TooLarge
 from tilld.formats.amounts import MAX_AMOUNT_MSAT
 from tilld.formats.ids import is_invoice_id
 from tilld.invoices.terms import InvoiceTerms
-from tilld.rest_api.create_json import CreateInvoice, create_request
+from tilld.rest_api.schemas.create_json import CreateInvoice, create_request
 
 text = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=40)
 metadata = st.dictionaries(text, json_values, max_size=4).map(lambda fields: fields | {"type": "shop"})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.json_values import json_values
 from tests.support.samples import an_invoice
 from tilld.invoices.invoice import Payment, Status
-from tilld.rest_api import invoice_json
+from tilld.rest_api.schemas import invoice_json
 
 amounts = st.integers(1, 2_100_000_000_000_000_000)
 times = st.datetimes(datetime(2009, 1, 3), datetime(2100, 1, 1)).map(  # noqa: DTZ001 - the zone is added below

@@ -9,8 +9,8 @@ from tilld.formats import amounts
 from tilld.formats.strict_json import write
 from tilld.formats.times import EXPIRY_LIMIT, stored_time, unix_seconds
 from tilld.payouts.invreq import MAX_DESCRIPTION_BYTES, MAX_ISSUER_BYTES, Invreq, InvreqTerms
-from tilld.rest_api import body
-from tilld.rest_api.fields import HASH, LINE, TEXT, Amount, Label, described, given, optional
+from tilld.rest_api.schemas import body
+from tilld.rest_api.schemas.fields import HASH, LINE, TEXT, Amount, Label, described, given, optional
 
 
 class CreateInvreq(Struct, forbid_unknown_fields=True):

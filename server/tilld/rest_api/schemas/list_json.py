@@ -8,8 +8,8 @@ from tilld.formats.strict_json import write
 from tilld.lists.report import Report, ReportTerms
 from tilld.lists.service import Page
 from tilld.lists.terms import MAX_PAGE_SIZE
-from tilld.rest_api.fields import Time, described
-from tilld.rest_api.invoice_json import InvoiceJson, answer, time
+from tilld.rest_api.schemas.fields import Time, described
+from tilld.rest_api.schemas.invoice_json import InvoiceJson, answer, time
 
 
 class InvoicePageJson(Struct):

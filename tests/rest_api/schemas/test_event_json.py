@@ -23,7 +23,8 @@ from tilld.events.repository import max_json_bytes_of
 from tilld.formats.strict_json import write
 from tilld.invoices.invoice import Payment, Status
 from tilld.payouts.invreq import Invreq, InvreqStatus, InvreqTerms
-from tilld.rest_api import event_json, event_query, invoice_json, invreq_json
+from tilld.rest_api import event_query
+from tilld.rest_api.schemas import event_json, invoice_json, invreq_json
 
 DOCUMENT: Any = json.loads(resources.files("tilld.rest_api").joinpath("openapi.json").read_text())
 SCHEMAS = DOCUMENT["components"]["schemas"]

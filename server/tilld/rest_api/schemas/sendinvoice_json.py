@@ -9,8 +9,8 @@ from tilld.formats import amounts
 from tilld.formats.strict_json import write
 from tilld.formats.times import unix_seconds
 from tilld.invoices.invoice import Status
-from tilld.rest_api import body
-from tilld.rest_api.fields import (
+from tilld.rest_api.schemas import body
+from tilld.rest_api.schemas.fields import (
     HASH,
     INVOICE_ID,
     Amount,

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from tilld.formats.strict_json import write
 from tilld.invoices.service import Info
 from tilld.lightningd.info import NodeAddress, NodeInfo
-from tilld.rest_api.fields import described, optional
+from tilld.rest_api.schemas.fields import described, optional
 
 
 class NodeAddressJson(Struct, omit_defaults=True):

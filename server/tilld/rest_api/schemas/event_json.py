@@ -9,8 +9,8 @@ from tilld.event_log.entry import EventType
 from tilld.events.event import ChangedInvreq, Event, InvoiceImport
 from tilld.events.terms import MAX_PAGE_SIZE
 from tilld.formats.strict_json import write
-from tilld.rest_api import invoice_json, invreq_json
-from tilld.rest_api.fields import Time, described, extensible, optional
+from tilld.rest_api.schemas import invoice_json, invreq_json
+from tilld.rest_api.schemas.fields import Time, described, extensible, optional
 
 
 class InvoiceImportJson(Struct):

@@ -14,8 +14,8 @@ from tilld.invoices.terms import (
     MAX_EXPOSED_CHANNELS,
     InvoiceTerms,
 )
-from tilld.rest_api import body
-from tilld.rest_api.fields import TEXT, Label, Metadata, described, given
+from tilld.rest_api.schemas import body
+from tilld.rest_api.schemas.fields import TEXT, Label, Metadata, described, given
 
 ANY = "any"
 MSAT = f'a whole number of millisatoshi, or "{ANY}"'

@@ -8,7 +8,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType, field
 from tilld.formats.strict_json import write
 from tilld.invoices.invoice import Invoice, Status
 from tilld.invoices.payability import Payability, PayabilityStatus
-from tilld.rest_api.fields import (
+from tilld.rest_api.schemas.fields import (
     HASH,
     INVOICE_ID,
     Label,
