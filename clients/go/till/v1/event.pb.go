@@ -32,7 +32,8 @@ type Event struct {
 	// Position in the user's log: 1, 2, 3 and so on, without gaps.
 	Sequence uint64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// "invoice.created", "invoice.paid", "invoice.expired", "invoice.canceled", "invoices.imported",
-	// "invoice_request.created", "invoice_request.collected" or "invoice_request.disabled". Later versions have more.
+	// "invoice_request.created", "invoice_request.collected", "invoice_request.disabled" or "webhook.disabled". Later
+	// versions have more.
 	Type string `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
 	// When the event was recorded.
 	Timestamp *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
@@ -47,6 +48,7 @@ type Event struct {
 	//	*Event_Invoice
 	//	*Event_Invreq
 	//	*Event_InvoiceImport
+	//	*Event_DisabledWebhook
 	Data          isEvent_Data `protobuf_oneof:"data"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -158,6 +160,15 @@ func (x *Event) GetInvoiceImport() *InvoiceImport {
 	return nil
 }
 
+func (x *Event) GetDisabledWebhook() *DisabledWebhook {
+	if x != nil {
+		if x, ok := x.Data.(*Event_DisabledWebhook); ok {
+			return x.DisabledWebhook
+		}
+	}
+	return nil
+}
+
 type isEvent_Data interface {
 	isEvent_Data()
 }
@@ -177,11 +188,18 @@ type Event_InvoiceImport struct {
 	InvoiceImport *InvoiceImport `protobuf:"bytes,9,opt,name=invoice_import,json=invoiceImport,proto3,oneof"`
 }
 
+type Event_DisabledWebhook struct {
+	// The webhook of webhook.disabled events.
+	DisabledWebhook *DisabledWebhook `protobuf:"bytes,10,opt,name=disabled_webhook,json=disabledWebhook,proto3,oneof"`
+}
+
 func (*Event_Invoice) isEvent_Data() {}
 
 func (*Event_Invreq) isEvent_Data() {}
 
 func (*Event_InvoiceImport) isEvent_Data() {}
+
+func (*Event_DisabledWebhook) isEvent_Data() {}
 
 // An import of invoices that another application created at the node. The log has no invoice.created events for them.
 type InvoiceImport struct {
@@ -229,11 +247,75 @@ func (x *InvoiceImport) GetInvoices() uint64 {
 	return 0
 }
 
+// A webhook that Till has disabled.
+type DisabledWebhook struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the webhook.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Where events were sent.
+	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	// Why, and what to do.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisabledWebhook) Reset() {
+	*x = DisabledWebhook{}
+	mi := &file_till_v1_event_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisabledWebhook) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisabledWebhook) ProtoMessage() {}
+
+func (x *DisabledWebhook) ProtoReflect() protoreflect.Message {
+	mi := &file_till_v1_event_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisabledWebhook.ProtoReflect.Descriptor instead.
+func (*DisabledWebhook) Descriptor() ([]byte, []int) {
+	return file_till_v1_event_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *DisabledWebhook) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DisabledWebhook) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *DisabledWebhook) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_till_v1_event_proto protoreflect.FileDescriptor
 
 const file_till_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x13till/v1/event.proto\x12\atill.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15till/v1/invoice.proto\x1a\x14till/v1/invreq.proto\"\xd7\x02\n" +
+	"\x13till/v1/event.proto\x12\atill.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15till/v1/invoice.proto\x1a\x14till/v1/invreq.proto\"\x9e\x03\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x12\n" +
@@ -243,10 +325,16 @@ const file_till_v1_event_proto_rawDesc = "" +
 	"\x06cursor\x18\x06 \x01(\tR\x06cursor\x12,\n" +
 	"\ainvoice\x18\a \x01(\v2\x10.till.v1.InvoiceH\x00R\ainvoice\x12)\n" +
 	"\x06invreq\x18\b \x01(\v2\x0f.till.v1.InvreqH\x00R\x06invreq\x12?\n" +
-	"\x0einvoice_import\x18\t \x01(\v2\x16.till.v1.InvoiceImportH\x00R\rinvoiceImportB\x06\n" +
+	"\x0einvoice_import\x18\t \x01(\v2\x16.till.v1.InvoiceImportH\x00R\rinvoiceImport\x12E\n" +
+	"\x10disabled_webhook\x18\n" +
+	" \x01(\v2\x18.till.v1.DisabledWebhookH\x00R\x0fdisabledWebhookB\x06\n" +
 	"\x04data\"+\n" +
 	"\rInvoiceImport\x12\x1a\n" +
-	"\binvoices\x18\x01 \x01(\x04R\binvoicesBK\n" +
+	"\binvoices\x18\x01 \x01(\x04R\binvoices\"K\n" +
+	"\x0fDisabledWebhook\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reasonBK\n" +
 	"\atill.v1P\x01Z4example.com/lightning-till/clients/go/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
 
 var (
@@ -261,24 +349,26 @@ func file_till_v1_event_proto_rawDescGZIP() []byte {
 	return file_till_v1_event_proto_rawDescData
 }
 
-var file_till_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_till_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_till_v1_event_proto_goTypes = []any{
 	(*Event)(nil),                 // 0: till.v1.Event
 	(*InvoiceImport)(nil),         // 1: till.v1.InvoiceImport
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
-	(*Invoice)(nil),               // 3: till.v1.Invoice
-	(*Invreq)(nil),                // 4: till.v1.Invreq
+	(*DisabledWebhook)(nil),       // 2: till.v1.DisabledWebhook
+	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
+	(*Invoice)(nil),               // 4: till.v1.Invoice
+	(*Invreq)(nil),                // 5: till.v1.Invreq
 }
 var file_till_v1_event_proto_depIdxs = []int32{
-	2, // 0: till.v1.Event.timestamp:type_name -> google.protobuf.Timestamp
-	3, // 1: till.v1.Event.invoice:type_name -> till.v1.Invoice
-	4, // 2: till.v1.Event.invreq:type_name -> till.v1.Invreq
+	3, // 0: till.v1.Event.timestamp:type_name -> google.protobuf.Timestamp
+	4, // 1: till.v1.Event.invoice:type_name -> till.v1.Invoice
+	5, // 2: till.v1.Event.invreq:type_name -> till.v1.Invreq
 	1, // 3: till.v1.Event.invoice_import:type_name -> till.v1.InvoiceImport
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	2, // 4: till.v1.Event.disabled_webhook:type_name -> till.v1.DisabledWebhook
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_till_v1_event_proto_init() }
@@ -292,6 +382,7 @@ func file_till_v1_event_proto_init() {
 		(*Event_Invoice)(nil),
 		(*Event_Invreq)(nil),
 		(*Event_InvoiceImport)(nil),
+		(*Event_DisabledWebhook)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -299,7 +390,7 @@ func file_till_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_till_v1_event_proto_rawDesc), len(file_till_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

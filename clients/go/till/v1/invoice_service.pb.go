@@ -238,8 +238,12 @@ type CreateInvoiceRequest struct {
 	// Whether the payment request contains only the SHA-256 of the description, whatever its length (BOLT 11, field
 	// "h"). LNURL-pay requires it.
 	DescriptionHashOnly bool `protobuf:"varint,8,opt,name=description_hash_only,json=descriptionHashOnly,proto3" json:"description_hash_only,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// Where to send the event of the invoice's final state, as WebhookService does. Needs the scope webhooks.
+	//
+	// As "url" of CreateWebhook.
+	WebhookUrl    *string `protobuf:"bytes,9,opt,name=webhook_url,json=webhookUrl,proto3,oneof" json:"webhook_url,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateInvoiceRequest) Reset() {
@@ -328,6 +332,13 @@ func (x *CreateInvoiceRequest) GetDescriptionHashOnly() bool {
 	return false
 }
 
+func (x *CreateInvoiceRequest) GetWebhookUrl() string {
+	if x != nil && x.WebhookUrl != nil {
+		return *x.WebhookUrl
+	}
+	return ""
+}
+
 // Private channels that a payment request names as route hints ("exposeprivatechannels" of lightning-invoice(7)).
 type ExposePrivateChannels struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -396,7 +407,9 @@ type CreateInvoiceResponse struct {
 	// whichever is earlier.
 	WatchToken *string `protobuf:"bytes,2,opt,name=watch_token,json=watchToken,proto3,oneof" json:"watch_token,omitempty"`
 	// Whether payers can reach the node with this amount, as the node estimates.
-	Payability    *Payability `protobuf:"bytes,3,opt,name=payability,proto3" json:"payability,omitempty"`
+	Payability *Payability `protobuf:"bytes,3,opt,name=payability,proto3" json:"payability,omitempty"`
+	// The webhook of webhook_url. Absent: not requested.
+	Webhook       *InvoiceWebhook `protobuf:"bytes,4,opt,name=webhook,proto3" json:"webhook,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -452,6 +465,68 @@ func (x *CreateInvoiceResponse) GetPayability() *Payability {
 	return nil
 }
 
+func (x *CreateInvoiceResponse) GetWebhook() *InvoiceWebhook {
+	if x != nil {
+		return x.Webhook
+	}
+	return nil
+}
+
+// The webhook of one invoice.
+type InvoiceWebhook struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the webhook.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The secret that signs: "whsec_" and base64. A repeated request returns the same.
+	Secret        string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InvoiceWebhook) Reset() {
+	*x = InvoiceWebhook{}
+	mi := &file_till_v1_invoice_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InvoiceWebhook) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InvoiceWebhook) ProtoMessage() {}
+
+func (x *InvoiceWebhook) ProtoReflect() protoreflect.Message {
+	mi := &file_till_v1_invoice_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InvoiceWebhook.ProtoReflect.Descriptor instead.
+func (*InvoiceWebhook) Descriptor() ([]byte, []int) {
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *InvoiceWebhook) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *InvoiceWebhook) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
 // The node's estimate of whether a new invoice can be paid ("warning_..." of lightning-invoice(7)).
 type Payability struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -465,7 +540,7 @@ type Payability struct {
 
 func (x *Payability) Reset() {
 	*x = Payability{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[3]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -477,7 +552,7 @@ func (x *Payability) String() string {
 func (*Payability) ProtoMessage() {}
 
 func (x *Payability) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[3]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -490,7 +565,7 @@ func (x *Payability) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payability.ProtoReflect.Descriptor instead.
 func (*Payability) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{3}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Payability) GetStatus() PayabilityStatus {
@@ -520,7 +595,7 @@ type GetInvoiceRequest struct {
 
 func (x *GetInvoiceRequest) Reset() {
 	*x = GetInvoiceRequest{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[4]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -532,7 +607,7 @@ func (x *GetInvoiceRequest) String() string {
 func (*GetInvoiceRequest) ProtoMessage() {}
 
 func (x *GetInvoiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[4]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -545,7 +620,7 @@ func (x *GetInvoiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInvoiceRequest.ProtoReflect.Descriptor instead.
 func (*GetInvoiceRequest) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{4}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetInvoiceRequest) GetInvoiceId() string {
@@ -575,7 +650,7 @@ type GetInvoiceResponse struct {
 
 func (x *GetInvoiceResponse) Reset() {
 	*x = GetInvoiceResponse{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[5]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -587,7 +662,7 @@ func (x *GetInvoiceResponse) String() string {
 func (*GetInvoiceResponse) ProtoMessage() {}
 
 func (x *GetInvoiceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[5]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -600,7 +675,7 @@ func (x *GetInvoiceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInvoiceResponse.ProtoReflect.Descriptor instead.
 func (*GetInvoiceResponse) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{5}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetInvoiceResponse) GetInvoice() *Invoice {
@@ -628,7 +703,7 @@ type GetInvoiceByIdRequest struct {
 
 func (x *GetInvoiceByIdRequest) Reset() {
 	*x = GetInvoiceByIdRequest{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[6]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -640,7 +715,7 @@ func (x *GetInvoiceByIdRequest) String() string {
 func (*GetInvoiceByIdRequest) ProtoMessage() {}
 
 func (x *GetInvoiceByIdRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[6]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -653,7 +728,7 @@ func (x *GetInvoiceByIdRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInvoiceByIdRequest.ProtoReflect.Descriptor instead.
 func (*GetInvoiceByIdRequest) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{6}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetInvoiceByIdRequest) GetId() string {
@@ -674,7 +749,7 @@ type GetInvoiceByIdResponse struct {
 
 func (x *GetInvoiceByIdResponse) Reset() {
 	*x = GetInvoiceByIdResponse{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[7]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -686,7 +761,7 @@ func (x *GetInvoiceByIdResponse) String() string {
 func (*GetInvoiceByIdResponse) ProtoMessage() {}
 
 func (x *GetInvoiceByIdResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[7]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -699,7 +774,7 @@ func (x *GetInvoiceByIdResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInvoiceByIdResponse.ProtoReflect.Descriptor instead.
 func (*GetInvoiceByIdResponse) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{7}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetInvoiceByIdResponse) GetInvoice() *Invoice {
@@ -726,7 +801,7 @@ type LookupInvoiceRequest struct {
 
 func (x *LookupInvoiceRequest) Reset() {
 	*x = LookupInvoiceRequest{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[8]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -738,7 +813,7 @@ func (x *LookupInvoiceRequest) String() string {
 func (*LookupInvoiceRequest) ProtoMessage() {}
 
 func (x *LookupInvoiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[8]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -751,7 +826,7 @@ func (x *LookupInvoiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupInvoiceRequest.ProtoReflect.Descriptor instead.
 func (*LookupInvoiceRequest) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{8}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *LookupInvoiceRequest) GetKey() isLookupInvoiceRequest_Key {
@@ -828,7 +903,7 @@ type LookupInvoiceResponse struct {
 
 func (x *LookupInvoiceResponse) Reset() {
 	*x = LookupInvoiceResponse{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[9]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -840,7 +915,7 @@ func (x *LookupInvoiceResponse) String() string {
 func (*LookupInvoiceResponse) ProtoMessage() {}
 
 func (x *LookupInvoiceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[9]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -853,7 +928,7 @@ func (x *LookupInvoiceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupInvoiceResponse.ProtoReflect.Descriptor instead.
 func (*LookupInvoiceResponse) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{9}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *LookupInvoiceResponse) GetInvoice() *Invoice {
@@ -874,7 +949,7 @@ type WatchInvoiceRequest struct {
 
 func (x *WatchInvoiceRequest) Reset() {
 	*x = WatchInvoiceRequest{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[10]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -886,7 +961,7 @@ func (x *WatchInvoiceRequest) String() string {
 func (*WatchInvoiceRequest) ProtoMessage() {}
 
 func (x *WatchInvoiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[10]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -899,7 +974,7 @@ func (x *WatchInvoiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchInvoiceRequest.ProtoReflect.Descriptor instead.
 func (*WatchInvoiceRequest) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{10}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *WatchInvoiceRequest) GetInvoiceId() string {
@@ -920,7 +995,7 @@ type WatchInvoiceResponse struct {
 
 func (x *WatchInvoiceResponse) Reset() {
 	*x = WatchInvoiceResponse{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[11]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -932,7 +1007,7 @@ func (x *WatchInvoiceResponse) String() string {
 func (*WatchInvoiceResponse) ProtoMessage() {}
 
 func (x *WatchInvoiceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[11]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -945,7 +1020,7 @@ func (x *WatchInvoiceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchInvoiceResponse.ProtoReflect.Descriptor instead.
 func (*WatchInvoiceResponse) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{11}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WatchInvoiceResponse) GetInvoice() *Invoice {
@@ -990,7 +1065,7 @@ type InvoiceFilter struct {
 
 func (x *InvoiceFilter) Reset() {
 	*x = InvoiceFilter{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[12]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1002,7 +1077,7 @@ func (x *InvoiceFilter) String() string {
 func (*InvoiceFilter) ProtoMessage() {}
 
 func (x *InvoiceFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[12]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1015,7 +1090,7 @@ func (x *InvoiceFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvoiceFilter.ProtoReflect.Descriptor instead.
 func (*InvoiceFilter) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{12}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *InvoiceFilter) GetStatuses() []InvoiceStatus {
@@ -1111,7 +1186,7 @@ type MetadataMember struct {
 
 func (x *MetadataMember) Reset() {
 	*x = MetadataMember{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[13]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1123,7 +1198,7 @@ func (x *MetadataMember) String() string {
 func (*MetadataMember) ProtoMessage() {}
 
 func (x *MetadataMember) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[13]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1136,7 +1211,7 @@ func (x *MetadataMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetadataMember.ProtoReflect.Descriptor instead.
 func (*MetadataMember) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{13}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *MetadataMember) GetName() string {
@@ -1170,7 +1245,7 @@ type ListInvoicesRequest struct {
 
 func (x *ListInvoicesRequest) Reset() {
 	*x = ListInvoicesRequest{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[14]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1182,7 +1257,7 @@ func (x *ListInvoicesRequest) String() string {
 func (*ListInvoicesRequest) ProtoMessage() {}
 
 func (x *ListInvoicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[14]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1195,7 +1270,7 @@ func (x *ListInvoicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListInvoicesRequest.ProtoReflect.Descriptor instead.
 func (*ListInvoicesRequest) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{14}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListInvoicesRequest) GetPageSize() int32 {
@@ -1239,7 +1314,7 @@ type ListInvoicesResponse struct {
 
 func (x *ListInvoicesResponse) Reset() {
 	*x = ListInvoicesResponse{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[15]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1251,7 +1326,7 @@ func (x *ListInvoicesResponse) String() string {
 func (*ListInvoicesResponse) ProtoMessage() {}
 
 func (x *ListInvoicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[15]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1264,7 +1339,7 @@ func (x *ListInvoicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListInvoicesResponse.ProtoReflect.Descriptor instead.
 func (*ListInvoicesResponse) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{15}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListInvoicesResponse) GetInvoices() []*Invoice {
@@ -1296,7 +1371,7 @@ type ExportInvoicesRequest struct {
 
 func (x *ExportInvoicesRequest) Reset() {
 	*x = ExportInvoicesRequest{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[16]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1308,7 +1383,7 @@ func (x *ExportInvoicesRequest) String() string {
 func (*ExportInvoicesRequest) ProtoMessage() {}
 
 func (x *ExportInvoicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[16]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1321,7 +1396,7 @@ func (x *ExportInvoicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportInvoicesRequest.ProtoReflect.Descriptor instead.
 func (*ExportInvoicesRequest) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{16}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExportInvoicesRequest) GetFilter() *InvoiceFilter {
@@ -1358,7 +1433,7 @@ type ExportInvoicesResponse struct {
 
 func (x *ExportInvoicesResponse) Reset() {
 	*x = ExportInvoicesResponse{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[17]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1370,7 +1445,7 @@ func (x *ExportInvoicesResponse) String() string {
 func (*ExportInvoicesResponse) ProtoMessage() {}
 
 func (x *ExportInvoicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[17]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1383,7 +1458,7 @@ func (x *ExportInvoicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportInvoicesResponse.ProtoReflect.Descriptor instead.
 func (*ExportInvoicesResponse) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{17}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExportInvoicesResponse) GetCsv() string {
@@ -1411,7 +1486,7 @@ type CancelInvoiceRequest struct {
 
 func (x *CancelInvoiceRequest) Reset() {
 	*x = CancelInvoiceRequest{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[18]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1423,7 +1498,7 @@ func (x *CancelInvoiceRequest) String() string {
 func (*CancelInvoiceRequest) ProtoMessage() {}
 
 func (x *CancelInvoiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[18]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1436,7 +1511,7 @@ func (x *CancelInvoiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelInvoiceRequest.ProtoReflect.Descriptor instead.
 func (*CancelInvoiceRequest) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{18}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CancelInvoiceRequest) GetInvoiceId() string {
@@ -1457,7 +1532,7 @@ type CancelInvoiceResponse struct {
 
 func (x *CancelInvoiceResponse) Reset() {
 	*x = CancelInvoiceResponse{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[19]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1469,7 +1544,7 @@ func (x *CancelInvoiceResponse) String() string {
 func (*CancelInvoiceResponse) ProtoMessage() {}
 
 func (x *CancelInvoiceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[19]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1482,7 +1557,7 @@ func (x *CancelInvoiceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelInvoiceResponse.ProtoReflect.Descriptor instead.
 func (*CancelInvoiceResponse) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{19}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CancelInvoiceResponse) GetInvoice() *Invoice {
@@ -1509,7 +1584,7 @@ type GetReportRequest struct {
 
 func (x *GetReportRequest) Reset() {
 	*x = GetReportRequest{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[20]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1521,7 +1596,7 @@ func (x *GetReportRequest) String() string {
 func (*GetReportRequest) ProtoMessage() {}
 
 func (x *GetReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[20]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1534,7 +1609,7 @@ func (x *GetReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReportRequest.ProtoReflect.Descriptor instead.
 func (*GetReportRequest) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{20}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetReportRequest) GetPaidFrom() *timestamppb.Timestamp {
@@ -1580,7 +1655,7 @@ type GetReportResponse struct {
 
 func (x *GetReportResponse) Reset() {
 	*x = GetReportResponse{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[21]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1592,7 +1667,7 @@ func (x *GetReportResponse) String() string {
 func (*GetReportResponse) ProtoMessage() {}
 
 func (x *GetReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[21]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1605,7 +1680,7 @@ func (x *GetReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReportResponse.ProtoReflect.Descriptor instead.
 func (*GetReportResponse) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{21}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetReportResponse) GetCount() uint64 {
@@ -1644,7 +1719,7 @@ type ReportGroup struct {
 
 func (x *ReportGroup) Reset() {
 	*x = ReportGroup{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[22]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1656,7 +1731,7 @@ func (x *ReportGroup) String() string {
 func (*ReportGroup) ProtoMessage() {}
 
 func (x *ReportGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[22]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1669,7 +1744,7 @@ func (x *ReportGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportGroup.ProtoReflect.Descriptor instead.
 func (*ReportGroup) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{22}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReportGroup) GetName() string {
@@ -1702,7 +1777,7 @@ type GetInfoRequest struct {
 
 func (x *GetInfoRequest) Reset() {
 	*x = GetInfoRequest{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[23]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1714,7 +1789,7 @@ func (x *GetInfoRequest) String() string {
 func (*GetInfoRequest) ProtoMessage() {}
 
 func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[23]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1727,7 +1802,7 @@ func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetInfoRequest) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{23}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{24}
 }
 
 // Response of GetInfo.
@@ -1749,7 +1824,7 @@ type GetInfoResponse struct {
 
 func (x *GetInfoResponse) Reset() {
 	*x = GetInfoResponse{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[24]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1761,7 +1836,7 @@ func (x *GetInfoResponse) String() string {
 func (*GetInfoResponse) ProtoMessage() {}
 
 func (x *GetInfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[24]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1774,7 +1849,7 @@ func (x *GetInfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInfoResponse.ProtoReflect.Descriptor instead.
 func (*GetInfoResponse) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{24}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetInfoResponse) GetInvoices() uint64 {
@@ -1851,7 +1926,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[25]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1863,7 +1938,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[25]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1876,7 +1951,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{25}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Node) GetId() string {
@@ -1985,7 +2060,7 @@ type NodeAddress struct {
 
 func (x *NodeAddress) Reset() {
 	*x = NodeAddress{}
-	mi := &file_till_v1_invoice_service_proto_msgTypes[26]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +2072,7 @@ func (x *NodeAddress) String() string {
 func (*NodeAddress) ProtoMessage() {}
 
 func (x *NodeAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_till_v1_invoice_service_proto_msgTypes[26]
+	mi := &file_till_v1_invoice_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2085,7 @@ func (x *NodeAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeAddress.ProtoReflect.Descriptor instead.
 func (*NodeAddress) Descriptor() ([]byte, []int) {
-	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{26}
+	return file_till_v1_invoice_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *NodeAddress) GetType() string {
@@ -2038,7 +2113,7 @@ var File_till_v1_invoice_service_proto protoreflect.FileDescriptor
 
 const file_till_v1_invoice_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1dtill/v1/invoice_service.proto\x12\atill.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15till/v1/invoice.proto\"\xad\x03\n" +
+	"\x1dtill/v1/invoice_service.proto\x12\atill.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15till/v1/invoice.proto\"\xe3\x03\n" +
 	"\x14CreateInvoiceRequest\x12$\n" +
 	"\vamount_msat\x18\x01 \x01(\x04H\x00R\n" +
 	"amountMsat\x88\x01\x01\x12%\n" +
@@ -2048,21 +2123,28 @@ const file_till_v1_invoice_service_proto_rawDesc = "" +
 	"\x05label\x18\x05 \x01(\tH\x02R\x05label\x88\x01\x01\x12(\n" +
 	"\x10with_watch_token\x18\x06 \x01(\bR\x0ewithWatchToken\x12V\n" +
 	"\x17expose_private_channels\x18\a \x01(\v2\x1e.till.v1.ExposePrivateChannelsR\x15exposePrivateChannels\x122\n" +
-	"\x15description_hash_only\x18\b \x01(\bR\x13descriptionHashOnlyB\x0e\n" +
+	"\x15description_hash_only\x18\b \x01(\bR\x13descriptionHashOnly\x12$\n" +
+	"\vwebhook_url\x18\t \x01(\tH\x03R\n" +
+	"webhookUrl\x88\x01\x01B\x0e\n" +
 	"\f_amount_msatB\x0e\n" +
 	"\f_descriptionB\b\n" +
-	"\x06_label\"U\n" +
+	"\x06_labelB\x0e\n" +
+	"\f_webhook_url\"U\n" +
 	"\x15ExposePrivateChannels\x12\x10\n" +
 	"\x03all\x18\x01 \x01(\bR\x03all\x12*\n" +
-	"\x11short_channel_ids\x18\x02 \x03(\tR\x0fshortChannelIds\"\xae\x01\n" +
+	"\x11short_channel_ids\x18\x02 \x03(\tR\x0fshortChannelIds\"\xe1\x01\n" +
 	"\x15CreateInvoiceResponse\x12*\n" +
 	"\ainvoice\x18\x01 \x01(\v2\x10.till.v1.InvoiceR\ainvoice\x12$\n" +
 	"\vwatch_token\x18\x02 \x01(\tH\x00R\n" +
 	"watchToken\x88\x01\x01\x123\n" +
 	"\n" +
 	"payability\x18\x03 \x01(\v2\x13.till.v1.PayabilityR\n" +
-	"payabilityB\x0e\n" +
-	"\f_watch_token\"W\n" +
+	"payability\x121\n" +
+	"\awebhook\x18\x04 \x01(\v2\x17.till.v1.InvoiceWebhookR\awebhookB\x0e\n" +
+	"\f_watch_token\"8\n" +
+	"\x0eInvoiceWebhook\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06secret\x18\x02 \x01(\tR\x06secret\"W\n" +
 	"\n" +
 	"Payability\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.till.v1.PayabilityStatusR\x06status\x12\x16\n" +
@@ -2222,7 +2304,7 @@ func file_till_v1_invoice_service_proto_rawDescGZIP() []byte {
 }
 
 var file_till_v1_invoice_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_till_v1_invoice_service_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_till_v1_invoice_service_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_till_v1_invoice_service_proto_goTypes = []any{
 	(PayabilityStatus)(0),          // 0: till.v1.PayabilityStatus
 	(InvoiceOrder)(0),              // 1: till.v1.InvoiceOrder
@@ -2230,89 +2312,91 @@ var file_till_v1_invoice_service_proto_goTypes = []any{
 	(*CreateInvoiceRequest)(nil),   // 3: till.v1.CreateInvoiceRequest
 	(*ExposePrivateChannels)(nil),  // 4: till.v1.ExposePrivateChannels
 	(*CreateInvoiceResponse)(nil),  // 5: till.v1.CreateInvoiceResponse
-	(*Payability)(nil),             // 6: till.v1.Payability
-	(*GetInvoiceRequest)(nil),      // 7: till.v1.GetInvoiceRequest
-	(*GetInvoiceResponse)(nil),     // 8: till.v1.GetInvoiceResponse
-	(*GetInvoiceByIdRequest)(nil),  // 9: till.v1.GetInvoiceByIdRequest
-	(*GetInvoiceByIdResponse)(nil), // 10: till.v1.GetInvoiceByIdResponse
-	(*LookupInvoiceRequest)(nil),   // 11: till.v1.LookupInvoiceRequest
-	(*LookupInvoiceResponse)(nil),  // 12: till.v1.LookupInvoiceResponse
-	(*WatchInvoiceRequest)(nil),    // 13: till.v1.WatchInvoiceRequest
-	(*WatchInvoiceResponse)(nil),   // 14: till.v1.WatchInvoiceResponse
-	(*InvoiceFilter)(nil),          // 15: till.v1.InvoiceFilter
-	(*MetadataMember)(nil),         // 16: till.v1.MetadataMember
-	(*ListInvoicesRequest)(nil),    // 17: till.v1.ListInvoicesRequest
-	(*ListInvoicesResponse)(nil),   // 18: till.v1.ListInvoicesResponse
-	(*ExportInvoicesRequest)(nil),  // 19: till.v1.ExportInvoicesRequest
-	(*ExportInvoicesResponse)(nil), // 20: till.v1.ExportInvoicesResponse
-	(*CancelInvoiceRequest)(nil),   // 21: till.v1.CancelInvoiceRequest
-	(*CancelInvoiceResponse)(nil),  // 22: till.v1.CancelInvoiceResponse
-	(*GetReportRequest)(nil),       // 23: till.v1.GetReportRequest
-	(*GetReportResponse)(nil),      // 24: till.v1.GetReportResponse
-	(*ReportGroup)(nil),            // 25: till.v1.ReportGroup
-	(*GetInfoRequest)(nil),         // 26: till.v1.GetInfoRequest
-	(*GetInfoResponse)(nil),        // 27: till.v1.GetInfoResponse
-	(*Node)(nil),                   // 28: till.v1.Node
-	(*NodeAddress)(nil),            // 29: till.v1.NodeAddress
-	(*durationpb.Duration)(nil),    // 30: google.protobuf.Duration
-	(*Invoice)(nil),                // 31: till.v1.Invoice
-	(InvoiceStatus)(0),             // 32: till.v1.InvoiceStatus
-	(*timestamppb.Timestamp)(nil),  // 33: google.protobuf.Timestamp
+	(*InvoiceWebhook)(nil),         // 6: till.v1.InvoiceWebhook
+	(*Payability)(nil),             // 7: till.v1.Payability
+	(*GetInvoiceRequest)(nil),      // 8: till.v1.GetInvoiceRequest
+	(*GetInvoiceResponse)(nil),     // 9: till.v1.GetInvoiceResponse
+	(*GetInvoiceByIdRequest)(nil),  // 10: till.v1.GetInvoiceByIdRequest
+	(*GetInvoiceByIdResponse)(nil), // 11: till.v1.GetInvoiceByIdResponse
+	(*LookupInvoiceRequest)(nil),   // 12: till.v1.LookupInvoiceRequest
+	(*LookupInvoiceResponse)(nil),  // 13: till.v1.LookupInvoiceResponse
+	(*WatchInvoiceRequest)(nil),    // 14: till.v1.WatchInvoiceRequest
+	(*WatchInvoiceResponse)(nil),   // 15: till.v1.WatchInvoiceResponse
+	(*InvoiceFilter)(nil),          // 16: till.v1.InvoiceFilter
+	(*MetadataMember)(nil),         // 17: till.v1.MetadataMember
+	(*ListInvoicesRequest)(nil),    // 18: till.v1.ListInvoicesRequest
+	(*ListInvoicesResponse)(nil),   // 19: till.v1.ListInvoicesResponse
+	(*ExportInvoicesRequest)(nil),  // 20: till.v1.ExportInvoicesRequest
+	(*ExportInvoicesResponse)(nil), // 21: till.v1.ExportInvoicesResponse
+	(*CancelInvoiceRequest)(nil),   // 22: till.v1.CancelInvoiceRequest
+	(*CancelInvoiceResponse)(nil),  // 23: till.v1.CancelInvoiceResponse
+	(*GetReportRequest)(nil),       // 24: till.v1.GetReportRequest
+	(*GetReportResponse)(nil),      // 25: till.v1.GetReportResponse
+	(*ReportGroup)(nil),            // 26: till.v1.ReportGroup
+	(*GetInfoRequest)(nil),         // 27: till.v1.GetInfoRequest
+	(*GetInfoResponse)(nil),        // 28: till.v1.GetInfoResponse
+	(*Node)(nil),                   // 29: till.v1.Node
+	(*NodeAddress)(nil),            // 30: till.v1.NodeAddress
+	(*durationpb.Duration)(nil),    // 31: google.protobuf.Duration
+	(*Invoice)(nil),                // 32: till.v1.Invoice
+	(InvoiceStatus)(0),             // 33: till.v1.InvoiceStatus
+	(*timestamppb.Timestamp)(nil),  // 34: google.protobuf.Timestamp
 }
 var file_till_v1_invoice_service_proto_depIdxs = []int32{
-	30, // 0: till.v1.CreateInvoiceRequest.expiry:type_name -> google.protobuf.Duration
+	31, // 0: till.v1.CreateInvoiceRequest.expiry:type_name -> google.protobuf.Duration
 	4,  // 1: till.v1.CreateInvoiceRequest.expose_private_channels:type_name -> till.v1.ExposePrivateChannels
-	31, // 2: till.v1.CreateInvoiceResponse.invoice:type_name -> till.v1.Invoice
-	6,  // 3: till.v1.CreateInvoiceResponse.payability:type_name -> till.v1.Payability
-	0,  // 4: till.v1.Payability.status:type_name -> till.v1.PayabilityStatus
-	31, // 5: till.v1.GetInvoiceResponse.invoice:type_name -> till.v1.Invoice
-	31, // 6: till.v1.GetInvoiceByIdResponse.invoice:type_name -> till.v1.Invoice
-	31, // 7: till.v1.LookupInvoiceResponse.invoice:type_name -> till.v1.Invoice
-	31, // 8: till.v1.WatchInvoiceResponse.invoice:type_name -> till.v1.Invoice
-	32, // 9: till.v1.InvoiceFilter.statuses:type_name -> till.v1.InvoiceStatus
-	33, // 10: till.v1.InvoiceFilter.created_from:type_name -> google.protobuf.Timestamp
-	33, // 11: till.v1.InvoiceFilter.created_to:type_name -> google.protobuf.Timestamp
-	33, // 12: till.v1.InvoiceFilter.paid_from:type_name -> google.protobuf.Timestamp
-	33, // 13: till.v1.InvoiceFilter.paid_to:type_name -> google.protobuf.Timestamp
-	16, // 14: till.v1.InvoiceFilter.metadata:type_name -> till.v1.MetadataMember
-	15, // 15: till.v1.ListInvoicesRequest.filter:type_name -> till.v1.InvoiceFilter
-	1,  // 16: till.v1.ListInvoicesRequest.order:type_name -> till.v1.InvoiceOrder
-	31, // 17: till.v1.ListInvoicesResponse.invoices:type_name -> till.v1.Invoice
-	15, // 18: till.v1.ExportInvoicesRequest.filter:type_name -> till.v1.InvoiceFilter
-	1,  // 19: till.v1.ExportInvoicesRequest.order:type_name -> till.v1.InvoiceOrder
-	31, // 20: till.v1.CancelInvoiceResponse.invoice:type_name -> till.v1.Invoice
-	33, // 21: till.v1.GetReportRequest.paid_from:type_name -> google.protobuf.Timestamp
-	33, // 22: till.v1.GetReportRequest.paid_to:type_name -> google.protobuf.Timestamp
-	2,  // 23: till.v1.GetReportRequest.by:type_name -> till.v1.ReportGrouping
-	25, // 24: till.v1.GetReportResponse.groups:type_name -> till.v1.ReportGroup
-	28, // 25: till.v1.GetInfoResponse.node:type_name -> till.v1.Node
-	29, // 26: till.v1.Node.address:type_name -> till.v1.NodeAddress
-	29, // 27: till.v1.Node.binding:type_name -> till.v1.NodeAddress
-	3,  // 28: till.v1.InvoiceService.CreateInvoice:input_type -> till.v1.CreateInvoiceRequest
-	7,  // 29: till.v1.InvoiceService.GetInvoice:input_type -> till.v1.GetInvoiceRequest
-	9,  // 30: till.v1.InvoiceService.GetInvoiceById:input_type -> till.v1.GetInvoiceByIdRequest
-	11, // 31: till.v1.InvoiceService.LookupInvoice:input_type -> till.v1.LookupInvoiceRequest
-	13, // 32: till.v1.InvoiceService.WatchInvoice:input_type -> till.v1.WatchInvoiceRequest
-	17, // 33: till.v1.InvoiceService.ListInvoices:input_type -> till.v1.ListInvoicesRequest
-	19, // 34: till.v1.InvoiceService.ExportInvoices:input_type -> till.v1.ExportInvoicesRequest
-	21, // 35: till.v1.InvoiceService.CancelInvoice:input_type -> till.v1.CancelInvoiceRequest
-	23, // 36: till.v1.InvoiceService.GetReport:input_type -> till.v1.GetReportRequest
-	26, // 37: till.v1.InvoiceService.GetInfo:input_type -> till.v1.GetInfoRequest
-	5,  // 38: till.v1.InvoiceService.CreateInvoice:output_type -> till.v1.CreateInvoiceResponse
-	8,  // 39: till.v1.InvoiceService.GetInvoice:output_type -> till.v1.GetInvoiceResponse
-	10, // 40: till.v1.InvoiceService.GetInvoiceById:output_type -> till.v1.GetInvoiceByIdResponse
-	12, // 41: till.v1.InvoiceService.LookupInvoice:output_type -> till.v1.LookupInvoiceResponse
-	14, // 42: till.v1.InvoiceService.WatchInvoice:output_type -> till.v1.WatchInvoiceResponse
-	18, // 43: till.v1.InvoiceService.ListInvoices:output_type -> till.v1.ListInvoicesResponse
-	20, // 44: till.v1.InvoiceService.ExportInvoices:output_type -> till.v1.ExportInvoicesResponse
-	22, // 45: till.v1.InvoiceService.CancelInvoice:output_type -> till.v1.CancelInvoiceResponse
-	24, // 46: till.v1.InvoiceService.GetReport:output_type -> till.v1.GetReportResponse
-	27, // 47: till.v1.InvoiceService.GetInfo:output_type -> till.v1.GetInfoResponse
-	38, // [38:48] is the sub-list for method output_type
-	28, // [28:38] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	32, // 2: till.v1.CreateInvoiceResponse.invoice:type_name -> till.v1.Invoice
+	7,  // 3: till.v1.CreateInvoiceResponse.payability:type_name -> till.v1.Payability
+	6,  // 4: till.v1.CreateInvoiceResponse.webhook:type_name -> till.v1.InvoiceWebhook
+	0,  // 5: till.v1.Payability.status:type_name -> till.v1.PayabilityStatus
+	32, // 6: till.v1.GetInvoiceResponse.invoice:type_name -> till.v1.Invoice
+	32, // 7: till.v1.GetInvoiceByIdResponse.invoice:type_name -> till.v1.Invoice
+	32, // 8: till.v1.LookupInvoiceResponse.invoice:type_name -> till.v1.Invoice
+	32, // 9: till.v1.WatchInvoiceResponse.invoice:type_name -> till.v1.Invoice
+	33, // 10: till.v1.InvoiceFilter.statuses:type_name -> till.v1.InvoiceStatus
+	34, // 11: till.v1.InvoiceFilter.created_from:type_name -> google.protobuf.Timestamp
+	34, // 12: till.v1.InvoiceFilter.created_to:type_name -> google.protobuf.Timestamp
+	34, // 13: till.v1.InvoiceFilter.paid_from:type_name -> google.protobuf.Timestamp
+	34, // 14: till.v1.InvoiceFilter.paid_to:type_name -> google.protobuf.Timestamp
+	17, // 15: till.v1.InvoiceFilter.metadata:type_name -> till.v1.MetadataMember
+	16, // 16: till.v1.ListInvoicesRequest.filter:type_name -> till.v1.InvoiceFilter
+	1,  // 17: till.v1.ListInvoicesRequest.order:type_name -> till.v1.InvoiceOrder
+	32, // 18: till.v1.ListInvoicesResponse.invoices:type_name -> till.v1.Invoice
+	16, // 19: till.v1.ExportInvoicesRequest.filter:type_name -> till.v1.InvoiceFilter
+	1,  // 20: till.v1.ExportInvoicesRequest.order:type_name -> till.v1.InvoiceOrder
+	32, // 21: till.v1.CancelInvoiceResponse.invoice:type_name -> till.v1.Invoice
+	34, // 22: till.v1.GetReportRequest.paid_from:type_name -> google.protobuf.Timestamp
+	34, // 23: till.v1.GetReportRequest.paid_to:type_name -> google.protobuf.Timestamp
+	2,  // 24: till.v1.GetReportRequest.by:type_name -> till.v1.ReportGrouping
+	26, // 25: till.v1.GetReportResponse.groups:type_name -> till.v1.ReportGroup
+	29, // 26: till.v1.GetInfoResponse.node:type_name -> till.v1.Node
+	30, // 27: till.v1.Node.address:type_name -> till.v1.NodeAddress
+	30, // 28: till.v1.Node.binding:type_name -> till.v1.NodeAddress
+	3,  // 29: till.v1.InvoiceService.CreateInvoice:input_type -> till.v1.CreateInvoiceRequest
+	8,  // 30: till.v1.InvoiceService.GetInvoice:input_type -> till.v1.GetInvoiceRequest
+	10, // 31: till.v1.InvoiceService.GetInvoiceById:input_type -> till.v1.GetInvoiceByIdRequest
+	12, // 32: till.v1.InvoiceService.LookupInvoice:input_type -> till.v1.LookupInvoiceRequest
+	14, // 33: till.v1.InvoiceService.WatchInvoice:input_type -> till.v1.WatchInvoiceRequest
+	18, // 34: till.v1.InvoiceService.ListInvoices:input_type -> till.v1.ListInvoicesRequest
+	20, // 35: till.v1.InvoiceService.ExportInvoices:input_type -> till.v1.ExportInvoicesRequest
+	22, // 36: till.v1.InvoiceService.CancelInvoice:input_type -> till.v1.CancelInvoiceRequest
+	24, // 37: till.v1.InvoiceService.GetReport:input_type -> till.v1.GetReportRequest
+	27, // 38: till.v1.InvoiceService.GetInfo:input_type -> till.v1.GetInfoRequest
+	5,  // 39: till.v1.InvoiceService.CreateInvoice:output_type -> till.v1.CreateInvoiceResponse
+	9,  // 40: till.v1.InvoiceService.GetInvoice:output_type -> till.v1.GetInvoiceResponse
+	11, // 41: till.v1.InvoiceService.GetInvoiceById:output_type -> till.v1.GetInvoiceByIdResponse
+	13, // 42: till.v1.InvoiceService.LookupInvoice:output_type -> till.v1.LookupInvoiceResponse
+	15, // 43: till.v1.InvoiceService.WatchInvoice:output_type -> till.v1.WatchInvoiceResponse
+	19, // 44: till.v1.InvoiceService.ListInvoices:output_type -> till.v1.ListInvoicesResponse
+	21, // 45: till.v1.InvoiceService.ExportInvoices:output_type -> till.v1.ExportInvoicesResponse
+	23, // 46: till.v1.InvoiceService.CancelInvoice:output_type -> till.v1.CancelInvoiceResponse
+	25, // 47: till.v1.InvoiceService.GetReport:output_type -> till.v1.GetReportResponse
+	28, // 48: till.v1.InvoiceService.GetInfo:output_type -> till.v1.GetInfoResponse
+	39, // [39:49] is the sub-list for method output_type
+	29, // [29:39] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_till_v1_invoice_service_proto_init() }
@@ -2323,21 +2407,21 @@ func file_till_v1_invoice_service_proto_init() {
 	file_till_v1_invoice_proto_init()
 	file_till_v1_invoice_service_proto_msgTypes[0].OneofWrappers = []any{}
 	file_till_v1_invoice_service_proto_msgTypes[2].OneofWrappers = []any{}
-	file_till_v1_invoice_service_proto_msgTypes[5].OneofWrappers = []any{}
-	file_till_v1_invoice_service_proto_msgTypes[8].OneofWrappers = []any{
+	file_till_v1_invoice_service_proto_msgTypes[6].OneofWrappers = []any{}
+	file_till_v1_invoice_service_proto_msgTypes[9].OneofWrappers = []any{
 		(*LookupInvoiceRequest_Label)(nil),
 		(*LookupInvoiceRequest_PaymentHash)(nil),
 		(*LookupInvoiceRequest_Bolt11)(nil),
 	}
-	file_till_v1_invoice_service_proto_msgTypes[12].OneofWrappers = []any{}
-	file_till_v1_invoice_service_proto_msgTypes[26].OneofWrappers = []any{}
+	file_till_v1_invoice_service_proto_msgTypes[13].OneofWrappers = []any{}
+	file_till_v1_invoice_service_proto_msgTypes[27].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_till_v1_invoice_service_proto_rawDesc), len(file_till_v1_invoice_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   27,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

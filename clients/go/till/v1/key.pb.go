@@ -42,6 +42,8 @@ const (
 	KeyScope_KEY_SCOPE_INVOICES_CANCEL KeyScope = 6
 	// Read and watch events.
 	KeyScope_KEY_SCOPE_EVENTS_READ KeyScope = 7
+	// Create, read, change and delete webhooks, which send the user's events to a URL.
+	KeyScope_KEY_SCOPE_WEBHOOKS KeyScope = 8
 )
 
 // Enum value maps for KeyScope.
@@ -55,6 +57,7 @@ var (
 		5: "KEY_SCOPE_ADMIN",
 		6: "KEY_SCOPE_INVOICES_CANCEL",
 		7: "KEY_SCOPE_EVENTS_READ",
+		8: "KEY_SCOPE_WEBHOOKS",
 	}
 	KeyScope_value = map[string]int32{
 		"KEY_SCOPE_UNSPECIFIED":     0,
@@ -65,6 +68,7 @@ var (
 		"KEY_SCOPE_ADMIN":           5,
 		"KEY_SCOPE_INVOICES_CANCEL": 6,
 		"KEY_SCOPE_EVENTS_READ":     7,
+		"KEY_SCOPE_WEBHOOKS":        8,
 	}
 )
 
@@ -213,7 +217,7 @@ const file_till_v1_key_proto_rawDesc = "" +
 	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x129\n" +
 	"\n" +
 	"revoked_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\trevokedAtB\a\n" +
-	"\x05_type*\xe0\x01\n" +
+	"\x05_type*\xf8\x01\n" +
 	"\bKeyScope\x12\x19\n" +
 	"\x15KEY_SCOPE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19KEY_SCOPE_INVOICES_CREATE\x10\x01\x12\x1b\n" +
@@ -222,7 +226,8 @@ const file_till_v1_key_proto_rawDesc = "" +
 	"\x11KEY_SCOPE_PAYOUTS\x10\x04\x12\x13\n" +
 	"\x0fKEY_SCOPE_ADMIN\x10\x05\x12\x1d\n" +
 	"\x19KEY_SCOPE_INVOICES_CANCEL\x10\x06\x12\x19\n" +
-	"\x15KEY_SCOPE_EVENTS_READ\x10\aBK\n" +
+	"\x15KEY_SCOPE_EVENTS_READ\x10\a\x12\x16\n" +
+	"\x12KEY_SCOPE_WEBHOOKS\x10\bBK\n" +
 	"\atill.v1P\x01Z4example.com/lightning-till/clients/go/till/v1;tillv1\xaa\x02\aTill.V1b\x06proto3"
 
 var (

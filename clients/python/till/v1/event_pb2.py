@@ -27,7 +27,7 @@ from till.v1 import invoice_pb2 as till_dot_v1_dot_invoice__pb2
 from till.v1 import invreq_pb2 as till_dot_v1_dot_invreq__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13till/v1/event.proto\x12\x07till.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15till/v1/invoice.proto\x1a\x14till/v1/invreq.proto\"\x86\x02\n\x05\x45vent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0c\n\x04type\x18\x03 \x01(\t\x12-\n\ttimestamp\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08username\x18\x05 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x06 \x01(\t\x12#\n\x07invoice\x18\x07 \x01(\x0b\x32\x10.till.v1.InvoiceH\x00\x12!\n\x06invreq\x18\x08 \x01(\x0b\x32\x0f.till.v1.InvreqH\x00\x12\x30\n\x0einvoice_import\x18\t \x01(\x0b\x32\x16.till.v1.InvoiceImportH\x00\x42\x06\n\x04\x64\x61ta\"!\n\rInvoiceImport\x12\x10\n\x08invoices\x18\x01 \x01(\x04\x42K\n\x07till.v1P\x01Z4example.com/lightning-till/clients/go/till/v1;tillv1\xaa\x02\x07Till.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13till/v1/event.proto\x12\x07till.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15till/v1/invoice.proto\x1a\x14till/v1/invreq.proto\"\xbc\x02\n\x05\x45vent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0c\n\x04type\x18\x03 \x01(\t\x12-\n\ttimestamp\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08username\x18\x05 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x06 \x01(\t\x12#\n\x07invoice\x18\x07 \x01(\x0b\x32\x10.till.v1.InvoiceH\x00\x12!\n\x06invreq\x18\x08 \x01(\x0b\x32\x0f.till.v1.InvreqH\x00\x12\x30\n\x0einvoice_import\x18\t \x01(\x0b\x32\x16.till.v1.InvoiceImportH\x00\x12\x34\n\x10\x64isabled_webhook\x18\n \x01(\x0b\x32\x18.till.v1.DisabledWebhookH\x00\x42\x06\n\x04\x64\x61ta\"!\n\rInvoiceImport\x12\x10\n\x08invoices\x18\x01 \x01(\x04\":\n\x0f\x44isabledWebhook\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\tBK\n\x07till.v1P\x01Z4example.com/lightning-till/clients/go/till/v1;tillv1\xaa\x02\x07Till.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,7 +36,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\007till.v1P\001Z4example.com/lightning-till/clients/go/till/v1;tillv1\252\002\007Till.V1'
   _globals['_EVENT']._serialized_start=111
-  _globals['_EVENT']._serialized_end=373
-  _globals['_INVOICEIMPORT']._serialized_start=375
-  _globals['_INVOICEIMPORT']._serialized_end=408
+  _globals['_EVENT']._serialized_end=427
+  _globals['_INVOICEIMPORT']._serialized_start=429
+  _globals['_INVOICEIMPORT']._serialized_end=462
+  _globals['_DISABLEDWEBHOOK']._serialized_start=464
+  _globals['_DISABLEDWEBHOOK']._serialized_end=522
 # @@protoc_insertion_point(module_scope)

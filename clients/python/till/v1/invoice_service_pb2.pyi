@@ -52,7 +52,7 @@ REPORT_GROUPING_DAY: ReportGrouping
 REPORT_GROUPING_KEY: ReportGrouping
 
 class CreateInvoiceRequest(_message.Message):
-    __slots__ = ("amount_msat", "description", "expiry", "metadata", "label", "with_watch_token", "expose_private_channels", "description_hash_only")
+    __slots__ = ("amount_msat", "description", "expiry", "metadata", "label", "with_watch_token", "expose_private_channels", "description_hash_only", "webhook_url")
     AMOUNT_MSAT_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     EXPIRY_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +61,7 @@ class CreateInvoiceRequest(_message.Message):
     WITH_WATCH_TOKEN_FIELD_NUMBER: _ClassVar[int]
     EXPOSE_PRIVATE_CHANNELS_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_HASH_ONLY_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_URL_FIELD_NUMBER: _ClassVar[int]
     amount_msat: int
     description: str
     expiry: _duration_pb2.Duration
@@ -69,7 +70,8 @@ class CreateInvoiceRequest(_message.Message):
     with_watch_token: bool
     expose_private_channels: ExposePrivateChannels
     description_hash_only: bool
-    def __init__(self, amount_msat: _Optional[int] = ..., description: _Optional[str] = ..., expiry: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., metadata: _Optional[str] = ..., label: _Optional[str] = ..., with_watch_token: _Optional[bool] = ..., expose_private_channels: _Optional[_Union[ExposePrivateChannels, _Mapping]] = ..., description_hash_only: _Optional[bool] = ...) -> None: ...
+    webhook_url: str
+    def __init__(self, amount_msat: _Optional[int] = ..., description: _Optional[str] = ..., expiry: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., metadata: _Optional[str] = ..., label: _Optional[str] = ..., with_watch_token: _Optional[bool] = ..., expose_private_channels: _Optional[_Union[ExposePrivateChannels, _Mapping]] = ..., description_hash_only: _Optional[bool] = ..., webhook_url: _Optional[str] = ...) -> None: ...
 
 class ExposePrivateChannels(_message.Message):
     __slots__ = ("all", "short_channel_ids")
@@ -80,14 +82,24 @@ class ExposePrivateChannels(_message.Message):
     def __init__(self, all: _Optional[bool] = ..., short_channel_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CreateInvoiceResponse(_message.Message):
-    __slots__ = ("invoice", "watch_token", "payability")
+    __slots__ = ("invoice", "watch_token", "payability", "webhook")
     INVOICE_FIELD_NUMBER: _ClassVar[int]
     WATCH_TOKEN_FIELD_NUMBER: _ClassVar[int]
     PAYABILITY_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_FIELD_NUMBER: _ClassVar[int]
     invoice: _invoice_pb2.Invoice
     watch_token: str
     payability: Payability
-    def __init__(self, invoice: _Optional[_Union[_invoice_pb2.Invoice, _Mapping]] = ..., watch_token: _Optional[str] = ..., payability: _Optional[_Union[Payability, _Mapping]] = ...) -> None: ...
+    webhook: InvoiceWebhook
+    def __init__(self, invoice: _Optional[_Union[_invoice_pb2.Invoice, _Mapping]] = ..., watch_token: _Optional[str] = ..., payability: _Optional[_Union[Payability, _Mapping]] = ..., webhook: _Optional[_Union[InvoiceWebhook, _Mapping]] = ...) -> None: ...
+
+class InvoiceWebhook(_message.Message):
+    __slots__ = ("id", "secret")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    secret: str
+    def __init__(self, id: _Optional[str] = ..., secret: _Optional[str] = ...) -> None: ...
 
 class Payability(_message.Message):
     __slots__ = ("status", "detail")

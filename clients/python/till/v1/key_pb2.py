@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11till/v1/key.proto\x12\x07till.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf2\x01\n\x03Key\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12!\n\x06scopes\x18\x03 \x03(\x0e\x32\x11.till.v1.KeyScope\x12\x11\n\x04type\x18\x04 \x01(\tH\x00\x88\x01\x01\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nrevoked_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05_type*\xe0\x01\n\x08KeyScope\x12\x19\n\x15KEY_SCOPE_UNSPECIFIED\x10\x00\x12\x1d\n\x19KEY_SCOPE_INVOICES_CREATE\x10\x01\x12\x1b\n\x17KEY_SCOPE_INVOICES_READ\x10\x02\x12\x17\n\x13KEY_SCOPE_INFO_READ\x10\x03\x12\x15\n\x11KEY_SCOPE_PAYOUTS\x10\x04\x12\x13\n\x0fKEY_SCOPE_ADMIN\x10\x05\x12\x1d\n\x19KEY_SCOPE_INVOICES_CANCEL\x10\x06\x12\x19\n\x15KEY_SCOPE_EVENTS_READ\x10\x07\x42K\n\x07till.v1P\x01Z4example.com/lightning-till/clients/go/till/v1;tillv1\xaa\x02\x07Till.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11till/v1/key.proto\x12\x07till.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf2\x01\n\x03Key\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12!\n\x06scopes\x18\x03 \x03(\x0e\x32\x11.till.v1.KeyScope\x12\x11\n\x04type\x18\x04 \x01(\tH\x00\x88\x01\x01\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nrevoked_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05_type*\xf8\x01\n\x08KeyScope\x12\x19\n\x15KEY_SCOPE_UNSPECIFIED\x10\x00\x12\x1d\n\x19KEY_SCOPE_INVOICES_CREATE\x10\x01\x12\x1b\n\x17KEY_SCOPE_INVOICES_READ\x10\x02\x12\x17\n\x13KEY_SCOPE_INFO_READ\x10\x03\x12\x15\n\x11KEY_SCOPE_PAYOUTS\x10\x04\x12\x13\n\x0fKEY_SCOPE_ADMIN\x10\x05\x12\x1d\n\x19KEY_SCOPE_INVOICES_CANCEL\x10\x06\x12\x19\n\x15KEY_SCOPE_EVENTS_READ\x10\x07\x12\x16\n\x12KEY_SCOPE_WEBHOOKS\x10\x08\x42K\n\x07till.v1P\x01Z4example.com/lightning-till/clients/go/till/v1;tillv1\xaa\x02\x07Till.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\007till.v1P\001Z4example.com/lightning-till/clients/go/till/v1;tillv1\252\002\007Till.V1'
   _globals['_KEYSCOPE']._serialized_start=309
-  _globals['_KEYSCOPE']._serialized_end=533
+  _globals['_KEYSCOPE']._serialized_end=557
   _globals['_KEY']._serialized_start=64
   _globals['_KEY']._serialized_end=306
 # @@protoc_insertion_point(module_scope)

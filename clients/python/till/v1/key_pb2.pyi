@@ -20,6 +20,7 @@ class KeyScope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     KEY_SCOPE_ADMIN: _ClassVar[KeyScope]
     KEY_SCOPE_INVOICES_CANCEL: _ClassVar[KeyScope]
     KEY_SCOPE_EVENTS_READ: _ClassVar[KeyScope]
+    KEY_SCOPE_WEBHOOKS: _ClassVar[KeyScope]
 KEY_SCOPE_UNSPECIFIED: KeyScope
 KEY_SCOPE_INVOICES_CREATE: KeyScope
 KEY_SCOPE_INVOICES_READ: KeyScope
@@ -28,6 +29,7 @@ KEY_SCOPE_PAYOUTS: KeyScope
 KEY_SCOPE_ADMIN: KeyScope
 KEY_SCOPE_INVOICES_CANCEL: KeyScope
 KEY_SCOPE_EVENTS_READ: KeyScope
+KEY_SCOPE_WEBHOOKS: KeyScope
 
 class Key(_message.Message):
     __slots__ = ("id", "username", "scopes", "type", "created_at", "expires_at", "revoked_at")

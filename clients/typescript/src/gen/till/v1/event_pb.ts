@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file till/v1/event.proto.
  */
 export const file_till_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("ChN0aWxsL3YxL2V2ZW50LnByb3RvEgd0aWxsLnYxIoYCCgVFdmVudBIKCgJpZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBIMCgR0eXBlGAMgASgJEi0KCXRpbWVzdGFtcBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIdXNlcm5hbWUYBSABKAkSDgoGY3Vyc29yGAYgASgJEiMKB2ludm9pY2UYByABKAsyEC50aWxsLnYxLkludm9pY2VIABIhCgZpbnZyZXEYCCABKAsyDy50aWxsLnYxLkludnJlcUgAEjAKDmludm9pY2VfaW1wb3J0GAkgASgLMhYudGlsbC52MS5JbnZvaWNlSW1wb3J0SABCBgoEZGF0YSIhCg1JbnZvaWNlSW1wb3J0EhAKCGludm9pY2VzGAEgASgEQksKB3RpbGwudjFQAVo0ZXhhbXBsZS5jb20vbGlnaHRuaW5nLXRpbGwvY2xpZW50cy9nby90aWxsL3YxO3RpbGx2MaoCB1RpbGwuVjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_till_v1_invoice, file_till_v1_invreq]);
+  fileDesc("ChN0aWxsL3YxL2V2ZW50LnByb3RvEgd0aWxsLnYxIrwCCgVFdmVudBIKCgJpZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBIMCgR0eXBlGAMgASgJEi0KCXRpbWVzdGFtcBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIdXNlcm5hbWUYBSABKAkSDgoGY3Vyc29yGAYgASgJEiMKB2ludm9pY2UYByABKAsyEC50aWxsLnYxLkludm9pY2VIABIhCgZpbnZyZXEYCCABKAsyDy50aWxsLnYxLkludnJlcUgAEjAKDmludm9pY2VfaW1wb3J0GAkgASgLMhYudGlsbC52MS5JbnZvaWNlSW1wb3J0SAASNAoQZGlzYWJsZWRfd2ViaG9vaxgKIAEoCzIYLnRpbGwudjEuRGlzYWJsZWRXZWJob29rSABCBgoEZGF0YSIhCg1JbnZvaWNlSW1wb3J0EhAKCGludm9pY2VzGAEgASgEIjoKD0Rpc2FibGVkV2ViaG9vaxIKCgJpZBgBIAEoCRILCgN1cmwYAiABKAkSDgoGcmVhc29uGAMgASgJQksKB3RpbGwudjFQAVo0ZXhhbXBsZS5jb20vbGlnaHRuaW5nLXRpbGwvY2xpZW50cy9nby90aWxsL3YxO3RpbGx2MaoCB1RpbGwuVjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_till_v1_invoice, file_till_v1_invreq]);
 
 /**
  * A change of an invoice or an invoice request, as the log of its user has it.
@@ -42,7 +42,8 @@ export type Event = Message<"till.v1.Event"> & {
 
   /**
    * "invoice.created", "invoice.paid", "invoice.expired", "invoice.canceled", "invoices.imported",
-   * "invoice_request.created", "invoice_request.collected" or "invoice_request.disabled". Later versions have more.
+   * "invoice_request.created", "invoice_request.collected", "invoice_request.disabled" or "webhook.disabled". Later
+   * versions have more.
    *
    * @generated from field: string type = 3;
    */
@@ -98,6 +99,14 @@ export type Event = Message<"till.v1.Event"> & {
      */
     value: InvoiceImport;
     case: "invoiceImport";
+  } | {
+    /**
+     * The webhook of webhook.disabled events.
+     *
+     * @generated from field: till.v1.DisabledWebhook disabled_webhook = 10;
+     */
+    value: DisabledWebhook;
+    case: "disabledWebhook";
   } | { case: undefined; value?: undefined };
 };
 
@@ -125,7 +134,8 @@ export type EventJson = {
 
   /**
    * "invoice.created", "invoice.paid", "invoice.expired", "invoice.canceled", "invoices.imported",
-   * "invoice_request.created", "invoice_request.collected" or "invoice_request.disabled". Later versions have more.
+   * "invoice_request.created", "invoice_request.collected", "invoice_request.disabled" or "webhook.disabled". Later
+   * versions have more.
    *
    * @generated from field: string type = 3;
    */
@@ -172,6 +182,13 @@ export type EventJson = {
    * @generated from field: till.v1.InvoiceImport invoice_import = 9;
    */
   invoiceImport?: InvoiceImportJson;
+
+  /**
+   * The webhook of webhook.disabled events.
+   *
+   * @generated from field: till.v1.DisabledWebhook disabled_webhook = 10;
+   */
+  disabledWebhook?: DisabledWebhookJson;
 };
 
 /**
@@ -215,4 +232,67 @@ export type InvoiceImportJson = {
  */
 export const InvoiceImportSchema: GenMessage<InvoiceImport, {jsonType: InvoiceImportJson}> = /*@__PURE__*/
   messageDesc(file_till_v1_event, 1);
+
+/**
+ * A webhook that Till has disabled.
+ *
+ * @generated from message till.v1.DisabledWebhook
+ */
+export type DisabledWebhook = Message<"till.v1.DisabledWebhook"> & {
+  /**
+   * Id of the webhook.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Where events were sent.
+   *
+   * @generated from field: string url = 2;
+   */
+  url: string;
+
+  /**
+   * Why, and what to do.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * A webhook that Till has disabled.
+ *
+ * @generated from message till.v1.DisabledWebhook
+ */
+export type DisabledWebhookJson = {
+  /**
+   * Id of the webhook.
+   *
+   * @generated from field: string id = 1;
+   */
+  id?: string;
+
+  /**
+   * Where events were sent.
+   *
+   * @generated from field: string url = 2;
+   */
+  url?: string;
+
+  /**
+   * Why, and what to do.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason?: string;
+};
+
+/**
+ * Describes the message till.v1.DisabledWebhook.
+ * Use `create(DisabledWebhookSchema)` to create a new message.
+ */
+export const DisabledWebhookSchema: GenMessage<DisabledWebhook, {jsonType: DisabledWebhookJson}> = /*@__PURE__*/
+  messageDesc(file_till_v1_event, 2);
 

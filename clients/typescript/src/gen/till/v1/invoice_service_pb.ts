@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file till/v1/invoice_service.proto.
  */
 export const file_till_v1_invoice_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch10aWxsL3YxL2ludm9pY2Vfc2VydmljZS5wcm90bxIHdGlsbC52MSK/AgoUQ3JlYXRlSW52b2ljZVJlcXVlc3QSGAoLYW1vdW50X21zYXQYASABKARIAIgBARIYCgtkZXNjcmlwdGlvbhgCIAEoCUgBiAEBEikKBmV4cGlyeRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIQCghtZXRhZGF0YRgEIAEoCRISCgVsYWJlbBgFIAEoCUgCiAEBEhgKEHdpdGhfd2F0Y2hfdG9rZW4YBiABKAgSPwoXZXhwb3NlX3ByaXZhdGVfY2hhbm5lbHMYByABKAsyHi50aWxsLnYxLkV4cG9zZVByaXZhdGVDaGFubmVscxIdChVkZXNjcmlwdGlvbl9oYXNoX29ubHkYCCABKAhCDgoMX2Ftb3VudF9tc2F0Qg4KDF9kZXNjcmlwdGlvbkIICgZfbGFiZWwiPwoVRXhwb3NlUHJpdmF0ZUNoYW5uZWxzEgsKA2FsbBgBIAEoCBIZChFzaG9ydF9jaGFubmVsX2lkcxgCIAMoCSKNAQoVQ3JlYXRlSW52b2ljZVJlc3BvbnNlEiEKB2ludm9pY2UYASABKAsyEC50aWxsLnYxLkludm9pY2USGAoLd2F0Y2hfdG9rZW4YAiABKAlIAIgBARInCgpwYXlhYmlsaXR5GAMgASgLMhMudGlsbC52MS5QYXlhYmlsaXR5Qg4KDF93YXRjaF90b2tlbiJHCgpQYXlhYmlsaXR5EikKBnN0YXR1cxgBIAEoDjIZLnRpbGwudjEuUGF5YWJpbGl0eVN0YXR1cxIOCgZkZXRhaWwYAiABKAkiQQoRR2V0SW52b2ljZVJlcXVlc3QSEgoKaW52b2ljZV9pZBgBIAEoCRIYChB3aXRoX3dhdGNoX3Rva2VuGAIgASgIImEKEkdldEludm9pY2VSZXNwb25zZRIhCgdpbnZvaWNlGAEgASgLMhAudGlsbC52MS5JbnZvaWNlEhgKC3dhdGNoX3Rva2VuGAIgASgJSACIAQFCDgoMX3dhdGNoX3Rva2VuIiMKFUdldEludm9pY2VCeUlkUmVxdWVzdBIKCgJpZBgBIAEoCSI7ChZHZXRJbnZvaWNlQnlJZFJlc3BvbnNlEiEKB2ludm9pY2UYASABKAsyEC50aWxsLnYxLkludm9pY2UiWAoUTG9va3VwSW52b2ljZVJlcXVlc3QSDwoFbGFiZWwYASABKAlIABIWCgxwYXltZW50X2hhc2gYAiABKAlIABIQCgZib2x0MTEYAyABKAlIAEIFCgNrZXkiOgoVTG9va3VwSW52b2ljZVJlc3BvbnNlEiEKB2ludm9pY2UYASABKAsyEC50aWxsLnYxLkludm9pY2UiKQoTV2F0Y2hJbnZvaWNlUmVxdWVzdBISCgppbnZvaWNlX2lkGAEgASgJIjkKFFdhdGNoSW52b2ljZVJlc3BvbnNlEiEKB2ludm9pY2UYASABKAsyEC50aWxsLnYxLkludm9pY2Ui5gMKDUludm9pY2VGaWx0ZXISKAoIc3RhdHVzZXMYASADKA4yFi50aWxsLnYxLkludm9pY2VTdGF0dXMSEQoEdHlwZRgCIAEoCUgAiAEBEhIKBWxhYmVsGAMgASgJSAGIAQESGQoMbGFiZWxfcHJlZml4GAQgASgJSAKIAQESGQoMcGF5bWVudF9oYXNoGAUgASgJSAOIAQESEwoGYm9sdDExGAYgASgJSASIAQESMAoMY3JlYXRlZF9mcm9tGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpjcmVhdGVkX3RvGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglwYWlkX2Zyb20YCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3BhaWRfdG8YCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCG1ldGFkYXRhGAsgASgLMhcudGlsbC52MS5NZXRhZGF0YU1lbWJlckgFiAEBQgcKBV90eXBlQggKBl9sYWJlbEIPCg1fbGFiZWxfcHJlZml4Qg8KDV9wYXltZW50X2hhc2hCCQoHX2JvbHQxMUILCglfbWV0YWRhdGEiLQoOTWV0YWRhdGFNZW1iZXISDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoCSKKAQoTTGlzdEludm9pY2VzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZmaWx0ZXIYAyABKAsyFi50aWxsLnYxLkludm9pY2VGaWx0ZXISJAoFb3JkZXIYBCABKA4yFS50aWxsLnYxLkludm9pY2VPcmRlciJTChRMaXN0SW52b2ljZXNSZXNwb25zZRIiCghpbnZvaWNlcxgBIAMoCzIQLnRpbGwudjEuSW52b2ljZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkieAoVRXhwb3J0SW52b2ljZXNSZXF1ZXN0EiYKBmZpbHRlchgBIAEoCzIWLnRpbGwudjEuSW52b2ljZUZpbHRlchIkCgVvcmRlchgCIAEoDjIVLnRpbGwudjEuSW52b2ljZU9yZGVyEhEKCXRpbWVfem9uZRgDIAEoCSI3ChZFeHBvcnRJbnZvaWNlc1Jlc3BvbnNlEgsKA2NzdhgBIAEoCRIQCghpbnZvaWNlcxgCIAEoDSIqChRDYW5jZWxJbnZvaWNlUmVxdWVzdBISCgppbnZvaWNlX2lkGAEgASgJIjoKFUNhbmNlbEludm9pY2VSZXNwb25zZRIhCgdpbnZvaWNlGAEgASgLMhAudGlsbC52MS5JbnZvaWNlIqYBChBHZXRSZXBvcnRSZXF1ZXN0Ei0KCXBhaWRfZnJvbRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHcGFpZF90bxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJdGltZV96b25lGAMgASgJEiMKAmJ5GAQgASgOMhcudGlsbC52MS5SZXBvcnRHcm91cGluZyJmChFHZXRSZXBvcnRSZXNwb25zZRINCgVjb3VudBgBIAEoBBIcChRhbW91bnRfcmVjZWl2ZWRfbXNhdBgCIAEoBBIkCgZncm91cHMYAyADKAsyFC50aWxsLnYxLlJlcG9ydEdyb3VwIkgKC1JlcG9ydEdyb3VwEgwKBG5hbWUYASABKAkSDQoFY291bnQYAiABKAQSHAoUYW1vdW50X3JlY2VpdmVkX21zYXQYAyABKAQiEAoOR2V0SW5mb1JlcXVlc3QifgoPR2V0SW5mb1Jlc3BvbnNlEhAKCGludm9pY2VzGAEgASgEEhMKC3ZvbHVtZV9tc2F0GAIgASgEEg4KBm9ubGluZRgDIAEoCBIbCgRub2RlGAQgASgLMg0udGlsbC52MS5Ob2RlEhcKD3ZvbHVtZV9vdXRfbXNhdBgFIAEoBCK/AgoETm9kZRIKCgJpZBgBIAEoCRINCgVhbGlhcxgCIAEoCRINCgVjb2xvchgDIAEoCRIRCgludW1fcGVlcnMYBCABKA0SHAoUbnVtX3BlbmRpbmdfY2hhbm5lbHMYBSABKA0SGwoTbnVtX2FjdGl2ZV9jaGFubmVscxgGIAEoDRIdChVudW1faW5hY3RpdmVfY2hhbm5lbHMYByABKA0SJQoHYWRkcmVzcxgIIAMoCzIULnRpbGwudjEuTm9kZUFkZHJlc3MSJQoHYmluZGluZxgJIAMoCzIULnRpbGwudjEuTm9kZUFkZHJlc3MSDwoHdmVyc2lvbhgKIAEoCRITCgtibG9ja2hlaWdodBgLIAEoDRIPCgduZXR3b3JrGAwgASgJEhsKE2ZlZXNfY29sbGVjdGVkX21zYXQYDSABKAQiSAoLTm9kZUFkZHJlc3MSDAoEdHlwZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhEKBHBvcnQYAyABKA1IAIgBAUIHCgVfcG9ydCrVAQoQUGF5YWJpbGl0eVN0YXR1cxIhCh1QQVlBQklMSVRZX1NUQVRVU19VTlNQRUNJRklFRBAAEhgKFFBBWUFCSUxJVFlfU1RBVFVTX09LEAESIgoeUEFZQUJJTElUWV9TVEFUVVNfSU5TVUZGSUNJRU5UEAISHQoZUEFZQUJJTElUWV9TVEFUVVNfT0ZGTElORRADEiIKHlBBWUFCSUxJVFlfU1RBVFVTX1BSSVZBVEVfT05MWRAEEh0KGVBBWUFCSUxJVFlfU1RBVFVTX1VOS05PV04QBSqlAQoMSW52b2ljZU9yZGVyEh0KGUlOVk9JQ0VfT1JERVJfVU5TUEVDSUZJRUQQABIeChpJTlZPSUNFX09SREVSX0NSRUFURURfREVTQxABEh0KGUlOVk9JQ0VfT1JERVJfQ1JFQVRFRF9BU0MQAhIbChdJTlZPSUNFX09SREVSX1BBSURfREVTQxADEhoKFklOVk9JQ0VfT1JERVJfUEFJRF9BU0MQBCp9Cg5SZXBvcnRHcm91cGluZxIfChtSRVBPUlRfR1JPVVBJTkdfVU5TUEVDSUZJRUQQABIYChRSRVBPUlRfR1JPVVBJTkdfVFlQRRABEhcKE1JFUE9SVF9HUk9VUElOR19EQVkQAhIXChNSRVBPUlRfR1JPVVBJTkdfS0VZEAMyugYKDkludm9pY2VTZXJ2aWNlEk4KDUNyZWF0ZUludm9pY2USHS50aWxsLnYxLkNyZWF0ZUludm9pY2VSZXF1ZXN0Gh4udGlsbC52MS5DcmVhdGVJbnZvaWNlUmVzcG9uc2USSgoKR2V0SW52b2ljZRIaLnRpbGwudjEuR2V0SW52b2ljZVJlcXVlc3QaGy50aWxsLnYxLkdldEludm9pY2VSZXNwb25zZSIDkAIBElYKDkdldEludm9pY2VCeUlkEh4udGlsbC52MS5HZXRJbnZvaWNlQnlJZFJlcXVlc3QaHy50aWxsLnYxLkdldEludm9pY2VCeUlkUmVzcG9uc2UiA5ACARJTCg1Mb29rdXBJbnZvaWNlEh0udGlsbC52MS5Mb29rdXBJbnZvaWNlUmVxdWVzdBoeLnRpbGwudjEuTG9va3VwSW52b2ljZVJlc3BvbnNlIgOQAgESUgoMV2F0Y2hJbnZvaWNlEhwudGlsbC52MS5XYXRjaEludm9pY2VSZXF1ZXN0Gh0udGlsbC52MS5XYXRjaEludm9pY2VSZXNwb25zZSIDkAIBMAESUAoMTGlzdEludm9pY2VzEhwudGlsbC52MS5MaXN0SW52b2ljZXNSZXF1ZXN0Gh0udGlsbC52MS5MaXN0SW52b2ljZXNSZXNwb25zZSIDkAIBElgKDkV4cG9ydEludm9pY2VzEh4udGlsbC52MS5FeHBvcnRJbnZvaWNlc1JlcXVlc3QaHy50aWxsLnYxLkV4cG9ydEludm9pY2VzUmVzcG9uc2UiA5ACATABElMKDUNhbmNlbEludm9pY2USHS50aWxsLnYxLkNhbmNlbEludm9pY2VSZXF1ZXN0Gh4udGlsbC52MS5DYW5jZWxJbnZvaWNlUmVzcG9uc2UiA5ACAhJHCglHZXRSZXBvcnQSGS50aWxsLnYxLkdldFJlcG9ydFJlcXVlc3QaGi50aWxsLnYxLkdldFJlcG9ydFJlc3BvbnNlIgOQAgESQQoHR2V0SW5mbxIXLnRpbGwudjEuR2V0SW5mb1JlcXVlc3QaGC50aWxsLnYxLkdldEluZm9SZXNwb25zZSIDkAIBQksKB3RpbGwudjFQAVo0ZXhhbXBsZS5jb20vbGlnaHRuaW5nLXRpbGwvY2xpZW50cy9nby90aWxsL3YxO3RpbGx2MaoCB1RpbGwuVjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_till_v1_invoice]);
+  fileDesc("Ch10aWxsL3YxL2ludm9pY2Vfc2VydmljZS5wcm90bxIHdGlsbC52MSLpAgoUQ3JlYXRlSW52b2ljZVJlcXVlc3QSGAoLYW1vdW50X21zYXQYASABKARIAIgBARIYCgtkZXNjcmlwdGlvbhgCIAEoCUgBiAEBEikKBmV4cGlyeRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIQCghtZXRhZGF0YRgEIAEoCRISCgVsYWJlbBgFIAEoCUgCiAEBEhgKEHdpdGhfd2F0Y2hfdG9rZW4YBiABKAgSPwoXZXhwb3NlX3ByaXZhdGVfY2hhbm5lbHMYByABKAsyHi50aWxsLnYxLkV4cG9zZVByaXZhdGVDaGFubmVscxIdChVkZXNjcmlwdGlvbl9oYXNoX29ubHkYCCABKAgSGAoLd2ViaG9va191cmwYCSABKAlIA4gBAUIOCgxfYW1vdW50X21zYXRCDgoMX2Rlc2NyaXB0aW9uQggKBl9sYWJlbEIOCgxfd2ViaG9va191cmwiPwoVRXhwb3NlUHJpdmF0ZUNoYW5uZWxzEgsKA2FsbBgBIAEoCBIZChFzaG9ydF9jaGFubmVsX2lkcxgCIAMoCSK3AQoVQ3JlYXRlSW52b2ljZVJlc3BvbnNlEiEKB2ludm9pY2UYASABKAsyEC50aWxsLnYxLkludm9pY2USGAoLd2F0Y2hfdG9rZW4YAiABKAlIAIgBARInCgpwYXlhYmlsaXR5GAMgASgLMhMudGlsbC52MS5QYXlhYmlsaXR5EigKB3dlYmhvb2sYBCABKAsyFy50aWxsLnYxLkludm9pY2VXZWJob29rQg4KDF93YXRjaF90b2tlbiIsCg5JbnZvaWNlV2ViaG9vaxIKCgJpZBgBIAEoCRIOCgZzZWNyZXQYAiABKAkiRwoKUGF5YWJpbGl0eRIpCgZzdGF0dXMYASABKA4yGS50aWxsLnYxLlBheWFiaWxpdHlTdGF0dXMSDgoGZGV0YWlsGAIgASgJIkEKEUdldEludm9pY2VSZXF1ZXN0EhIKCmludm9pY2VfaWQYASABKAkSGAoQd2l0aF93YXRjaF90b2tlbhgCIAEoCCJhChJHZXRJbnZvaWNlUmVzcG9uc2USIQoHaW52b2ljZRgBIAEoCzIQLnRpbGwudjEuSW52b2ljZRIYCgt3YXRjaF90b2tlbhgCIAEoCUgAiAEBQg4KDF93YXRjaF90b2tlbiIjChVHZXRJbnZvaWNlQnlJZFJlcXVlc3QSCgoCaWQYASABKAkiOwoWR2V0SW52b2ljZUJ5SWRSZXNwb25zZRIhCgdpbnZvaWNlGAEgASgLMhAudGlsbC52MS5JbnZvaWNlIlgKFExvb2t1cEludm9pY2VSZXF1ZXN0Eg8KBWxhYmVsGAEgASgJSAASFgoMcGF5bWVudF9oYXNoGAIgASgJSAASEAoGYm9sdDExGAMgASgJSABCBQoDa2V5IjoKFUxvb2t1cEludm9pY2VSZXNwb25zZRIhCgdpbnZvaWNlGAEgASgLMhAudGlsbC52MS5JbnZvaWNlIikKE1dhdGNoSW52b2ljZVJlcXVlc3QSEgoKaW52b2ljZV9pZBgBIAEoCSI5ChRXYXRjaEludm9pY2VSZXNwb25zZRIhCgdpbnZvaWNlGAEgASgLMhAudGlsbC52MS5JbnZvaWNlIuYDCg1JbnZvaWNlRmlsdGVyEigKCHN0YXR1c2VzGAEgAygOMhYudGlsbC52MS5JbnZvaWNlU3RhdHVzEhEKBHR5cGUYAiABKAlIAIgBARISCgVsYWJlbBgDIAEoCUgBiAEBEhkKDGxhYmVsX3ByZWZpeBgEIAEoCUgCiAEBEhkKDHBheW1lbnRfaGFzaBgFIAEoCUgDiAEBEhMKBmJvbHQxMRgGIAEoCUgEiAEBEjAKDGNyZWF0ZWRfZnJvbRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY3JlYXRlZF90bxgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJcGFpZF9mcm9tGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdwYWlkX3RvGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCghtZXRhZGF0YRgLIAEoCzIXLnRpbGwudjEuTWV0YWRhdGFNZW1iZXJIBYgBAUIHCgVfdHlwZUIICgZfbGFiZWxCDwoNX2xhYmVsX3ByZWZpeEIPCg1fcGF5bWVudF9oYXNoQgkKB19ib2x0MTFCCwoJX21ldGFkYXRhIi0KDk1ldGFkYXRhTWVtYmVyEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAkiigEKE0xpc3RJbnZvaWNlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSJgoGZmlsdGVyGAMgASgLMhYudGlsbC52MS5JbnZvaWNlRmlsdGVyEiQKBW9yZGVyGAQgASgOMhUudGlsbC52MS5JbnZvaWNlT3JkZXIiUwoUTGlzdEludm9pY2VzUmVzcG9uc2USIgoIaW52b2ljZXMYASADKAsyEC50aWxsLnYxLkludm9pY2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIngKFUV4cG9ydEludm9pY2VzUmVxdWVzdBImCgZmaWx0ZXIYASABKAsyFi50aWxsLnYxLkludm9pY2VGaWx0ZXISJAoFb3JkZXIYAiABKA4yFS50aWxsLnYxLkludm9pY2VPcmRlchIRCgl0aW1lX3pvbmUYAyABKAkiNwoWRXhwb3J0SW52b2ljZXNSZXNwb25zZRILCgNjc3YYASABKAkSEAoIaW52b2ljZXMYAiABKA0iKgoUQ2FuY2VsSW52b2ljZVJlcXVlc3QSEgoKaW52b2ljZV9pZBgBIAEoCSI6ChVDYW5jZWxJbnZvaWNlUmVzcG9uc2USIQoHaW52b2ljZRgBIAEoCzIQLnRpbGwudjEuSW52b2ljZSKmAQoQR2V0UmVwb3J0UmVxdWVzdBItCglwYWlkX2Zyb20YASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3BhaWRfdG8YAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXRpbWVfem9uZRgDIAEoCRIjCgJieRgEIAEoDjIXLnRpbGwudjEuUmVwb3J0R3JvdXBpbmciZgoRR2V0UmVwb3J0UmVzcG9uc2USDQoFY291bnQYASABKAQSHAoUYW1vdW50X3JlY2VpdmVkX21zYXQYAiABKAQSJAoGZ3JvdXBzGAMgAygLMhQudGlsbC52MS5SZXBvcnRHcm91cCJICgtSZXBvcnRHcm91cBIMCgRuYW1lGAEgASgJEg0KBWNvdW50GAIgASgEEhwKFGFtb3VudF9yZWNlaXZlZF9tc2F0GAMgASgEIhAKDkdldEluZm9SZXF1ZXN0In4KD0dldEluZm9SZXNwb25zZRIQCghpbnZvaWNlcxgBIAEoBBITCgt2b2x1bWVfbXNhdBgCIAEoBBIOCgZvbmxpbmUYAyABKAgSGwoEbm9kZRgEIAEoCzINLnRpbGwudjEuTm9kZRIXCg92b2x1bWVfb3V0X21zYXQYBSABKAQivwIKBE5vZGUSCgoCaWQYASABKAkSDQoFYWxpYXMYAiABKAkSDQoFY29sb3IYAyABKAkSEQoJbnVtX3BlZXJzGAQgASgNEhwKFG51bV9wZW5kaW5nX2NoYW5uZWxzGAUgASgNEhsKE251bV9hY3RpdmVfY2hhbm5lbHMYBiABKA0SHQoVbnVtX2luYWN0aXZlX2NoYW5uZWxzGAcgASgNEiUKB2FkZHJlc3MYCCADKAsyFC50aWxsLnYxLk5vZGVBZGRyZXNzEiUKB2JpbmRpbmcYCSADKAsyFC50aWxsLnYxLk5vZGVBZGRyZXNzEg8KB3ZlcnNpb24YCiABKAkSEwoLYmxvY2toZWlnaHQYCyABKA0SDwoHbmV0d29yaxgMIAEoCRIbChNmZWVzX2NvbGxlY3RlZF9tc2F0GA0gASgEIkgKC05vZGVBZGRyZXNzEgwKBHR5cGUYASABKAkSDwoHYWRkcmVzcxgCIAEoCRIRCgRwb3J0GAMgASgNSACIAQFCBwoFX3BvcnQq1QEKEFBheWFiaWxpdHlTdGF0dXMSIQodUEFZQUJJTElUWV9TVEFUVVNfVU5TUEVDSUZJRUQQABIYChRQQVlBQklMSVRZX1NUQVRVU19PSxABEiIKHlBBWUFCSUxJVFlfU1RBVFVTX0lOU1VGRklDSUVOVBACEh0KGVBBWUFCSUxJVFlfU1RBVFVTX09GRkxJTkUQAxIiCh5QQVlBQklMSVRZX1NUQVRVU19QUklWQVRFX09OTFkQBBIdChlQQVlBQklMSVRZX1NUQVRVU19VTktOT1dOEAUqpQEKDEludm9pY2VPcmRlchIdChlJTlZPSUNFX09SREVSX1VOU1BFQ0lGSUVEEAASHgoaSU5WT0lDRV9PUkRFUl9DUkVBVEVEX0RFU0MQARIdChlJTlZPSUNFX09SREVSX0NSRUFURURfQVNDEAISGwoXSU5WT0lDRV9PUkRFUl9QQUlEX0RFU0MQAxIaChZJTlZPSUNFX09SREVSX1BBSURfQVNDEAQqfQoOUmVwb3J0R3JvdXBpbmcSHwobUkVQT1JUX0dST1VQSU5HX1VOU1BFQ0lGSUVEEAASGAoUUkVQT1JUX0dST1VQSU5HX1RZUEUQARIXChNSRVBPUlRfR1JPVVBJTkdfREFZEAISFwoTUkVQT1JUX0dST1VQSU5HX0tFWRADMroGCg5JbnZvaWNlU2VydmljZRJOCg1DcmVhdGVJbnZvaWNlEh0udGlsbC52MS5DcmVhdGVJbnZvaWNlUmVxdWVzdBoeLnRpbGwudjEuQ3JlYXRlSW52b2ljZVJlc3BvbnNlEkoKCkdldEludm9pY2USGi50aWxsLnYxLkdldEludm9pY2VSZXF1ZXN0GhsudGlsbC52MS5HZXRJbnZvaWNlUmVzcG9uc2UiA5ACARJWCg5HZXRJbnZvaWNlQnlJZBIeLnRpbGwudjEuR2V0SW52b2ljZUJ5SWRSZXF1ZXN0Gh8udGlsbC52MS5HZXRJbnZvaWNlQnlJZFJlc3BvbnNlIgOQAgESUwoNTG9va3VwSW52b2ljZRIdLnRpbGwudjEuTG9va3VwSW52b2ljZVJlcXVlc3QaHi50aWxsLnYxLkxvb2t1cEludm9pY2VSZXNwb25zZSIDkAIBElIKDFdhdGNoSW52b2ljZRIcLnRpbGwudjEuV2F0Y2hJbnZvaWNlUmVxdWVzdBodLnRpbGwudjEuV2F0Y2hJbnZvaWNlUmVzcG9uc2UiA5ACATABElAKDExpc3RJbnZvaWNlcxIcLnRpbGwudjEuTGlzdEludm9pY2VzUmVxdWVzdBodLnRpbGwudjEuTGlzdEludm9pY2VzUmVzcG9uc2UiA5ACARJYCg5FeHBvcnRJbnZvaWNlcxIeLnRpbGwudjEuRXhwb3J0SW52b2ljZXNSZXF1ZXN0Gh8udGlsbC52MS5FeHBvcnRJbnZvaWNlc1Jlc3BvbnNlIgOQAgEwARJTCg1DYW5jZWxJbnZvaWNlEh0udGlsbC52MS5DYW5jZWxJbnZvaWNlUmVxdWVzdBoeLnRpbGwudjEuQ2FuY2VsSW52b2ljZVJlc3BvbnNlIgOQAgISRwoJR2V0UmVwb3J0EhkudGlsbC52MS5HZXRSZXBvcnRSZXF1ZXN0GhoudGlsbC52MS5HZXRSZXBvcnRSZXNwb25zZSIDkAIBEkEKB0dldEluZm8SFy50aWxsLnYxLkdldEluZm9SZXF1ZXN0GhgudGlsbC52MS5HZXRJbmZvUmVzcG9uc2UiA5ACAUJLCgd0aWxsLnYxUAFaNGV4YW1wbGUuY29tL2xpZ2h0bmluZy10aWxsL2NsaWVudHMvZ28vdGlsbC92MTt0aWxsdjGqAgdUaWxsLlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_till_v1_invoice]);
 
 /**
  * Request of CreateInvoice.
@@ -90,6 +90,15 @@ export type CreateInvoiceRequest = Message<"till.v1.CreateInvoiceRequest"> & {
    * @generated from field: bool description_hash_only = 8;
    */
   descriptionHashOnly: boolean;
+
+  /**
+   * Where to send the event of the invoice's final state, as WebhookService does. Needs the scope webhooks.
+   *
+   * As "url" of CreateWebhook.
+   *
+   * @generated from field: optional string webhook_url = 9;
+   */
+  webhookUrl?: string | undefined;
 };
 
 /**
@@ -166,6 +175,15 @@ export type CreateInvoiceRequestJson = {
    * @generated from field: bool description_hash_only = 8;
    */
   descriptionHashOnly?: boolean;
+
+  /**
+   * Where to send the event of the invoice's final state, as WebhookService does. Needs the scope webhooks.
+   *
+   * As "url" of CreateWebhook.
+   *
+   * @generated from field: optional string webhook_url = 9;
+   */
+  webhookUrl?: string;
 };
 
 /**
@@ -256,6 +274,13 @@ export type CreateInvoiceResponse = Message<"till.v1.CreateInvoiceResponse"> & {
    * @generated from field: till.v1.Payability payability = 3;
    */
   payability?: Payability | undefined;
+
+  /**
+   * The webhook of webhook_url. Absent: not requested.
+   *
+   * @generated from field: till.v1.InvoiceWebhook webhook = 4;
+   */
+  webhook?: InvoiceWebhook | undefined;
 };
 
 /**
@@ -288,6 +313,13 @@ export type CreateInvoiceResponseJson = {
    * @generated from field: till.v1.Payability payability = 3;
    */
   payability?: PayabilityJson;
+
+  /**
+   * The webhook of webhook_url. Absent: not requested.
+   *
+   * @generated from field: till.v1.InvoiceWebhook webhook = 4;
+   */
+  webhook?: InvoiceWebhookJson;
 };
 
 /**
@@ -296,6 +328,55 @@ export type CreateInvoiceResponseJson = {
  */
 export const CreateInvoiceResponseSchema: GenMessage<CreateInvoiceResponse, {jsonType: CreateInvoiceResponseJson}> = /*@__PURE__*/
   messageDesc(file_till_v1_invoice_service, 2);
+
+/**
+ * The webhook of one invoice.
+ *
+ * @generated from message till.v1.InvoiceWebhook
+ */
+export type InvoiceWebhook = Message<"till.v1.InvoiceWebhook"> & {
+  /**
+   * Id of the webhook.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The secret that signs: "whsec_" and base64. A repeated request returns the same.
+   *
+   * @generated from field: string secret = 2;
+   */
+  secret: string;
+};
+
+/**
+ * The webhook of one invoice.
+ *
+ * @generated from message till.v1.InvoiceWebhook
+ */
+export type InvoiceWebhookJson = {
+  /**
+   * Id of the webhook.
+   *
+   * @generated from field: string id = 1;
+   */
+  id?: string;
+
+  /**
+   * The secret that signs: "whsec_" and base64. A repeated request returns the same.
+   *
+   * @generated from field: string secret = 2;
+   */
+  secret?: string;
+};
+
+/**
+ * Describes the message till.v1.InvoiceWebhook.
+ * Use `create(InvoiceWebhookSchema)` to create a new message.
+ */
+export const InvoiceWebhookSchema: GenMessage<InvoiceWebhook, {jsonType: InvoiceWebhookJson}> = /*@__PURE__*/
+  messageDesc(file_till_v1_invoice_service, 3);
 
 /**
  * The node's estimate of whether a new invoice can be paid ("warning_..." of lightning-invoice(7)).
@@ -344,7 +425,7 @@ export type PayabilityJson = {
  * Use `create(PayabilitySchema)` to create a new message.
  */
 export const PayabilitySchema: GenMessage<Payability, {jsonType: PayabilityJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 3);
+  messageDesc(file_till_v1_invoice_service, 4);
 
 /**
  * Request of GetInvoice.
@@ -393,7 +474,7 @@ export type GetInvoiceRequestJson = {
  * Use `create(GetInvoiceRequestSchema)` to create a new message.
  */
 export const GetInvoiceRequestSchema: GenMessage<GetInvoiceRequest, {jsonType: GetInvoiceRequestJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 4);
+  messageDesc(file_till_v1_invoice_service, 5);
 
 /**
  * Response of GetInvoice.
@@ -442,7 +523,7 @@ export type GetInvoiceResponseJson = {
  * Use `create(GetInvoiceResponseSchema)` to create a new message.
  */
 export const GetInvoiceResponseSchema: GenMessage<GetInvoiceResponse, {jsonType: GetInvoiceResponseJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 5);
+  messageDesc(file_till_v1_invoice_service, 6);
 
 /**
  * Request of GetInvoiceById.
@@ -477,7 +558,7 @@ export type GetInvoiceByIdRequestJson = {
  * Use `create(GetInvoiceByIdRequestSchema)` to create a new message.
  */
 export const GetInvoiceByIdRequestSchema: GenMessage<GetInvoiceByIdRequest, {jsonType: GetInvoiceByIdRequestJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 6);
+  messageDesc(file_till_v1_invoice_service, 7);
 
 /**
  * Response of GetInvoiceById.
@@ -512,7 +593,7 @@ export type GetInvoiceByIdResponseJson = {
  * Use `create(GetInvoiceByIdResponseSchema)` to create a new message.
  */
 export const GetInvoiceByIdResponseSchema: GenMessage<GetInvoiceByIdResponse, {jsonType: GetInvoiceByIdResponseJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 7);
+  messageDesc(file_till_v1_invoice_service, 8);
 
 /**
  * Request of LookupInvoice.
@@ -593,7 +674,7 @@ export type LookupInvoiceRequestJson = {
  * Use `create(LookupInvoiceRequestSchema)` to create a new message.
  */
 export const LookupInvoiceRequestSchema: GenMessage<LookupInvoiceRequest, {jsonType: LookupInvoiceRequestJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 8);
+  messageDesc(file_till_v1_invoice_service, 9);
 
 /**
  * Response of LookupInvoice.
@@ -628,7 +709,7 @@ export type LookupInvoiceResponseJson = {
  * Use `create(LookupInvoiceResponseSchema)` to create a new message.
  */
 export const LookupInvoiceResponseSchema: GenMessage<LookupInvoiceResponse, {jsonType: LookupInvoiceResponseJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 9);
+  messageDesc(file_till_v1_invoice_service, 10);
 
 /**
  * Request of WatchInvoice.
@@ -663,7 +744,7 @@ export type WatchInvoiceRequestJson = {
  * Use `create(WatchInvoiceRequestSchema)` to create a new message.
  */
 export const WatchInvoiceRequestSchema: GenMessage<WatchInvoiceRequest, {jsonType: WatchInvoiceRequestJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 10);
+  messageDesc(file_till_v1_invoice_service, 11);
 
 /**
  * Response of WatchInvoice: a state of the invoice.
@@ -698,7 +779,7 @@ export type WatchInvoiceResponseJson = {
  * Use `create(WatchInvoiceResponseSchema)` to create a new message.
  */
 export const WatchInvoiceResponseSchema: GenMessage<WatchInvoiceResponse, {jsonType: WatchInvoiceResponseJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 11);
+  messageDesc(file_till_v1_invoice_service, 12);
 
 /**
  * Invoices to list. An invoice must match all given fields.
@@ -881,7 +962,7 @@ export type InvoiceFilterJson = {
  * Use `create(InvoiceFilterSchema)` to create a new message.
  */
 export const InvoiceFilterSchema: GenMessage<InvoiceFilter, {jsonType: InvoiceFilterJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 12);
+  messageDesc(file_till_v1_invoice_service, 13);
 
 /**
  * A member of an invoice's metadata, at the top level of the JSON object.
@@ -936,7 +1017,7 @@ export type MetadataMemberJson = {
  * Use `create(MetadataMemberSchema)` to create a new message.
  */
 export const MetadataMemberSchema: GenMessage<MetadataMember, {jsonType: MetadataMemberJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 13);
+  messageDesc(file_till_v1_invoice_service, 14);
 
 /**
  * Request of ListInvoices.
@@ -1013,7 +1094,7 @@ export type ListInvoicesRequestJson = {
  * Use `create(ListInvoicesRequestSchema)` to create a new message.
  */
 export const ListInvoicesRequestSchema: GenMessage<ListInvoicesRequest, {jsonType: ListInvoicesRequestJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 14);
+  messageDesc(file_till_v1_invoice_service, 15);
 
 /**
  * Response of ListInvoices.
@@ -1062,7 +1143,7 @@ export type ListInvoicesResponseJson = {
  * Use `create(ListInvoicesResponseSchema)` to create a new message.
  */
 export const ListInvoicesResponseSchema: GenMessage<ListInvoicesResponse, {jsonType: ListInvoicesResponseJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 15);
+  messageDesc(file_till_v1_invoice_service, 16);
 
 /**
  * Request of ExportInvoices.
@@ -1125,7 +1206,7 @@ export type ExportInvoicesRequestJson = {
  * Use `create(ExportInvoicesRequestSchema)` to create a new message.
  */
 export const ExportInvoicesRequestSchema: GenMessage<ExportInvoicesRequest, {jsonType: ExportInvoicesRequestJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 16);
+  messageDesc(file_till_v1_invoice_service, 17);
 
 /**
  * Response of ExportInvoices: the next lines of the file.
@@ -1174,7 +1255,7 @@ export type ExportInvoicesResponseJson = {
  * Use `create(ExportInvoicesResponseSchema)` to create a new message.
  */
 export const ExportInvoicesResponseSchema: GenMessage<ExportInvoicesResponse, {jsonType: ExportInvoicesResponseJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 17);
+  messageDesc(file_till_v1_invoice_service, 18);
 
 /**
  * Request of CancelInvoice.
@@ -1209,7 +1290,7 @@ export type CancelInvoiceRequestJson = {
  * Use `create(CancelInvoiceRequestSchema)` to create a new message.
  */
 export const CancelInvoiceRequestSchema: GenMessage<CancelInvoiceRequest, {jsonType: CancelInvoiceRequestJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 18);
+  messageDesc(file_till_v1_invoice_service, 19);
 
 /**
  * Response of CancelInvoice.
@@ -1244,7 +1325,7 @@ export type CancelInvoiceResponseJson = {
  * Use `create(CancelInvoiceResponseSchema)` to create a new message.
  */
 export const CancelInvoiceResponseSchema: GenMessage<CancelInvoiceResponse, {jsonType: CancelInvoiceResponseJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 19);
+  messageDesc(file_till_v1_invoice_service, 20);
 
 /**
  * Request of GetReport.
@@ -1321,7 +1402,7 @@ export type GetReportRequestJson = {
  * Use `create(GetReportRequestSchema)` to create a new message.
  */
 export const GetReportRequestSchema: GenMessage<GetReportRequest, {jsonType: GetReportRequestJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 20);
+  messageDesc(file_till_v1_invoice_service, 21);
 
 /**
  * Response of GetReport.
@@ -1384,7 +1465,7 @@ export type GetReportResponseJson = {
  * Use `create(GetReportResponseSchema)` to create a new message.
  */
 export const GetReportResponseSchema: GenMessage<GetReportResponse, {jsonType: GetReportResponseJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 21);
+  messageDesc(file_till_v1_invoice_service, 22);
 
 /**
  * Payments of a group.
@@ -1447,7 +1528,7 @@ export type ReportGroupJson = {
  * Use `create(ReportGroupSchema)` to create a new message.
  */
 export const ReportGroupSchema: GenMessage<ReportGroup, {jsonType: ReportGroupJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 22);
+  messageDesc(file_till_v1_invoice_service, 23);
 
 /**
  * Request of GetInfo.
@@ -1470,7 +1551,7 @@ export type GetInfoRequestJson = {
  * Use `create(GetInfoRequestSchema)` to create a new message.
  */
 export const GetInfoRequestSchema: GenMessage<GetInfoRequest, {jsonType: GetInfoRequestJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 23);
+  messageDesc(file_till_v1_invoice_service, 24);
 
 /**
  * Response of GetInfo.
@@ -1561,7 +1642,7 @@ export type GetInfoResponseJson = {
  * Use `create(GetInfoResponseSchema)` to create a new message.
  */
 export const GetInfoResponseSchema: GenMessage<GetInfoResponse, {jsonType: GetInfoResponseJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 24);
+  messageDesc(file_till_v1_invoice_service, 25);
 
 /**
  * The node, in the words of lightning-getinfo(7).
@@ -1772,7 +1853,7 @@ export type NodeJson = {
  * Use `create(NodeSchema)` to create a new message.
  */
 export const NodeSchema: GenMessage<Node, {jsonType: NodeJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 25);
+  messageDesc(file_till_v1_invoice_service, 26);
 
 /**
  * A network address of the node.
@@ -1835,7 +1916,7 @@ export type NodeAddressJson = {
  * Use `create(NodeAddressSchema)` to create a new message.
  */
 export const NodeAddressSchema: GenMessage<NodeAddress, {jsonType: NodeAddressJson}> = /*@__PURE__*/
-  messageDesc(file_till_v1_invoice_service, 26);
+  messageDesc(file_till_v1_invoice_service, 27);
 
 /**
  * Whether payers can reach the node with an invoice's amount.
