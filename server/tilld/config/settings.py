@@ -9,23 +9,17 @@ from pydantic import BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from tilld.config import sources
-from tilld.config.fields import ALL, ENVOY, NODE, PREFIX, RUN, SERVERS, STORE, SWITCH, Setting, setting
+from tilld.config.connections import Connections
+from tilld.config.fields import ALL, PREFIX, RUN, SERVERS, Setting, setting
+from tilld.config.limits import Limits
 from tilld.config.values import (
     SQLITE,
-    Address,
-    AddressesSetting,
-    AddressSetting,
-    EndpointSetting,
-    OptionalAddressSetting,
-    OptionalPathSetting,
-    OriginsSetting,
-    PathSetting,
     url_in,
 )
 from tilld.errors import OperatorError
 
 
-class Config(BaseSettings):
+class Config(Limits, Connections, BaseSettings):
     """All settings. Each has a variable, TILLD_… and its name; most have a flag."""
 
     model_config = SettingsConfigDict(
@@ -33,118 +27,6 @@ class Config(BaseSettings):
     )
     _origins: dict[str, sources.Origin]
 
-    config: OptionalPathSetting = setting(
-        None,
-        ALL,
-        "File with settings, in TOML. 'tilld config --example' prints one.",
-        "FILE",
-        shown="none",
-    )
-    lightning_rpc: OptionalPathSetting = setting(
-        None,
-        NODE,
-        "Socket of your lightningd, such as ~/.lightning/bitcoin/lightning-rpc.",
-        "PATH",
-        shown="a simulated node with play money",
-    )
-    database: str | None = setting(
-        None,
-        STORE,
-        "URL of the database: sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME. "
-        "Other users can see a flag: pass a password in the variable or by --database-file.",
-        "URL",
-        shown="till.db in the data directory",
-    )
-    database_file: OptionalPathSetting = setting(
-        None,
-        STORE,
-        "File whose only line is the URL of the database, instead of --database.",
-        "FILE",
-        shown="none",
-    )
-    data_dir: PathSetting = setting(
-        Path(".till"),
-        ALL,
-        "Directory for the default database, Envoy's files and the simulated node.",
-        "DIR",
-    )
-    grpc: AddressSetting = setting(
-        Address("127.0.0.1", 50051),
-        RUN,
-        "Address to listen on for gRPC. Port 0 takes a free port.",
-        "HOST:PORT",
-    )
-    upstream: AddressesSetting = setting(
-        (Address("127.0.0.1", 50051),),
-        ENVOY,
-        "Address where a tilld listens for gRPC. Several tilld have one each.",
-        "HOST:PORT",
-    )
-    upstream_ca: OptionalPathSetting = setting(
-        None,
-        ENVOY,
-        "Connect to --upstream by TLS, and verify its certificate and host with these CAs, in PEM. "
-        "--tls-cert, if given, is the client certificate.",
-        "FILE",
-    )
-    rest: AddressSetting = setting(
-        Address("127.0.0.1", 8080),
-        SERVERS,
-        "Address on which Envoy serves JSON REST, server-sent events, gRPC and gRPC-Web. "
-        "Port 0 takes a free port.",
-        "HOST:PORT",
-    )
-    wait_for_node: bool = setting(
-        False,
-        RUN,
-        "At the start, wait without limit until lightningd's socket exists, for example after a reboot.",
-        SWITCH,
-    )
-    no_rest: bool = setting(False, RUN, "Do not start Envoy; serve gRPC only.", SWITCH)
-    allow_anonymous: bool = setting(
-        False,
-        RUN,
-        "Listen beyond loopback while no key exists. "
-        "Anyone who can connect can then create and read invoices.",
-        SWITCH,
-    )
-    tls_cert: OptionalPathSetting = setting(
-        None,
-        SERVERS,
-        "Serve TLS only, with this certificate chain: PEM, the server's own certificate first. "
-        "All certificate files are reloaded when they change.",
-        "FILE",
-    )
-    tls_key: OptionalPathSetting = setting(
-        None,
-        SERVERS,
-        "Private key of --tls-cert: PEM without a passphrase, RSA (2048 bits or more), P-256 or P-384.",
-        "FILE",
-    )
-    tls_client_ca: OptionalPathSetting = setting(
-        None, SERVERS, "Require client certificates signed by one of these CAs, in PEM.", "FILE"
-    )
-    cors_origin: OriginsSetting = setting(
-        (),
-        SERVERS,
-        "Allow calls from web pages of this origin, such as https://shop.example; * allows all origins.",
-        "ORIGIN",
-        shown="none",
-    )
-    metrics: OptionalAddressSetting = setting(
-        None,
-        RUN,
-        "Address on which Prometheus can scrape /metrics without a key, such as 127.0.0.1:9464.",
-        "HOST:PORT",
-        shown="none",
-    )
-    otlp_endpoint: EndpointSetting = setting(
-        None,
-        RUN,
-        "Collector that accepts traces by OTLP over gRPC: http://HOST:PORT or https://HOST:PORT.",
-        shown="none",
-        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
-    )
     log_level: Literal["debug", "info", "warning", "error"] = setting(
         "info", ALL, "Lowest level that is logged: debug, info, warning or error."
     )
@@ -154,52 +36,6 @@ class Config(BaseSettings):
         ALL,
         "Turn off the colors of the log; the variable may have any value. Only a terminal has colors.",
         validation_alias="NO_COLOR",
-    )
-    key_creates_per_second: float = setting(
-        100, RUN, "Most invoices that each key may create per second; a fraction is allowed.", gt=0
-    )
-    key_open_invoices: int = setting(10_000, RUN, "Most open invoices per key.", gt=0)
-    keep_unpaid_days: int | None = setting(
-        None,
-        (*RUN, "import"),
-        "Days after its expiry for which an expired or canceled invoice is kept. Paid invoices are never "
-        "removed.",
-        "DAYS",
-        shown="no limit",
-        gt=0,
-        le=36_500,
-    )
-    keep_events_days: int = setting(
-        30,
-        RUN,
-        "Days for which an event is kept. An expired or canceled invoice is kept at least as long as its "
-        "events.",
-        "DAYS",
-        ge=1,
-        le=36_500,
-    )
-    key_watches: int = setting(10_000, RUN, "Most concurrent watches per key.", gt=0)
-    key_exports: int = setting(4, RUN, "Most concurrent exports and reports per key.", gt=0)
-    key_payout_msat: int = setting(
-        100_000_000,
-        RUN,
-        "Most msat that one invoice request may pay out, for each key with the scope payouts.",
-        gt=0,
-    )
-    key_payouts_msat_per_day: int = setting(
-        1_000_000_000,
-        RUN,
-        "Most msat that each key with the scope payouts may pay out per day (UTC); 0 is no limit.",
-        ge=0,
-        lt=2**63,
-    )
-    # If a payment begins in the milliseconds between the last check and the disabling,
-    # lightningd v26.06 aborts, and aborts again at each start.
-    allow_invreq_disable: bool = setting(
-        False,
-        RUN,
-        "Allow keys to disable invoice requests, and to set absolute_expiry. "
-        "This can stop lightningd for good.",
     )
     simulated_payment_seconds: float = setting(
         0.5,
