@@ -1,0 +1,1 @@
+"""Webhooks: events posted to the servers of shops."""
