@@ -78,6 +78,11 @@ class Intervals(NamedTuple):
     # How long sending the last traces may take at the stop.
     flush_seconds: float = 3.0
 
+    # Webhooks: time-out of an attempt, from the lookup of the host to the head of the answer.
+    webhook_seconds: float = 15.0
+    # How long the body of an answer may take before its connection is closed. The status decides without it.
+    webhook_body_seconds: float = 1.0
+
     # How long the store may take to answer a health check.
     health_seconds: float = 5.0
 

@@ -1,0 +1,75 @@
+"""Resolves host names by the system, without delaying others."""
+
+import asyncio
+import socket
+import threading
+from contextlib import suppress
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+MOST_LOOKUPS = 256
+
+Found = list[ResolveResult]
+
+
+class Resolver(AbstractResolver):
+    """One daemon thread per lookup.
+
+    libuv has two threads for lookups of the whole process: two hosts with a silent name server would
+    delay the webhooks of all others. The threads of an executor would also delay the exit.
+    """
+
+    def __init__(self) -> None:
+        self._running = 0
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> Found:
+        """Return the addresses of a host. Raises OSError without one."""
+        # A lookup cannot be cancelled, and takes up to 30 seconds.
+        if self._running >= MOST_LOOKUPS:
+            raise OSError("too many lookups are pending")
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[Found] = loop.create_future()
+
+        def finish(result: Found | OSError) -> None:
+            self._running -= 1
+            if found.done():
+                return
+            if isinstance(result, OSError):
+                found.set_exception(result)
+            else:
+                found.set_result(result)
+
+        def work() -> None:
+            result = _look_up(host, port, family)
+            # The loop may be closed meanwhile.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(finish, result)
+
+        self._running += 1
+        threading.Thread(target=work, name="lookup", daemon=True).start()
+        return await found
+
+    async def close(self) -> None:
+        """Do nothing: lookups end by themselves."""
+
+
+def _look_up(host: str, port: int, family: socket.AddressFamily) -> Found | OSError:
+    try:
+        infos = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    except OSError as error:
+        return error
+    except UnicodeError:
+        return OSError("not a host name")
+    return [
+        ResolveResult(
+            hostname=host,
+            host=str(address[0]),
+            port=port,
+            family=found,
+            proto=proto,
+            flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+        )
+        for found, _, proto, _, address in infos
+    ]
