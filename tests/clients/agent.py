@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -12,6 +13,8 @@ from pathlib import Path
 from shutil import which
 from subprocess import PIPE, STDOUT, run
 from typing import Any
+
+from tests.support.processes import Process
 
 CLIENTS = Path(__file__).parent.parent.parent / "clients"
 # The first build may download and compile a language's gRPC.
@@ -135,3 +138,20 @@ async def running(client: str, log: Path, variables: dict[str, str]) -> AsyncIte
             if process.returncode is None:
                 os.killpg(process.pid, 9)
                 await process.wait()
+
+
+@asynccontextmanager
+async def program(client: str, option: str, **variables: str) -> AsyncIterator[Process]:
+    """Run a program of a client, such as its --shop, until the context ends.
+
+    variables: additional environment variables.
+    """
+    process = await asyncio.create_subprocess_exec(
+        CLIENTS / client / "agent", option, env=ENVIRONMENT | variables, stdout=PIPE, start_new_session=True
+    )
+    try:
+        yield Process(process)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()

@@ -3,11 +3,9 @@
 import asyncio
 import base64
 import io
-import os
 import signal
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +14,7 @@ import pytest
 import zxingcpp
 from PIL import Image
 
-from tests.clients.agent import CLIENTS, ENVIRONMENT
+from tests.clients.agent import program
 from tests.clients.choice import left_out
 from tests.support.chromium import CHROMIUM, Page, open_page
 from tests.support.keys import make_key
@@ -42,22 +40,14 @@ async def opened(client: str, directory: Path) -> AsyncIterator[Open]:
     async with open_shop(config(directory, cors_origin=("*",))) as till:
         [header] = (await make_key(directory, "--username", "shop")).values()
         key = header.removeprefix("Bearer ")
-        process = await asyncio.create_subprocess_exec(
-            CLIENTS / client / "agent", "--shop", stdout=PIPE, start_new_session=True,
-            env=ENVIRONMENT | {
-                "TILL_ADDRESS": str(till.till.running.grpc),
-                "TILL_URL": f"http://{till.till.running.rest}",
-                "TILL_KEY": key,
-                "PORT": "0",
-            },
-        )  # fmt: skip
-        try:
-            shop = Process(process)
+        variables = {
+            "TILL_ADDRESS": str(till.till.running.grpc),
+            "TILL_URL": f"http://{till.till.running.rest}",
+            "TILL_KEY": key,
+            "PORT": "0",
+        }
+        async with program(client, "--shop", **variables) as shop:
             yield Open(await shop.says(r"The shop is open at (http://127\.0\.0\.1:\d+)\n"), key, shop, till)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
 
 
 async def test_a_payer_buys_a_coffee(request: pytest.FixtureRequest, client: str, tmp_path: Path) -> None:
