@@ -9,7 +9,7 @@
 AsyncClient is the client for asyncio, till.errors has the tree of errors, till.v1 the generated code.
 """
 
-from till.async_client import AsyncClient
+from till.aio.client import AsyncClient
 from till.client import Client
 from till.errors import (
     Code,

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 import grpc.aio
 
 from till import events
-from till.async_calls import AsyncCalls
+from till.aio.calls import AsyncCalls
 from till.errors import Error
 from till.events import SILENCE_SECONDS, Event, EventPage, Start, Streaming
 from till.retries import Connection

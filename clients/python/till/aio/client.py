@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import grpc.aio
 
 from till import info, requests, results
-from till.async_event_calls import AsyncEventCalls
+from till.aio.event_calls import AsyncEventCalls
 from till.info import Info
 from till.requests import Grouping, InvoiceFilter, Order, Progress
 from till.results import Invoice, Page, Report
