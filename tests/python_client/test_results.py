@@ -71,7 +71,7 @@ def test_an_estimate_makes_no_other_invoice() -> None:
     ],
 )
 def test_private_channels_are_all_none_or_some(given: Any, sent: pb.ExposePrivateChannels | None) -> None:
-    request = requests.create(1000, {"type": "shop"}, None, None, None, False, given, True)
+    request = requests.create(1000, {"type": "shop"}, None, None, None, False, given, True, None)
 
     assert request.HasField("expose_private_channels") is (sent is not None)
     assert request.expose_private_channels == (sent or pb.ExposePrivateChannels())

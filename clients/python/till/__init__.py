@@ -33,11 +33,12 @@ from till.errors import (
     Unavailable,
     Unreachable,
 )
-from till.events import Event, EventPage
+from till.events import DisabledWebhook, Event, EventPage
 from till.info import Info, Node, NodeAddress
 from till.requests import Grouping, InvoiceFilter, Order
 from till.results import (
     Invoice,
+    InvoiceWebhook,
     Page,
     Payability,
     PayabilityStatus,
@@ -47,6 +48,7 @@ from till.results import (
     Status,
 )
 from till.retries import Connection
+from till.webhooks import Delivery, DeliveryAttempt, DeliveryState, Webhook, WebhookSecret
 
 __all__ = [
     "AsyncClient",
@@ -55,6 +57,10 @@ __all__ = [
     "Conflict",
     "Connection",
     "ConnectionLost",
+    "Delivery",
+    "DeliveryAttempt",
+    "DeliveryState",
+    "DisabledWebhook",
     "Error",
     "Event",
     "EventPage",
@@ -66,6 +72,7 @@ __all__ = [
     "InvalidRequest",
     "Invoice",
     "InvoiceFilter",
+    "InvoiceWebhook",
     "NoSuchMethod",
     "Node",
     "NodeAddress",
@@ -88,4 +95,6 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "Unreachable",
+    "Webhook",
+    "WebhookSecret",
 ]

@@ -16,6 +16,7 @@ from till.v1.event_service_pb2_grpc import EventServiceStub
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from till.v1.invreq_service_pb2_grpc import InvreqServiceStub
 from till.v1.key_service_pb2_grpc import KeyServiceStub
+from till.v1.webhook_service_pb2_grpc import WebhookServiceStub
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -52,6 +53,7 @@ class Calls:
         self.invreqs = InvreqServiceStub(self._channel)
         self.keys = KeyServiceStub(self._channel)
         self.event_log = EventServiceStub(self._channel)
+        self.webhooks = WebhookServiceStub(self._channel)
 
     def call(
         self,

@@ -20,9 +20,10 @@ from till.v1.invoice_service_pb2 import (
     ListInvoicesRequest,
     WatchInvoiceRequest,
 )
+from till.webhook_calls import WebhookCalls
 
 
-class Client(EventCalls):
+class Client(EventCalls, WebhookCalls):
     """A connection to Till for blocking code. Threads may share it. Close it, or use it as a context manager.
 
     address: HOST:PORT of Till's gRPC, or of the Envoy in front of it.
@@ -35,10 +36,11 @@ class Client(EventCalls):
     allow_plaintext_key: send the key without TLS beyond loopback, too. By default that is a ValueError, since
         the network could read the key.
 
-    Every method raises a till.Error. A lost call is retried until the timeout. Retries are safe, since a
-    create has a label by which Till recognizes it, and all other calls are reads or may run twice.
+    Every method raises a till.Error. A lost call is retried until the timeout, unless the method says
+    otherwise. Retries are safe, since a create has a label by which Till recognizes it, and all other calls
+    are reads or may run twice.
 
-    invoices, invreqs, keys, event_log: the generated gRPC stubs, for `call`.
+    invoices, invreqs, keys, event_log, webhooks: the generated gRPC stubs, for `call`.
     """
 
     def create_invoice(
@@ -52,6 +54,7 @@ class Client(EventCalls):
         with_watch_token: bool = False,
         expose_private_channels: bool | Iterable[str] | None = None,
         description_hash_only: bool = False,
+        webhook_url: str | None = None,
         timeout: float | None = None,
     ) -> Invoice:
         """Create an invoice.
@@ -67,6 +70,8 @@ class Client(EventCalls):
             short channel IDs of those that it may name. None: lightningd chooses.
         description_hash_only: whether the payment request has only the SHA-256 of the description. LNURL-pay
             requires it.
+        webhook_url: where to send the event of the final state, as a webhook does. The result's `webhook` has
+            the secret. The key needs the scope webhooks.
 
         The result's `payability` says whether payers can reach the node, as the node estimates.
         Raises Conflict if the label is in use for another request.
@@ -80,6 +85,7 @@ class Client(EventCalls):
             with_watch_token,
             expose_private_channels,
             description_hash_only,
+            webhook_url,
         )
         return results.created(self.call(self.invoices.CreateInvoice, request, timeout=timeout, again=True))
 

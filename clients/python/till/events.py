@@ -23,6 +23,15 @@ PLACES = {"beginning": pb.LOG_POSITION_BEGINNING, "now": pb.LOG_POSITION_NOW}
 
 
 @dataclass(frozen=True, kw_only=True)
+class DisabledWebhook:
+    """A webhook that Till has given up. reason: why, and what to do."""
+
+    id: str
+    url: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Event:
     """A change, with what changed in its state after the event.
 
@@ -33,6 +42,7 @@ class Event:
     username: the user whose log has the event.
     cursor: the place behind this event, for events of all users. None: it is the sequence.
     invoice: of invoice.* events. None for others.
+    disabled_webhook: of webhook.disabled events. None for others.
     message: the protobuf message; its `invreq` and `invoice_import` belong to events of other things.
     """
 
@@ -43,6 +53,7 @@ class Event:
     username: str
     cursor: str | None
     invoice: Invoice | None
+    disabled_webhook: DisabledWebhook | None
     message: event_pb2.Event = field(repr=False, compare=False)
 
 
@@ -65,6 +76,7 @@ class EventPage:
 
 def event(message: event_pb2.Event) -> Event:
     """Return the Event of a message."""
+    disabled = message.disabled_webhook
     return Event(
         id=message.id,
         sequence=message.sequence,
@@ -73,8 +85,16 @@ def event(message: event_pb2.Event) -> Event:
         username=message.username,
         cursor=message.cursor or None,
         invoice=invoice(message.invoice) if message.HasField("invoice") else None,
+        disabled_webhook=DisabledWebhook(id=disabled.id, url=disabled.url, reason=disabled.reason)
+        if message.HasField("disabled_webhook")
+        else None,
         message=message,
     )
+
+
+def event_id(event: Event | str) -> str:
+    """Return the ID of an event, which may be given as such."""
+    return event if isinstance(event, str) else event.id
 
 
 def page(message: pb.ListEventsResponse) -> EventPage:

@@ -86,6 +86,7 @@ def create(
     with_watch_token: bool,
     expose_private_channels: bool | Iterable[str] | None,
     description_hash_only: bool,
+    webhook_url: str | None,
 ) -> pb.CreateInvoiceRequest:
     """Return a request that is safe to retry: it always has a label."""
     request = pb.CreateInvoiceRequest(
@@ -96,6 +97,7 @@ def create(
         with_watch_token=with_watch_token,
         expose_private_channels=_private_channels(expose_private_channels),
         description_hash_only=description_hash_only,
+        webhook_url=webhook_url,
     )
     if expiry is not None:
         request.expiry.FromTimedelta(expiry if isinstance(expiry, timedelta) else timedelta(seconds=expiry))

@@ -82,6 +82,17 @@ class Payment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InvoiceWebhook:
+    """The webhook of an invoice, which receives its final state. The repr does not show the secret.
+
+    secret: "whsec_" and base64, as libraries of Standard Webhooks take it.
+    """
+
+    id: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Invoice:
     """An invoice, with its status and its payment.
 
@@ -93,6 +104,7 @@ class Invoice:
     payment: None until the invoice is paid.
     watch_token: lets a payer's browser watch this invoice. None: not requested.
     payability: whether payers can reach the node. None: create_invoice alone returns it.
+    webhook: the webhook of create_invoice with webhook_url. None: not requested.
     message: the protobuf message of the invoice.
     """
 
@@ -111,6 +123,7 @@ class Invoice:
     payment: Payment | None
     watch_token: str | None = field(default=None, repr=False)
     payability: Payability | None = field(default=None, compare=False)
+    webhook: InvoiceWebhook | None = field(default=None, compare=False)
     message: invoice_pb2.Invoice = field(repr=False, compare=False)
 
     @property
@@ -157,6 +170,9 @@ def created(message: invoice_service_pb2.CreateInvoiceResponse) -> Invoice:
         invoice(message.invoice, message.watch_token),
         payability=Payability(status=status, detail=payability.detail)
         if message.HasField("payability")
+        else None,
+        webhook=InvoiceWebhook(id=message.webhook.id, secret=message.webhook.secret)
+        if message.HasField("webhook")
         else None,
     )
 

@@ -114,6 +114,10 @@ def create(
             help="Put only the SHA-256 of the description into the payment request, as LNURL-pay requires.",
         ),
     ] = False,
+    webhook_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where to post the event of the final state, as a webhook."),
+    ] = None,
     watch_it: Annotated[
         bool, typer.Option("--watch", help="Watch until the invoice is paid, expired or canceled.")
     ] = False,
@@ -127,7 +131,15 @@ def create(
         raise typer.BadParameter(f"pass either --any or an amount: {amount.FORMS}")
     client: Client = ctx.obj
     request = requests.create(
-        amount_msat, {}, description, label, expiry, False, private_channels, description_hash_only
+        amount_msat,
+        {},
+        description,
+        label,
+        expiry,
+        False,
+        private_channels,
+        description_hash_only,
+        webhook_url,
     )
     request.metadata = _with_type(metadata or "{}", type_)
     invoice = results.created(client.call(client.invoices.CreateInvoice, request, again=True))

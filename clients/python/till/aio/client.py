@@ -10,6 +10,7 @@ import grpc.aio
 
 from till import info, requests, results
 from till.aio.event_calls import AsyncEventCalls
+from till.aio.webhook_calls import AsyncWebhookCalls
 from till.info import Info
 from till.requests import Grouping, InvoiceFilter, Order, Progress
 from till.results import Invoice, Page, Report
@@ -23,7 +24,7 @@ from till.v1.invoice_service_pb2 import (
 )
 
 
-class AsyncClient(AsyncEventCalls):
+class AsyncClient(AsyncEventCalls, AsyncWebhookCalls):
     """A connection to Till for asyncio, with the parameters and methods of Client.
 
     It belongs to the event loop in which it was created. Without that loop it raises RuntimeError.
@@ -41,6 +42,7 @@ class AsyncClient(AsyncEventCalls):
         with_watch_token: bool = False,
         expose_private_channels: bool | Iterable[str] | None = None,
         description_hash_only: bool = False,
+        webhook_url: str | None = None,
         timeout: float | None = None,
     ) -> Invoice:
         """Create an invoice: see Client.create_invoice."""
@@ -53,6 +55,7 @@ class AsyncClient(AsyncEventCalls):
             with_watch_token,
             expose_private_channels,
             description_hash_only,
+            webhook_url,
         )
         reply = await self.call(self.invoices.CreateInvoice, request, timeout=timeout, again=True)
         return results.created(reply)
