@@ -3,15 +3,17 @@
 import asyncio
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import UTC
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from google.protobuf import json_format
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+import conformance_webhooks
 import till
 from till.results import STATUS
 from till.v1 import invoice_service_pb2 as pb
@@ -22,6 +24,7 @@ from till.v1.event_service_pb2 import (
     ListEventsResponse,
     WatchEventsRequest,
 )
+from till.v1.webhook_service_pb2 import RedeliverEventResponse
 
 ORDERS = {
     pb.INVOICE_ORDER_UNSPECIFIED: None,
@@ -32,6 +35,7 @@ ORDERS = {
 }
 
 
+Item = TypeVar("Item")
 PLACES = {LOG_POSITION_BEGINNING: "beginning", LOG_POSITION_NOW: "now"}
 
 
@@ -74,6 +78,8 @@ class Agent:
     async def _call(self, told: dict[str, Any]) -> dict[str, Any]:
         if told["method"] == "ListEvents":
             return await self._list_events(told)
+        if told["method"] in conformance_webhooks.METHODS:
+            return json_format.MessageToDict(await conformance_webhooks.call(self._client, told))
         request = json_format.ParseDict(told["request"], getattr(pb, f"{told['method']}Request")())
         method = getattr(self._client.invoices, told["method"])
         reply: Any = await self._client.call(method, request, timeout=told.get("timeout_seconds"))
@@ -100,14 +106,7 @@ class Agent:
             wait_for_ready=told.get("wait_for_ready", False),
             on_connection=reporter(told),
         )
-        taken = 0
-        async with aclosing(events):
-            async for event in events:
-                say(told, event=json_format.MessageToDict(event.message))
-                taken += 1
-                if taken == told.get("limit"):
-                    break
-        return {}
+        return await reported(told, events, lambda event: event.message)
 
     async def _watch(self, told: dict[str, Any]) -> dict[str, Any]:
         async for state in self._client.watch(
@@ -121,6 +120,11 @@ class Agent:
         return {}
 
     async def _list(self, told: dict[str, Any]) -> dict[str, Any]:
+        if told.get("method") == "ListDeliveries":
+            deliveries = conformance_webhooks.deliveries(self._client, told)
+            return await reported(
+                told, deliveries, lambda delivery: RedeliverEventResponse(delivery=delivery.message)
+            )
         request = json_format.ParseDict(told["request"], pb.ListInvoicesRequest())
         invoices = self._client.list_invoices(
             order=ORDERS[request.order],
@@ -129,15 +133,9 @@ class Agent:
             timeout=told.get("timeout_seconds"),
             **wanted(request.filter),
         )
-        taken = 0
-        async with aclosing(invoices):
-            async for invoice in invoices:
-                response = pb.WatchInvoiceResponse(invoice=invoice.message)
-                say(told, event=json_format.MessageToDict(response))
-                taken += 1
-                if taken == told.get("limit"):
-                    break
-        return {}
+        return await reported(
+            told, invoices, lambda invoice: pb.WatchInvoiceResponse(invoice=invoice.message)
+        )
 
     async def _export(self, told: dict[str, Any]) -> dict[str, Any]:
         request = json_format.ParseDict(told["request"], pb.ExportInvoicesRequest())
@@ -155,6 +153,20 @@ class Agent:
     async def _cancel(self, told: dict[str, Any]) -> dict[str, Any]:
         self._tasks[told["call"]].cancel()
         return {}
+
+
+async def reported(
+    told: dict[str, Any], items: AsyncGenerator[Item, None], message: Callable[[Item], Message]
+) -> dict[str, Any]:
+    """Report each item as its message, up to the limit."""
+    taken = 0
+    async with aclosing(items):
+        async for item in items:
+            say(told, event=json_format.MessageToDict(message(item)))
+            taken += 1
+            if taken == told.get("limit"):
+                break
+    return {}
 
 
 def reporter(told: dict[str, Any]) -> Callable[[till.Connection], None] | None:

@@ -27,6 +27,8 @@ STREAMS = {
     "export": "ExportInvoices",
     "events": "WatchEvents",
 }
+# The steps with reports that `end` describes, by the name of their invoices or deliveries.
+LISTS = {"ListInvoices": "invoice", "ListDeliveries": "delivery"}
 
 
 class Scenario:
@@ -64,7 +66,7 @@ class Scenario:
             case {"watch": request} | {"list": request} | {"export": request} | {"events": request}:
                 op = next(iter(step))
                 number = self._agent.send(op, request=request, **_options(step))
-                self._open[step["as"]] = number, STREAMS[op]
+                self._open[step["as"]] = number, step.get("method", STREAMS[op])
             case {"next": name}:
                 with self._takes(step):
                     await self._next(*self._open[name], step)
@@ -118,7 +120,7 @@ class Scenario:
 
     async def _end(self, number: int, method: str, step: dict[str, Any]) -> None:
         """Wait for the end. A list and an export may have reports before it, which `gives` describes."""
-        if method not in {"ListInvoices", "ExportInvoices"}:
+        if method not in {*LISTS, "ExportInvoices"}:
             await self._expect(number, method, step)
             return
         events = []
@@ -127,8 +129,8 @@ class Scenario:
         how = "error" if "fails" in step else "ok"
         assert how in answer, f"the end must be {how}, and is {answer}"
         self._check(step.get("fails", {}), answer[how], {})
-        if method == "ListInvoices":
-            found: list[Any] = [each["invoice"] for each in events]
+        if method in LISTS:
+            found: list[Any] = [each[LISTS[method]] for each in events]
         else:
             found = list(csv.DictReader(io.StringIO("".join(each["csv"] for each in events), newline="")))
         self._check(step.get("gives", found), found, step)
@@ -202,13 +204,14 @@ class Scenario:
 
 
 def _options(step: dict[str, Any]) -> dict[str, Any]:
-    names = ("timeout_seconds", "wait_for_ready", "connection", "limit")
+    names = ("method", "timeout_seconds", "wait_for_ready", "connection", "limit")
     return {name: step[name] for name in names if name in step}
 
 
 def _event(method: str, event: Any) -> dict[str, Any]:
-    """Return a report in one form. An invoice of a list has the form of a watch's state."""
-    return _canonical("WatchInvoice" if method == "ListInvoices" else method, event)
+    """Return a report in one form. That of a list is the response of a method with one of its members."""
+    of_one = {"ListInvoices": "WatchInvoice", "ListDeliveries": "RedeliverEvent"}
+    return _canonical(of_one.get(method, method), event)
 
 
 def _canonical(method: str, message: Any) -> dict[str, Any]:

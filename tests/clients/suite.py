@@ -10,13 +10,14 @@ import yaml
 from google.protobuf import json_format
 from google.protobuf.message_factory import GetMessageClass
 
-from till.v1 import event_service_pb2, invoice_service_pb2
+from till.v1 import event_service_pb2, invoice_service_pb2, webhook_service_pb2
 from till.v1.event_pb2 import Event
 
 FILE = Path(__file__).parent.parent.parent / "clients" / "conformance" / "suite.yaml"
 SERVICES = (
     invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"],
     event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
+    webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"],
 )
 # The message of each method's answer. An agent reports the events of a stream one by one.
 ANSWERS = {
@@ -30,7 +31,7 @@ STEPS = {
     "connect": {"fails"},
     "call": {"request", "timeout_seconds", "as", "gives", "fails"},
     "start": {"request", "timeout_seconds", "as"},
-    "list": {"timeout_seconds", "limit", "as"},
+    "list": {"method", "timeout_seconds", "limit", "as"},
     "export": {"timeout_seconds", "as"},
     "watch": {"timeout_seconds", "wait_for_ready", "connection", "as"},
     "events": {"timeout_seconds", "wait_for_ready", "connection", "limit", "as"},

@@ -16,8 +16,9 @@ from tests.clients.world import Worlds
 # A fixture may build a client, which takes minutes.
 pytestmark = pytest.mark.timeout(120, func_only=True)
 
-# The start of the malformed keys in the suite.
+# The start of the malformed keys in the suite, and that of each secret of a webhook.
 REFUSED_KEY = "till_secret"
+SECRET = "whsec_"
 
 
 def cases(slow: bool) -> list[ParameterSet]:
@@ -68,7 +69,7 @@ async def goes_through(
                 # Its watches have ended with it.
                 await world.settle()
         logged = log.read_text(errors="replace")
-        assert not any(key in logged for key in (*world.names["keys"].values(), REFUSED_KEY))
+        assert not any(key in logged for key in (*world.names["keys"].values(), REFUSED_KEY, SECRET))
     except AssertionError as wrong:
         worlds.forget(wanted)
         told = f"{client}: {wrong}\n\nWhat the agent logged:\n{log.read_text(errors='replace')}"

@@ -1,4 +1,4 @@
-"""A gRPC server that ends watches, lists, exports and event streams as its callers ask it to."""
+"""A gRPC server that ends watches, lists, exports, event streams and other calls as its callers ask it to."""
 
 import asyncio
 from collections import Counter
@@ -13,6 +13,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from tests.support.impostor_events import ImpostorEvents
+from tests.support.impostor_webhooks import ImpostorWebhooks
 from till.v1.event_service_pb2 import WatchEventsRequest, WatchEventsResponse
 from till.v1.invoice_pb2 import INVOICE_STATUS_PAID, INVOICE_STATUS_UNPAID, Invoice, InvoiceStatus
 from till.v1.invoice_service_pb2 import (
@@ -54,7 +55,7 @@ class _Impostor:
     second attempt at it gets the invoice if the ending is one of PASSING. The pages have one size and order.
     An export gets a header and a row, and the ending.
 
-    Event streams: see ImpostorEvents.
+    Event streams: see ImpostorEvents. Webhooks: see ImpostorWebhooks.
 
     Endings: STATUS, such as UNAVAILABLE. OK: a watch ends early, a list and an export end well. E0, E3 and so
     on: a documented code; E7 asks for a pause. HANGS: nothing more is sent.
@@ -143,7 +144,7 @@ async def _end(context: Context, ending: str) -> None:
         info = ErrorInfo(domain="till", reason="TOO_MANY", metadata={"code": ending})
         retry = RetryInfo(retry_delay=Duration(seconds=PAUSE_SECONDS))
         await _abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, info, retry)
-    elif ending not in {"OK", "FUTURE"}:
+    elif ending not in {"OK", "FUTURE", "DISABLED"}:
         await context.abort(grpc.StatusCode[ending], ending)
 
 
@@ -192,6 +193,7 @@ async def impostor() -> AsyncIterator[str]:
         (
             grpc.method_handlers_generic_handler("till.v1.InvoiceService", handlers),
             grpc.method_handlers_generic_handler("till.v1.EventService", streams),
+            grpc.method_handlers_generic_handler("till.v1.WebhookService", ImpostorWebhooks(_end).handlers()),
         )
     )
     port = server.add_insecure_port("127.0.0.1:0")

@@ -6,12 +6,13 @@ from typing import Any
 
 import grpc.aio
 
-from till.v1.event_pb2 import Event
+from till.v1.event_pb2 import DisabledWebhook, Event
 from till.v1.event_service_pb2 import LOG_POSITION_NOW, WatchEventsRequest, WatchEventsResponse
 
 Context = grpc.aio.ServicerContext[Any, Any]
 # The types that each attempt must ask for.
 TYPES = ["invoice.paid"]
+DISABLED = DisabledWebhook(id="1", url="https://shop.example/till", reason="the receiver answered 410")
 
 
 class ImpostorEvents:
@@ -21,7 +22,8 @@ class ImpostorEvents:
     gets an empty log and the ending. The next attempt must begin there, and gets an event that it already has
     and a new one. It fails with INVALID_ARGUMENT if it begins elsewhere, or asks for other events.
 
-    Endings: those of the other calls. FUTURE: an event of an unknown type, and an early end.
+    Endings: those of the other calls. FUTURE: an event of an unknown type, and an early end. DISABLED: the
+    event webhook.disabled, and an early end.
     """
 
     def __init__(self, end: Callable[[Context, str], Awaitable[None]]) -> None:
@@ -61,6 +63,8 @@ def _begin(request: WatchEventsRequest) -> Iterator[WatchEventsResponse]:
     yield _response(_event(after + 1), _event(after + 2))
     if request.filter.metadata_type == "FUTURE":
         yield _response(_event(after + 3, type="coffee.spilled"))
+    elif request.filter.metadata_type == "DISABLED":
+        yield _response(_event(after + 3, type="webhook.disabled", disabled_webhook=DISABLED))
     else:
         yield _response(next_after=after + 3)
 
