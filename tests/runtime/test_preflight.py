@@ -11,21 +11,12 @@ import httpx
 import pytest
 
 from benchmarks.http2 import FRAME, PREFACE, Kind
+from tests.support.loopback import HOSTS, has_ipv6
 from tests.support.shop import config, open_shop
 from tilld.app import Till
 from tilld.config import Address
 from tilld.errors import OperatorError
 from tilld.runtime import preflight
-
-
-def has_ipv6() -> bool:
-    """Return whether ::1 is an address of this machine."""
-    with suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
-        return True
-    return False
-
-
-HOSTS = ("127.0.0.1", "::1" if has_ipv6() else "127.0.0.2")
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,9 @@
 import asyncio
 import socket
 import threading
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -15,11 +17,13 @@ Found = list[ResolveResult]
 class Resolver(AbstractResolver):
     """One daemon thread per lookup.
 
-    libuv has two threads for lookups of the whole process: two hosts with a silent name server would
-    delay the webhooks of all others. The threads of an executor would also delay the exit.
+    libuv has four threads for the whole process: a few hosts with a silent name server would delay the
+    webhooks of all others. The threads of an executor would also delay the exit.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, look_up: Callable[..., Sequence[Any]] = socket.getaddrinfo) -> None:
+        """`look_up` replaces getaddrinfo."""
+        self._look_up = look_up
         self._running = 0
 
     async def resolve(
@@ -42,34 +46,29 @@ class Resolver(AbstractResolver):
                 found.set_result(result)
 
         def work() -> None:
-            result = _look_up(host, port, family)
+            result = self._addresses(host, port, family)
             # The loop may be closed meanwhile.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(finish, result)
 
-        self._running += 1
         threading.Thread(target=work, name="lookup", daemon=True).start()
+        self._running += 1
         return await found
 
     async def close(self) -> None:
         """Do nothing: lookups end by themselves."""
 
-
-def _look_up(host: str, port: int, family: socket.AddressFamily) -> Found | OSError:
-    try:
-        infos = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-    except OSError as error:
-        return error
-    except UnicodeError:
-        return OSError("not a host name")
-    return [
-        ResolveResult(
-            hostname=host,
-            host=str(address[0]),
-            port=port,
-            family=found,
-            proto=proto,
-            flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-        )
-        for found, _, proto, _, address in infos
-    ]
+    def _addresses(self, host: str, port: int, family: socket.AddressFamily) -> Found | OSError:
+        try:
+            infos = self._look_up(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        except OSError as error:
+            return error
+        except UnicodeError:
+            return OSError("not a host name")
+        flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        return [
+            ResolveResult(
+                hostname=host, host=str(address[0]), port=port, family=kind, proto=protocol, flags=flags
+            )
+            for kind, _, protocol, _, address in infos
+        ]
