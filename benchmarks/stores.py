@@ -48,8 +48,11 @@ def fill(url: str, creator: Creator, count: int, are_open: int) -> None:
                 numbers = range(start, min(start + AT_ONCE, count))
                 transactions.add(
                     [
-                        _invoice(creator, each, count, begun + each * APART, is_open=each >= count - are_open)
-                        for each in numbers
+                        (
+                            _invoice(creator, at, count, begun + at * APART, is_open=at >= count - are_open),
+                            None,
+                        )
+                        for at in numbers
                     ]
                 )
                 progress.at(numbers.stop)

@@ -24,6 +24,7 @@ from tilld.grpc_api.event_servicer import EventServicer
 from tilld.grpc_api.invoice_servicer import InvoiceServicer
 from tilld.grpc_api.invreq_servicer import InvreqServicer
 from tilld.grpc_api.key_servicer import KeyServicer
+from tilld.grpc_api.webhook_servicer import WebhookServicer
 from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.lightningd import InvoiceNode
@@ -39,6 +40,8 @@ from tilld.rest_api.event_servicer import RestEventServicer
 from tilld.rest_api.health_servicer import RestHealthServicer
 from tilld.rest_api.invoice_servicer import RestInvoiceServicer
 from tilld.rest_api.invreq_servicer import RestInvreqServicer
+from tilld.rest_api.schemas import webhook_json
+from tilld.rest_api.webhook_servicer import RestWebhookServicer
 from tilld.runtime import preflight, supervisor, unix_socket
 from tilld.runtime.observer import NOBODY, Observer, Observers
 from tilld.runtime.preflight import check_socket, make_directory, wait_for_socket
@@ -47,6 +50,11 @@ from tilld.sent_invoices.repository import AttemptStore
 from tilld.sent_invoices.service import SentInvoices
 from tilld.storage.database import open_database
 from tilld.upkeep.retention import Retention
+from tilld.webhooks.http_client import HttpClient
+from tilld.webhooks.repository import WebhookStore
+from tilld.webhooks.sender import Sender
+from tilld.webhooks.service import Webhooks
+from tilld.webhooks.targets import Targets
 
 if TYPE_CHECKING:
     from tilld.observability.tracing import Tracing
@@ -122,7 +130,16 @@ class Till(Front):
         attempts = AttemptStore(store)
         log_follower = await self._follow_events(store)
         events = Events(store, self.feed, limits)
-        invoicing = Invoices(store, node, self.hub, limits, attempts.has_label, intervals=intervals)
+        webhooks = self._webhooks(store, events, limits)
+        invoicing = Invoices(
+            store,
+            node,
+            self.hub,
+            limits,
+            attempts.has_label,
+            webhooks.checked_url,
+            intervals=intervals,
+        )
         lists = InvoiceLists(store, node, limits)
         payout_limits = PayoutLimits(
             config.key_payout_msat, config.key_payouts_msat_per_day or None, config.allow_invreq_disable
@@ -160,6 +177,7 @@ class Till(Front):
             events,
             payouts,
             collecting,
+            webhooks,
             Keyring(keys),
             Access(keys),
             observer,
@@ -180,8 +198,7 @@ class Till(Front):
             self._renew_certificates()
         else:
             rest = await self._start_envoy([Path(SOCKET)])
-        self._parts.callback(self.hub.close)
-        self._parts.callback(self.feed.close)
+        self._begin_notifications()
         # Calls that wait for a payment would delay the stop.
         self._parts.push_async_callback(collecting.stop)
         # Do not wait until our own Envoy has noticed: it stops next, and has no other tilld to use.
@@ -200,6 +217,22 @@ class Till(Front):
         await follower.start()
         self._spawn("the reading of events", follower.run())
         return follower
+
+    def _webhooks(self, store: Store, events: Events, limits: Limits) -> Webhooks:
+        intervals = self._intervals
+        targets = Targets.of(getattr(self._config, "webhook_allow", ()))
+        webhooks, client = WebhookStore(store), HttpClient(targets, intervals)
+        self.sender = Sender(
+            webhooks, events.store, self.feed, client, webhook_json.event, intervals=intervals
+        )
+        return Webhooks(webhooks, events.log, client, targets, limits, webhook_json.ping, self.sender.changed)
+
+    def _begin_notifications(self) -> None:
+        """Let webhooks begin, and let all notifications end before what they need: webhooks first."""
+        self._parts.callback(self.hub.close)
+        self._parts.callback(self.feed.close)
+        self._parts.push_async_callback(self.sender.stop)
+        self._spawn("the sending of webhooks", self.sender.run())
 
     def _remove_old(self, store: Store, event_log: EventLog) -> None:
         config, intervals = self._config, self._intervals
@@ -231,6 +264,7 @@ class Till(Front):
         events: Events,
         payouts: Payouts,
         collecting: SentInvoices,
+        webhooks: Webhooks,
         keyring: Keyring,
         access: Access,
         observer: Observer,
@@ -243,9 +277,11 @@ class Till(Front):
             events=EventServicer(events, heartbeat_seconds),
             keys=KeyServicer(keyring),
             invreqs=InvreqServicer(payouts, collecting),
+            webhooks=WebhookServicer(webhooks),
             rest_invoices=RestInvoiceServicer(invoicing, lists, heartbeat_seconds),
             rest_events=RestEventServicer(events, heartbeat_seconds),
             rest_invreqs=RestInvreqServicer(payouts, collecting, self._intervals),
+            rest_webhooks=RestWebhookServicer(webhooks),
             rest_health=RestHealthServicer(lambda: health_servicer.is_ready, node_is_online),
             health=health_servicer,
         )

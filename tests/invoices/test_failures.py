@@ -347,7 +347,7 @@ class Parts:
         self.node = InvoiceNode(directory / "rpc")
         self.hub = Hub()
         self.invoicing = Invoices(
-            self.store, self.node, self.hub, Limits(PLENTY), AttemptStore(self.store).has_label, self.now
+            self.store, self.node, self.hub, Limits(PLENTY), AttemptStore(self.store).has_label, str, self.now
         )
         self.follower = Follower(self.node, self.store, self.now, FAST)
         self.log_follower = LogFollower(self.store, Feed(), self.hub, FAST)

@@ -14,6 +14,7 @@ from tests.support.samples import DAKK, an_order
 from tests.support.till import Parts
 from tilld.errors import Conflict, InvalidRequest
 from tilld.invoices.payability import EXISTED, Payability, PayabilityStatus
+from tilld.invoices.service import NewInvoice
 from tilld.invoices.terms import MAX_BOLT11_DESCRIPTION_BYTES, MAX_EXPOSED_CHANNELS, InvoiceTerms
 
 PUBLIC, PRIVATE = USUAL
@@ -108,7 +109,7 @@ async def test_a_create_names_channels_and_estimates(
     order = an_order(amount_msat=amount_msat, expose_private_channels=exposed)
 
     async with node(tmp_path):
-        invoice, payability = await till.invoicing.create(DAKK, order)
+        invoice, payability, _ = await till.invoicing.create(DAKK, order)
 
     assert payability.status is status
     assert hints(invoice.bolt11) == named
@@ -136,14 +137,14 @@ async def test_unusable_channels_are_an_invalid_request(
 
 async def test_a_repeat_has_no_estimate_and_may_expose_other_channels(till: Parts, tmp_path: Path) -> None:
     async with node(tmp_path):
-        invoice, first = await till.invoicing.create(DAKK, an_order(label="order-1"))
+        invoice, first, _ = await till.invoicing.create(DAKK, an_order(label="order-1"))
         again = [
             await till.invoicing.create(DAKK, an_order(label="order-1", expose_private_channels=exposed))
             for exposed in (None, True, ["104x1x0"], ["1x1x1"])
         ]
 
     assert first.status is OK
-    assert again == [(invoice, EXISTED)] * 4
+    assert again == [NewInvoice(invoice, EXISTED)] * 4
 
 
 @pytest.mark.parametrize("exposed", [None, ["104x1x0"]])
@@ -156,7 +157,7 @@ async def test_an_earlier_try_is_adopted_though_its_channels_are_unusable_now(
         issued = await till.node.invoice(order.invoice_id("dakk", till.store.secret), order)
         await till.node.close()
     async with node(tmp_path, PUBLIC):
-        invoice, payability = await till.invoicing.create(DAKK, order)
+        invoice, payability, _ = await till.invoicing.create(DAKK, order)
 
     assert (invoice.bolt11, payability) == (issued.bolt11, EXISTED)
 

@@ -47,6 +47,7 @@ from tilld.invoices.repository import Store
 from tilld.invoices.service import Invoices
 from tilld.invoices.terms import InvoiceTerms
 from tilld.invoices.totals import Totals
+from tilld.invoices.webhook import InvoiceWebhook
 from tilld.lightningd import play_money
 from tilld.lightningd.rpc import Pipeline
 from tilld.sent_invoices.repository import AttemptStore
@@ -121,10 +122,10 @@ class MortalStore(Store):
             self.statements_left -= 1
         return self._execute_sql(*arguments, **options)
 
-    async def add(self, invoice: Invoice) -> Invoice:
+    async def add(self, invoice: Invoice, webhook: InvoiceWebhook | None = None) -> Invoice:
         self.adding.set()
         await self.may_add.wait()
-        added = await super().add(invoice)
+        added = await super().add(invoice, webhook)
         if self.dies_unanswered:
             self.died.set()
             raise Death
@@ -226,7 +227,7 @@ class Till:
         self.node = InvoiceNode(rpc_file)
         self.hub = Hub()
         self.invoicing = Invoices(
-            self.store, self.node, self.hub, Limits(PLENTY), AttemptStore(self.store).has_label, now
+            self.store, self.node, self.hub, Limits(PLENTY), AttemptStore(self.store).has_label, str, now
         )
         self.follower = Follower(self.node, self.store, now, NO_PAUSES)
         feed = Feed()

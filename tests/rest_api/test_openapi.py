@@ -31,8 +31,9 @@ from tilld.grpc_api.dispatcher import STATUS
 from tilld.invoices import terms
 from tilld.invoices.invoice import Payment, Status
 from tilld.invoices.payability import EXISTED
-from tilld.invoices.service import Info
+from tilld.invoices.service import Info, NewInvoice
 from tilld.invoices.totals import Totals
+from tilld.invoices.webhook import InvoiceWebhook
 from tilld.lightningd.info import NodeInfo
 from tilld.lists import csv_lines
 from tilld.lists import terms as list_terms
@@ -282,6 +283,7 @@ PAID = an_invoice()._replace(
 )
 NOVEMBER = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
 REPORT = Report.of([ReportGroup("2026-11-21", 1, 5000)])
+WEBHOOK = InvoiceWebhook("x" * 21, "https://shop.example", "whsec_x", "")
 NODE = msgspec.convert(json.loads(golden.INFO)["nodeinfo"] | {"fees_collected_msat": 0}, NodeInfo)
 INVREQ = invreq.Invreq.reserved(
     PAID.creator,
@@ -295,7 +297,7 @@ INVREQ = invreq.Invreq.reserved(
 @pytest.mark.parametrize(
     ("schema", "text"),
     [
-        ("Invoice", invoice_json.invoice(PAID, "watch_x", EXISTED)),
+        ("Invoice", invoice_json.created(NewInvoice(PAID, EXISTED, WEBHOOK), "watch_x")),
         ("InvoicePage", list_json.page(Page([PAID], "next"))),
         ("InvoicePage", list_json.page(Page([], ""))),
         *(("Report", list_json.report(ReportTerms(NOVEMBER, by, UTC), REPORT)) for by in Grouping),

@@ -64,7 +64,7 @@ class Parts:
         self.late = timedelta(0)
         limits = Limits(allowance)
         self.invoicing = Invoices(
-            self.store, self.node, self.hub, limits, self.attempts.has_label, self._now, intervals
+            self.store, self.node, self.hub, limits, self.attempts.has_label, str, self._now, intervals
         )
         self.events = Events(self.store, self.feed, limits)
         self.log = self.events.log

@@ -19,9 +19,11 @@ INVOICES = "/till.v1.InvoiceService/"
 INVREQS = "/till.v1.InvreqService/"
 KEYS = "/till.v1.KeyService/"
 EVENTS = "/till.v1.EventService/"
+WEBHOOKS = "/till.v1.WebhookService/"
 REST = "/till.rest.v1.InvoiceService/"
 REST_INVREQS = "/till.rest.v1.InvreqService/"
 REST_EVENTS = "/till.rest.v1.EventService/"
+REST_WEBHOOKS = "/till.rest.v1.WebhookService/"
 REST_HEALTH = "/till.rest.v1.HealthService/"
 
 # The scope that each method requires. PUBLIC, grpc.health.v1 and reflection need none.
@@ -62,6 +64,22 @@ SCOPES = {
     REST_INVREQS + "SendInvoice": Scope.CREATE,
     REST_EVENTS + "ListEvents": Scope.EVENTS,
     REST_EVENTS + "WatchEvents": Scope.EVENTS,
+    **{
+        service + method: Scope.WEBHOOKS
+        for service in (WEBHOOKS, REST_WEBHOOKS)
+        for method in (
+            "CreateWebhook",
+            "GetWebhook",
+            "ListWebhooks",
+            "UpdateWebhook",
+            "DeleteWebhook",
+            "RotateSecret",
+            "TestWebhook",
+            "ListDeliveries",
+            "RedeliverEvent",
+            "ReplayEvents",
+        )
+    },
 }
 
 # Methods for probes: no key, and an empty request.

@@ -23,12 +23,13 @@ class Scope(StrEnum):
     CANCEL = "invoices:cancel"
     INFO = "info:read"
     EVENTS = "events:read"
+    WEBHOOKS = "webhooks"
     # Every call that makes our node pay. No other scope implies this one.
     PAYOUTS = "payouts"
     ADMIN = "admin"
 
 
-SHOP = (Scope.CREATE, Scope.READ, Scope.CANCEL, Scope.INFO, Scope.EVENTS)
+SHOP = (Scope.CREATE, Scope.READ, Scope.CANCEL, Scope.INFO, Scope.EVENTS, Scope.WEBHOOKS)
 # The scopes of a shop's terminal, which must not see the totals.
 TERMINAL = (Scope.CREATE, Scope.READ, Scope.CANCEL)
 

@@ -28,6 +28,10 @@ REFUSALS_AT_ONCE = 100
 REFUSALS_PER_SECOND = 10
 FLOOD_SECONDS = (1.0, 2.0)
 
+# Tests of webhooks, with which a caller makes Till send something to a URL.
+TESTS_AT_ONCE = 5
+TESTS_PER_SECOND = 1
+
 # The interval between counts of a key's open invoices. In between, each create adds one, and ended ones are
 # ignored.
 COUNTED_SECONDS = 0.05
@@ -62,6 +66,9 @@ class Limits:
         self._creating = defaultdict[str, TokenBucket](lambda: TokenBucket(max(rate, 1.0), rate, clock))
         self._refusing = defaultdict[str, TokenBucket](
             lambda: TokenBucket(REFUSALS_AT_ONCE, REFUSALS_PER_SECOND, clock)
+        )
+        self._testing = defaultdict[str, TokenBucket](
+            lambda: TokenBucket(TESTS_AT_ONCE, TESTS_PER_SECOND, clock)
         )
         self._open: dict[str, tuple[float, int]] = {}
         self._creates: Counter[str] = Counter()
@@ -109,6 +116,15 @@ class Limits:
             await self._refuse(key, f"too many watches ({most} per key); close one")
         if token and self._watches[token] >= WATCHES_OF_A_TOKEN:
             await self._refuse(key, f"too many watches ({WATCHES_OF_A_TOKEN} per watch token); close one")
+
+    async def may_test(self, caller: Caller) -> None:
+        """Check that the caller may send a test of a webhook.
+
+        Raises TooMany.
+        """
+        key = caller.key_id
+        if wait := self._testing[key].take(0.0):
+            await self._refuse(key, "too many tests of webhooks; wait a second", wait)
 
     def watching(self, caller: Caller) -> AbstractContextManager[None]:
         """Count a watch while the context is open."""

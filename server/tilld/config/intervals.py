@@ -36,6 +36,15 @@ class Intervals(NamedTuple):
     # How often the event log is searched for events of other processes.
     log_seconds: float = 0.5
 
+    # Webhooks: how often a process looks for changed webhooks, and for those that another one has left.
+    webhook_round_seconds: float = 1.0
+    # How long a process may send the events of a webhook without renewing its lease.
+    webhook_lease_seconds: float = 30.0
+    # How long progress is gathered before it is stored. After a crash these events are sent again.
+    webhook_progress_seconds: float = 0.25
+    # Attempts at a receiver that rejects all events.
+    webhook_probes: Pauses = Pauses(5.0, 300.0)
+
     # Payouts: how often Till checks a node that cannot pay out, in case a different node answers.
     unable_seconds: float = 60.0
     # Back-off of a sweep's step after the node failed.

@@ -10,7 +10,13 @@ import yaml
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from till_rest.v1 import event_service_pb2, health_service_pb2, invoice_service_pb2, invreq_service_pb2
+from till_rest.v1 import (
+    event_service_pb2,
+    health_service_pb2,
+    invoice_service_pb2,
+    invreq_service_pb2,
+    webhook_service_pb2,
+)
 from tilld.config import Address
 from tilld.envoy import tls
 from tilld.runtime import open_files
@@ -93,4 +99,5 @@ def _descriptors() -> FileDescriptorSet:
     add(health_service_pb2.DESCRIPTOR)
     add(invoice_service_pb2.DESCRIPTOR)
     add(invreq_service_pb2.DESCRIPTOR)
+    add(webhook_service_pb2.DESCRIPTOR)
     return descriptors

@@ -21,14 +21,20 @@ class EventType(StrEnum):
     INVREQ_CREATED = "invoice_request.created"
     INVREQ_COLLECTED = "invoice_request.collected"
     INVREQ_DISABLED = "invoice_request.disabled"
+    WEBHOOK_DISABLED = "webhook.disabled"
+
+
+# The final states of an invoice.
+ENDS = frozenset({EventType.INVOICE_PAID, EventType.INVOICE_EXPIRED, EventType.INVOICE_CANCELED})
 
 
 class Change(NamedTuple):
     """A change that becomes an event.
 
     `subject` is the public id of what changed. `detail` has what the subject itself does not tell later, by
-    event type: the state of an invoice request; the number of imported invoices. `occasion` distinguishes
-    changes of one type, as the payment hash does for payments of one invoice request.
+    event type: the state of an invoice request; the number of imported invoices; what a webhook was.
+    `occasion` distinguishes changes of one type, as the payment hash does for payments of one invoice
+    request.
     """
 
     username: str

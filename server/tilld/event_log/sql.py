@@ -9,8 +9,9 @@ from tilld.formats.times import milliseconds, utc_of_milliseconds
 from tilld.storage.event_tables import EventLogTable, EventTable
 from tilld.storage.mapper import Conversion
 from tilld.storage.rows import Rows
-from tilld.storage.statements import Statement, compiled, param, whole_rows
+from tilld.storage.statements import Statement, compiled, param, param_list, whole_rows
 from tilld.storage.tables import TillTable
+from tilld.storage.webhook_tables import DeliveryTable, WebhookTable
 
 
 class EventSQL:
@@ -18,7 +19,7 @@ class EventSQL:
 
     def __init__(self, database: peewee.Database) -> None:
         self._database = database
-        with database.bind_ctx([EventLogTable, EventTable, TillTable]):
+        with database.bind_ctx([EventLogTable, EventTable, TillTable, WebhookTable, DeliveryTable]):
             of_user = EventLogTable.username == param("username")
             bounds = EventLogTable.select(EventLogTable.sequence, EventLogTable.removed)
             self.bounds = compiled(bounds.where(of_user))
@@ -41,8 +42,52 @@ class EventSQL:
             self.add_imported = compiled(more.where(of_user))
             self.audit = compiled(_audit())
             self.began_at = compiled(TillTable.select(TillTable.log_began_at))
+            self._prepare_webhooks()
         self.advance = cache(self._advance)
         self.add = cache(self._add)
+        self.webhooks_of_invoices = cache(self._webhooks_of_invoices)
+
+    def _prepare_webhooks(self) -> None:
+        has_id = WebhookTable.id == param("id")
+        self.end_webhook = compiled(WebhookTable.update(sequence=param("sequence")).where(has_id))
+        due = DeliveryTable.insert(
+            webhook_id=param("id"),
+            sequence=param("sequence"),
+            event_id=param("event_id"),
+            type=param("type"),
+            state="pending",
+            attempts=0,
+            next_attempt_at=param("now"),
+        )
+        self.add_delivery = compiled(due.on_conflict_ignore())
+        is_enabled = WebhookTable.enabled == True  # noqa: E712
+        in_line = WebhookTable.select(WebhookTable.username, WebhookTable.sequence).where(
+            is_enabled, WebhookTable.invoice_id.is_null()
+        )
+        pending = (
+            DeliveryTable.select(WebhookTable.username, DeliveryTable.sequence - peewee.SQL("1"))
+            .join(WebhookTable, on=(WebhookTable.id == DeliveryTable.webhook_id))
+            .where(is_enabled, peewee.SQL("state = 'pending'"))
+        )
+        needed = in_line.union_all(pending).alias("needed")
+        username = needed.c.username
+        self.needed = compiled(
+            peewee.Select([needed], [username, peewee.fn.MIN(needed.c.sequence)]).group_by(username)
+        )
+        of_user = WebhookTable.username == param("username")
+        of_user_ids = WebhookTable.select(WebhookTable.id).where(of_user)
+        self.remove_deliveries = compiled(
+            DeliveryTable.delete().where(
+                DeliveryTable.webhook_id.in_(of_user_ids), DeliveryTable.sequence <= param("removed")
+            )
+        )
+        self.remove_webhooks = compiled(
+            WebhookTable.delete().where(
+                of_user,
+                WebhookTable.invoice_id.is_null(is_null=False),
+                WebhookTable.sequence.between(1, param("removed")),
+            )
+        )
 
     def _advance(self, logs: int) -> Statement:
         """Return a statement that reserves the next sequences of logs, and returns their last ones.
@@ -55,6 +100,11 @@ class EventSQL:
                 update={EventLogTable.sequence: EventLogTable.sequence + peewee.EXCLUDED.sequence},
             )
             return compiled(advance.returning(EventLogTable.username, EventLogTable.sequence))
+
+    def _webhooks_of_invoices(self, count: int) -> Statement:
+        with self._database.bind_ctx([WebhookTable]):
+            webhooks = WebhookTable.select(WebhookTable.id, WebhookTable.invoice_id)
+            return compiled(webhooks.where(WebhookTable.invoice_id.in_(param_list("values", count))))
 
     def _add(self, count: int) -> Statement:
         with self._database.bind_ctx([EventTable]):

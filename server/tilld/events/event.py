@@ -1,5 +1,6 @@
 """An event as applications see it, with the state of its subject after the event. Pure."""
 
+import json
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple, Self
@@ -37,11 +38,29 @@ class InvoiceImport(NamedTuple):
     invoices: int
 
 
+class DisabledWebhook(NamedTuple):
+    """A webhook that Till has disabled, and why."""
+
+    webhook_id: str
+    url: str
+    reason: str
+
+    @property
+    def detail(self) -> str:
+        """The detail of its entry in the log."""
+        return json.dumps([self.url, self.reason])
+
+    @classmethod
+    def by(cls, entry: Entry) -> Self:
+        """Return the webhook of an entry."""
+        return cls(entry.subject, *json.loads(entry.detail))
+
+
 class Event(NamedTuple):
     """An event of a user's log."""
 
     entry: Entry
-    data: Invoice | ChangedInvreq | InvoiceImport
+    data: Invoice | ChangedInvreq | InvoiceImport | DisabledWebhook
 
     @property
     def id(self) -> str:

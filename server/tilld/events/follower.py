@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from tilld.config import USUAL, Intervals
-from tilld.event_log.entry import ALL_USERS, Entry, EventType
+from tilld.event_log.entry import ALL_USERS, ENDS, Entry
 from tilld.event_log.repository import EventLog
 from tilld.events.feed import Feed
 from tilld.invoices.hub import Hub
@@ -14,8 +14,6 @@ from tilld.runtime.retry import retry_forever
 
 # A lookup of this many invoices blocks the event loop for a few milliseconds.
 LOOKED_UP_AT_ONCE = 100
-
-_ENDS = frozenset({EventType.INVOICE_PAID, EventType.INVOICE_EXPIRED, EventType.INVOICE_CANCELED})
 
 
 class LogFollower:
@@ -69,7 +67,7 @@ class LogFollower:
 
     async def _notify(self, entries: Iterable[Entry]) -> None:
         """Notify the watchers of invoices that are over. A watch begins with the open state."""
-        over = [each.subject for each in entries if each.type in _ENDS and self._hub.is_watched(each.subject)]
+        over = [each.subject for each in entries if each.type in ENDS and self._hub.is_watched(each.subject)]
         for start in range(0, len(over), LOOKED_UP_AT_ONCE):
             invoices = await self._store.get_many(over[start : start + LOOKED_UP_AT_ONCE])
             self._hub.publish(each for each in invoices if each.is_final)

@@ -9,6 +9,7 @@ from tilld.events.event import (
     OF_INVOICES,
     OF_INVREQS,
     ChangedInvreq,
+    DisabledWebhook,
     Event,
     EventPage,
     InvoiceImport,
@@ -61,9 +62,11 @@ class EventStore:
         invreqs = await self._invreqs([each.subject for each in wanted if each.type in OF_INVREQS])
         found = []
         for entry in wanted:
-            data: Invoice | ChangedInvreq | InvoiceImport
+            data: Invoice | ChangedInvreq | InvoiceImport | DisabledWebhook
             if entry.type is EventType.INVOICES_IMPORTED:
                 data = InvoiceImport(int(entry.detail))
+            elif entry.type is EventType.WEBHOOK_DISABLED:
+                data = DisabledWebhook.by(entry)
             elif entry.type in OF_INVREQS:
                 if entry.subject not in invreqs:
                     continue
@@ -108,4 +111,5 @@ def _sequence(view: View, entry: Entry) -> int:
 
 def max_json_bytes_of(event: Event) -> int:
     """Return the bytes of an event in JSON, or more."""
-    return 400 + (max_json_bytes(event.data) if isinstance(event.data, Invoice) else 2000)
+    # A webhook's URL has at most 2,000 bytes, of which JSON escapes some.
+    return 400 + (max_json_bytes(event.data) if isinstance(event.data, Invoice) else 5000)

@@ -24,8 +24,8 @@ class Events:
 
     def __init__(self, store: Store, feed: Feed, limits: Limits) -> None:
         self.log = EventLog(store)
-        self._store = EventStore(store, self.log)
-        self._shared = SharedPages(self._store.page, BATCH)
+        self.store = EventStore(store, self.log)
+        self._shared = SharedPages(self.store.page, BATCH)
         self._feed = feed
         self._limits = limits
         self._secret = store.secret
@@ -38,16 +38,16 @@ class Events:
         """
         view = terms.view(caller)
         if not wait_seconds:
-            return await self._store.page(view, await self._begin(view, terms), terms.page_size)
+            return await self.store.page(view, await self._begin(view, terms), terms.page_size)
         await self._limits.may_watch(caller)
         # Listen before reading, so that no event between the two is missed.
         with self._limits.watching(caller), self._feed.listen(view.username) as listener:
             end = time.monotonic() + wait_seconds
-            page = await self._store.page(view, await self._begin(view, terms), terms.page_size)
+            page = await self.store.page(view, await self._begin(view, terms), terms.page_size)
             while not page.events and (
                 not page.is_end or await listener.beyond(page.next, end - time.monotonic())
             ):
-                page = await self._store.page(view, page.next, terms.page_size)
+                page = await self.store.page(view, page.next, terms.page_size)
             return page
 
     async def watch(

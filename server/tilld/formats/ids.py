@@ -10,7 +10,9 @@ from datetime import datetime
 
 from tilld.formats.times import unix_seconds
 
-is_invoice_id = re.compile(r"[A-Za-z0-9_~]{21}").fullmatch
+is_public_id = re.compile(r"[A-Za-z0-9_~]{21}").fullmatch
+is_invoice_id = is_public_id
+is_event_id = re.compile(r"evt_[A-Za-z0-9_~]{21}").fullmatch
 is_username = re.compile(r"[A-Za-z0-9_.@-]{1,64}").fullmatch
 is_id = re.compile(r"[0-9a-f]{24}").fullmatch
 is_payment_hash = re.compile(r"[0-9a-f]{64}").fullmatch

@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from till.v1 import event_pb2
 from till.v1 import event_service_pb2 as pb
 from tilld.errors import InvalidRequest
-from tilld.events.event import ChangedInvreq, Event, InvoiceImport
+from tilld.events.event import ChangedInvreq, DisabledWebhook, Event, InvoiceImport
 from tilld.events.terms import Cursor, EventTerms, Place, Start
 from tilld.formats.times import milliseconds
 from tilld.grpc_api import messages
@@ -44,6 +44,10 @@ def event(event: Event, cursor: str) -> event_pb2.Event:
         message.invreq.CopyFrom(messages.invreq(data.invreq, data.status))
     elif isinstance(data, InvoiceImport):
         message.invoice_import.invoices = data.invoices
+    elif isinstance(data, DisabledWebhook):
+        message.disabled_webhook.id = data.webhook_id
+        message.disabled_webhook.url = data.url
+        message.disabled_webhook.reason = data.reason
     else:
         message.invoice.CopyFrom(messages.invoice(data))
     return message

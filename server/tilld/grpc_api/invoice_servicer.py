@@ -26,12 +26,15 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         self, request: pb.CreateInvoiceRequest, context: Context
     ) -> pb.CreateInvoiceResponse:
         """Create an invoice."""
-        invoice, payability = await self._invoices.create(caller.get(), messages.invoice_terms(request))
+        invoice, payability, webhook = await self._invoices.create(
+            caller.get(), messages.invoice_terms(request)
+        )
         token = self._invoices.watch_token(caller.get(), invoice) if request.with_watch_token else None
         return pb.CreateInvoiceResponse(
             invoice=messages.invoice(invoice),
             watch_token=token,
             payability=messages.payability(payability),
+            webhook=webhook and pb.InvoiceWebhook(id=webhook.id, secret=webhook.secret),
         )
 
     async def GetInvoice(self, request: pb.GetInvoiceRequest, context: Context) -> pb.GetInvoiceResponse:

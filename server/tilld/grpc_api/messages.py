@@ -49,6 +49,7 @@ _SCOPES = {
     Scope.CANCEL: key_pb2.KEY_SCOPE_INVOICES_CANCEL,
     Scope.INFO: key_pb2.KEY_SCOPE_INFO_READ,
     Scope.EVENTS: key_pb2.KEY_SCOPE_EVENTS_READ,
+    Scope.WEBHOOKS: key_pb2.KEY_SCOPE_WEBHOOKS,
     Scope.PAYOUTS: key_pb2.KEY_SCOPE_PAYOUTS,
     Scope.ADMIN: key_pb2.KEY_SCOPE_ADMIN,
 }
@@ -71,6 +72,7 @@ def invoice_terms(request: invoice_service_pb2.CreateInvoiceRequest) -> InvoiceT
         if request.HasField("expose_private_channels")
         else None,
         description_hash_only=request.description_hash_only,
+        webhook_url=request.webhook_url if request.HasField("webhook_url") else None,
     )
 
 
@@ -215,11 +217,11 @@ def time(timestamp: Timestamp, field: str) -> datetime:
         raise InvalidRequest(f"{field} must be in the years 1 to 9999") from None
 
 
-def page_size(size: int) -> int:
+def page_size(size: int, usual: int = MAX_PAGE_SIZE) -> int:
     """Return the size of a page, with default and limit. Raises InvalidRequest."""
     if size < 0:
         raise InvalidRequest("page_size must not be negative")
-    return min(size or MAX_PAGE_SIZE, MAX_PAGE_SIZE)
+    return min(size or usual, MAX_PAGE_SIZE)
 
 
 def _exposed(channels: invoice_service_pb2.ExposePrivateChannels) -> bool | list[str]:

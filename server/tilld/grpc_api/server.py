@@ -16,6 +16,8 @@ from till.v1 import (
     invreq_service_pb2_grpc,
     key_service_pb2,
     key_service_pb2_grpc,
+    webhook_service_pb2,
+    webhook_service_pb2_grpc,
 )
 from till_rest.v1 import event_service_pb2 as rest_events_pb2
 from till_rest.v1 import event_service_pb2_grpc as rest_events
@@ -24,6 +26,8 @@ from till_rest.v1 import invoice_service_pb2 as rest_invoices_pb2
 from till_rest.v1 import invoice_service_pb2_grpc as rest_invoices
 from till_rest.v1 import invreq_service_pb2 as rest_invreqs_pb2
 from till_rest.v1 import invreq_service_pb2_grpc as rest_invreqs
+from till_rest.v1 import webhook_service_pb2 as rest_webhooks_pb2
+from till_rest.v1 import webhook_service_pb2_grpc as rest_webhooks
 from tilld.auth.access import Access
 from tilld.config import USUAL, Address, Intervals
 from tilld.errors import OperatorError
@@ -40,12 +44,14 @@ TYPED = [
     event_service_pb2.DESCRIPTOR.services_by_name["EventService"].full_name,
     key_service_pb2.DESCRIPTOR.services_by_name["KeyService"].full_name,
     invreq_service_pb2.DESCRIPTOR.services_by_name["InvreqService"].full_name,
+    webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"].full_name,
 ]
 SERVICES = [
     *TYPED,
     rest_invoices_pb2.DESCRIPTOR.services_by_name["InvoiceService"].full_name,
     rest_events_pb2.DESCRIPTOR.services_by_name["EventService"].full_name,
     rest_invreqs_pb2.DESCRIPTOR.services_by_name["InvreqService"].full_name,
+    rest_webhooks_pb2.DESCRIPTOR.services_by_name["WebhookService"].full_name,
 ]
 
 OPTIONS = (
@@ -81,9 +87,11 @@ class Servicers(NamedTuple):
     events: event_service_pb2_grpc.EventServiceServicer
     keys: key_service_pb2_grpc.KeyServiceServicer
     invreqs: invreq_service_pb2_grpc.InvreqServiceServicer
+    webhooks: webhook_service_pb2_grpc.WebhookServiceServicer
     rest_invoices: rest_invoices.InvoiceServiceServicer
     rest_events: rest_events.EventServiceServicer
     rest_invreqs: rest_invreqs.InvreqServiceServicer
+    rest_webhooks: rest_webhooks.WebhookServiceServicer
     rest_health: rest_health_grpc.HealthServiceServicer
     health: HealthServicer
 
@@ -106,9 +114,11 @@ def create(
     event_service_pb2_grpc.add_EventServiceServicer_to_server(servicers.events, registrar)
     key_service_pb2_grpc.add_KeyServiceServicer_to_server(servicers.keys, registrar)
     invreq_service_pb2_grpc.add_InvreqServiceServicer_to_server(servicers.invreqs, registrar)
+    webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server(servicers.webhooks, registrar)
     rest_invoices.add_InvoiceServiceServicer_to_server(servicers.rest_invoices, registrar)
     rest_events.add_EventServiceServicer_to_server(servicers.rest_events, registrar)
     rest_invreqs.add_InvreqServiceServicer_to_server(servicers.rest_invreqs, registrar)
+    rest_webhooks.add_WebhookServiceServicer_to_server(servicers.rest_webhooks, registrar)
     rest_health_grpc.add_HealthServiceServicer_to_server(servicers.rest_health, registrar)
     health_pb2_grpc.add_HealthServicer_to_server(servicers.health, registrar)
     # Without the REST services, so that reflection lists each operation once.

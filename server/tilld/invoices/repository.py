@@ -18,6 +18,7 @@ from tilld.invoices.invoice import Invoice, InvoiceUpdate
 from tilld.invoices.sql import INVOICES
 from tilld.invoices.totals import Totals
 from tilld.invoices.transactions import InvoiceTransactions
+from tilld.invoices.webhook import InvoiceWebhook
 from tilld.runtime.observer import NOBODY, Observer
 from tilld.runtime.ttl_cache import TTLCache
 from tilld.storage.executor import Executor
@@ -49,10 +50,10 @@ class Store(Executor):
         """Announce, while the context is open, that an invoice is about to be added."""
         return self._adding.expecting()
 
-    async def add(self, invoice: Invoice) -> Invoice:
-        """Add an invoice unless its invoice_id exists. Return the stored invoice."""
+    async def add(self, invoice: Invoice, webhook: InvoiceWebhook | None = None) -> Invoice:
+        """Add an invoice with its webhook, unless its invoice_id exists. Return the stored invoice."""
         with self._observer.store_call("add"):
-            is_new = await self._adding.add(invoice)
+            is_new = await self._adding.add((invoice, webhook))
         if is_new:
             return invoice
         stored = await self.get(invoice.invoice_id)
@@ -84,6 +85,11 @@ class Store(Executor):
     async def get_by_payment_hashes(self, payment_hashes: Sequence[str]) -> list[Invoice]:
         """Return the existing invoices among at most 1000 payment hashes, in any order."""
         return await self._find_many(self._sql.by_payment_hashes, payment_hashes)
+
+    async def webhook_url(self, invoice_id: str) -> str | None:
+        """Return the URL of an invoice's webhook, or None."""
+        rows = await self.read(self._sql.webhook_url(invoice_id=invoice_id))
+        return rows[0][0] if rows else None
 
     async def pages(self) -> AsyncIterator[tuple[list[Invoice], int]]:
         """Yield all invoices by internal id in pages of at most 1000, and each page's unreadable rows."""
@@ -188,10 +194,10 @@ class Store(Executor):
             # A failed write may still have been committed.
             self._totals.forget()
 
-    async def _insert(self, invoices: list[Invoice]) -> list[bool]:
-        are_new = await self.write(lambda _: self._do.add(invoices), "batch")
+    async def _insert(self, items: list[tuple[Invoice, InvoiceWebhook | None]]) -> list[bool]:
+        are_new = await self.write(lambda _: self._do.add(items), "batch")
         # Logged here, since the caller may have disconnected.
-        for invoice in compress(invoices, are_new):
+        for invoice, _ in compress(items, are_new):
             log.info(
                 "invoice created",
                 invoice_id=invoice.invoice_id,

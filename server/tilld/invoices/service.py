@@ -24,6 +24,7 @@ from tilld.invoices.payability import EXISTED, Payability
 from tilld.invoices.repository import Store
 from tilld.invoices.terms import InvoiceTerms
 from tilld.invoices.totals import Totals
+from tilld.invoices.webhook import CheckURL, InvoiceWebhook, check_same_webhook, checked_webhook_url
 from tilld.lightningd.errors import MayExist
 from tilld.lightningd.info import NodeInfo
 from tilld.storage.nodes import NodeStore
@@ -45,6 +46,7 @@ class NewInvoice(NamedTuple):
 
     invoice: Invoice
     payability: Payability
+    webhook: InvoiceWebhook | None = None
 
 
 # Reports whether a user's label is in use for an invoice sent to another node.
@@ -61,6 +63,7 @@ class Invoices:
         hub: Hub,
         limits: Limits,
         is_sent: LabelCheck,
+        check_url: CheckURL,
         clock: Clock = utc_now,
         intervals: Intervals = USUAL,
     ) -> None:
@@ -70,6 +73,7 @@ class Invoices:
         self._hub = hub
         self._limits = limits
         self._is_sent = is_sent
+        self._check_url = check_url
         self._clock = clock
         self._cancellations = Cancellations(store, node, clock)
         self._info_seconds = intervals.info_patience_seconds
@@ -84,25 +88,27 @@ class Invoices:
             raise PermissionDenied(
                 f'metadata must have the type "{caller.type}", the only one that the key permits'
             )
+        url = checked_webhook_url(caller, order.webhook_url, self._check_url)
         if order.label is not None:
             earlier = await self._store.get_by_label(caller.username, order.label)
             if earlier:
                 found = await self._still_there(_answering(caller, order, earlier))
-                return NewInvoice(shown(caller, found), EXISTED)
+                return await self._repeated(caller, url, found)
             if await self._is_sent(caller.username, order.label):
                 raise Conflict("label is in use for an invoice sent to another node; use another label")
         await self._limits.turn(caller)
         async with self._limits.creating(caller, lambda: self._store.open_invoices(caller.creator)):
             with self._store.expecting():
                 issued, seen, payability = await self._issue(caller.creator, order)
-            invoice = await self._store.add(issued)
+            webhook = InvoiceWebhook.of(caller, issued, url, self._store.secret) if url else None
+            invoice = await self._store.add(issued, webhook)
         if invoice is not issued:
-            return NewInvoice(shown(caller, _answering(caller, order, invoice)), EXISTED)
+            return await self._repeated(caller, url, _answering(caller, order, invoice))
         if seen:
             # The follower ignores updates of invoices that the store lacks.
             await self._store.settle(invoice.node_id, [seen])
             invoice = invoice.updated(seen)
-        return NewInvoice(shown(caller, invoice), payability)
+        return NewInvoice(shown(caller, invoice), payability, webhook)
 
     async def get(self, caller: Caller, invoice_id: str) -> Invoice:
         """Return the invoice with a public id.
@@ -219,6 +225,13 @@ class Invoices:
             return invoice
         await self._store.settle(invoice.node_id, [seen])
         return await self._store.get(invoice.invoice_id) or invoice
+
+    async def _repeated(self, caller: Caller, url: str | None, invoice: Invoice) -> NewInvoice:
+        """Return the existing invoice of a label if it has the same webhook. Raises Conflict."""
+        stored = await self._store.webhook_url(invoice.invoice_id)
+        check_same_webhook(invoice, url, stored)
+        webhook = InvoiceWebhook.of(caller, invoice, stored, self._store.secret) if stored else None
+        return NewInvoice(shown(caller, invoice), EXISTED, webhook)
 
     def _read(self, caller: Caller, invoice: Invoice | None) -> Invoice:
         """Return an invoice visible to the caller, or raise NotFound."""

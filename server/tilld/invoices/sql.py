@@ -19,6 +19,7 @@ from tilld.storage.tables import (
     RemovedTable,
     TotalsTable,
 )
+from tilld.storage.webhook_tables import WebhookTable
 
 # Constants, as in the conditions of partial indexes: neither database uses such an index for a value that it
 # learns later.
@@ -40,6 +41,7 @@ class InvoiceSQL:
                 PayoutTable,
                 RemovedTable,
                 TotalsTable,
+                WebhookTable,
             ]
         ):
             invoices = InvoiceTable.select()
@@ -75,6 +77,9 @@ class InvoiceSQL:
             of_node = CancellationTable.node_id == param("node_id")
             marked = CancellationTable.select(CancellationTable.payment_hash).where(of_node)
             self.cancellations = compiled(marked.limit(param("limit")))
+            self.add_webhook = compiled(WebhookTable.insert(_webhook()).on_conflict_ignore())
+            of_invoice = WebhookTable.invoice_id == param("invoice_id")
+            self.webhook_url = compiled(WebhookTable.select(WebhookTable.url).where(of_invoice))
             totals = (
                 TotalsTable.invoices,
                 TotalsTable.open_invoices,
@@ -142,6 +147,23 @@ def _seen(count: int, *columns: str) -> peewee.CTE:
     """Return the node's updates as a table."""
     rows = [[param(column, at) for column in columns] for at in range(count)]
     return peewee.CTE("seen", peewee.ValuesList(rows), columns=columns)
+
+
+def _webhook() -> dict[peewee.Field, Any]:
+    """Return the row of an invoice's webhook, which has no event yet."""
+    row: dict[str, Any] = {
+        "types": "",
+        "old_secret": None,
+        "old_secret_until": None,
+        "enabled": True,
+        "disabled_reason": "",
+        "version": 0,
+        "sequence": 0,
+        "failing_since": None,
+        "owner": "",
+        "lease_until": 0,
+    }
+    return {field: row.get(field.name, param(field.name)) for field in WebhookTable._meta.sorted_fields}
 
 
 def _remove_unpaid() -> peewee.Query:

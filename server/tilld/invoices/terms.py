@@ -37,7 +37,8 @@ class InvoiceTerms:
 
     `expiry` is in seconds. `expose_private_channels` is None to let lightningd choose, and else allows all
     private channels as route hints, or none, or those with these short channel ids.
-    `description_hash_only` is true for each description that is too long for BOLT 11.
+    `description_hash_only` is true for each description that is too long for BOLT 11. `webhook_url` is
+    checked when the invoice is created, since the operator decides which URLs are permitted.
     """
 
     amount_msat: int | None
@@ -47,6 +48,7 @@ class InvoiceTerms:
     label: str | None
     expose_private_channels: bool | tuple[str, ...] | None = None
     description_hash_only: bool = False
+    webhook_url: str | None = None
 
     @classmethod
     def checked(
@@ -59,6 +61,7 @@ class InvoiceTerms:
         label: str | None,
         expose_private_channels: bool | Sequence[str] | None = None,
         description_hash_only: bool = False,
+        webhook_url: str | None = None,
         amount_field: str = "amount_msat",
     ) -> Self:
         """Return the terms of a request, checked against the limits.
@@ -91,6 +94,7 @@ class InvoiceTerms:
             label,
             expose_private_channels,
             description_hash_only or is_long,
+            webhook_url,
         )
 
     @property

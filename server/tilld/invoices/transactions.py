@@ -11,10 +11,11 @@ from tilld.auth.caller import Creator
 from tilld.event_log.entry import Change, EventType
 from tilld.event_log.transactions import LogTransactions
 from tilld.formats.members import digest, members
-from tilld.formats.times import unix_seconds
+from tilld.formats.times import milliseconds, unix_seconds, utc_now
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
 from tilld.invoices.sql import INVOICES, InvoiceSQL
 from tilld.invoices.totals import Totals
+from tilld.invoices.webhook import InvoiceWebhook
 from tilld.storage.nodes import Cursors, Followed
 from tilld.storage.statements import Bound, Statement, Transactions, padded
 
@@ -35,8 +36,9 @@ class InvoiceTransactions(Transactions):
         self.log = LogTransactions(database, secret)
         self._cursors = Cursors(database)
 
-    def add(self, invoices: list[Invoice]) -> list[bool]:
-        """Insert invoices; return for each whether it is new."""
+    def add(self, items: Sequence[tuple[Invoice, InvoiceWebhook | None]]) -> list[bool]:
+        """Insert invoices with their webhooks; return for each whether it is new."""
+        invoices = [invoice for invoice, _ in items]
         values = tuple(chain.from_iterable(map(INVOICES.row, invoices)))
         with self._database.atomic():
             add = self.sql.add_invoices(len(invoices))
@@ -44,6 +46,9 @@ class InvoiceTransactions(Transactions):
             are_new = [invoice.id in added for invoice in invoices]
             new = list(compress(invoices, are_new))
             self._add_members(new)
+            for invoice, webhook in compress(items, are_new):
+                if webhook:
+                    self._add_webhook(invoice, webhook)
             self.add_to_totals(Totals.created, new)
             self.log.add([Change(each.username, EventType.INVOICE_CREATED, each.invoice_id) for each in new])
         return are_new
@@ -102,6 +107,17 @@ class InvoiceTransactions(Transactions):
         for start in range(0, len(found), ADDED_AT_ONCE):
             batch = padded(found[start : start + ADDED_AT_ONCE])
             self.execute(self.sql.add_members(len(batch))(values=tuple(chain.from_iterable(batch))))
+
+    def _add_webhook(self, invoice: Invoice, webhook: InvoiceWebhook) -> None:
+        add = self.sql.add_webhook(
+            **webhook._asdict(),
+            username=invoice.username,
+            key_id=invoice.key_id,
+            metadata_type=invoice.type,
+            invoice_id=invoice.invoice_id,
+            created_at=milliseconds(utc_now()),
+        )
+        self.execute(add)
 
     def recount(self) -> None:
         """Replace the totals by a recount."""

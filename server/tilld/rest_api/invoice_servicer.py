@@ -9,7 +9,6 @@ from till_rest.v1 import invoice_service_pb2 as pb
 from till_rest.v1 import invoice_service_pb2_grpc
 from tilld.auth.access import caller
 from tilld.invoices.invoice import Invoice
-from tilld.invoices.payability import Payability
 from tilld.invoices.service import Invoices
 from tilld.lists.service import InvoiceLists
 from tilld.rest_api import list_query
@@ -32,8 +31,9 @@ class RestInvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
     async def CreateInvoice(self, request: pb.CreateInvoiceRequest, context: Context) -> HttpBody:
         """Create an invoice."""
         asked = create_request(request.raw.data, idempotency_key(context))
-        invoice, payability = await self._invoices.create(caller.get(), asked.terms)
-        return self._invoice(invoice, asked.watch_token, payability)
+        made = await self._invoices.create(caller.get(), asked.terms)
+        token = self._invoices.watch_token(caller.get(), made.invoice) if asked.watch_token else None
+        return json_body(invoice_json.created(made, token))
 
     async def GetInvoice(self, request: pb.GetInvoiceRequest, context: Context) -> HttpBody:
         """Read an invoice by its public id."""
@@ -90,6 +90,6 @@ class RestInvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         """Read the totals and the node."""
         return json_body(info_json.info(await self._invoices.info(caller.get())))
 
-    def _invoice(self, invoice: Invoice, watch_token: bool, payability: Payability | None = None) -> HttpBody:
+    def _invoice(self, invoice: Invoice, watch_token: bool) -> HttpBody:
         token = self._invoices.watch_token(caller.get(), invoice) if watch_token else None
-        return json_body(invoice_json.invoice(invoice, token, payability))
+        return json_body(invoice_json.invoice(invoice, token))

@@ -1,1 +1,1 @@
-"""Webhooks: events posted to the servers of shops."""
+"""Webhooks: URLs that receive events, and the deliveries to them."""

@@ -16,6 +16,7 @@ from tilld.invoices.terms import (
 )
 from tilld.rest_api.schemas import body
 from tilld.rest_api.schemas.fields import TEXT, Label, Metadata, described, given
+from tilld.webhooks.targets import MAX_URL_BYTES
 
 ANY = "any"
 MSAT = f'a whole number of millisatoshi, or "{ANY}"'
@@ -77,6 +78,18 @@ class CreateInvoice(Struct, forbid_unknown_fields=True):
             "`true`: the payment request contains only the hash of the description, whatever its length."
         ),
     ] = False
+    webhook: (
+        Annotated[
+            str,
+            described(
+                "URL that receives the event of the invoice's final state, as a webhook does. The response "
+                "has `webhook` with the secret. Needs the scope `webhooks`.",
+                minLength=1,
+                maxLength=MAX_URL_BYTES,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     watch_token: Annotated[bool, described("`true` adds a watch token for the payer's browser.")] = False
 
 
@@ -104,6 +117,7 @@ def create_request(raw: bytes, idempotency_key: str | None = None) -> CreateRequ
         label=body.label(asked.label, idempotency_key),
         expose_private_channels=None if isinstance(exposed, UnsetType) else exposed,
         description_hash_only=asked.description_hash_only,
+        webhook_url=given(asked.webhook),
         amount_field="msat",
     )
     return CreateRequest(terms, asked.watch_token)

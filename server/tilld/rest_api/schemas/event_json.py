@@ -6,11 +6,11 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from tilld.event_log.entry import EventType
-from tilld.events.event import ChangedInvreq, Event, InvoiceImport
+from tilld.events.event import ChangedInvreq, DisabledWebhook, Event, InvoiceImport
 from tilld.events.terms import MAX_PAGE_SIZE
 from tilld.formats.strict_json import write
 from tilld.rest_api.schemas import invoice_json, invreq_json
-from tilld.rest_api.schemas.fields import Time, described, extensible, optional
+from tilld.rest_api.schemas.fields import PUBLIC_ID, Time, described, extensible, optional
 
 
 class InvoiceImportJson(Struct):
@@ -22,8 +22,19 @@ class InvoiceImportJson(Struct):
     invoices: Annotated[int, described("Number of imported invoices.", minimum=1)]
 
 
+class DisabledWebhookJson(Struct):
+    """A webhook that Till has disabled."""
+
+    id: Annotated[str, described("Id of the webhook.", pattern=PUBLIC_ID)]
+    url: Annotated[str, described("Where events were sent.")]
+    reason: Annotated[str, described("Why, and what to do.")]
+
+
 _DATA = {
-    "anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Invoice", "Invreq", "InvoiceImport")]
+    "anyOf": [
+        {"$ref": f"#/components/schemas/{name}"}
+        for name in ("Invoice", "Invreq", "InvoiceImport", "DisabledWebhook")
+    ]
 }
 
 
@@ -46,7 +57,8 @@ class EventJson(Struct):
         Any,
         described(
             "What changed, in its state after this event: an invoice for `invoice.…`, an invoice request for "
-            "`invoice_request.…`, the number of invoices for `invoices.imported`.",
+            "`invoice_request.…`, the number of invoices for `invoices.imported`, the webhook for "
+            "`webhook.disabled`.",
             **_DATA,
         ),
     ]
@@ -126,5 +138,7 @@ def _data(event: Event) -> object:
             return invreq_json.answer(invreq)
         case InvoiceImport(invoices):
             return InvoiceImportJson(invoices)
+        case DisabledWebhook(webhook_id, url, reason):
+            return DisabledWebhookJson(webhook_id, url, reason)
         case invoice:
             return invoice_json.answer(invoice)

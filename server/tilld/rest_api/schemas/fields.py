@@ -37,7 +37,7 @@ def component(name: str, **schema: Any) -> Meta:
 LINE = "^[^\\u0000-\\u001f]*$"
 TEXT = "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f]*$"
 HASH = "^[0-9a-f]{64}$"
-INVOICE_ID = "^[A-Za-z0-9_~]{21}$"
+PUBLIC_ID = "^[A-Za-z0-9_~]{21}$"
 
 Label = Annotated[
     str,

@@ -7,10 +7,11 @@ from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from tilld.formats.strict_json import write
 from tilld.invoices.invoice import Invoice, Status
-from tilld.invoices.payability import Payability, PayabilityStatus
+from tilld.invoices.payability import PayabilityStatus
+from tilld.invoices.service import NewInvoice
 from tilld.rest_api.schemas.fields import (
     HASH,
-    INVOICE_ID,
+    PUBLIC_ID,
     Label,
     Metadata,
     Time,
@@ -37,6 +38,16 @@ class PayabilityJson(Struct):
     ]
 
 
+class InvoiceWebhookJson(Struct):
+    """The webhook of an invoice, which receives the event of its final state."""
+
+    id: Annotated[str, described("Id of the webhook.", pattern=PUBLIC_ID)]
+    secret: Annotated[
+        str,
+        described("The secret that signs; a repeated create returns the same.", pattern="^whsec_"),
+    ]
+
+
 class InvoiceJson(Struct):
     """An invoice."""
 
@@ -54,7 +65,7 @@ class InvoiceJson(Struct):
     msatoshi: Annotated[
         int | None, described("Requested amount, in msat; null: the payer chooses.", minimum=1)
     ]
-    invoiceid: Annotated[str, described("Public id.", pattern=INVOICE_ID)]
+    invoiceid: Annotated[str, described("Public id.", pattern=PUBLIC_ID)]
     rhash: Annotated[str, described("Payment hash.", pattern=HASH)]
     payreq: Annotated[
         str,
@@ -99,15 +110,29 @@ class InvoiceJson(Struct):
         | UnsetType
     ) = UNSET
 
+    webhook: (
+        Annotated[
+            InvoiceWebhookJson, described("Its webhook, if requested. Only in the response to a create.")
+        ]
+        | UnsetType
+    ) = UNSET
 
-def invoice(invoice: Invoice, watch_token: str | None = None, payability: Payability | None = None) -> bytes:
+
+def invoice(invoice: Invoice, watch_token: str | None = None) -> bytes:
     """Return an invoice as documented JSON."""
-    return write(answer(invoice, watch_token, payability))
+    return write(answer(invoice, watch_token))
 
 
-def answer(
-    invoice: Invoice, watch_token: str | None = None, payability: Payability | None = None
-) -> InvoiceJson:
+def created(made: NewInvoice, watch_token: str | None) -> bytes:
+    """Return the result of a create as documented JSON."""
+    response = answer(made.invoice, watch_token)
+    response.payability = PayabilityJson(*made.payability)
+    if made.webhook:
+        response.webhook = InvoiceWebhookJson(made.webhook.id, made.webhook.secret)
+    return write(response)
+
+
+def answer(invoice: Invoice, watch_token: str | None = None) -> InvoiceJson:
     """Return an invoice with the documented fields."""
     payment = invoice.payment
     return InvoiceJson(
@@ -127,7 +152,6 @@ def answer(
         msatoshi_received=payment.amount_received_msat if payment else UNSET,
         pay_index=payment.pay_index if payment else UNSET,
         preimage=optional(payment and payment.payment_preimage),
-        payability=PayabilityJson(*payability) if payability else UNSET,
         watch_token=optional(watch_token),
     )
 

@@ -12,7 +12,7 @@ from tilld.invoices.invoice import Status
 from tilld.rest_api.schemas import body
 from tilld.rest_api.schemas.fields import (
     HASH,
-    INVOICE_ID,
+    PUBLIC_ID,
     Amount,
     Label,
     Metadata,
@@ -124,7 +124,7 @@ class SentInvoiceJson(Struct, kw_only=True):
         Annotated[int, described("Position among all changes of invoices on the node.")] | UnsetType
     ) = UNSET
     invoiceid: Annotated[
-        str, described("Public id. The invoice can be read and watched like any other.", pattern=INVOICE_ID)
+        str, described("Public id. The invoice can be read and watched like any other.", pattern=PUBLIC_ID)
     ]
 
 

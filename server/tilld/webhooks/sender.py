@@ -1,0 +1,204 @@
+"""Sends the events of webhooks. Of several processes, each sends those whose lease it has."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+
+import structlog
+
+from tilld.config import USUAL, Intervals
+from tilld.errors import Unavailable
+from tilld.event_log.entry import ALL_USERS
+from tilld.events.event import Event
+from tilld.events.feed import Feed
+from tilld.events.repository import EventStore
+from tilld.formats.ids import new_public_id
+from tilld.formats.times import Clock, utc_now
+from tilld.runtime.retry import retry_forever
+from tilld.webhooks.courier import Courier, Disabled, Office, Slots, wait_for
+from tilld.webhooks.http_client import HttpClient
+from tilld.webhooks.repository import WebhookStore
+from tilld.webhooks.transactions import Progress
+from tilld.webhooks.webhook import Webhook
+
+log = structlog.get_logger()
+
+# Concurrent attempts, 100 in total.
+HEALTHY_SLOTS = 75
+FAILING_SLOTS = 25
+
+
+class Sender:
+    """Sends the events of webhooks while its process runs; `outcomes` counts attempts by their outcome."""
+
+    def __init__(
+        self,
+        store: WebhookStore,
+        events: EventStore,
+        feed: Feed,
+        client: HttpClient,
+        render: Callable[[Event], bytes],
+        clock: Clock = utc_now,
+        intervals: Intervals = USUAL,
+        wait: Callable[[asyncio.Event, float], Awaitable[None]] = wait_for,
+    ) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self._store = store
+        self._feed = feed
+        self._clock = clock
+        self._intervals = intervals
+        self._wait = wait
+        self._owner = new_public_id()
+        self._couriers: dict[str, Courier] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        # The progress of couriers that have ended.
+        self._left: list[Progress] = []
+        self._changed = asyncio.Event()
+        self._progressed = asyncio.Event()
+        self._has_open_invoices = asyncio.Event()
+        self._office = Office(
+            store,
+            events,
+            feed,
+            client,
+            render,
+            Slots(asyncio.Semaphore(HEALTHY_SLOTS), asyncio.Semaphore(FAILING_SLOTS)),
+            self._progressed,
+            self._count,
+            clock,
+            intervals,
+            wait,
+        )
+
+    def changed(self) -> None:
+        """Note that a webhook or a delivery was changed by a caller."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Send until cancelled, with retries after failures."""
+        async with asyncio.TaskGroup() as tasks:
+            for name, work in {
+                "taking over webhooks of": self._lead,
+                "storing the progress of webhooks of": self._keep_progress,
+                "watching invoices with webhooks of": self._watch_invoices,
+            }.items():
+                tasks.create_task(retry_forever(name, work, self._intervals.retry))
+
+    async def stop(self) -> None:
+        """Stop sending, store the progress, and let other processes take over."""
+        for webhook_id in [*self._tasks]:
+            await self._dismiss(webhook_id)
+        with suppress(Unavailable):
+            await self._store_progress()
+            await self._store.release(self._owner)
+        await self._office.client.close()
+
+    def _count(self, outcome: str) -> None:
+        self.outcomes[outcome] += 1
+
+    async def _lead(self) -> None:
+        while True:
+            self._changed.clear()
+            await self._round()
+            await self._wait(self._changed, self._intervals.webhook_round_seconds)
+
+    async def _round(self) -> None:
+        """Take over free webhooks, and follow the changes of those that this process sends."""
+        now, lease = self._clock(), timedelta(seconds=self._intervals.webhook_lease_seconds)
+        await self._store.claim(self._owner, now, until=now + lease, soon=now + lease / 2)
+        held = await self._held()
+        ended = [each for each in self._tasks if not self._goes_on(each, held.get(each))]
+        for webhook_id in ended:
+            await self._dismiss(webhook_id)
+        if ended:
+            # What was sent counts also for a changed webhook.
+            await self._store_progress()
+            held = await self._held()
+        for webhook in held.values():
+            if not webhook.enabled or (webhook.id in ended and webhook.invoice_id):
+                await self._store.release(self._owner, webhook.id)
+            elif courier := self._couriers.get(webhook.id):
+                courier.renew(webhook.lease_until)
+            else:
+                self._employ(webhook)
+        for webhook_id in await self._store.due_webhooks(now):
+            if courier := self._couriers.get(webhook_id):
+                courier.look()
+        if await self._store.has_open_invoices():
+            self._has_open_invoices.set()
+        else:
+            self._has_open_invoices.clear()
+
+    async def _held(self) -> dict[str, Webhook]:
+        return {each.id: each for each in await self._store.held(self._owner)}
+
+    def _goes_on(self, webhook_id: str, webhook: Webhook | None) -> bool:
+        """Return whether a courier works, and need not begin again."""
+        return (
+            webhook is not None
+            and webhook.enabled
+            and webhook.version == self._couriers[webhook_id].webhook.version
+            and not self._tasks[webhook_id].done()
+        )
+
+    def _employ(self, webhook: Webhook) -> None:
+        courier = self._couriers[webhook.id] = Courier(self._office, webhook)
+        self._tasks[webhook.id] = asyncio.create_task(self._deliver(courier))
+
+    async def _deliver(self, courier: Courier) -> None:
+        try:
+            await courier.run()
+        except* Disabled:
+            self._changed.set()
+        except* Unavailable as reasons:
+            log.warning(
+                "sending a webhook was interrupted; retrying",
+                webhook_id=courier.webhook.id,
+                reason=str(reasons.exceptions[0]),
+            )
+        except* Exception:
+            log.exception("sending a webhook failed; retrying", webhook_id=courier.webhook.id)
+
+    async def _dismiss(self, webhook_id: str) -> None:
+        """End a courier; keep its progress."""
+        task = self._tasks.pop(webhook_id)
+        task.cancel()
+        await asyncio.wait([task])
+        if progress := self._couriers.pop(webhook_id).take_progress():
+            self._left.append(progress)
+
+    async def _keep_progress(self) -> None:
+        """Store progress some time after it was made, since each commit holds up those of creates."""
+        while True:
+            await self._progressed.wait()
+            await asyncio.sleep(self._intervals.webhook_progress_seconds)
+            await self._store_progress()
+
+    async def _store_progress(self) -> None:
+        self._progressed.clear()
+        taken = [(each, progress) for each in self._couriers.values() if (progress := each.take_progress())]
+        left, self._left = self._left, []
+        if not (taken or left):
+            return
+        try:
+            await self._store.advance([*left, *(progress for _, progress in taken)])
+        except Unavailable:
+            self._left = left
+            for courier, progress in taken:
+                courier.put_back(progress)
+            self._progressed.set()
+            raise
+
+    async def _watch_invoices(self) -> None:
+        """Notice immediately that the final state of an invoice is due at its webhook."""
+        while True:
+            await self._has_open_invoices.wait()
+            with self._feed.listen(ALL_USERS) as listener:
+                position = 0
+                while self._has_open_invoices.is_set():
+                    if await listener.beyond(position, self._intervals.webhook_lease_seconds):
+                        position = self._feed.newest[ALL_USERS]
+                        if await self._store.due_webhooks(self._clock()):
+                            self._changed.set()
