@@ -51,6 +51,9 @@ class Threaded:
     def events(self, *arguments: Any, **named: Any) -> AsyncIterator[till.Event]:
         return in_thread(self._client.events(*arguments, **named))
 
+    def list_deliveries(self, *arguments: Any, **named: Any) -> AsyncIterator[till.Delivery]:
+        return in_thread(self._client.list_deliveries(*arguments, **named))
+
     async def __aenter__(self) -> Self:
         return self
 
