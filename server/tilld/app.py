@@ -50,6 +50,7 @@ from tilld.sent_invoices.repository import AttemptStore
 from tilld.sent_invoices.service import SentInvoices
 from tilld.storage.database import open_database
 from tilld.upkeep.retention import Retention
+from tilld.webhooks.attempts import Attempts
 from tilld.webhooks.http_client import HttpClient
 from tilld.webhooks.repository import WebhookStore
 from tilld.webhooks.sender import Sender
@@ -221,11 +222,13 @@ class Till(Front):
     def _webhooks(self, store: Store, events: Events, limits: Limits) -> Webhooks:
         intervals = self._intervals
         targets = Targets.of(getattr(self._config, "webhook_allow", ()))
-        webhooks, client = WebhookStore(store), HttpClient(targets, intervals)
+        webhooks, attempts = WebhookStore(store), Attempts(HttpClient(targets, intervals))
         self.sender = Sender(
-            webhooks, events.store, self.feed, client, webhook_json.event, intervals=intervals
+            webhooks, events.store, self.feed, attempts, webhook_json.event, intervals=intervals
         )
-        return Webhooks(webhooks, events.log, client, targets, limits, webhook_json.ping, self.sender.changed)
+        return Webhooks(
+            webhooks, events.log, attempts, targets, limits, webhook_json.ping, self.sender.changed
+        )
 
     def _begin_notifications(self) -> None:
         """Let webhooks begin, and let all notifications end before what they need: webhooks first."""

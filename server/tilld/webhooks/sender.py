@@ -1,7 +1,6 @@
 """Sends the events of webhooks. Of several processes, each sends those whose lease it has."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -17,60 +16,43 @@ from tilld.events.repository import EventStore
 from tilld.formats.ids import new_public_id
 from tilld.formats.times import Clock, utc_now
 from tilld.runtime.retry import retry_forever
-from tilld.webhooks.courier import Courier, Disabled, Office, Slots, wait_for
-from tilld.webhooks.http_client import HttpClient
+from tilld.webhooks.attempts import Attempts
 from tilld.webhooks.repository import WebhookStore
 from tilld.webhooks.transactions import Progress
 from tilld.webhooks.webhook import Webhook
+from tilld.webhooks.worker import Disabled, Shared, Worker, wait_for
 
 log = structlog.get_logger()
 
-# Concurrent attempts, 100 in total.
-HEALTHY_SLOTS = 75
-FAILING_SLOTS = 25
-
 
 class Sender:
-    """Sends the events of webhooks while its process runs; `outcomes` counts attempts by their outcome."""
+    """Sends the events of webhooks while its process runs."""
 
     def __init__(
         self,
         store: WebhookStore,
         events: EventStore,
         feed: Feed,
-        client: HttpClient,
+        attempts: Attempts,
         render: Callable[[Event], bytes],
         clock: Clock = utc_now,
         intervals: Intervals = USUAL,
         wait: Callable[[asyncio.Event, float], Awaitable[None]] = wait_for,
     ) -> None:
-        self.outcomes: Counter[str] = Counter()
         self._store = store
         self._feed = feed
         self._clock = clock
         self._intervals = intervals
         self._wait = wait
         self._owner = new_public_id()
-        self._couriers: dict[str, Courier] = {}
+        self._workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        # The progress of couriers that have ended.
+        # The progress of workers that have ended.
         self._left: list[Progress] = []
         self._changed = asyncio.Event()
         self._progressed = asyncio.Event()
         self._has_open_invoices = asyncio.Event()
-        self._office = Office(
-            store,
-            events,
-            feed,
-            client,
-            render,
-            Slots(asyncio.Semaphore(HEALTHY_SLOTS), asyncio.Semaphore(FAILING_SLOTS)),
-            self._progressed,
-            self._count,
-            clock,
-            intervals,
-            wait,
-        )
+        self._shared = Shared(store, events, feed, attempts, render, self._progressed, clock, intervals, wait)
 
     def changed(self) -> None:
         """Note that a webhook or a delivery was changed by a caller."""
@@ -89,14 +71,11 @@ class Sender:
     async def stop(self) -> None:
         """Stop sending, store the progress, and let other processes take over."""
         for webhook_id in [*self._tasks]:
-            await self._dismiss(webhook_id)
+            await self._end(webhook_id)
         with suppress(Unavailable):
             await self._store_progress()
             await self._store.release(self._owner)
-        await self._office.client.close()
-
-    def _count(self, outcome: str) -> None:
-        self.outcomes[outcome] += 1
+        await self._shared.attempts.close()
 
     async def _lead(self) -> None:
         while True:
@@ -111,7 +90,7 @@ class Sender:
         held = await self._held()
         ended = [each for each in self._tasks if not self._goes_on(each, held.get(each))]
         for webhook_id in ended:
-            await self._dismiss(webhook_id)
+            await self._end(webhook_id)
         if ended:
             # What was sent counts also for a changed webhook.
             await self._store_progress()
@@ -119,13 +98,13 @@ class Sender:
         for webhook in held.values():
             if not webhook.enabled or (webhook.id in ended and webhook.invoice_id):
                 await self._store.release(self._owner, webhook.id)
-            elif courier := self._couriers.get(webhook.id):
-                courier.renew(webhook.lease_until)
+            elif worker := self._workers.get(webhook.id):
+                worker.renew(webhook.lease_until)
             else:
-                self._employ(webhook)
+                self._begin(webhook)
         for webhook_id in await self._store.due_webhooks(now):
-            if courier := self._couriers.get(webhook_id):
-                courier.look()
+            if worker := self._workers.get(webhook_id):
+                worker.look()
         if await self._store.has_open_invoices():
             self._has_open_invoices.set()
         else:
@@ -135,38 +114,38 @@ class Sender:
         return {each.id: each for each in await self._store.held(self._owner)}
 
     def _goes_on(self, webhook_id: str, webhook: Webhook | None) -> bool:
-        """Return whether a courier works, and need not begin again."""
+        """Return whether a worker works, and need not begin again."""
         return (
             webhook is not None
             and webhook.enabled
-            and webhook.version == self._couriers[webhook_id].webhook.version
+            and webhook.version == self._workers[webhook_id].webhook.version
             and not self._tasks[webhook_id].done()
         )
 
-    def _employ(self, webhook: Webhook) -> None:
-        courier = self._couriers[webhook.id] = Courier(self._office, webhook)
-        self._tasks[webhook.id] = asyncio.create_task(self._deliver(courier))
+    def _begin(self, webhook: Webhook) -> None:
+        worker = self._workers[webhook.id] = Worker(self._shared, webhook)
+        self._tasks[webhook.id] = asyncio.create_task(self._deliver(worker))
 
-    async def _deliver(self, courier: Courier) -> None:
+    async def _deliver(self, worker: Worker) -> None:
         try:
-            await courier.run()
+            await worker.run()
         except* Disabled:
             self._changed.set()
         except* Unavailable as reasons:
             log.warning(
                 "sending a webhook was interrupted; retrying",
-                webhook_id=courier.webhook.id,
+                webhook_id=worker.webhook.id,
                 reason=str(reasons.exceptions[0]),
             )
         except* Exception:
-            log.exception("sending a webhook failed; retrying", webhook_id=courier.webhook.id)
+            log.exception("sending a webhook failed; retrying", webhook_id=worker.webhook.id)
 
-    async def _dismiss(self, webhook_id: str) -> None:
-        """End a courier; keep its progress."""
+    async def _end(self, webhook_id: str) -> None:
+        """End a worker; keep its progress."""
         task = self._tasks.pop(webhook_id)
         task.cancel()
         await asyncio.wait([task])
-        if progress := self._couriers.pop(webhook_id).take_progress():
+        if progress := self._workers.pop(webhook_id).take_progress():
             self._left.append(progress)
 
     async def _keep_progress(self) -> None:
@@ -178,7 +157,7 @@ class Sender:
 
     async def _store_progress(self) -> None:
         self._progressed.clear()
-        taken = [(each, progress) for each in self._couriers.values() if (progress := each.take_progress())]
+        taken = [(each, progress) for each in self._workers.values() if (progress := each.take_progress())]
         left, self._left = self._left, []
         if not (taken or left):
             return
@@ -186,8 +165,8 @@ class Sender:
             await self._store.advance([*left, *(progress for _, progress in taken)])
         except Unavailable:
             self._left = left
-            for courier, progress in taken:
-                courier.put_back(progress)
+            for worker, progress in taken:
+                worker.put_back(progress)
             self._progressed.set()
             raise
 

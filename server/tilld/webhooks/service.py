@@ -13,9 +13,8 @@ from tilld.event_log.repository import EventLog
 from tilld.events.repository import gone
 from tilld.formats.ids import is_event_id, is_public_id, new_public_id
 from tilld.formats.times import Clock, utc_now
-from tilld.webhooks.courier import post
+from tilld.webhooks.attempts import Attempts
 from tilld.webhooks.delivery import Attempt, Delivery, DeliveryState
-from tilld.webhooks.http_client import HttpClient
 from tilld.webhooks.repository import WebhookStore
 from tilld.webhooks.targets import Targets, checked_url
 from tilld.webhooks.terms import WebhookTerms, checked_types
@@ -50,7 +49,7 @@ class Webhooks:
         self,
         store: WebhookStore,
         event_log: EventLog,
-        client: HttpClient,
+        attempts: Attempts,
         targets: Targets,
         limits: Limits,
         ping: Ping,
@@ -59,7 +58,7 @@ class Webhooks:
     ) -> None:
         self._store = store
         self._log = event_log
-        self._client = client
+        self._attempts = attempts
         self._targets = targets
         self._limits = limits
         self._ping = ping
@@ -138,7 +137,7 @@ class Webhooks:
         await self._limits.may_test(caller)
         event_id = f"evt_{new_public_id()}"
         body = self._ping(event_id, self._clock(), webhook.id)
-        attempt, _ = await post(self._client, webhook, event_id, body, self._clock)
+        attempt, _ = await self._attempts.post(webhook, event_id, body)
         return attempt
 
     async def deliveries(

@@ -15,8 +15,8 @@ from tilld.events.feed import Feed
 from tilld.events.repository import EventStore
 from tilld.events.terms import View
 from tilld.formats.times import Clock
+from tilld.webhooks.attempts import Attempts
 from tilld.webhooks.delivery import Attempt, Delivery, DeliveryState
-from tilld.webhooks.http_client import HttpClient
 from tilld.webhooks.repository import WebhookStore
 from tilld.webhooks.transactions import SUCCEEDED_KEPT, Progress
 from tilld.webhooks.webhook import Webhook
@@ -35,13 +35,6 @@ DUE_AT_ONCE = 100
 GONE = 410
 
 
-class Slots(NamedTuple):
-    """Concurrent attempts of a process. Receivers that hang cannot use up those of healthy ones."""
-
-    healthy: asyncio.Semaphore
-    failing: asyncio.Semaphore
-
-
 async def wait_for(event: asyncio.Event, seconds: float) -> None:
     """Wait for an event, at most this long."""
     with suppress(TimeoutError):
@@ -49,32 +42,29 @@ async def wait_for(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
 
 
-class Office(NamedTuple):
-    """What the couriers of a process share.
+class Shared(NamedTuple):
+    """What the workers of a process share.
 
-    `render` returns an event as JSON. `progressed` is set when a courier has progress to store. `report` is
-    called with the outcome of each attempt: succeeded, failed or dead.
+    `render` returns an event as JSON. `progressed` is set when a worker has progress to store.
     """
 
     store: WebhookStore
     events: EventStore
     feed: Feed
-    client: HttpClient
+    attempts: Attempts
     render: Callable[[Event], bytes]
-    slots: Slots
     progressed: asyncio.Event
-    report: Callable[[str], None]
     clock: Clock
     intervals: Intervals
     wait: Callable[[asyncio.Event, float], Awaitable[None]] = wait_for
 
 
-class Courier:
+class Worker:
     """Sends the events of a webhook while this process has its lease."""
 
-    def __init__(self, office: Office, webhook: Webhook) -> None:
+    def __init__(self, shared: Shared, webhook: Webhook) -> None:
         self.webhook = webhook
-        self._office = office
+        self._shared = shared
         self._accepted: list[Delivery] = []
         self._has_progress = False
         # New events that were rejected in a row.
@@ -115,11 +105,11 @@ class Courier:
         self.webhook = self.webhook._replace(lease_until=lease_until)
 
     async def _send_new(self) -> None:
-        office = self._office
-        with office.feed.listen(self.webhook.username) as listener:
+        shared = self._shared
+        with shared.feed.listen(self.webhook.username) as listener:
             while True:
                 try:
-                    page = await office.events.page(self.webhook.view, self.webhook.sequence, READ_AT_ONCE)
+                    page = await shared.events.page(self.webhook.view, self.webhook.sequence, READ_AT_ONCE)
                 except EventsGone as gone:
                     log.error("events were removed before they were sent", webhook_id=self.webhook.id)
                     self._advance(int(gone.facts["oldest_sequence"]) - 1)
@@ -127,7 +117,7 @@ class Courier:
                 for event in page.events:
                     await self._send(event)
                 self._advance(page.next)
-                while page.is_end and not await listener.beyond(page.next, office.intervals.call_seconds):
+                while page.is_end and not await listener.beyond(page.next, shared.intervals.call_seconds):
                     pass
 
     async def _send(self, event: Event) -> None:
@@ -138,70 +128,62 @@ class Courier:
         new = Delivery.new(self.webhook.id, entry.sequence, entry.id, entry.type)
         delivery = new.attempted(attempt, retry_after)
         if attempt.succeeded:
-            await self._recover()
-            self._office.report(delivery.state)
+            self._shared.attempts.count(delivery.state)
             # Only the last ones are kept anyway.
             self._accepted = [*self._accepted[1 - SUCCEEDED_KEPT :], delivery]
             self._advance(entry.sequence)
-            return
-        self._failures += 1
-        self.webhook = self.webhook._replace(sequence=entry.sequence)
-        await self._fail(delivery, attempt, retry_after)
+            await self._recover()
+        else:
+            self._failures += 1
+            await self._fail(delivery, attempt, retry_after, entry.sequence)
 
     async def _wait_in_line(self) -> None:
-        """Wait until the receiver has recovered, and has what failed before."""
-        office = self._office
-        while True:
-            self._recovered.clear()
-            is_patient = self._failures < PATIENCE
-            pauses = office.intervals.webhook_probes
-            pause = timedelta(0) if is_patient else timedelta(seconds=pauses.first) * 2**self._probes
-            pause = min(pause, timedelta(seconds=pauses.longest))
-            # The receiver may have asked for a longer one.
-            pause = max(pause, self._held_until - office.clock())
-            if pause > timedelta(0):
-                self._repeats_first = True
-                await office.wait(self._recovered, pause.total_seconds())
-            if is_patient:
-                break
+        """Wait before the next event in line, if the receiver has asked for it, or rejects all events."""
+        shared = self._shared
+        self._recovered.clear()
+        is_out = self._failures >= PATIENCE
+        pauses = shared.intervals.webhook_probes
+        pause = timedelta(seconds=min(pauses.first * 2**self._probes, pauses.longest) if is_out else 0)
+        pause = max(pause, self._held_until - shared.clock())
+        if pause > timedelta(0):
+            self._repeats_first = True
+            await shared.wait(self._recovered, pause.total_seconds())
+        if is_out and self._failures >= PATIENCE:
             # Beyond the longest pause it does not grow.
             self._probes = min(self._probes + 1, 20)
             async with self._repeating:
-                oldest = await office.store.pending(self.webhook.id, 1)
-                if oldest and self._failures >= PATIENCE:
-                    await self._attempt_again(oldest[0])
-                elif not oldest:
-                    # The next event in line shows whether the receiver has recovered.
-                    self._failures = PATIENCE - 1
+                for oldest in await shared.store.pending(self.webhook.id, 1):
+                    await self._attempt_again(oldest)
+            # If that fails, the next event in line is tried too: the receiver may reject only the oldest.
         if self._repeats_first:
             self._repeats_first = False
             await self._repeat_due()
 
     async def _repeat(self) -> None:
         """Attempt the deliveries that have failed whenever they are due."""
-        office = self._office
+        shared = self._shared
         while True:
             self._look.clear()
             await self._repeat_due()
             if self.webhook.invoice_id is not None:
                 # A process takes it over again when its next attempt is due.
                 return
-            due = await office.store.next_due(self.webhook.id)
-            pause = due - office.clock() if due else timedelta(days=1)
-            await office.wait(self._look, max(pause.total_seconds(), 0))
+            due = await shared.store.next_due(self.webhook.id)
+            pause = due - shared.clock() if due else timedelta(days=1)
+            await shared.wait(self._look, max(pause.total_seconds(), 0))
 
     async def _repeat_due(self) -> None:
         """Attempt the deliveries that are due, in the order of their events."""
-        office = self._office
+        shared = self._shared
         async with self._repeating:
-            while due := await office.store.due(self.webhook.id, office.clock(), DUE_AT_ONCE):
+            while due := await shared.store.due(self.webhook.id, shared.clock(), DUE_AT_ONCE):
                 for delivery in due:
                     await self._attempt_again(delivery)
 
     async def _attempt_again(self, delivery: Delivery) -> None:
         event = await self._event(self.webhook.every_type, delivery.sequence)
         if event is None:
-            now = self._office.clock()
+            now = self._shared.clock()
             removed = Attempt(now, 0, None, "the event was removed before it arrived")
             await self._store(
                 delivery.attempted(removed)._replace(state=DeliveryState.DEAD, next_attempt_at=None)
@@ -210,53 +192,47 @@ class Courier:
         attempt, retry_after = await self._attempt(event)
         attempted = delivery.attempted(attempt, retry_after)
         if attempt.succeeded:
-            await self._recover()
             await self._store(attempted)
+            await self._recover()
         else:
             await self._fail(attempted, attempt, retry_after)
 
     async def _event(self, view: View, sequence: int) -> Event | None:
         try:
-            page = await self._office.events.page(view, sequence - 1, 1)
+            page = await self._shared.events.page(view, sequence - 1, 1)
         except EventsGone:
             return None
         return page.events[0] if page.events else None
 
     async def _attempt(self, event: Event) -> tuple[Attempt, timedelta | None]:
         """Send an event; return how the attempt ended, and the pause that the receiver asked for."""
-        office, webhook = self._office, self.webhook
-        body = office.render(event)
-        slots = office.slots.failing if webhook.failing_since else office.slots.healthy
-        async with slots:
-            if office.clock() >= self.webhook.lease_until:
-                # Another process may send now.
-                raise Unavailable("the lease of a webhook has ended")
-            attempt, retry_after = await post(office.client, webhook, event.id, body, office.clock)
-        log.debug(
-            "webhook attempted",
-            webhook_id=webhook.id,
-            event_id=event.id,
-            status=attempt.last_status,
-            error=attempt.last_error,
-            milliseconds=attempt.last_milliseconds,
-        )
-        return attempt, retry_after
+        return await self._shared.attempts.send(self.webhook, event.id, self._shared.render(event))
 
     async def _recover(self) -> None:
-        """Note that the receiver accepts events again; all deliveries that have failed are due then."""
+        """Note that the receiver accepts events; after an outage, all deliveries that have failed are due."""
+        was_out, self._failures, self._probes = self._failures >= PATIENCE, 0, 0
         if self.webhook.failing_since is None:
             return
-        log.info("webhook recovered", webhook_id=self.webhook.id, username=self.webhook.username)
         self.webhook = self.webhook._replace(failing_since=None)
-        self._failures = self._probes = 0
-        self._repeats_first = True
-        await self._office.store.hurry(self.webhook.id, self._office.clock())
-        self._recovered.set()
-        self._look.set()
+        self._advance(self.webhook.sequence)
+        if was_out:
+            log.info(
+                "webhook accepts events again", webhook_id=self.webhook.id, username=self.webhook.username
+            )
+            self._repeats_first = True
+            await self._shared.store.hurry(self.webhook.id, self._shared.clock())
+            self._recovered.set()
+            self._look.set()
 
-    async def _fail(self, delivery: Delivery, attempt: Attempt, retry_after: timedelta | None) -> None:
+    async def _fail(
+        self,
+        delivery: Delivery,
+        attempt: Attempt,
+        retry_after: timedelta | None,
+        sequence: int | None = None,
+    ) -> None:
         """Store a delivery that has failed, and disable the webhook if it is gone or given up."""
-        office, webhook, now = self._office, self.webhook, self._office.clock()
+        shared, webhook, now = self._shared, self.webhook, self._shared.clock()
         if retry_after and delivery.next_attempt_at:
             self._held_until = delivery.next_attempt_at
         if webhook.failing_since is None:
@@ -268,7 +244,7 @@ class Courier:
                 error=attempt.last_error,
             )
             self.webhook = webhook = webhook._replace(failing_since=attempt.last_attempt_at)
-        await self._store(delivery)
+        await self._store(delivery, sequence)
         if delivery.state is DeliveryState.DEAD:
             log.error("event was not accepted in 75 hours", webhook_id=webhook.id, event_id=delivery.event_id)
         if attempt.last_status == GONE:
@@ -279,32 +255,25 @@ class Courier:
             )
         else:
             return
-        if await office.store.disable(webhook._replace(disabled_reason=reason), now):
+        if await shared.store.disable(webhook._replace(disabled_reason=reason), now):
             log.error("webhook disabled", webhook_id=webhook.id, username=webhook.username, reason=reason)
         raise Disabled
 
-    async def _store(self, delivery: Delivery) -> None:
-        """Store an attempt now, and what was sent before."""
-        self._office.report(delivery.state if delivery.state is not DeliveryState.PENDING else "failed")
-        if not await self._office.store.attempted(self.webhook, delivery):
-            raise Unavailable("the webhook was changed, or its lease has ended")
+    async def _store(self, delivery: Delivery, sequence: int | None = None) -> None:
+        """Store an attempt now; `sequence` is that of an event that was in line."""
+        self._shared.attempts.count(delivery.state)
+        sequence = self.webhook.sequence if sequence is None else sequence
+        if not await self._shared.store.attempted(self.webhook._replace(sequence=sequence), delivery):
+            raise Unavailable("the lease of a webhook has ended")
+        # Not before: otherwise an event would be neither in line nor listed.
+        self.webhook = self.webhook._replace(sequence=max(sequence, self.webhook.sequence))
 
     def _advance(self, sequence: int) -> None:
         """Note that the events up to a sequence are no longer in line; stored soon, with other progress."""
         self.webhook = self.webhook._replace(sequence=sequence)
         self._has_progress = True
-        self._office.progressed.set()
-
-
-async def post(
-    client: HttpClient, webhook: Webhook, event_id: str, body: bytes, clock: Clock
-) -> tuple[Attempt, timedelta | None]:
-    """Send an event to a webhook; return how the attempt ended, and the pause that the receiver asked for."""
-    now = clock()
-    outcome = await client.post(webhook.url, webhook.headers(event_id, body, now), body)
-    attempt = Attempt(now, round(outcome.seconds * 1000), outcome.status, outcome.error)
-    return attempt, None if outcome.retry_after is None else timedelta(seconds=outcome.retry_after)
+        self._shared.progressed.set()
 
 
 class Disabled(Exception):
-    """The webhook was disabled, so the courier ends."""
+    """The webhook was disabled, so the worker ends."""
