@@ -12,6 +12,8 @@ export * from "./gen/till/v1/invreq_pb.js";
 export * from "./gen/till/v1/invreq_service_pb.js";
 export * from "./gen/till/v1/key_pb.js";
 export * from "./gen/till/v1/key_service_pb.js";
+export * from "./gen/till/v1/webhook_pb.js";
+export * from "./gen/till/v1/webhook_service_pb.js";
 export type { Key } from "./keys.js";
 export type { Loop } from "./loop.js";
 export type { ConnectionChange, WatchOptions } from "./reconnect.js";

@@ -3,14 +3,16 @@ import { createClient, type CallOptions, type Client, type Transport } from "@co
 import { events, type Events, type EventsOptions, type PrepareEvents } from "./events.js";
 import { EventService } from "./gen/till/v1/event_service_pb.js";
 import type { Invoice } from "./gen/till/v1/invoice_pb.js";
-import { InvoiceService, type ExportInvoicesRequestSchema, type ListInvoicesRequestSchema } from "./gen/till/v1/invoice_service_pb.js";
+import { InvoiceService, ListInvoicesRequestSchema, type ExportInvoicesRequestSchema } from "./gen/till/v1/invoice_service_pb.js";
 import { InvreqService } from "./gen/till/v1/invreq_service_pb.js";
 import { KeyService } from "./gen/till/v1/key_service_pb.js";
+import type { WebhookDelivery } from "./gen/till/v1/webhook_pb.js";
+import { ListDeliveriesRequestSchema, WebhookService } from "./gen/till/v1/webhook_service_pb.js";
 import { authorization, type Key } from "./keys.js";
-import { exportCsv, list, type PreparePage } from "./list.js";
+import { exportCsv, list } from "./list.js";
 import type { Loop } from "./loop.js";
 import type { WatchOptions } from "./reconnect.js";
-import { orAborted, withErrors, withHeaders } from "./transport.js";
+import { orAborted, withErrors, withHeaders, withHiddenSecrets } from "./transport.js";
 import { watch, type Watch } from "./watch.js";
 
 /**
@@ -28,7 +30,13 @@ export class Till {
   readonly keys: Client<typeof KeyService>;
   /** Read pages of the log of events; `Till.events` follows the log. */
   readonly eventLog: Client<typeof EventService>;
-  readonly #keyless: { invoices: Client<typeof InvoiceService>; eventLog: Client<typeof EventService> };
+  /** Create, change, test and delete webhooks, which send events to a URL, and send events again. */
+  readonly webhooks: Client<typeof WebhookService>;
+  readonly #keyless: {
+    invoices: Client<typeof InvoiceService>;
+    eventLog: Client<typeof EventService>;
+    webhooks: Client<typeof WebhookService>;
+  };
   readonly #addKey: (header?: HeadersInit) => Promise<Headers>;
 
   /**
@@ -38,15 +46,20 @@ export class Till {
    * @throws TypeError for a malformed key.
    */
   constructor(transport: Transport, { key }: { key?: Key | undefined } = {}) {
-    const plain = withErrors(transport);
+    const plain = withHiddenSecrets(withErrors(transport));
     this.#addKey = authorization(key);
     // The key is read apart from these calls, so that an error of a key function is not taken for a lost connection.
-    this.#keyless = { invoices: createClient(InvoiceService, plain), eventLog: createClient(EventService, plain) };
+    this.#keyless = {
+      invoices: createClient(InvoiceService, plain),
+      eventLog: createClient(EventService, plain),
+      webhooks: createClient(WebhookService, plain),
+    };
     const calling = withHeaders(plain, this.#addKey);
     this.invoices = createClient(InvoiceService, calling);
     this.invreqs = createClient(InvreqService, calling);
     this.keys = createClient(KeyService, calling);
     this.eventLog = createClient(EventService, calling);
+    this.webhooks = createClient(WebhookService, calling);
   }
 
   /**
@@ -98,11 +111,8 @@ export class Till {
    * @throws the error of a page, as a call does.
    */
   list(request: MessageInitShape<typeof ListInvoicesRequestSchema> = {}, options: CallOptions = {}): Loop<Invoice> {
-    const prepare: PreparePage = async (request, options) => {
-      const headers = await orAborted(this.#addKey(options.headers), options.signal);
-      return () => this.#keyless.invoices.listInvoices(request, { ...options, headers });
-    };
-    return list(prepare, request, options);
+    const call = this.#keyless.invoices.listInvoices;
+    return list({ schema: ListInvoicesRequestSchema, call, items: ({ invoices }) => invoices }, this.#addKey, request, options);
   }
 
   /**
@@ -114,5 +124,16 @@ export class Till {
    */
   exportCsv(request: MessageInitShape<typeof ExportInvoicesRequestSchema> = {}, options: CallOptions = {}): Loop<string> {
     return exportCsv(this.invoices, request, options);
+  }
+
+  /**
+   * List the deliveries of a webhook, the newest event first: all that are pending or dead, and some of the last that
+   * succeeded. Pages are fetched as those of `list`.
+   *
+   * @throws the error of a page, as a call does.
+   */
+  deliveries(request: MessageInitShape<typeof ListDeliveriesRequestSchema>, options: CallOptions = {}): Loop<WebhookDelivery> {
+    const call = this.#keyless.webhooks.listDeliveries;
+    return list({ schema: ListDeliveriesRequestSchema, call, items: ({ deliveries }) => deliveries }, this.#addKey, request, options);
   }
 }

@@ -42,6 +42,24 @@ export function withHeaders(transport: Transport, add: (header?: HeadersInit) =>
   };
 }
 
+/** Return a transport whose responses do not show a secret in `console.log`. Reading the field and `toJson` still do. */
+export function withHiddenSecrets(transport: Transport): Transport {
+  return {
+    async unary(...call) {
+      const response = await transport.unary(...call);
+      hideSecrets(response.message);
+      return response;
+    },
+    stream: (...call) => transport.stream(...call),
+  };
+}
+
+function hideSecrets(message: object): void {
+  // The secret of a webhook, and the token of a key.
+  for (const name of ["secret", "token"]) if (name in message) Object.defineProperty(message, name, { enumerable: false });
+  if ("webhook" in message && message.webhook instanceof Object) hideSecrets(message.webhook);
+}
+
 /** Wait for a promise, but throw the reason of the signal when it is aborted. */
 export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;

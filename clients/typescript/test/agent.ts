@@ -14,6 +14,7 @@ import {
   fromJson,
   InvoiceSchema,
   InvoiceService,
+  ListDeliveriesRequestSchema,
   ListInvoicesRequestSchema,
   LogPosition,
   TillError,
@@ -21,9 +22,12 @@ import {
   WatchEventsRequestSchema,
   WatchInvoiceRequestSchema,
   WatchInvoiceResponseSchema,
+  WebhookDeliverySchema,
+  WebhookService,
   type ConnectionChange,
   type EventsStart,
   type ExportInvoicesRequestJson,
+  type ListDeliveriesRequestJson,
   type ListInvoicesRequestJson,
   type Till,
   type WatchEventsRequest,
@@ -67,12 +71,15 @@ const operations: Record<string, (request: Request, signal: AbortSignal) => Prom
   },
 
   async call(told, signal) {
-    const [calls, { methods }] = told.method === "ListEvents" ? [till.eventLog, EventService] : [till.invoices, InvoiceService];
-    const method = methods.find(({ name }) => name === told.method);
-    if (!method) throw new Error(`no such method: ${told.method}`);
-    const call = (calls as unknown as Record<string, Call>)[method.localName]!;
-    const response = await call(fromJson(method.input as DescMessage, told.request), { signal, ...deadline(told) });
-    return toJson(method.output as DescMessage, response);
+    for (const [calls, { methods }] of services()) {
+      const method = methods.find(({ name }) => name === told.method);
+      if (!method) continue;
+      const call = (calls as unknown as Record<string, Call>)[method.localName]!;
+      const response = await call(fromJson(method.input as DescMessage, told.request), { signal, ...deadline(told) });
+      if (method.name === "CreateWebhook" || method.name === "RotateSecret") console.error(response);
+      return toJson(method.output as DescMessage, response);
+    }
+    throw new Error(`no such method: ${told.method}`);
   },
 
   async watch(told, signal) {
@@ -99,10 +106,9 @@ const operations: Record<string, (request: Request, signal: AbortSignal) => Prom
   },
 
   async list(told, signal) {
-    const request = fromJson(ListInvoicesRequestSchema, told.request as ListInvoicesRequestJson);
     let left = told.limit;
-    for await (const invoice of till.list(request, { ...deadline(told), signal })) {
-      say({ id: told.id, event: { invoice: toJson(InvoiceSchema, invoice) } as JsonValue });
+    for await (const item of listed(told, signal)) {
+      say({ id: told.id, event: item });
       if (left && !--left) break;
     }
     return {};
@@ -119,6 +125,26 @@ const operations: Record<string, (request: Request, signal: AbortSignal) => Prom
     return {};
   },
 };
+
+function services() {
+  return [
+    [till.invoices, InvoiceService],
+    [till.eventLog, EventService],
+    [till.webhooks, WebhookService],
+  ] as const;
+}
+
+/** The items of a list, each as an event of the agent. */
+async function* listed(told: Request, signal: AbortSignal): AsyncGenerator<JsonValue> {
+  const options = { ...deadline(told), signal };
+  if (told.method === "ListDeliveries") {
+    const request = fromJson(ListDeliveriesRequestSchema, told.request as ListDeliveriesRequestJson);
+    for await (const each of till.deliveries(request, options)) yield { delivery: toJson(WebhookDeliverySchema, each) as JsonValue };
+  } else {
+    const request = fromJson(ListInvoicesRequestSchema, told.request as ListInvoicesRequestJson);
+    for await (const each of till.list(request, options)) yield { invoice: toJson(InvoiceSchema, each) as JsonValue };
+  }
+}
 
 function deadline({ timeout_seconds }: Request): { timeoutMs?: number } {
   return timeout_seconds === undefined ? {} : { timeoutMs: timeout_seconds * 1000 };
