@@ -58,7 +58,7 @@ class Answer:
                 # The body may be broken, too.
                 with suppress(TimeoutError, aiohttp.ClientError, OSError):
                     async with asyncio.timeout_at(deadline):
-                        while left > 0 and (chunk := await body.read(left)):
+                        while chunk := await body.read(left):
                             left -= len(chunk)
         finally:
             # This keeps a connection whose body has ended.
