@@ -15,6 +15,7 @@ WRONG = {
     "upstream": "127.0.0.1:50051, 50052",
     "metrics": "127.0.0.1:65536",
     "cors_origin": "https://shop.example/",
+    "webhook_allow": "shop.lan, http://10.0.0.5",
     "no_rest": "perhaps",
     "data_dir": "~nobody-of-this-name/till",
     "tls_cert": "~nobody-of-this-name/cert.pem",
@@ -44,6 +45,49 @@ def test_an_invalid_value_is_reported(setting: Setting, monkeypatch: pytest.Monk
     assert str(by_variable.value).startswith(where)
     if setting.flag:
         assert str(by_flag.value) == str(by_variable.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        *(("shop.lan", "shop.lan"), ("Shop", "shop"), ("localhost", "localhost"), ("1.shop", "1.shop")),
+        *(("my_shop-2.lan", "my_shop-2.lan"), ("10.0.0.5", "10.0.0.5"), ("[FD00::5]", "fd00::5")),
+        *(("10.0.0.0/8", "10.0.0.0/8"), ("10.0.0.0/255.0.0.0", "10.0.0.0/8"), ("fd00::/8", "fd00::/8")),
+    ],
+)
+def test_a_target_of_webhooks_is_a_host_an_address_or_a_network(text: str, read: str) -> None:
+    assert Config.load(webhook_allow=f"{text}, a.example").webhook_allow == (read, "a.example")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "http://shop.lan",
+            "shop.lan:80",
+            "shop.lan/a",
+            "shop.lan.",
+            ".lan",
+            "*.lan",
+            "a b",
+            "",
+            "ä.example",
+        ),
+        *("10.0.0.5:80", "10.0.0.0/33", "10.0", "010.0.0.1", "0x7f000001", "2130706433", "10.0.0.0/"),
+        *("[fd00::5]:80", "[fd00::]/64", "fd00::5%eth0", "fd00::5%eth0/64"),
+    ],
+)
+def test_another_target_of_webhooks_is_refused(text: str) -> None:
+    with pytest.raises(OperatorError) as refused:
+        Config.load(webhook_allow=[text])
+
+    assert f"{text!r}: give a host, an IP address or a CIDR, without a port, such as" in str(refused.value)
+
+
+def test_a_network_with_an_address_in_it_is_corrected() -> None:
+    """It may be meant as the address."""
+    with pytest.raises(OperatorError, match=r"has bits outside of the prefix; give 10\.0\.0\.0/24"):
+        Config.load(webhook_allow="10.0.0.5/24")
 
 
 def test_flags_go_before_variables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from tilld.config.values import (
     OptionalPathSetting,
     OriginsSetting,
     PathSetting,
+    TargetsSetting,
 )
 
 
@@ -116,6 +117,13 @@ class Connections(BaseModel):
         SERVERS,
         "Allow calls from web pages of this origin, such as https://shop.example; * allows all origins.",
         "ORIGIN",
+        shown="none",
+    )
+    webhook_allow: TargetsSetting = setting(
+        (),
+        RUN,
+        "Host, IP address or CIDR that webhooks may reach although it is not public, also over http.",
+        "HOST",
         shown="none",
     )
     metrics: OptionalAddressSetting = setting(

@@ -13,6 +13,7 @@ from tilld.errors import OperatorError
 SQLITE = "sqlite:///"
 # Parameters of a PostgreSQL URL's query that are not secret, and needed to reach the server.
 SHOWN = {"host", "hostaddr", "port", "passfile", "service", "sslmode", "sslrootcert", "sslcert", "sslkey"}
+TARGETS = "give a host, an IP address or a CIDR, without a port, such as shop.lan, 10.0.0.5 or 10.0.0.0/24"
 
 
 class Address(NamedTuple):
@@ -99,6 +100,24 @@ def _origin(value: str) -> str:
     return value
 
 
+def _target(value: str) -> str:
+    text = value.lower()
+    # The last label of a name is no number: the system reads such a host as an IPv4 address.
+    if re.fullmatch(r"([a-z0-9_-]+\.)*(?!(0x[0-9a-f]*|[0-9]+)$)[a-z0-9_-]+", text):
+        return text
+    address, slash, _ = (text if "/" in text else text.removeprefix("[").removesuffix("]")).partition("/")
+    try:
+        first = ipaddress.ip_address(address)
+        network = ipaddress.ip_network(text if slash else first, strict=False)
+        if "%" in address:
+            raise ValueError(TARGETS)
+    except ValueError:
+        raise ValueError(TARGETS) from None
+    if first != network.network_address:
+        raise ValueError(f"the address has bits outside of the prefix; give {network}")
+    return str(network if slash else first)
+
+
 def _endpoint(value: str | None) -> str | None:
     if value and not value.startswith(("http://", "https://")):
         raise ValueError("give http://HOST:PORT or https://HOST:PORT, where a collector takes OTLP over gRPC")
@@ -117,6 +136,9 @@ AddressSetting = Annotated[Address, NoDecode, BeforeValidator(_address), PlainSe
 AddressesSetting = Annotated[tuple[AddressSetting, ...], NoDecode, BeforeValidator(_list)]
 OriginsSetting = Annotated[
     tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_list)
+]
+TargetsSetting = Annotated[
+    tuple[Annotated[str, AfterValidator(_target)], ...], NoDecode, BeforeValidator(_list)
 ]
 OptionalAddressSetting = Annotated[
     Address | None, NoDecode, BeforeValidator(_address), PlainSerializer(lambda value: value and str(value))
