@@ -221,7 +221,7 @@ class Till(Front):
 
     def _webhooks(self, store: Store, events: Events, limits: Limits) -> Webhooks:
         intervals = self._intervals
-        targets = Targets.of(getattr(self._config, "webhook_allow", ()))
+        targets = Targets.of(self._config.webhook_allow)
         webhooks, attempts = WebhookStore(store), Attempts(HttpClient(targets, intervals))
         self.sender = Sender(
             webhooks, events.store, self.feed, attempts, webhook_json.event, intervals=intervals

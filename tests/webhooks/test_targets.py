@@ -180,6 +180,8 @@ def test_a_long_url_is_refused() -> None:
 
     with pytest.raises(TooLarge, match="url must have at most 2000 bytes, but has 2001"):
         checked_url(start + "a" * (2001 - len(start)), NOTHING_OPENED)
+    with pytest.raises(TooLarge, match="url must have at most 2000 bytes, but has 2421"):
+        checked_url(start + "ä" * 400, NOTHING_OPENED)
 
 
 @pytest.mark.parametrize(

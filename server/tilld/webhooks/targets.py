@@ -154,6 +154,8 @@ def checked_url(text: str, targets: Targets) -> "URL":
         raise InvalidRequest(BAD_HOST)
     if not targets.may_allow(url.scheme, host):
         raise InvalidRequest(FORBIDDEN)
+    # Percent-encoding makes some characters longer.
+    check_line(str(url), "url", MAX_URL_BYTES)
     return url
 
 
