@@ -129,6 +129,46 @@ func ExampleClient_Events() {
 	}
 }
 
+func ExampleWebhooks() {
+	var client *till.Client
+	var ctx context.Context
+	var store func(id, secret string) error
+
+	created, err := client.Webhooks.CreateWebhook(ctx, &tillv1.CreateWebhookRequest{
+		Url:   "https://shop.example/till",
+		Types: []string{"invoice.paid", "invoice.expired"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := store(created.Webhook.Id, created.Secret); err != nil {
+		log.Fatal(err)
+	}
+	tested, err := client.Webhooks.TestWebhook(ctx, &tillv1.TestWebhookRequest{Id: created.Webhook.Id})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if tested.Attempt.Error != "" {
+		log.Print("the receiver does not work yet: ", tested.Attempt.Error)
+	}
+}
+
+func ExampleClient_Deliveries() {
+	var client *till.Client
+	var ctx context.Context
+
+	dead := &tillv1.ListDeliveriesRequest{Id: "WEBHOOK_ID", State: tillv1.DeliveryState_DELIVERY_STATE_DEAD}
+	for delivery, err := range client.Deliveries(ctx, dead) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		again := &tillv1.RedeliverEventRequest{Id: "WEBHOOK_ID", EventId: delivery.EventId}
+		if _, err := client.Webhooks.RedeliverEvent(ctx, again); err != nil {
+			log.Fatal(err)
+		}
+	}
+}
+
 func ExampleClient_List() {
 	var client *till.Client
 	var ctx context.Context

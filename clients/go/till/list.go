@@ -14,7 +14,7 @@ import (
 // retriesOfPage is for how long a page without a deadline is attempted.
 const retriesOfPage = 30 * time.Second
 
-// ListOption configures a [Client.List].
+// ListOption configures a [Client.List] or [Client.Deliveries].
 type ListOption func(*list)
 
 // PageTimeout is the deadline of each page, with all attempts at it. The deadline of the context covers the whole list,
@@ -36,25 +36,45 @@ func PageTimeout(timeout time.Duration) ListOption {
 // after its first page fetches the page again, with the pauses of a watch, until the deadline of the page or of ctx, or
 // for 30 s if there is none. Any other error is yielded once, as the last value. Each range is a list of its own.
 func (c *Client) List(ctx context.Context, request *tillv1.ListInvoicesRequest, opts ...ListOption) iter.Seq2[*tillv1.Invoice, error] {
-	return func(yield func(*tillv1.Invoice, error) bool) {
-		// Not proto.Clone, whose copy of nil cannot be changed.
-		l := &list{client: c, next: &tillv1.ListInvoicesRequest{}}
-		proto.Merge(l.next, request)
-		for _, option := range opts {
-			option(l)
-		}
-		for isFirst := true; isFirst || l.next.PageToken != ""; isFirst = false {
-			page, err := l.page(ctx, !isFirst)
+	// Not proto.Clone, whose copy of nil cannot be changed.
+	first := &tillv1.ListInvoicesRequest{}
+	proto.Merge(first, request)
+	return eachItem(ctx, c, opts, first.PageToken, func(ctx context.Context, token string) ([]*tillv1.Invoice, string, error) {
+		request := proto.CloneOf(first)
+		request.PageToken = token
+		page, err := c.Invoices.ListInvoices(ctx, request)
+		return page.GetInvoices(), page.GetNextPageToken(), err
+	})
+}
+
+// eachItem yields the items of all pages from a token on. fetch returns the items of a page, and the token of the next.
+func eachItem[Item any](
+	ctx context.Context, c *Client, opts []ListOption, token string,
+	fetch func(ctx context.Context, token string) ([]Item, string, error),
+) iter.Seq2[Item, error] {
+	l := &list{client: c}
+	for _, option := range opts {
+		option(l)
+	}
+	return func(yield func(Item, error) bool) {
+		for token, isFirst := token, true; isFirst || token != ""; isFirst = false {
+			var items []Item
+			var next string
+			err := l.page(ctx, !isFirst, func(ctx context.Context) (err error) {
+				items, next, err = fetch(ctx, token)
+				return err
+			})
 			if err != nil {
-				yield(nil, err)
+				var none Item
+				yield(none, err)
 				return
 			}
-			for _, invoice := range page.GetInvoices() {
-				if !yield(invoice, nil) {
+			for _, item := range items {
+				if !yield(item, nil) {
 					return
 				}
 			}
-			l.next.PageToken = page.GetNextPageToken()
+			token = next
 		}
 	}
 }
@@ -62,12 +82,11 @@ func (c *Client) List(ctx context.Context, request *tillv1.ListInvoicesRequest, 
 // list is one list, over all its pages.
 type list struct {
 	client  *Client
-	next    *tillv1.ListInvoicesRequest
 	timeout time.Duration
 }
 
-// page fetches the next page.
-func (l *list) page(ctx context.Context, reconnects bool) (*tillv1.ListInvoicesResponse, error) {
+// page fetches a page, also in further attempts.
+func (l *list) page(ctx context.Context, reconnects bool, fetch func(context.Context) error) error {
 	if l.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, l.timeout)
@@ -79,12 +98,12 @@ func (l *list) page(ctx context.Context, reconnects bool) (*tillv1.ListInvoicesR
 		a.until = time.Now().Add(retriesOfPage)
 	}
 	for {
-		page, err := l.client.Invoices.ListInvoices(ctx, l.next)
+		err := fetch(ctx)
 		if err == nil {
-			return page, nil
+			return nil
 		}
 		if err := a.pauseAfter(ctx, err); err != nil {
-			return nil, err
+			return err
 		}
 	}
 }

@@ -79,6 +79,8 @@ func listen(t *testing.T, s any) grpc.DialOption {
 		tillv1.RegisterInvoiceServiceServer(running, s)
 	case tillv1.EventServiceServer:
 		tillv1.RegisterEventServiceServer(running, s)
+	case tillv1.WebhookServiceServer:
+		tillv1.RegisterWebhookServiceServer(running, s)
 	default:
 		t.Fatalf("%T serves none of Till's services", s)
 	}

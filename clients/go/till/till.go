@@ -1,8 +1,8 @@
 // Package till is the Go client of Till, a cash register for Core Lightning.
 //
 // A [Client] has the generated clients of Till's gRPC services; their messages are in package tillv1. It adds
-// [Client.Watch] and [Client.Events], which reconnect, [Client.List], which fetches all pages, [Client.Export], and
-// [Error], which has Till's documented [Code].
+// [Client.Watch] and [Client.Events], which reconnect, [Client.List] and [Client.Deliveries], which fetch all pages,
+// [Client.Export], and [Error], which has Till's documented [Code].
 //
 // Amounts are in millisatoshi.
 package till
@@ -32,6 +32,8 @@ type Client struct {
 	Keys tillv1.KeyServiceClient
 	// EventLog lists events by page, for keys with the scope events:read. Events streams them.
 	EventLog tillv1.EventServiceClient
+	// Webhooks has Till send events to a URL, for keys with the scope webhooks.
+	Webhooks Webhooks
 
 	conn     *conn
 	ownsConn bool
@@ -96,6 +98,7 @@ func newClient(c *conn) *Client {
 		Invreqs:  tillv1.NewInvreqServiceClient(c),
 		Keys:     tillv1.NewKeyServiceClient(c),
 		EventLog: tillv1.NewEventServiceClient(c),
+		Webhooks: Webhooks{tillv1.NewWebhookServiceClient(c)},
 		conn:     c,
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"os"
 	"reflect"
 	"sync"
@@ -118,7 +119,11 @@ func (a *agent) do(r request) {
 			defer a.running.Done()
 			switch r.Op {
 			case "list":
-				a.end(r, nothing, a.list(ctx, client, r))
+				if r.Method == "ListDeliveries" {
+					a.end(r, nothing, a.deliveries(ctx, client, r))
+				} else {
+					a.end(r, nothing, a.list(ctx, client, r))
+				}
 			case "export":
 				a.end(r, nothing, a.export(ctx, client, r))
 			case "watch":
@@ -162,9 +167,11 @@ func (a *agent) connect(r request) error {
 }
 
 func call(ctx context.Context, client *till.Client, r request) (json.RawMessage, error) {
-	method := reflect.ValueOf(client.Invoices).MethodByName(r.Method)
-	if !method.IsValid() {
-		method = reflect.ValueOf(client.EventLog).MethodByName(r.Method)
+	var method reflect.Value
+	for _, service := range []any{client.Invoices, client.EventLog, client.Webhooks} {
+		if method = reflect.ValueOf(service).MethodByName(r.Method); method.IsValid() {
+			break
+		}
 	}
 	if !method.IsValid() {
 		return nil, fmt.Errorf("no method %s", r.Method)
@@ -177,27 +184,13 @@ func call(ctx context.Context, client *till.Client, r request) (json.RawMessage,
 	if err, failed := results[1].Interface().(error); failed {
 		return nil, err
 	}
-	return protojson.Marshal(results[0].Interface().(proto.Message))
-}
-
-func (a *agent) list(ctx context.Context, client *till.Client, r request) error {
-	var message tillv1.ListInvoicesRequest
-	if err := protojson.Unmarshal(r.Request, &message); err != nil {
-		return err
+	result := results[0].Interface()
+	if created, isSecret := result.(*till.WebhookSecret); isSecret {
+		log.Printf("%v %+v %#v %q", created, *created, *created, created)
+		slog.Info("a new secret", "result", created)
+		result = &tillv1.CreateWebhookResponse{Webhook: created.Webhook, Secret: created.Secret}
 	}
-	taken := 0
-	for invoice, err := range client.List(ctx, &message, till.PageTimeout(r.timeout())) {
-		if err != nil {
-			return err
-		}
-		if err := a.event(r, &tillv1.WatchInvoiceResponse{Invoice: invoice}); err != nil {
-			return err
-		}
-		if taken++; taken == r.Limit {
-			break
-		}
-	}
-	return nil
+	return protojson.Marshal(result.(proto.Message))
 }
 
 func (a *agent) export(ctx context.Context, client *till.Client, r request) error {
