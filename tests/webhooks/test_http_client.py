@@ -239,7 +239,7 @@ async def test_a_large_body_is_not_waited_for(client: HttpClient) -> None:
 
 
 async def test_a_body_that_never_comes_is_a_success() -> None:
-    for intervals in (HASTY, HASTY._replace(webhook_body_seconds=3600)):
+    for intervals in (PATIENT._replace(webhook_seconds=0.3), PATIENT._replace(webhook_body_seconds=0.1)):
         async with raw_server(promising(100)) as server, http_client(OPENED, intervals) as client:
             outcome = await post(client, server.url)
 
@@ -397,13 +397,25 @@ async def test_a_canceled_post_closes_its_connection(client: HttpClient) -> None
     assert (await outcome_of(client, answering(http(200)))).succeeded
 
 
-async def test_close_closes_kept_connections() -> None:
-    async def script(wire: Wire) -> None:
-        await wire.request()
-        await wire.send(http(200))
-        await wire.until_closed()
+async def answer_once(wire: Wire) -> None:
+    """Answer a request, and keep the connection until the client closes it."""
+    await wire.request()
+    await wire.send(http(200))
+    await wire.until_closed()
 
-    async with raw_server(script) as server:
+
+async def test_an_idle_connection_is_closed() -> None:
+    intervals = PATIENT._replace(webhook_idle_seconds=0.05)
+    async with raw_server(answer_once) as server, http_client(OPENED, intervals) as client:
+        for connections in (1, 2):
+            assert (await post(client, server.url)).succeeded
+            async with asyncio.timeout(10):
+                assert await server.end() is None
+            assert server.connections == connections
+
+
+async def test_close_closes_kept_connections() -> None:
+    async with raw_server(answer_once) as server:
         async with http_client(OPENED, PATIENT) as client:
             assert (await post(client, server.url)).succeeded
         assert await server.end() is None
@@ -555,6 +567,14 @@ class TestLookups:
                 with contextlib.suppress(OSError):
                     assert await resolver.resolve("shop.example", 443)
                     break
+
+    async def test_the_client_uses_no_threads_of_the_loop(
+        self, client: HttpClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delattr(asyncio.BaseEventLoop, "getaddrinfo")
+        async with receiver() as shop:
+            assert "localhost" in shop.url
+            assert (await post(client, shop.url)).succeeded
 
     async def test_a_host_without_addresses(self) -> None:
         for host in ("shop.invalid", "a" * 64 + ".example", "shop..example"):

@@ -91,6 +91,8 @@ class Intervals(NamedTuple):
     webhook_seconds: float = 15.0
     # How long the body of an answer may take before its connection is closed. The status decides without it.
     webhook_body_seconds: float = 1.0
+    # How long a connection is kept without use. The next attempt makes another one, to a checked address.
+    webhook_idle_seconds: float = 15.0
 
     # How long the store may take to answer a health check.
     health_seconds: float = 5.0

@@ -104,10 +104,11 @@ class HttpClient:
         return Outcome(status, error, asked, seconds)
 
     async def _open_transport(self) -> "Transport":
-        # aiohttp takes 80 ms and 7 MiB, so it is imported for the first webhook, and not in the event loop.
+        # aiohttp takes 80 ms and 8 MiB, so it is imported for the first webhook, and not in the event loop.
         transport = await asyncio.to_thread(_transport)
         if self._transport is None:
-            self._transport = transport(self._targets, self._resolver, self._tls)
+            idle_seconds = self._intervals.webhook_idle_seconds
+            self._transport = transport(self._targets, idle_seconds, self._resolver, self._tls)
         return self._transport
 
 

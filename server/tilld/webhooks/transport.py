@@ -19,7 +19,6 @@ from tilld.webhooks.targets import NOT_ALLOWED, Targets
 # Most bytes of a body that are read, so that its connection can be used again.
 MAX_BODY_BYTES = 16 * 1024
 MAX_FIELD_BYTES = 8190
-KEEP_ALIVE_SECONDS = 15
 
 # OpenSSL's numbers of errors, in x509_vfy.h.
 _EXPIRED = {10}
@@ -69,7 +68,11 @@ class Transport:
     """A pool of connections."""
 
     def __init__(
-        self, targets: Targets, resolver: AbstractResolver | None, tls: ssl.SSLContext | None
+        self,
+        targets: Targets,
+        idle_seconds: float,
+        resolver: AbstractResolver | None,
+        tls: ssl.SSLContext | None,
     ) -> None:
         self._targets = targets
         connector = aiohttp.TCPConnector(
@@ -77,7 +80,7 @@ class Transport:
             # True is a context of aiohttp that trusts the system's CAs.
             ssl=tls or True,
             socket_factory=self._checked_socket,
-            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            keepalive_timeout=idle_seconds,
             # The sender limits the posts.
             limit=0,
         )
