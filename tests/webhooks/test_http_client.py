@@ -576,6 +576,18 @@ class TestLookups:
             assert "localhost" in shop.url
             assert (await post(client, shop.url)).succeeded
 
+    async def test_a_process_without_threads_to_spare(
+        self, client: HttpClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert (await post(client, "http://127.0.0.1:1/")).error == "connection refused"
+
+        def start(thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(threading.Thread, "start", start)
+
+        assert (await post(client, "http://localhost:1/")).error == "the host name cannot be resolved"
+
     async def test_a_host_without_addresses(self) -> None:
         for host in ("shop.invalid", "a" * 64 + ".example", "shop..example"):
             with pytest.raises(OSError, match=r"not a host name|\[Errno "):

@@ -9,7 +9,8 @@ from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-MOST_LOOKUPS = 256
+# A lookup takes up to 30 s, whether or not its attempt has timed out. The service's limit is 256 threads.
+MOST_LOOKUPS = 100
 
 Found = list[ResolveResult]
 
@@ -30,7 +31,6 @@ class Resolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> Found:
         """Return the addresses of a host. Raises OSError without one."""
-        # A lookup cannot be cancelled, and takes up to 30 seconds.
         if self._running >= MOST_LOOKUPS:
             raise OSError("too many lookups are pending")
         loop = asyncio.get_running_loop()
@@ -51,7 +51,10 @@ class Resolver(AbstractResolver):
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(finish, result)
 
-        threading.Thread(target=work, name="lookup", daemon=True).start()
+        try:
+            threading.Thread(target=work, name="lookup", daemon=True).start()
+        except RuntimeError as reason:
+            raise OSError("too few threads") from reason
         self._running += 1
         return await found
 
