@@ -13,7 +13,7 @@ from till.events import event as client_event
 from till.v1.event_pb2 import Event as EventMessage
 from till_cli.envelope import envelope, one_line
 from tilld.event_log.entry import Entry, EventType
-from tilld.events.event import ChangedInvreq, Event, InvoiceImport
+from tilld.events.event import ChangedInvreq, DisabledWebhook, Event, InvoiceImport
 from tilld.formats.strict_json import write
 from tilld.grpc_api import event_messages
 from tilld.invoices.invoice import Invoice, Payment, Status
@@ -24,7 +24,7 @@ RECORDED_AT = datetime(2026, 11, 25, 22, 20, 49, 7000, tzinfo=UTC)
 texts = st.none() | st.text(st.characters(codec="utf-8"), min_size=1)
 
 
-def an_event(type_: EventType, data: Invoice | ChangedInvreq | InvoiceImport) -> Event:
+def an_event(type_: EventType, data: Invoice | ChangedInvreq | InvoiceImport | DisabledWebhook) -> Event:
     return Event(Entry(7, "dakk", 4711, "evt_abc", type_, "subject", "", RECORDED_AT), data)
 
 
@@ -89,6 +89,14 @@ def test_an_invoice_request_is_that_of_rest(type_: EventType, single_use: bool, 
     entry = an_event(type_, InvoiceImport(1)).entry._replace(detail=str(state))
 
     check(Event(entry, ChangedInvreq.by(entry, invreq)))
+
+
+def test_a_disabled_webhook_is_that_of_rest() -> None:
+    check(
+        an_event(
+            EventType.WEBHOOK_DISABLED, DisabledWebhook("id", "https://shop.example/ä", "it answered 410")
+        )
+    )
 
 
 def test_an_event_of_all_users_has_its_user_and_cursor() -> None:

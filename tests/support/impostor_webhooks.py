@@ -111,5 +111,10 @@ def _page(request: pb.ListDeliveriesRequest) -> pb.ListDeliveriesResponse:
 def _delivery(event_id: str, state: DeliveryState = DELIVERY_STATE_DEAD) -> WebhookDelivery:
     # Beyond 2^53, which a floating-point number cannot have exactly.
     return WebhookDelivery(
-        event_id=event_id, sequence=2**53 + 1, state=state, attempts=10, last_attempt=_attempt()
+        event_id=event_id,
+        sequence=2**53 + 1,
+        type="invoice.paid",
+        state=state,
+        attempts=10,
+        last_attempt=_attempt(),
     )

@@ -30,9 +30,12 @@ def show(result: Invoice | Info, as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
-    lines = list(_lines(_plain(result)))
-    if isinstance(result, Invoice):
-        lines.append(("metadata", _metadata(result)))
+    print_lines(plain(result), [("metadata", _metadata(result))] if isinstance(result, Invoice) else [])
+
+
+def print_lines(plain: dict[str, Any], more: Iterable[tuple[str, str]] = ()) -> None:
+    """Print names and values in two columns."""
+    lines = [*_lines(plain), *more]
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
         typer.echo(f"{name:{width}}  {value}")
@@ -40,7 +43,7 @@ def show(result: Invoice | Info, as_json: bool) -> None:
 
 def print_json(result: Invoice | Info) -> None:
     """Print a result as a JSON object on one line."""
-    text = json.dumps(_plain(result))
+    text = json.dumps(plain(result))
     if isinstance(result, Invoice):
         text = f'{text[:-1]}, "metadata": {_metadata(result)}}}'
     typer.echo(text)
@@ -60,14 +63,14 @@ def print_table(invoices: Iterable[Invoice], zone: tzinfo, by_payment: bool) -> 
             invoice.status,
             "any" if amount is None else f"{amount:,}",
             invoice.invoice_id,
-            _printable(invoice.label or "-"),
-            _printable(invoice.description or ""),
+            printable(invoice.label or "-"),
+            printable(invoice.description or ""),
         )
     return count
 
 
 def _row(time: str, status: str, amount: str, invoice_id: str, label: str, description: str) -> None:
-    _line(f"{time:19}  {status:8}  {amount:>15}  {invoice_id:21}  {label:16}  {description}".rstrip())
+    print_line(f"{time:19}  {status:8}  {amount:>15}  {invoice_id:21}  {label:16}  {description}".rstrip())
 
 
 def print_events(events: Iterable[Event], zone: tzinfo, with_users: bool) -> int:
@@ -80,11 +83,11 @@ def print_events(events: Iterable[Event], zone: tzinfo, with_users: bool) -> int
         _event_row(
             f"{event.timestamp.astimezone(zone):%Y-%m-%d %H:%M:%S}",
             str(event.sequence),
-            _printable(event.type),
+            printable(event.type),
             subject.amount,
-            _printable(subject.label or "-"),
+            printable(subject.label or "-"),
             subject.id,
-            _printable(event.username) if with_users else None,
+            printable(event.username) if with_users else None,
         )
     return count
 
@@ -93,7 +96,7 @@ def _event_row(
     time: str, sequence: str, type_: str, amount: str, label: str, id_: str, username: str | None
 ) -> None:
     user = "" if username is None else f"{username:12}  "
-    _line(f"{time:19}  {user}{sequence:>8}  {type_:25}  {amount:>15}  {label:16}  {id_}".rstrip())
+    print_line(f"{time:19}  {user}{sequence:>8}  {type_:25}  {amount:>15}  {label:16}  {id_}".rstrip())
 
 
 class _Subject(NamedTuple):
@@ -114,10 +117,12 @@ def _subject(event: Event) -> _Subject:
         return _Subject(f"{message.invreq.amount_msat:,}", message.invreq.label, message.invreq.invreq_id)
     if message.HasField("invoice_import"):
         return _Subject("", f"{message.invoice_import.invoices:,} invoices", "")
+    if event.disabled_webhook:
+        return _Subject("", event.disabled_webhook.url, event.disabled_webhook.id)
     return _Subject("", "", "")
 
 
-def _line(line: str) -> None:
+def print_line(line: str) -> None:
     """Print a line, on a terminal no longer than a line of the terminal."""
     if sys.stdout.isatty():
         text = Text(line)
@@ -130,10 +135,10 @@ def print_report(report: Report, period: Period, by: str, as_json: bool) -> None
     """Print a report, with the total last."""
     if as_json:
         limits = {"paid_from": period.start, "paid_to": period.end, "time_zone": period.zone_name, "by": by}
-        typer.echo(json.dumps({name: _plain(value) for name, value in limits.items()} | _plain(report)))
+        typer.echo(json.dumps({name: plain(value) for name, value in limits.items()} | plain(report)))
         return
     typer.echo(f"Payments from {period.start} to before {period.end} ({period.zone_name})", err=True)
-    rows = [(_printable(each.name or "-"), each.count, each.amount_received_msat) for each in report.groups]
+    rows = [(printable(each.name or "-"), each.count, each.amount_received_msat) for each in report.groups]
     width = max(len(name) for name, _, _ in [*rows, ("total", 0, 0)])
     typer.echo(f"{by.upper():{width}}  {'PAYMENTS':>10}  {'MSAT':>20}")
     for name, count, msat in [*rows, ("total", report.count, report.amount_received_msat)]:
@@ -148,6 +153,8 @@ def print_payment_request(invoice: Invoice, with_qr: bool) -> None:
     payability = invoice.payability
     if payability and payability.status is not PayabilityStatus.OK and payability.detail:
         typer.echo(f"warning: payability {payability.status}: {payability.detail}", err=True)
+    if invoice.webhook:
+        typer.echo(f"webhook {invoice.webhook.id}; its secret: {invoice.webhook.secret}", err=True)
     typer.echo(f"{_state(invoice)}; to watch it: till watch {invoice.invoice_id}", err=True)
 
 
@@ -199,15 +206,15 @@ def _state(invoice: Invoice) -> str:
     return f"{invoice.status}: {amount}, expires in {timedelta(seconds=int(left.total_seconds()))}"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a result as JSON values, with times in RFC 3339."""
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, tuple):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     if not is_dataclass(value):
         return value
-    return {each.name: _plain(getattr(value, each.name)) for each in fields(value) if each.name != "message"}
+    return {each.name: plain(getattr(value, each.name)) for each in fields(value) if each.name != "message"}
 
 
 def _metadata(invoice: Invoice) -> str:
@@ -222,9 +229,10 @@ def _lines(plain: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
         if isinstance(value, dict):
             yield from _lines(value, f"{prefix}{name}.")
         elif value is not None:
-            yield prefix + name, _printable(value) if isinstance(value, str) else json.dumps(value)
+            yield prefix + name, printable(value) if isinstance(value, str) else json.dumps(value)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return a text on one line, as JSON if it has characters that are not printable."""
     # A line break in a description could imitate other fields.
     return text if text.isprintable() else json.dumps(text)

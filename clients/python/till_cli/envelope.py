@@ -49,6 +49,11 @@ def _data(event: Event) -> str:
             return _invreq(message.invreq, is_collected=event.type == COLLECTED)
         case "invoice_import":
             return _object({"invoices": _json(message.invoice_import.invoices)})
+        case "disabled_webhook":
+            disabled = message.disabled_webhook
+            return _object(
+                {"id": _json(disabled.id), "url": _json(disabled.url), "reason": _json(disabled.reason)}
+            )
     # Data that only a newer client knows.
     return "{}"
 

@@ -1,6 +1,6 @@
 """The commands of `till` for events: print them, or forward them as webhooks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -126,6 +126,12 @@ def forward_(
     forward.Forwarding(receiver, begin if isinstance(begin, int) else None, json_).run(found)
 
 
+def listed(texts: Iterable[str]) -> list[str]:
+    """Return the parts of texts that are separated by commas."""
+    parts = [part.strip() for text in texts for part in text.split(",")]
+    return [part for part in parts if part]
+
+
 def _refuse_options(ctx: typer.Context) -> None:
     sources = {name: ctx.get_parameter_source(name) for name in ctx.params if name != "json_"}
     if any(source and source.name == "COMMANDLINE" for source in sources.values()):
@@ -148,8 +154,7 @@ def _start(after: str | None, place: Place | None, all_users: bool) -> dict[str,
 
 
 def _filter(types: list[str] | None, metadata_type: str | None) -> dict[str, Any]:
-    listed = [each.strip() for given in types or () for each in given.split(",")]
-    return {"types": [each for each in listed if each], "metadata_type": metadata_type}
+    return {"types": listed(types or ()), "metadata_type": metadata_type}
 
 
 def _pages(client: Client, wanted: dict[str, Any]) -> Iterator[Event]:

@@ -13,7 +13,7 @@ from typer.core import TyperOption
 from till import errors
 from till.client import Client
 from till.connection import ADDRESS, TIMEOUT_SECONDS
-from till_cli import commands, lists
+from till_cli import commands, lists, webhooks
 from till_cli import events as event_commands
 from till_cli.app import App, Group
 
@@ -80,6 +80,18 @@ events = App(no_args_is_help=False)
 events.callback(invoke_without_command=True)(event_commands.events)
 events.command("forward")(event_commands.forward_)
 app.add_typer(events, name="events")
+webhook = App(help="Create, test, repair and delete webhooks, which post events to a URL.")
+webhook.command()(webhooks.create)
+webhook.command("list")(webhooks.list_)
+webhook.command()(webhooks.show)
+webhook.command()(webhooks.update)
+webhook.command()(webhooks.delete)
+webhook.command()(webhooks.rotate)
+webhook.command("test")(webhooks.ping)
+webhook.command()(webhooks.deliveries)
+webhook.command()(webhooks.redeliver)
+webhook.command()(webhooks.replay)
+app.add_typer(webhook, name="webhook")
 app.command()(commands.watch)
 app.command()(lists.report)
 app.command()(commands.info)
