@@ -1,0 +1,1 @@
+../../../docs/guides/webhooks/receiver.rs
