@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 use till_client::tonic::{Request, Status};
 use till_client::v1::watch_events_request::Start;
 use till_client::v1::{
-    LogPosition, WatchEventsRequest, WatchEventsResponse, WatchInvoiceRequest, WatchInvoiceResponse,
+    ListDeliveriesResponse, LogPosition, WatchEventsRequest, WatchEventsResponse, WatchInvoiceRequest,
+    WatchInvoiceResponse,
 };
-use till_client::{Client, ConnectionChange, EventOptions, EventStart, Options, WatchOptions};
+use till_client::{Client, ConnectionChange, EventOptions, EventStart, Items, Options, WatchOptions};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -26,7 +27,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
     let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
-    let services = ["till/v1/invoice_service.proto", "till/v1/event_service.proto"];
+    let services = ["invoice", "event", "webhook"].map(|name| format!("till/v1/{name}_service.proto"));
     let files = protox::compile(services, [protos])?;
     let pool = DescriptorPool::from_file_descriptor_set(files)?;
     let mut till = None;
@@ -104,9 +105,12 @@ impl Operation {
     async fn call(self) -> Result<Value, Failure> {
         let method = self.method(text(&self.command, "method")?)?;
         macro_rules! call {
-            ($name:ident) => {
-                write(&method, &self.till.$name(self.request(&method)?).await?)
-            };
+            ($name:ident) => {{
+                let response = self.till.$name(self.request(&method)?).await?;
+                // The driver checks that this shows no secret.
+                eprintln!("{response:?}");
+                write(&method, &response)
+            }};
         }
         match method.name() {
             "CreateInvoice" => call!(create_invoice),
@@ -118,19 +122,52 @@ impl Operation {
             "GetReport" => call!(get_report),
             "GetInfo" => call!(get_info),
             "ListEvents" => call!(list_events),
+            "CreateWebhook" => call!(create_webhook),
+            "GetWebhook" => call!(get_webhook),
+            "ListWebhooks" => call!(list_webhooks),
+            "UpdateWebhook" => call!(update_webhook),
+            "DeleteWebhook" => call!(delete_webhook),
+            "RotateSecret" => call!(rotate_secret),
+            "TestWebhook" => call!(test_webhook),
+            "RedeliverEvent" => call!(redeliver_event),
+            "ReplayEvents" => call!(replay_events),
             other => Err(format!("no such call: {other}").into()),
         }
     }
 
     async fn list(self) -> Result<Value, Failure> {
-        let event = self.method("WatchInvoice")?;
-        let mut list = self.till.list(self.request(&self.method("ListInvoices")?)?);
-        let mut left = self.limit();
+        if self.command["method"] == "ListDeliveries" {
+            let method = self.method("ListDeliveries")?;
+            let deliveries = self.till.deliveries(self.request(&method)?);
+            return self
+                .report(deliveries, |delivery| {
+                    let page = ListDeliveriesResponse {
+                        deliveries: vec![delivery],
+                        ..Default::default()
+                    };
+                    Ok(json!({"delivery": write(&method, &page)?["deliveries"][0]}))
+                })
+                .await;
+        }
+        let state = self.method("WatchInvoice")?;
+        let list = self.till.list(self.request(&self.method("ListInvoices")?)?);
+        self.report(list, |invoice| {
+            write(&state, &WatchInvoiceResponse { invoice: Some(invoice) })
+        })
+        .await
+    }
+
+    /// Report the items, up to the limit of the command.
+    async fn report<T>(
+        &self,
+        mut items: Items<T>,
+        event: impl Fn(T) -> Result<Value, Failure>,
+    ) -> Result<Value, Failure> {
+        let mut left = self.command["limit"].as_u64().unwrap_or(u64::MAX);
         while left > 0
-            && let Some(invoice) = list.try_next().await?
+            && let Some(item) = items.try_next().await?
         {
-            let state = WatchInvoiceResponse { invoice: Some(invoice) };
-            say(&self.command, "event", write(&event, &state)?);
+            say(&self.command, "event", event(item)?);
             left -= 1;
         }
         Ok(json!({}))
@@ -186,19 +223,14 @@ impl Operation {
         if flag(&self.command, "connection") {
             options = options.on_connection(self.reporter());
         }
-        let mut events = self.till.events(options);
-        let mut left = self.limit();
-        while left > 0
-            && let Some(event) = events.try_next().await?
-        {
+        self.report(self.till.events(options), |event| {
             let response = WatchEventsResponse {
                 events: vec![event],
                 ..Default::default()
             };
-            say(&self.command, "event", write(&method, &response)?["events"][0].take());
-            left -= 1;
-        }
-        Ok(json!({}))
+            Ok(write(&method, &response)?["events"][0].take())
+        })
+        .await
     }
 
     fn method(&self, name: &str) -> Result<MethodDescriptor, Failure> {
@@ -219,10 +251,6 @@ impl Operation {
 
     fn timeout(&self) -> Option<Duration> {
         self.command["timeout_seconds"].as_f64().map(Duration::from_secs_f64)
-    }
-
-    fn limit(&self) -> u64 {
-        self.command["limit"].as_u64().unwrap_or(u64::MAX)
     }
 
     fn reporter(&self) -> impl Fn(ConnectionChange) + use<> {

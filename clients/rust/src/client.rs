@@ -28,7 +28,7 @@ use crate::watch::{Watch, watch};
 /// the later pages of a list. Dropping a future cancels its call.
 #[derive(Clone, Debug)]
 pub struct Client {
-    connection: Connection,
+    pub(crate) connection: Connection,
 }
 
 impl Client {
@@ -104,7 +104,7 @@ impl Client {
     /// Its last item is an error if a page fails, among others with
     /// [`InvalidRequest`](crate::ErrorCode::InvalidRequest).
     pub fn list(&self, request: impl IntoRequest<ListInvoicesRequest>) -> Items<Invoice> {
-        list(self.invoices(), request.into_request())
+        list(self.connection.clone(), request.into_request())
     }
 
     /// Return one page of the matching invoices, and the token of the next page.

@@ -1,10 +1,11 @@
 //! Client of Till, a cash register for Core Lightning: create an invoice, show its payment request, watch it live until
 //! it is paid.
 //!
-//! [`Client::connect`] creates a [`Client`], which has the calls for invoices, and the generated stubs of [`v1`] for all
-//! else. [`Client::watch`] returns a [`Watch`], which reconnects when its connection is lost; so do the
-//! [`Events`] of [`Client::events`], the log of all changes. [`Client::list`] fetches page after page,
-//! [`Client::export`] streams CSV. All of them fail with an [`Error`], which has Till's documented [`ErrorCode`].
+//! [`Client::connect`] creates a [`Client`], which has the calls for invoices, events and webhooks, and the generated
+//! stubs of [`v1`] for all else. [`Client::watch`] returns a [`Watch`], which reconnects when its connection is lost; so
+//! do the [`Events`] of [`Client::events`], the log of all changes, which [`Client::create_webhook`] sends to a URL.
+//! [`Client::list`] fetches page after page, [`Client::export`] streams CSV. All of them fail with an [`Error`], which
+//! has Till's documented [`ErrorCode`].
 //!
 //! ```no_run
 #![doc = include_str!("../examples/first_invoice.rs")]
@@ -32,6 +33,7 @@ mod options;
 mod pause;
 mod reconnect;
 mod watch;
+mod webhooks;
 
 pub use client::Client;
 pub use connection::Connection;

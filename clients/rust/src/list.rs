@@ -5,25 +5,49 @@ use std::time::Duration;
 use async_stream::try_stream;
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::metadata::MetadataMap;
-use tonic::{Extensions, Request};
+use tonic::{Extensions, Request, Status};
 
 use crate::connection::{Connection, grpc_timeout, too_late};
 use crate::error::Error;
 use crate::items::Items;
 use crate::pause::pause;
 use crate::v1::invoice_service_client::InvoiceServiceClient;
-use crate::v1::{ExportInvoicesRequest, ExportInvoicesResponse, Invoice, ListInvoicesRequest, ListInvoicesResponse};
+use crate::v1::{ExportInvoicesRequest, ExportInvoicesResponse, Invoice, ListInvoicesRequest};
 
 /// For how long a page without a deadline is retried.
 const RETRIES: Duration = Duration::from_secs(30);
 
-pub(crate) fn list(
-    invoices: InvoiceServiceClient<Connection>,
-    request: Request<ListInvoicesRequest>,
-) -> Items<Invoice> {
+/// A request for a page.
+pub(crate) trait Paged: Clone + Send + 'static {
+    type Item: Send + 'static;
+
+    fn begin_at(&mut self, page_token: String);
+
+    /// Return the items of the page, and the token of the next one.
+    fn fetch(
+        connection: Connection,
+        request: Request<Self>,
+    ) -> impl Future<Output = Result<(Vec<Self::Item>, String), Status>> + Send;
+}
+
+impl Paged for ListInvoicesRequest {
+    type Item = Invoice;
+
+    fn begin_at(&mut self, page_token: String) {
+        self.page_token = page_token;
+    }
+
+    async fn fetch(connection: Connection, request: Request<Self>) -> Result<(Vec<Invoice>, String), Status> {
+        let response = InvoiceServiceClient::new(connection).list_invoices(request).await?;
+        let page = response.into_inner();
+        Ok((page.invoices, page.next_page_token))
+    }
+}
+
+pub(crate) fn list<R: Paged>(connection: Connection, request: Request<R>) -> Items<R::Item> {
     let (metadata, extensions, message) = request.into_parts();
     let mut pages = Pages {
-        invoices,
+        connection,
         timeout: grpc_timeout(metadata.as_ref()),
         metadata,
         extensions,
@@ -31,30 +55,30 @@ pub(crate) fn list(
     };
     Items::new(try_stream! {
         // The first page fails like a call, so that a wrong address shows.
-        let mut page = pages.fetch(false).await?;
+        let (mut items, mut next) = pages.fetch(false).await?;
         loop {
-            for invoice in page.invoices {
-                yield invoice;
+            for item in items {
+                yield item;
             }
-            if page.next_page_token.is_empty() {
+            if next.is_empty() {
                 break;
             }
-            pages.message.page_token = page.next_page_token;
-            page = pages.fetch(true).await?;
+            pages.message.begin_at(next);
+            (items, next) = pages.fetch(true).await?;
         }
     })
 }
 
-struct Pages {
-    invoices: InvoiceServiceClient<Connection>,
+struct Pages<R> {
+    connection: Connection,
     timeout: Option<Duration>,
     metadata: MetadataMap,
     extensions: Extensions,
-    message: ListInvoicesRequest,
+    message: R,
 }
 
-impl Pages {
-    async fn fetch(&mut self, reconnects: bool) -> Result<ListInvoicesResponse, Error> {
+impl<R: Paged> Pages<R> {
+    async fn fetch(&mut self, reconnects: bool) -> Result<(Vec<R::Item>, String), Error> {
         let started = Instant::now();
         let limit = self.timeout.unwrap_or(RETRIES);
         let mut failures = 0;
@@ -64,8 +88,8 @@ impl Pages {
             if self.timeout.is_some() {
                 request.set_timeout(limit.saturating_sub(started.elapsed()));
             }
-            let error = match self.invoices.list_invoices(request).await {
-                Ok(page) => return Ok(page.into_inner()),
+            let error = match R::fetch(self.connection.clone(), request).await {
+                Ok(page) => return Ok(page),
                 Err(status) => Error::from(status),
             };
             match pause(&error, failures) {
