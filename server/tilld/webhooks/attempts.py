@@ -20,7 +20,7 @@ FAILING_SLOTS = 25
 
 
 class Attempts:
-    """Makes the attempts of a process; `outcomes` counts those that succeeded, failed, or were the last one."""
+    """Makes the attempts of a process; `outcomes` counts them: succeeded, failed, or dead after the last."""
 
     def __init__(self, client: HttpClient, clock: Clock = utc_now) -> None:
         self.outcomes: Counter[str] = Counter()

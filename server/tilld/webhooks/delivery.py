@@ -68,8 +68,7 @@ class Delivery(NamedTuple):
     ) -> Self:
         """Return the delivery after another attempt; `retry_after` is what the receiver asked for."""
         first = self.first_attempt_at or attempt.last_attempt_at
-        ended_at = attempt.last_attempt_at + timedelta(milliseconds=attempt.last_milliseconds)
-        following = None if attempt.succeeded else next_attempt_at(first, ended_at, retry_after, spread)
+        following = None if attempt.succeeded else next_attempt_at(first, attempt, retry_after, spread)
         state = (
             DeliveryState.SUCCEEDED
             if attempt.succeeded
@@ -91,16 +90,17 @@ class Delivery(NamedTuple):
 
 
 def next_attempt_at(
-    first: datetime, now: datetime, retry_after: timedelta | None = None, spread: Spread = random.uniform
+    first: datetime, last: Attempt, retry_after: timedelta | None = None, spread: Spread = random.uniform
 ) -> datetime | None:
     """Return when to attempt a failed delivery again, or None after 75 hours.
 
     The schedule counts from the first attempt, so that attempts in between do not shorten it.
     """
-    # The latest slot may have been early by JITTER.
-    elapsed = (now - first) / (1 - JITTER)
+    # The last attempt of the schedule may have been early by JITTER.
+    elapsed = (last.last_attempt_at - first) / (1 - JITTER)
     pause = next((pause for slot, pause in zip(_SLOTS, PAUSES, strict=True) if slot > elapsed), None)
     if pause is None:
         return None
     asked = min(retry_after or timedelta(0), LONGEST_RETRY_AFTER)
-    return now + max(pause * spread(1 - JITTER, 1 + JITTER), asked)
+    ended_at = last.last_attempt_at + timedelta(milliseconds=last.last_milliseconds)
+    return ended_at + max(pause * spread(1 - JITTER, 1 + JITTER), asked)

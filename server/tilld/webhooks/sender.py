@@ -85,16 +85,16 @@ class Sender:
 
     async def _round(self) -> None:
         """Take over free webhooks, and follow the changes of those that this process sends."""
-        now, lease = self._clock(), timedelta(seconds=self._intervals.webhook_lease_seconds)
-        await self._store.claim(self._owner, now, until=now + lease, soon=now + lease / 2)
         held = await self._held()
         ended = [each for each in self._tasks if not self._goes_on(each, held.get(each))]
         for webhook_id in ended:
             await self._end(webhook_id)
         if ended:
-            # What was sent counts also for a changed webhook.
+            # What was sent counts also for a changed webhook. One that is replayed has no owner.
             await self._store_progress()
-            held = await self._held()
+        now, lease = self._clock(), timedelta(seconds=self._intervals.webhook_lease_seconds)
+        await self._store.claim(self._owner, now, until=now + lease, soon=now + lease / 2)
+        held = await self._held()
         for webhook in held.values():
             if not webhook.enabled or (webhook.id in ended and webhook.invoice_id):
                 await self._store.release(self._owner, webhook.id)
@@ -175,9 +175,8 @@ class Sender:
         while True:
             await self._has_open_invoices.wait()
             with self._feed.listen(ALL_USERS) as listener:
-                position = 0
                 while self._has_open_invoices.is_set():
-                    if await listener.beyond(position, self._intervals.webhook_lease_seconds):
-                        position = self._feed.newest[ALL_USERS]
-                        if await self._store.due_webhooks(self._clock()):
-                            self._changed.set()
+                    position = self._feed.newest.get(ALL_USERS, 0)
+                    if await self._store.due_webhooks(self._clock()):
+                        self._changed.set()
+                    await listener.beyond(position, self._intervals.webhook_lease_seconds)

@@ -103,16 +103,20 @@ class Webhooks:
 
         def changed(webhook: Webhook) -> Webhook:
             enabled = webhook.enabled if change.enabled is None else change.enabled
-            is_new_start = enabled and not webhook.enabled
             return webhook._replace(
                 url=url or webhook.url,
                 types=webhook.types if types is None else types,
                 enabled=enabled,
                 disabled_reason="" if enabled else webhook.disabled_reason,
-                failing_since=None if is_new_start or url else webhook.failing_since,
+                failing_since=None if url or change.enabled else webhook.failing_since,
             )
 
-        return await self._change("webhook changed", caller, webhook_id, changed)
+        stored = await self._change("webhook changed", caller, webhook_id, changed)
+        if url or change.enabled:
+            # The reason why deliveries failed may be gone.
+            await self._store.hurry(webhook_id, self._clock())
+        self._changed()
+        return stored
 
     async def rotate(self, caller: Caller, webhook_id: str) -> Webhook:
         """Replace the secret of a webhook; return it. For a day the old one signs too.
@@ -120,9 +124,11 @@ class Webhooks:
         Raises NotFound; PermissionDenied.
         """
         now = self._clock()
-        return await self._change(
+        rotated = await self._change(
             "secret of a webhook rotated", caller, webhook_id, lambda webhook: webhook.rotated(now)
         )
+        self._changed()
+        return rotated
 
     async def remove(self, caller: Caller, webhook_id: str) -> None:
         """Remove a webhook and its deliveries. Raises NotFound."""
@@ -197,7 +203,6 @@ class Webhooks:
             stored = await self._store.change(changed(webhook)._replace(version=webhook.version + 1))
             if stored:
                 self._log_change(event, caller, stored)
-                self._changed()
                 return stored
         raise Conflict("others change this webhook; try again")
 

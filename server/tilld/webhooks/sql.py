@@ -63,7 +63,11 @@ class WebhookSQL:
         self.change = compiled(change.returning(WebhookTable))
         # Without an owner, so that the progress of the present one does not count.
         move = WebhookTable.update(
-            sequence=param("sequence"), version=WebhookTable.version + 1, owner="", lease_until=0
+            sequence=param("sequence"),
+            version=WebhookTable.version + 1,
+            failing_since=None,
+            owner="",
+            lease_until=0,
         )
         self.move = compiled(move.where(has_id).returning(WebhookTable))
         self.remove = compiled(WebhookTable.delete().where(has_id).returning(WebhookTable))

@@ -72,7 +72,7 @@ class Worker:
         self._probes = 0
         self._held_until = webhook.created_at
         # The deliveries that have failed go before the events in line, since these are newer.
-        self._repeats_first = webhook.failing_since is not None
+        self._repeats_first = True
         self._repeating = asyncio.Lock()
         self._look = asyncio.Event()
         self._recovered = asyncio.Event()
