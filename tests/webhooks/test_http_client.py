@@ -239,12 +239,12 @@ async def test_a_large_body_is_not_waited_for(client: HttpClient) -> None:
 
 
 async def test_a_body_that_never_comes_is_a_success() -> None:
-    for intervals in (PATIENT._replace(webhook_seconds=0.3), PATIENT._replace(webhook_body_seconds=0.1)):
+    for intervals in (PATIENT._replace(webhook_seconds=2), PATIENT._replace(webhook_body_seconds=0.1)):
         async with raw_server(promising(100)) as server, http_client(OPENED, intervals) as client:
             outcome = await post(client, server.url)
 
             assert outcome.succeeded
-            assert outcome.seconds < 0.3
+            assert outcome.seconds < 2
             assert await server.end() is None
 
 
