@@ -16,6 +16,7 @@ import io.grpc.stub.StreamObserver;
 import java.time.Duration;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /** Calls with Java's errors and futures. The subclasses name the methods of each service. */
@@ -33,15 +34,20 @@ abstract class Calls<S extends Calls<S>> extends AbstractStub<S> {
     }
 
     final <Q, R> CompletableFuture<R> start(MethodDescriptor<Q, R> method, Q request) {
+        return start(method, request, Function.identity());
+    }
+
+    /** Starts a call whose response is read as another type. Cancelling the future cancels the call. */
+    final <Q, R, T> CompletableFuture<T> start(MethodDescriptor<Q, R> method, Q request, Function<R, T> read) {
         ClientCall<Q, R> call = getChannel().newCall(method, getCallOptions());
         Context context = Context.current();
-        var future = new CompletableFuture<R>();
+        var future = new CompletableFuture<T>();
         ClientCalls.asyncUnaryCall(call, request, new StreamObserver<R>() {
-            private @Nullable R response;
+            private @Nullable T result;
 
             @Override
             public void onNext(R response) {
-                this.response = response;
+                result = read.apply(response);
             }
 
             @Override
@@ -51,7 +57,7 @@ abstract class Calls<S extends Calls<S>> extends AbstractStub<S> {
 
             @Override
             public void onCompleted() {
-                future.complete(response);
+                future.complete(result);
             }
         });
         // Has no effect on a call that has ended.

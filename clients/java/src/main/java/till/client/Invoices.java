@@ -18,6 +18,7 @@ import till.v1.GetInvoiceRequest;
 import till.v1.GetInvoiceResponse;
 import till.v1.GetReportRequest;
 import till.v1.GetReportResponse;
+import till.v1.Invoice;
 import till.v1.InvoiceServiceGrpc;
 import till.v1.ListInvoicesRequest;
 import till.v1.ListInvoicesResponse;
@@ -150,8 +151,13 @@ public final class Invoices extends Calls<Invoices> {
      * @param request the request; its page token, if any, is that of the first page
      * @return the invoices; nothing is fetched yet
      */
-    public InvoiceList list(ListInvoicesRequest request) {
-        return new InvoiceList(this, request, null);
+    public PagedList<Invoice> list(ListInvoicesRequest request) {
+        Pages.Source<Invoice> pages = (token, deadline) -> withDeadline(deadline)
+                .start(
+                        InvoiceServiceGrpc.getListInvoicesMethod(),
+                        request.toBuilder().setPageToken(token).build(),
+                        page -> new Pages.Page<>(page.getInvoicesList(), page.getNextPageToken()));
+        return new PagedList<>(pages, request.getPageToken(), getCallOptions().getDeadline(), null);
     }
 
     /**

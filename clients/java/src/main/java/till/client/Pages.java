@@ -7,32 +7,38 @@ import io.grpc.Context;
 import io.grpc.Deadline;
 import io.grpc.Status;
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 import till.client.TillException.Code;
-import till.v1.Invoice;
-import till.v1.ListInvoicesRequest;
-import till.v1.ListInvoicesResponse;
 
 /** The pages of a list. */
-final class Pages implements Batches<Invoice> {
+final class Pages<T> implements Batches<T> {
     private static final int RETRIES_SECONDS = 30;
 
-    private final Invoices invoices;
+    private final Source<T> source;
+    private final @Nullable Deadline listDeadline;
     private final @Nullable Duration timeout;
     private final Context context = Context.current();
-    private volatile ListInvoicesRequest request;
+    private volatile String token;
     private volatile boolean isFirst = true;
-    private volatile CompletableFuture<Batch<Invoice>> page = new CompletableFuture<>();
+    private volatile CompletableFuture<Batch<T>> page = new CompletableFuture<>();
 
-    Pages(Invoices invoices, ListInvoicesRequest request, @Nullable Duration timeout) {
-        this.invoices = invoices;
-        this.request = request;
+    /**
+     * @param source of the pages
+     * @param firstToken of the first page
+     * @param listDeadline for all pages
+     * @param timeout for each page
+     */
+    Pages(Source<T> source, String firstToken, @Nullable Deadline listDeadline, @Nullable Duration timeout) {
+        this.source = source;
+        this.token = firstToken;
+        this.listDeadline = listDeadline;
         this.timeout = timeout;
     }
 
     @Override
-    public CompletableFuture<Batch<Invoice>> next() {
+    public CompletableFuture<Batch<T>> next() {
         page = new CompletableFuture<>();
         new Attempts(page).attempt();
         return page;
@@ -43,26 +49,34 @@ final class Pages implements Batches<Invoice> {
         page.cancel(false);
     }
 
-    private void received(ListInvoicesResponse response) {
+    private void received(Page<T> received) {
         isFirst = false;
-        request = request.toBuilder().setPageToken(response.getNextPageToken()).build();
-        page.complete(Batch.of(response.getInvoicesList(), request.getPageToken().isEmpty()));
+        token = received.nextToken();
+        page.complete(Batch.of(received.items(), token.isEmpty()));
     }
+
+    /** Where pages come from. */
+    interface Source<T> {
+        /** Calls for the page of a token. Cancelling the future cancels the call. */
+        CompletableFuture<Page<T>> fetch(String token, @Nullable Deadline deadline);
+    }
+
+    /** The items of a page, and the token of the next one; empty after the last. */
+    record Page<T>(List<T> items, String nextToken) {}
 
     /** The attempts at one page. */
     private final class Attempts {
-        private final CompletableFuture<Batch<Invoice>> page;
+        private final CompletableFuture<Batch<T>> page;
         private final Losses losses = new Losses("page", !isFirst);
-        private final @Nullable Deadline deadline = Calls.earlier(
-                timeout, Calls.earlier(invoices.getCallOptions().getDeadline(), context.getDeadline()));
+        private final @Nullable Deadline deadline = Calls.earlier(timeout, Calls.earlier(listDeadline, context.getDeadline()));
         private final Deadline end = deadline == null ? Deadline.after(RETRIES_SECONDS, SECONDS) : deadline;
 
-        Attempts(CompletableFuture<Batch<Invoice>> page) {
+        Attempts(CompletableFuture<Batch<T>> page) {
             this.page = page;
         }
 
         void attempt() {
-            var call = invoices.withDeadline(deadline).listInvoicesAsync(request);
+            var call = source.fetch(token, deadline);
             page.whenComplete((batch, error) -> call.cancel(false));
             call.whenComplete((response, error) -> {
                 if (error == null) {

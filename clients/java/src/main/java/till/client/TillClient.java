@@ -103,6 +103,15 @@ public final class TillClient implements AutoCloseable {
     }
 
     /**
+     * Returns the calls that manage webhooks.
+     *
+     * @return the calls
+     */
+    public Webhooks webhooks() {
+        return new Webhooks(channel, CallOptions.DEFAULT);
+    }
+
+    /**
      * Returns the channel for generated stubs, such as {@code InvoiceServiceGrpc.newFutureStub(till.channel())}.
      *
      * @return a channel that sends the key with each call

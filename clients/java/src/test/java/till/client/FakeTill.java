@@ -55,6 +55,8 @@ final class FakeTill extends InvoiceServiceGrpc.InvoiceServiceImplBase implement
     final BlockingQueue<StreamObserver<WatchEventsResponse>> eventStreams = new LinkedBlockingQueue<>();
     /** Their requests. */
     final BlockingQueue<WatchEventsRequest> eventRequests = new LinkedBlockingQueue<>();
+    /** Answers the calls for webhooks. */
+    final FakeWebhooks webhooks = new FakeWebhooks();
     /** The authorization header of each call; empty without one. */
     final BlockingQueue<String> keys = new LinkedBlockingQueue<>();
     /** Done once a call is cancelled. */
@@ -71,7 +73,7 @@ final class FakeTill extends InvoiceServiceGrpc.InvoiceServiceImplBase implement
     }
 
     private Server serve(ServerBuilder<?> builder) throws IOException {
-        return builder.addService(this).addService(new EventLog()).intercept(new ServerInterceptor() {
+        return builder.addService(this).addService(new EventLog()).addService(webhooks).intercept(new ServerInterceptor() {
             @Override
             public <Q, R> ServerCall.Listener<Q> interceptCall(
                     ServerCall<Q, R> call, Metadata headers, ServerCallHandler<Q, R> next) {

@@ -44,6 +44,7 @@ class ReadmeTest {
                 abstract void log(String text);
                 abstract void deliver(Invoice invoice);
                 abstract OptionalLong load();
+                abstract void store(String id, String secret);
                 abstract void handle(Invoice invoice, long sequence);
             """;
 

@@ -41,6 +41,7 @@ import java.util.function.Consumer;
 import java.util.function.Function;
 import till.client.EventStream;
 import till.client.Export;
+import till.client.PagedList;
 import till.client.TillClient;
 import till.client.Watch;
 import till.client.WatchOptions;
@@ -54,6 +55,7 @@ import till.v1.GetInvoiceByIdRequest;
 import till.v1.GetInvoiceRequest;
 import till.v1.GetReportRequest;
 import till.v1.Invoice;
+import till.v1.ListDeliveriesRequest;
 import till.v1.ListEventsRequest;
 import till.v1.ListInvoicesRequest;
 import till.v1.LookupInvoiceRequest;
@@ -157,11 +159,14 @@ final class Agent {
                 yield call(
                         request, ListEventsRequest.getDefaultInstance(), events::listEvents, events::listEventsAsync);
             }
-            default -> throw new IllegalArgumentException("no such method: " + method);
+            default -> {
+                var webhooks = timeout(request).map(till.webhooks()::withDeadlineAfter).orElse(till.webhooks());
+                yield WebhookCalls.call(webhooks, method, request);
+            }
         });
     }
 
-    private static <Q extends Message, R> R call(
+    static <Q extends Message, R> R call(
             JsonObject request, Q empty, Function<Q, R> blocking, Function<Q, CompletableFuture<R>> async)
             throws IOException {
         Q message = message(request, empty);
@@ -209,13 +214,25 @@ final class Agent {
     }
 
     private JsonElement list(TillClient till, JsonObject request) throws IOException {
-        var invoices = till.invoices().list(message(request, ListInvoicesRequest.getDefaultInstance()));
-        var list = timeout(request).map(invoices::withPageTimeout).orElse(invoices);
-        Consumer<Invoice> onInvoice = invoice -> say(request, "event", event(invoice));
+        if (request.has("method") && request.get("method").getAsString().equals("ListDeliveries")) {
+            var deliveries = message(request, ListDeliveriesRequest.getDefaultInstance());
+            return list(request, "delivery", till.webhooks().deliveries(deliveries));
+        }
+        var invoices = message(request, ListInvoicesRequest.getDefaultInstance());
+        return list(request, "invoice", till.invoices().list(invoices));
+    }
+
+    private <T extends Message> JsonElement list(JsonObject request, String name, PagedList<T> all) {
+        var list = timeout(request).map(all::withPageTimeout).orElse(all);
+        Consumer<T> onItem = item -> {
+            var event = new JsonObject();
+            event.add(name, json(item));
+            say(request, "event", event);
+        };
         if (isBlocking(request)) {
-            list.stream().limit(limit(request)).forEach(onInvoice);
+            list.stream().limit(limit(request)).forEach(onItem);
         } else {
-            take(list.publisher(), limit(request), onInvoice);
+            take(list.publisher(), limit(request), onItem);
         }
         return new JsonObject();
     }
