@@ -10,11 +10,12 @@ from playhouse.migrations import Runner
 
 from tests.support.databases import new_database
 from tests.support.samples import NODE_ID, an_invoice, paid
+from tilld.auth.caller import Scope
 from tilld.errors import OperatorError
 from tilld.event_log.entry import ALL_USERS, Bounds, Entry, EventType
 from tilld.event_log.repository import EventLog
 from tilld.formats.members import Member
-from tilld.formats.times import utc, utc_now, utc_of_milliseconds
+from tilld.formats.times import EPOCH, utc, utc_now, utc_of_milliseconds
 from tilld.invoices.invoice import Payment, Status
 from tilld.invoices.repository import Store
 from tilld.invoices.totals import Totals
@@ -22,11 +23,16 @@ from tilld.lists.repository import ListStore
 from tilld.lists.terms import InvoiceFilter, ListTerms, Period
 from tilld.storage.database import MIGRATIONS, _connect, close_database, open_database
 from tilld.storage.nodes import NodeStore
+from tilld.webhooks.delivery import Attempt, Delivery, DeliveryState
+from tilld.webhooks.repository import WebhookStore
+from tilld.webhooks.webhook import Webhook
 
 # Named after their last migration; each has the same rows.
 SCHEMAS = sorted(path.stem for path in MIGRATIONS.glob("[0-9]*.py"))
 ROWS = Path(__file__).parent / "schemas"
 MADE, OVER = utc(1795262400), utc(1795266000)
+OF_USER, OF_INVOICE = "wwwwwwwwwwwwwwwwwwww1", "wwwwwwwwwwwwwwwwwwww2"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 @pytest.fixture(params=SCHEMAS)
@@ -116,6 +122,86 @@ async def test_changes_after_the_migration_are_events(store: Store) -> None:
         (newest + 1, "invoice.paid"), (newest + 2, "invoice.created")
     ]  # fmt: skip
     assert all(each.is_complete for each in await log.audit())
+
+
+async def test_webhooks_and_their_deliveries_are_kept(store: Store, request: pytest.FixtureRequest) -> None:
+    """One of a user, disabled during a rotation, and one of an open invoice."""
+    webhooks = WebhookStore(store)
+    found = [await webhooks.get(each) for each in (OF_USER, OF_INVOICE)]
+    if request.node.callspec.params["store"] < "0009":
+        assert found == [None, None]
+        return
+
+    of_user = Webhook(
+        id=OF_USER,
+        username="anonymous",
+        key_id="",
+        url="https://shop.example/hook",
+        types=("invoice.paid", "invoice.expired"),
+        metadata_type="shop",
+        scopes=frozenset({Scope.READ}),
+        invoice_id=None,
+        secret=SECRET,
+        old_secret="whsec_TWZLUTlyOEdLWXFyVHdqVVBEOElMUFpJbzJMYUxhU3c=",
+        old_secret_until=utc(1795348800),
+        enabled=False,
+        disabled_reason="no event was accepted for 5 days",
+        created_at=MADE,
+        version=3,
+        sequence=2,
+        failing_since=utc(1795262460),
+        owner="o" * 21,
+        lease_until=utc(1795262475),
+    )
+    of_invoice = of_user._replace(
+        id=OF_INVOICE,
+        key_id="aaaaaaaaaaaa",
+        url="https://shop.example/order/4",
+        types=(),
+        metadata_type=None,
+        scopes=frozenset({Scope.READ, Scope.PAYOUTS}),
+        invoice_id="aaaaaaaaaaaaaaaaaaaa4",
+        old_secret=None,
+        old_secret_until=None,
+        enabled=True,
+        disabled_reason="",
+        version=0,
+        sequence=0,
+        failing_since=None,
+        owner="",
+        lease_until=EPOCH,
+    )
+    assert found == [of_user, of_invoice]
+    assert await webhooks.of_user("anonymous") == [of_user]
+    last = Attempt(utc(1795262460), 12, 500, "the receiver answered 500")
+    assert await webhooks.deliveries(OF_USER, None, 10, 10) == [
+        Delivery(
+            OF_USER,
+            2,
+            "evt_aaaaaaaaaaaaaaaaaaaaa",
+            EventType.INVOICE_PAID,
+            DeliveryState.PENDING,
+            1,
+            utc(1795262460),
+            utc(1795262465),
+            last,
+        )
+    ]
+
+
+async def test_the_end_of_a_migrated_invoice_is_due_at_its_webhook(
+    store: Store, request: pytest.FixtureRequest
+) -> None:
+    opened = await store.get("aaaaaaaaaaaaaaaaaaaa4")
+    assert opened
+    has_webhook = request.node.callspec.params["store"] >= "0009"
+
+    await store.settle(NODE_ID, [paid(opened)])
+
+    webhooks = WebhookStore(store)
+    due = await webhooks.due(OF_INVOICE, utc_now() + timedelta(minutes=5), 10)
+    assert [each.type for each in due] == [EventType.INVOICE_PAID] * has_webhook
+    assert not await webhooks.has_open_invoices()
 
 
 async def test_migrated_invoices_are_listed(store: Store) -> None:
