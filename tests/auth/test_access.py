@@ -13,12 +13,14 @@ from till.v1 import (
     invoice_service_pb2,
     invreq_service_pb2,
     key_service_pb2,
+    webhook_service_pb2,
 )
 from till_rest.v1 import event_service_pb2 as rest_events
 from till_rest.v1 import health_service_pb2 as rest_health
 from till_rest.v1 import invoice_service_pb2 as rest_invoices
 from till_rest.v1 import invreq_service_pb2 as rest_invreqs
-from tilld.auth.access import INVREQS, KEYS, PUBLIC, SCOPES, Access
+from till_rest.v1 import webhook_service_pb2 as rest_webhooks
+from tilld.auth.access import INVREQS, KEYS, PUBLIC, SCOPES, WEBHOOKS, Access
 from tilld.auth.caller import ANONYMOUS, OPERATOR, SHOP, Caller, Scope
 from tilld.auth.key import REMEMBERED_SECONDS, Key
 from tilld.auth.repository import KeyStore
@@ -78,9 +80,11 @@ def test_every_method_has_a_scope() -> None:
             invoice_service_pb2,
             invreq_service_pb2,
             key_service_pb2,
+            webhook_service_pb2,
             rest_events,
             rest_invoices,
             rest_invreqs,
+            rest_webhooks,
             rest_health,
         )
         for service in file.DESCRIPTOR.services_by_name.values()
@@ -197,6 +201,25 @@ async def test_a_key_needs_the_scope_of_the_method(store: Store, access: Access)
             await access.authorize(CREATE, header)
 
 
+@pytest.mark.parametrize("kind", [None, "till-1"])
+async def test_webhooks_need_their_own_scope(store: Store, access: Access, kind: str | None) -> None:
+    """A shop's key has it, one for a type only if asked for. Neither admin nor events:read implies it."""
+    scopes = frozenset(Scope) - {Scope.WEBHOOKS, Scope.ADMIN, Scope.PAYOUTS}
+    if kind is None:
+        scopes |= {Scope.ADMIN, Scope.PAYOUTS}
+    _, others = await new_key(store, kind=kind, scopes=scopes)
+    _, usual = await new_key(store, kind=kind, scopes=())
+    _, granted = await new_key(store, kind=kind, scopes=[Scope.WEBHOOKS])
+    create = WEBHOOKS + "CreateWebhook"
+
+    assert (await access.authorize(create, granted)).type == kind
+    if kind is None:
+        await access.authorize(create, usual)
+    for header in (others, usual) if kind else (others,):
+        with pytest.raises(PermissionDenied, match="webhooks"):
+            await access.authorize(create, header)
+
+
 async def test_a_watch_token_reads_one_invoice_only(store: Store, access: Access) -> None:
     """The token only reads; it expires, and fails when its key is revoked."""
     key, _ = await new_key(store, kind="shop")
@@ -209,8 +232,9 @@ async def test_a_watch_token_reads_one_invoice_only(store: Store, access: Access
     who = await access.authorize(GET, good)
     assert invoice.is_visible_to(who)
     assert not an_invoice("shop").is_visible_to(who)
-    with pytest.raises(PermissionDenied):
-        await access.authorize(CREATE, good)
+    for method in (CREATE, WEBHOOKS + "CreateWebhook"):
+        with pytest.raises(PermissionDenied):
+            await access.authorize(method, good)
     for bad in (over, good[:-1], good.replace("watch_", "watch_x"), "Bearer watch_"):
         with pytest.raises(Unauthenticated, match="watch token"):
             await access.authorize(GET, bad)

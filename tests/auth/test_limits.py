@@ -17,6 +17,7 @@ from tilld.auth.limits import (
     COUNTED_SECONDS,
     FLOOD_SECONDS,
     REFUSALS_AT_ONCE,
+    TESTS_AT_ONCE,
     WATCHES_OF_A_TOKEN,
     Limits,
 )
@@ -125,6 +126,22 @@ async def test_a_flood_of_refusals_is_slowed_down_and_leaves_nothing_behind(cloc
     slow = [round(each, 6) for each in took[REFUSALS_AT_ONCE:]]
     assert shortest <= min(slow) < max(slow) <= longest
     assert await refusals(limits, clock, 1) == [0]
+
+
+async def test_tests_of_webhooks_are_limited_for_each_key(clock: Clock) -> None:
+    """Each makes Till send a request: a burst, then one a second."""
+    limits = limits_of(clock)
+    for _ in range(TESTS_AT_ONCE):
+        await limits.may_test(GREEDY)
+
+    with pytest.raises(TooMany, match="too many tests of webhooks") as refused:
+        await limits.may_test(GREEDY)
+    assert 0 < refused.value.retry_seconds <= 1
+    await limits.may_test(MODEST)
+    clock.now += refused.value.retry_seconds
+    await limits.may_test(GREEDY)
+    with pytest.raises(TooMany):
+        await limits.may_test(GREEDY)
 
 
 def counted(open_invoices: int) -> Callable[[], Awaitable[int]]:
