@@ -6,15 +6,16 @@ import re
 import signal
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.clients.agent import program
 from tests.support.processes import Process
-from tests.support.shop import config, open_shop
-from tests.support.terminals import TILL, process
+from tests.support.shop import Shop, config, open_shop
 from till import webhooks
 
 RECEIVERS = Path(__file__).parent.parent.parent / "docs" / "guides" / "webhooks"
@@ -68,14 +69,20 @@ class Receiver:
         return [line.removeprefix("Ship ") for line in lines if line.startswith("Ship ")]
 
 
-@pytest.fixture
-async def receiver(client: str) -> AsyncIterator[Receiver]:
+@asynccontextmanager
+async def receiving(client: str, secret: str) -> AsyncIterator[Receiver]:
+    """Run the receiver of a client."""
     if not (RECEIVERS / FILES[client]).exists():
         pytest.skip(f"{client} has no receiver yet")
-    secret = webhooks.new_secret()
     async with program(client, "--receiver", TILL_WEBHOOK_SECRET=secret, PORT="0") as running:
         url = await running.says(r"Waiting for events at (http://127\.0\.0\.1:\d+/till)\n")
         yield Receiver(url, secret, running)
+
+
+@pytest.fixture
+async def receiver(client: str) -> AsyncIterator[Receiver]:
+    async with receiving(client, webhooks.new_secret()) as running:
+        yield running
 
 
 def event(label: str, event_type: str = "invoice.paid") -> bytes:
@@ -145,16 +152,36 @@ async def test_other_events_are_taken(receiver: Receiver) -> None:
     assert await receiver.shipped() == []
 
 
-async def test_a_payment_at_till_ships_its_order(receiver: Receiver, tmp_path: Path) -> None:
-    async with open_shop(config(tmp_path)) as shop:
-        address = str(shop.till.running.grpc)
-        command = (TILL, "--address", address, "events", "forward", receiver.url, "--after", "0")
-        async with process(*command, "--secret", receiver.secret):
-            created = await shop.create(
-                label="order-17", description="a\nb", metadata={"type": "shop", "cup": "ø"}
-            )
-            await shop.create(label="order-18")
-            await shop.pay(created["payreq"])
-            await receiver.ships("order-17")
+async def sells(shop: Shop, receiver: Receiver, label: str) -> None:
+    """Take a payment for an order, and wait until it is shipped."""
+    metadata = {"type": "shop", "cup": "ø"}
+    created = await shop.create(label=label, description="a\nb", metadata=metadata)
+    await shop.pay(created["payreq"])
+    await receiver.ships(label)
 
-    assert await receiver.shipped() == ["order-17"]
+
+async def test_till_sends_each_paid_order_signed_by_both_secrets(client: str, tmp_path: Path) -> None:
+    async with open_shop(config(tmp_path, webhook_allow=("127.0.0.1",))) as shop:
+
+        async def webhook(method: str, path: str, **body: Any) -> Any:
+            reply = await shop.rest.request(method, f"/lightning/webhooks{path}", json=body)
+            assert reply.status_code == 200, reply.text
+            return reply.json()
+
+        # The secret is needed before the receiver has an address.
+        created = await webhook("POST", "", url="http://127.0.0.1:1/till")
+        path = f"/{created['id']}"
+        async with receiving(client, created["secret"]) as receiver:
+            await webhook("PATCH", path, url=receiver.url)
+            assert (await webhook("POST", f"{path}/test"))["status"] == 204
+            await sells(shop, receiver, "order-17")
+
+            rotated = await webhook("POST", f"{path}/rotate")
+            assert rotated["secret"] != created["secret"]
+            await sells(shop, receiver, "order-18")
+
+            # These arrive before the next order, and are known.
+            await webhook("POST", f"{path}/replay", after=0)
+            await sells(shop, receiver, "order-19")
+
+            assert await receiver.shipped() == ["order-17", "order-18", "order-19"]
