@@ -18,6 +18,7 @@ from tilld.auth.limits import Allowance
 from tilld.errors import EventsGone, InvalidRequest, PermissionDenied, TooMany, Unavailable
 from tilld.event_log.entry import Change, Entry, EventType
 from tilld.events.event import Event, EventPage
+from tilld.events.feed import Feed
 from tilld.events.terms import Cursor, EventTerms, Place
 from tilld.formats.times import utc_now
 from tilld.invoices.invoice import Invoice, InvoiceUpdate, Status
@@ -434,3 +435,11 @@ def test_an_event_that_is_recorded_again_has_its_id() -> None:
 
 async def test_the_log_says_when_it_began(till: Parts) -> None:
     assert abs(await till.log.began_at() - utc_now()) < timedelta(minutes=1)
+
+
+def test_only_callers_count_as_streams() -> None:
+    feed = Feed()
+
+    with feed.listen("dakk"), feed.listen("dakk", is_stream=False):
+        assert feed.streams == 1
+    assert feed.streams == 0

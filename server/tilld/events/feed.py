@@ -12,11 +12,12 @@ from tilld.event_log.entry import ALL_USERS, Entry
 class Listener:
     """A context manager that wakes one reader of a log."""
 
-    __slots__ = ("_due", "_feed", "_timer", "_waiting", "username")
+    __slots__ = ("_due", "_feed", "_timer", "_waiting", "is_stream", "username")
 
-    def __init__(self, feed: "Feed", username: str) -> None:
+    def __init__(self, feed: "Feed", username: str, is_stream: bool) -> None:
         self._feed = feed
         self.username = username
+        self.is_stream = is_stream
         self._waiting: asyncio.Future[None] | None = None
         # Kept while events come: a new timer for each would cost a tenth of waking a reader.
         self._timer: asyncio.TimerHandle | None = None
@@ -77,9 +78,12 @@ class Feed:
         self.newest: dict[str, int] = {}
         self.is_closed = False
 
-    def listen(self, username: str) -> Listener:
-        """Return a listener to a log; it is active while its context is open."""
-        return Listener(self, username)
+    def listen(self, username: str, *, is_stream: bool = True) -> Listener:
+        """Return a listener to a log; it is active while its context is open.
+
+        is_stream: whether a caller waits. False: a webhook does.
+        """
+        return Listener(self, username, is_stream)
 
     def publish(self, entries: Iterable[Entry]) -> None:
         """Wake the readers of the logs that have these new entries."""
@@ -94,8 +98,8 @@ class Feed:
 
     @property
     def streams(self) -> int:
-        """The number of readers."""
-        return sum(map(len, self.listeners.values()))
+        """The number of callers that wait."""
+        return sum(each.is_stream for listeners in self.listeners.values() for each in listeners)
 
     def close(self) -> None:
         """End all waits."""

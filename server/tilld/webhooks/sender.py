@@ -174,7 +174,7 @@ class Sender:
         """Notice immediately that the final state of an invoice is due at its webhook."""
         while True:
             await self._has_open_invoices.wait()
-            with self._feed.listen(ALL_USERS) as listener:
+            with self._feed.listen(ALL_USERS, is_stream=False) as listener:
                 while self._has_open_invoices.is_set():
                     position = self._feed.newest.get(ALL_USERS, 0)
                     if await self._store.due_webhooks(self._clock()):

@@ -106,7 +106,7 @@ class Worker:
 
     async def _send_new(self) -> None:
         shared = self._shared
-        with shared.feed.listen(self.webhook.username) as listener:
+        with shared.feed.listen(self.webhook.username, is_stream=False) as listener:
             while True:
                 try:
                     page = await shared.events.page(self.webhook.view, self.webhook.sequence, READ_AT_ONCE)
