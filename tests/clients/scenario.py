@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import standardwebhooks
 from google.protobuf.json_format import ParseError
 
 from tests.clients.agent import Agent
 from tests.clients.suite import canonical, differences, filled
 from tests.clients.world import World
+from tests.support.receiver import Receiver, receiver
 from tilld.errors import OperatorError
 
 # The longest time that a step may take.
@@ -38,12 +40,18 @@ class Scenario:
         self._patience_seconds = patience_seconds
         self._agent = agent
         self._world = world
+        self._receiver: Receiver
         self._names: dict[str, Any] = world.names | {"unique": uuid.uuid4().hex}
         # The id and the method of each open call, by the name that the case gave it.
         self._open: dict[str, tuple[int, str]] = {}
 
     async def run(self, steps: list[dict[str, Any]]) -> None:
         """Run all steps. Raise AssertionError with the fault and the transcript."""
+        async with receiver() as self._receiver:
+            self._names["receiver"] = self._receiver.url
+            await self._run(steps)
+
+    async def _run(self, steps: list[dict[str, Any]]) -> None:
         for number, step in enumerate(steps, 1):
             try:
                 async with asyncio.timeout(self._patience_seconds):
@@ -84,6 +92,10 @@ class Scenario:
             case {"cancel": name}:
                 number = self._agent.send("cancel", call=self._open[name][0])
                 await self._expect(number, "", {"gives": {}})
+            case {"delivery": secret}:
+                await self._delivery(secret, step)
+            case {"answer": status}:
+                self._receiver.answers.append((status, {}))
             case _:
                 await self._change_world(step)
 
@@ -170,6 +182,13 @@ class Scenario:
         times = await asyncio.gather(*map(arrives, numbers))
         found = max(times) - min(times)
         assert found >= seconds, f"they must be {seconds} s apart, and were {found:.3f} s"
+
+    async def _delivery(self, secret: str, step: dict[str, Any]) -> None:
+        """Take the next delivery; the public library of Standard Webhooks verifies its signature."""
+        delivery = await self._receiver.next()
+        event = standardwebhooks.Webhook(secret).verify(delivery.body, delivery.headers)
+        assert event["id"] == delivery.headers["webhook-id"]
+        self._check(step.get("gives", {}), event, step)
 
     @contextmanager
     def _takes(self, step: dict[str, Any]) -> Iterator[None]:

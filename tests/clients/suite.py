@@ -49,6 +49,8 @@ STEPS = {
     "create_key": {"as"},
     "revoke_key": set(),
     "prune": set(),
+    "delivery": {"gives", "as"},
+    "answer": set(),
     "watchers": set(),
     "streams": set(),
 }
