@@ -56,6 +56,8 @@ def test_every_time_out_is_longer_than_the_one_behind_it() -> None:
     assert USUAL.call_seconds > USUAL.request_seconds
     # A create waits its turn, calls the node, and may look up the result.
     assert USUAL.call_seconds > limits.PATIENCE_SECONDS + 2 * USUAL.node_call_seconds
+    # A test of a webhook waits for the receiver.
+    assert USUAL.call_seconds > USUAL.webhook_seconds + 5
     assert (len(sends), len(polls), len(others)) == (1, 1, 3)
     for route in others.values():
         assert min(clients) > seconds(route["timeout"]) > USUAL.call_seconds

@@ -70,7 +70,7 @@ async def test_a_preflight_of_an_allowed_origin_needs_no_key(nobody: httpx.Async
     assert (reply.status_code, reply.content) == (200, b"")
     headers = reply.headers
     assert headers["access-control-allow-origin"] == origin
-    assert items(headers["access-control-allow-methods"]) == {"GET", "POST", "DELETE", "OPTIONS"}
+    assert items(headers["access-control-allow-methods"]) == {"GET", "POST", "PATCH", "DELETE", "OPTIONS"}
     assert items(headers["access-control-allow-headers"]) == {
         "authorization", "content-type", "idempotency-key", "last-event-id",
         "x-grpc-web", "x-user-agent", "grpc-timeout",

@@ -435,6 +435,11 @@ async def test_an_internal_error_exposes_no_details(
         ("GET", "/lightning/invoice/%c3%28"),
         ("GET", "/lightning/invoice/i/%ed%a0%80"),
         ("GET", "/lightning/invoice/%FF/watch"),
+        ("GET", "/lightning/webhook"),
+        ("PATCH", "/lightning/webhooks/%FF"),
+        ("GET", "/lightning/webhooks/%FF/deliveries?state=dead"),
+        ("GET", "/lightning/webhooks/abc/deliveries/evt_abc"),
+        ("POST", "/lightning/webhooks/abc/redeliver"),
     ],
 )
 async def test_an_unknown_path_is_not_found(envoy: Envoy, method: str, path: str) -> None:
@@ -460,6 +465,16 @@ async def test_an_unknown_path_is_not_found(envoy: Envoy, method: str, path: str
         ("PUT", "/lightning/report", "GET"),
         ("POST", "/healthz", "GET"),
         ("DELETE", "/readyz", "GET"),
+        ("DELETE", "/lightning/webhooks", "GET, POST"),
+        ("PATCH", "/lightning/webhooks?x=1", "GET, POST"),
+        ("POST", "/lightning/webhooks/abc", "GET, PATCH, DELETE"),
+        ("PUT", "/lightning/webhooks/abc/", "GET, PATCH, DELETE"),
+        ("GET", "/lightning/webhooks/abc/rotate", "POST"),
+        ("GET", "/lightning/webhooks/abc/test", "POST"),
+        ("PATCH", "/lightning/webhooks/abc/replay", "POST"),
+        ("POST", "/lightning/webhooks/abc/deliveries", "GET"),
+        ("DELETE", "/lightning/webhooks/abc/deliveries/?state=dead", "GET"),
+        ("GET", "/lightning/webhooks/abc/deliveries/evt_abc/redeliver", "POST"),
     ],
 )
 async def test_a_documented_path_has_the_documented_method(

@@ -29,6 +29,7 @@ local LISTS = {
   ["/lightning/report"] = "from, to, tz, by",
   ["/lightning/events"] = "after, types, metadata_type, limit, wait, all_users",
   ["/lightning/events/stream"] = "after, types, metadata_type, all_users, lastEventId",
+  ["/lightning/webhooks/{id}/deliveries"] = "state, limit, after",
 }
 
 -- The characters of UTF-8 beyond ASCII.
@@ -146,8 +147,11 @@ end
 -- A watch token and the last event id become headers, since an EventSource cannot send these.
 -- Or nil, and what is wrong with the query.
 local function route(headers, method, path, query)
-  if method == "GET" and query and LISTS[path] then
-    local passed, wrong = list_query(headers, query, LISTS[path])
+  -- All paths are ASCII, and protobuf fails on invalid UTF-8.
+  if path:find("%%[89A-Fa-f]") or path:find("[\128-\255]") then return "/" end
+  local names = method == "GET" and query and LISTS[path:gsub("^(/lightning/webhooks/)[^/]+(/deliveries)$", "%1{id}%2")]
+  if names then
+    local passed, wrong = list_query(headers, query, names)
     return passed and path .. passed, wrong
   end
   local asked = query and parameters(query)
@@ -156,8 +160,6 @@ local function route(headers, method, path, query)
     if token and not headers:get("authorization") then headers:add("authorization", "Bearer " .. token) end
     set_last_event_id(headers, (asked.lastEventId or ""):match("^%d*$") or "")
   end
-  -- All paths are ASCII, and protobuf fails on invalid UTF-8.
-  if path:find("%%[89A-Fa-f]") or path:find("[\128-\255]") then return "/" end
   if asked and method == "GET" then
     if path:find("^/lightning/invoice/[^/]+$") then return path .. passed(asked, "watch_token") end
     if path == "/lightning/invoicerequests" then return path .. passed(asked, "after") end
