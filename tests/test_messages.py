@@ -17,7 +17,18 @@ PAGE = ROOT / "tests/messages.txt"
 OF_VALUES = ("config/values.py", "storage/database.py")
 # Methods that raise an error with a given message: the error, and the argument's position.
 BY_METHODS = {"_refuse": ("TooMany", 1), "_reject": ("TooMany", 1), "take": ("TooMany", 2)}
-PARTS = {"AGAIN", "FORMS", "MSAT", "NO_BOLT12", "NO_PAYMENTS"}
+PARTS = {
+    "AGAIN",
+    "BAD_HOST",
+    "BAD_URL",
+    "EXTRAS",
+    "FORBIDDEN",
+    "FORMS",
+    "MSAT",
+    "NO_BOLT12",
+    "NO_PAYMENTS",
+    "SEQUENCE",
+}
 
 
 def page() -> str:

@@ -18,7 +18,7 @@ from lightningd_simulator import Simulator
 from tests.support.databases import locked, new_database
 from tests.support.health import NOT_SERVING, SERVING, becomes
 from tests.support.nodes import SimulatedNode, simulated_node
-from tests.support.samples import DAKK, PLENTY, an_order
+from tests.support.samples import DAKK, PLENTY, an_order, any_url
 from tests.support.scripted_node import LastWords, Request, ask, scripted_node
 from tests.support.shop import Shop, config, open_shop
 from tests.support.till import FAST, running
@@ -347,7 +347,13 @@ class Parts:
         self.node = InvoiceNode(directory / "rpc")
         self.hub = Hub()
         self.invoicing = Invoices(
-            self.store, self.node, self.hub, Limits(PLENTY), AttemptStore(self.store).has_label, str, self.now
+            self.store,
+            self.node,
+            self.hub,
+            Limits(PLENTY),
+            AttemptStore(self.store).has_label,
+            any_url,
+            self.now,
         )
         self.follower = Follower(self.node, self.store, self.now, FAST)
         self.log_follower = LogFollower(self.store, Feed(), self.hub, FAST)

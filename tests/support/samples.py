@@ -23,6 +23,11 @@ PLENTY = Allowance(
 _numbers = itertools.count(1)
 
 
+def any_url(url: str, _field: str) -> str:
+    """Permit every URL of a webhook."""
+    return url
+
+
 def an_order(**fields: Any) -> InvoiceTerms:
     """Return an order of 5000 msat by a shop, with the given fields replaced."""
     good = {

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.support.samples import DAKK, PLENTY, an_order
+from tests.support.samples import DAKK, PLENTY, an_order, any_url
 from tilld.auth.caller import Caller
 from tilld.auth.limits import Allowance, Limits
 from tilld.config import USUAL, Intervals, Pauses
@@ -64,7 +64,7 @@ class Parts:
         self.late = timedelta(0)
         limits = Limits(allowance)
         self.invoicing = Invoices(
-            self.store, self.node, self.hub, limits, self.attempts.has_label, str, self._now, intervals
+            self.store, self.node, self.hub, limits, self.attempts.has_label, any_url, self._now, intervals
         )
         self.events = Events(self.store, self.feed, limits)
         self.log = self.events.log

@@ -78,17 +78,19 @@ class Invoices:
         self._cancellations = Cancellations(store, node, clock)
         self._info_seconds = intervals.info_patience_seconds
 
-    async def create(self, caller: Caller, order: InvoiceTerms) -> NewInvoice:
+    async def create(
+        self, caller: Caller, order: InvoiceTerms, webhook_field: str = "webhook_url"
+    ) -> NewInvoice:
         """Create an invoice, or return the one that the same order with the same label created before.
 
-        Raises Conflict if the label belongs to another order; PermissionDenied if the key does not permit the
-        type; TooMany; NodeOffline.
+        `webhook_field` is the caller's name of the webhook's URL. Raises Conflict if the label belongs to
+        another order; PermissionDenied if the key does not permit the type; TooMany; NodeOffline.
         """
         if caller.type is not None and caller.type != order.type:
             raise PermissionDenied(
                 f'metadata must have the type "{caller.type}", the only one that the key permits'
             )
-        url = checked_webhook_url(caller, order.webhook_url, self._check_url)
+        url = checked_webhook_url(caller, order.webhook_url, self._check_url, webhook_field)
         if order.label is not None:
             earlier = await self._store.get_by_label(caller.username, order.label)
             if earlier:

@@ -12,8 +12,8 @@ from tilld.errors import Conflict, PermissionDenied
 from tilld.formats.ids import derived_public_id
 from tilld.invoices.invoice import Invoice
 
-# Returns a URL that webhooks may reach, as it is stored. Raises InvalidRequest.
-CheckURL = Callable[[str], str]
+# Returns a URL that webhooks may reach, as it is stored. Raises InvalidRequest, naming the field.
+CheckURL = Callable[[str, str], str]
 
 
 class InvoiceWebhook(NamedTuple):
@@ -38,15 +38,18 @@ class InvoiceWebhook(NamedTuple):
         return f"InvoiceWebhook({self.id})"
 
 
-def checked_webhook_url(caller: Caller, url: str | None, check: CheckURL) -> str | None:
-    """Return the URL of the webhook of a new invoice, or None. Raises InvalidRequest; PermissionDenied."""
+def checked_webhook_url(caller: Caller, url: str | None, check: CheckURL, field: str) -> str | None:
+    """Return the URL of the webhook of a new invoice, or None. Raises InvalidRequest; PermissionDenied.
+
+    `field` is the caller's name of the URL.
+    """
     if url is None:
         return None
     if Scope.WEBHOOKS not in caller.scopes:
         raise PermissionDenied(
             "the key lacks the scope webhooks, which a webhook needs; use a key that has it"
         )
-    return check(url)
+    return check(url, field)
 
 
 def check_same_webhook(invoice: Invoice, url: str | None, stored: str | None) -> None:

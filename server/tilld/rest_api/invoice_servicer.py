@@ -31,7 +31,7 @@ class RestInvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
     async def CreateInvoice(self, request: pb.CreateInvoiceRequest, context: Context) -> HttpBody:
         """Create an invoice."""
         asked = create_request(request.raw.data, idempotency_key(context))
-        made = await self._invoices.create(caller.get(), asked.terms)
+        made = await self._invoices.create(caller.get(), asked.terms, webhook_field="webhook")
         token = self._invoices.watch_token(caller.get(), made.invoice) if asked.watch_token else None
         return json_body(invoice_json.created(made, token))
 

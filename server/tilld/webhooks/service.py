@@ -35,7 +35,7 @@ Ping = Callable[[str, datetime, str], bytes]
 
 
 class WebhookChange(NamedTuple):
-    """What a caller changes; None: no change."""
+    """Changes by a caller; None: no change."""
 
     url: str | None = None
     types: Iterable[str] | None = None
@@ -65,9 +65,9 @@ class Webhooks:
         self._changed = changed
         self._clock = clock
 
-    def checked_url(self, url: str) -> str:
-        """Return a URL that webhooks may reach, as it is stored. Raises InvalidRequest."""
-        return str(checked_url(url, self._targets))
+    def checked_url(self, url: str, field: str = "url") -> str:
+        """Return a URL that webhooks may reach, as it is stored. Raises InvalidRequest, naming the field."""
+        return str(checked_url(url, self._targets, field))
 
     async def create(self, caller: Caller, url: str, types: Iterable[str]) -> Webhook:
         """Create a webhook for the events that come; return it, with its secret.
