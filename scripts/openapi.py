@@ -14,17 +14,37 @@ from tilld.errors import TillError
 from tilld.rest_api.health_servicer import HealthJson, ReadinessJson
 from tilld.rest_api.schemas import fields
 from tilld.rest_api.schemas.create_json import CreateInvoice
-from tilld.rest_api.schemas.event_json import EventJson, EventPageJson, GapJson, InvoiceImportJson
+from tilld.rest_api.schemas.event_json import (
+    DisabledWebhookJson,
+    EventJson,
+    EventPageJson,
+    GapJson,
+    InvoiceImportJson,
+)
 from tilld.rest_api.schemas.info_json import InfoJson
 from tilld.rest_api.schemas.invoice_json import InvoiceJson
 from tilld.rest_api.schemas.invreq_json import CreateInvreq, InvreqJson
 from tilld.rest_api.schemas.list_json import InvoicePageJson, ReportJson
 from tilld.rest_api.schemas.sendinvoice_json import SendInvoice, SentInvoiceJson
+from tilld.rest_api.schemas.webhook_json import (
+    AttemptJson,
+    CreateWebhook,
+    DeliveriesJson,
+    PingJson,
+    ReplayEvents,
+    UpdateWebhook,
+    WebhookJson,
+    WebhooksJson,
+)
 
 PROSE = Path(__file__).with_name("openapi.yaml")
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 TYPES = (
+    AttemptJson,
     CreateInvoice,
+    CreateWebhook,
+    DeliveriesJson,
+    DisabledWebhookJson,
     EventJson,
     EventPageJson,
     GapJson,
@@ -38,7 +58,12 @@ TYPES = (
     CreateInvreq,
     InvreqJson,
     HealthJson,
+    PingJson,
     ReadinessJson,
+    ReplayEvents,
+    UpdateWebhook,
+    WebhookJson,
+    WebhooksJson,
 )
 NAMED = {msgspec.json.schema(each)["title"]: each for each in fields.COMPONENTS}
 REF = "#/components/schemas/{name}"

@@ -22,10 +22,18 @@ from referencing.jsonschema import DRAFT202012
 from scripts import openapi
 from tests.support import golden
 from tests.support.samples import NOON, an_invoice
-from till_rest.v1 import event_service_pb2, health_service_pb2, invoice_service_pb2, invreq_service_pb2
+from till.webhooks import sign
+from till_rest.v1 import (
+    event_service_pb2,
+    health_service_pb2,
+    invoice_service_pb2,
+    invreq_service_pb2,
+    webhook_service_pb2,
+)
 from tilld import errors
 from tilld.auth import limits
 from tilld.config import USUAL
+from tilld.event_log.entry import EventType
 from tilld.formats import amounts, ids, members, strict_json, text, times
 from tilld.grpc_api.dispatcher import STATUS
 from tilld.invoices import terms
@@ -46,12 +54,25 @@ from tilld.rest_api.invoice_servicer import ATTACHMENT
 from tilld.rest_api.schemas import body, info_json, invoice_json, invreq_json, list_json, sendinvoice_json
 from tilld.sent_invoices import attempt
 from tilld.sent_invoices.attempt import Sent
+from tilld.webhooks import service, targets, transactions
+from tilld.webhooks.delivery import DeliveryState
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT: Any = json.loads(resources.files("tilld.rest_api").joinpath("openapi.json").read_text())
 SCHEMAS = DOCUMENT["components"]["schemas"]
 URN = "urn:till"
 REGISTRY: Registry[Any] = Registry().with_resource(URN, DRAFT202012.create_resource(DOCUMENT))
+
+
+# Bodies of requests reject unknown fields.
+REQUESTS = (
+    "CreateInvoice",
+    "CreateInvreq",
+    "CreateWebhook",
+    "ReplayEvents",
+    "SendInvoice",
+    "UpdateWebhook",
+)
 
 
 def assert_valid(value: Any, *path: str | int) -> None:
@@ -103,6 +124,7 @@ def test_the_document_has_exactly_the_routes() -> None:
         event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
         invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"],
         invreq_service_pb2.DESCRIPTOR.services_by_name["InvreqService"],
+        webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"],
         health_service_pb2.DESCRIPTOR.services_by_name["HealthService"],
     ]
     rules = {
@@ -135,7 +157,7 @@ def test_generated_clients_accept_every_amount_and_later_additions() -> None:
             assert part["format"] == "int64", path
         if "const" in part or "enum" in part:
             assert "type" in part, path
-        if kinds == "object" and path[-1] not in ("CreateInvoice", "CreateInvreq", "SendInvoice"):
+        if kinds == "object" and path[-1] not in REQUESTS:
             assert part["additionalProperties"] is True, path
             for name, field in part["properties"].items():
                 assert not {"const", "enum"} & field.keys(), (path, name)
@@ -157,13 +179,20 @@ def test_generated_clients_accept_every_amount_and_later_additions() -> None:
         ("CreateInvreq/description/maxLength", invreq.MAX_DESCRIPTION_BYTES),
         ("CreateInvreq/issuer/maxLength", invreq.MAX_ISSUER_BYTES),
         ("CreateInvreq/absolute_expiry/maximum", times.unix_seconds(times.EXPIRY_LIMIT) - 1),
+        ("CreateInvoice/webhook/maxLength", targets.MAX_URL_BYTES),
+        ("CreateWebhook/url/maxLength", targets.MAX_URL_BYTES),
+        ("CreateWebhook/types/items/enum", list(EventType)),
+        ("ReplayEvents/after/maximum", strict_json.MAX_WHOLE),
+        ("Webhook/types/items/x-extensible-enum", list(EventType)),
+        ("Delivery/state/x-extensible-enum", list(DeliveryState)),
+        ("Delivery/event_id/pattern", pattern(ids.is_event_id)),
         ("Invoice/invoiceid/pattern", pattern(ids.is_invoice_id)),
         ("Invoice/_id/pattern", pattern(ids.is_id)),
         ("Invoice/rhash/pattern", pattern(ids.is_payment_hash)),
         ("Invreq/invreq_id/pattern", pattern(invreq.is_invreq_id)),
     ],
 )
-def test_a_limit_is_that_of_the_code(path: str, limit: int | str) -> None:
+def test_a_limit_is_that_of_the_code(path: str, limit: int | str | list[str]) -> None:
     schema, *names = path.split("/")
     found = SCHEMAS[schema]["properties"]
     for name in names:
@@ -194,6 +223,41 @@ def test_other_limits_are_those_of_the_code() -> None:
     described = DOCUMENT["paths"]["/lightning/invoice/create"]["post"]["description"]
     assert f"{body.MAX_BODY_BYTES // 1024} KiB and {strict_json.MAX_LEVELS} levels" in described
     assert f"{terms.MAX_METADATA_BYTES // 1024} KiB" in SCHEMAS["Metadata"]["description"]
+
+
+def test_the_limits_of_webhooks_are_those_of_the_code() -> None:
+    create, test = (
+        DOCUMENT["paths"][path]["post"]["description"]
+        for path in ("/lightning/webhooks", "/lightning/webhooks/{id}/test")
+    )
+    deliveries = DOCUMENT["paths"]["/lightning/webhooks/{id}/deliveries"]["get"]
+    asked = {each["name"]: each["schema"] for each in map(followed, deliveries["parameters"])}
+
+    assert f"at most {transactions.WEBHOOKS_PER_USER} webhooks" in create
+    assert f"may send {limits.TESTS_AT_ONCE} tests immediately" in test
+    assert f"after {USUAL.webhook_seconds:g} s at most" in test
+    assert f"the last {transactions.SUCCEEDED_KEPT}" in deliveries["description"]
+    assert asked["state"]["enum"] == list(DeliveryState)
+    assert (asked["limit"]["default"], asked["limit"]["maximum"]) == (
+        service.DELIVERIES,
+        list_query.MAX_LIMIT,
+    )
+    assert f"More than {service.MAX_DELIVERIES} " in str(deliveries["parameters"])
+
+
+def test_the_example_of_a_webhook_is_signed() -> None:
+    """Writers of receivers can check their code with it: the body is the compact JSON of the example."""
+    received = DOCUMENT["webhooks"]["event"]["post"]
+    headers = {each["name"]: each["example"] for each in received["parameters"]}
+    examples = received["requestBody"]["content"]["application/json"]["examples"]
+    event = followed(examples["paid"])["value"]
+    secret = DOCUMENT["components"]["examples"]["NewWebhook"]["value"]["secret"]
+
+    assert secret in received["description"]
+    assert headers["webhook-id"] == event["id"]
+    assert headers["webhook-signature"] == sign(
+        secret, event["id"], int(headers["webhook-timestamp"]), strict_json.write(event)
+    )
 
 
 def test_a_csv_file_has_the_documented_columns() -> None:

@@ -86,6 +86,7 @@ class CreateInvoice(Struct, forbid_unknown_fields=True):
                 "has `webhook` with the secret. Needs the scope `webhooks`.",
                 minLength=1,
                 maxLength=MAX_URL_BYTES,
+                format="uri",
             ),
         ]
         | UnsetType

@@ -30,6 +30,7 @@ class DisabledWebhookJson(Struct):
     reason: Annotated[str, described("Why, and what to do.")]
 
 
+EVENT_ID = "^evt_[A-Za-z0-9_~]{21}$"
 _DATA = {
     "anyOf": [
         {"$ref": f"#/components/schemas/{name}"}
@@ -39,13 +40,13 @@ _DATA = {
 
 
 class EventJson(Struct):
-    """A change of an invoice or an invoice request, as the log of its user has it."""
+    """A change of an invoice, an invoice request or a webhook, as the log of its user has it."""
 
     id: Annotated[
         str,
         described(
             "Unique id, the same in every delivery of the event: deduplicate by it.",
-            pattern="^evt_[A-Za-z0-9_~]{21}$",
+            pattern=EVENT_ID,
         ),
     ]
     sequence: Annotated[

@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from tilld.errors import InvalidRequest
 from tilld.event_log.entry import EventType
 from tilld.events.event import Event
 from tilld.formats.strict_json import MAX_WHOLE, write
 from tilld.rest_api.schemas import body, event_json
-from tilld.rest_api.schemas.event_json import EventJson
+from tilld.rest_api.schemas.event_json import EVENT_ID
 from tilld.rest_api.schemas.fields import PUBLIC_ID, Time, described, extensible, given, optional
 from tilld.rest_api.schemas.invoice_json import time
 from tilld.webhooks.delivery import Attempt, Delivery, DeliveryState
@@ -24,11 +24,11 @@ URL = described(
     "unless the operator permits the host.",
     minLength=1,
     maxLength=MAX_URL_BYTES,
+    format="uri",
 )
+AskedType = Annotated[str, Meta(extra_json_schema={"enum": [*EventType]})]
 TYPES = described(
-    "Types of events to send, such as `invoice.paid`; empty: every type.",
-    must_be="an array of strings",
-    items={"type": "string", **extensible(EventType)},
+    "Types of events to send, such as `invoice.paid`; empty: every type.", must_be="an array of strings"
 )
 
 
@@ -36,14 +36,14 @@ class CreateWebhook(Struct, forbid_unknown_fields=True):
     """A webhook to create."""
 
     url: Annotated[str, URL]
-    types: Annotated[list[str], TYPES] = []
+    types: Annotated[list[AskedType], TYPES] = []
 
 
 class UpdateWebhook(Struct, forbid_unknown_fields=True):
-    """What to change of a webhook."""
+    """Changes of a webhook; absent fields stay as they are."""
 
     url: Annotated[str, URL] | UnsetType = UNSET
-    types: Annotated[list[str], TYPES] | UnsetType = UNSET
+    types: Annotated[list[AskedType], TYPES] | UnsetType = UNSET
     enabled: (
         Annotated[bool, described("Whether events are sent; those that have waited come first.")] | UnsetType
     ) = UNSET
@@ -53,7 +53,7 @@ SEQUENCE = f"a whole number, 0 to {MAX_WHOLE}"
 
 
 class ReplayEvents(Struct, forbid_unknown_fields=True):
-    """Where to begin again."""
+    """The place in the log where a webhook continues."""
 
     after: Annotated[
         int,
@@ -61,6 +61,7 @@ class ReplayEvents(Struct, forbid_unknown_fields=True):
             "Sequence to begin after; 0: the first event.",
             must_be=SEQUENCE,
             minimum=0,
+            maximum=MAX_WHOLE,
         ),
     ]
 
@@ -70,7 +71,10 @@ class WebhookJson(Struct):
 
     id: Annotated[str, described("Id of the webhook.", pattern=PUBLIC_ID)]
     url: Annotated[str, described("Where events are sent.")]
-    types: Annotated[list[str], described("Types of events that are sent; empty: every type.")]
+    types: Annotated[
+        list[Annotated[str, Meta(extra_json_schema=extensible(EventType))]],
+        described("Types of events that are sent; empty: every type."),
+    ]
     enabled: Annotated[bool, described("Whether events are sent. If not, they wait.")]
     created_at: Annotated[Time, described("When the webhook was created.")]
     sequence: Annotated[
@@ -122,9 +126,7 @@ class AttemptJson(Struct):
 class DeliveryJson(Struct):
     """The delivery of an event to a webhook."""
 
-    event_id: Annotated[
-        str, described("Id of the event, sent as the header `webhook-id`.", pattern="^evt_[A-Za-z0-9_~]{21}$")
-    ]
+    event_id: Annotated[str, described("Id of the event, sent as the header `webhook-id`.", pattern=EVENT_ID)]
     sequence: Annotated[int, described("Sequence of the event.", minimum=1)]
     type: Annotated[str, described("Type of the event.", **extensible(EventType))]
     state: Annotated[
@@ -151,6 +153,22 @@ class DeliveriesJson(Struct):
 
     deliveries: Annotated[list[DeliveryJson], described("The deliveries, the newest event first.")]
     next: Annotated[str, described("`after` of the next page; absent on the last one.")] | UnsetType = UNSET
+
+
+class PingDataJson(Struct):
+    """The data of a test."""
+
+    webhook_id: Annotated[str, described("Id of the webhook.", pattern=PUBLIC_ID)]
+
+
+class PingJson(Struct):
+    """The event of a test, which is in no log."""
+
+    id: Annotated[str, described("Unique id.", pattern=EVENT_ID)]
+    sequence: Annotated[int, described("0: the event has no position.", minimum=0, maximum=0)]
+    type: Annotated[str, described("`ping`.")]
+    timestamp: Annotated[Time, described("When the test began.")]
+    data: Annotated[PingDataJson, described("Which webhook is tested.")]
 
 
 def create_request(raw: bytes) -> CreateWebhook:
@@ -245,4 +263,4 @@ def event(event: Event) -> bytes:
 
 def ping(event_id: str, now: datetime, webhook_id: str) -> bytes:
     """Return the event of a test, which is in no log."""
-    return write(EventJson(event_id, 0, "ping", time(now), {"webhook_id": webhook_id}))
+    return write(PingJson(event_id, 0, "ping", time(now), PingDataJson(webhook_id)))
