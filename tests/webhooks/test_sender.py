@@ -1,4 +1,4 @@
-"""What is sent when: order, repeats, outages, given up webhooks, and several processes."""
+"""Which events are sent, and when: order, repeats, outages, given up webhooks, and several processes."""
 
 import asyncio
 from datetime import timedelta
@@ -366,7 +366,7 @@ async def test_another_user_sees_nothing(till: Process, receiver: Receiver) -> N
 async def test_another_process_takes_over_after_a_stop(
     database_url: str, clock: ClockInHand, receiver: Receiver
 ) -> None:
-    """What the first one has sent is not sent again."""
+    """Events that the first one has sent are not sent again."""
     async with open_process(database_url, clock, receiver) as first:
         async with first.sending():
             await first.create()
@@ -389,7 +389,7 @@ async def test_another_process_takes_over_when_the_lease_of_a_dead_one_ends(
         open_process(database_url, clock, other, short) as second,
         running(first.log_follower.run()),
     ):
-        # Its workers go on, but nothing renews their leases.
+        # Its workers continue, but nothing renews their leases.
         async with running(first.sender.run()):
             webhook = await first.create()
             await first.happen(1)

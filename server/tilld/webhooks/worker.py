@@ -43,7 +43,7 @@ async def wait_for(event: asyncio.Event, seconds: float) -> None:
 
 
 class Shared(NamedTuple):
-    """What the workers of a process share.
+    """The parts that the workers of a process share.
 
     `render` returns an event as JSON. `progressed` is set when a worker has progress to store.
     """
