@@ -11,7 +11,7 @@ class ClockInHand:
     def __init__(self, now: datetime) -> None:
         self._now = now
         self._moved = asyncio.Condition()
-        self._waiting = 0
+        self._dues: list[datetime] = []
 
     def __call__(self) -> datetime:
         return self._now
@@ -36,15 +36,16 @@ class ClockInHand:
             self._moved.notify_all()
 
     async def is_awaited_by(self, tasks: int) -> None:
-        """Wait until so many tasks wait for the clock."""
+        """Wait until so many tasks wait for the clock to move on."""
         async with asyncio.timeout(10), self._moved:
-            await self._moved.wait_for(lambda: self._waiting == tasks)
+            await self._moved.wait_for(lambda: len([due for due in self._dues if due > self._now]) == tasks)
 
     async def _until(self, due: datetime) -> None:
         async with self._moved:
-            self._waiting += 1
+            self._dues.append(due)
             self._moved.notify_all()
             try:
                 await self._moved.wait_for(lambda: self._now >= due)
             finally:
-                self._waiting -= 1
+                self._dues.remove(due)
+                self._moved.notify_all()
