@@ -114,9 +114,9 @@ class Process:
         clock: ClockInHand,
         receiver: Receiver,
         intervals: Intervals = PATIENT,
-        store: type[Store] = Store,
+        limits: Limits | None = None,
     ) -> None:
-        self.store = store(open_database(database), intervals=intervals)
+        self.store = Store(open_database(database), intervals=intervals)
         self.webhooks = WebhookStore(self.store)
         self.feed = Feed()
         events = Events(self.store, self.feed, Limits(PLENTY))
@@ -138,7 +138,7 @@ class Process:
             events.log,
             self.attempts,
             Targets(),
-            Limits(PLENTY),
+            limits or Limits(PLENTY),
             webhook_json.ping,
             self.sender.changed,
             clock,

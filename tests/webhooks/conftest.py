@@ -13,7 +13,7 @@ from tilld.formats.times import utc_now
 @pytest.fixture
 def clock() -> ClockInHand:
     """A clock ahead of the system's, by which events are recorded."""
-    return ClockInHand(utc_now() + timedelta(days=1))
+    return ClockInHand(utc_now().replace(microsecond=0) + timedelta(days=1))
 
 
 @pytest.fixture
