@@ -1,6 +1,7 @@
 """The page /docs in a real browser: narrow screen, dark mode, keyboard, examples."""
 
 import json
+import re
 import shlex
 from collections.abc import AsyncIterator
 from functools import reduce
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from tests.support.chromium import CHROMIUM, Page, open_page
+from till.webhooks import sign
 
 DOCUMENT = json.loads(resources.files("tilld.rest_api").joinpath("openapi.json").read_text())
 OPERATIONS = {
@@ -20,6 +22,7 @@ OPERATIONS = {
     for path, item in DOCUMENT["paths"].items()
     for method, it in item.items()
 }
+RECEIVED = DOCUMENT["webhooks"]["event"]["post"]
 RENDERED = """
 new Promise((resolve) => {
   const look = () => document.querySelector("main") ? resolve() : requestAnimationFrame(look);
@@ -116,7 +119,7 @@ async def test_it_has_landmarks_and_headings_in_order(page: Page) -> None:
     assert await page.run("[...document.body.children].map((each) => each.localName)") == [
         "header", "nav", "main", "footer",
     ]  # fmt: skip
-    assert await page.run("document.querySelectorAll('main details').length") == len(OPERATIONS)
+    assert await page.run("document.querySelectorAll('main details').length") == len(OPERATIONS) + 1
 
 
 def followed(it: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +130,7 @@ async def test_every_call_has_an_example_request_and_response(page: Page) -> Non
     """The request is a curl command with the method, path and body of the document."""
     examples = await page.run(EXAMPLES)
 
-    assert examples.keys() == OPERATIONS.keys()
+    assert examples.keys() == OPERATIONS.keys() | {RECEIVED["operationId"]}
     for name, (method, path, it) in OPERATIONS.items():
         assert examples[name]["Example response"], name
         bodies = it.get("requestBody", {}).get("content", {}).get("application/json", {}).get("examples", {})
@@ -137,7 +140,8 @@ async def test_every_call_has_an_example_request_and_response(page: Page) -> Non
             url = httpx.URL(next(each for each in words if each.startswith("http")))
             assert path.split("{", maxsplit=1)[0] in url.path
             assert "{" not in url.path
-            assert ("-X" in words, "-d" in words) == (method != "get" and not body, body is not None)
+            assert ("-X" in words) == (method != ("post" if body else "get"))
+            assert ("-d" in words) == (body is not None)
             assert "-X" not in words or words[words.index("-X") + 1] == method.upper()
             asked = [each for each in map(followed, it.get("parameters", [])) if each["in"] == "query"]
             assert dict(url.params) == {
@@ -145,3 +149,14 @@ async def test_every_call_has_an_example_request_and_response(page: Page) -> Non
             }
             assert body is None or json.loads(words[words.index("-d") + 1]) == body
             assert ("-N" in words) == name.startswith("watch")
+
+
+async def test_an_event_is_shown_as_a_server_receives_it(page: Page) -> None:
+    """The headers and the exact bytes, so that the signature can be verified."""
+    request, ping = (await page.run(EXAMPLES))[RECEIVED["operationId"]]["Example request"]
+    headers, _, body = request.partition("\n\n")
+    event_id, timestamp, signature = (each.partition(": ")[2] for each in headers.splitlines())
+
+    [secret] = re.findall(r"whsec_\w+", RECEIVED["description"])
+    assert signature == sign(secret, event_id, int(timestamp), body.encode())
+    assert json.loads(ping.partition("\n\n")[2])["type"] == "ping"

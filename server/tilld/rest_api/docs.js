@@ -83,14 +83,18 @@ const render = (api) => {
     const query = required.map(({name, example}, i) => `${i ? "&" : "?"}${name}=${encodeURIComponent(example)}`).join("");
     const stream = contents(it.responses["200"]).some(([media]) => media === "text/event-stream");
     return [
-      `curl ${stream ? "-N " : ""}${method === "get" || body ? "" : `-X ${method.toUpperCase()} `}${quoted(location.origin + filled + query)}`,
+      `curl ${stream ? "-N " : ""}${method === (body ? "post" : "get") ? "" : `-X ${method.toUpperCase()} `}${quoted(location.origin + filled + query)}`,
       '-H "Authorization: Bearer $TILL_KEY"',
       ...(body ? [`-d ${quoted(JSON.stringify(body))}`] : []),
     ].join(" \\\n  ");
   };
 
+  // The request that a server of the reader receives.
+  const received = (it, body) =>
+    [...parametersOf(it).map(({name, example}) => `${name}: ${example}`), "", JSON.stringify(body)].join("\n");
+
   const operation = (path, method, it) => {
-    const title = element("h3", element("b", method.toUpperCase()), element("code", path), element("span", it.summary));
+    const title = element("h3", element("b", method.toUpperCase()), element("code", path || "your URL"), element("span", it.summary));
     const details = element("details", element("summary", title), ...prose(it.description));
     details.id = it.operationId;
     const parameters = parametersOf(it);
@@ -104,7 +108,11 @@ const render = (api) => {
     if (bodies.length) details.append(titled("h4", "Request body", ...bodies.flatMap(described)));
     const requests = bodies.length ? bodies.flatMap(examples) : [undefined];
     details.append(
-      titled("h4", "Example request", ...requests.map((body) => element("pre", curl(path, method, it, body)))),
+      titled(
+        "h4",
+        "Example request",
+        ...requests.map((body) => element("pre", path ? curl(path, method, it, body) : received(it, body))),
+      ),
     );
     const responses = Object.entries(it.responses).map(([status, response]) => [status, follow(response)]);
     for (const [status, response] of responses.filter(([status]) => status < "300")) {
@@ -117,11 +125,12 @@ const render = (api) => {
       }
     }
     const errors = responses.filter(([status]) => status >= "300");
-    details.append(titled("h4", "Errors", table(errors.map(([status, {description}]) => [status, "", description]))));
+    details.append(titled("h4", path ? "Errors" : "Other responses", table(errors.map(([status, {description}]) => [status, "", description]))));
     return details;
   };
 
-  const operations = Object.entries(api.paths).flatMap(([path, item]) =>
+  const webhooks = Object.values(api.webhooks).map((item) => ["", item]);
+  const operations = [...Object.entries(api.paths), ...webhooks].flatMap(([path, item]) =>
     Object.entries(item).map(([method, it]) => [path, method, it]),
   );
   const schemes = Object.entries(api.components.securitySchemes);
