@@ -92,10 +92,6 @@ class Scenario:
             case {"cancel": name}:
                 number = self._agent.send("cancel", call=self._open[name][0])
                 await self._expect(number, "", {"gives": {}})
-            case {"delivery": secret}:
-                await self._delivery(secret, step)
-            case {"answer": status}:
-                self._receiver.answers.append((status, {}))
             case _:
                 await self._change_world(step)
 
@@ -115,6 +111,10 @@ class Scenario:
                 self._names[step["as"]] = await self._world.create_key(**fields)
             case {"revoke_key": key_id}:
                 await self._world.revoke_key(key_id)
+            case {"delivery": secret}:
+                await self._delivery(secret, step)
+            case {"answer": status}:
+                self._receiver.answers.append((status, {}))
             case {"prune": _}:
                 await self._world.prune()
             case {"watchers": wanted}:

@@ -5,16 +5,20 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import standardwebhooks
 from typer.testing import CliRunner, Result
 
 import till
 from tests.support.impostor import impostor
+from tests.support.receiver import receiver
 from tests.support.shop import config
 from till_cli.main import app
 from tilld.app import Running, Till
 
+SHOP = {"type": "shop"}
 URL = "https://shop.example/till"
 Run = Callable[..., Awaitable[Result]]
 
@@ -22,7 +26,7 @@ Run = Callable[..., Awaitable[Result]]
 @pytest.fixture
 async def guarded(tmp_path: Path, running: Running) -> AsyncIterator[Till]:
     """A Till of its own, so that it has no other webhooks. The shared one configures logging."""
-    async with Till(config(tmp_path / "till", no_rest=True)) as own:
+    async with Till(config(tmp_path / "till", no_rest=True, webhook_allow=("localhost",))) as own:
         yield own
 
 
@@ -157,13 +161,77 @@ async def test_events_are_replayed(run: Run, address: str) -> None:
     made = json.loads((await run("webhook", "create", URL, "--json")).stdout)
     await run("webhook", "update", made["id"], "--disable")
     async with till.AsyncClient(address) as client:
-        await client.create_invoice(5000, {"type": "shop"})
+        await client.create_invoice(5000, SHOP)
 
     replayed = await run("webhook", "replay", made["id"], "--after", "0", "--json")
     beyond = await run("webhook", "replay", made["id"], "--after", "2")
 
     assert json.loads(replayed.stdout)["sequence"] == 0
     assert (beyond.exit_code, beyond.stderr[:10]) == (1, "till: E1: ")
+
+
+async def test_a_receiver_that_was_broken_gets_its_events(run: Run, address: str) -> None:
+    """From the first test to a replay; the library of Standard Webhooks verifies each delivery."""
+    async with receiver((500, {})) as hook, till.AsyncClient(address) as client:
+
+        async def event() -> Any:
+            taken = await hook.next()
+            return standardwebhooks.Webhook(secret).verify(taken.body, taken.headers)
+
+        secret = (await run("webhook", "create", hook.url)).stdout.strip()
+        [webhook] = await client.list_webhooks()
+        failed = await run("webhook", "test", webhook.id)
+        assert (await event())["type"] == "ping"
+        works = await run("webhook", "test", webhook.id)
+        assert (await event())["type"] == "ping"
+        hook.answers = [(500, {})]
+        made = await client.create_invoice(5000, SHOP, label="one")
+        first = await event()
+        redelivered = await run("webhook", "redeliver", webhook.id, first["id"])
+        assert await event() == first
+        replayed = await run("webhook", "replay", webhook.id, "--after", "0")
+        assert await event() == first
+        await client.cancel_invoice(made)
+        canceled = await event()
+
+        # Till stores what has arrived some time later.
+        arrived: set[str] = set()
+        async with asyncio.timeout(10):
+            while arrived != {first["id"], canceled["id"]}:
+                await asyncio.sleep(0.02)
+                found = client.list_deliveries(webhook, state="succeeded")
+                arrived = {each.event_id async for each in found}
+        listed = await run("webhook", "deliveries", webhook.id, "--tz", "UTC")
+
+    assert (failed.exit_code, works.exit_code, works.stdout[:31]) == (1, 0, "the test succeeded: status 204,")
+    assert failed.stderr.startswith("till: the test failed after ")
+    assert first["data"]["label"] == "one"
+    assert re.search(rf"^{first['id']} +1  invoice.created +pending ", redelivered.stdout, re.MULTILINE)
+    assert replayed.stdout.startswith("id ")
+    _, newest, oldest = [re.split(r" {2,}", line) for line in listed.stdout.splitlines()]
+    assert newest[:4] == [canceled["id"], "2", "invoice.canceled", "succeeded"]
+    assert (oldest[0], oldest[5:]) == (first["id"], ["-", "204"])
+
+
+async def test_a_disabled_webhook_is_an_event(run: Run, address: str) -> None:
+    async with receiver((410, {})) as hook, till.AsyncClient(address) as client:
+        webhook, _ = await client.create_webhook(hook.url, ["invoice.created"])
+        await client.create_invoice(5000, SHOP)
+        disabled = await anext(client.events("beginning", types=["webhook.disabled"]))
+        listed = await run("webhook", "list")
+        table = await run("events", "--types", "webhook.disabled")
+        as_json = await run("events", "--types", "webhook.disabled", "--json")
+
+    assert disabled.disabled_webhook
+    assert (disabled.disabled_webhook.id, disabled.disabled_webhook.url) == (webhook.id, hook.url)
+    assert "410" in disabled.disabled_webhook.reason
+    assert re.split(r" {2,}", listed.stdout.splitlines()[1])[1] == "disabled"
+    assert re.split(r" {2,}", table.stdout.splitlines()[1])[2:] == ["webhook.disabled", hook.url, webhook.id]
+    assert json.loads(as_json.stdout)["data"] == {
+        "id": webhook.id,
+        "url": hook.url,
+        "reason": disabled.disabled_webhook.reason,
+    }
 
 
 async def test_an_error_of_till_is_one_line(pretended: Run) -> None:
