@@ -17,14 +17,12 @@ from tilld.events.terms import View
 from tilld.formats.times import Clock
 from tilld.webhooks.attempts import Attempts
 from tilld.webhooks.delivery import Attempt, Delivery, DeliveryState
+from tilld.webhooks.outage import Outage
 from tilld.webhooks.repository import WebhookStore
 from tilld.webhooks.transactions import SUCCEEDED_KEPT, Progress
 from tilld.webhooks.webhook import Webhook
 
 log = structlog.get_logger()
-
-# New events that were rejected in a row, after which the line waits for the receiver to recover.
-PATIENCE = 3
 
 # Events of a read. The first is sent when all are read.
 READ_AT_ONCE = 20
@@ -67,15 +65,13 @@ class Worker:
         self._shared = shared
         self._accepted: list[Delivery] = []
         self._has_progress = False
-        # New events that were rejected in a row.
-        self._failures = PATIENCE if webhook.failing_since else 0
-        self._probes = 0
-        self._held_until = webhook.created_at
+        is_out = webhook.failing_since is not None
+        self._outage = Outage(shared.intervals.webhook_probes, shared.clock(), is_on=is_out)
         # The deliveries that have failed go before the events in line, since these are newer.
         self._repeats_first = True
         self._repeating = asyncio.Lock()
         self._look = asyncio.Event()
-        self._recovered = asyncio.Event()
+        self._probed = asyncio.Event()
 
     async def run(self) -> None:
         """Send until cancelled, or the webhook is disabled. Raises Unavailable."""
@@ -134,33 +130,25 @@ class Worker:
             self._advance(entry.sequence)
             await self._recover()
         else:
-            self._failures += 1
+            self._outage.reject(self._shared.clock())
             await self._fail(delivery, attempt, retry_after, entry.sequence)
+            self._look.set()
 
     async def _wait_in_line(self) -> None:
         """Wait before the next event in line, if the receiver has asked for it, or rejects all events."""
         shared = self._shared
-        self._recovered.clear()
-        is_out = self._failures >= PATIENCE
-        pauses = shared.intervals.webhook_probes
-        pause = timedelta(seconds=min(pauses.first * 2**self._probes, pauses.longest) if is_out else 0)
-        pause = max(pause, self._held_until - shared.clock())
-        if pause > timedelta(0):
+        if self._outage.is_on:
+            self._probed.clear()
+            await self._probed.wait()
+        elif (pause := self._outage.held_until - shared.clock()) > timedelta(0):
             self._repeats_first = True
-            await shared.wait(self._recovered, pause.total_seconds())
-        if is_out and self._failures >= PATIENCE:
-            # Beyond the longest pause it does not grow.
-            self._probes = min(self._probes + 1, 20)
-            async with self._repeating:
-                for oldest in await shared.store.pending(self.webhook.id, 1):
-                    await self._attempt_again(oldest)
-            # If that fails, the next event in line is tried too: the receiver may reject only the oldest.
+            await shared.wait(self._probed, pause.total_seconds())
         if self._repeats_first:
             self._repeats_first = False
             await self._repeat_due()
 
     async def _repeat(self) -> None:
-        """Attempt the deliveries that have failed whenever they are due."""
+        """Attempt the deliveries that have failed when they are due; during an outage, also in between."""
         shared = self._shared
         while True:
             self._look.clear()
@@ -168,9 +156,24 @@ class Worker:
             if self.webhook.invoice_id is not None:
                 # A process takes it over again when its next attempt is due.
                 return
-            due = await shared.store.next_due(self.webhook.id)
-            pause = due - shared.clock() if due else timedelta(days=1)
+            due, now = await shared.store.next_due(self.webhook.id), shared.clock()
+            pause = due - now if due else timedelta(days=1)
+            if self._outage.is_on:
+                pause = min(pause, self._outage.probe_at - now)
             await shared.wait(self._look, max(pause.total_seconds(), 0))
+            if self._outage.is_on and shared.clock() >= self._outage.probe_at:
+                await self._probe()
+
+    async def _probe(self) -> None:
+        """Find out whether the receiver accepts the oldest event again.
+
+        If not, the next event in line is tried too, since the receiver may reject only the oldest.
+        """
+        async with self._repeating:
+            for oldest in await self._shared.store.pending(self.webhook.id, 1):
+                await self._attempt_again(oldest)
+        self._outage.probed(self._shared.clock())
+        self._probed.set()
 
     async def _repeat_due(self) -> None:
         """Attempt the deliveries that are due, in the order of their events."""
@@ -210,7 +213,7 @@ class Worker:
 
     async def _recover(self) -> None:
         """Note that the receiver accepts events; after an outage, all deliveries that have failed are due."""
-        was_out, self._failures, self._probes = self._failures >= PATIENCE, 0, 0
+        was_out = self._outage.accept()
         if self.webhook.failing_since is None:
             return
         self.webhook = self.webhook._replace(failing_since=None)
@@ -221,8 +224,8 @@ class Worker:
             )
             self._repeats_first = True
             await self._shared.store.hurry(self.webhook.id, self._shared.clock())
-            self._recovered.set()
             self._look.set()
+            self._probed.set()
 
     async def _fail(
         self,
@@ -234,7 +237,7 @@ class Worker:
         """Store a delivery that has failed, and disable the webhook if it is gone or given up."""
         shared, webhook, now = self._shared, self.webhook, self._shared.clock()
         if retry_after and delivery.next_attempt_at:
-            self._held_until = delivery.next_attempt_at
+            self._outage.hold(delivery.next_attempt_at)
         if webhook.failing_since is None:
             log.warning(
                 "webhook fails",
