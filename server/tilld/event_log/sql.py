@@ -60,7 +60,7 @@ class EventSQL:
             next_attempt_at=param("now"),
         )
         self.add_delivery = compiled(due.on_conflict_ignore())
-        is_enabled = WebhookTable.enabled == True  # noqa: E712
+        is_enabled = WebhookTable.enabled
         in_line = WebhookTable.select(WebhookTable.username, WebhookTable.sequence).where(
             is_enabled, WebhookTable.invoice_id.is_null()
         )

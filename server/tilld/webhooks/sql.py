@@ -80,7 +80,7 @@ class WebhookSQL:
     def _prepare_leases(self) -> None:
         is_free = (WebhookTable.owner != param("owner")) & (WebhookTable.lease_until < param("now"))
         ids = WebhookTable.select(WebhookTable.id)
-        is_enabled = WebhookTable.enabled == True  # noqa: E712
+        is_enabled = WebhookTable.enabled
         ends_soon = (WebhookTable.owner == param("owner")) & (WebhookTable.lease_until < param("soon"))
         of_users = ids.where(_OF_USERS, is_enabled, is_free | ends_soon)
         due = DeliveryTable.select(DeliveryTable.webhook_id).where(
@@ -154,21 +154,21 @@ class WebhookSQL:
                 on=(WebhookTable.username == EventTable.username)
                 & (EventTable.sequence == WebhookTable.sequence + 1),
             )
-            .where(_OF_USERS, WebhookTable.enabled == True)  # noqa: E712
+            .where(_OF_USERS, WebhookTable.enabled)
         )
         failed = (
             DeliveryTable.select(
                 peewee.fn.COALESCE(DeliveryTable.first_attempt_at, DeliveryTable.next_attempt_at)
             )
             .join(WebhookTable, on=(WebhookTable.id == DeliveryTable.webhook_id))
-            .where(_PENDING, WebhookTable.enabled == True)  # noqa: E712
+            .where(_PENDING, WebhookTable.enabled)
         )
         waiting = in_line.union_all(failed).alias("waiting")
         self.oldest = compiled(peewee.Select([waiting], [peewee.fn.MIN(waiting.c.recorded_at)]))
         self.disabled = compiled(
             WebhookTable.select(peewee.fn.COUNT(WebhookTable.id)).where(
                 _OF_USERS,
-                WebhookTable.enabled == False,  # noqa: E712
+                ~WebhookTable.enabled,
             )
         )
 
