@@ -27,5 +27,6 @@ def completed(*words: str) -> list[str]:
 def test_bash_completes_commands_and_flags() -> None:
     assert completed("tilld", "r") == ["run", "restore"]
     assert completed("tilld", "key", "") == ["create", "list", "revoke"]
+    assert completed("tilld", "webhook", "re") == ["redeliver", "replay"]
     assert completed("tilld", "run", "--database-") == ["--database-file"]
     assert completed("till", "invoice", "c") == ["create", "cancel"]

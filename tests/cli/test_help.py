@@ -46,11 +46,13 @@ def test_the_version_names_the_parts() -> None:
     assert all(re.fullmatch(r"[0-9]+\.[0-9.]+", line.split()[1]) for line in lines)
 
 
-@pytest.mark.parametrize("command", ["run", "envoy", "doctor", "import", "key list"])
+@pytest.mark.parametrize(
+    "command", ["run", "envoy", "doctor", "import", "key list", "webhook list", "webhook test"]
+)
 def test_the_help_of_a_command_lists_its_settings(command: str) -> None:
     """The help lists the flag and the variable of each setting, and no others."""
     told = CliRunner().invoke(tilld, [*command.split(), "--help"], env={"COLUMNS": "400"}).stdout
-    taken = [each for each in SETTINGS if command.split(maxsplit=1)[0] in each.commands]
+    taken = [each for each in SETTINGS if {command, command.split(maxsplit=1)[0]} & {*each.commands}]
 
     assert set(re.findall(r"[A-Z]+_[A-Z_]+", told)) == {each.variable for each in taken}
     assert set(re.findall(r"^\W*(--[a-z-]+)", told, re.MULTILINE)) >= {

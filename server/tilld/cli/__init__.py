@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from till_cli.app import App
-from tilld.cli import key, node
+from tilld.cli import key, node, webhook
 from tilld.cli.backup import backup, restore
 from tilld.cli.options import EVERY, command
 from tilld.cli.run import envoy, run
@@ -35,6 +35,7 @@ command(app, "backup")(backup)
 command(app, "backup", "restore")(restore)
 command(app, EVERY, "config")(config)
 app.add_typer(key.app, name="key")
+app.add_typer(webhook.app, name="webhook")
 app.add_typer(node.app, name="node")
 
 

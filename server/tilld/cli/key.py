@@ -19,6 +19,7 @@ from tilld.errors import NotFound, OperatorError
 
 if TYPE_CHECKING:
     from tilld.auth.service import Keyring
+    from tilld.invoices.repository import Store
 
 app = App(
     help="Create, list and revoke API keys. Once the first key exists, every call needs a key. "
@@ -68,8 +69,8 @@ def create(
     """
 
     async def add() -> str:
-        async with _keyring(config, create=True) as keyring:
-            _, token = await keyring.create(
+        async with _store(config, create=True) as store:
+            _, token = await _keyring(store).create(
                 OPERATOR,
                 username=username,
                 scopes=scope or (),
@@ -87,7 +88,8 @@ def list_(config: Config) -> None:
 
     async def tell() -> None:
         last = ""
-        async with _keyring(config, create=False) as keyring:
+        async with _store(config, create=False) as store:
+            keyring = _keyring(store)
             while page := await keyring.page(last, USUAL.store_page):
                 rows = [_facts(key) for key in page]
                 if not last:
@@ -110,34 +112,46 @@ def revoke(
         str, typer.Argument(metavar="ID", help="Id of the key: the first column of 'tilld key list'.")
     ],
 ) -> None:
-    """Revoke a key. New calls with it fail immediately, and open watches before their next event."""
+    """Revoke a key. New calls with it fail immediately, and open watches before their next event.
 
-    async def end() -> Key:
-        async with _keyring(config, create=False) as keyring:
+    Webhooks that it created stay; the command says how many, and how to list them.
+    """
+
+    async def end() -> tuple[Key, int]:
+        from tilld.webhooks.repository import WebhookStore
+
+        async with _store(config, create=False) as store:
             try:
-                return await keyring.revoke(OPERATOR, key_id)
+                key = await _keyring(store).revoke(OPERATOR, key_id)
             except NotFound:
                 raise OperatorError(
                     f"there is no key {key_id} to revoke; list the keys: {shell_command('key', 'list')}"
                 ) from None
+            webhooks = await WebhookStore(store).of_user(key.username)
+            return key, len([each for each in webhooks if each.key_id == key.id])
 
-    typer.echo(_told(asyncio.run(end())))
+    key, webhooks = asyncio.run(end())
+    typer.echo("  ".join(_facts(key)))
+    if webhooks:
+        listed = shell_command("webhook", "list", "--username", key.username)
+        typer.echo(f"webhooks of this key, which stay: {webhooks}; list them: {listed}", err=True)
 
 
 @asynccontextmanager
-async def _keyring(config: Config, *, create: bool) -> AsyncIterator["Keyring"]:
-    from tilld.auth.repository import KeyStore
-    from tilld.auth.service import Keyring
+async def _store(config: Config, *, create: bool) -> AsyncIterator["Store"]:
     from tilld.cli.resources import open_store
     from tilld.runtime import logs
 
     logs.configure(config.log_level, config.log_format, colors=config.colors)
     async with open_store(config, create=create) as store:
-        yield Keyring(KeyStore(store))
+        yield store
 
 
-def _told(key: Key) -> str:
-    return "  ".join(_facts(key))
+def _keyring(store: "Store") -> "Keyring":
+    from tilld.auth.repository import KeyStore
+    from tilld.auth.service import Keyring
+
+    return Keyring(KeyStore(store))
 
 
 def _facts(key: Key) -> tuple[str, str, str, str]:

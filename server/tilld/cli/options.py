@@ -22,9 +22,11 @@ EVERY = "every"
 def command(app: App, reader: str, name: str | None = None) -> Callable[[Function], Function]:
     """Return a decorator that adds a function, whose first parameter is a Config, as a command.
 
-    The command has a flag for each setting whose `commands` include `reader`, or for all settings.
+    The command has a flag for each setting whose `commands` include `reader` or its first word, or for all
+    settings.
     """
-    settings = [each for each in SETTINGS if reader in (*each.commands, EVERY)]
+    names = {reader, reader.partition(" ")[0]}
+    settings = [each for each in SETTINGS if reader == EVERY or names & {*each.commands}]
     flags = [each for each in settings if each.flag]
     variables = [each for each in settings if not each.flag]
 

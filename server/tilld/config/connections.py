@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from tilld.config.fields import ALL, ENVOY, NODE, RUN, SERVERS, STORE, SWITCH, setting
+from tilld.config.fields import ALL, ENVOY, NODE, RUN, SERVERS, STORE, SWITCH, WEBHOOKS, setting
 from tilld.config.values import (
     Address,
     AddressesSetting,
@@ -121,7 +121,7 @@ class Connections(BaseModel):
     )
     webhook_allow: TargetsSetting = setting(
         (),
-        RUN,
+        WEBHOOKS,
         "Host, IP address or CIDR that webhooks may reach although it is not public, also over http.",
         "HOST",
         shown="none",

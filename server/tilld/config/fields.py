@@ -6,12 +6,14 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 
 # Groups of commands that share settings.
-ALL = ("run", "envoy", "doctor", "import", "backup", "key")
-STORE = ("run", "doctor", "import", "backup", "key")
+ALL = ("run", "envoy", "doctor", "import", "backup", "key", "webhook")
+STORE = ("run", "doctor", "import", "backup", "key", "webhook")
 NODE = ("run", "doctor", "import")
 SERVERS = ("run", "envoy")
 RUN = ("run",)
 ENVOY = ("envoy",)
+# Commands that post to the URLs of webhooks, or check them.
+WEBHOOKS = ("run", "webhook create", "webhook test")
 
 # The metavar of a flag that takes no value.
 SWITCH = ""

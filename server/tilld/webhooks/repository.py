@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from tilld.event_log.entry import EventType
 from tilld.formats.times import milliseconds, utc_of_milliseconds
 from tilld.storage.executor import Executor
 from tilld.storage.statements import padded
+from tilld.webhooks.backlog import Backlog
 from tilld.webhooks.delivery import Delivery, DeliveryState
 from tilld.webhooks.sql import CHANGED, DELIVERIES, WEBHOOKS
 from tilld.webhooks.transactions import Progress, WebhookTransactions
@@ -140,6 +142,46 @@ class WebhookStore:
     async def disable(self, webhook: Webhook, now: datetime) -> bool:
         """Disable a webhook for its `disabled_reason`, with an event. Return False if its lease is lost."""
         return await self._store.write(lambda _: self._do.disable(webhook, now))
+
+    async def backlog(self, webhook: Webhook, removed: int) -> Backlog:
+        """Return what a webhook has yet to deliver; the log of its user lacks events up to `removed`."""
+        in_line, recorded = (0, None) if webhook.invoice_id else await self._line(webhook)
+        states = await self._store.scan(self._sql.states(webhook_id=webhook.id))
+        count = {DeliveryState(state): number for state, number, _ in states}
+        attempted = [moment for state, _, moment in states if state == DeliveryState.PENDING]
+        since = min((each for each in (recorded, *attempted) if each is not None), default=None)
+        return Backlog(
+            webhook,
+            in_line=in_line,
+            pending=count.get(DeliveryState.PENDING, 0),
+            dead=count.get(DeliveryState.DEAD, 0),
+            since=None if since is None else utc_of_milliseconds(since),
+            removed=0 if webhook.invoice_id else max(removed - webhook.sequence, 0),
+        )
+
+    async def _line(self, webhook: Webhook) -> tuple[int, int | None]:
+        """Return how many events are in line, and when the oldest was recorded (milliseconds)."""
+        view = webhook.view
+        types = [str(each) for each in view.types] or [""]
+        line = {
+            "username": webhook.username,
+            "after": webhook.sequence,
+            "types": types + types[-1:] * (len(EventType) - len(types)),
+        }
+        of_type = {"metadata_type": view.metadata_type}
+        counted = self._sql.line_of_type(**line, **of_type) if view.metadata_type else self._sql.line(**line)
+        # They read all events that wait.
+        [(count, recorded)] = await self._store.scan(counted)
+        return count, recorded
+
+    async def deliveries_of_nobody(self) -> int:
+        """Return how many deliveries belong to no webhook."""
+        [(count,)] = await self._store.scan(self._sql.of_nobody())
+        return int(count)
+
+    async def remove_deliveries_of_nobody(self) -> None:
+        """Remove deliveries that belong to no webhook."""
+        await self._store.write(lambda do: do.execute(self._sql.remove_of_nobody()))
 
     async def oldest_waiting(self) -> datetime | None:
         """Return since when the event waits that waits longest at an enabled webhook, or None."""

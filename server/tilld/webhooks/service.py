@@ -35,11 +35,12 @@ Ping = Callable[[str, datetime, str], bytes]
 
 
 class WebhookChange(NamedTuple):
-    """Changes by a caller; None: no change."""
+    """Changes by a caller; None: no change. `disabled_reason` is kept while the webhook is disabled."""
 
     url: str | None = None
     types: Iterable[str] | None = None
     enabled: bool | None = None
+    disabled_reason: str = ""
 
 
 class Webhooks:
@@ -69,15 +70,19 @@ class Webhooks:
         """Return a URL that webhooks may reach, as it is stored. Raises InvalidRequest, naming the field."""
         return str(checked_url(url, self._targets, field))
 
-    async def create(self, caller: Caller, url: str, types: Iterable[str]) -> Webhook:
+    async def create(
+        self, caller: Caller, url: str, types: Iterable[str], owner: Caller | None = None
+    ) -> Webhook:
         """Create a webhook for the events that come; return it, with its secret.
 
+        It receives what the `owner`, by default the caller, may read.
         Raises InvalidRequest; PermissionDenied; TooMany.
         """
-        if caller.invoice_id:
+        owner = owner or caller
+        if owner.invoice_id:
             raise PermissionDenied("a watch token cannot create webhooks; use a key")
-        terms = WebhookTerms(self.checked_url(url), checked_types(caller, types))
-        webhook = await self._store.add(Webhook.new(caller, terms, self._clock()))
+        terms = WebhookTerms(self.checked_url(url), checked_types(owner, types))
+        webhook = await self._store.add(Webhook.new(owner, terms, self._clock()))
         self._log_change("webhook created", caller, webhook)
         self._changed()
         return webhook
@@ -107,7 +112,7 @@ class Webhooks:
                 url=url or webhook.url,
                 types=webhook.types if types is None else types,
                 enabled=enabled,
-                disabled_reason="" if enabled else webhook.disabled_reason,
+                disabled_reason="" if enabled else change.disabled_reason or webhook.disabled_reason,
                 failing_since=None if url or change.enabled else webhook.failing_since,
             )
 

@@ -7,11 +7,13 @@ from typing import Any
 import peewee
 
 from tilld.auth.caller import Scope
+from tilld.event_log.entry import EventType
 from tilld.formats.times import milliseconds, utc_of_milliseconds
 from tilld.storage.event_tables import EventTable
 from tilld.storage.mapper import Conversion
 from tilld.storage.rows import Rows
 from tilld.storage.statements import Statement, compiled, param, param_list, whole_rows
+from tilld.storage.tables import InvoiceTable
 from tilld.storage.webhook_tables import DeliveryTable, WebhookTable
 from tilld.webhooks.delivery import Delivery, DeliveryState
 from tilld.webhooks.webhook import Webhook
@@ -38,7 +40,7 @@ class WebhookSQL:
 
     def __init__(self, database: peewee.Database) -> None:
         self._database = database
-        with database.bind_ctx([WebhookTable, DeliveryTable, EventTable]):
+        with database.bind_ctx([WebhookTable, DeliveryTable, EventTable, InvoiceTable]):
             self._prepare_webhooks()
             self._prepare_leases()
             self._prepare_deliveries()
@@ -146,6 +148,15 @@ class WebhookSQL:
             EventTable.username == param("username"), EventTable.id == param("event_id")
         )
         self.event = compiled(event.limit(1))
+        self._prepare_backlog()
+        self.disabled = compiled(
+            WebhookTable.select(peewee.fn.COUNT(WebhookTable.id)).where(
+                _OF_USERS,
+                ~WebhookTable.enabled,
+            )
+        )
+
+    def _prepare_backlog(self) -> None:
         # An event in line begins to wait when it is recorded, a failed one with its first attempt.
         in_line = (
             EventTable.select(EventTable.recorded_at)
@@ -165,12 +176,28 @@ class WebhookSQL:
         )
         waiting = in_line.union_all(failed).alias("waiting")
         self.oldest = compiled(peewee.Select([waiting], [peewee.fn.MIN(waiting.c.recorded_at)]))
-        self.disabled = compiled(
-            WebhookTable.select(peewee.fn.COUNT(WebhookTable.id)).where(
-                _OF_USERS,
-                ~WebhookTable.enabled,
-            )
+        counted = (peewee.fn.COUNT(EventTable.id), peewee.fn.MIN(EventTable.recorded_at))
+        line = EventTable.select(*counted).where(
+            EventTable.username == param("username"), EventTable.sequence > param("after")
         )
+        self.line = compiled(line.where(EventTable.type.in_(param_list("types", len(EventType)))))
+        of_type = InvoiceTable.select(peewee.SQL("1")).where(
+            InvoiceTable.invoice_id == EventTable.subject, InvoiceTable.type == param("metadata_type")
+        )
+        self.line_of_type = compiled(
+            line.where(EventTable.type.in_(param_list("types", len(EventType))), peewee.fn.EXISTS(of_type))
+        )
+        first = peewee.fn.COALESCE(DeliveryTable.first_attempt_at, DeliveryTable.next_attempt_at)
+        states = DeliveryTable.select(
+            DeliveryTable.state, peewee.fn.COUNT(DeliveryTable.sequence), peewee.fn.MIN(first)
+        )
+        of_webhook = DeliveryTable.webhook_id == param("webhook_id")
+        self.states = compiled(states.where(of_webhook).group_by(DeliveryTable.state))
+        of_nobody = DeliveryTable.webhook_id.not_in(WebhookTable.select(WebhookTable.id))
+        self.of_nobody = compiled(
+            DeliveryTable.select(peewee.fn.COUNT(DeliveryTable.webhook_id)).where(of_nobody)
+        )
+        self.remove_of_nobody = compiled(DeliveryTable.delete().where(of_nobody))
 
     def _claim(self, count: int) -> Statement:
         with self._database.bind_ctx([WebhookTable]):
