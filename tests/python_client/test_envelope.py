@@ -78,6 +78,7 @@ def test_an_invoice_is_that_of_rest(
         (EventType.INVREQ_COLLECTED, False, InvreqState(InvreqStatus.ACTIVE, active=True, used=True)),
         (EventType.INVREQ_COLLECTED, False, InvreqState(InvreqStatus.BEING_PAID, active=True, used=True)),
         (EventType.INVREQ_DISABLED, True, InvreqState(InvreqStatus.DISABLED, active=False, used=False)),
+        (EventType.INVREQ_DISABLED, False, InvreqState(InvreqStatus.DISABLED, active=False, used=True)),
         (EventType.INVREQ_DISABLED, True, InvreqState(InvreqStatus.EXPIRED, active=False, used=False)),
         (EventType.INVREQ_DISABLED, True, InvreqState(InvreqStatus.FAILED, active=False, used=False)),
     ],

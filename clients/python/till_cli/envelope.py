@@ -9,14 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from till.events import Event
 from till.results import STATUS
 from till.v1.invoice_pb2 import Invoice
-from till.v1.invreq_pb2 import (
-    INVREQ_STATUS_ACTIVE,
-    INVREQ_STATUS_BEING_PAID,
-    INVREQ_STATUS_USED,
-    Invreq,
-)
-
-COLLECTED = "invoice_request.collected"
+from till.v1.invreq_pb2 import Invreq
 
 
 def envelope(event: Event) -> str:
@@ -46,7 +39,7 @@ def _data(event: Event) -> str:
         case "invoice":
             return _invoice(message.invoice)
         case "invreq":
-            return _invreq(message.invreq, is_collected=event.type == COLLECTED)
+            return _invreq(message.invreq)
         case "invoice_import":
             return _object({"invoices": _json(message.invoice_import.invoices)})
         case "disabled_webhook":
@@ -87,13 +80,13 @@ def _invoice(invoice: Invoice) -> str:
     return _object(members)
 
 
-def _invreq(invreq: Invreq, *, is_collected: bool) -> str:
+def _invreq(invreq: Invreq) -> str:
     members = {
         "invreq_id": _json(invreq.invreq_id),
-        "active": _json(invreq.status in (INVREQ_STATUS_ACTIVE, INVREQ_STATUS_BEING_PAID)),
+        "active": _json(invreq.active),
         "single_use": _json(invreq.single_use),
         "bolt12": _json(invreq.bolt12),
-        "used": _json(is_collected or invreq.status == INVREQ_STATUS_USED),
+        "used": _json(invreq.used),
     }
     if invreq.HasField("label"):
         members["label"] = _json(invreq.label)

@@ -163,6 +163,8 @@ def invreq(invreq: Invreq, status: InvreqStatus) -> invreq_pb2.Invreq:
         bolt12=invreq.bolt12,
         created_at=_timestamp(invreq.created_at),
         expires_at=_timestamp(expiry) if expiry else None,
+        active=invreq.active,
+        used=invreq.used,
     )
 
 

@@ -123,7 +123,11 @@ type Invreq struct {
 	// When the invoice request was created.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// When the invoice request expires, or expired. Absent: never.
-	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// Whether the node pays when somebody collects, as in lightning-listinvoicerequests(7).
+	Active bool `protobuf:"varint,12,opt,name=active,proto3" json:"active,omitempty"`
+	// Whether the invoice request was collected. One that is not single-use stays active.
+	Used          bool `protobuf:"varint,13,opt,name=used,proto3" json:"used,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -235,11 +239,25 @@ func (x *Invreq) GetExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Invreq) GetActive() bool {
+	if x != nil {
+		return x.Active
+	}
+	return false
+}
+
+func (x *Invreq) GetUsed() bool {
+	if x != nil {
+		return x.Used
+	}
+	return false
+}
+
 var File_till_v1_invreq_proto protoreflect.FileDescriptor
 
 const file_till_v1_invreq_proto_rawDesc = "" +
 	"\n" +
-	"\x14till/v1/invreq.proto\x12\atill.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x03\n" +
+	"\x14till/v1/invreq.proto\x12\atill.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x03\n" +
 	"\x06Invreq\x12\x1b\n" +
 	"\tinvreq_id\x18\x01 \x01(\tR\binvreqId\x12\x1a\n" +
 	"\busername\x18\x02 \x01(\tR\busername\x12\x19\n" +
@@ -256,7 +274,9 @@ const file_till_v1_invreq_proto_rawDesc = "" +
 	"created_at\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"expires_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAtB\b\n" +
+	"expires_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x16\n" +
+	"\x06active\x18\f \x01(\bR\x06active\x12\x12\n" +
+	"\x04used\x18\r \x01(\bR\x04usedB\b\n" +
 	"\x06_labelB\t\n" +
 	"\a_issuer*\xce\x01\n" +
 	"\fInvreqStatus\x12\x1d\n" +

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14till/v1/invreq.proto\x12\x07till.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x02\n\x06Invreq\x12\x11\n\tinvreq_id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x12\n\x05label\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x0b\x61mount_msat\x18\x04 \x01(\x04\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x13\n\x06issuer\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x12\n\nsingle_use\x18\x07 \x01(\x08\x12%\n\x06status\x18\x08 \x01(\x0e\x32\x15.till.v1.InvreqStatus\x12\x0e\n\x06\x62olt12\x18\t \x01(\t\x12.\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06_labelB\t\n\x07_issuer*\xce\x01\n\x0cInvreqStatus\x12\x1d\n\x19INVREQ_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14INVREQ_STATUS_ACTIVE\x10\x01\x12\x1c\n\x18INVREQ_STATUS_BEING_PAID\x10\x02\x12\x16\n\x12INVREQ_STATUS_USED\x10\x03\x12\x18\n\x14INVREQ_STATUS_FAILED\x10\x04\x12\x19\n\x15INVREQ_STATUS_EXPIRED\x10\x05\x12\x1a\n\x16INVREQ_STATUS_DISABLED\x10\x06\x42K\n\x07till.v1P\x01Z4example.com/lightning-till/clients/go/till/v1;tillv1\xaa\x02\x07Till.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14till/v1/invreq.proto\x12\x07till.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xde\x02\n\x06Invreq\x12\x11\n\tinvreq_id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x12\n\x05label\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x0b\x61mount_msat\x18\x04 \x01(\x04\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x13\n\x06issuer\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x12\n\nsingle_use\x18\x07 \x01(\x08\x12%\n\x06status\x18\x08 \x01(\x0e\x32\x15.till.v1.InvreqStatus\x12\x0e\n\x06\x62olt12\x18\t \x01(\t\x12.\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61\x63tive\x18\x0c \x01(\x08\x12\x0c\n\x04used\x18\r \x01(\x08\x42\x08\n\x06_labelB\t\n\x07_issuer*\xce\x01\n\x0cInvreqStatus\x12\x1d\n\x19INVREQ_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14INVREQ_STATUS_ACTIVE\x10\x01\x12\x1c\n\x18INVREQ_STATUS_BEING_PAID\x10\x02\x12\x16\n\x12INVREQ_STATUS_USED\x10\x03\x12\x18\n\x14INVREQ_STATUS_FAILED\x10\x04\x12\x19\n\x15INVREQ_STATUS_EXPIRED\x10\x05\x12\x1a\n\x16INVREQ_STATUS_DISABLED\x10\x06\x42K\n\x07till.v1P\x01Z4example.com/lightning-till/clients/go/till/v1;tillv1\xaa\x02\x07Till.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,8 +33,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'till.v1.invreq_pb2', _globa
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\007till.v1P\001Z4example.com/lightning-till/clients/go/till/v1;tillv1\252\002\007Till.V1'
-  _globals['_INVREQSTATUS']._serialized_start=390
-  _globals['_INVREQSTATUS']._serialized_end=596
+  _globals['_INVREQSTATUS']._serialized_start=420
+  _globals['_INVREQSTATUS']._serialized_end=626
   _globals['_INVREQ']._serialized_start=67
-  _globals['_INVREQ']._serialized_end=387
+  _globals['_INVREQ']._serialized_end=417
 # @@protoc_insertion_point(module_scope)

@@ -27,7 +27,7 @@ INVREQ_STATUS_EXPIRED: InvreqStatus
 INVREQ_STATUS_DISABLED: InvreqStatus
 
 class Invreq(_message.Message):
-    __slots__ = ("invreq_id", "username", "label", "amount_msat", "description", "issuer", "single_use", "status", "bolt12", "created_at", "expires_at")
+    __slots__ = ("invreq_id", "username", "label", "amount_msat", "description", "issuer", "single_use", "status", "bolt12", "created_at", "expires_at", "active", "used")
     INVREQ_ID_FIELD_NUMBER: _ClassVar[int]
     USERNAME_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,8 @@ class Invreq(_message.Message):
     BOLT12_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
     invreq_id: str
     username: str
     label: str
@@ -50,4 +52,6 @@ class Invreq(_message.Message):
     bolt12: str
     created_at: _timestamp_pb2.Timestamp
     expires_at: _timestamp_pb2.Timestamp
-    def __init__(self, invreq_id: _Optional[str] = ..., username: _Optional[str] = ..., label: _Optional[str] = ..., amount_msat: _Optional[int] = ..., description: _Optional[str] = ..., issuer: _Optional[str] = ..., single_use: _Optional[bool] = ..., status: _Optional[_Union[InvreqStatus, str]] = ..., bolt12: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    active: bool
+    used: bool
+    def __init__(self, invreq_id: _Optional[str] = ..., username: _Optional[str] = ..., label: _Optional[str] = ..., amount_msat: _Optional[int] = ..., description: _Optional[str] = ..., issuer: _Optional[str] = ..., single_use: _Optional[bool] = ..., status: _Optional[_Union[InvreqStatus, str]] = ..., bolt12: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., active: _Optional[bool] = ..., used: _Optional[bool] = ...) -> None: ...

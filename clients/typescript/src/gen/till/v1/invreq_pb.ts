@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file till/v1/invreq.proto.
  */
 export const file_till_v1_invreq: GenFile = /*@__PURE__*/
-  fileDesc("ChR0aWxsL3YxL2ludnJlcS5wcm90bxIHdGlsbC52MSLAAgoGSW52cmVxEhEKCWludnJlcV9pZBgBIAEoCRIQCgh1c2VybmFtZRgCIAEoCRISCgVsYWJlbBgDIAEoCUgAiAEBEhMKC2Ftb3VudF9tc2F0GAQgASgEEhMKC2Rlc2NyaXB0aW9uGAUgASgJEhMKBmlzc3VlchgGIAEoCUgBiAEBEhIKCnNpbmdsZV91c2UYByABKAgSJQoGc3RhdHVzGAggASgOMhUudGlsbC52MS5JbnZyZXFTdGF0dXMSDgoGYm9sdDEyGAkgASgJEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQggKBl9sYWJlbEIJCgdfaXNzdWVyKs4BCgxJbnZyZXFTdGF0dXMSHQoZSU5WUkVRX1NUQVRVU19VTlNQRUNJRklFRBAAEhgKFElOVlJFUV9TVEFUVVNfQUNUSVZFEAESHAoYSU5WUkVRX1NUQVRVU19CRUlOR19QQUlEEAISFgoSSU5WUkVRX1NUQVRVU19VU0VEEAMSGAoUSU5WUkVRX1NUQVRVU19GQUlMRUQQBBIZChVJTlZSRVFfU1RBVFVTX0VYUElSRUQQBRIaChZJTlZSRVFfU1RBVFVTX0RJU0FCTEVEEAZCSwoHdGlsbC52MVABWjRleGFtcGxlLmNvbS9saWdodG5pbmctdGlsbC9jbGllbnRzL2dvL3RpbGwvdjE7dGlsbHYxqgIHVGlsbC5WMWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("ChR0aWxsL3YxL2ludnJlcS5wcm90bxIHdGlsbC52MSLeAgoGSW52cmVxEhEKCWludnJlcV9pZBgBIAEoCRIQCgh1c2VybmFtZRgCIAEoCRISCgVsYWJlbBgDIAEoCUgAiAEBEhMKC2Ftb3VudF9tc2F0GAQgASgEEhMKC2Rlc2NyaXB0aW9uGAUgASgJEhMKBmlzc3VlchgGIAEoCUgBiAEBEhIKCnNpbmdsZV91c2UYByABKAgSJQoGc3RhdHVzGAggASgOMhUudGlsbC52MS5JbnZyZXFTdGF0dXMSDgoGYm9sdDEyGAkgASgJEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBmFjdGl2ZRgMIAEoCBIMCgR1c2VkGA0gASgIQggKBl9sYWJlbEIJCgdfaXNzdWVyKs4BCgxJbnZyZXFTdGF0dXMSHQoZSU5WUkVRX1NUQVRVU19VTlNQRUNJRklFRBAAEhgKFElOVlJFUV9TVEFUVVNfQUNUSVZFEAESHAoYSU5WUkVRX1NUQVRVU19CRUlOR19QQUlEEAISFgoSSU5WUkVRX1NUQVRVU19VU0VEEAMSGAoUSU5WUkVRX1NUQVRVU19GQUlMRUQQBBIZChVJTlZSRVFfU1RBVFVTX0VYUElSRUQQBRIaChZJTlZSRVFfU1RBVFVTX0RJU0FCTEVEEAZCSwoHdGlsbC52MVABWjRleGFtcGxlLmNvbS9saWdodG5pbmctdGlsbC9jbGllbnRzL2dvL3RpbGwvdjE7dGlsbHYxqgIHVGlsbC5WMWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * An invoice request (BOLT 12): an offer of this node to pay. Anyone who has its bolt12 string can collect the
@@ -99,6 +99,20 @@ export type Invreq = Message<"till.v1.Invreq"> & {
    * @generated from field: google.protobuf.Timestamp expires_at = 11;
    */
   expiresAt?: Timestamp | undefined;
+
+  /**
+   * Whether the node pays when somebody collects, as in lightning-listinvoicerequests(7).
+   *
+   * @generated from field: bool active = 12;
+   */
+  active: boolean;
+
+  /**
+   * Whether the invoice request was collected. One that is not single-use stays active.
+   *
+   * @generated from field: bool used = 13;
+   */
+  used: boolean;
 };
 
 /**
@@ -186,6 +200,20 @@ export type InvreqJson = {
    * @generated from field: google.protobuf.Timestamp expires_at = 11;
    */
   expiresAt?: TimestampJson;
+
+  /**
+   * Whether the node pays when somebody collects, as in lightning-listinvoicerequests(7).
+   *
+   * @generated from field: bool active = 12;
+   */
+  active?: boolean;
+
+  /**
+   * Whether the invoice request was collected. One that is not single-use stays active.
+   *
+   * @generated from field: bool used = 13;
+   */
+  used?: boolean;
 };
 
 /**
