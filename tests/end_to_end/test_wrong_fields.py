@@ -2,19 +2,24 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 import grpc.aio
+import httpx
 import pytest
 from google.protobuf.message import Message
 
 from tests.support.keys import make_key
 from tests.support.shop import Shop, config, open_shop
 from till.v1 import invoice_service_pb2, invreq_service_pb2
+from till.v1 import webhook_service_pb2 as webhook_pb
 from till.v1.invreq_service_pb2_grpc import InvreqServiceStub
+from till.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from tilld.formats.amounts import MAX_AMOUNT_MSAT
 
+WEBHOOKS = "/lightning/webhooks"
+SCOPES = ("invoices:create", "payouts", "webhooks")
 TYPE = {"type": "shop"}
 # For each method: its path, the REST name of its amount, and the fields of a valid request.
 METHODS: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -43,7 +48,7 @@ async def cashier(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tup
     """A Till, and the header of a key that may call every method."""
     directory = tmp_path_factory.mktemp("fields")
     async with open_shop(config(directory)) as shop:
-        yield shop, await make_key(directory, "--username=all", "--scope=invoices:create", "--scope=payouts")
+        yield shop, await make_key(directory, "--username=all", *(f"--scope={each}" for each in SCOPES))
 
 
 @pytest.mark.parametrize(
@@ -80,6 +85,57 @@ async def test_a_wrong_field_gets_the_same_answer_everywhere(
     assert told_message.startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("url", "code", "message"),
+    [
+        ("", "E1", "must have 1 to 2000 bytes"),
+        ("https://shop.example/\n", "E1", "must not have control characters"),
+        ("shop.example", "E1", "must be an absolute https URL, such as https://shop.example/webhook"),
+        ("https://a@shop.example/", "E1", "must have no user, no password and no fragment"),
+        ("https://127.1/", "E1", "must have a host such as shop.example"),
+        ("http://shop.example/", "E1", "must be a public address with https"),
+        ("https://10.0.0.5/", "E1", "must be a public address with https"),
+        ("https://shop.example/" + "x" * 2000, "E6", "must have at most 2000 bytes, but has 2021"),
+        ("https://shop.example/" + "é" * 400, "E6", "must have at most 2000 bytes, but has 2421"),
+    ],
+)
+async def test_a_wrong_url_of_a_webhook_gets_the_same_answer_everywhere(
+    cashier: tuple[Shop, dict[str, str]], url: str, code: str, message: str
+) -> None:
+    """Each error names the field as its API does."""
+    shop, header = cashier
+    webhooks, key = WebhookServiceStub(shop.channel), tuple(header.items())
+    good = {"url": "https://shop.example/", "types": ["invoice.paid"]}
+    made = (await shop.rest.post(WEBHOOKS, json=good, headers=header)).json()
+    path = f"{WEBHOOKS}/{made['id']}"
+    invoice = {"msat": 5000, "metadata": TYPE}
+
+    told = [
+        await _refused(shop.rest.post(WEBHOOKS, json={"url": url}, headers=header)),
+        await _refused(shop.rest.patch(path, json={"url": url}, headers=header)),
+        await _refused(
+            shop.rest.post("/lightning/invoice/create", json=invoice | {"webhook": url}, headers=header)
+        ),
+        await _failed(webhooks.CreateWebhook(webhook_pb.CreateWebhookRequest(url=url), metadata=key)),
+        await _failed(
+            webhooks.UpdateWebhook(webhook_pb.UpdateWebhookRequest(id=made["id"], url=url), metadata=key)
+        ),
+        await _failed(
+            shop.invoices.CreateInvoice(
+                invoice_service_pb2.CreateInvoiceRequest(metadata=json.dumps(TYPE), webhook_url=url),
+                metadata=key,
+            )
+        ),
+    ]
+    await shop.rest.delete(path, headers=header)
+
+    assert {each for each, _ in told} == {code}
+    fields, texts = zip(*(text.split(" ", 1) for _, text in told), strict=True)
+    assert fields == ("url", "url", "webhook", "url", "url", "webhook_url")
+    assert len({*texts}) == 1
+    assert texts[0].startswith(message)
+
+
 async def test_the_requests_are_valid_without_the_wrong_field(cashier: tuple[Shop, dict[str, str]]) -> None:
     shop, header = cashier
 
@@ -91,8 +147,13 @@ async def test_the_requests_are_valid_without_the_wrong_field(cashier: tuple[Sho
 async def _over_rest(
     shop: Shop, header: dict[str, str], path: str, amount: str, wanted: dict[str, Any]
 ) -> tuple[str, str]:
-    answer = (await shop.rest.post(path, json=_body(amount, wanted), headers=header)).json()
-    return answer["error"], _comparable(re.sub(rf"^{amount}\b", "amount_msat", answer["message"]))
+    code, message = await _refused(shop.rest.post(path, json=_body(amount, wanted), headers=header))
+    return code, _comparable(re.sub(rf"^{amount}\b", "amount_msat", message))
+
+
+async def _refused(call: Awaitable[httpx.Response]) -> tuple[str, str]:
+    answer = (await call).json()
+    return answer["error"], answer["message"]
 
 
 def _body(amount: str, fields: dict[str, Any]) -> dict[str, Any]:
@@ -105,10 +166,15 @@ async def _over_grpc(
     fields = wanted | ({"metadata": json.dumps(wanted["metadata"])} if "metadata" in wanted else {})
     request: Message = REQUESTS[method](**fields)
     stub = shop.invoices if method == "CreateInvoice" else InvreqServiceStub(shop.channel)
+    code, message = await _failed(getattr(stub, method)(request, metadata=tuple(header.items())))
+    return code, _comparable(message)
+
+
+async def _failed(call: Awaitable[Any]) -> tuple[str, str]:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await getattr(stub, method)(request, metadata=tuple(header.items()))
+        await call
     trailers = dict(refused.value.trailing_metadata() or ())
-    return str(trailers["x-error-code"]), _comparable(refused.value.details() or "")
+    return str(trailers["x-error-code"]), refused.value.details() or ""
 
 
 def _comparable(message: str) -> str:
