@@ -13,8 +13,8 @@ def filter_case(context: schemathesis.HookContext, case: schemathesis.Case[Any])
     """Exclude requests that a rule in prose forbids.
 
     Excluded are null for an optional field, and a label that is also given as Idempotency-Key.
-    Excluded too are channels that the node does not have, a hash without a description, a webhook of an
-    invoice, whose URL must be public, and long waits.
+    Excluded too are channels that the node does not have, a hash without a description, and long waits. The
+    URL of an invoice's webhook must be public.
     Rejecting a long URL breaks the connection of a client that has not sent all.
     """
     query = case.query or {}

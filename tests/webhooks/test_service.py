@@ -1,4 +1,4 @@
-"""What callers do with webhooks, and may not do."""
+"""Calls on webhooks: results, errors and permissions."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -4,21 +4,26 @@ import json
 import re
 from dataclasses import replace
 from datetime import timedelta
-from importlib import resources
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
-from referencing import Registry
-from referencing.jsonschema import DRAFT202012
 
 from tests.support import golden
+from tests.support.openapi import DOCUMENT, SCHEMAS, assert_valid
 from tests.support.samples import NOON, an_invoice
 from tilld.config import Config
 from tilld.event_log.entry import Change, Entry, EventType
 from tilld.events import terms
 from tilld.events.cursor import cursor_at
-from tilld.events.event import OF_INVOICES, OF_INVREQS, ChangedInvreq, Event, InvoiceImport, invoice_after
+from tilld.events.event import (
+    OF_INVOICES,
+    OF_INVREQS,
+    ChangedInvreq,
+    DisabledWebhook,
+    Event,
+    InvoiceImport,
+    invoice_after,
+)
 from tilld.events.repository import max_json_bytes_of
 from tilld.formats.strict_json import write
 from tilld.invoices.invoice import Payment, Status
@@ -26,21 +31,12 @@ from tilld.payouts.invreq import Invreq, InvreqStatus, InvreqTerms
 from tilld.rest_api import event_query
 from tilld.rest_api.schemas import event_json, invoice_json, invreq_json
 
-DOCUMENT: Any = json.loads(resources.files("tilld.rest_api").joinpath("openapi.json").read_text())
-SCHEMAS = DOCUMENT["components"]["schemas"]
-URN = "urn:till"
-REGISTRY: Registry[Any] = Registry().with_resource(URN, DRAFT202012.create_resource(DOCUMENT))
 PAID = an_invoice()._replace(status=Status.PAID, payment=Payment(1, 5000, NOON, "ab" * 32))
 INVREQ = replace(
     Invreq.reserved(PAID.creator, InvreqTerms(1000, "d", label="l"), PAID.node_id, b"", now=NOON),
     invreq_id="ab" * 32,
     bolt12="lnr1qq",
 )
-
-
-def assert_valid(value: Any, schema: str) -> None:
-    """Validate a value against a schema of the document."""
-    Draft202012Validator({"$ref": f"{URN}#/components/schemas/{schema}"}, registry=REGISTRY).validate(value)
 
 
 def an_event(kind: EventType, data: Any, sequence: int = 4711) -> Event:
@@ -55,6 +51,8 @@ def an_event_of(kind: EventType) -> Event:
         return event._replace(data=invoice_after(event.entry, PAID, with_preimage=True))
     if kind in OF_INVREQS:
         return an_event(kind, ChangedInvreq(replace(INVREQ, active=False), InvreqStatus.USED))
+    if kind is EventType.WEBHOOK_DISABLED:
+        return an_event(kind, DisabledWebhook("a" * 21, "https://shop.example/till", "no event was accepted"))
     return an_event(kind, InvoiceImport(3))
 
 
@@ -83,6 +81,9 @@ def test_each_event_is_as_documented(kind: EventType) -> None:
     elif kind in OF_INVREQS:
         assert_valid(data, "Invreq")
         assert data == json.loads(invreq_json.invreq(of.invreq))
+    elif kind is EventType.WEBHOOK_DISABLED:
+        assert_valid(data, "DisabledWebhook")
+        assert data == {"id": of.webhook_id, "url": of.url, "reason": of.reason}
     else:
         assert_valid(data, "InvoiceImport")
         assert data == {"invoices": 3}
