@@ -92,5 +92,5 @@ async def test_a_shared_library_is_found_by_pkg_config(shared: Path, tmp_path: P
 
 
 def test_what_only_a_program_sees(tmp_path: Path) -> None:
-    for name in ("till-client-test", "till-events-test"):
+    for name in ("till-client-test", "till-events-test", "till-webhooks-test"):
         succeed(CPP / "build" / name, cwd=tmp_path)

@@ -7,3 +7,5 @@ if(NOT Protobuf_FOUND)
   find_dependency(Protobuf)
 endif()
 find_dependency(gRPC CONFIG)
+# For till::webhooks only.
+find_package(OpenSSL QUIET)

@@ -11,6 +11,17 @@ using EventLog = v1::EventService::StubInterface;
 using Invoices = v1::InvoiceService::StubInterface;
 using Invreqs = v1::InvreqService::StubInterface;
 using Keys = v1::KeyService::StubInterface;
+using Webhooks = v1::WebhookService::StubInterface;
+
+namespace {
+
+template <class Response>
+Result<WebhookSecret> SecretOf(Result<Response> response) {
+  if (!response) return response.error();
+  return WebhookSecret{response->webhook(), response->secret()};
+}
+
+}  // namespace
 
 Client::Client(const std::string& address, Options options)
     : session_(std::make_shared<const Session>(address, options)) {}
@@ -74,6 +85,58 @@ EventStream Client::Events(EventOptions options) const { return StartEvents(sess
 Result<v1::ListEventsResponse> Client::ListEvents(const v1::ListEventsRequest& request,
                                                   grpc::ClientContext* context) const {
   return session_->Call(*session_->events, &EventLog::ListEvents, request, context);
+}
+
+Result<WebhookSecret> Client::CreateWebhook(const v1::CreateWebhookRequest& request, grpc::ClientContext* context) const {
+  return SecretOf(session_->Call(*session_->webhooks, &Webhooks::CreateWebhook, request, context));
+}
+
+Result<v1::GetWebhookResponse> Client::GetWebhook(const v1::GetWebhookRequest& request,
+                                                  grpc::ClientContext* context) const {
+  return session_->Call(*session_->webhooks, &Webhooks::GetWebhook, request, context);
+}
+
+Result<v1::ListWebhooksResponse> Client::ListWebhooks(const v1::ListWebhooksRequest& request,
+                                                      grpc::ClientContext* context) const {
+  return session_->Call(*session_->webhooks, &Webhooks::ListWebhooks, request, context);
+}
+
+Result<v1::UpdateWebhookResponse> Client::UpdateWebhook(const v1::UpdateWebhookRequest& request,
+                                                        grpc::ClientContext* context) const {
+  return session_->Call(*session_->webhooks, &Webhooks::UpdateWebhook, request, context);
+}
+
+Result<v1::DeleteWebhookResponse> Client::DeleteWebhook(const v1::DeleteWebhookRequest& request,
+                                                        grpc::ClientContext* context) const {
+  return session_->Call(*session_->webhooks, &Webhooks::DeleteWebhook, request, context);
+}
+
+Result<WebhookSecret> Client::RotateSecret(const v1::RotateSecretRequest& request, grpc::ClientContext* context) const {
+  return SecretOf(session_->Call(*session_->webhooks, &Webhooks::RotateSecret, request, context));
+}
+
+Result<v1::TestWebhookResponse> Client::TestWebhook(const v1::TestWebhookRequest& request,
+                                                    grpc::ClientContext* context) const {
+  return session_->Call(*session_->webhooks, &Webhooks::TestWebhook, request, context);
+}
+
+DeliveryList Client::Deliveries(v1::ListDeliveriesRequest request, ListOptions options) const {
+  return StartDeliveries(session_, std::move(request), options);
+}
+
+Result<v1::ListDeliveriesResponse> Client::ListDeliveries(const v1::ListDeliveriesRequest& request,
+                                                          grpc::ClientContext* context) const {
+  return session_->Call(*session_->webhooks, &Webhooks::ListDeliveries, request, context);
+}
+
+Result<v1::RedeliverEventResponse> Client::RedeliverEvent(const v1::RedeliverEventRequest& request,
+                                                          grpc::ClientContext* context) const {
+  return session_->Call(*session_->webhooks, &Webhooks::RedeliverEvent, request, context);
+}
+
+Result<v1::ReplayEventsResponse> Client::ReplayEvents(const v1::ReplayEventsRequest& request,
+                                                      grpc::ClientContext* context) const {
+  return session_->Call(*session_->webhooks, &Webhooks::ReplayEvents, request, context);
 }
 
 Result<v1::CreateInvreqResponse> Client::CreateInvreq(const v1::CreateInvreqRequest& request,

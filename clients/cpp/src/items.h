@@ -15,6 +15,8 @@ namespace till {
 Watch StartWatch(std::shared_ptr<const Session> session, std::string invoice_id, WatchOptions options);
 EventStream StartEvents(std::shared_ptr<const Session> session, EventOptions options);
 InvoiceList StartList(std::shared_ptr<const Session> session, v1::ListInvoicesRequest request, ListOptions options);
+DeliveryList StartDeliveries(std::shared_ptr<const Session> session, v1::ListDeliveriesRequest request,
+                             ListOptions options);
 InvoiceExport StartExport(std::shared_ptr<const Session> session, v1::ExportInvoicesRequest request, ExportOptions options);
 
 /// Items that come by attempts.

@@ -43,6 +43,7 @@ class Session {
   const std::unique_ptr<v1::InvoiceService::StubInterface> invoices = v1::InvoiceService::NewStub(channel);
   const std::unique_ptr<v1::InvreqService::StubInterface> invreqs = v1::InvreqService::NewStub(channel);
   const std::unique_ptr<v1::KeyService::StubInterface> keys = v1::KeyService::NewStub(channel);
+  const std::unique_ptr<v1::WebhookService::StubInterface> webhooks = v1::WebhookService::NewStub(channel);
 
  private:
   const std::string key_;

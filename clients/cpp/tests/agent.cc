@@ -117,12 +117,29 @@ Method Calling(till::Result<Response> (Client::*method)(const Request&, grpc::Cl
   };
 }
 
+/// The same for methods that return a secret. Their text form goes to the log, which the driver searches for secrets.
+template <class Request>
+Method Calling(till::Result<till::WebhookSecret> (Client::*method)(const Request&, grpc::ClientContext*) const) {
+  return [method](const Client& client, grpc::ClientContext* context, const Order& order) {
+    const auto created = (client.*method)(order.As<Request>(), context).value();
+    std::cerr << created << std::endl;
+    till::v1::CreateWebhookResponse response;
+    *response.mutable_webhook() = created.webhook;
+    response.set_secret(created.secret);
+    Say(order.Number("id"), "ok", Json(response));
+  };
+}
+
 const std::map<std::string, Method> kMethods = {
     {"CreateInvoice", Calling(&Client::CreateInvoice)},   {"GetInvoice", Calling(&Client::GetInvoice)},
     {"GetInvoiceById", Calling(&Client::GetInvoiceById)}, {"LookupInvoice", Calling(&Client::LookupInvoice)},
     {"ListInvoices", Calling(&Client::ListInvoices)},     {"CancelInvoice", Calling(&Client::CancelInvoice)},
     {"GetReport", Calling(&Client::GetReport)},           {"GetInfo", Calling(&Client::GetInfo)},
-    {"ListEvents", Calling(&Client::ListEvents)},
+    {"ListEvents", Calling(&Client::ListEvents)},         {"CreateWebhook", Calling(&Client::CreateWebhook)},
+    {"GetWebhook", Calling(&Client::GetWebhook)},         {"ListWebhooks", Calling(&Client::ListWebhooks)},
+    {"UpdateWebhook", Calling(&Client::UpdateWebhook)},   {"DeleteWebhook", Calling(&Client::DeleteWebhook)},
+    {"RotateSecret", Calling(&Client::RotateSecret)},     {"TestWebhook", Calling(&Client::TestWebhook)},
+    {"RedeliverEvent", Calling(&Client::RedeliverEvent)}, {"ReplayEvents", Calling(&Client::ReplayEvents)},
 };
 
 /// Carries out the driver's orders concurrently.
@@ -161,7 +178,11 @@ class Agent {
     } else if (op == "list") {
       till::ListOptions options;
       options.page_timeout = order.Timeout();
-      Report(id, client_->List(order.As<till::v1::ListInvoicesRequest>(), options), order.Number("limit"));
+      if (order.Text("method") == "ListDeliveries") {
+        Report(id, client_->Deliveries(order.As<till::v1::ListDeliveriesRequest>(), options), order.Number("limit"));
+      } else {
+        Report(id, client_->List(order.As<till::v1::ListInvoicesRequest>(), options), order.Number("limit"));
+      }
     } else if (op == "export") {
       till::ExportOptions options;
       options.timeout = order.Timeout();
@@ -217,6 +238,8 @@ class Agent {
     *state.mutable_invoice() = invoice;
     return Json(state);
   }
+
+  static std::string Event(const till::v1::WebhookDelivery& delivery) { return R"({"delivery":)" + Json(delivery) + "}"; }
 
   /// Reports items, up to a limit; 0: all.
   template <class T>

@@ -19,7 +19,9 @@
 #include "till/v1/invoice_service.grpc.pb.h"
 #include "till/v1/invreq_service.grpc.pb.h"
 #include "till/v1/key_service.grpc.pb.h"
+#include "till/v1/webhook_service.grpc.pb.h"
 #include "till/watch.h"
+#include "till/webhook_secret.h"
 
 namespace till {
 
@@ -115,6 +117,43 @@ class Client {
   /// A single page of events.
   Result<v1::ListEventsResponse> ListEvents(const v1::ListEventsRequest& request = {},
                                             grpc::ClientContext* context = nullptr) const;
+
+  // Webhooks, for keys with the scope webhooks: till/v1/webhook_service.proto. CreateWebhook, RotateSecret, TestWebhook,
+  // RedeliverEvent and ReplayEvents act each time they are called: after an error without a code, read the webhook or its
+  // deliveries before a retry.
+
+  /// Creates a webhook: it receives events that happen from now on. If the reply is lost, there may be a webhook whose
+  /// secret nobody knows: ListWebhooks shows it.
+  Result<WebhookSecret> CreateWebhook(const v1::CreateWebhookRequest& request,
+                                      grpc::ClientContext* context = nullptr) const;
+  Result<v1::GetWebhookResponse> GetWebhook(const v1::GetWebhookRequest& request,
+                                            grpc::ClientContext* context = nullptr) const;
+  Result<v1::ListWebhooksResponse> ListWebhooks(const v1::ListWebhooksRequest& request = {},
+                                                grpc::ClientContext* context = nullptr) const;
+  /// Changes the fields that the request has. Idempotent. EventTypes without types is every type.
+  Result<v1::UpdateWebhookResponse> UpdateWebhook(const v1::UpdateWebhookRequest& request,
+                                                  grpc::ClientContext* context = nullptr) const;
+  /// Deletes a webhook and its deliveries. A retry may fail with kNotFound (E2).
+  Result<v1::DeleteWebhookResponse> DeleteWebhook(const v1::DeleteWebhookRequest& request,
+                                                  grpc::ClientContext* context = nullptr) const;
+  /// Replaces the secret. For 24 hours the old and the new secret both sign.
+  Result<WebhookSecret> RotateSecret(const v1::RotateSecretRequest& request,
+                                     grpc::ClientContext* context = nullptr) const;
+  /// Sends an event of type "ping" now. The test succeeded if the error of the attempt is empty.
+  Result<v1::TestWebhookResponse> TestWebhook(const v1::TestWebhookRequest& request,
+                                              grpc::ClientContext* context = nullptr) const;
+  /// All deliveries of a webhook that are pending or dead, and some of the last that succeeded, the newest event first.
+  /// Pages are fetched as by List.
+  [[nodiscard]] DeliveryList Deliveries(v1::ListDeliveriesRequest request, ListOptions options = {}) const;
+  /// A single page of deliveries.
+  Result<v1::ListDeliveriesResponse> ListDeliveries(const v1::ListDeliveriesRequest& request,
+                                                    grpc::ClientContext* context = nullptr) const;
+  /// Attempts the delivery of an event immediately, whatever its state. kEventsGone (E16): the event was removed.
+  Result<v1::RedeliverEventResponse> RedeliverEvent(const v1::RedeliverEventRequest& request,
+                                                    grpc::ClientContext* context = nullptr) const;
+  /// Sends all events after a sequence again, in order, then new ones.
+  Result<v1::ReplayEventsResponse> ReplayEvents(const v1::ReplayEventsRequest& request,
+                                                grpc::ClientContext* context = nullptr) const;
 
   // Payments to offer, for keys with the scope payouts: till/v1/invreq_service.proto.
 

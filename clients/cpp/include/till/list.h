@@ -1,4 +1,4 @@
-/// Lists and exports of invoices.
+/// Lists of invoices and deliveries, and exports of invoices.
 #ifndef TILL_LIST_H_
 #define TILL_LIST_H_
 
@@ -8,6 +8,7 @@
 #include "till/items.h"
 #include "till/v1/invoice.pb.h"
 #include "till/v1/invoice_service.pb.h"
+#include "till/v1/webhook.pb.h"
 
 namespace till {
 
@@ -19,6 +20,9 @@ struct ListOptions {
 
 /// All invoices that match a request, over all pages: see Client::List.
 using InvoiceList = Items<v1::Invoice>;
+
+/// The deliveries of a webhook, over all pages: see Client::Deliveries.
+using DeliveryList = Items<v1::WebhookDelivery>;
 
 /// Options of an export.
 struct ExportOptions {
