@@ -13,6 +13,7 @@ from tests.support.processes import tilld
 from tests.support.shop import config, open_shop
 
 CPP = CLIENTS / "cpp"
+RECEIVER = CLIENTS.parent / "docs" / "guides" / "webhooks"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (CPP / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 [CMAKE] = [text for language, text in BLOCKS if language == "cmake"]
 PROGRAM, *SNIPPETS = [text for language, text in BLOCKS if language == "cpp"]
@@ -69,6 +70,15 @@ async def test_a_static_library_is_found_by_cmake(tmp_path: Path) -> None:
 
     commands = ["cmake -S . -B shop -DCMAKE_PREFIX_PATH=$PWD/prefix", "cmake --build shop"]
     await sell(tmp_path, commands, "shop/shop")
+
+
+def test_a_receiver_of_webhooks_is_built_with_the_installed_header(tmp_path: Path) -> None:
+    succeed("cmake", "--install", CPP / "build", "--prefix", tmp_path / "prefix", cwd=tmp_path)
+
+    succeed("cmake", "-S", RECEIVER, "-B", "build", f"-DCMAKE_PREFIX_PATH={tmp_path}/prefix", cwd=tmp_path)
+    succeed("cmake", "--build", "build", cwd=tmp_path)
+
+    assert (tmp_path / "build" / "receiver").exists()
 
 
 @pytest.fixture
