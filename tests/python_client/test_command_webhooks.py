@@ -50,9 +50,13 @@ async def test_a_webhook_is_created_with_its_secret(run: Run) -> None:
     """Only the secret is on standard output, for a variable of a script."""
     made = await run("webhook", "create", URL, "--types", "invoice.paid, invoice.expired")
     [listed] = (await run("webhook", "list", "--json")).stdout.splitlines()
+    rotated = await run("webhook", "rotate", json.loads(listed)["id"])
 
     assert made.exit_code == 0, made.stderr
-    assert re.fullmatch(r"whsec_[A-Za-z0-9+/]+=*\n", made.stdout)
+    for each in (made, rotated):
+        assert re.fullmatch(r"whsec_[A-Za-z0-9+/]+=*\n", each.stdout)
+    assert rotated.stdout != made.stdout
+    assert rotated.stderr.endswith("store it.\nFor 24 hours the old secret signs too.\n")
     webhook_id = json.loads(listed)["id"]
     assert made.stderr.endswith(f"To test the webhook: till webhook test {webhook_id}\n")
     assert sorted(json.loads(listed)["types"]) == ["invoice.expired", "invoice.paid"]

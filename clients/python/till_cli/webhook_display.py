@@ -20,15 +20,15 @@ def show(webhook: Webhook, as_json: bool) -> None:
         display.print_lines(display.plain(webhook) | {"types": _types(webhook)})
 
 
-def print_secret(made: WebhookSecret, as_json: bool) -> None:
-    """Print the secret; and on standard error the webhook, and what to do."""
+def print_secret(made: WebhookSecret, as_json: bool, hint: str) -> None:
+    """Print the secret; and on standard error the webhook and a hint."""
     webhook, secret = made
     if as_json:
         _print_json(display.plain(webhook) | {"secret": secret})
         return
     typer.echo(secret)
     typer.echo(f"The secret of the webhook {webhook.id} is shown only now; store it.", err=True)
-    typer.echo(f"To test the webhook: till webhook test {webhook.id}", err=True)
+    typer.echo(hint.format(id=webhook.id), err=True)
 
 
 def print_webhooks(webhooks: Sequence[Webhook], as_json: bool) -> None:

@@ -54,7 +54,8 @@ def create(
     Example: `till webhook create https://shop.example/till --types invoice.paid`
     """
     client: Client = ctx.obj
-    webhook_display.print_secret(client.create_webhook(url, _types(types) or ()), json_)
+    made = client.create_webhook(url, _types(types) or ())
+    webhook_display.print_secret(made, json_, "To test the webhook: till webhook test {id}")
 
 
 def list_(ctx: typer.Context, json_: Json = False) -> None:
@@ -106,7 +107,8 @@ def delete(ctx: typer.Context, webhook_id: WebhookId, json_: Json = False) -> No
 def rotate(ctx: typer.Context, webhook_id: WebhookId, json_: Json = False) -> None:
     """Replace the secret, and print the new one. For 24 hours both sign, so that no event is lost."""
     client: Client = ctx.obj
-    webhook_display.print_secret(client.rotate_secret(webhook_id), json_)
+    rotated = client.rotate_secret(webhook_id)
+    webhook_display.print_secret(rotated, json_, "For 24 hours the old secret signs too.")
 
 
 def ping(ctx: typer.Context, webhook_id: WebhookId, json_: Json = False) -> None:
