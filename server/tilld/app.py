@@ -166,6 +166,8 @@ class Till(Front):
                 follower.updates,
                 follower.deletions,
                 payment_follower.updates,
+                self.webhook_store,
+                self.webhook_attempts,
                 event_streams=lambda: self.feed.streams,
                 events_read=lambda: log_follower.position,
                 envoy_restarts=lambda: self.envoy_restarts,
@@ -222,7 +224,8 @@ class Till(Front):
     def _webhooks(self, store: Store, events: Events, limits: Limits) -> Webhooks:
         intervals = self._intervals
         targets = Targets.of(self._config.webhook_allow)
-        webhooks, attempts = WebhookStore(store), Attempts(HttpClient(targets, intervals))
+        webhooks = self.webhook_store = WebhookStore(store)
+        attempts = self.webhook_attempts = Attempts(HttpClient(targets, intervals))
         self.sender = Sender(
             webhooks, events.store, self.feed, attempts, webhook_json.event, intervals=intervals
         )

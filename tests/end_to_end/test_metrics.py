@@ -16,16 +16,20 @@ from tests.support.databases import locked
 from tests.support.keys import make_key
 from tests.support.metrics import Sample, answered, families, figures, scrape, url
 from tests.support.nodes import simulated_node
+from tests.support.receiver import receiver
 from tests.support.samples import an_invoice
 from tests.support.shop import ANY_PORT, Shop, config, open_shop
 from tests.support.waiting import eventually
 from till.v1 import event_service_pb2 as events_pb
 from till.v1 import invoice_service_pb2 as pb
+from till.v1 import webhook_service_pb2 as webhooks_pb
 from till.v1.event_service_pb2_grpc import EventServiceStub
+from till.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from tilld.app import Till
 from tilld.config import USUAL
 from tilld.invoices.repository import Store
 from tilld.lightningd.rpc import Pipeline
+from tilld.observability.metrics import RESULTS
 from tilld.observability.metrics_server import MOST_CONNECTIONS
 from tilld.storage.database import open_database
 
@@ -171,6 +175,49 @@ async def test_events_of_another_process_are_the_lag_until_they_are_read(tmp_pat
         stream.cancel()
         await becomes(shop, {("till_event_streams",): 0})
     await other.close()
+
+
+def attempts(result: str) -> Sample:
+    return ("till_webhook_attempts_total", result)
+
+
+async def test_deliveries_of_webhooks_are_counted_by_result(tmp_path: Path) -> None:
+    """One arrives, one fails and is due in an hour, and a receiver that is gone disables its webhook."""
+    settings = config(tmp_path, metrics=ANY_PORT, no_rest=True, webhook_allow=("localhost",))
+    async with open_shop(settings) as shop, receiver((204, {}), (429, {"retry-after": "3600"})) as busy:
+        webhooks, anonymous = WebhookServiceStub(shop.channel), "anonymous"
+        before = await figures(shop)
+        await webhooks.CreateWebhook(webhooks_pb.CreateWebhookRequest(url=busy.url))
+        await shop.till.store.add(an_invoice(anonymous))
+        arrived = await becomes(shop, {attempts("succeeded"): 1, ("till_webhook_oldest_seconds",): 0})
+        await shop.till.store.add(an_invoice(anonymous))
+        failed = await becomes(shop, {attempts("succeeded"): 1, attempts("failed"): 1})
+        waiting = await becomes_late(shop)
+
+        async with receiver((410, {})) as gone:
+            created = await webhooks.CreateWebhook(webhooks_pb.CreateWebhookRequest(url=gone.url))
+            await shop.till.store.add(an_invoice(anonymous))
+            await becomes(shop, {("till_webhooks_disabled",): 1})
+        text = await scrape(shop)
+
+    assert {attempts(result): before[attempts(result)] for result in RESULTS} == {
+        attempts(result): 0 for result in RESULTS
+    }
+    assert before["till_webhook_oldest_seconds",] == before["till_webhooks_disabled",] == 0
+    count, total = (("till_webhook_attempt_duration_seconds" + end,) for end in ("_count", "_sum"))
+    assert (before[count], arrived[count], failed[count]) == (0, 1, 2)
+    assert 0 < arrived[total] < failed[total]
+    assert 0 < waiting < 60
+    for secret in ("whsec_", created.webhook.id, "localhost", busy.address):
+        assert secret not in text
+
+
+async def becomes_late(shop: Shop) -> float:
+    """Wait until an event waits at a webhook; return its age in seconds."""
+    async with asyncio.timeout(10):
+        while not (age := (await figures(shop))["till_webhook_oldest_seconds",]):
+            await asyncio.sleep(0.01)
+    return age
 
 
 async def test_a_blocked_event_loop_still_serves_counters(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from prometheus_client import (
     disable_created_metrics,
     make_wsgi_app,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
 from tilld.auth.limits import Limits
@@ -28,7 +28,7 @@ from tilld.config import USUAL, Address, Intervals
 from tilld.errors import TillError
 from tilld.event_log.entry import ALL_USERS
 from tilld.event_log.repository import EventLog
-from tilld.formats.times import unix_seconds
+from tilld.formats.times import unix_seconds, utc_now
 from tilld.invoices.hub import Hub
 from tilld.invoices.repository import Store
 from tilld.lightningd.rpc import RpcRefused
@@ -37,9 +37,14 @@ from tilld.observability.metrics_server import Serving
 from tilld.runtime import output
 from tilld.runtime.observer import Headers, Observer, Span, code_of
 from tilld.storage.rows import Rows
+from tilld.webhooks.attempts import Attempts
+from tilld.webhooks.repository import WebhookStore
 
 # From a read of SQLite to the longest time-outs of callers.
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+# The results of attempts to deliver an event.
+RESULTS = ("succeeded", "failed", "dead")
 
 # The creation time of each series would double the number of series.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -57,6 +62,8 @@ class Sources(NamedTuple):
     invoices: IndexFollower[Any]
     deletions: IndexFollower[Any]
     payments: IndexFollower[Any]
+    webhooks: WebhookStore
+    webhook_attempts: Attempts
     event_streams: Callable[[], int]
     events_read: Callable[[], int]
     envoy_restarts: Callable[[], int]
@@ -183,12 +190,14 @@ class _Scraped(Collector):
         )
         if expires := sources.certificate_expires():
             certificate.add_metric((), unix_seconds(expires))
-        figures.append(certificate)
+        figures += [certificate, *_attempts(sources.webhook_attempts)]
         # Read first: the log may grow until its newest event is known.
         read = sources.events_read()
         try:
             totals = await sources.store.totals()
             events = (await sources.event_log.bounds(ALL_USERS)).newest
+            oldest = await sources.webhooks.oldest_waiting()
+            disabled = await sources.webhooks.disabled()
         except TillError:
             return figures
         return [
@@ -199,10 +208,31 @@ class _Scraped(Collector):
                 "Recorded events of which readers and watchers are not notified yet",
                 max(events - read, 0),
             ),
+            GaugeMetricFamily(
+                "till_webhook_oldest_seconds",
+                "Age of the oldest event that waits at an enabled webhook; 0 if none waits",
+                max((utc_now() - oldest).total_seconds(), 0) if oldest else 0,
+            ),
+            GaugeMetricFamily("till_webhooks_disabled", "Disabled webhooks", disabled),
             GaugeMetricFamily("till_open_invoices", "Unpaid invoices", totals.open_invoices),
             CounterMetricFamily("till_invoices", "Invoices created", totals.invoices),
             CounterMetricFamily("till_received_msat", "Millisatoshi received", totals.volume_msat),
         ]
+
+
+def _attempts(attempts: Attempts) -> tuple[Metric, Metric]:
+    results = CounterMetricFamily(
+        "till_webhook_attempts", "Attempts to deliver an event to a webhook", labels=["result"]
+    )
+    for result in RESULTS:
+        results.add_metric([result], attempts.outcomes[result])
+    durations = SummaryMetricFamily(
+        "till_webhook_attempt_duration_seconds",
+        "Duration of attempts to deliver an event",
+        count_value=attempts.timed,
+        sum_value=attempts.seconds,
+    )
+    return results, durations
 
 
 class _Span:

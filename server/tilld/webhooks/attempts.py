@@ -24,6 +24,8 @@ class Attempts:
 
     def __init__(self, client: HttpClient, clock: Clock = utc_now) -> None:
         self.outcomes: Counter[str] = Counter()
+        # The duration of all attempts, including tests and those whose outcome could not be stored.
+        self.timed, self.seconds = 0, 0.0
         self._client = client
         self._clock = clock
         self._healthy = asyncio.Semaphore(HEALTHY_SLOTS)
@@ -44,6 +46,7 @@ class Attempts:
         """Send an event now, as `send` does."""
         now = self._clock()
         outcome = await self._client.post(webhook.url, webhook.headers(event_id, body, now), body)
+        self.timed, self.seconds = self.timed + 1, self.seconds + outcome.seconds
         attempt = Attempt(now, round(outcome.seconds * 1000), outcome.status, outcome.error)
         log.debug(
             "webhook attempted",
