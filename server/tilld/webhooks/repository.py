@@ -1,6 +1,6 @@
 """The store of webhooks and deliveries. Its interface uses domain types."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 
 from tilld.event_log.entry import EventType
@@ -80,17 +80,21 @@ class WebhookStore:
         put = self._sql.put(values=DELIVERIES.row(delivery))
         await self._store.write(lambda do: do.execute(put))
 
-    async def claim(self, owner: str, now: datetime, until: datetime, soon: datetime) -> None:
-        """Take over webhooks that no process sends, and renew own leases that end before `soon`."""
-        moments = {"now": milliseconds(now), "soon": milliseconds(soon)}
-        free = self._sql.free(owner=owner, limit=CLAIMED_AT_ONCE, **moments)
-        ids = [webhook_id for (webhook_id,) in await self._store.read(free)]
+    async def claim(self, owner: str, now: datetime, until: datetime, besides: Container[str] = ()) -> None:
+        """Take over webhooks that no process sends, but none of `besides`."""
+        facts = {"owner": owner, "now": milliseconds(now)}
+        rows = await self._store.read(self._sql.free_of_users(**facts))
+        rows += await self._store.read(self._sql.free_of_invoices(limit=CLAIMED_AT_ONCE, **facts))
+        ids = [webhook_id for (webhook_id,) in rows if webhook_id not in besides]
         if ids:
             values = padded(ids[: self._store.page_size])
-            claim = self._sql.claim(len(values))(
-                owner=owner, now=milliseconds(now), until=milliseconds(until), values=values
-            )
+            claim = self._sql.claim(len(values))(until=milliseconds(until), values=values, **facts)
             await self._store.write(lambda do: do.execute(claim))
+
+    async def renew(self, owner: str, until: datetime) -> None:
+        """Renew the leases of a process."""
+        renew = self._sql.renew(owner=owner, until=milliseconds(until))
+        await self._store.write(lambda do: do.execute(renew))
 
     async def held(self, owner: str) -> list[Webhook]:
         """Return the webhooks that a process sends."""
@@ -106,9 +110,13 @@ class WebhookStore:
         """Return whether an open invoice has a webhook."""
         return bool(await self._store.read(self._sql.any_open_invoice()))
 
-    async def due_webhooks(self, now: datetime) -> list[str]:
-        """Return the ids of webhooks with deliveries that are due."""
-        due = self._sql.due_webhooks(now=milliseconds(now), limit=self._store.page_size)
+    async def has_due_invoices(self, now: datetime) -> bool:
+        """Return whether the final state of an invoice is due at its webhook."""
+        return bool(await self._store.read(self._sql.due_of_invoices(now=milliseconds(now), limit=1)))
+
+    async def due_webhooks(self, owner: str, now: datetime) -> list[str]:
+        """Return the ids of webhooks that a process sends, and that have deliveries that are due."""
+        due = self._sql.due_webhooks(owner=owner, now=milliseconds(now))
         return [webhook_id for (webhook_id,) in await self._store.read(due)]
 
     async def due(self, webhook_id: str, now: datetime, limit: int) -> list[Delivery]:

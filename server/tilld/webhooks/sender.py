@@ -47,8 +47,9 @@ class Sender:
         self._owner = new_public_id()
         self._workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        # The progress of workers that have ended.
+        # The progress of workers that have ended, and what could not be stored, oldest first.
         self._left: list[Progress] = []
+        self._storing = asyncio.Lock()
         self._changed = asyncio.Event()
         self._progressed = asyncio.Event()
         self._has_open_invoices = asyncio.Event()
@@ -85,24 +86,25 @@ class Sender:
 
     async def _round(self) -> None:
         """Take over free webhooks, and follow the changes of those that this process sends."""
+        now, lease = self._clock(), timedelta(seconds=self._intervals.webhook_lease_seconds)
         held = await self._held()
         ended = [each for each in self._tasks if not self._goes_on(each, held.get(each))]
         for webhook_id in ended:
             await self._end(webhook_id)
-        if ended:
-            # What was sent counts also for a changed webhook. One that is replayed has no owner.
-            await self._store_progress()
-        now, lease = self._clock(), timedelta(seconds=self._intervals.webhook_lease_seconds)
-        await self._store.claim(self._owner, now, until=now + lease, soon=now + lease / 2)
-        held = await self._held()
-        for webhook in held.values():
+        # What was sent counts also for a changed webhook, but not after a replay. That takes the lease, and
+        # the store refuses progress without it, so this must come before the lease is taken again.
+        await self._store_progress()
+        if any(each.lease_until < now + lease / 2 for each in held.values()):
+            await self._store.renew(self._owner, now + lease)
+        await self._store.claim(self._owner, now, now + lease, besides=self._workers)
+        for webhook in (await self._held()).values():
             if not webhook.enabled or (webhook.id in ended and webhook.invoice_id):
                 await self._store.release(self._owner, webhook.id)
             elif worker := self._workers.get(webhook.id):
                 worker.renew(webhook.lease_until)
             else:
                 self._begin(webhook)
-        for webhook_id in await self._store.due_webhooks(now):
+        for webhook_id in await self._store.due_webhooks(self._owner, now):
             if worker := self._workers.get(webhook_id):
                 worker.look()
         if await self._store.has_open_invoices():
@@ -156,19 +158,19 @@ class Sender:
             await self._store_progress()
 
     async def _store_progress(self) -> None:
-        self._progressed.clear()
-        taken = [(each, progress) for each in self._workers.values() if (progress := each.take_progress())]
-        left, self._left = self._left, []
-        if not (taken or left):
-            return
-        try:
-            await self._store.advance([*left, *(progress for _, progress in taken)])
-        except Unavailable:
-            self._left = left
-            for worker, progress in taken:
-                worker.put_back(progress)
-            self._progressed.set()
-            raise
+        # One at a time, so that all progress of before is stored or given back when this returns.
+        async with self._storing:
+            self._progressed.clear()
+            taken = [each.take_progress() for each in self._workers.values()]
+            unstored, self._left = [*self._left, *filter(None, taken)], []
+            try:
+                if unstored:
+                    await self._store.advance(unstored)
+            except BaseException:
+                # Also if this was cancelled: it is stored at the stop.
+                self._left = [*unstored, *self._left]
+                self._progressed.set()
+                raise
 
     async def _watch_invoices(self) -> None:
         """Notice immediately that the final state of an invoice is due at its webhook."""
@@ -177,6 +179,6 @@ class Sender:
             with self._feed.listen(ALL_USERS, is_stream=False) as listener:
                 while self._has_open_invoices.is_set():
                     position = self._feed.newest.get(ALL_USERS, 0)
-                    if await self._store.due_webhooks(self._clock()):
+                    if await self._store.has_due_invoices(self._clock()):
                         self._changed.set()
                     await listener.beyond(position, self._intervals.webhook_lease_seconds)

@@ -83,17 +83,21 @@ class WebhookSQL:
         is_free = (WebhookTable.owner != param("owner")) & (WebhookTable.lease_until < param("now"))
         ids = WebhookTable.select(WebhookTable.id)
         is_enabled = WebhookTable.enabled
-        ends_soon = (WebhookTable.owner == param("owner")) & (WebhookTable.lease_until < param("soon"))
-        of_users = ids.where(_OF_USERS, is_enabled, is_free | ends_soon)
-        due = DeliveryTable.select(DeliveryTable.webhook_id).where(
-            _PENDING, DeliveryTable.next_attempt_at <= param("now")
+        is_due = _PENDING & (DeliveryTable.next_attempt_at <= param("now"))
+        # Without DISTINCT, for which SQLite would read all deliveries. That of an invoice has one delivery.
+        of_invoices = (
+            ids.join(DeliveryTable, on=(DeliveryTable.webhook_id == WebhookTable.id))
+            .where(is_due, _OF_INVOICES, is_enabled)
+            .limit(param("limit"))
         )
-        of_invoices = ids.where(
-            WebhookTable.id.in_(due.limit(param("limit"))), _OF_INVOICES, is_enabled, is_free | ends_soon
-        )
-        self.free = compiled(of_users.union(of_invoices))
+        self.free_of_users = compiled(ids.where(_OF_USERS, is_enabled, is_free))
+        self.free_of_invoices = compiled(of_invoices.where(is_free))
+        self.due_of_invoices = compiled(of_invoices)
         mine = WebhookTable.owner == param("owner")
         self.held = compiled(WebhookTable.select().where(mine))
+        self.renew = compiled(WebhookTable.update(lease_until=param("until")).where(mine))
+        deliveries = DeliveryTable.select(peewee.SQL("1")).where(DeliveryTable.webhook_id == WebhookTable.id)
+        self.due_webhooks = compiled(ids.where(mine, peewee.fn.EXISTS(deliveries.where(is_due))))
         self.release = compiled(
             WebhookTable.update(owner="", lease_until=0).where(mine, WebhookTable.id == param("id"))
         )
@@ -101,7 +105,6 @@ class WebhookSQL:
         self.any_open_invoice = compiled(
             ids.where(_OF_INVOICES, WebhookTable.sequence == peewee.SQL("0")).limit(1)
         )
-        self.due_webhooks = compiled(due.distinct().limit(param("limit")))
 
     def _prepare_deliveries(self) -> None:
         deliveries = DeliveryTable.select()
@@ -126,7 +129,10 @@ class WebhookSQL:
         kept = {
             field: getattr(peewee.EXCLUDED, field.name) for field in DeliveryTable._meta.sorted_fields[4:]
         }
-        put = DeliveryTable.insert_many(whole_rows(DeliveryTable)).on_conflict(
+        insert = DeliveryTable.insert_many(whole_rows(DeliveryTable))
+        # One that a caller wants again stays due.
+        self.put_new = compiled(insert.on_conflict_ignore())
+        put = insert.on_conflict(
             conflict_target=[DeliveryTable.webhook_id, DeliveryTable.sequence], update=kept
         )
         self.put = compiled(put)
@@ -201,9 +207,9 @@ class WebhookSQL:
 
     def _claim(self, count: int) -> Statement:
         with self._database.bind_ctx([WebhookTable]):
-            mine_or_free = (WebhookTable.owner == param("owner")) | (WebhookTable.lease_until < param("now"))
+            is_free = (WebhookTable.owner != param("owner")) & (WebhookTable.lease_until < param("now"))
             claim = WebhookTable.update(owner=param("owner"), lease_until=param("until"))
-            return compiled(claim.where(WebhookTable.id.in_(param_list("values", count)), mine_or_free))
+            return compiled(claim.where(WebhookTable.id.in_(param_list("values", count)), is_free))
 
 
 def _unless_none(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -79,7 +79,7 @@ class WebhookTransactions(Transactions):
             for webhook, accepted in sorted(progress, key=lambda each: each.webhook.id):
                 if self._advance_webhook(webhook) and accepted:
                     for each in accepted:
-                        self.execute(self.sql.put(values=DELIVERIES.row(each)))
+                        self.execute(self.sql.put_new(values=DELIVERIES.row(each)))
                     self.execute(self.sql.forget(webhook_id=webhook.id, kept=SUCCEEDED_KEPT))
 
     def disable(self, webhook: Webhook, now: datetime) -> bool:

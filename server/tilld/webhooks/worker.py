@@ -91,11 +91,6 @@ class Worker:
         accepted, self._accepted, self._has_progress = self._accepted, [], False
         return Progress(self.webhook, accepted)
 
-    def put_back(self, progress: Progress) -> None:
-        """Keep progress that could not be stored."""
-        self._accepted = [*progress.accepted, *self._accepted][-SUCCEEDED_KEPT:]
-        self._has_progress = True
-
     def renew(self, lease_until: datetime) -> None:
         """Note that the lease was renewed."""
         self.webhook = self.webhook._replace(lease_until=lease_until)
