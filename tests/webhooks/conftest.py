@@ -27,3 +27,10 @@ async def till(database_url: str, clock: ClockInHand, receiver: Receiver) -> Asy
     """A Till that sends webhooks, on each database."""
     async with open_process(database_url, clock, receiver) as process, process.sending():
         yield process
+
+
+@pytest.fixture
+async def idle(database_url: str, clock: ClockInHand, receiver: Receiver) -> AsyncIterator[Process]:
+    """A Till that sends no webhooks, on each database."""
+    async with open_process(database_url, clock, receiver) as process:
+        yield process

@@ -1,6 +1,5 @@
 """The backlog of webhooks, as the operator sees it, and the operator's access to webhooks of all users."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,7 +7,7 @@ import pytest
 
 from tests.support.clock_in_hand import ClockInHand
 from tests.support.samples import ANOTHER, DAKK, NOON, an_invoice
-from tests.support.webhooks import URL, Process, Receiver, open_process
+from tests.support.webhooks import URL, Process
 from tilld.auth.caller import OPERATOR, SHOP, Caller, Scope
 from tilld.errors import NotFound
 from tilld.event_log.entry import EventType
@@ -18,13 +17,6 @@ from tilld.webhooks.service import WebhookChange
 from tilld.webhooks.webhook import Webhook
 
 FAILED = Attempt(NOON, 7, 500, "status 500")
-
-
-@pytest.fixture
-async def idle(database_url: str, clock: ClockInHand, receiver: Receiver) -> AsyncIterator[Process]:
-    """A Till that sends nothing."""
-    async with open_process(database_url, clock, receiver) as process:
-        yield process
 
 
 def counts(backlog: Backlog) -> tuple[int, int, int, int]:
