@@ -18,7 +18,8 @@ def backup(
 ) -> None:
     """Back up a SQLite store to a new file, also while Till is running.
 
-    The backup contains all invoices, keys (as hashes) and metadata: protect it like the data directory.
+    The backup contains all invoices, metadata, keys (as hashes) and secrets of webhooks: protect it like the
+    data directory.
     Only you can read the file. For PostgreSQL use pg_dump.
     """
     from tilld.runtime import logs
@@ -58,7 +59,9 @@ def restore(
         f"3. Check: {shell_command('doctor')}\n"
         f"4. Keys that were revoked since are valid again: check {shell_command('key', 'list')}\n"
         "5. Sequences of events since the backup are used again: restart applications that read events, and "
-        "have them list what may have changed"
+        "have them list what may have changed\n"
+        "6. Webhooks are those of the backup, with its secrets; receivers get some events again: check "
+        f"{shell_command('webhook', 'list')}"
     )
 
 
