@@ -50,7 +50,7 @@ async def deliver(till: Process, webhook: Webhook, *events: tuple[int, DeliveryS
 async def advance(till: Process, webhook: Webhook, sequence: int) -> None:
     """Move a webhook in the line, and keep its deliveries."""
     stored = await till.stored(webhook)
-    await till.webhooks.claim("sender", ALWAYS, until=ALWAYS, soon=ALWAYS)
+    await till.webhooks.claim("sender", ALWAYS, until=ALWAYS)
     await till.webhooks.advance([Progress(stored._replace(owner="sender", sequence=sequence))])
     await till.webhooks.release("sender")
     assert (await till.stored(webhook)).sequence == sequence
