@@ -16,7 +16,7 @@ from tilld.formats.ids import is_username
 from tilld.webhooks.delivery import Delivery, DeliveryState
 
 if TYPE_CHECKING:
-    from tilld.cli.webhook_desk import WebhookDesk
+    from tilld.cli.webhook_resources import WebhookResources
     from tilld.webhooks.backlog import Backlog
 
 app = App(
@@ -64,7 +64,7 @@ def create(
     scopes = {Scope.READ, Scope.PAYOUTS} if payouts else {Scope.READ}
     owner = Caller(username, frozenset(scopes))
     wanted = ",".join(types or ()).replace(",", " ").split()
-    display.print_secret(_run(config, lambda desk: desk.service.create(OPERATOR, url, wanted, owner)))
+    display.print_secret(_run(config, lambda opened: opened.service.create(OPERATOR, url, wanted, owner)))
 
 
 @command(app, "webhook", "list")
@@ -82,11 +82,7 @@ def list_(
     """
     from tilld.cli import webhook_display as display
 
-    async def read(desk: "WebhookDesk") -> "list[Backlog]":
-        webhooks = await desk.store.of_all_users()
-        return [await desk.backlog(each) for each in webhooks if username in (None, each.username)]
-
-    display.print_webhooks(_run(config, read), as_json)
+    display.print_webhooks(_run(config, lambda opened: opened.backlogs(username)), as_json)
 
 
 @command(app, "webhook")
@@ -94,8 +90,8 @@ def show(config: Config, webhook_id: Id, as_json: Json = False) -> None:
     """Show a webhook: its user, where events are sent, and whether they arrive. Never its secret."""
     from tilld.cli import webhook_display as display
 
-    async def read(desk: "WebhookDesk") -> "Backlog":
-        return await desk.backlog(await desk.service.get(OPERATOR, webhook_id))
+    async def read(opened: "WebhookResources") -> "Backlog":
+        return await opened.backlog(await opened.service.get(OPERATOR, webhook_id))
 
     display.show(_run(config, read, webhook_id), as_json)
 
@@ -116,12 +112,12 @@ def deliveries(
     """List deliveries, the newest event first: all that are pending or dead, and the last that succeeded."""
     from tilld.cli import webhook_display as display
 
-    async def read(desk: "WebhookDesk") -> list[Delivery]:
+    async def read(opened: "WebhookResources") -> list[Delivery]:
         found: list[Delivery] = []
         while not limit or len(found) < limit:
             before = {"before": found[-1].sequence} if found else {}
             size = min(limit - len(found), PAGE) if limit else PAGE
-            page = await desk.service.deliveries(OPERATOR, webhook_id, state, limit=size, **before)
+            page = await opened.service.deliveries(OPERATOR, webhook_id, state, limit=size, **before)
             found += page
             if len(page) < size:
                 break
@@ -151,7 +147,7 @@ def enable(config: Config, webhook_id: Id) -> None:
 @command(app, "webhook")
 def delete(config: Config, webhook_id: Id) -> None:
     """Delete a webhook. Events that have not arrived are not sent any more."""
-    _run(config, lambda desk: desk.service.remove(OPERATOR, webhook_id), webhook_id)
+    _run(config, lambda opened: opened.service.remove(OPERATOR, webhook_id), webhook_id)
     typer.echo(f"deleted: {webhook_id}")
 
 
@@ -160,13 +156,13 @@ def rotate(config: Config, webhook_id: Id) -> None:
     """Replace the secret, and print the new one. For 24 hours both sign."""
     from tilld.cli import webhook_display as display
 
-    display.print_secret(_run(config, lambda desk: desk.service.rotate(OPERATOR, webhook_id), webhook_id))
+    display.print_secret(_run(config, lambda opened: opened.service.rotate(OPERATOR, webhook_id), webhook_id))
 
 
 @command(app, "webhook test")
 def test(config: Config, webhook_id: Id) -> None:
     """Send an event of type ping from this computer. The exit code is 0 if the receiver accepted it."""
-    attempt = _run(config, lambda desk: desk.service.test(OPERATOR, webhook_id), webhook_id)
+    attempt = _run(config, lambda opened: opened.service.test(OPERATOR, webhook_id), webhook_id)
     if not attempt.succeeded:
         raise OperatorError(f"the test failed after {attempt.last_milliseconds} ms: {attempt.last_error}")
     typer.echo(f"the test succeeded: status {attempt.last_status}, {attempt.last_milliseconds} ms")
@@ -181,12 +177,12 @@ def redeliver(
     """Send events again, whatever the state of their delivery. Failures are repeated as usual."""
     from tilld.cli import webhook_display as display
 
-    async def due(desk: "WebhookDesk") -> list[Delivery]:
-        await desk.service.get(OPERATOR, webhook_id)
+    async def due(opened: "WebhookResources") -> list[Delivery]:
+        await opened.service.get(OPERATOR, webhook_id)
         made = []
         for event_id in event_ids:
             try:
-                made.append(await desk.service.redeliver(OPERATOR, webhook_id, event_id))
+                made.append(await opened.service.redeliver(OPERATOR, webhook_id, event_id))
             except NotFound:
                 raise OperatorError(
                     f"the log of this user has no event {event_id}; list deliveries: "
@@ -206,7 +202,7 @@ def replay(
     ],
 ) -> None:
     """Send all events after a sequence again, in order. The receiver ignores those that it has seen."""
-    _run(config, lambda desk: desk.service.replay(OPERATOR, webhook_id, after), webhook_id)
+    _run(config, lambda opened: opened.service.replay(OPERATOR, webhook_id, after), webhook_id)
     typer.echo(f"sent again: the events after {after}")
 
 
@@ -215,22 +211,22 @@ def _change(config: Config, webhook_id: str, **changes: Any) -> None:
     from tilld.webhooks.service import WebhookChange
 
     change = WebhookChange(**changes)
-    changed = _run(config, lambda desk: desk.service.change(OPERATOR, webhook_id, change), webhook_id)
+    changed = _run(config, lambda opened: opened.service.change(OPERATOR, webhook_id, change), webhook_id)
     typer.echo(f"{display.state_of(changed)}: {changed.id}")
 
 
-def _run(config: Config, work: Callable[["WebhookDesk"], Awaitable[Done]], webhook_id: str = "") -> Done:
+def _run(config: Config, work: Callable[["WebhookResources"], Awaitable[Done]], webhook_id: str = "") -> Done:
     """Run work with the webhooks of the database; raise OperatorError for an unknown webhook."""
-    from tilld.cli.webhook_desk import webhook_desk
+    from tilld.cli.webhook_resources import open_webhooks
     from tilld.runtime import logs
 
-    async def at_desk() -> Done:
+    async def work_there() -> Done:
         logs.configure(config.log_level, config.log_format, colors=config.colors)
-        async with webhook_desk(config) as desk:
+        async with open_webhooks(config) as opened:
             try:
-                return await work(desk)
+                return await work(opened)
             except NotFound:
                 listed = shell_command("webhook", "list")
                 raise OperatorError(f"there is no webhook {webhook_id}; list them: {listed}") from None
 
-    return asyncio.run(at_desk())
+    return asyncio.run(work_there())

@@ -18,7 +18,7 @@ from tilld.webhooks.targets import Targets
 from tilld.webhooks.webhook import Webhook
 
 
-class WebhookDesk(NamedTuple):
+class WebhookResources(NamedTuple):
     """The webhooks in an open store, as the operator manages them."""
 
     service: Webhooks
@@ -29,9 +29,14 @@ class WebhookDesk(NamedTuple):
         """Return what a webhook has yet to deliver."""
         return await self.store.backlog(webhook, (await self.log.bounds(webhook.username)).removed)
 
+    async def backlogs(self, username: str | None = None) -> list[Backlog]:
+        """Return those of a user, or of all users."""
+        webhooks = await self.store.of_all_users()
+        return [await self.backlog(each) for each in webhooks if username in (None, each.username)]
+
 
 @asynccontextmanager
-async def webhook_desk(config: Config) -> AsyncIterator[WebhookDesk]:
+async def open_webhooks(config: Config) -> AsyncIterator[WebhookResources]:
     """Open the webhooks of an existing store until the context ends; errors are those of `open_store`."""
     async with open_store(config, create=False) as database:
         targets = Targets.of(config.webhook_allow)
@@ -42,6 +47,6 @@ async def webhook_desk(config: Config) -> AsyncIterator[WebhookDesk]:
             store, log, attempts, targets, Limits(Allowance()), webhook_json.ping, changed=lambda: None
         )
         try:
-            yield WebhookDesk(service, store, log)
+            yield WebhookResources(service, store, log)
         finally:
             await attempts.close()
