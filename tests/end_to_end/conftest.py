@@ -22,6 +22,7 @@ LAST = "the tests are over"
 SECRETS = {
     "a key": re.compile(r"till_[A-Za-z0-9]{12}_[A-Za-z0-9]{32}"),
     "a watch token": re.compile(r"watch_\.?[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}"),
+    "a secret of a webhook": re.compile(r"whsec_[A-Za-z0-9+/]{32}"),
     "an authorization header": re.compile(r"(?i)\b(?:bearer|basic) [A-Za-z0-9_.~+/=-]{12,}"),
 }
 
