@@ -30,3 +30,5 @@ def test_bash_completes_commands_and_flags() -> None:
     assert completed("tilld", "webhook", "re") == ["redeliver", "replay"]
     assert completed("tilld", "run", "--database-") == ["--database-file"]
     assert completed("till", "invoice", "c") == ["create", "cancel"]
+    assert completed("till", "webhook", "re") == ["redeliver", "replay"]
+    assert completed("till", "webhook", "deliveries", "--state", "") == ["pending", "dead", "succeeded"]
