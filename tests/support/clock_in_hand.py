@@ -1,7 +1,6 @@
 """A clock that stands still until a test moves it, with waits that follow it."""
 
 import asyncio
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 
@@ -26,8 +25,7 @@ class ClockInHand:
         finally:
             for task in (waiting, moving):
                 task.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.gather(waiting, moving, return_exceptions=True)
+            await asyncio.wait([waiting, moving])
 
     async def move(self, **pause: float) -> None:
         """Move the clock, by the arguments of timedelta."""
