@@ -199,3 +199,19 @@ async def test_a_revoked_key_leaves_its_webhooks_and_says_so(shop: Shop, tmp_pat
     assert "webhooks of this key, which stay: 1" in out.decode()
     assert "tilld webhook list --username shop --data-dir ." in out.decode()
     assert [each.key_id for each in await WebhookStore(shop.till.store).of_user("shop")] == [key_id]
+
+
+async def test_the_doctor_lists_a_disabled_webhook_and_finds_no_difference(
+    shop: Shop, operator: Operator, tmp_path: Path
+) -> None:
+    webhook_id, _ = await operator.create("http://localhost:1/")
+    await operator("disable", webhook_id)
+    node = ("--lightning-rpc", str(shop.rpc_file))
+
+    code, said = await output("doctor", "--data-dir=.", *node, cwd=tmp_path, TILLD_LOG_LEVEL="error")
+
+    assert code == 0, said
+    reason = "the operator of Till has disabled it"
+    assert f"webhook {webhook_id} of anonymous (localhost) is disabled: {reason}\n" in said
+    assert "webhooks: 1, all of them: tilld webhook list --data-dir .\n" in said
+    assert said.splitlines()[-1] == "nothing differs"

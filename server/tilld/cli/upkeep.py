@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ from tilld.config.advice import shell_command
 from tilld.errors import OperatorError
 
 if TYPE_CHECKING:
+    from tilld.cli.webhook_audit import WebhookAudit
     from tilld.upkeep.audit import Report
 
 
@@ -28,19 +30,23 @@ def doctor(
     It prints each invoice that differs, the number of differences, and the range that it compared.
     The exit code is 0 only if nothing differs and no paid invoice is missing.
     It changes nothing without --repair.
+
+    It also lists webhooks that are disabled, or whose events wait for more than an hour.
+    They are no difference.
     """
     from tilld.cli.resources import workbench
+    from tilld.cli.webhook_audit import audit, described
     from tilld.runtime import logs
     from tilld.upkeep.audit import Doctor
 
     logs.configure(config.log_level, config.log_format, colors=config.colors)
 
-    async def examine() -> "Report":
+    async def examine() -> "tuple[Report, WebhookAudit]":
         async with workbench(config, create=False) as (store, node):
-            return await Doctor(store, node).examine(repair=repair)
+            return await Doctor(store, node).examine(repair=repair), await audit(store, repair=repair)
 
-    report = asyncio.run(examine())
-    for line in _told(report, repaired=repair):
+    report, webhooks = asyncio.run(examine())
+    for line in _told(report, described(webhooks, repaired=repair), repaired=repair):
         typer.echo(line)
     raise typer.Exit(0 if report.is_clean else 1)
 
@@ -102,8 +108,8 @@ def import_(
     asyncio.run(bring_in())
 
 
-def _told(report: "Report", *, repaired: bool) -> list[str]:
-    """Return the lines of a report."""
+def _told(report: "Report", of_webhooks: Iterable[str], *, repaired: bool) -> list[str]:
+    """Return the lines of a report, with those of webhooks."""
     from tilld.invoices.totals import Totals
 
     repair = shell_command("doctor", "--repair")
@@ -134,7 +140,7 @@ def _told(report: "Report", *, repaired: bool) -> list[str]:
         ),
         f"with: {report.invoices} invoices of the store{created}",
     ]
-    lines += _told_of_events(report)
+    lines += [*_told_of_events(report), *of_webhooks]
     if report.deleted:
         lines.append(f"not compared: {report.deleted} settled here and deleted at the node")
     if report.of_other_nodes:

@@ -9,6 +9,14 @@ from tilld.webhooks.webhook import Webhook
 LATE = timedelta(hours=1)
 
 
+class Failed(NamedTuple):
+    """Failed deliveries: `pending` ones are repeated, the oldest since `since`; `dead` ones are given up."""
+
+    pending: int
+    dead: int
+    since: datetime | None
+
+
 class Backlog(NamedTuple):
     """The events that a webhook has yet to deliver.
 

@@ -6,8 +6,9 @@ from datetime import datetime
 from tilld.event_log.entry import EventType
 from tilld.formats.times import milliseconds, utc_of_milliseconds
 from tilld.storage.executor import Executor
+from tilld.storage.mapper import Row
 from tilld.storage.statements import padded
-from tilld.webhooks.backlog import Backlog
+from tilld.webhooks.backlog import Backlog, Failed
 from tilld.webhooks.delivery import Delivery, DeliveryState
 from tilld.webhooks.sql import CHANGED, DELIVERIES, WEBHOOKS
 from tilld.webhooks.transactions import Progress, WebhookTransactions
@@ -154,21 +155,23 @@ class WebhookStore:
     async def backlog(self, webhook: Webhook, removed: int) -> Backlog:
         """Return what a webhook has yet to deliver; the log of its user lacks events up to `removed`."""
         in_line, recorded = (0, None) if webhook.invoice_id else await self._line(webhook)
-        states = await self._store.scan(self._sql.states(webhook_id=webhook.id))
-        count = {DeliveryState(state): number for state, number, _ in states}
-        attempted = [moment for state, _, moment in states if state == DeliveryState.PENDING]
-        since = min((each for each in (recorded, *attempted) if each is not None), default=None)
+        failed = _failed(await self._store.scan(self._sql.states(webhook_id=webhook.id)))
+        since = min((each for each in (recorded, failed.since) if each is not None), default=None)
         return Backlog(
             webhook,
             in_line=in_line,
-            pending=count.get(DeliveryState.PENDING, 0),
-            dead=count.get(DeliveryState.DEAD, 0),
-            since=None if since is None else utc_of_milliseconds(since),
+            pending=failed.pending,
+            dead=failed.dead,
+            since=since,
             removed=0 if webhook.invoice_id else max(removed - webhook.sequence, 0),
         )
 
-    async def _line(self, webhook: Webhook) -> tuple[int, int | None]:
-        """Return how many events are in line, and when the oldest was recorded (milliseconds)."""
+    async def failed_of_invoices(self) -> Failed:
+        """Return the failed deliveries to the webhooks of single invoices."""
+        return _failed(await self._store.scan(self._sql.states_of_invoices()))
+
+    async def _line(self, webhook: Webhook) -> tuple[int, datetime | None]:
+        """Return how many events are in line, and when the oldest was recorded."""
         view = webhook.view
         types = [str(each) for each in view.types] or [""]
         line = {
@@ -180,7 +183,7 @@ class WebhookStore:
         counted = self._sql.line_of_type(**line, **of_type) if view.metadata_type else self._sql.line(**line)
         # They read all events that wait.
         [(count, recorded)] = await self._store.scan(counted)
-        return count, recorded
+        return count, None if recorded is None else utc_of_milliseconds(recorded)
 
     async def deliveries_of_nobody(self) -> int:
         """Return how many deliveries belong to no webhook."""
@@ -200,3 +203,11 @@ class WebhookStore:
         """Return how many webhooks of users are disabled."""
         [(count,)] = await self._store.read(self._sql.disabled())
         return int(count)
+
+
+def _failed(rows: Sequence[Row]) -> Failed:
+    """Return the failed deliveries of rows with a state, a number and the oldest time."""
+    of_state = {state: (number, moment) for state, number, moment in rows}
+    pending, since = of_state.get(DeliveryState.PENDING, (0, None))
+    dead, _ = of_state.get(DeliveryState.DEAD, (0, None))
+    return Failed(pending, dead, None if since is None else utc_of_milliseconds(since))

@@ -199,6 +199,8 @@ class WebhookSQL:
         )
         of_webhook = DeliveryTable.webhook_id == param("webhook_id")
         self.states = compiled(states.where(of_webhook).group_by(DeliveryTable.state))
+        of_invoices = states.join(WebhookTable, on=(WebhookTable.id == DeliveryTable.webhook_id))
+        self.states_of_invoices = compiled(of_invoices.where(_OF_INVOICES).group_by(DeliveryTable.state))
         of_nobody = DeliveryTable.webhook_id.not_in(WebhookTable.select(WebhookTable.id))
         self.of_nobody = compiled(
             DeliveryTable.select(peewee.fn.COUNT(DeliveryTable.webhook_id)).where(of_nobody)
