@@ -21,8 +21,10 @@ from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parent.parent
 GUIDES = [
-    ROOT / "docs" / "guides" / name for name in ("doctor-and-import.md", "events.md", "keys.md", "payouts.md")
+    ROOT / "docs" / "guides" / name
+    for name in ("doctor-and-import.md", "events.md", "keys.md", "payouts.md", "webhooks.md")
 ]
+RECEIVERS = sorted((ROOT / "docs" / "guides" / "webhooks").glob("[rR]eceiver.*"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "start").glob("*.md")), *GUIDES]
 BLOCK = re.compile(
     r"^(?:<!-- (not run|goes on): [^\n]+ -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
@@ -32,6 +34,7 @@ COPIED = {
     "PAYREQ": r"\b(lnbcrt\w+)",
     "BOLT12": r"\b(lnr1\w+)",
     "INVREQ_ID": r'"invreq_id":"(\w+)"',
+    "WEBHOOK_ID": r'"id":"([\w~]{21})","url"',
     "ID": r"^(\w{12})  \w+",
 }
 PICTURES = {"text"}
@@ -125,3 +128,14 @@ async def test_a_reader_can_follow_the_page(page: Path, tmp_path: Path) -> None:
                 if mark != "not run" and language not in PICTURES:
                     await getattr(reader, language)(text, mark == "goes on")
             assert not reader.going_on
+
+
+@pytest.mark.parametrize("file", RECEIVERS, ids=lambda file: file.name)
+def test_the_page_shows_the_receiver_that_the_suite_runs(file: Path) -> None:
+    page = (ROOT / "docs" / "guides" / "webhooks.md").read_text()
+
+    assert file.read_text() in [text for _, _, text in BLOCK.findall(page)]
+
+
+def test_the_page_has_a_receiver_for_each_client() -> None:
+    assert len(RECEIVERS) == 6
