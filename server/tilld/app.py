@@ -227,7 +227,14 @@ class Till(Front):
         webhooks = self.webhook_store = WebhookStore(store)
         attempts = self.webhook_attempts = Attempts(HttpClient(targets, intervals))
         self.sender = Sender(
-            webhooks, events.store, self.feed, attempts, webhook_json.event, intervals=intervals
+            webhooks,
+            events.store,
+            self.feed,
+            attempts,
+            webhook_json.event,
+            intervals=intervals,
+            # No other process sends from SQLite.
+            owner="local" if store.is_local else "",
         )
         return Webhooks(
             webhooks, events.log, attempts, targets, limits, webhook_json.ping, self.sender.changed

@@ -115,6 +115,7 @@ class Process:
         receiver: Receiver,
         intervals: Intervals = PATIENT,
         limits: Limits | None = None,
+        owner: str = "",
     ) -> None:
         self.store = Store(open_database(database), intervals=intervals)
         self.webhooks = WebhookStore(self.store)
@@ -132,6 +133,7 @@ class Process:
             clock,
             intervals,
             clock.wait,
+            owner,
         )
         self.service = Webhooks(
             self.webhooks,

@@ -378,6 +378,21 @@ async def test_another_process_takes_over_after_a_stop(
             assert await other.next_sequences(1) == [4]
 
 
+async def test_a_process_that_is_alone_does_not_wait_for_its_lease_after_a_crash(
+    database_url: str, clock: ClockInHand, receiver: Receiver
+) -> None:
+    async with open_process(database_url, clock, receiver, owner="local") as killed:
+        async with running(killed.log_follower.run()), running(killed.sender.run()):
+            await killed.create()
+            await killed.happen(1)
+            await receiver.next()
+    other = Receiver()
+    async with open_process(database_url, clock, other, owner="local") as again, again.sending():
+        await again.happen(1)
+        while await other.next_sequences(1) != [2]:
+            pass
+
+
 async def test_another_process_takes_over_when_the_lease_of_a_dead_one_ends(
     database_url: str, clock: ClockInHand, receiver: Receiver
 ) -> None:

@@ -26,7 +26,10 @@ log = structlog.get_logger()
 
 
 class Sender:
-    """Sends the events of webhooks while its process runs."""
+    """Sends the events of webhooks while its process runs.
+
+    `owner` is the name of a process that is alone, which need not wait for its leases of before a crash.
+    """
 
     def __init__(
         self,
@@ -38,13 +41,14 @@ class Sender:
         clock: Clock = utc_now,
         intervals: Intervals = USUAL,
         wait: Callable[[asyncio.Event, float], Awaitable[None]] = wait_for,
+        owner: str = "",
     ) -> None:
         self._store = store
         self._feed = feed
         self._clock = clock
         self._intervals = intervals
         self._wait = wait
-        self._owner = new_public_id()
+        self._owner = owner or new_public_id()
         self._workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         # The progress of workers that have ended, and what could not be stored, oldest first.
