@@ -182,7 +182,9 @@ async def test_advice_names_the_command(tmp_path: Path, operator: Operator) -> N
         assert said == ("tilld: there is no webhook unknown; list them: tilld webhook list --data-dir .")
     said = await operator.fails("create", "https://127.0.0.1/", "--username=shop")
     assert "--webhook-allow" in said
-    said = await operator.fails("create", "https://shop.example/", "--username=shop", "--types=invoice.payed")
+    said = await operator.fails(
+        "create", "https://shop.example/", "--username=shop", "--types=invoice.settled"
+    )
     assert "invoice.paid" in said
     said = await operator.fails("create", "https://shop.example/", "--username=a shop")
     assert said.startswith("tilld: --username must have")

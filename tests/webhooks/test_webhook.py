@@ -108,8 +108,10 @@ def test_types_are_checked() -> None:
         "invoice.created",
         "invoice.paid",
     )
-    with pytest.raises(InvalidRequest, match=r"^types has 'invoice.payed'; the types are invoice.created, "):
-        checked_types(DAKK, ["invoice.payed"])
+    with pytest.raises(
+        InvalidRequest, match=r"^types has 'invoice.settled'; the types are invoice.created, "
+    ):
+        checked_types(DAKK, ["invoice.settled"])
     with pytest.raises(PermissionDenied, match="the key lacks the scope payouts"):
         checked_types(DAKK, ["invoice_request.created"])
     assert checked_types(PAYING, ["invoice_request.created"]) == ("invoice_request.created",)
