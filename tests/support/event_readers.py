@@ -16,6 +16,8 @@ from till_rest.v1 import event_service_pb2 as rest_pb
 from till_rest.v1.event_service_pb2_grpc import EventServiceStub as RestEventServiceStub
 
 PATIENCE_SECONDS = 3
+# Readers that come back faster take the processor that a killed process needs to start again.
+PAUSE_SECONDS = 0.2
 
 
 class Received(NamedTuple):
@@ -42,7 +44,7 @@ class Reader(ABC):
                 async with grpc.aio.insecure_channel(self._address()) as channel:
                     async for event in self._read(channel, self.after):
                         self.received.append(event)
-            await asyncio.sleep(random.uniform(0, 0.05))
+            await asyncio.sleep(random.uniform(0, PAUSE_SECONDS))
 
     @property
     def after(self) -> int:
