@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 import grpc.aio
 import httpx
 
+from lightningd_simulator import Simulator, channels
+from tests.support.databases import sqlite_database
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from tilld.app import Till
 from tilld.config import USUAL, Address, Config, Intervals
@@ -69,9 +71,23 @@ def config(data_dir: Path, **settings: Any) -> Config:
 async def open_shop(
     settings_of_till: Config, intervals: Intervals = USUAL, envoy: type[Envoy] = Envoy
 ) -> AsyncIterator[Shop]:
-    """Run a Till until the context ends."""
-    async with Till(settings_of_till, intervals, envoy) as till, talk_to(till) as shop:
-        yield shop
+    """Run a Till until the context ends.
+
+    Its simulated node runs in this process, and its SQLite file is a copy: to start a process and to migrate
+    a file take more time than all else.
+    """
+    directory = settings_of_till.data_dir
+    directory.mkdir(parents=True, exist_ok=True)
+    settings = settings_of_till
+    async with AsyncExitStack() as stack:
+        if not (settings.database or settings.database_file):
+            sqlite_database(directory / "till.db")
+        if not settings.lightning_rpc:
+            node = Simulator(settings.simulated_rpc_file, directory / "node.jsonl", channels=channels.USUAL)
+            await stack.enter_async_context(node)
+            settings = settings.model_copy(update={"lightning_rpc": node.rpc_file})
+        till = await stack.enter_async_context(Till(settings, intervals, envoy))
+        yield await stack.enter_async_context(talk_to(till))
 
 
 @asynccontextmanager
