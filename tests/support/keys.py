@@ -1,17 +1,34 @@
-"""Keys for tests, created by the command that operators use."""
+"""Keys for tests, created as the command `tilld key create` does, without its process."""
 
+import argparse
 from pathlib import Path
 
-from tests.support.processes import output
+from tilld.auth.caller import OPERATOR, Scope
+from tilld.auth.repository import KeyStore
+from tilld.auth.service import Keyring
+from tilld.invoices.repository import Store
+from tilld.storage.database import open_database
 
 # Every key that a test has created.
 KEYS: set[str] = set()
 
+_FLAGS = argparse.ArgumentParser()
+_FLAGS.add_argument("--username", required=True)
+_FLAGS.add_argument("--scope", type=Scope, action="append", default=[])
+_FLAGS.add_argument("--type")
+_FLAGS.add_argument("--database")
 
-async def make_key(directory: Path, *arguments: str) -> dict[str, str]:
-    """Create a key in the data directory of a running Till; return the header that carries the key."""
-    code, told = await output("key", "create", "--data-dir", str(directory), *arguments, cwd=directory)
-    assert code == 0, told
-    token = told.split()[-1]
+
+async def make_key(directory: Path, *flags: str) -> dict[str, str]:
+    """Create a key in the data directory of a running Till; return the header that carries the key.
+
+    The flags are those of the command.
+    """
+    given = _FLAGS.parse_args(flags)
+    store = Store(open_database(given.database or f"sqlite:///{directory / 'till.db'}"))
+    _, token = await Keyring(KeyStore(store)).create(
+        OPERATOR, username=given.username, scopes=given.scope, type=given.type, expires_at=None
+    )
+    await store.close()
     KEYS.add(token)
     return {"authorization": f"Bearer {token}"}
