@@ -51,11 +51,11 @@ from tilld.sent_invoices.service import SentInvoices
 from tilld.storage.database import open_database
 from tilld.upkeep.retention import Retention
 from tilld.webhooks.attempts import Attempts
-from tilld.webhooks.http_client import HttpClient
+from tilld.webhooks.http.client import HttpClient
+from tilld.webhooks.http.targets import Targets
 from tilld.webhooks.repository import WebhookStore
 from tilld.webhooks.sender import Sender
 from tilld.webhooks.service import Webhooks
-from tilld.webhooks.targets import Targets
 
 if TYPE_CHECKING:
     from tilld.observability.tracing import Tracing

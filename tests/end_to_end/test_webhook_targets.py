@@ -7,7 +7,7 @@ import pytest
 from tests.support.calls import BODY
 from tests.support.receiver import receiver
 from tests.support.shop import Shop, config, open_shop
-from tilld.webhooks.targets import FORBIDDEN
+from tilld.webhooks.http.targets import FORBIDDEN
 
 INSIDE = (
     "http://shop.example/",

@@ -52,8 +52,9 @@ from tilld.rest_api.invoice_servicer import ATTACHMENT
 from tilld.rest_api.schemas import body, info_json, invoice_json, invreq_json, list_json, sendinvoice_json
 from tilld.sent_invoices import attempt
 from tilld.sent_invoices.attempt import Sent
-from tilld.webhooks import service, targets, transactions
+from tilld.webhooks import service, transactions
 from tilld.webhooks.delivery import DeliveryState
+from tilld.webhooks.http import targets
 
 ROOT = Path(__file__).parents[2]
 # Bodies of requests reject unknown fields.

@@ -8,8 +8,8 @@ from typing import Any
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tilld.config import Intervals
-from tilld.webhooks.http_client import HttpClient
-from tilld.webhooks.targets import Targets
+from tilld.webhooks.http.client import HttpClient
+from tilld.webhooks.http.targets import Targets
 
 
 class FixedResolver(AbstractResolver):

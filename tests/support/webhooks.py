@@ -25,11 +25,11 @@ from tilld.rest_api.schemas import webhook_json
 from tilld.storage.database import open_database
 from tilld.webhooks.attempts import Attempts
 from tilld.webhooks.delivery import Delivery, DeliveryState
-from tilld.webhooks.http_client import Outcome
+from tilld.webhooks.http.client import Outcome
+from tilld.webhooks.http.targets import Targets
 from tilld.webhooks.repository import WebhookStore
 from tilld.webhooks.sender import Sender
 from tilld.webhooks.service import Webhooks
-from tilld.webhooks.targets import Targets
 from tilld.webhooks.webhook import Webhook
 
 URL = "https://shop.example/hook"

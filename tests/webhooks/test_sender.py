@@ -25,7 +25,7 @@ from tilld.errors import Unavailable
 from tilld.event_log.entry import EventType
 from tilld.invoices.webhook import InvoiceWebhook
 from tilld.webhooks.delivery import DeliveryState
-from tilld.webhooks.http_client import Outcome
+from tilld.webhooks.http.client import Outcome
 from tilld.webhooks.service import WebhookChange
 
 # Tasks that wait for the clock while one receiver is out: the sender and the repeats.

@@ -11,10 +11,10 @@ from tilld.event_log.repository import EventLog
 from tilld.rest_api.schemas import webhook_json
 from tilld.webhooks.attempts import Attempts
 from tilld.webhooks.backlog import Backlog
-from tilld.webhooks.http_client import HttpClient
+from tilld.webhooks.http.client import HttpClient
+from tilld.webhooks.http.targets import Targets
 from tilld.webhooks.repository import WebhookStore
 from tilld.webhooks.service import Webhooks
-from tilld.webhooks.targets import Targets
 from tilld.webhooks.webhook import Webhook
 
 

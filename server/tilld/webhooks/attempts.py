@@ -9,7 +9,7 @@ import structlog
 from tilld.errors import Unavailable
 from tilld.formats.times import Clock, utc_now
 from tilld.webhooks.delivery import Attempt, DeliveryState
-from tilld.webhooks.http_client import HttpClient
+from tilld.webhooks.http.client import HttpClient
 from tilld.webhooks.webhook import Webhook
 
 log = structlog.get_logger()

@@ -15,8 +15,8 @@ from tilld.formats.ids import is_event_id, is_public_id, new_public_id
 from tilld.formats.times import Clock, utc_now
 from tilld.webhooks.attempts import Attempts
 from tilld.webhooks.delivery import Attempt, Delivery, DeliveryState
+from tilld.webhooks.http.targets import Targets, checked_url
 from tilld.webhooks.repository import WebhookStore
-from tilld.webhooks.targets import Targets, checked_url
 from tilld.webhooks.terms import WebhookTerms, checked_types
 from tilld.webhooks.webhook import Webhook
 

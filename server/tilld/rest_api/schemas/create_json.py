@@ -16,7 +16,7 @@ from tilld.invoices.terms import (
 )
 from tilld.rest_api.schemas import body
 from tilld.rest_api.schemas.fields import TEXT, Label, Metadata, described, given
-from tilld.webhooks.targets import MAX_URL_BYTES
+from tilld.webhooks.http.targets import MAX_URL_BYTES
 
 ANY = "any"
 MSAT = f'a whole number of millisatoshi, or "{ANY}"'

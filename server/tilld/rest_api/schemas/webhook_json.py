@@ -15,8 +15,8 @@ from tilld.rest_api.schemas.event_json import EVENT_ID
 from tilld.rest_api.schemas.fields import PUBLIC_ID, Time, described, extensible, given, optional
 from tilld.rest_api.schemas.invoice_json import time
 from tilld.webhooks.delivery import Attempt, Delivery, DeliveryState
+from tilld.webhooks.http.targets import MAX_URL_BYTES
 from tilld.webhooks.service import WebhookChange
-from tilld.webhooks.targets import MAX_URL_BYTES
 from tilld.webhooks.webhook import Webhook
 
 URL = described(

@@ -13,8 +13,8 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from tilld.webhooks.resolver import Resolver
-from tilld.webhooks.targets import NOT_ALLOWED, Targets
+from tilld.webhooks.http.resolver import Resolver
+from tilld.webhooks.http.targets import NOT_ALLOWED, Targets
 
 # Most bytes of a body that are read, so that its connection can be used again.
 MAX_BODY_BYTES = 16 * 1024

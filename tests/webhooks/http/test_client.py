@@ -22,9 +22,9 @@ from tests.support.http_client import FixedResolver, http_client
 from tests.support.raw_server import Script, Wire, always, answering, http, raw_server
 from tests.support.receiver import receiver
 from tilld.config import USUAL
-from tilld.webhooks.http_client import MAX_RETRY_AFTER, HttpClient, Outcome, retry_after
-from tilld.webhooks.resolver import MOST_LOOKUPS, Resolver
-from tilld.webhooks.targets import Targets
+from tilld.webhooks.http.client import MAX_RETRY_AFTER, HttpClient, Outcome, retry_after
+from tilld.webhooks.http.resolver import MOST_LOOKUPS, Resolver
+from tilld.webhooks.http.targets import Targets
 
 OPENED = ("127.0.0.0/8", "localhost")
 # A busy machine must not fail a test whose subject is not the time.
@@ -509,7 +509,7 @@ class TestTLS:
         authority = Authority()
         served = self.context(tmp_path, authority, "127.0.0.1")
         program = (
-            "import asyncio, sys; from tilld.webhooks.http_client import *\n"
+            "import asyncio, sys; from tilld.webhooks.http.client import *\n"
             "async def main():\n"
             "    client = HttpClient(Targets.of(['127.0.0.1']))\n"
             "    outcome = await client.post(sys.argv[1], {}, b'{}')\n"
@@ -526,7 +526,7 @@ class TestTLS:
 
 
 def test_a_till_without_webhooks_does_not_import_the_client_library() -> None:
-    program = "import sys, tilld.app, tilld.webhooks.http_client; print({'aiohttp', 'yarl'} & {*sys.modules})"
+    program = "import sys, tilld.app, tilld.webhooks.http.client; print({'aiohttp', 'yarl'} & {*sys.modules})"
 
     printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from tilld.config import USUAL, Intervals
 from tilld.errors import InvalidRequest, TooLarge
 from tilld.formats.times import DAY_SECONDS, Clock, utc_now
-from tilld.webhooks.targets import NOT_ALLOWED, Targets, checked_url
+from tilld.webhooks.http.targets import NOT_ALLOWED, Targets, checked_url
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractResolver
 
-    from tilld.webhooks.transport import Transport
+    from tilld.webhooks.http.transport import Transport
 
 # Most seconds that a receiver can ask Till to wait: the longest pause of the schedule.
 MAX_RETRY_AFTER = DAY_SECONDS
@@ -113,7 +113,7 @@ class HttpClient:
 
 
 def _transport() -> "type[Transport]":
-    from tilld.webhooks.transport import Transport
+    from tilld.webhooks.http.transport import Transport
 
     return Transport
 

@@ -12,7 +12,7 @@ from tests.support.loopback import HOSTS
 from tests.support.raw_server import always, answering, http, raw_server
 from tilld.config import USUAL
 from tilld.errors import InvalidRequest, TooLarge
-from tilld.webhooks.targets import (
+from tilld.webhooks.http.targets import (
     BAD_HOST,
     BAD_URL,
     EXTRAS,

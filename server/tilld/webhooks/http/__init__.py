@@ -1,0 +1,1 @@
+"""The posts of webhooks: which addresses they may reach, and connections to them."""
