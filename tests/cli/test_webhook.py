@@ -75,19 +75,33 @@ async def next_sequence(receiver: Receiver, *secrets: str) -> int:
     return int(json.loads(delivery.body)["sequence"])
 
 
-async def test_a_running_till_notices_what_the_operator_changes(shop: Shop, operator: Operator) -> None:
-    """A webhook is created, disabled, enabled, given a new secret, replayed and deleted."""
+async def new_webhook(shop: Shop, url: str, *types: str) -> tuple[str, str]:
+    """Create a webhook as its user does; return its id and its secret."""
+    created = (await shop.rest.post("/lightning/webhooks", json={"url": url, "types": types})).json()
+    return created["id"], created["secret"]
+
+
+async def test_a_running_till_notices_a_webhook_and_its_removal(shop: Shop, operator: Operator) -> None:
     async with receiver() as shops:
         webhook_id, secret = await operator.create(shops.url, "--types=invoice.created,invoice.paid")
         await shop.create()
         assert await next_sequence(shops, secret) == 1
 
+        assert await operator("delete", webhook_id) == f"deleted: {webhook_id}\n"
+        assert (await shop.rest.get(f"/lightning/webhooks/{webhook_id}")).status_code == 404
+    assert "there are no webhooks" in await operator("list")
+
+
+async def test_events_wait_at_a_disabled_webhook(shop: Shop, operator: Operator) -> None:
+    """Its user sees the reason; once it is enabled, a running Till sends them."""
+    async with receiver() as shops:
+        webhook_id, secret = await new_webhook(shop, shops.url)
+
         assert await operator("disable", webhook_id, "--reason=moving house") == f"disabled: {webhook_id}\n"
         seen = (await shop.rest.get(f"/lightning/webhooks/{webhook_id}")).json()
         assert (seen["enabled"], seen["disabled_reason"]) == (False, "moving house")
         # Till must have noticed, so that this event waits.
-        store = WebhookStore(shop.till.store)
-        async for webhook in states(store, webhook_id):
+        async for webhook in states(WebhookStore(shop.till.store), webhook_id):
             if not webhook.owner:
                 break
         await shop.create()
@@ -95,16 +109,20 @@ async def test_a_running_till_notices_what_the_operator_changes(shop: Shop, oper
         assert (shown["username"], shown["waiting"], "secret" in shown) == ("anonymous", 1, False)
         assert shops.deliveries.empty()
 
-        new_secret, _ = (await operator("rotate", webhook_id)).splitlines()
         assert await operator("enable", webhook_id) == f"enabled: {webhook_id}\n"
-        assert await next_sequence(shops, secret, new_secret) == 2
+        assert await next_sequence(shops, secret) == 1
 
+
+async def test_a_running_till_notices_a_new_secret_and_a_replay(shop: Shop, operator: Operator) -> None:
+    async with receiver() as shops:
+        webhook_id, secret = await new_webhook(shop, shops.url, "invoice.created")
+        await shop.create()
+        assert await next_sequence(shops, secret) == 1
+
+        new_secret, _ = (await operator("rotate", webhook_id)).splitlines()
         assert await operator("replay", webhook_id, "--after=0") == "sent again: the events after 0\n"
-        assert [await next_sequence(shops) for _ in range(2)] == [1, 2]
 
-        assert await operator("delete", webhook_id) == f"deleted: {webhook_id}\n"
-        assert await operator.listed() == []
-        assert (await shop.rest.get(f"/lightning/webhooks/{webhook_id}")).status_code == 404
+        assert await next_sequence(shops, secret, new_secret) == 1
 
 
 async def states(store: WebhookStore, webhook_id: str) -> AsyncIterator[Webhook]:
@@ -121,7 +139,7 @@ async def test_failed_deliveries_are_listed_and_sent_again(shop: Shop, operator:
     """The receiver asks for an hour's pause, which the operator does not wait for."""
     store = WebhookStore(shop.till.store)
     async with receiver((429, {"retry-after": "3600"})) as shops:
-        webhook_id, _ = await operator.create(shops.url)
+        webhook_id, _ = await new_webhook(shop, shops.url)
         await shop.create()
         event_id = (await shops.next()).headers["webhook-id"]
         async for _ in states(store, webhook_id):
@@ -146,7 +164,7 @@ async def test_failed_deliveries_are_listed_and_sent_again(shop: Shop, operator:
 async def test_a_test_sends_a_ping_from_the_command(shop: Shop, operator: Operator) -> None:
     """The exit code says whether it was accepted."""
     async with receiver((204, {}), (500, {})) as shops:
-        webhook_id, secret = await operator.create(shops.url)
+        webhook_id, secret = await new_webhook(shop, shops.url)
         assert "the test succeeded: status 204" in await operator("test", webhook_id, ALLOW)
         delivery = await shops.next()
         standardwebhooks.Webhook(secret).verify(delivery.body, delivery.headers)
@@ -175,17 +193,12 @@ async def test_webhooks_of_all_users_are_listed(tmp_path: Path, operator: Operat
 
 
 async def test_advice_names_the_command(tmp_path: Path, operator: Operator) -> None:
-    Store(open_database(f"sqlite:///{tmp_path / 'till.db'}"))
+    await Store(open_database(f"sqlite:///{tmp_path / 'till.db'}")).close()
 
-    for command in ("show", "enable", "delete", "deliveries"):
-        said = await operator.fails(command, "unknown")
-        assert said == ("tilld: there is no webhook unknown; list them: tilld webhook list --data-dir .")
+    said = await operator.fails("show", "unknown")
+    assert said == "tilld: there is no webhook unknown; list them: tilld webhook list --data-dir ."
     said = await operator.fails("create", "https://127.0.0.1/", "--username=shop")
     assert "--webhook-allow" in said
-    said = await operator.fails(
-        "create", "https://shop.example/", "--username=shop", "--types=invoice.settled"
-    )
-    assert "invoice.paid" in said
     said = await operator.fails("create", "https://shop.example/", "--username=a shop")
     assert said.startswith("tilld: --username must have")
 
@@ -206,7 +219,7 @@ async def test_a_revoked_key_leaves_its_webhooks_and_says_so(shop: Shop, tmp_pat
 async def test_the_doctor_lists_a_disabled_webhook_and_finds_no_difference(
     shop: Shop, operator: Operator, tmp_path: Path
 ) -> None:
-    webhook_id, _ = await operator.create("http://localhost:1/")
+    webhook_id, _ = await new_webhook(shop, "http://localhost:1/")
     await operator("disable", webhook_id)
     node = ("--lightning-rpc", str(shop.rpc_file))
 
