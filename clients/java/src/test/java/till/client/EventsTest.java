@@ -153,13 +153,13 @@ class EventsTest {
         var changes = new LinkedBlockingQueue<Connection>();
         var recorder = new Recorder<Event>(Event::getSequence);
         var options = EventOptions.after(0).onConnection(changes::add);
-        till.watchEventsPublisher(options, Duration.ofMillis(100)).subscribe(recorder);
+        till.watchEventsPublisher(options, Duration.ofSeconds(1)).subscribe(recorder);
         var stream = next(fake.eventStreams);
         stream.onNext(batch(2, 1, 2));
         // The second event waits for its request, so no message is awaited.
         recorder.subscription.request(1);
         assertNext(recorder, 1);
-        assertFalse(fake.cancelled.await(1, SECONDS));
+        assertFalse(fake.cancelled.await(2, SECONDS));
         recorder.subscription.request(1);
         assertNext(recorder, 2);
         assertTrue(changes.isEmpty());
