@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import structlog
 
+from tilld.app.servicers import Services, all_servicers
 from tilld.auth.access import Access
 from tilld.auth.exposure import check_who_may_call
 from tilld.auth.limits import Allowance, Limits
@@ -20,11 +21,6 @@ from tilld.events.feed import Feed
 from tilld.events.follower import LogFollower
 from tilld.events.service import Events
 from tilld.grpc_api import health, server
-from tilld.grpc_api.event_servicer import EventServicer
-from tilld.grpc_api.invoice_servicer import InvoiceServicer
-from tilld.grpc_api.invreq_servicer import InvreqServicer
-from tilld.grpc_api.key_servicer import KeyServicer
-from tilld.grpc_api.webhook_servicer import WebhookServicer
 from tilld.invoices.follower import Follower
 from tilld.invoices.hub import Hub
 from tilld.invoices.lightningd import InvoiceNode
@@ -33,15 +29,11 @@ from tilld.invoices.service import Invoices
 from tilld.lightningd.simulated_node import SimulatedNodeProcess
 from tilld.lists.service import InvoiceLists
 from tilld.observability.metrics import Metrics, Sources
+from tilld.observability.otlp import open_tracing
 from tilld.payouts.follower import PaymentFollower
 from tilld.payouts.invreq import PayoutLimits
 from tilld.payouts.service import Payouts
-from tilld.rest_api.event_servicer import RestEventServicer
-from tilld.rest_api.health_servicer import RestHealthServicer
-from tilld.rest_api.invoice_servicer import RestInvoiceServicer
-from tilld.rest_api.invreq_servicer import RestInvreqServicer
 from tilld.rest_api.schemas import webhook_json
-from tilld.rest_api.webhook_servicer import RestWebhookServicer
 from tilld.runtime import preflight, supervisor, unix_socket
 from tilld.runtime.observer import NOBODY, Observer, Observers
 from tilld.runtime.preflight import check_socket, make_directory, wait_for_socket
@@ -56,9 +48,6 @@ from tilld.webhooks.http.targets import Targets
 from tilld.webhooks.repository import WebhookStore
 from tilld.webhooks.sender import Sender
 from tilld.webhooks.service import Webhooks
-
-if TYPE_CHECKING:
-    from tilld.observability.tracing import Tracing
 
 log = structlog.get_logger()
 
@@ -174,17 +163,9 @@ class Till(Front):
                 certificate_expires=lambda: self._certificates.expires,
             )
             metrics_address = self._serve(metrics, config.metrics, sources)
+        services = Services(invoicing, lists, events, payouts, collecting, webhooks, Keyring(keys))
         grpc, health_servicer = await self._start_server(
-            invoicing,
-            lists,
-            events,
-            payouts,
-            collecting,
-            webhooks,
-            Keyring(keys),
-            Access(keys),
-            observer,
-            lambda: follower.is_following,
+            services, Access(keys), observer, lambda: follower.is_following
         )
         self._spawn(
             "the health check",
@@ -258,7 +239,7 @@ class Till(Front):
     def _observers(self, metrics: Metrics | None) -> Observer:
         observers: list[Observer] = [metrics] if metrics else []
         if self._config.otlp_endpoint:
-            tracing = _tracing(self._config.otlp_endpoint, self._intervals)
+            tracing = open_tracing(self._config.otlp_endpoint, self._intervals)
             self._parts.push_async_callback(tracing.stop)
             observers.append(tracing)
         return Observers(observers) if len(observers) > 1 else next(iter(observers), NOBODY)
@@ -271,32 +252,11 @@ class Till(Front):
         return self._config.simulated_rpc_file
 
     async def _start_server(
-        self,
-        invoicing: Invoices,
-        lists: InvoiceLists,
-        events: Events,
-        payouts: Payouts,
-        collecting: SentInvoices,
-        webhooks: Webhooks,
-        keyring: Keyring,
-        access: Access,
-        observer: Observer,
-        node_is_online: Callable[[], bool],
+        self, services: Services, access: Access, observer: Observer, node_is_online: Callable[[], bool]
     ) -> tuple[Address, health.HealthServicer]:
         health_servicer = health.HealthServicer()
-        heartbeat_seconds = self._config.heartbeat_seconds
-        servicers = server.Servicers(
-            invoices=InvoiceServicer(invoicing, lists),
-            events=EventServicer(events, heartbeat_seconds),
-            keys=KeyServicer(keyring),
-            invreqs=InvreqServicer(payouts, collecting),
-            webhooks=WebhookServicer(webhooks),
-            rest_invoices=RestInvoiceServicer(invoicing, lists, heartbeat_seconds),
-            rest_events=RestEventServicer(events, heartbeat_seconds),
-            rest_invreqs=RestInvreqServicer(payouts, collecting, self._intervals),
-            rest_webhooks=RestWebhookServicer(webhooks),
-            rest_health=RestHealthServicer(lambda: health_servicer.is_ready, node_is_online),
-            health=health_servicer,
+        servicers = all_servicers(
+            services, health_servicer, node_is_online, self._config.heartbeat_seconds, self._intervals
         )
         addresses = preflight.free(self._config.grpc, "--grpc")
         grpc = server.create(servicers, access, observer, len(addresses), self._intervals)
@@ -314,15 +274,3 @@ class Till(Front):
         # gRPC unlinks the socket by this path when it stops, so the path must stay valid.
         short = self._parts.enter_context(unix_socket.short(directory))
         return f"{short}/{SOCKET}"
-
-
-def _tracing(endpoint: str, intervals: Intervals) -> "Tracing":
-    # Imported only if needed: OpenTelemetry takes time and memory, and may not be installed.
-    try:
-        from tilld.observability.tracing import Tracing
-    except ModuleNotFoundError:
-        raise OperatorError(
-            "OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry is not installed; run: "
-            "pip install 'lightning-till[otel]'"
-        ) from None
-    return Tracing(endpoint, intervals)
