@@ -27,7 +27,8 @@ class Receiver {
                 var event = JsonParser.parseString(body).getAsJsonObject();
                 boolean isNew = seen.add(exchange.getRequestHeaders().getFirst("webhook-id"));
                 if (isNew && event.get("type").getAsString().equals("invoice.paid")) {
-                    System.out.println("Ship " + event.getAsJsonObject("data").get("label").getAsString());
+                    var label = event.getAsJsonObject("data").get("label");
+                    System.out.println("Ship " + (label == null ? "" : label.getAsString()));
                 }
             } catch (WebhookVerificationException error) {
                 status = 400;

@@ -28,7 +28,7 @@ int main() {
     const auto event = nlohmann::json::parse(request.body);
     const std::lock_guard lock(mutex);
     if (seen.insert(header("webhook-id")).second && event.at("type") == "invoice.paid") {
-      std::cout << "Ship " << event.at("data").at("label").get<std::string>() << std::endl;
+      std::cout << "Ship " << event.at("data").value("label", "") << std::endl;
     }
     response.status = 204;
   });

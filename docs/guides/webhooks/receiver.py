@@ -19,7 +19,7 @@ def receive():
         return "", 400
     event_id = request.headers["webhook-id"]
     if event_id not in seen and event["type"] == "invoice.paid":
-        print(f"Ship {event['data']['label']}", flush=True)
+        print(f"Ship {event['data'].get('label')}", flush=True)
     seen.add(event_id)
     return "", 204
 
