@@ -216,7 +216,7 @@ Spoilt = Callable[[Request, bytes], Awaitable[bytes | None]]
 async def shop_behind(tmp_path: Path, spoilt: Spoilt) -> AsyncIterator[tuple[Shop, SimulatedNode]]:
     """Yield a Till with short timeouts, and its node; each reply passes through `spoilt(request, reply)`."""
     (tmp_path / "node").mkdir()
-    impatient = USUAL._replace(node_call_seconds=0.5, liveness_seconds=0.5)
+    impatient = USUAL._replace(node_call_seconds=0.5, liveness_seconds=0.5, health_check_seconds=0.1)
 
     async def answer(request: Request) -> bytes | None:
         reply = await ask(tmp_path / "node" / "rpc", request)

@@ -174,7 +174,7 @@ class Till(Front):
                 server.SERVICES,
                 store,
                 lambda: follower.is_following,
-                intervals.health_seconds,
+                intervals,
             ),
         )
         rest = None

@@ -94,6 +94,8 @@ class Intervals(NamedTuple):
     # How long a connection is kept without use. The next attempt makes another one, to a checked address.
     webhook_idle_seconds: float = 15.0
 
+    # How often the health is checked.
+    health_check_seconds: float = 1.0
     # How long the store may take to answer a health check.
     health_seconds: float = 5.0
 

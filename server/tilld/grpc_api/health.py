@@ -9,12 +9,10 @@ from contextlib import suppress
 from grpc_health.v1 import health
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from tilld.config import USUAL
+from tilld.config import USUAL, Intervals
 from tilld.errors import TillError
 from tilld.grpc_api import Context
 from tilld.invoices.repository import Store
-
-CHECK_SECONDS = 1.0
 
 # Load balancers that check less often are not awaited; envoy.yaml checks every second.
 PATIENCE_SECONDS = 3.0
@@ -72,17 +70,17 @@ async def report(
     services: list[str],
     store: Store,
     node_is_online: Callable[[], bool],
-    patience: float = USUAL.health_seconds,
+    intervals: Intervals = USUAL,
 ) -> None:
     """Update the health statuses until cancelled."""
     status = {True: HealthCheckResponse.SERVING, False: HealthCheckResponse.NOT_SERVING}
     while True:
-        ready = await _answers(store, patience)
+        ready = await _answers(store, intervals.health_seconds)
         servicer.store_works = ready
         for service in ("", *services):
             await servicer.set(service, status[ready])
         await servicer.set(NODE, status[node_is_online()])
-        await asyncio.sleep(CHECK_SECONDS)
+        await asyncio.sleep(intervals.health_check_seconds)
 
 
 async def _answers(store: Store, patience: float) -> bool:
