@@ -14,7 +14,9 @@ from tests.support.shop import Shop, config, open_shop
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "tests" / "grpc_gateway"
-PROTOS = [f"till/rest/v1/{each}_service.proto" for each in ("event", "health", "invoice", "invreq")]
+PROTOS = [
+    f"till/rest/v1/{each}_service.proto" for each in ("event", "health", "invoice", "invreq", "webhook")
+]
 MODULE = "lightning-till/tests/grpc_gateway"
 GO = shutil.which("go")
 
@@ -153,6 +155,26 @@ async def test_events_have_the_documented_response(gateway: tuple[Shop, httpx.As
     assert first[:3] == ["retry: 2000", "", f"id: {newest}"]
 
 
+async def test_webhooks_have_the_documented_response(gateway: tuple[Shop, httpx.AsyncClient]) -> None:
+    shop, client = gateway
+    made = (await client.post("/lightning/webhooks", json={"url": "https://shop.example/till"})).json()
+    path = f"/lightning/webhooks/{made['id']}"
+
+    changed = await client.patch(path, json={"types": ["invoice.paid"]})
+    rotated = await client.post(f"{path}/rotate")
+    replayed = await client.post(f"{path}/replay", json={"after": 0})
+
+    assert made["secret"].startswith("whsec_")
+    assert changed.json()["types"] == ["invoice.paid"]
+    assert rotated.json()["secret"] != made["secret"]
+    assert replayed.json()["sequence"] == 0
+    for each in ("/lightning/webhooks", path, f"{path}/deliveries", f"{path}/deliveries?state=dead&limit=1"):
+        answer, documented = await client.get(each), await shop.rest.get(each)
+        assert (answer.status_code, answer.content) == (200, documented.content), each
+    deleted = await client.delete(path)
+    assert (deleted.status_code, deleted.json()) == (200, {})
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 async def test_a_probe_has_the_documented_body(gateway: tuple[Shop, httpx.AsyncClient], path: str) -> None:
     shop, client = gateway
@@ -185,6 +207,12 @@ async def test_a_probe_has_the_documented_body(gateway: tuple[Shop, httpx.AsyncC
         ("POST", "/lightning/invoice/create", b'{"msat": 1}'),
         ("POST", "/lightning/invoice/create", b"[" * 70_000),
         ("POST", "/lightning/invoice/send", b'{"invreq": "lnr1qq", "label": "l"}'),
+        ("POST", "/lightning/webhooks", b'{"url": "http://shop.example/"}'),
+        ("PATCH", "/lightning/webhooks/PDxIkt9La2h1iG~VTIEcz", b'{"enabled": true}'),
+        ("POST", "/lightning/webhooks/PDxIkt9La2h1iG~VTIEcz/rotate", None),
+        ("POST", "/lightning/webhooks/PDxIkt9La2h1iG~VTIEcz/replay", b"{}"),
+        ("GET", "/lightning/webhooks/PDxIkt9La2h1iG~VTIEcz/deliveries?id=x", None),
+        ("GET", "/lightning/webhooks/PDxIkt9La2h1iG~VTIEcz/deliveries?state=open", None),
     ],
 )
 async def test_an_error_has_the_documented_body(

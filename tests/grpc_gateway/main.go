@@ -113,14 +113,17 @@ type listQuery struct{ runtime.DefaultQueryParser }
 func (q *listQuery) Parse(target proto.Message, values url.Values, filter *utilities.DoubleArray) error {
 	switch target.(type) {
 	case *till.ListInvoicesRequest, *till.ExportInvoicesRequest, *till.GetReportRequest,
-		*till.ListEventsRequest, *till.WatchEventsRequest:
+		*till.ListEventsRequest, *till.WatchEventsRequest, *till.ListDeliveriesRequest:
 		fields := target.ProtoReflect().Descriptor().Fields()
+		inPath := func(name string) bool { return filter.HasCommonPrefix([]string{name}) }
 		for name, given := range values {
 			field := fields.ByName(protoreflect.Name(name))
-			if field == nil {
-				known := make([]string, fields.Len())
-				for i := range known {
-					known[i] = string(fields.Get(i).Name())
+			if field == nil || inPath(name) {
+				var known []string
+				for i := range fields.Len() {
+					if each := string(fields.Get(i).Name()); !inPath(each) {
+						known = append(known, each)
+					}
 				}
 				return fmt.Errorf("unknown parameter '%s'; the parameters are %s", name, strings.Join(known, ", "))
 			}
@@ -164,6 +167,7 @@ func main() {
 	for _, register := range []func(context.Context, *runtime.ServeMux, string, []grpc.DialOption) error{
 		till.RegisterInvoiceServiceHandlerFromEndpoint, till.RegisterInvreqServiceHandlerFromEndpoint,
 		till.RegisterHealthServiceHandlerFromEndpoint, till.RegisterEventServiceHandlerFromEndpoint,
+		till.RegisterWebhookServiceHandlerFromEndpoint,
 	} {
 		if err := register(ctx, mux, os.Args[1], options); err != nil {
 			log.Fatal(err)
