@@ -2,7 +2,7 @@
 
 As a program: `python -m benchmarks.floors serve` runs empty gRPC handlers, and streams that send a second
 message on request. `commit FILE SECONDS` writes one row per commit. `node SOCKET SECONDS CONNECTIONS` creates
-invoices at the node, one at a time per connection.
+invoices at the node, one at a time per connection. `post URL SECONDS` posts to a receiver, one at a time.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import uvloop
 
 from tilld.config import Config
@@ -131,6 +132,25 @@ async def node(socket: str, seconds: float, connections: int) -> None:
     _say_cost(took, time.monotonic() - started, _cpu_seconds() - before)
 
 
+async def post(url: str, seconds: float) -> None:
+    """Post an event to a receiver one by one for this time; print the figures."""
+    took: list[float] = []
+    event = {
+        "id": "evt_" + "0" * 21,
+        "sequence": 1,
+        "data": {"invoiceid": "0" * 21, "description": "a coffee" * 60},
+    }
+    body = json.dumps(event).encode()
+    async with aiohttp.ClientSession() as session:
+        before = _cpu_seconds()
+        started = time.monotonic()
+        while (now := time.monotonic()) - started < seconds:
+            async with session.post(url, data=body) as response:
+                await response.read()
+            took.append(time.monotonic() - now)
+        _say_cost(took, time.monotonic() - started, _cpu_seconds() - before)
+
+
 def _cpu_seconds() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
@@ -153,5 +173,7 @@ if __name__ == "__main__":
             uvloop.run(serve())
         case ["commit", file, seconds]:
             commit(file, float(seconds))
+        case ["post", url, seconds]:
+            uvloop.run(post(url, float(seconds)))
         case ["node", socket, seconds, connections]:
             uvloop.run(node(socket, float(seconds), int(connections)))

@@ -92,6 +92,11 @@ def _told(name: str, words: str, limit: float, figure: str, other: str, others: 
     return Goal("watch", name, words, limit, _times("watch", name, figure, other, others))
 
 
+def _delivered(name: str, figure: str, limit: float) -> Goal:
+    words = figure.replace("_", " in ")
+    return Goal("webhooks", name, words, limit, lambda row: row("webhooks", name, figure))
+
+
 def _as_sqlite(name: str) -> Goal:
     row = names.on_postgresql(name)
     value = _times("postgresql", row, "cpu_us_tilld", f"{name}, SQLite", "cpu_us_tilld")
@@ -163,6 +168,19 @@ GOALS = (
         20_000,
         lambda row: row("events", names.CAUGHT_UP, "rate"),
         at_least=True,
+    ),
+    *(
+        goal
+        for name in (names.DELIVERED, names.DELIVERED_OF_CREATE)
+        for goal in (_delivered(name, "p50_ms", 50), _delivered(name, "p99_ms", 250))
+    ),
+    _delivered(names.DELIVERED_BESIDE, "p99_ms", 1000),
+    Goal(
+        "webhooks",
+        names.CREATE_WITH_WEBHOOKS,
+        "p50 x without",
+        1.05,
+        _times("webhooks", names.CREATE_WITH_WEBHOOKS, "p50_ms", names.CREATE_WITHOUT_WEBHOOKS, "p50_ms"),
     ),
     _rate("lightningd", names.CREATE, "x the rate at its socket", 0.95, names.BARE_NODE_BUSY),
     _as_sqlite("read"),

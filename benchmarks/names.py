@@ -6,6 +6,7 @@ EMPTY_H2LOAD = "empty handler, by h2load"
 EMPTY_H2LOAD_ALONE = "empty handler alone, by h2load"
 EMPTY_STREAM = "a thousand messages of an empty streaming server"
 BARE_COMMIT = "bare SQLite commit"
+BARE_POST = "bare posts to the receiver, aiohttp"
 BARE_NODE = "bare node calls, one connection"
 BARE_NODE_BUSY = "bare node calls, 8 connections"
 
@@ -50,6 +51,12 @@ THOUSAND_TOLD = "one payment to a thousand watchers"
 STREAMS = "all idle event streams, opened in a burst"
 EVENT_TOLD = "one event to a thousand streams"
 CAUGHT_UP = "100,000 events from the beginning"
+DELIVERED = "one payment to a webhook"
+DELIVERED_OF_CREATE = "one payment to the webhook_url of its create"
+DELIVERED_BESIDE = "one payment to a webhook, 50 others hang"
+CREATE_WITHOUT_WEBHOOKS = "20 creates a second, no webhooks, gRPC"
+CREATE_WITH_WEBHOOKS = "20 creates a second, 16 webhooks, gRPC"
+WAITED = "20,000 events that waited"
 
 
 def on_small(name: str) -> str:

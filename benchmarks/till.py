@@ -11,7 +11,7 @@ from tilld.auth.caller import Creator
 from tilld.auth.key import key_id
 
 USERNAME = "shop"
-SCOPES = ("invoices:create", "invoices:read", "invoices:cancel", "info:read", "events:read")
+SCOPES = ("invoices:create", "invoices:read", "invoices:cancel", "info:read", "events:read", "webhooks")
 
 # The whole load comes from one key, which the limits per key would stop.
 LIMITS = {
@@ -59,12 +59,17 @@ async def open_shop(directory: Path, rows: int, are_open: int, database: str | N
     """Create a data directory, a key, and a store with this many invoices."""
     directory.mkdir(parents=True)
     url = database or _sqlite(directory)
-    scopes = [f"--scope={scope}" for scope in SCOPES]
-    command = python("tilld.cli", "key", "create", f"--username={USERNAME}", f"--database={url}", *scopes)
-    async with running(*command, log=directory / "key.log", cores=None) as program:
-        key = await program.line()
+    key = await create_key(url, USERNAME, directory / "key.log")
     stores.fill(url, Creator(USERNAME, key_id(key) or ""), rows, are_open)
     return Shop(directory, key, database)
+
+
+async def create_key(url: str, username: str, log: Path) -> str:
+    """Create a key of a user in a database, and return it."""
+    scopes = [f"--scope={scope}" for scope in SCOPES]
+    command = python("tilld.cli", "key", "create", f"--username={username}", f"--database={url}", *scopes)
+    async with running(*command, log=log, cores=None) as program:
+        return await program.line()
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import httpx
 import pytest
 
 from benchmarks import compare, names, stores, table
@@ -22,6 +23,8 @@ from benchmarks.figures import Row, Run
 from benchmarks.http2 import OK
 from benchmarks.load import Call, Calls, Width, connect, percentile
 from benchmarks.processes import forget_peak, peak_kib
+from benchmarks.receiver import Arrival, Receiver
+from benchmarks.receiver import Connection as Receiving
 from benchmarks.stand_in import Connection, StandIn
 from tilld.auth.caller import Creator
 from tilld.errors import OperatorError
@@ -189,6 +192,30 @@ def test_the_stand_in_describes_the_invoice_that_was_deleted() -> None:
     assert reply["deleted"] == 1
     assert bolt11.read(reply["invoices"]["bolt11"]).payment_hash == payment_hash
     assert node.commands["listinvoices"]({"payment_hash": payment_hash}) == {"invoices": []}
+
+
+async def test_the_receiver_reports_what_was_posted_since_its_last_change() -> None:
+    receiver = Receiver()
+    server = await asyncio.get_running_loop().create_server(lambda: Receiving(receiver), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    event = {"id": "evt_1", "sequence": 7, "data": {"invoiceid": "coffee"}}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        await client.put("/shop", content="503")
+        refused = await client.post("/shop", json=event)
+        await client.put("/shop", content="204")
+        accepted = await client.post("/shop", json=event)
+        await client.put("/other", content="0")
+        hanging = asyncio.create_task(client.post("/other", json=event))
+        reports = [(await client.get(f"{path}?1")).json() for path in ("/shop", "/other")]
+
+        assert (refused.status_code, accepted.status_code) == (503, 204)
+        assert [[Arrival(*each)._replace(at=0) for each in arrivals] for arrivals in reports] == [
+            [Arrival(0, "evt_1", 7, "coffee")]
+        ] * 2
+        assert not hanging.done()
+        hanging.cancel()
+        await asyncio.wait([hanging])
+    server.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the benchmark runs on Linux only")

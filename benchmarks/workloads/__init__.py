@@ -1,7 +1,7 @@
 """All workloads, in their order."""
 
 from benchmarks.bench import Workload
-from benchmarks.workloads import calls, creates, events, lists, upkeep, watching
+from benchmarks.workloads import calls, creates, events, lists, upkeep, watching, webhooks
 
 ALL = (
     Workload("calls", "read by id, lookup, info: over gRPC, and over REST through Envoy", calls.reading),
@@ -16,6 +16,12 @@ ALL = (
     Workload("watch", "idle watchers, and notifications, over gRPC", watching.over_grpc, is_fresh=True),
     Workload("watch-rest", "the same over REST through Envoy", watching.over_rest, is_fresh=True),
     Workload("events", "event streams: idle, notified, catching up", events.streaming, is_fresh=True),
+    Workload(
+        "webhooks",
+        "the delay of events, creates beside webhooks, and an outage",
+        webhooks.delivering,
+        is_fresh=True,
+    ),
     Workload("lightningd", "create on the node of --lightning-rpc", creates.on_a_real_node),
     Workload(
         "postgresql",
