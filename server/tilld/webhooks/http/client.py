@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from ssl import SSLContext
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # Most seconds that a receiver can ask Till to wait: the longest pause of the schedule.
 MAX_RETRY_AFTER = DAY_SECONDS
+
+URLS_KEPT = 1000
 
 _is_seconds = re.compile("[0-9]+").fullmatch
 
@@ -58,6 +61,8 @@ class HttpClient:
         tls: SSLContext | None = None,
     ) -> None:
         self._targets = targets
+        # Checking a URL takes longer than signing the body. Addresses are checked at each connection.
+        self._checked = lru_cache(URLS_KEPT)(lambda url: checked_url(url, targets))
         self._intervals = intervals
         self._clock = clock
         self._resolver = resolver
@@ -74,7 +79,7 @@ class HttpClient:
         start = monotonic()
         try:
             async with asyncio.timeout(limit) as time_out:
-                answer = await transport.post(checked_url(url, self._targets), headers, body)
+                answer = await transport.post(self._checked(url), headers, body)
         except (InvalidRequest, TooLarge):
             error = NOT_ALLOWED
         except TimeoutError:
