@@ -145,6 +145,29 @@ async def test_an_outage_of_a_day(till: Process, receiver: Receiver, clock: Cloc
     await until(is_healthy)
 
 
+async def test_what_was_rejected_before_an_outage_keeps_its_order(
+    till: Process, receiver: Receiver, clock: ClockInHand
+) -> None:
+    """The pauses of the first three vary. An event that a caller wants now does not wait."""
+    receiver.answer = lambda post: REJECTED
+    webhook = await till.create()
+    await till.happen(6)
+    assert await receiver.next_sequences(3) == [1, 2, 3]
+    await clock.is_awaited_by(OUT)
+    wanted = receiver.posts[1].headers["webhook-id"]
+    await till.service.redeliver(DAKK, webhook.id, wanted)
+    assert await receiver.next_sequences(1) == [2]
+    third = (await till.deliveries(webhook, DeliveryState.PENDING))[2]
+    await till.webhooks.put(third._replace(next_attempt_at=clock() + timedelta(seconds=1)))
+
+    receiver.answer = lambda post: ACCEPTED
+    while len(receiver.posts) < 4 + 6:
+        await clock.move(milliseconds=500)
+        await asyncio.sleep(0.005)
+
+    assert await receiver.next_sequences(6) == [1, 2, 3, 4, 5, 6]
+
+
 async def test_an_event_that_is_never_accepted_does_not_prolong_an_outage(
     till: Process, receiver: Receiver, clock: ClockInHand
 ) -> None:

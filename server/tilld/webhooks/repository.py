@@ -120,9 +120,15 @@ class WebhookStore:
         due = self._sql.due_webhooks(owner=owner, now=milliseconds(now))
         return [webhook_id for (webhook_id,) in await self._store.read(due)]
 
-    async def due(self, webhook_id: str, now: datetime, limit: int) -> list[Delivery]:
-        """Return the first deliveries that are due, in the order of their events."""
-        due = self._sql.due(webhook_id=webhook_id, now=milliseconds(now), limit=limit)
+    async def due(
+        self, webhook_id: str, now: datetime, limit: int, *, are_new: bool = False
+    ) -> list[Delivery]:
+        """Return the first deliveries that are due, in the order of their events.
+
+        With `are_new`, only those that have had no attempt since they were asked for.
+        """
+        statement = self._sql.due_first if are_new else self._sql.due
+        due = statement(webhook_id=webhook_id, now=milliseconds(now), limit=limit)
         return DELIVERIES.all(await self._store.read(due))
 
     async def pending(self, webhook_id: str, limit: int) -> list[Delivery]:

@@ -26,7 +26,6 @@ log = structlog.get_logger()
 
 # Events of a read. The first is sent when all are read.
 READ_AT_ONCE = 20
-
 # Deliveries of a read.
 DUE_AT_ONCE = 100
 
@@ -65,7 +64,7 @@ class Worker:
         self._shared = shared
         self._accepted: list[Delivery] = []
         self._has_progress = False
-        is_out = webhook.failing_since is not None
+        is_out = webhook.failing_since is not None and webhook.invoice_id is None
         self._outage = Outage(shared.intervals.webhook_probes, shared.clock(), is_on=is_out)
         # The deliveries that have failed go before the events in line, since these are newer.
         self._repeats_first = True
@@ -151,10 +150,9 @@ class Worker:
             if self.webhook.invoice_id is not None:
                 # A process takes it over again when its next attempt is due.
                 return
-            due, now = await shared.store.next_due(self.webhook.id), shared.clock()
-            pause = due - now if due else timedelta(days=1)
-            if self._outage.is_on:
-                pause = min(pause, self._outage.probe_at - now)
+            outage = self._outage
+            moment = outage.probe_at if outage.is_on else await shared.store.next_due(self.webhook.id)
+            pause = moment - shared.clock() if moment else timedelta(days=1)
             await shared.wait(self._look, max(pause.total_seconds(), 0))
             if self._outage.is_on and shared.clock() >= self._outage.probe_at:
                 await self._probe()
@@ -171,10 +169,15 @@ class Worker:
         self._probed.set()
 
     async def _repeat_due(self) -> None:
-        """Attempt the deliveries that are due, in the order of their events."""
+        """Attempt the deliveries that are due, in the order of their events.
+
+        During an outage only those that a caller wants now: the others keep their order, and follow a probe.
+        """
         shared = self._shared
         async with self._repeating:
-            while due := await shared.store.due(self.webhook.id, shared.clock(), DUE_AT_ONCE):
+            while due := await shared.store.due(
+                self.webhook.id, shared.clock(), DUE_AT_ONCE, are_new=self._outage.is_on
+            ):
                 for delivery in due:
                     await self._attempt_again(delivery)
 
