@@ -1,6 +1,7 @@
 """A tilld that is killed at a chosen point: python -m tests.support.killed POINT PASSES run …
 
-The process sends itself SIGKILL when it reaches the point for the PASSES-th time.
+The process sends itself SIGKILL when it reaches the point for the PASSES-th time. With 0 it is killed when it
+first reaches the point after SIGUSR1.
 """
 
 import functools
@@ -9,6 +10,7 @@ import itertools
 import os
 import signal
 import sys
+import threading
 from typing import Any
 
 from tilld.cli import main
@@ -18,6 +20,9 @@ from tilld.invoices.repository import Store
 from tilld.invoices.transactions import InvoiceTransactions
 from tilld.sent_invoices.lightningd import SentInvoiceNode
 from tilld.sent_invoices.repository import AttemptStore
+from tilld.webhooks.attempts import Attempts
+from tilld.webhooks.repository import WebhookStore
+from tilld.webhooks.transactions import WebhookTransactions
 
 # Each point is a method, and True for a kill before the call or False for a kill after it.
 POINTS = {
@@ -37,16 +42,30 @@ SENDING = {
     "between the invoice and its outcome": (AttemptStore, "end", True),
     "between the outcome and the reply": (AttemptStore, "end", False),
 }
+# The same for webhooks. Their place in line is stored some time after an answer, other attempts immediately.
+WEBHOOKS = {
+    "between an event and its webhook": (Attempts, "post", True),
+    "between the answer and the store": (WebhookTransactions, "_advance_webhook", True),
+    "when the place in line is stored": (WebhookStore, "advance", False),
+    "when an attempt is stored": (WebhookStore, "attempted", False),
+}
+
+
+def program(point: str, passes: int = 0) -> tuple[str, ...]:
+    """Return the module that is killed at a point, and its arguments before those of tilld."""
+    return "tests.support.killed", point, str(passes)
 
 
 def kill_at(point: str, passes: int) -> None:
     """Patch the method of a point, so that it kills the process on the given pass."""
-    owner, name, is_before = (POINTS | SENDING)[point]
+    owner, name, is_before = (POINTS | SENDING | WEBHOOKS)[point]
     method = getattr(owner, name)
     count = itertools.count(1)
+    armed = threading.Event()
+    signal.signal(signal.SIGUSR1, lambda *_: armed.set())
 
     def arrive() -> None:
-        if next(count) == passes:
+        if next(count) == passes or armed.is_set():
             os.kill(os.getpid(), signal.SIGKILL)
 
     @functools.wraps(method)

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import NamedTuple, Self
@@ -22,6 +22,7 @@ class Receiver:
     """Takes webhooks at an address that is known before it listens.
 
     answers: the statuses and headers of the next answers; afterwards it answers 204.
+    arrived: called with each delivery before its answer. may_answer: answers wait for it.
     """
 
     def __init__(self) -> None:
@@ -33,6 +34,9 @@ class Receiver:
         self.url = f"http://localhost:{self._socket.getsockname()[1]}/hook?shop=1"
         self.answers: list[tuple[int, dict[str, str]]] = []
         self.deliveries: asyncio.Queue[Delivery] = asyncio.Queue()
+        self.arrived: Callable[[Delivery], None] = lambda _: None
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     async def listen(self) -> None:
         """Begin to accept connections."""
@@ -43,12 +47,19 @@ class Receiver:
         async with asyncio.timeout(20):
             return await self.deliveries.get()
 
+    def all(self) -> list[Delivery]:
+        """Return all deliveries that arrived since the last call."""
+        return [self.deliveries.get_nowait() for _ in range(self.deliveries.qsize())]
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         line, *fields = head.rstrip().split("\r\n")
         headers = {name.lower(): value for name, value in (each.split(": ", 1) for each in fields)}
         body = await reader.readexactly(int(headers["content-length"]))
-        self.deliveries.put_nowait(Delivery(line, headers, body))
+        delivery = Delivery(line, headers, body)
+        self.deliveries.put_nowait(delivery)
+        self.arrived(delivery)
+        await self.may_answer.wait()
         status, more = self.answers.pop(0) if self.answers else (204, {})
         answer = {"content-length": "0", "connection": "close"} | more
         told = "".join(f"{name}: {value}\r\n" for name, value in answer.items())
@@ -60,6 +71,10 @@ class Receiver:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End, and release the address."""
         if self._server:
             self._server.close()
         self._socket.close()
