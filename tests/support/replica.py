@@ -2,10 +2,11 @@
 
 import signal
 import socket
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from tests.support.processes import tilld
+from tests.support.processes import TILLD, tilld
 from tests.support.shop import ANY_PORT
 
 LOUD = {"TILLD_LOG_LEVEL": "debug"}
@@ -17,9 +18,12 @@ class Replica:
     The arguments are those of `tilld run`; further settings are passed in the environment.
     """
 
-    def __init__(self, directory: Path, *arguments: str, **environment: str) -> None:
+    def __init__(
+        self, directory: Path, *arguments: str, program: Sequence[str] = TILLD, **environment: str
+    ) -> None:
         self._directory = directory
         self._arguments = arguments
+        self._program = program
         self._environment = LOUD | environment
         self._running = AsyncExitStack()
         self.is_running = False
@@ -34,7 +38,7 @@ class Replica:
         arguments = ("run", "--no-rest", f"--grpc={self.address}", *self._arguments)
         log = self._running.enter_context((self._directory / f"{self.address}.log").open("ab"))
         self._process = await self._running.enter_async_context(
-            tilld(*arguments, cwd=self._directory, errors=log, **self._environment)
+            tilld(*arguments, cwd=self._directory, program=self._program, errors=log, **self._environment)
         )
         await self._process.says("(Till is running)")
         self.is_running = True
@@ -50,6 +54,10 @@ class Replica:
         code: int = await self._process.end(number)
         await self._running.aclose()
         return code
+
+    def kill(self) -> None:
+        """Send SIGKILL; `end` waits for the process."""
+        self._process.process.kill()
 
     def freeze(self) -> None:
         """Suspend the process: it still accepts connections, but answers nothing."""
