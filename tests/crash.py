@@ -1,6 +1,7 @@
 """Kills tilld and its node repeatedly under load, and then compares the store with the node.
 
-Each interface of events is read all the time, and must have each event of its user once, in order.
+Each interface of events is read all the time, and must have each event of its user once, in order. Webhooks
+may have it more than once, but always the same, and signed.
 
 python -m tests.crash --kills 300 [--replicas N] [--seed N] [--database URL] [--real]
 """
@@ -24,13 +25,16 @@ from pyln.client import RpcError
 
 from tests.support.event_log import check_event_log
 from tests.support.event_readers import READERS, Reader, Received
+from tests.support.hasty import hasty
 from tests.support.keys import make_key
-from tests.support.killed import POINTS
+from tests.support.killed import POINTS, program
 from tests.support.nodes import KillableNode, RealPair, SimulatedProcess
 from tests.support.processes import Process
+from tests.support.webhook_readers import Shops, has_received
 from till.v1 import invoice_service_pb2 as pb
 from till.v1.invoice_pb2 import INVOICE_STATUS_PAID, Invoice
 from till.v1.invoice_service_pb2_grpc import InvoiceServiceStub
+from tilld.event_log.entry import Entry
 from tilld.invoices.invoice import Status
 from tilld.invoices.lightningd import InvoiceNode
 from tilld.invoices.repository import Store
@@ -48,6 +52,8 @@ KILLS = ("tilld", "node", "tilld and node", *POINTS)
 PATIENCE_SECONDS = 30.0
 # Callers that retry faster take the processor that a killed process needs to start again.
 RETRY_SECONDS = 0.1
+# Of webhooks: a killed tilld keeps them so long.
+LEASE_SECONDS = 3.0
 
 
 class Crash:
@@ -69,6 +75,7 @@ class Crash:
         self.grpc: dict[int, str] = {}
         self.keys: list[dict[str, str]] = []
         self.readers: list[Reader] = []
+        self.shops = Shops()
 
     async def run(self, kills: int) -> str:
         """Kill that often, then check everything; return a summary in one line.
@@ -78,9 +85,10 @@ class Crash:
         await self.node.start()
         for username in USERS:
             key = ("--username", username, "--scope", "invoices:create", "--scope", "invoices:read")
-            database = ("--database", self.database, "--scope", "events:read")
+            database = ("--database", self.database, "--scope", "events:read", "--scope", "webhooks")
             self.keys.append(await make_key(self.directory, *key, *database))
         tills = [await self._start_till(number) for number in range(self.replicas)]
+        await self.shops.open(self._address(), dict(zip(USERS, self.keys, strict=True)))
         self.readers = [kind(self._address, key) for key in self.keys for kind in READERS]
         reading = [asyncio.create_task(reader.run()) for reader in self.readers]
         callers = [asyncio.create_task(self._call(number)) for number in range(WORKERS)]
@@ -121,12 +129,11 @@ class Crash:
         return till
 
     async def _start_till(self, number: int, point: str | None = None) -> Process:
-        passes = str(self.random.randint(1, 12))
-        program = ("tests.support.killed", point, passes) if point else ("tilld.cli",)
+        run = program(point, self.random.randint(1, 12)) if point else ("tilld.cli",)
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", *program, "run", "--no-rest", "--grpc=127.0.0.1:0",
+            *hasty("webhook_lease_seconds", LEASE_SECONDS, *run), "run", "--no-rest", "--grpc=127.0.0.1:0",
             f"--lightning-rpc={self.node.rpc_file}", f"--database={self.database}",
-            f"--data-dir={self.directory / str(number)}",
+            f"--data-dir={self.directory / str(number)}", "--webhook-allow=localhost",
             start_new_session=True,
             # Nothing reads the log, so it must not fill the pipe.
             env=os.environ | {"TILLD_LOG_LEVEL": "error"},
@@ -161,14 +168,21 @@ class Crash:
 
     async def _create(self, label: str, key: Key) -> Invoice:
         """Send an order until it succeeds; one label must always yield the same invoice."""
-        request = pb.CreateInvoiceRequest(amount_msat=5000, metadata='{"type":"crash"}', label=label)
+        # Also a repeated one has the same webhook.
+        url = self.shops.of_invoices.url if label.endswith("0") else None
+        request = pb.CreateInvoiceRequest(
+            amount_msat=5000, metadata='{"type":"crash"}', label=label, webhook_url=url
+        )
         while True:
             with suppress(grpc.aio.AioRpcError, TimeoutError):
                 async with asyncio.timeout(3), grpc.aio.insecure_channel(self._address()) as channel:
                     stub: Any = InvoiceServiceStub(channel)
-                    invoice: Invoice = (await stub.CreateInvoice(request, metadata=key)).invoice
+                    created = await stub.CreateInvoice(request, metadata=key)
                     break
             await asyncio.sleep(RETRY_SECONDS)
+        invoice: Invoice = created.invoice
+        if url:
+            self.shops.of_invoices.expect(invoice.invoice_id, created.webhook.secret)
         assert self.by_label.setdefault(label, invoice.invoice_id) == invoice.invoice_id, "label used twice"
         self.told[invoice.invoice_id] = invoice
         return invoice
@@ -198,18 +212,13 @@ class Crash:
         store = Store(open_database(self.database))
         entries = await check_event_log(store)
         await store.close()
+        logs = {username: _received(entries, username) for username in USERS}
         for at, reader in enumerate(self.readers):
-            username = USERS[at // len(READERS)]
-            log = [
-                Received(each.id, each.sequence, each.type, each.subject)
-                for each in entries
-                if each.username == username
-            ]
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while len(reader.received) < len(log):
-                    await asyncio.sleep(0.02)
+            log = logs[USERS[at // len(READERS)]]
+            await has_received(reader.received, log)
             assert reader.received == log, type(reader).__name__
-        return f"{len(entries)} events, read by {len(self.readers)} readers"
+        sent = await self.shops.check(logs)
+        return f"{len(entries)} events, read by {len(self.readers)} readers, {sent}"
 
     async def _check(self) -> str:
         node, store = InvoiceNode(self.node.rpc_file), Store(open_database(self.database))
@@ -236,6 +245,15 @@ async def _ended(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _received(entries: Sequence[Entry], username: str) -> list[Received]:
+    """Return the events of a user as readers have them."""
+    return [
+        Received(each.id, each.sequence, each.type, each.subject)
+        for each in entries
+        if each.username == username
+    ]
 
 
 async def main() -> None:

@@ -88,7 +88,7 @@ class LongPoll(Reader):
         async with asyncio.timeout(PATIENCE_SECONDS):
             response = await stub.ListEvents(request, metadata=self.metadata)
         for event in json.loads(response.data)["events"]:
-            yield _json(event)
+            yield received_json(event)
 
 
 class ServerSentEvents(Reader):
@@ -100,7 +100,7 @@ class ServerSentEvents(Reader):
         async for response in stub.WatchEvents(rest_pb.WatchEventsRequest(), metadata=metadata):
             for line in response.data.decode().splitlines():
                 if line.startswith("data: "):
-                    yield _json(json.loads(line.removeprefix("data: ")))
+                    yield received_json(json.loads(line.removeprefix("data: ")))
 
 
 READERS = (Stream, List, LongPoll, ServerSentEvents)
@@ -110,5 +110,6 @@ def _typed(event: Any) -> Received:
     return Received(event.id, event.sequence, event.type, event.invoice.invoice_id)
 
 
-def _json(event: dict[str, Any]) -> Received:
+def received_json(event: dict[str, Any]) -> Received:
+    """Return what an interface with JSON returned."""
     return Received(event["id"], event["sequence"], event["type"], event["data"]["invoiceid"])

@@ -37,8 +37,13 @@ def taken(deliveries: Iterable[Delivery], *secrets: str) -> list[dict[str, Any]]
 
 
 async def released(database: str) -> None:
-    """End all leases of webhooks, as time does after a kill. No process may send."""
+    """End all leases of webhooks on PostgreSQL, as time does after a kill. No process may send.
+
+    On SQLite a restarted tilld does not wait for its lease.
+    """
+    if database.startswith("sqlite"):
+        return
     store = Store(open_database(database))
-    webhooks = WebhookTable.update(owner="", lease_until=0).bind(store.database)
-    await store.write(lambda _: webhooks.execute())
+    release = WebhookTable.update(owner="", lease_until=0).bind(store.database)
+    await store.write(lambda _: release.execute())
     await store.close()
