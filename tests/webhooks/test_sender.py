@@ -477,6 +477,35 @@ async def test_a_failure_of_the_store_loses_no_event(
         pass
 
 
+async def test_invoices_of_one_user_do_not_delay_others(
+    till: Process, receiver: Receiver, clock: ClockInHand
+) -> None:
+    """A user may have thousands of webhooks of single invoices, whose receivers may hang."""
+    forever = asyncio.Event()
+
+    async def post(url: str, headers: dict[str, str], body: bytes) -> Outcome:
+        hanging.append(url)
+        if "hangs" in url:
+            await forever.wait()
+        return await Receiver.post(receiver, url, headers, body)
+
+    hanging: list[str] = []
+    receiver.post = post  # type: ignore[method-assign]
+    invoices = [an_invoice("another") for _ in range(90)]
+    for invoice in invoices:
+        webhook = InvoiceWebhook.of(ANOTHER, invoice, "https://hangs.example/", till.store.secret)
+        await till.store.add(invoice, webhook)
+    await till.pay(*invoices)
+    while len(hanging) < 16:
+        await clock.move(seconds=1)
+        await asyncio.sleep(0.005)
+    await till.create()
+    await till.happen(1)
+
+    assert (await receiver.next()).url == "https://shop.example/hook"
+    assert len(hanging) == 16 + 1
+
+
 @pytest.mark.parametrize("hanging", [40])
 async def test_receivers_that_hang_do_not_delay_others(
     till: Process, receiver: Receiver, hanging: int

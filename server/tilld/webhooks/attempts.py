@@ -2,7 +2,9 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -17,6 +19,8 @@ log = structlog.get_logger()
 # Concurrent attempts, 100 in total. Receivers that hang cannot use up those of healthy ones.
 HEALTHY_SLOTS = 75
 FAILING_SLOTS = 25
+# Of each user, whose invoices may have thousands of webhooks.
+SLOTS_OF_A_USER = 16
 
 
 class Attempts:
@@ -30,13 +34,22 @@ class Attempts:
         self._clock = clock
         self._healthy = asyncio.Semaphore(HEALTHY_SLOTS)
         self._failing = asyncio.Semaphore(FAILING_SLOTS)
+        # Of those who send now.
+        self._of_users = WeakValueDictionary[str, asyncio.Semaphore]()
 
-    async def send(self, webhook: Webhook, event_id: str, body: bytes) -> tuple[Attempt, timedelta | None]:
-        """Send an event while the lease of its webhook lasts.
+    async def send(
+        self, held: Callable[[], Webhook], event_id: str, body: bytes
+    ) -> tuple[Attempt, timedelta | None]:
+        """Send an event while the lease of its webhook lasts; `held` returns the webhook as it is now.
 
         Returns how the attempt ended, and the pause that the receiver asked for. Raises Unavailable.
         """
-        async with self._failing if webhook.failing_since else self._healthy:
+        username = held().username
+        of_user = self._of_users.get(username)
+        if of_user is None:
+            of_user = self._of_users[username] = asyncio.Semaphore(SLOTS_OF_A_USER)
+        async with of_user, self._failing if held().failing_since else self._healthy:
+            webhook = held()
             if self._clock() >= webhook.lease_until:
                 # Another process may send now.
                 raise Unavailable("the lease of a webhook has ended")

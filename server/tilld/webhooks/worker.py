@@ -207,7 +207,7 @@ class Worker:
 
     async def _attempt(self, event: Event) -> tuple[Attempt, timedelta | None]:
         """Send an event; return how the attempt ended, and the pause that the receiver asked for."""
-        return await self._shared.attempts.send(self.webhook, event.id, self._shared.render(event))
+        return await self._shared.attempts.send(lambda: self.webhook, event.id, self._shared.render(event))
 
     async def _recover(self) -> None:
         """Note that the receiver accepts events; after an outage, all deliveries that have failed are due."""
