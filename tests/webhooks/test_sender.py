@@ -178,8 +178,7 @@ async def test_an_event_that_is_never_accepted_does_not_prolong_an_outage(
     assert await receiver.next_sequences(3) == [1, 2, 3]
 
     receiver.answer = lambda post: REJECTED if post.sequence == 1 else ACCEPTED
-    await clock.is_awaited_by(OUT)
-    await clock.move(seconds=6)
+    await until_posted(receiver, clock)
     await eventually(lambda: {2, 3, 4} <= {post.sequence for post in receiver.posts[3:]})
 
 
@@ -197,6 +196,25 @@ async def test_a_receiver_may_ask_for_a_pause(till: Process, receiver: Receiver,
     assert receiver.is_idle
     await clock.move(seconds=2)
     assert await receiver.next_sequences(4) == [1, 2, 3, 4]
+
+
+async def test_a_receiver_may_ask_for_a_pause_after_an_outage(
+    till: Process, receiver: Receiver, clock: ClockInHand
+) -> None:
+    receiver.answer = lambda post: REJECTED
+    await till.create()
+    await till.happen(3)
+    assert await receiver.next_sequences(3) == [1, 2, 3]
+    receiver.answer = lambda post: ACCEPTED
+    await until_posted(receiver, clock)
+    assert await receiver.next_sequences(3) == [1, 2, 3]
+
+    receiver.answer = lambda post: Outcome(503, "status 503", 120.0, 0.001)
+    await till.happen(2)
+    assert await receiver.next_sequences(1) == [4]
+    receiver.answer = lambda post: ACCEPTED
+    await until_posted(receiver, clock)
+    assert await receiver.next_sequences(2) == [4, 5]
 
 
 async def test_410_disables_the_webhook(till: Process, receiver: Receiver) -> None:
@@ -231,6 +249,8 @@ async def test_five_days_without_success_disable_the_webhook(
     webhook = await till.create()
     await till.happen(30)
     await receiver.next_sequences(3)
+    await until_posted(receiver, clock)
+    await receiver.next()
 
     async def is_disabled() -> bool:
         return not (await till.stored(webhook)).enabled

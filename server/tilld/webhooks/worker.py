@@ -131,8 +131,8 @@ class Worker:
     async def _wait_in_line(self) -> None:
         """Wait before the next event in line, if the receiver has asked for it, or rejects all events."""
         shared = self._shared
+        self._probed.clear()
         if self._outage.is_on:
-            self._probed.clear()
             await self._probed.wait()
         elif (pause := self._outage.held_until - shared.clock()) > timedelta(0):
             self._repeats_first = True
