@@ -161,9 +161,10 @@ async def test_what_was_rejected_before_an_outage_keeps_its_order(
     await till.webhooks.put(third._replace(next_attempt_at=clock() + timedelta(seconds=1)))
 
     receiver.answer = lambda post: ACCEPTED
-    while len(receiver.posts) < 4 + 6:
-        await clock.move(milliseconds=500)
-        await asyncio.sleep(0.005)
+    async with asyncio.timeout(10):
+        while len(receiver.posts) < 4 + 6:
+            await clock.move(milliseconds=500)
+            await asyncio.sleep(0.005)
 
     assert await receiver.next_sequences(6) == [1, 2, 3, 4, 5, 6]
 
@@ -516,9 +517,10 @@ async def test_invoices_of_one_user_do_not_delay_others(
         webhook = InvoiceWebhook.of(ANOTHER, invoice, "https://hangs.example/", till.store.secret)
         await till.store.add(invoice, webhook)
     await till.pay(*invoices)
-    while len(hanging) < 16:
-        await clock.move(seconds=1)
-        await asyncio.sleep(0.005)
+    async with asyncio.timeout(10):
+        while len(hanging) < 16:
+            await clock.move(seconds=1)
+            await asyncio.sleep(0.005)
     await till.create()
     await till.happen(1)
 

@@ -61,7 +61,7 @@ class WebhookCalls(Calls):
         enabled: bool | None = None,
         timeout: float | None = None,
     ) -> Webhook:
-        """Change what is not None. A webhook that is enabled again receives the events that have waited.
+        """Change the given fields. A webhook that is enabled again receives the events that have waited.
 
         types: an empty list is every type.
         """

@@ -17,8 +17,8 @@ from tilld.events.event import (
 )
 from tilld.events.terms import View
 from tilld.invoices.invoice import Invoice
-from tilld.invoices.page_size import MAX_PAGE_BYTES, max_json_bytes
 from tilld.invoices.repository import Store
+from tilld.lists.page_size import MAX_PAGE_BYTES, max_json_bytes
 from tilld.payouts.invreq import Invreq
 from tilld.payouts.repository import PayoutStore
 from tilld.sent_invoices.repository import AttemptStore

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 from tilld.errors import Internal
 from tilld.invoices.invoice import Invoice
-from tilld.invoices.page_size import MAX_PAGE_BYTES, max_json_bytes
 from tilld.invoices.sql import INVOICES
+from tilld.lists.page_size import MAX_PAGE_BYTES, max_json_bytes
 from tilld.lists.report import Report, ReportTerms
 from tilld.lists.report_sql import ReportSQL, group_of
 from tilld.lists.sql import ListSQL, position_of
